@@ -1,0 +1,1 @@
+//! slimspan: a pipeline between OpenTelemetry SDKs and a backend that moves files out of telemetry.

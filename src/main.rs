@@ -1,0 +1,3 @@
+//! The slimspan binary.
+
+fn main() {}
