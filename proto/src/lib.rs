@@ -2,8 +2,20 @@
 //!
 //! A request stays the bytes it came as. The walker descends the protobuf framing to the values
 //! worth looking at, stepping over large values without reading them; the splice replaces ranges
-//! and fixes the lengths around them. Nothing here decodes a request into structs.
+//! and fixes the lengths around them. Nothing here decodes a request into structs, so unknown
+//! fields, field order and odd encodings survive, and ordinary telemetry costs next to nothing.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod message;
 mod signal;
+mod splice;
+mod walk;
+mod wire;
 
+pub use message::{Carrier, Message, PointKind};
 pub use signal::Signal;
+pub use splice::Splice;
+pub use walk::{Edit, OnMalformed, Value, ValueKind, Walk, walk};
+pub use wire::{Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, varint};

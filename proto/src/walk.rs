@@ -1,0 +1,358 @@
+use std::ops::Range;
+
+use crate::Signal;
+use crate::message::{Carrier, Message};
+use crate::splice::{LengthId, Splice};
+use crate::wire::{
+    Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, varint_width, write_varint,
+};
+
+/// How a request is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walk {
+    /// Messages shorter than this are stepped over unread: they cannot hold a longer value.
+    pub min_len: usize,
+    /// What happens where the request is not sound.
+    pub on_malformed: OnMalformed,
+}
+
+/// What the walker does with a message that it enters and that is not sound protobuf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMalformed {
+    /// The walk fails.
+    Fail,
+    /// That message is stepped over as a whole; its neighbours are walked.
+    StepOver,
+}
+
+/// An AnyValue, as it stands in the request.
+#[derive(Debug)]
+pub struct Value<'a> {
+    /// Which kind of value it is.
+    pub kind: ValueKind,
+    /// The text, the bytes, or the encoding of any other kind.
+    pub content: &'a [u8],
+    /// What the attribute or body belongs to.
+    pub carrier: Carrier,
+    /// Key of the attribute that holds the value at any depth; empty in a log body.
+    pub attribute: &'a [u8],
+    /// Key beside the value itself; empty for a log body or an element of an array in one.
+    pub key: &'a [u8],
+    /// Whether tag and length stand in as few bytes as possible. The tag and length of a value
+    /// that is replaced as a whole are lost, so only a canonical one can be put back exactly.
+    pub canonical: bool,
+}
+
+/// The kinds of AnyValue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueKind {
+    /// No field of the oneof is set.
+    Empty,
+    /// More than one field of the oneof is set. Decoders keep the last; nothing inside is visited.
+    Ambiguous,
+    /// `string_value`; not checked to be UTF-8.
+    String,
+    /// `bool_value`, `int_value`, `double_value` or an index into a string table.
+    Scalar,
+    /// `array_value`; its elements are visited next.
+    Array,
+    /// `kvlist_value`; its values are visited next.
+    KeyValueList,
+    /// `bytes_value`.
+    Bytes,
+}
+
+/// Replaces the value that is being visited, or parts of it.
+#[derive(Debug)]
+pub struct Edit<'w> {
+    frames: &'w mut [Frame],
+    splice: &'w mut Splice,
+    field: Field,
+    length: Option<LengthId>,
+}
+
+/// A message on the way from the request to where the walker is.
+#[derive(Debug)]
+struct Frame {
+    message: Message,
+    /// The number of the field that this message stands in.
+    number: u32,
+    /// Where the next field starts.
+    at: usize,
+    end: usize,
+    /// The length prefix; empty for the request itself, which has none.
+    prefix: Range<usize>,
+    /// The key, for a KeyValue.
+    key: Range<usize>,
+    length: Option<LengthId>,
+}
+
+/// Visits every AnyValue of an `Export{Trace,Logs,Metrics}ServiceRequest` that is at least
+/// `walk.min_len` bytes long, in the order of the request, containers before what they hold.
+///
+/// Values are handed over as slices; nothing reads them here. The way down is a stack of at most
+/// [`MAX_DEPTH`] messages, not recursion.
+pub fn walk<'a>(
+    signal: Signal,
+    request: &'a [u8],
+    walk: Walk,
+    mut visit: impl FnMut(&Value<'a>, &mut Edit<'_>),
+) -> Result<Splice, Malformed> {
+    let mut walker = Walker {
+        request,
+        walk,
+        frames: Vec::new(),
+        splice: Splice::default(),
+    };
+    let root = Frame {
+        message: Message::Request(signal),
+        number: 0,
+        at: 0,
+        end: request.len(),
+        prefix: 0..0,
+        key: 0..0,
+        length: None,
+    };
+    if !walker.steps_over(&root) {
+        walker.frames.push(root);
+    }
+    while let Some((message, field)) = walker.next_message()? {
+        match walker.enter(message, &field, &mut visit) {
+            Err(_) if walk.on_malformed == OnMalformed::StepOver => {}
+            outcome => outcome?,
+        }
+    }
+    Ok(walker.splice)
+}
+
+struct Walker<'a> {
+    request: &'a [u8],
+    walk: Walk,
+    frames: Vec<Frame>,
+    splice: Splice,
+}
+
+impl<'a> Walker<'a> {
+    /// The next field that holds a message worth entering.
+    fn next_message(&mut self) -> Result<Option<(Message, Field)>, Malformed> {
+        while let Some(frame) = self.frames.last_mut() {
+            if frame.at == frame.end {
+                self.frames.pop();
+                continue;
+            }
+            let field = Field::read(self.request, frame.at, frame.end)?;
+            frame.at = field.body.end;
+            if let Some(message) = frame.message.child(field.number) {
+                expect(WireType::Len, &field)?;
+                if field.body.len() >= self.walk.min_len {
+                    return Ok(Some((message, field)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn enter(
+        &mut self,
+        message: Message,
+        field: &Field,
+        visit: &mut impl FnMut(&Value<'a>, &mut Edit<'_>),
+    ) -> Result<(), Malformed> {
+        if self.frames.len() >= MAX_DEPTH {
+            return Err(Reason::TooDeep.at(field.start));
+        }
+        let frame = Frame {
+            message,
+            number: field.number,
+            at: field.body.start,
+            end: field.body.end,
+            prefix: field.tag_end..field.body.start,
+            key: 0..0,
+            length: None,
+        };
+        if self.steps_over(&frame) {
+            return Ok(());
+        }
+        match message {
+            Message::KeyValue => self.enter_key_value(frame),
+            Message::AnyValue => self.enter_value(frame, visit),
+            _ => {
+                self.frames.push(frame);
+                Ok(())
+            }
+        }
+    }
+
+    fn enter_key_value(&mut self, mut frame: Frame) -> Result<(), Malformed> {
+        let mut values = 0;
+        for field in Fields::new(self.request, frame.at..frame.end) {
+            let field = field?;
+            match field.number {
+                1 => {
+                    expect(WireType::Len, &field)?;
+                    frame.key = field.body;
+                }
+                2 => {
+                    expect(WireType::Len, &field)?;
+                    values += 1;
+                }
+                _ => {}
+            }
+        }
+        // Decoders merge two values into one, which no replacement of one of them survives.
+        if values == 1 {
+            self.frames.push(frame);
+        }
+        Ok(())
+    }
+
+    fn enter_value(
+        &mut self,
+        mut frame: Frame,
+        visit: &mut impl FnMut(&Value<'a>, &mut Edit<'_>),
+    ) -> Result<(), Malformed> {
+        let mut kind = ValueKind::Empty;
+        let mut chosen = None;
+        for field in Fields::new(self.request, frame.at..frame.end) {
+            let field = field?;
+            let (wire_type, of_field) = match field.number {
+                1 => (WireType::Len, ValueKind::String),
+                2 | 3 | 8 => (WireType::Varint, ValueKind::Scalar),
+                4 => (WireType::Fixed64, ValueKind::Scalar),
+                5 => (WireType::Len, ValueKind::Array),
+                6 => (WireType::Len, ValueKind::KeyValueList),
+                7 => (WireType::Len, ValueKind::Bytes),
+                _ => continue,
+            };
+            expect(wire_type, &field)?;
+            kind = match chosen {
+                None => of_field,
+                Some(_) => ValueKind::Ambiguous,
+            };
+            chosen = Some(field);
+        }
+        let field = chosen.unwrap_or(Field {
+            number: 0,
+            wire_type: WireType::Len,
+            start: frame.end,
+            tag_end: frame.end,
+            body: frame.end..frame.end,
+        });
+        if !matches!(kind, ValueKind::Array | ValueKind::KeyValueList) {
+            frame.at = frame.end;
+        }
+        self.frames.push(frame);
+        let value = self.value(kind, &field);
+        let mut edit = Edit {
+            frames: &mut self.frames,
+            splice: &mut self.splice,
+            field,
+            length: None,
+        };
+        visit(&value, &mut edit);
+        Ok(())
+    }
+
+    /// Describes the value on top of the stack.
+    fn value(&self, kind: ValueKind, field: &Field) -> Value<'a> {
+        let key = |frame: &Frame| self.request.get(frame.key.clone()).unwrap_or_default();
+        let keys = || {
+            self.frames
+                .iter()
+                .filter(|frame| frame.message == Message::KeyValue)
+        };
+        let carrier = self
+            .frames
+            .windows(2)
+            .find_map(|pair| match pair {
+                [parent, child] => Carrier::of(parent.message, child.number),
+                _ => None,
+            })
+            .unwrap_or(Carrier::Metric);
+        Value {
+            kind,
+            content: self.request.get(field.body.clone()).unwrap_or_default(),
+            carrier,
+            attribute: keys().next().map(key).unwrap_or_default(),
+            key: keys().next_back().map(key).unwrap_or_default(),
+            canonical: field.tag_end - field.start == 1
+                && field.body.start - field.tag_end == varint_width(field.body.len() as u64),
+        }
+    }
+
+    /// Whether the message is not sound and the walk goes on without it.
+    fn steps_over(&self, frame: &Frame) -> bool {
+        self.walk.on_malformed == OnMalformed::StepOver
+            && Fields::new(self.request, frame.at..frame.end).any(|field| match field {
+                Ok(field) => {
+                    frame.message.child(field.number).is_some() && field.wire_type != WireType::Len
+                }
+                Err(_) => true,
+            })
+    }
+}
+
+impl Edit<'_> {
+    /// Makes the value a string.
+    pub fn set_string(&mut self, text: &[u8]) {
+        self.set(1, text);
+    }
+
+    /// Makes the value bytes.
+    pub fn set_bytes(&mut self, bytes: &[u8]) {
+        self.set(7, bytes);
+    }
+
+    /// Replaces a range of the content of a string or bytes value; ranges come in ascending order
+    /// and do not overlap.
+    pub fn replace(&mut self, range: Range<usize>, with: Vec<u8>) {
+        let start = self.field.body.start;
+        let length = match self.length {
+            Some(length) => length,
+            None => {
+                let parent = self.enclose();
+                let prefix = self.field.tag_end..start;
+                self.splice.enclose(parent, prefix, self.field.body.len())
+            }
+        };
+        self.length = Some(length);
+        self.splice
+            .replace(Some(length), start + range.start..start + range.end, with);
+    }
+
+    fn set(&mut self, number: u8, content: &[u8]) {
+        let length = content.len() as u64;
+        let width = varint_width(length);
+        let mut with = Vec::with_capacity(1 + width + content.len());
+        with.push(number << 3 | 2);
+        write_varint(&mut with, length, width);
+        with.extend_from_slice(content);
+        let within = self.enclose();
+        self.splice.replace(within, self.field.range(), with);
+    }
+
+    /// Announces the lengths around the value that no edit before has announced.
+    fn enclose(&mut self) -> Option<LengthId> {
+        let mut parent = None;
+        for frame in self.frames.iter_mut().skip(1) {
+            let length = match frame.length {
+                Some(length) => length,
+                None => {
+                    self.splice
+                        .enclose(parent, frame.prefix.clone(), frame.end - frame.prefix.end)
+                }
+            };
+            frame.length = Some(length);
+            parent = frame.length;
+        }
+        parent
+    }
+}
+
+fn expect(wire_type: WireType, field: &Field) -> Result<(), Malformed> {
+    if field.wire_type == wire_type {
+        Ok(())
+    } else {
+        Err(Reason::UnexpectedWireType.at(field.start))
+    }
+}
