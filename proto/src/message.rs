@@ -57,6 +57,11 @@ pub enum PointKind {
 
 impl Message {
     /// The message in field `number`, if that field leads to values.
+    #[expect(
+        clippy::match_same_arms,
+        clippy::unnested_or_patterns,
+        reason = "a line a field reads like the schema"
+    )]
     pub fn child(self, number: u32) -> Option<Self> {
         Some(match (self, number) {
             (Self::Request(signal), 1) => Self::ResourceRecords(signal),

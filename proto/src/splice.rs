@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::wire::{varint_width, write_varint};
+use crate::wire::{MAX_VARINT_WIDTH, Malformed, Reason, varint_width, write_varint};
 
 /// Replacements of ranges of a request, with the lengths around them.
 ///
@@ -38,6 +38,15 @@ impl Splice {
     /// Whether the request stays as it is.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
+    }
+
+    /// The parts of the request that no replacement touches, in order.
+    pub fn untouched<'a>(&'a self, request: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let starts = std::iter::once(0).chain(self.edits.iter().map(|edit| edit.range.end));
+        let ends = self.edits.iter().map(|edit| edit.range.start);
+        starts
+            .zip(ends.chain(std::iter::once(request.len())))
+            .filter_map(|(start, end)| request.get(start..end))
     }
 
     /// Announces the length prefix at `prefix`, which stands before `body` bytes. The prefix around
@@ -79,8 +88,9 @@ impl Splice {
     /// The request with every range replaced and every length around them right again.
     ///
     /// A length that was written longer than it needed to be keeps its surplus bytes, so that
-    /// undoing the replacements gives the first request byte for byte.
-    pub fn apply(mut self, request: &[u8]) -> Vec<u8> {
+    /// undoing the replacements gives the first request byte for byte. A replacement that makes a
+    /// message longer can leave no room for them, and is refused.
+    pub fn apply(mut self, request: &[u8]) -> Result<Vec<u8>, Malformed> {
         let mut size = request.len().cast_signed();
         for index in 0..self.edits.len() {
             let Some(edit) = self.edits.get(index) else {
@@ -95,6 +105,9 @@ impl Splice {
             let Some(length) = self.lengths.get(index) else {
                 break;
             };
+            if length.new_width() > MAX_VARINT_WIDTH {
+                return Err(Reason::Overlong.at(length.prefix.start));
+            }
             let growth = length.new_width().cast_signed() - length.prefix.len().cast_signed();
             size += growth;
             self.grow(length.parent, length.growth + growth);
@@ -116,7 +129,7 @@ impl Splice {
             copied = edit.range.end;
         }
         copy(&mut out, request, copied..request.len());
-        out
+        Ok(out)
     }
 
     fn grow(&mut self, length: Option<LengthId>, by: isize) {
@@ -133,7 +146,7 @@ impl Length {
 
     fn new_width(&self) -> usize {
         let surplus = self.prefix.len() - varint_width(self.body as u64);
-        (varint_width(self.new_body() as u64) + surplus).min(10)
+        varint_width(self.new_body() as u64) + surplus
     }
 }
 
@@ -154,7 +167,7 @@ mod tests {
         let inner = splice.enclose(Some(outer), 3..5, 4);
         splice.replace(Some(inner), 5..9, b"b".to_vec());
         assert_eq!(
-            splice.apply(&request),
+            splice.apply(&request).unwrap(),
             [0x0a, 6, 0x12, 0x81, 0x00, b'b', 0x18, 1]
         );
     }
@@ -166,8 +179,22 @@ mod tests {
         let outer = splice.enclose(None, 1..2, 3);
         let inner = splice.enclose(Some(outer), 3..4, 1);
         splice.replace(Some(inner), 4..5, vec![b'b'; 126]);
-        let spliced = splice.apply(&request);
+        let spliced = splice.apply(&request).unwrap();
         assert_eq!(spliced[..5], [0x0a, 0x80, 0x01, 0x12, 126]);
         assert_eq!(spliced.len(), 5 + 126);
+    }
+
+    #[test]
+    fn surplus_bytes_are_never_lost_unsaid() {
+        let mut request = vec![0x0a, 0x81];
+        request.extend_from_slice(&[0x80; 8]);
+        request.extend_from_slice(&[0x00, b'a']);
+        for (len, fits) in [(127, true), (128, false)] {
+            let mut splice = Splice::default();
+            let length = splice.enclose(None, 1..11, 1);
+            splice.replace(Some(length), 11..12, vec![b'b'; len]);
+            let error = splice.apply(&request).err();
+            assert_eq!(error, (!fits).then(|| Reason::Overlong.at(1)));
+        }
     }
 }

@@ -265,7 +265,11 @@ impl<'a> Walker<'a> {
             .frames
             .windows(2)
             .find_map(|pair| match pair {
-                [parent, child] => Carrier::of(parent.message, child.number),
+                [parent, child]
+                    if matches!(child.message, Message::KeyValue | Message::AnyValue) =>
+                {
+                    Carrier::of(parent.message, child.number)
+                }
                 _ => None,
             })
             .unwrap_or(Carrier::Metric);
@@ -306,46 +310,46 @@ impl Edit<'_> {
     /// Replaces a range of the content of a string or bytes value; ranges come in ascending order
     /// and do not overlap.
     pub fn replace(&mut self, range: Range<usize>, with: Vec<u8>) {
-        let start = self.field.body.start;
-        let length = match self.length {
-            Some(length) => length,
-            None => {
-                let parent = self.enclose();
-                let prefix = self.field.tag_end..start;
-                self.splice.enclose(parent, prefix, self.field.body.len())
-            }
+        let content = self.field.body.clone();
+        let length = if let Some(length) = self.length {
+            length
+        } else {
+            let enclosing = self.enclose();
+            let prefix = self.field.tag_end..content.start;
+            self.splice.enclose(enclosing, prefix, content.len())
         };
         self.length = Some(length);
-        self.splice
-            .replace(Some(length), start + range.start..start + range.end, with);
+        let range = content.start + range.start..content.start + range.end;
+        self.splice.replace(Some(length), range, with);
     }
 
     fn set(&mut self, number: u8, content: &[u8]) {
         let length = content.len() as u64;
-        let width = varint_width(length);
-        let mut with = Vec::with_capacity(1 + width + content.len());
-        with.push(number << 3 | 2);
-        write_varint(&mut with, length, width);
-        with.extend_from_slice(content);
+        let length_width = varint_width(length);
+        let mut field = Vec::with_capacity(1 + length_width + content.len());
+        field.push(number << 3 | 2);
+        write_varint(&mut field, length, length_width);
+        field.extend_from_slice(content);
         let within = self.enclose();
-        self.splice.replace(within, self.field.range(), with);
+        self.splice.replace(within, self.field.range(), field);
     }
 
     /// Announces the lengths around the value that no edit before has announced.
     fn enclose(&mut self) -> Option<LengthId> {
-        let mut parent = None;
+        let mut enclosing = None;
         for frame in self.frames.iter_mut().skip(1) {
             let length = match frame.length {
                 Some(length) => length,
-                None => {
-                    self.splice
-                        .enclose(parent, frame.prefix.clone(), frame.end - frame.prefix.end)
-                }
+                None => self.splice.enclose(
+                    enclosing,
+                    frame.prefix.clone(),
+                    frame.end - frame.prefix.end,
+                ),
             };
             frame.length = Some(length);
-            parent = frame.length;
+            enclosing = frame.length;
         }
-        parent
+        enclosing
     }
 }
 

@@ -5,6 +5,9 @@ use std::ops::Range;
 /// so a deeper request could not be read by a backend anyway.
 pub const MAX_DEPTH: usize = 100;
 
+/// The most bytes that a varint has.
+pub(crate) const MAX_VARINT_WIDTH: usize = 10;
+
 /// The largest field number that protobuf allows.
 const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
 
@@ -35,6 +38,8 @@ pub enum Reason {
     GroupEnd,
     /// A field that OTLP knows, with another wire type than OTLP gives it.
     UnexpectedWireType,
+    /// A length written in so many bytes more than it needs that no longer one can be.
+    Overlong,
     /// More than [`MAX_DEPTH`] messages or groups inside each other.
     TooDeep,
 }
@@ -51,6 +56,7 @@ impl fmt::Display for Reason {
             Self::UnexpectedWireType => {
                 f.write_str("a field has another wire type than OTLP gives it")
             }
+            Self::Overlong => f.write_str("a length has surplus bytes that leave no room to grow"),
             Self::TooDeep => write!(f, "messages nest deeper than {MAX_DEPTH} levels"),
         }
     }
@@ -174,8 +180,8 @@ pub fn varint(request: &[u8], at: usize, end: usize) -> Result<(u64, usize), Mal
         .get(at..end)
         .ok_or_else(|| Reason::Truncated.at(at))?;
     let mut value = 0;
-    for (index, &byte) in bytes.iter().take(10).enumerate() {
-        if index == 9 && byte > 1 {
+    for (index, &byte) in bytes.iter().take(MAX_VARINT_WIDTH).enumerate() {
+        if index == MAX_VARINT_WIDTH - 1 && byte > 1 {
             return Err(Reason::VarintTooLong.at(at));
         }
         value |= u64::from(byte & 0x7f) << (7 * index);
@@ -187,13 +193,13 @@ pub fn varint(request: &[u8], at: usize, end: usize) -> Result<(u64, usize), Mal
 }
 
 /// How many bytes the shortest varint of `value` has.
-pub fn varint_width(value: u64) -> usize {
+pub(crate) fn varint_width(value: u64) -> usize {
     (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 /// Appends `value` as a varint of `width` bytes; a width above the shortest one makes the same
 /// number with leading zeros, which every reader accepts.
-pub fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
+pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
     for _ in 1..width {
         out.push(value as u8 | 0x80);
         value >>= 7;

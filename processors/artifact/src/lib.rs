@@ -1,30 +1,39 @@
 //! Takes files out of OTLP requests and puts them back.
 //!
 //! Bytes in, slim bytes and artifacts out: no clock, no I/O, no randomness. Content addressing
-//! makes that possible, because a reference is known before anything is uploaded.
+//! makes that possible, because a reference is known before anything is uploaded. The oracle of
+//! it all is that `restore(extract(x)) == x`, byte for byte: what cannot be put back exactly is
+//! not taken out.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod detect;
 mod digest;
+mod encoding;
+mod extract;
+mod media_type;
+mod policy;
+mod reference;
+mod restore;
+mod untrusted;
 
 use bytes::Bytes;
 
 pub use digest::{Digest, NotADigest};
+pub use encoding::{Alphabet, Encoding};
+pub use extract::{Extraction, extract};
+pub use policy::Policy;
+pub use restore::{RestoreError, restore};
 
 /// A file that stood in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// SHA-256 of `bytes`.
     pub digest: Digest,
-    /// What the bytes are, by their magic number, else by the payload's own label.
+    /// What the bytes are: by their magic number, else by the payload's own label, else
+    /// `application/octet-stream`.
     pub media_type: String,
     /// The file.
     pub bytes: Bytes,
-}
-
-/// What the extractor moves, and how it refers to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// Smallest artifact that is moved, in decoded bytes.
-    pub threshold: usize,
-    /// What stands before `/<first two hex digits>/<digest>` in a reference's URI.
-    pub uri_base: String,
 }

@@ -1,0 +1,272 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::Digest;
+
+/// Characters that are decoded and digested in one go: a multiple of four, small enough that the
+/// bytes are still in the cache when the digest reads them.
+const CHUNK: usize = 16 * 1024;
+
+/// How the bytes of an artifact stood in the request. Together with the bytes it gives the value
+/// back exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// A `bytes_value`.
+    Bytes,
+    /// Base64 text (RFC 4648).
+    Base64 {
+        /// Which characters stand for 62 and 63.
+        alphabet: Alphabet,
+        /// Whether `=` fills the last group of four.
+        padded: bool,
+    },
+}
+
+/// The two alphabets of RFC 4648.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alphabet {
+    /// `+` and `/`.
+    Standard,
+    /// `-` and `_`.
+    UrlSafe,
+}
+
+const NAMES: [(&str, Encoding); 5] = [
+    ("bytes", Encoding::Bytes),
+    ("base64", base64(Alphabet::Standard, true)),
+    ("base64-unpadded", base64(Alphabet::Standard, false)),
+    ("base64url", base64(Alphabet::UrlSafe, true)),
+    ("base64url-unpadded", base64(Alphabet::UrlSafe, false)),
+];
+
+const fn base64(alphabet: Alphabet, padded: bool) -> Encoding {
+    Encoding::Base64 { alphabet, padded }
+}
+
+/// Decoded base64, its digest, and the variant it was written in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    pub(crate) bytes: Bytes,
+    pub(crate) digest: Digest,
+    pub(crate) encoding: Encoding,
+}
+
+/// A text that could be base64, judged by its length and its end alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Base64Text<'a> {
+    text: &'a [u8],
+    padded: bool,
+    /// Exact number of bytes that the text decodes to, if it is base64 at all.
+    pub(crate) decoded_len: usize,
+}
+
+impl<'a> Base64Text<'a> {
+    /// `None` where no canonical base64 has that length and padding.
+    pub(crate) fn new(text: &'a [u8]) -> Option<Self> {
+        let pad = text
+            .iter()
+            .rev()
+            .take(3)
+            .take_while(|c| **c == b'=')
+            .count();
+        let digits = text.len() - pad;
+        let padded = match (digits % 4, pad) {
+            // Whole groups need no padding, so both ways to write them are the same.
+            (0 | 2, 0 | 2) if digits % 4 == pad => true,
+            (3, 1) => true,
+            (2 | 3, 0) => false,
+            _ => return None,
+        };
+        Some(Self {
+            text,
+            padded,
+            decoded_len: digits / 4 * 3 + (digits % 4).saturating_sub(1),
+        })
+    }
+
+    /// The first bytes, at most 48, without checking the rest.
+    pub(crate) fn head(&self) -> Option<Vec<u8>> {
+        let head = self.text.get(..64).unwrap_or(self.text);
+        let whole = head.len() == self.text.len();
+        engine(alphabet(head), self.padded || !whole)
+            .decode(head)
+            .ok()
+    }
+
+    /// Decodes and digests the text; `None` where encoding the bytes again would not give the very
+    /// same text.
+    pub(crate) fn decode(&self) -> Option<Decoded> {
+        let alphabet = alphabet(self.text);
+        let inner = engine(alphabet, false);
+        let mut hasher = Sha256::new();
+        let mut bytes = Vec::with_capacity(self.decoded_len);
+        let mut buffer = [0; CHUNK / 4 * 3];
+        let mut rest = self.text;
+        while !rest.is_empty() {
+            // Padding is legal at the end of the text only, not at the end of a chunk.
+            let (chunk, engine) = match rest.split_at_checked(CHUNK) {
+                Some((chunk, after)) if !after.is_empty() => {
+                    rest = after;
+                    (chunk, inner)
+                }
+                _ => (std::mem::take(&mut rest), engine(alphabet, self.padded)),
+            };
+            let written = engine.decode_slice(chunk, &mut buffer).ok()?;
+            let decoded = buffer.get(..written)?;
+            hasher.update(decoded);
+            bytes.extend_from_slice(decoded);
+        }
+        Some(Decoded {
+            bytes: bytes.into(),
+            digest: Digest::finish(hasher),
+            encoding: base64(alphabet, self.padded),
+        })
+    }
+}
+
+impl Encoding {
+    /// The text or bytes that stood in the request.
+    pub(crate) fn encode(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Bytes => bytes.to_vec(),
+            Self::Base64 { alphabet, padded } => {
+                engine(alphabet, padded).encode(bytes).into_bytes()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(_, encoding)| encoding == self);
+        f.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for Encoding {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let known = NAMES.iter().find(|(name, _)| *name == text);
+        known.map(|(_, encoding)| *encoding).ok_or(())
+    }
+}
+
+/// The alphabet that a text is in, if it is in one. Text with the characters of both fails later.
+fn alphabet(text: &[u8]) -> Alphabet {
+    // Most texts have one of these four characters within their first hundred.
+    match text.iter().find(|c| matches!(c, b'+' | b'/' | b'-' | b'_')) {
+        Some(b'-' | b'_') => Alphabet::UrlSafe,
+        _ => Alphabet::Standard,
+    }
+}
+
+/// The engine that takes exactly the canonical text: with the padding asked for, no set bits
+/// behind the last byte, nothing else in between.
+fn engine(alphabet: Alphabet, padded: bool) -> &'static Simd {
+    fn config(padded: bool) -> GeneralPurposeConfig {
+        GeneralPurposeConfig::new()
+            .with_encode_padding(padded)
+            .with_decode_padding_mode(if padded {
+                DecodePaddingMode::RequireCanonical
+            } else {
+                DecodePaddingMode::RequireNone
+            })
+    }
+    static ENGINES: LazyLock<[Simd; 4]> = LazyLock::new(|| {
+        [
+            Simd::standard(config(true)),
+            Simd::standard(config(false)),
+            Simd::url_safe(config(true)),
+            Simd::url_safe(config(false)),
+        ]
+    });
+    let [standard, standard_unpadded, url_safe, url_safe_unpadded] = &*ENGINES;
+    match (alphabet, padded) {
+        (Alphabet::Standard, true) => standard,
+        (Alphabet::Standard, false) => standard_unpadded,
+        (Alphabet::UrlSafe, true) => url_safe,
+        (Alphabet::UrlSafe, false) => url_safe_unpadded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(text: &[u8]) -> Option<Decoded> {
+        Base64Text::new(text)?.decode()
+    }
+
+    #[test]
+    fn every_variant_comes_back_as_it_was() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(100_001).collect();
+        for len in [1, 2, 3, 4, 100, 12_287, 12_288, 12_289, 24_576, 100_001] {
+            for (name, encoding) in &NAMES[1..] {
+                let text = encoding.encode(&bytes[..len]);
+                let decoded = decode(&text).unwrap_or_else(|| panic!("{name} of {len}"));
+                assert_eq!(decoded.bytes, bytes[..len]);
+                assert_eq!(decoded.digest, Digest::of(&bytes[..len]));
+                assert_eq!(Base64Text::new(&text).unwrap().decoded_len, len);
+                assert_eq!(
+                    decoded.encoding.encode(&decoded.bytes),
+                    text,
+                    "{name} of {len}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn takes_nothing_that_it_would_write_differently() {
+        let texts: [&[u8]; 18] = [
+            b"aGk==",
+            b"aG=k",
+            b"aGl=",
+            b"aGm",
+            b"aGk=!!",
+            b"aGk=aGk=",
+            b"aG\0k",
+            b"a",
+            b"aGVsb",
+            b"aGVs\naGVs",
+            b"aGVs aGVs",
+            b"+_+_",
+            b"-/-/",
+            b"====",
+            b"=",
+            b"a===",
+            b"aGVs=",
+            b"%3D%3D%3D%3D",
+        ];
+        for text in texts {
+            assert_eq!(decode(text), None, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn padding_at_the_end_of_a_chunk_is_not_the_end_of_the_text() {
+        let mut text = base64(Alphabet::Standard, true).encode(&vec![7; CHUNK / 4 * 3 - 1]);
+        assert_eq!((text.len(), text.last()), (CHUNK, Some(&b'=')));
+        text.extend_from_slice(b"aGVs");
+        assert_eq!(decode(&text), None);
+    }
+
+    #[test]
+    fn the_head_needs_no_sound_rest() {
+        let mut text = base64(Alphabet::Standard, true).encode(&[7; 600]);
+        text.truncate(400);
+        text.extend_from_slice(b"!!!!");
+        assert_eq!(Base64Text::new(&text).unwrap().head(), Some(vec![7; 48]));
+        assert_eq!(
+            Base64Text::new(b"aGk=").unwrap().head(),
+            Some(b"hi".to_vec())
+        );
+    }
+}

@@ -1,0 +1,168 @@
+/// A magic number: bytes at offsets that only files of one type have.
+struct Magic {
+    media_type: &'static str,
+    /// The parts that must all be there: an offset and the bytes at it.
+    parts: &'static [(usize, &'static [u8])],
+}
+
+const fn magic(media_type: &'static str, parts: &'static [(usize, &'static [u8])]) -> Magic {
+    Magic { media_type, parts }
+}
+
+/// Magic numbers that are long enough (three bytes and more) not to be met by chance in the random
+/// bytes of a key, a signature or an encrypted value.
+const DISTINCTIVE: [Magic; 56] = [
+    magic("image/png", &[(0, b"\x89PNG\r\n\x1a\n")]),
+    magic("image/jpeg", &[(0, b"\xff\xd8\xff")]),
+    magic("image/gif", &[(0, b"GIF87a")]),
+    magic("image/gif", &[(0, b"GIF89a")]),
+    magic("image/webp", &[(0, b"RIFF"), (8, b"WEBP")]),
+    magic("image/avif", &[(4, b"ftypavif")]),
+    magic("image/avif", &[(4, b"ftypavis")]),
+    magic("image/heic", &[(4, b"ftypheic")]),
+    magic("image/heic", &[(4, b"ftypheix")]),
+    magic("image/heif", &[(4, b"ftypmif1")]),
+    magic("image/tiff", &[(0, b"II*\0")]),
+    magic("image/tiff", &[(0, b"MM\0*")]),
+    magic("image/jxl", &[(0, b"\0\0\0\x0cJXL \r\n\x87\n")]),
+    magic("image/jp2", &[(0, b"\0\0\0\x0cjP  \r\n\x87\n")]),
+    magic("image/vnd.adobe.photoshop", &[(0, b"8BPS")]),
+    magic("audio/wav", &[(0, b"RIFF"), (8, b"WAVE")]),
+    magic("audio/mpeg", &[(0, b"ID3")]),
+    magic("audio/flac", &[(0, b"fLaC")]),
+    magic("audio/ogg", &[(0, b"OggS")]),
+    magic("audio/mp4", &[(4, b"ftypM4A ")]),
+    magic("audio/aiff", &[(0, b"FORM"), (8, b"AIFF")]),
+    magic("audio/midi", &[(0, b"MThd")]),
+    magic("audio/amr", &[(0, b"#!AMR")]),
+    magic("video/quicktime", &[(4, b"ftypqt  ")]),
+    magic("video/3gpp", &[(4, b"ftyp3gp")]),
+    magic("video/mp4", &[(4, b"ftyp")]),
+    magic("video/webm", &[(0, b"\x1a\x45\xdf\xa3"), (31, b"webm")]),
+    magic("video/webm", &[(0, b"\x1a\x45\xdf\xa3"), (24, b"webm")]),
+    magic("video/matroska", &[(0, b"\x1a\x45\xdf\xa3")]),
+    magic("video/x-msvideo", &[(0, b"RIFF"), (8, b"AVI ")]),
+    magic("video/mpeg", &[(0, b"\0\0\x01\xba")]),
+    magic("application/pdf", &[(0, b"%PDF-")]),
+    magic(
+        "application/epub+zip",
+        &[(0, b"PK\x03\x04"), (30, b"mimetypeapplication/epub+zip")],
+    ),
+    magic("application/zip", &[(0, b"PK\x03\x04")]),
+    magic("application/zip", &[(0, b"PK\x05\x06")]),
+    magic("application/gzip", &[(0, b"\x1f\x8b\x08")]),
+    magic("application/zstd", &[(0, b"\x28\xb5\x2f\xfd")]),
+    magic("application/x-xz", &[(0, b"\xfd7zXZ\0")]),
+    magic("application/x-bzip2", &[(0, b"BZh"), (4, b"1AY&SY")]),
+    magic("application/x-7z-compressed", &[(0, b"7z\xbc\xaf\x27\x1c")]),
+    magic("application/vnd.rar", &[(0, b"Rar!\x1a\x07")]),
+    magic("application/x-tar", &[(257, b"ustar")]),
+    magic("application/vnd.sqlite3", &[(0, b"SQLite format 3\0")]),
+    magic(
+        "application/x-ole-storage",
+        &[(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")],
+    ),
+    magic("application/rtf", &[(0, b"{\\rtf")]),
+    magic("application/postscript", &[(0, b"%!PS")]),
+    magic("application/vnd.apache.parquet", &[(0, b"PAR1")]),
+    magic("application/vnd.apache.arrow.file", &[(0, b"ARROW1\0\0")]),
+    magic("application/x-hdf5", &[(0, b"\x89HDF\r\n\x1a\n")]),
+    magic("application/x-npy", &[(0, b"\x93NUMPY")]),
+    magic("application/wasm", &[(0, b"\0asm\x01\0\0\0")]),
+    magic("application/x-elf", &[(0, b"\x7fELF")]),
+    magic("application/dicom", &[(128, b"DICM")]),
+    magic("font/woff", &[(0, b"wOFF")]),
+    magic("font/woff2", &[(0, b"wOF2")]),
+    magic("font/otf", &[(0, b"OTTO\0")]),
+];
+
+/// Magic numbers of two bytes: good enough to name what is a file anyway, not to tell a file.
+const WEAK: [Magic; 6] = [
+    magic("image/bmp", &[(0, b"BM"), (6, b"\0\0\0\0")]),
+    magic("image/vnd.microsoft.icon", &[(0, b"\0\0\x01\0")]),
+    magic("audio/mpeg", &[(0, b"\xff\xfb")]),
+    magic("audio/mpeg", &[(0, b"\xff\xf3")]),
+    magic("audio/aac", &[(0, b"\xff\xf1")]),
+    magic("audio/aac", &[(0, b"\xff\xf9")]),
+];
+
+/// The type of bytes whose type nothing tells.
+pub(crate) const UNKNOWN: &str = "application/octet-stream";
+
+/// The media type that the bytes show, by a magic number that is not met by chance.
+pub(crate) fn distinctive(bytes: &[u8]) -> Option<&'static str> {
+    find(&DISTINCTIVE, bytes)
+}
+
+/// The media type of bytes that are known to be a file: by magic number, else as `declared` by the
+/// sender, else `application/octet-stream`.
+pub(crate) fn of(bytes: &[u8], declared: Option<&str>) -> String {
+    distinctive(bytes)
+        .or_else(|| find(&WEAK, bytes))
+        .or_else(|| declared.filter(|text| is_media_type(text)))
+        .unwrap_or(UNKNOWN)
+        .to_ascii_lowercase()
+}
+
+fn find(table: &[Magic], bytes: &[u8]) -> Option<&'static str> {
+    let found = table.iter().find(|magic| {
+        magic
+            .parts
+            .iter()
+            .all(|(at, part)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(part)))
+    });
+    found.map(|magic| magic.media_type)
+}
+
+/// Whether a sender's text is `type/subtype` and nothing else (RFC 9110, 8.3.1), so that it can
+/// stand in a reference and as an object's content type.
+fn is_media_type(text: &str) -> bool {
+    fn is_token(text: &str) -> bool {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&c))
+    }
+    text.len() <= 127
+        && text
+            .split_once('/')
+            .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_believed_before_labels() {
+        assert_eq!(
+            of(b"\x89PNG\r\n\x1a\n....", Some("image/jpeg")),
+            "image/png"
+        );
+        assert_eq!(of(b"RIFF....WEBPVP8 ", None), "image/webp");
+        assert_eq!(of(b"RIFF....WAVEfmt ", None), "audio/wav");
+        assert_eq!(of(b"no magic", Some("Text/CSV")), "text/csv");
+        assert_eq!(of(b"no magic", None), UNKNOWN);
+    }
+
+    #[test]
+    fn a_label_that_is_no_media_type_is_not_repeated() {
+        for label in [
+            "",
+            "png",
+            "text/html\r\nSet-Cookie: x",
+            "a/b/c",
+            "a b/c",
+            "/",
+            "\"/\"",
+        ] {
+            assert_eq!(of(b"no magic", Some(label)), UNKNOWN, "{label:?}");
+        }
+    }
+
+    #[test]
+    fn two_bytes_do_not_tell_a_file() {
+        assert_eq!(distinctive(b"\xff\xfb\x90\x64"), None);
+        assert_eq!(of(b"\xff\xfb\x90\x64", None), "audio/mpeg");
+    }
+}

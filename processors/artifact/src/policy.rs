@@ -1,0 +1,14 @@
+use std::collections::BTreeSet;
+
+use crate::Digest;
+
+/// What the extractor moves, and how it refers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Smallest artifact that is moved, in decoded bytes.
+    pub threshold: usize,
+    /// What stands before `/<first two hex digits>/<digest>` in a reference's URI.
+    pub uri_base: String,
+    /// Artifacts whose bytes are given up: their references say so and carry no URI.
+    pub dropped: BTreeSet<Digest>,
+}

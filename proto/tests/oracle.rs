@@ -1,0 +1,346 @@
+//! The walker and the splice against prost, which decodes what they leave encoded.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Decoded;
+use proptest::prelude::*;
+use slimspan_generators::{Generator, Random, Request, noise};
+use slimspan_proto::{
+    Carrier, Edit, Malformed, OnMalformed, Signal, Splice, Value, ValueKind, Walk, walk,
+};
+
+const EVERYTHING: Walk = Walk {
+    min_len: 0,
+    on_malformed: OnMalformed::Fail,
+};
+
+/// Carrier, attribute, key, kind, and of strings and bytes the length and the start.
+type Seen = (Carrier, String, String, ValueKind, usize, Vec<u8>);
+
+fn generate(signal: Signal, seed: u64) -> (Request, Vec<u8>) {
+    let mut random = Random::new(seed);
+    let request = Generator::new(&mut random, 3, Generator::files).request(signal);
+    let bytes = noise::noisy(signal, &request.encode(), &mut random);
+    (request, bytes)
+}
+
+fn signals() -> impl Strategy<Value = Signal> {
+    prop::sample::select(Signal::ALL.to_vec())
+}
+
+/// Replaces every long value, the whole of it or parts of it, by what depends on it alone.
+fn edit_bytes(value: &Value<'_>, edit: &mut Edit<'_>) {
+    let len = value.content.len();
+    match value.kind {
+        ValueKind::String | ValueKind::Bytes if len < 20 => {}
+        ValueKind::Bytes => edit.set_string(len.to_string().as_bytes()),
+        ValueKind::String if len.is_multiple_of(3) => edit.set_bytes(&value.content.repeat(2)),
+        ValueKind::String => {
+            edit.replace(0..2, b"<".to_vec());
+            edit.replace(4..4, vec![b'-'; len % 150]);
+            edit.replace(len - 1..len, Vec::new());
+        }
+        _ => {}
+    }
+}
+
+/// The same on the decoded value, for values whose first and last characters are ASCII.
+fn edit_decoded(value: &mut Option<Decoded>) {
+    match value {
+        Some(Decoded::BytesValue(bytes)) if bytes.len() >= 20 => {
+            *value = Some(Decoded::StringValue(bytes.len().to_string()));
+        }
+        Some(Decoded::StringValue(text)) if text.len() >= 20 => {
+            let len = text.len();
+            *value = Some(if len.is_multiple_of(3) {
+                Decoded::BytesValue(text.repeat(2).into_bytes())
+            } else {
+                Decoded::StringValue(format!(
+                    "<{}{}{}",
+                    &text[2..4],
+                    "-".repeat(len % 150),
+                    &text[4..len - 1]
+                ))
+            });
+        }
+        _ => {}
+    }
+}
+
+fn kind_of(value: Option<&Decoded>) -> ValueKind {
+    match value {
+        None => ValueKind::Empty,
+        Some(Decoded::StringValue(_)) => ValueKind::String,
+        Some(Decoded::BytesValue(_)) => ValueKind::Bytes,
+        Some(Decoded::ArrayValue(_)) => ValueKind::Array,
+        Some(Decoded::KvlistValue(_)) => ValueKind::KeyValueList,
+        Some(_) => ValueKind::Scalar,
+    }
+}
+
+fn seen(carrier: Carrier, attribute: &str, key: &str, kind: ValueKind, content: &[u8]) -> Seen {
+    let content = match kind {
+        ValueKind::String | ValueKind::Bytes => content,
+        _ => &[],
+    };
+    let start = content[..content.len().min(40)].to_vec();
+    (
+        carrier,
+        attribute.into(),
+        key.into(),
+        kind,
+        content.len(),
+        start,
+    )
+}
+
+fn no_edit(signal: Signal, bytes: &[u8], how: Walk) -> Result<Splice, Malformed> {
+    walk(signal, bytes, how, |_, _| {})
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every value that prost decodes is visited, with its carrier and keys, and no other.
+    #[test]
+    fn visits_what_prost_decodes(signal in signals(), seed: u64) {
+        let (mut request, bytes) = generate(signal, seed);
+        let mut expected: Vec<Seen> = Vec::new();
+        request.visit(&mut |carrier, attribute, key, value| {
+            let content: &[u8] = match &value.value {
+                Some(Decoded::StringValue(text)) => text.as_bytes(),
+                Some(Decoded::BytesValue(bytes)) => bytes,
+                _ => &[],
+            };
+            expected.push(seen(carrier, attribute, key, kind_of(value.value.as_ref()), content));
+        });
+        let mut visited: Vec<Seen> = Vec::new();
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        walk(signal, &bytes, EVERYTHING, |value, _| {
+            let (attribute, key) = (text(value.attribute), text(value.key));
+            visited.push(seen(value.carrier, attribute, key, value.kind, value.content));
+        }).unwrap();
+        let order = |seen: &Seen| format!("{seen:?}");
+        expected.sort_by_key(order);
+        visited.sort_by_key(order);
+        for pair in visited.iter().zip(&expected) {
+            prop_assert_eq!(pair.0, pair.1);
+        }
+        prop_assert_eq!(visited.len(), expected.len());
+    }
+
+    /// `decode(splice(x)) == edit(decode(x))`, whatever noise stands around.
+    #[test]
+    fn splices_as_prost_would_edit(signal in signals(), seed: u64) {
+        let (_, bytes) = generate(signal, seed);
+        let mut expected = Request::decode(signal, &bytes).unwrap();
+        expected.visit(&mut |_, _, _, value| edit_decoded(&mut value.value));
+        let splice = walk(signal, &bytes, EVERYTHING, edit_bytes).unwrap();
+        let Ok(spliced) = splice.apply(&bytes) else {
+            return Ok(()); // a length of ten bytes that had to grow
+        };
+        prop_assert!(Request::decode(signal, &spliced).unwrap() == expected);
+    }
+
+    /// What no edit touches stays: an edit and its inverse give the first request byte for byte,
+    /// unknown fields, order and surplus bytes of lengths included.
+    #[test]
+    fn an_edit_can_be_undone(signal in signals(), seed: u64) {
+        let (_, bytes) = generate(signal, seed);
+        let mut taken = Vec::new();
+        let slim = walk(signal, &bytes, EVERYTHING, |value, edit| {
+            if value.kind == ValueKind::String {
+                edit.replace(0..value.content.len(), Vec::new());
+                taken.push(value.content.to_vec());
+            }
+        }).unwrap().apply(&bytes).unwrap();
+        let mut taken = taken.into_iter();
+        let back = walk(signal, &slim, EVERYTHING, |value, edit| {
+            if value.kind == ValueKind::String {
+                edit.replace(0..0, taken.next().unwrap());
+            }
+        }).unwrap().apply(&slim).unwrap();
+        prop_assert!(back == bytes);
+    }
+
+    /// Small messages are stepped over, large values are found all the same.
+    #[test]
+    fn a_minimum_length_loses_no_value_of_that_length(signal in signals(), seed: u64, min_len in 1usize..300) {
+        let (_, bytes) = generate(signal, seed);
+        let collect = |how: Walk| {
+            let mut seen = Vec::new();
+            walk(signal, &bytes, how, |value, _| {
+                if value.content.len() >= min_len {
+                    seen.push(value.content.to_vec());
+                }
+            }).unwrap();
+            seen
+        };
+        let found = collect(Walk { min_len, ..EVERYTHING });
+        prop_assert!(found == collect(EVERYTHING));
+    }
+
+    /// Cut anywhere, a request is an error or another sound request, never a panic; and what the
+    /// walker takes, prost takes too, but for text that is no UTF-8.
+    #[test]
+    fn every_truncation_is_answered(signal in signals(), seed: u64) {
+        let (_, bytes) = generate(signal, seed);
+        for len in 0..bytes.len().min(3_000) {
+            let cut = &bytes[..len];
+            let strict = no_edit(signal, cut, EVERYTHING);
+            prop_assert_eq!(strict.is_ok(), Request::decode(signal, cut).is_ok(), "cut at {}", len);
+            if let Err(error) = strict {
+                prop_assert!(error.at <= len);
+            }
+            let stepped = Walk { on_malformed: OnMalformed::StepOver, ..EVERYTHING };
+            prop_assert!(no_edit(signal, cut, stepped).is_ok());
+        }
+    }
+
+    /// Flipped bytes give an error or a result, and a result still splices without harm.
+    #[test]
+    fn flipped_bytes_are_answered(signal in signals(), seed: u64) {
+        let (_, mut bytes) = generate(signal, seed);
+        let mut random = Random::new(seed ^ 1);
+        for _ in 0..if bytes.is_empty() { 0 } else { 200 } {
+            let at = random.below(bytes.len());
+            let before = bytes[at];
+            bytes[at] = random.number() as u8;
+            if random.one_in(2) {
+                bytes[at] = before ^ 1 << random.below(8);
+            }
+            for on_malformed in [OnMalformed::Fail, OnMalformed::StepOver] {
+                let how = Walk { min_len: random.below(30), on_malformed };
+                if let Ok(splice) = walk(signal, &bytes, how, edit_bytes) {
+                    let _ = splice.apply(&bytes);
+                }
+            }
+        }
+    }
+
+    /// Bytes that were never a request.
+    #[test]
+    fn random_bytes_are_answered(signal in signals(), bytes: Vec<u8>) {
+        if let Ok(splice) = walk(signal, &bytes, EVERYTHING, edit_bytes) {
+            let _ = splice.apply(&bytes);
+        }
+    }
+}
+
+/// Wraps `inner` in field `number`.
+fn message(number: u8, inner: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut len = inner.len();
+    while len >= 0x80 {
+        out.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+    out.extend_from_slice(inner);
+    out
+}
+
+/// A trace request with one span attribute that has this AnyValue.
+fn with_attribute(any_value: &[u8]) -> Vec<u8> {
+    let attribute = [message(1, b"key"), message(2, any_value)].concat();
+    message(1, &message(2, &message(2, &message(9, &attribute))))
+}
+
+#[test]
+fn nesting_has_a_limit_and_no_recursion() {
+    let nested = |depth| {
+        let mut value = message(1, b"text");
+        for _ in 0..depth {
+            value = message(5, &message(1, &value));
+        }
+        with_attribute(&value)
+    };
+    let count = |bytes: &[u8]| {
+        let mut count = 0;
+        walk(Signal::Traces, bytes, EVERYTHING, |_, _| {
+            count += 1;
+        })
+        .map(|_| count)
+    };
+    assert_eq!(count(&nested(47)), Ok(48), "what prost takes is taken");
+    assert!(Request::decode(Signal::Traces, &nested(47)).is_ok());
+    assert!(count(&nested(48)).is_err());
+
+    let deep = nested(2_000);
+    let error = count(&deep).unwrap_err();
+    assert!(
+        error.to_string().contains("nest deeper than 100 levels"),
+        "{error}"
+    );
+    let stepped = Walk {
+        on_malformed: OnMalformed::StepOver,
+        ..EVERYTHING
+    };
+    assert!(no_edit(Signal::Traces, &deep, stepped).unwrap().is_empty());
+}
+
+#[test]
+fn values_given_twice_are_not_touched() {
+    let twice = with_attribute(&[message(1, b"first"), message(1, b"second")].concat());
+    let mut kinds = Vec::new();
+    walk(Signal::Traces, &twice, EVERYTHING, |value, _| {
+        kinds.push(value.kind);
+    })
+    .unwrap();
+    assert_eq!(kinds, [ValueKind::Ambiguous]);
+
+    let any_value = message(1, b"text");
+    let attribute = [
+        message(1, b"key"),
+        message(2, &any_value),
+        message(2, &any_value),
+    ]
+    .concat();
+    let merged = message(1, &message(2, &message(2, &message(9, &attribute))));
+    let mut visited = 0;
+    walk(Signal::Traces, &merged, EVERYTHING, |_, _| {
+        visited += 1;
+    })
+    .unwrap();
+    assert_eq!(visited, 0);
+}
+
+#[test]
+fn known_fields_of_another_wire_type_are_malformed() {
+    for (bytes, at) in [
+        (vec![0x08, 0x01], 0),
+        (message(1, &[0x10, 0x01]), 2),
+        (with_attribute(&[0x08, 0x01]), 15),
+        (with_attribute(&[0x3d, 0, 0, 0, 0]), 15),
+    ] {
+        let error = no_edit(Signal::Traces, &bytes, EVERYTHING).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "malformed protobuf at byte {at}: a field has another wire type than OTLP gives it"
+            )
+        );
+        assert!(Request::decode(Signal::Traces, &bytes).is_err());
+    }
+}
+
+#[test]
+fn a_malformed_neighbour_is_stepped_over_where_asked() {
+    let good = message(
+        9,
+        &[message(1, b"good"), message(2, &message(1, b"text"))].concat(),
+    );
+    let bad = message(9, &[message(1, b"bad"), message(2, &[0x0a, 0x7f])].concat());
+    let bytes = message(1, &message(2, &message(2, &[bad, good].concat())));
+    assert!(no_edit(Signal::Traces, &bytes, EVERYTHING).is_err());
+    let mut keys = Vec::new();
+    let stepped = Walk {
+        on_malformed: OnMalformed::StepOver,
+        ..EVERYTHING
+    };
+    walk(Signal::Traces, &bytes, stepped, |value, _| {
+        keys.push(value.key.to_vec());
+    })
+    .unwrap();
+    assert_eq!(keys, [b"good".to_vec()]);
+}

@@ -1,0 +1,15 @@
+//! Random OTLP requests, from a seed: the input of property tests and benchmarks.
+//!
+//! A request is generated as the structs of the `opentelemetry-proto` crate, the oracle of all
+//! tests here, and written with as much [`noise`] as protobuf allows a sender to make.
+
+#![allow(clippy::missing_panics_doc, clippy::expect_used)]
+
+mod generate;
+pub mod noise;
+mod random;
+mod request;
+
+pub use generate::{Generator, Payload, fake_file};
+pub use random::Random;
+pub use request::Request;
