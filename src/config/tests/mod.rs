@@ -1,4 +1,5 @@
-//! Whole configurations: what is accepted and what is refused.
+//! Whole configurations: what is accepted, what is refused, and the file that is shipped.
 
 mod accepted;
 mod mistakes;
+mod shipped;
