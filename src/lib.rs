@@ -1,1 +1,6 @@
 //! slimspan: a pipeline between OpenTelemetry SDKs and a backend that moves files out of telemetry.
+
+pub mod config;
+pub mod exporters;
+pub mod receivers;
+pub mod storage;

@@ -1,0 +1,244 @@
+//! What must hold between the parts of a configuration.
+
+use std::collections::BTreeMap;
+
+use super::Config;
+use super::components::{
+    Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
+};
+use super::id::{ComponentId, PipelineId};
+use super::path::KeyPath;
+use super::problem::Problem;
+use super::service::PipelineConfig;
+
+/// Every mistake between the parts of `config`, each of which is fine by itself.
+pub(super) fn check(config: &Config) -> Vec<Problem> {
+    let mut check = Check {
+        config,
+        problems: Vec::new(),
+    };
+    check.something_runs();
+    check.listeners_do_not_collide();
+    check.extensions();
+    for (id, pipeline) in &config.service.pipelines {
+        check.pipeline(id, pipeline);
+    }
+    check.memory_limits();
+    check.problems
+}
+
+struct Check<'c> {
+    config: &'c Config,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn report(&mut self, path: KeyPath, message: impl Into<String>) {
+        self.problems.push(Problem::at(path, message));
+    }
+
+    fn something_runs(&mut self) {
+        let Config {
+            receivers,
+            exporters,
+            service,
+            ..
+        } = self.config;
+        let needed = [
+            (receivers.is_empty(), "receivers", "receiver"),
+            (exporters.is_empty(), "exporters", "exporter"),
+        ];
+        for (missing, section, kind) in needed {
+            if missing {
+                self.report(
+                    KeyPath::of([section]),
+                    format!("at least one {kind} must be configured"),
+                );
+            }
+        }
+        if service.pipelines.is_empty() {
+            self.report(
+                KeyPath::of(["service", "pipelines"]),
+                "at least one pipeline must be configured",
+            );
+        }
+    }
+
+    fn listeners_do_not_collide(&mut self) {
+        let mut listeners: BTreeMap<String, &ComponentId> = BTreeMap::new();
+        for (id, ReceiverConfig::Otlp(receiver)) in &self.config.receivers {
+            let endpoint = &receiver.protocols.grpc.endpoint;
+            // With port 0 each gets a port of its own.
+            if endpoint.port == 0 {
+                continue;
+            }
+            if let Some(other) = listeners.insert(endpoint.to_string(), id) {
+                self.report(
+                    grpc_key(id, "endpoint"),
+                    format!("{endpoint} is already the endpoint of receivers.{other}"),
+                );
+            }
+        }
+    }
+
+    fn extensions(&mut self) {
+        let config = self.config;
+        let path = KeyPath::of(["service"]);
+        self.references(
+            &path,
+            "extensions",
+            &config.service.extensions,
+            &config.extensions,
+        );
+        for (id, ExtensionConfig::ArtifactStore(_)) in &config.extensions {
+            if !config.service.extensions.contains(id) {
+                self.report(
+                    KeyPath::of([ExtensionConfig::SECTION]).key(id),
+                    format!("would not be started: add \"{id}\" to service.extensions"),
+                );
+            }
+        }
+        for (id, processor) in &config.processors {
+            let ProcessorConfig::Artifact(artifact) = processor else {
+                continue;
+            };
+            if !config.extensions.contains_key(&artifact.store) {
+                self.report(
+                    KeyPath::of([ProcessorConfig::SECTION]).key(id).key("store"),
+                    not_configured(ExtensionConfig::KIND, &artifact.store),
+                );
+            }
+        }
+    }
+
+    fn pipeline(&mut self, id: &PipelineId, pipeline: &PipelineConfig) {
+        let config = self.config;
+        let path = KeyPath::of(["service", "pipelines"]).key(id);
+        self.references(&path, "receivers", &pipeline.receivers, &config.receivers);
+        self.references(
+            &path,
+            "processors",
+            &pipeline.processors,
+            &config.processors,
+        );
+        self.references(&path, "exporters", &pipeline.exporters, &config.exporters);
+        let needed = [
+            (pipeline.receivers.is_empty(), ReceiverConfig::KIND),
+            (pipeline.exporters.is_empty(), ExporterConfig::KIND),
+        ];
+        for (missing, kind) in needed {
+            if missing {
+                self.report(path.clone(), format!("must have at least one {kind}"));
+            }
+        }
+        self.order_of_processors(&path, pipeline);
+    }
+
+    fn order_of_processors(&mut self, path: &KeyPath, pipeline: &PipelineConfig) {
+        let mut artifact: Option<&ComponentId> = None;
+        for (index, id) in pipeline.processors.iter().enumerate() {
+            let message = match self.config.processors.get(id) {
+                Some(ProcessorConfig::MemoryLimiter(_)) if index > 0 => format!(
+                    "\"{id}\" must come first, so that it sees requests before anything is made \
+                     of them"
+                ),
+                Some(ProcessorConfig::Artifact(_)) => match artifact.replace(id) {
+                    Some(other) if other != id => format!(
+                        "\"{other}\" and \"{id}\" are both artifact processors, and a pipeline \
+                         has at most one"
+                    ),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            self.report_item(path, "processors", index, message);
+        }
+    }
+
+    /// A request may take its whole size twice: as it came, and as it goes on.
+    fn memory_limits(&mut self) {
+        for (id, processor) in &self.config.processors {
+            let ProcessorConfig::MemoryLimiter(limiter) = processor else {
+                continue;
+            };
+            let largest = self
+                .config
+                .service
+                .pipelines
+                .values()
+                .filter(|pipeline| pipeline.processors.contains(id))
+                .flat_map(|pipeline| &pipeline.receivers)
+                .filter_map(|id| self.config.receivers.get_key_value(id))
+                .map(|(id, ReceiverConfig::Otlp(receiver))| {
+                    (u64::from(receiver.protocols.grpc.max_recv_msg_size_mib), id)
+                })
+                .max();
+            if let Some((largest, receiver)) = largest
+                && limiter.limit_mib < 2 * largest
+            {
+                self.report(
+                    KeyPath::of([ProcessorConfig::SECTION])
+                        .key(id)
+                        .key("limit_mib"),
+                    format!(
+                        "{} is too little for requests of {largest} MiB: set it to at least {}, \
+                         twice {}, or lower that",
+                        limiter.limit_mib,
+                        2 * largest,
+                        grpc_key(receiver, "max_recv_msg_size_mib")
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Each of `ids`, the list at `path.key`, must be configured and stand there once.
+    fn references<C: Component>(
+        &mut self,
+        path: &KeyPath,
+        key: &str,
+        ids: &[ComponentId],
+        configured: &BTreeMap<ComponentId, C>,
+    ) {
+        for (index, id) in ids.iter().enumerate() {
+            if !configured.contains_key(id) {
+                // The path of a reference reads as it does in the Collector.
+                let shown = if C::SECTION == ExtensionConfig::SECTION {
+                    path.key(key)
+                } else {
+                    path.clone()
+                };
+                self.problems.push(Problem {
+                    culprit: path.key(key).index(index),
+                    path: shown,
+                    message: not_configured(C::KIND, id),
+                });
+            }
+            if ids.iter().take(index).any(|earlier| earlier == id) {
+                self.report_item(path, key, index, format!("\"{id}\" is listed twice"));
+            }
+        }
+    }
+
+    /// Reports an item of the list at `path.key`.
+    fn report_item(&mut self, path: &KeyPath, key: &str, index: usize, message: String) {
+        let list = path.key(key);
+        self.problems.push(Problem {
+            culprit: list.index(index),
+            path: list,
+            message,
+        });
+    }
+}
+
+fn not_configured(kind: &str, id: &ComponentId) -> String {
+    format!("references {kind} \"{id}\" which is not configured")
+}
+
+fn grpc_key(receiver: &ComponentId, key: &str) -> KeyPath {
+    KeyPath::of([ReceiverConfig::SECTION])
+        .key(receiver)
+        .key("protocols")
+        .key("grpc")
+        .key(key)
+}

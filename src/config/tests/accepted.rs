@@ -1,0 +1,204 @@
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a failed test"
+)]
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use slimspan_proto::Signal;
+
+use crate::config::*;
+use crate::exporters::debug::config::{DebugConfig, Verbosity};
+use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig, TlsConfig};
+use crate::receivers::otlp::config::OtlpReceiverConfig;
+
+fn id(text: &str) -> ComponentId {
+    text.parse().unwrap()
+}
+
+fn parse(text: &str) -> (Config, Vec<Warning>) {
+    let env = |name: &str| (name == "TOKEN").then(|| "0123".to_owned());
+    Config::parse(text, "c.yaml", env).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn the_smallest_configuration() {
+    let (config, warnings) = parse(
+        "receivers: {otlp: }\nexporters: {debug: }\n\
+         service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}\n",
+    );
+    let otlp = ReceiverConfig::Otlp(OtlpReceiverConfig::default());
+    assert_eq!(config.receivers, [(id("otlp"), otlp)].into());
+    let debug = ExporterConfig::Debug(DebugConfig::default());
+    assert_eq!(config.exporters, [(id("debug"), debug)].into());
+    let pipeline = PipelineId {
+        signal: Signal::Traces,
+        name: None,
+    };
+    assert_eq!(
+        config.service.pipelines.keys().collect::<Vec<_>>(),
+        [&pipeline]
+    );
+    assert_eq!(warnings, []);
+}
+
+#[test]
+fn every_way_to_ask_for_the_default_receiver() {
+    for receiver in [
+        "",
+        "{}",
+        "{protocols: }",
+        "{protocols: {}}",
+        "{protocols: {grpc: }}",
+        "{protocols: {grpc: {}}}",
+    ] {
+        let (config, _) = parse(&format!(
+            "receivers:\n  otlp: {receiver}\nexporters: {{debug: }}\n\
+             service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+        ));
+        let otlp = ReceiverConfig::Otlp(OtlpReceiverConfig::default());
+        assert_eq!(config.receivers.get(&id("otlp")), Some(&otlp), "{receiver}");
+    }
+}
+
+#[test]
+fn everything_that_can_be_set() {
+    let (config, warnings) = parse(
+        r#"
+receivers:
+  otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", max_recv_msg_size_mib: 8, max_concurrent_streams: 1}}}
+  otlp/b: {protocols: {grpc: {endpoint: localhost:0}}}
+processors:
+  memory_limiter/small: {limit_mib: 16}
+  artifact/x: {store: artifact_store/y, threshold: 1, on_store_failure: drop}
+exporters:
+  otlp:
+    endpoint: https://example.org
+    compression: none
+    headers: {Authorization: "Bearer ${env:TOKEN}", x-token: "${TOKEN}", x-empty: "${env:NONE:-}"}
+    timeout: 1.5s
+    tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
+  debug: {verbosity: detailed}
+extensions:
+  artifact_store/y:
+    url: s3://bucket/prefix
+    timeout: 1m
+    max_concurrent_puts: 1
+    refresh: 0
+    known_digests: 0
+    options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
+service:
+  extensions: [artifact_store/y]
+  pipelines:
+    traces/1: {receivers: [otlp/a], processors: [memory_limiter/small, artifact/x], exporters: [otlp, debug]}
+    metrics: {receivers: [otlp/a, otlp/b], processors: [artifact/x], exporters: [otlp]}
+"#,
+    );
+    assert_eq!(warnings, []);
+
+    let Some(ReceiverConfig::Otlp(receiver)) = config.receivers.get(&id("otlp/a")) else {
+        panic!("{config:?}");
+    };
+    assert_eq!(receiver.protocols.grpc.max_recv_msg_size(), 8 << 20);
+    assert_eq!(receiver.protocols.grpc.endpoint.host, "::1");
+
+    let artifact = ArtifactConfig {
+        store: id("artifact_store/y"),
+        threshold: ByteSize(1),
+        on_store_failure: OnStoreFailure::Drop,
+    };
+    let artifact = ProcessorConfig::Artifact(artifact);
+    assert_eq!(config.processors.get(&id("artifact/x")), Some(&artifact));
+
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let exporter = OtlpGrpcConfig {
+        endpoint: "https://example.org:443".parse().unwrap(),
+        compression: Compression::None,
+        headers: [
+            ("authorization".to_owned(), secret("Bearer 0123")),
+            ("x-empty".to_owned(), secret("")),
+            ("x-token".to_owned(), secret("0123")),
+        ]
+        .into(),
+        timeout: Duration::from_millis(1500),
+        tls: TlsConfig {
+            insecure: true,
+            ca_file: Some("/ca.pem".into()),
+            server_name_override: Some("backend".to_owned()),
+        },
+    };
+    assert!(exporter.uses_tls(), "https has the last word");
+    assert_eq!(
+        config.exporters.get(&id("otlp")),
+        Some(&ExporterConfig::OtlpGrpc(exporter))
+    );
+    let debug = DebugConfig {
+        verbosity: Verbosity::Detailed,
+    };
+    assert_eq!(
+        config.exporters.get(&id("debug")),
+        Some(&ExporterConfig::Debug(debug))
+    );
+
+    let Some(ExtensionConfig::ArtifactStore(store)) =
+        config.extensions.get(&id("artifact_store/y"))
+    else {
+        panic!("{config:?}");
+    };
+    assert_eq!(store.refresh, Duration::ZERO);
+    assert_eq!(store.options.get("aws_allow_http"), Some(&secret("true")));
+    assert_eq!(
+        store.options.get("aws_secret_access_key"),
+        Some(&secret("0123"))
+    );
+
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("0123"), "a secret shows in {shown}");
+}
+
+#[test]
+fn tls_is_on_unless_something_says_otherwise() {
+    let table = [
+        ("host:1", false, true),
+        ("host:1", true, false),
+        ("http://host:1", false, false),
+        ("https://host:1", true, true),
+    ];
+    for (endpoint, insecure, uses_tls) in table {
+        let mut config = OtlpGrpcConfig::new(endpoint.parse().unwrap());
+        config.tls.insecure = insecure;
+        assert_eq!(config.uses_tls(), uses_tls, "{endpoint} {insecure}");
+    }
+}
+
+#[test]
+fn an_unset_variable_is_a_warning_where_null_will_do() {
+    let (_, warnings) = parse(
+        "receivers: {otlp: }\nexporters:\n  debug: ${env:DEBUG}\n\
+         service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}\n",
+    );
+    let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        ["c.yaml:3: exporters.debug: the environment variable DEBUG is not set"]
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing.yaml");
+    let errors = Config::load(&path, |_| None).unwrap_err().to_string();
+    assert!(
+        errors.starts_with(&format!("{}: cannot be read: ", path.display())),
+        "{errors}"
+    );
+    fs::write(&path, "receivers: 7").unwrap();
+    let errors = Config::load(&path, |_| None).unwrap_err().to_string();
+    assert!(
+        errors.starts_with(&format!("{}:1: receivers: ", path.display())),
+        "{errors}"
+    );
+}

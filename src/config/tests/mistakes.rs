@@ -1,0 +1,579 @@
+//! One mistake at a time, and what the person who made it reads.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use proptest::prelude::*;
+
+use crate::config::Config;
+
+const GOOD: &str = "\
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: 127.0.0.1:4317
+        max_recv_msg_size_mib: 64
+processors:
+  memory_limiter:
+    limit_mib: 512
+  artifact:
+    store: artifact_store
+    threshold: 8KiB
+    on_store_failure: forward
+exporters:
+  otlp_grpc:
+    endpoint: 127.0.0.1:14317
+    timeout: 5s
+    headers: {a: b}
+    tls: {insecure: true}
+  debug:
+    verbosity: normal
+extensions:
+  artifact_store:
+    url: ./data
+    refresh: 24h
+service:
+  extensions: [artifact_store]
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [memory_limiter, artifact]
+      exporters: [otlp_grpc, debug]
+";
+
+fn errors(text: &str) -> String {
+    match Config::parse(text, "c.yaml", |_| None) {
+        Ok(_) => "no error".to_owned(),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// The part of the good configuration that is replaced, by what, and the error.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    // Syntax.
+    (
+        "  otlp:\n",
+        "  otlp:\n  otlp:\n",
+        "c.yaml:3: receivers.otlp: this key already stands in line 2",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317",
+        "endpoint: !!str x",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: YAML tags are not supported: write the value without the tag, and in quotes if it is a string",
+    ),
+    (
+        "service:\n",
+        "---\nservice:\n",
+        "c.yaml:26: a second document: the configuration is one YAML document",
+    ),
+    // Unknown names.
+    (
+        "receivers:\n  otlp:",
+        "recievers:\n  otlp:",
+        "c.yaml:1: recievers: unknown field \"recievers\"; known are receivers, processors, exporters, extensions, service",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317",
+        "endpont: 127.0.0.1:4317",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_concurrent_streams",
+    ),
+    (
+        "      grpc:",
+        "      http:",
+        "c.yaml:4: receivers.otlp.protocols.http: unknown field \"http\"; known are grpc",
+    ),
+    (
+        "    protocols:",
+        "    protocol:",
+        "c.yaml:3: receivers.otlp.protocol: unknown field \"protocol\"; known are protocols",
+    ),
+    (
+        "threshold: 8KiB",
+        "treshold: 8KiB",
+        "c.yaml:12: processors.artifact.treshold: unknown field \"treshold\"; known are store, threshold, on_store_failure",
+    ),
+    (
+        "limit_mib",
+        "limit_mb",
+        "c.yaml:9: processors.memory_limiter.limit_mb: unknown field \"limit_mb\"; known are limit_mib",
+    ),
+    (
+        "verbosity: normal",
+        "verbose: true",
+        "c.yaml:21: exporters.debug.verbose: unknown field \"verbose\"; known are verbosity",
+    ),
+    (
+        "{insecure: true}",
+        "{insecure_skip_verify: true}",
+        "c.yaml:19: exporters.otlp_grpc.tls.insecure_skip_verify: unknown field \"insecure_skip_verify\"; known are insecure, ca_file, server_name_override",
+    ),
+    (
+        "refresh: 24h",
+        "bucket: x",
+        "c.yaml:25: extensions.artifact_store.bucket: unknown field \"bucket\"; known are url, timeout, max_concurrent_puts, refresh, known_digests, options",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {}\n  pipelines:",
+        "c.yaml:28: service.telemetry: unknown field \"telemetry\"; known are extensions, pipelines",
+    ),
+    (
+        "      receivers: [otlp]",
+        "      recievers: [otlp]",
+        "c.yaml:30: service.pipelines.traces.recievers: unknown field \"recievers\"; known are receivers, processors, exporters",
+    ),
+    (
+        "  otlp:\n",
+        "  jaeger:\n",
+        "c.yaml:2: receivers.jaeger: unknown receiver type \"jaeger\"; known are otlp",
+    ),
+    (
+        "  memory_limiter:",
+        "  batch/2:",
+        "c.yaml:8: processors.batch/2: unknown processor type \"batch\"; known are memory_limiter, artifact",
+    ),
+    (
+        "  debug:",
+        "  kafka:",
+        "c.yaml:20: exporters.kafka: unknown exporter type \"kafka\"; known are otlp_grpc (alias otlp), debug",
+    ),
+    (
+        "  artifact_store:\n",
+        "  zpages:\n",
+        "c.yaml:23: extensions.zpages: unknown extension type \"zpages\"; known are artifact_store",
+    ),
+    (
+        "    traces:",
+        "    profiles:",
+        "c.yaml:29: service.pipelines.profiles: unknown signal \"profiles\"; known are traces, metrics, logs",
+    ),
+    (
+        "verbosity: normal",
+        "verbosity: loud",
+        "c.yaml:21: exporters.debug.verbosity: unknown value \"loud\"; known are basic, normal, detailed",
+    ),
+    (
+        "on_store_failure: forward",
+        "on_store_failure: ignore",
+        "c.yaml:13: processors.artifact.on_store_failure: unknown value \"ignore\"; known are forward, refuse, drop",
+    ),
+    (
+        "timeout: 5s",
+        "compression: snappy",
+        "c.yaml:17: exporters.otlp_grpc.compression: unknown value \"snappy\"; known are gzip, zstd, none",
+    ),
+    // Ids.
+    (
+        "  debug:",
+        "  1debug:",
+        "c.yaml:20: exporters.1debug: \"1debug\" is not a component type: use at most 63 letters, digits and _, and a letter first",
+    ),
+    (
+        "  debug:",
+        "  debug/:",
+        "c.yaml:20: exporters.debug/: the name after the slash must have 1 to 1024 characters, none of them white space or control characters",
+    ),
+    (
+        "receivers: [otlp]",
+        "receivers: [\"ot lp\"]",
+        "c.yaml:30: service.pipelines.traces.receivers[0]: \"ot lp\" is not a component type: use at most 63 letters, digits and _, and a letter first",
+    ),
+    (
+        "    traces:",
+        "    traces/a b:",
+        "c.yaml:29: service.pipelines.traces/a b: the name after the slash must have 1 to 1024 characters, none of them white space or control characters",
+    ),
+    // Wrong types.
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_recv_msg_size_mib: \"64\"",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_recv_msg_size_mib: expected a whole number, found string \"64\"",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_recv_msg_size_mib: 6.4",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_recv_msg_size_mib: expected a whole number, found a number with a fraction or too large",
+    ),
+    (
+        "{insecure: true}",
+        "{insecure: yes}",
+        "c.yaml:19: exporters.otlp_grpc.tls.insecure: expected a boolean, found string \"yes\"",
+    ),
+    (
+        "{insecure: true}",
+        "true",
+        "c.yaml:19: exporters.otlp_grpc.tls: expected a mapping, found boolean `true`",
+    ),
+    (
+        "{a: b}",
+        "[a, b]",
+        "c.yaml:18: exporters.otlp_grpc.headers: expected a mapping, found a list",
+    ),
+    (
+        "{a: b}",
+        "{a: [b]}",
+        "c.yaml:18: exporters.otlp_grpc.headers.a: expected a string, found a list",
+    ),
+    (
+        "receivers: [otlp]",
+        "receivers: otlp",
+        "c.yaml:30: service.pipelines.traces.receivers: expected a list, found a string",
+    ),
+    (
+        "extensions: [artifact_store]",
+        "extensions: {artifact_store: }",
+        "c.yaml:27: service.extensions: expected a list, found a mapping",
+    ),
+    (
+        "url: ./data",
+        "url: [./data]",
+        "c.yaml:24: extensions.artifact_store.url: expected a string, found a list",
+    ),
+    (
+        "  debug:\n    verbosity: normal",
+        "  debug: normal",
+        "c.yaml:20: exporters.debug: expected a mapping, found a string",
+    ),
+    // Values out of range.
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_recv_msg_size_mib: 0",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_recv_msg_size_mib: must be from 1 to 1024, found 0",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_recv_msg_size_mib: 1025",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_recv_msg_size_mib: must be from 1 to 1024, found 1025",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_recv_msg_size_mib: 18446744073709551617",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_recv_msg_size_mib: must be from 1 to 1024, found 18446744073709551617",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_concurrent_streams: 0",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_concurrent_streams: must be from 1 to 1000000, found 0",
+    ),
+    (
+        "limit_mib: 512",
+        "limit_mib: 15",
+        "c.yaml:9: processors.memory_limiter.limit_mib: must be from 16 to 16777216, found 15",
+    ),
+    (
+        "limit_mib: 512",
+        "limit_mib: -1",
+        "c.yaml:9: processors.memory_limiter.limit_mib: must be from 16 to 16777216, found -1",
+    ),
+    (
+        "threshold: 8KiB",
+        "threshold: 8 potatoes",
+        "c.yaml:12: processors.artifact.threshold: \"8 potatoes\" is not a size: use a number with a unit such as 8KiB",
+    ),
+    (
+        "threshold: 8KiB",
+        "threshold: 0",
+        "c.yaml:12: processors.artifact.threshold: must be 1 byte or more, such as 8KiB",
+    ),
+    (
+        "threshold: 8KiB",
+        "threshold: -8KiB",
+        "c.yaml:12: processors.artifact.threshold: \"-8KiB\" is negative: a size is 1 byte or more",
+    ),
+    (
+        "timeout: 5s",
+        "timeout: 5",
+        "c.yaml:17: exporters.otlp_grpc.timeout: \"5\" is not a duration: use a number with a unit such as 5s, 200ms or 1h30m",
+    ),
+    (
+        "timeout: 5s",
+        "timeout: 0s",
+        "c.yaml:17: exporters.otlp_grpc.timeout: must be longer than 0, such as 5s",
+    ),
+    (
+        "refresh: 24h",
+        "refresh: -24h",
+        "c.yaml:25: extensions.artifact_store.refresh: \"-24h\" is negative: a duration is 0 or more",
+    ),
+    (
+        "refresh: 24h",
+        "max_concurrent_puts: 0",
+        "c.yaml:25: extensions.artifact_store.max_concurrent_puts: must be from 1 to 1024, found 0",
+    ),
+    (
+        "refresh: 24h",
+        "known_digests: -1",
+        "c.yaml:25: extensions.artifact_store.known_digests: must be from 0 to 1000000000, found -1",
+    ),
+    (
+        "url: ./data",
+        "url: ''",
+        "c.yaml:24: extensions.artifact_store.url: must not be empty: use a path such as ./data/artifacts or a URL such as s3://bucket",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317",
+        "endpoint: 4317",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: \"4317\" is not an address: use host:port, such as 127.0.0.1:4317",
+    ),
+    (
+        "endpoint: 127.0.0.1:14317",
+        "endpoint: unix:///x",
+        "c.yaml:16: exporters.otlp_grpc.endpoint: unknown scheme \"unix\": use host:port, http://host:port or https://host:port",
+    ),
+    (
+        "endpoint: 127.0.0.1:14317",
+        "endpoint: http://me:hunter2@host:1",
+        "c.yaml:16: exporters.otlp_grpc.endpoint: a user or password does not belong here: send credentials as headers",
+    ),
+    (
+        "{a: b}",
+        "{\"a b\": c}",
+        "c.yaml:18: exporters.otlp_grpc.headers: \"a b\" is not a header name",
+    ),
+    (
+        "{a: b}",
+        "{a: \"hunter2\\n\"}",
+        "c.yaml:18: exporters.otlp_grpc.headers: the value of \"a\" has a character that a header cannot carry, such as a line break",
+    ),
+    (
+        "{a: b}",
+        "{a: b, A: b}",
+        "c.yaml:18: exporters.otlp_grpc.headers: \"a\" is given twice, in different spellings",
+    ),
+    (
+        "{a: b}",
+        "\"authorization=hunter2\"",
+        "c.yaml:18: exporters.otlp_grpc.headers: expected a mapping, found a string",
+    ),
+    // Missing values.
+    (
+        "    endpoint: 127.0.0.1:14317\n",
+        "",
+        "c.yaml:15: exporters.otlp_grpc: the field \"endpoint\" is required",
+    ),
+    (
+        "    store: artifact_store\n",
+        "",
+        "c.yaml:10: processors.artifact: the field \"store\" is required",
+    ),
+    (
+        "    url: ./data\n",
+        "",
+        "c.yaml:23: extensions.artifact_store: the field \"url\" is required",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317",
+        "endpoint:",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: expected a string, found null",
+    ),
+    (
+        "{a: b}",
+        "{a: \"${env:TOKEN}\"}",
+        "c.yaml:18: exporters.otlp_grpc.headers.a: expected a string, found null, because the environment variable TOKEN is not set",
+    ),
+    (
+        "url: ./data",
+        "url: ${file:x}",
+        "c.yaml:24: extensions.artifact_store.url: `${file:x}`: unknown scheme \"file\"; supported are ${env:NAME}, ${env:NAME:-default} and ${NAME}",
+    ),
+    (
+        "url: ./data",
+        "url: a${env:X",
+        "c.yaml:24: extensions.artifact_store.url: `${` has no closing `}`; a literal `${` is written `$${`",
+    ),
+    // What must hold between the parts.
+    (
+        "receivers: [otlp]",
+        "receivers: [otlp, otlp/x]",
+        "c.yaml:30: service.pipelines.traces: references receiver \"otlp/x\" which is not configured",
+    ),
+    (
+        "[memory_limiter, artifact]",
+        "[memory_limiter,\n        batch, artifact]",
+        "c.yaml:32: service.pipelines.traces: references processor \"batch\" which is not configured",
+    ),
+    (
+        "[otlp_grpc, debug]",
+        "[otlp]",
+        "c.yaml:32: service.pipelines.traces: references exporter \"otlp\" which is not configured",
+    ),
+    (
+        "extensions: [artifact_store]",
+        "extensions: [artifact_store, zpages]",
+        "c.yaml:27: service.extensions: references extension \"zpages\" which is not configured",
+    ),
+    (
+        "store: artifact_store\n",
+        "store: artifact_store/x\n",
+        "c.yaml:11: processors.artifact.store: references extension \"artifact_store/x\" which is not configured",
+    ),
+    (
+        "extensions: [artifact_store]",
+        "extensions: []",
+        "c.yaml:23: extensions.artifact_store: would not be started: add \"artifact_store\" to service.extensions",
+    ),
+    (
+        "receivers: [otlp]",
+        "receivers: []",
+        "c.yaml:29: service.pipelines.traces: must have at least one receiver",
+    ),
+    (
+        "[otlp_grpc, debug]",
+        "",
+        "c.yaml:29: service.pipelines.traces: must have at least one exporter",
+    ),
+    (
+        "[memory_limiter, artifact]",
+        "[memory_limiter, artifact, artifact]",
+        "c.yaml:31: service.pipelines.traces.processors: \"artifact\" is listed twice",
+    ),
+    (
+        "[otlp_grpc, debug]",
+        "[debug, debug]",
+        "c.yaml:32: service.pipelines.traces.exporters: \"debug\" is listed twice",
+    ),
+    (
+        "[memory_limiter, artifact]",
+        "[artifact, memory_limiter]",
+        "c.yaml:31: service.pipelines.traces.processors: \"memory_limiter\" must come first, so that it sees requests before anything is made of them",
+    ),
+    (
+        "limit_mib: 512",
+        "limit_mib: 127",
+        "c.yaml:9: processors.memory_limiter.limit_mib: 127 is too little for requests of 64 MiB: set it to at least 128, twice receivers.otlp.protocols.grpc.max_recv_msg_size_mib, or lower that",
+    ),
+    (
+        "processors:\n  memory",
+        "  otlp/b:\nprocessors:\n  memory",
+        "c.yaml:7: receivers.otlp/b.protocols.grpc.endpoint: 127.0.0.1:4317 is already the endpoint of receivers.otlp",
+    ),
+];
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_path() {
+    assert_eq!(errors(GOOD), "no error");
+    for (right, wrong, expected) in MISTAKES {
+        assert_eq!(GOOD.matches(right).count(), 1, "{right} is not unique");
+        assert_eq!(errors(&GOOD.replace(right, wrong)), *expected, "{wrong}");
+    }
+}
+
+#[test]
+fn two_artifact_processors_in_one_pipeline() {
+    let text = GOOD
+        .replace(
+            "exporters:\n  otlp_grpc:",
+            "  artifact/2: {store: artifact_store}\nexporters:\n  otlp_grpc:",
+        )
+        .replace(
+            "[memory_limiter, artifact]",
+            "[memory_limiter, artifact, artifact/2]",
+        );
+    assert_eq!(
+        errors(&text),
+        "c.yaml:32: service.pipelines.traces.processors: \"artifact\" and \"artifact/2\" are both \
+         artifact processors, and a pipeline has at most one"
+    );
+}
+
+#[test]
+fn an_empty_configuration_lacks_everything() {
+    for text in ["", "receivers:\nexporters: {}\nservice: ~\n"] {
+        let text = errors(text);
+        let messages: Vec<_> = text
+            .lines()
+            .map(|line| line.split_once(": ").unwrap().1)
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "receivers: at least one receiver must be configured",
+                "exporters: at least one exporter must be configured",
+                "service.pipelines: at least one pipeline must be configured",
+            ]
+        );
+    }
+}
+
+#[test]
+fn sections_must_be_mappings() {
+    let table = [
+        ("- a", "c.yaml:1: expected a mapping"),
+        (
+            "receivers: [otlp]",
+            "c.yaml:1: receivers: expected a mapping of receiver ids to their configuration",
+        ),
+        (
+            "service: x",
+            "c.yaml:1: service: expected a mapping, found a string",
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(errors(text), expected);
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_in_the_order_of_the_file() {
+    let values = GOOD
+        .replace("timeout: 5s", "timeout: 5")
+        .replace("threshold: 8KiB", "threshold: x")
+        .replace("24h", "x");
+    assert_eq!(lines(&values), ["c.yaml:12", "c.yaml:17", "c.yaml:25"]);
+    let references = GOOD
+        .replace("limit_mib: 512", "limit_mib: 127")
+        .replace("extensions: [artifact_store]", "extensions: []")
+        .replace("[otlp_grpc, debug]", "[kafka]");
+    assert_eq!(lines(&references), ["c.yaml:9", "c.yaml:23", "c.yaml:32"]);
+}
+
+fn lines(text: &str) -> Vec<String> {
+    errors(text)
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(place, _)| place.to_owned())
+        .collect()
+}
+
+#[test]
+fn the_artifact_processor_may_stand_in_a_metrics_pipeline() {
+    assert_eq!(
+        errors(&GOOD.replace("    traces:", "    metrics:")),
+        "no error"
+    );
+}
+
+#[test]
+fn listeners_on_port_0_do_not_collide() {
+    let text = GOOD.replace("127.0.0.1:4317", "127.0.0.1:0").replace(
+        "processors:\n  memory",
+        "  otlp/b: {protocols: {grpc: {endpoint: \"127.0.0.1:0\"}}}\nprocessors:\n  memory",
+    );
+    assert_eq!(errors(&text), "no error");
+}
+
+#[test]
+fn an_unused_memory_limiter_may_be_small() {
+    let text = GOOD
+        .replace("limit_mib: 512", "limit_mib: 16")
+        .replace("[memory_limiter, artifact]", "[artifact]");
+    assert_eq!(errors(&text), "no error");
+}
+
+proptest! {
+    /// Whatever is done to the text, the answer is a configuration or errors with a line.
+    #[test]
+    fn no_text_makes_it_panic(
+        at in 0..GOOD.len(),
+        removed in 0..40_usize,
+        inserted in r#"[-\[\]{}:,&*!|>'"%@`#?$\t\n a0~.<\\]{0,8}"#,
+    ) {
+        let (before, after) = GOOD.split_at(at);
+        let after = after.get(removed..).unwrap_or_default();
+        if let Err(errors) = Config::parse(&format!("{before}{inserted}{after}"), "c.yaml", |_| None) {
+            prop_assert!(!errors.0.is_empty());
+            for error in errors.0 {
+                prop_assert!(error.line.is_some_and(|line| line > 0), "{}", error);
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Whole configurations: what is accepted, what is refused, and the file that is shipped.
+
+mod accepted;
+mod mistakes;
+mod shipped;

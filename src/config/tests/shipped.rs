@@ -1,0 +1,129 @@
+//! The `collector.yaml` at the top of the tree is the documentation of the defaults.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a failed test"
+)]
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use super::super::de::from_node;
+use super::super::node::{Node, Value};
+use super::super::yaml;
+use crate::config::*;
+use crate::exporters::debug::config::{DebugConfig, Verbosity};
+use crate::exporters::otlp_grpc::config::{OtlpGrpcConfig, TlsConfig};
+use crate::receivers::otlp::config::{GrpcConfig, OtlpReceiverConfig, Protocols};
+use crate::storage::config::StoreConfig;
+
+const SHIPPED: &str = include_str!("../../../collector.yaml");
+
+fn id(text: &str) -> ComponentId {
+    text.parse().unwrap()
+}
+
+/// The shipped file with the commented-out exporter in it.
+fn with_backend() -> String {
+    let uncomment = |line: &str| match line.strip_prefix("  #") {
+        Some(yaml) if !yaml.starts_with(' ') || yaml.starts_with("  ") => format!("  {yaml}\n"),
+        _ => format!("{line}\n"),
+    };
+    SHIPPED.lines().map(uncomment).collect()
+}
+
+fn parse(text: &str) -> Config {
+    let (config, warnings) =
+        Config::parse(text, "collector.yaml", |_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(warnings, []);
+    config
+}
+
+#[test]
+fn the_shipped_values_are_the_defaults() {
+    let config = parse(SHIPPED);
+    let otlp = ReceiverConfig::Otlp(OtlpReceiverConfig::default());
+    assert_eq!(config.receivers, [(id("otlp"), otlp)].into());
+    let limiter = ProcessorConfig::MemoryLimiter(MemoryLimiterConfig::default());
+    let artifact = ProcessorConfig::Artifact(ArtifactConfig::new(id("artifact_store")));
+    assert_eq!(
+        config.processors,
+        [(id("artifact"), artifact), (id("memory_limiter"), limiter)].into()
+    );
+    let debug = DebugConfig {
+        verbosity: Verbosity::Normal,
+    };
+    assert_ne!(debug, DebugConfig::default());
+    assert_eq!(
+        config.exporters,
+        [(id("debug"), ExporterConfig::Debug(debug))].into()
+    );
+    let store = ExtensionConfig::ArtifactStore(StoreConfig::new("./data/artifacts"));
+    assert_eq!(config.extensions, [(id("artifact_store"), store)].into());
+    assert_eq!(config.service.extensions, [id("artifact_store")]);
+
+    let pipelines: Vec<_> = config
+        .service
+        .pipelines
+        .iter()
+        .map(|(id, pipeline)| (id.to_string(), pipeline.processors.as_slice()))
+        .collect();
+    let both = [id("memory_limiter"), id("artifact")];
+    assert_eq!(
+        pipelines,
+        [
+            ("traces".to_owned(), both.as_slice()),
+            ("logs".to_owned(), both.as_slice()),
+            ("metrics".to_owned(), &[id("memory_limiter")]),
+        ]
+    );
+    for pipeline in config.service.pipelines.values() {
+        assert_eq!(pipeline.receivers, [id("otlp")]);
+        assert_eq!(pipeline.exporters, [id("debug")]);
+    }
+}
+
+#[test]
+fn the_commented_out_backend_works_once_uncommented() {
+    let config = parse(&with_backend());
+    let mut backend = OtlpGrpcConfig::new("127.0.0.1:14317".parse().unwrap());
+    backend.tls.insecure = true;
+    assert_eq!(
+        config.exporters.get(&id("otlp_grpc")),
+        Some(&ExporterConfig::OtlpGrpc(backend))
+    );
+}
+
+#[test]
+fn every_key_with_a_default_is_spelled_out() {
+    let root = yaml::parse(&with_backend()).unwrap();
+    spells_out::<OtlpReceiverConfig>(&root, &["receivers", "otlp"]);
+    spells_out::<Protocols>(&root, &["receivers", "otlp", "protocols"]);
+    spells_out::<GrpcConfig>(&root, &["receivers", "otlp", "protocols", "grpc"]);
+    spells_out::<MemoryLimiterConfig>(&root, &["processors", "memory_limiter"]);
+    spells_out::<ArtifactConfig>(&root, &["processors", "artifact"]);
+    spells_out::<DebugConfig>(&root, &["exporters", "debug"]);
+    spells_out::<OtlpGrpcConfig>(&root, &["exporters", "otlp_grpc"]);
+    spells_out::<TlsConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
+    spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);
+}
+
+/// Asks the type for its keys, by way of the error that names them.
+fn spells_out<T: serde::de::DeserializeOwned + Debug>(root: &Node, keys: &[&str]) {
+    let mut node = root;
+    for key in keys {
+        node = &node
+            .get(key)
+            .unwrap_or_else(|| panic!("no {key} of {keys:?}"))
+            .value;
+    }
+    let Value::Mapping(entries) = &node.value else {
+        panic!("{keys:?} is no mapping");
+    };
+    let spelled: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+
+    let question = yaml::parse("'?': 1").unwrap();
+    let answer = from_node::<T>(&question).unwrap_err().to_string();
+    let (_, known) = answer.split_once("known are ").unwrap();
+    assert_eq!(spelled, known.split(", ").collect(), "{keys:?}");
+}

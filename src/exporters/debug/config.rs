@@ -1,0 +1,24 @@
+//! The configuration of the `debug` exporter.
+
+use serde::Deserialize;
+
+/// `debug`: prints what arrives.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DebugConfig {
+    /// How much it prints.
+    pub verbosity: Verbosity,
+}
+
+/// How much the debug exporter prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verbosity {
+    /// One line for each request.
+    #[default]
+    Basic,
+    /// One line for each span, log record or metric.
+    Normal,
+    /// Everything.
+    Detailed,
+}

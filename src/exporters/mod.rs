@@ -1,0 +1,4 @@
+//! Where telemetry goes on to.
+
+pub mod debug;
+pub mod otlp_grpc;

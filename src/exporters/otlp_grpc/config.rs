@@ -1,0 +1,103 @@
+//! The configuration of the `otlp_grpc` exporter.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::Endpoint;
+use crate::config::Secret;
+use crate::config::units::positive_duration;
+
+/// `otlp_grpc`, or `otlp`: sends requests to a backend over OTLP/gRPC.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpGrpcConfig {
+    /// The address of the backend. Required.
+    pub endpoint: Endpoint,
+    /// How requests are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Metadata of every request, by lower-case name. The names and values are valid headers.
+    #[serde(default, deserialize_with = "headers")]
+    pub headers: BTreeMap<String, Secret>,
+    /// The time that the backend has for one request; more than 0.
+    #[serde(default = "default_timeout", deserialize_with = "positive_duration")]
+    pub timeout: Duration,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: TlsConfig,
+}
+
+impl OtlpGrpcConfig {
+    /// The defaults of everything but the endpoint.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            compression: Compression::default(),
+            headers: BTreeMap::new(),
+            timeout: default_timeout(),
+            tls: TlsConfig::default(),
+        }
+    }
+
+    /// Whether the connection is encrypted: as the scheme of the endpoint says, and without a
+    /// scheme unless `tls.insecure` is set.
+    pub fn uses_tls(&self) -> bool {
+        self.endpoint.tls.unwrap_or(!self.tls.insecure)
+    }
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Every OTLP backend reads it.
+    #[default]
+    Gzip,
+    /// Cheaper than gzip, where the backend reads it.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+/// How the connection to the backend is protected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// Connects without TLS. A scheme in the endpoint has the last word.
+    pub insecure: bool,
+    /// The certificates (PEM) to trust instead of those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The name that the certificate of the backend must have, if not the host of the endpoint.
+    pub server_name_override: Option<String>,
+}
+
+fn headers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Secret>, D::Error> {
+    let mut headers = BTreeMap::new();
+    for (name, value) in BTreeMap::<String, Secret>::deserialize(deserializer)? {
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| D::Error::custom(format!("\"{name}\" is not a header name")))?;
+        if HeaderValue::from_str(value.expose()).is_err() {
+            return Err(D::Error::custom(format!(
+                "the value of \"{name}\" has a character that a header cannot carry, such as a \
+                 line break"
+            )));
+        }
+        if headers.insert(header.as_str().to_owned(), value).is_some() {
+            return Err(D::Error::custom(format!(
+                "\"{header}\" is given twice, in different spellings"
+            )));
+        }
+    }
+    Ok(headers)
+}

@@ -1,0 +1,125 @@
+//! The address of a backend.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::config::{HostPort, InvalidAddress};
+
+/// Where a backend listens: `host:port`, `http://host:port` or `https://host[:port]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Endpoint {
+    /// The host and port.
+    pub address: HostPort,
+    /// What the scheme says about TLS; none without a scheme.
+    pub tls: Option<bool>,
+}
+
+/// Why a text is not the address of a backend.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidEndpoint {
+    /// The part after the scheme is not a host and a port.
+    #[error(transparent)]
+    Address(#[from] InvalidAddress),
+    /// A scheme other than http and https; it holds the scheme.
+    #[error("unknown scheme \"{0}\": use host:port, http://host:port or https://host:port")]
+    Scheme(String),
+    /// A user or password, which is not quoted here because it is a secret.
+    #[error("a user or password does not belong here: send credentials as headers")]
+    Credentials,
+}
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        if text.contains('@') {
+            return Err(InvalidEndpoint::Credentials);
+        }
+        let (tls, address) = match text.split_once("://") {
+            None => (None, text),
+            Some(("http", address)) => (Some(false), address),
+            Some(("https", address)) => (Some(true), address),
+            Some((scheme, _)) => return Err(InvalidEndpoint::Scheme(scheme.to_owned())),
+        };
+        let address = address.strip_suffix('/').unwrap_or(address);
+        let address = match address.parse() {
+            Err(_) if tls == Some(true) => format!("{address}:443").parse(),
+            parsed => parsed,
+        };
+        Ok(Self {
+            address: address.map_err(|_: InvalidAddress| InvalidAddress::new(text))?,
+            tls,
+        })
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = InvalidEndpoint;
+
+    fn try_from(text: String) -> Result<Self, InvalidEndpoint> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tls {
+            None => self.address.fmt(f),
+            Some(false) => write!(f, "http://{}", self.address),
+            Some(true) => write!(f, "https://{}", self.address),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_and_how_they_are_shown() {
+        let table = [
+            ("localhost:4317", "localhost:4317"),
+            ("http://127.0.0.1:4317", "http://127.0.0.1:4317"),
+            ("http://[::1]:4317/", "http://[::1]:4317"),
+            (
+                "https://api.example.org:8443",
+                "https://api.example.org:8443",
+            ),
+            ("https://api.example.org", "https://api.example.org:443"),
+            ("https://[::1]", "https://[::1]:443"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint() {
+        let shape = "is not an address: use host:port, such as 127.0.0.1:4317";
+        let table = [
+            "",
+            "localhost",
+            "http://localhost",
+            "https://",
+            "https://host:99999",
+            "https://host:1:2",
+            "http://host:4317/v1/traces",
+        ];
+        for text in table {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert_eq!(error, format!("\"{text}\" {shape}"));
+        }
+        let error = "dns:///host:1".parse::<Endpoint>().unwrap_err();
+        assert_eq!(error, InvalidEndpoint::Scheme("dns".to_owned()));
+        let error = "https://user:hunter2@host:1"
+            .parse::<Endpoint>()
+            .unwrap_err();
+        assert_eq!(error, InvalidEndpoint::Credentials);
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,56 @@
+//! The configuration of the `otlp` receiver.
+
+use serde::Deserialize;
+
+use crate::config::HostPort;
+use crate::config::units::between;
+
+/// `otlp`: takes requests from OpenTelemetry SDKs and collectors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OtlpReceiverConfig {
+    /// How senders may reach it.
+    pub protocols: Protocols,
+}
+
+/// The protocols of the receiver. gRPC is the only one, so it is on whether it is named or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Protocols {
+    /// OTLP over gRPC, without TLS.
+    pub grpc: GrpcConfig,
+}
+
+/// The gRPC listener.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcConfig {
+    /// The address to listen on.
+    pub endpoint: HostPort,
+    /// The largest request in MiB, before and after decompression; from 1 to 1024.
+    #[serde(deserialize_with = "between::<_, _, 1, 1024>")]
+    pub max_recv_msg_size_mib: u16,
+    /// The requests that one connection may have under way at a time; from 1 to a million.
+    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    pub max_concurrent_streams: u32,
+}
+
+impl GrpcConfig {
+    /// The largest request in bytes.
+    pub fn max_recv_msg_size(&self) -> usize {
+        usize::from(self.max_recv_msg_size_mib) << 20
+    }
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: 4317,
+            },
+            max_recv_msg_size_mib: 64,
+            max_concurrent_streams: 100,
+        }
+    }
+}

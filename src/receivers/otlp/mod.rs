@@ -1,0 +1,3 @@
+//! The OTLP receiver.
+
+pub mod config;

@@ -1,0 +1,3 @@
+//! Where artifacts are kept.
+
+pub mod config;
