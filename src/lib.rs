@@ -1,1 +1,3 @@
 //! slimspan: a pipeline between OpenTelemetry SDKs and a backend that moves files out of telemetry.
+
+pub mod terminal;
