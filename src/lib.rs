@@ -1,3 +1,4 @@
 //! slimspan: a pipeline between OpenTelemetry SDKs and a backend that moves files out of telemetry.
 
+pub mod exporters;
 pub mod terminal;

@@ -1,0 +1,18 @@
+//! The `debug` exporter: shows a person what leaves the pipeline.
+//!
+//! Unlike the rest of the path it decodes requests, because a display has to. It never fails:
+//! what does not decode is reported as such.
+
+mod brief;
+mod config;
+mod counts;
+mod detailed;
+mod points;
+mod render;
+mod value;
+
+pub use config::{DebugConfig, Verbosity};
+pub use render::render;
+
+#[cfg(test)]
+mod tests;

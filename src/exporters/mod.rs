@@ -1,0 +1,3 @@
+//! Where requests leave the pipeline.
+
+pub mod debug;
