@@ -228,8 +228,18 @@ fn is_forbidden_by_the_system(error: &object_store::Error) -> bool {
 /// Longest cause that is printed, in characters: clouds answer with whole XML documents.
 const LONGEST_CAUSE: usize = 600;
 
-fn one_line(error: &dyn fmt::Display) -> String {
-    let text = error.to_string();
+/// The error and those behind it, as far as it does not tell them itself.
+fn one_line<E: AsRef<dyn Error + Send + Sync>>(error: E) -> String {
+    let error = error.as_ref();
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !text.contains(&told) {
+            text = text + ": " + &told;
+        }
+        next = cause.source();
+    }
     let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(LONGEST_CAUSE) {
         line.truncate(end);
@@ -281,6 +291,20 @@ mod tests {
             of(missing(), Action::Put),
             StoreError::Misconfigured { .. }
         ));
+    }
+
+    #[test]
+    fn causes_that_an_error_keeps_to_itself_are_told() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("error sending request")]
+        struct Taciturn(#[source] std::io::Error);
+
+        let refused = Taciturn(std::io::ErrorKind::ConnectionRefused.into());
+        let text = of(generic(refused), Action::Put).to_string();
+        assert!(
+            text.ends_with(": Generic S3 error: error sending request: connection refused"),
+            "{text}"
+        );
     }
 
     #[test]
