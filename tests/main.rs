@@ -1,1 +1,3 @@
-fn main() {}
+//! Tests of slimspan against the real world: sockets, processes, disks.
+
+mod store;

@@ -1,3 +1,18 @@
-//! Where artifacts are kept.
+//! Where artifacts are kept: a local folder, S3, GCS, Azure or memory.
+//!
+//! An artifact stands under its SHA-256, so equal bytes are one object, a put can be repeated
+//! without harm, and a reference is known before anything is uploaded.
 
+mod cloud;
 pub mod config;
+mod error;
+mod flights;
+mod folder;
+mod layout;
+mod location;
+mod open;
+mod store;
+
+pub use config::StoreConfig;
+pub use error::{Action, OpenError, StoreError};
+pub use store::{Store, Stored};

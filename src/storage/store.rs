@@ -1,0 +1,323 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+use object_store::{Attribute, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use slimspan_artifact::{Artifact, Digest};
+
+use super::config::StoreConfig;
+use super::error::{Action, OpenError, StoreError};
+use super::flights::Flights;
+use super::layout::Layout;
+use super::open;
+
+/// The artifact store. Clones share everything.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Arc<dyn ObjectStore>,
+    layout: Layout,
+    place: Arc<str>,
+    keeps_content_type: bool,
+    timeout: Duration,
+    max_concurrent_puts: usize,
+    /// Artifacts that this process stored less than `refresh` ago. A hit spares the upload, so
+    /// what others stored does not count: a bucket's lifecycle may be about to delete it.
+    known: Cache<Digest, ()>,
+    uploads: Flights<Digest, Result<Outcome, StoreError>>,
+}
+
+/// What became of the artifacts of one request. All of them are durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Artifacts that were uploaded.
+    pub written: usize,
+    /// Their size in bytes.
+    pub written_bytes: u64,
+    /// Artifacts that were stored lately, or uploaded by another request meanwhile.
+    pub known: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Written,
+    Known,
+}
+
+impl Store {
+    /// Opens the store that `config` and the environment describe, without connecting to it.
+    pub fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        Self::open_with(config, |client| client)
+    }
+
+    /// Opens the store as [`Store::open`] does and puts what `wrap` makes of its client in the
+    /// client's place: tests look on and break things there.
+    pub fn open_with(
+        config: &StoreConfig,
+        wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Result<Self, OpenError> {
+        let environment: Vec<_> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let opened = open::open(config, &environment)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                client: wrap(opened.client),
+                layout: opened.layout,
+                place: opened.place.into(),
+                keeps_content_type: opened.keeps_content_type,
+                timeout: config.timeout,
+                max_concurrent_puts: config.max_concurrent_puts.max(1),
+                known: Cache::builder()
+                    .max_capacity(config.known_digests)
+                    .eviction_policy(EvictionPolicy::lru())
+                    .time_to_live(config.refresh.min(LONGEST_REFRESH))
+                    .build(),
+                uploads: Flights::new(),
+            }),
+        })
+    }
+
+    /// What stands before `/<first two hex digits>/<digest>` in an artifact's URI.
+    pub fn uri_base(&self) -> &str {
+        self.shared.layout.uri_base()
+    }
+
+    /// Makes `artifacts` durable: when this returns `Ok`, each of them is.
+    ///
+    /// Artifacts that this process stored lately are not uploaded again, and one that several
+    /// requests carry at the same time is uploaded once. The first error ends the request's
+    /// puts; what is stored by then stays. It is safe to try again, and to drop the future.
+    pub async fn put_all(&self, artifacts: &[Artifact]) -> Result<Stored, StoreError> {
+        stream::iter(artifacts.iter().cloned().map(|artifact| self.put(artifact)))
+            .buffer_unordered(self.shared.max_concurrent_puts)
+            .try_fold(Stored::default(), |mut stored, (outcome, size)| {
+                match outcome {
+                    Outcome::Written => {
+                        stored.written += 1;
+                        stored.written_bytes += size;
+                    }
+                    Outcome::Known => stored.known += 1,
+                }
+                std::future::ready(Ok(stored))
+            })
+            .await
+    }
+
+    async fn put(&self, artifact: Artifact) -> Result<(Outcome, u64), StoreError> {
+        let size = artifact.bytes.len() as u64;
+        if self.shared.known.get(&artifact.digest).await.is_some() {
+            return Ok((Outcome::Known, size));
+        }
+        let digest = artifact.digest;
+        let upload = upload(Arc::clone(&self.shared), artifact);
+        let passenger = self.shared.uploads.join(digest, upload);
+        match passenger.work.await? {
+            Outcome::Written if passenger.first => Ok((Outcome::Written, size)),
+            _ => Ok((Outcome::Known, size)),
+        }
+    }
+
+    /// Reads an artifact and checks its bytes against its digest.
+    pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
+        let key = self.shared.layout.key(digest);
+        let read = async { self.shared.client.get(&key).await?.bytes().await };
+        let bytes = self.shared.within(Action::Get, digest, read).await?;
+        let found = Digest::of(&bytes);
+        if found == *digest {
+            Ok(bytes)
+        } else {
+            Err(StoreError::Corrupt {
+                store: Arc::clone(&self.shared.place),
+                digest: *digest,
+                found,
+            })
+        }
+    }
+}
+
+/// Where artifacts go, for people.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shared.place)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.shared.place).finish()
+    }
+}
+
+/// The cache of known digests refuses to remember for more than a thousand years.
+const LONGEST_REFRESH: Duration = Duration::from_hours(100 * 365 * 24);
+
+async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, StoreError> {
+    let digest = artifact.digest;
+    // An upload may have ended between the caller's look at `known` and now.
+    if shared.known.contains_key(&digest) {
+        return Ok(Outcome::Known);
+    }
+    let mut options = PutOptions {
+        // The same key always holds the same bytes, so overwriting is harmless and can be
+        // repeated, whereas a store may answer "already exists" without having stored anything.
+        mode: PutMode::Overwrite,
+        ..PutOptions::default()
+    };
+    if shared.keeps_content_type {
+        let content_type = content_type(&artifact.media_type);
+        options
+            .attributes
+            .insert(Attribute::ContentType, content_type.into());
+    }
+    let key = shared.layout.key(&digest);
+    let put = shared
+        .client
+        .put_opts(&key, PutPayload::from(artifact.bytes), options);
+    shared.within(Action::Put, &digest, put).await?;
+    shared.known.insert(digest, ()).await;
+    Ok(Outcome::Written)
+}
+
+impl Shared {
+    async fn within<T>(
+        &self,
+        action: Action,
+        digest: &Digest,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => {
+                let store = Arc::clone(&self.place);
+                Err(StoreError::from_client(store, action, *digest, error))
+            }
+            Err(_) => Err(StoreError::TimedOut {
+                store: Arc::clone(&self.place),
+                action,
+                digest: *digest,
+                limit: self.timeout,
+            }),
+        }
+    }
+}
+
+/// `media_type` where it can be a header. It may be a sender's word.
+fn content_type(media_type: &str) -> String {
+    // Clouds sign headers, and not all of them agree on what becomes of a space.
+    let compact = media_type.replace(' ', "");
+    let fits = compact.len() <= 255
+        && compact.contains('/')
+        && compact.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        compact
+    } else {
+        "application/octet-stream".to_owned()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn config(refresh: Duration) -> StoreConfig {
+        StoreConfig {
+            refresh,
+            ..StoreConfig::new("memory:///prefix")
+        }
+    }
+
+    fn artifact(bytes: &'static [u8]) -> Artifact {
+        Artifact {
+            digest: Digest::of(bytes),
+            media_type: "image/png".to_owned(),
+            bytes: Bytes::from_static(bytes),
+        }
+    }
+
+    fn stored(written: usize, written_bytes: u64, known: usize) -> Stored {
+        Stored {
+            written,
+            written_bytes,
+            known,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_lately_is_known() {
+        let store = Store::open(&config(Duration::from_hours(1))).unwrap();
+        let (one, two) = (artifact(b"one"), artifact(b"three"));
+        let both = [one.clone(), two.clone(), one.clone()];
+        assert_eq!(store.put_all(&both).await.unwrap(), stored(2, 8, 1));
+        assert_eq!(
+            store.clone().put_all(&[one]).await.unwrap(),
+            stored(0, 0, 1)
+        );
+        assert_eq!(store.get(&two.digest).await.unwrap(), two.bytes);
+        assert_eq!(store.put_all(&[]).await.unwrap(), Stored::default());
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_long_ago_is_stored_again() {
+        for refresh in [Duration::ZERO, Duration::from_nanos(1)] {
+            let store = Store::open(&config(refresh)).unwrap();
+            for _ in 0..2 {
+                let again = store.put_all(&[artifact(b"one")]).await.unwrap();
+                assert_eq!(again, stored(1, 3, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn any_configured_number_makes_a_store() {
+        let mut config = config(Duration::MAX);
+        config.known_digests = u64::MAX;
+        config.max_concurrent_puts = usize::MAX;
+        config.timeout = Duration::MAX;
+        assert!(Store::open(&config).is_ok());
+    }
+
+    #[tokio::test]
+    async fn limits_of_zero_do_not_hang() {
+        let mut config = config(Duration::ZERO);
+        config.known_digests = 0;
+        config.max_concurrent_puts = 0;
+        let store = Store::open(&config).unwrap();
+        assert_eq!(
+            store.put_all(&[artifact(b"one")]).await.unwrap(),
+            stored(1, 3, 0)
+        );
+    }
+
+    #[test]
+    fn a_request_can_wait_on_another_thread() {
+        fn is_send(_: &impl Send) {}
+        let store = Store::open(&config(Duration::ZERO)).unwrap();
+        is_send(&store.put_all(&[]));
+        is_send(&store.get(&Digest::of(b"")));
+    }
+
+    #[test]
+    fn only_a_media_type_becomes_a_content_type() {
+        let long = format!("text/{}", "x".repeat(300));
+        for (media_type, header) in [
+            ("image/png", "image/png"),
+            ("text/plain; charset=utf-8", "text/plain;charset=utf-8"),
+            ("", "application/octet-stream"),
+            ("png", "application/octet-stream"),
+            ("text/html\r\nx-evil: 1", "application/octet-stream"),
+            ("bild/grün", "application/octet-stream"),
+            (long.as_str(), "application/octet-stream"),
+        ] {
+            assert_eq!(content_type(media_type), header);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What needs no backend in particular, seen through memory.
+
+use slimspan::storage::{StoreConfig, StoreError};
+use slimspan_artifact::Artifact;
+
+use object_store::path::Path;
+
+use super::backend::{Opened, artifact, open};
+
+fn key(artifact: &Artifact) -> Path {
+    let name = artifact.digest.to_string();
+    Path::from(format!("default/sha256/{}/{name}", &name[..2]))
+}
+
+fn opened(max_concurrent_puts: usize) -> Opened {
+    open(&StoreConfig {
+        max_concurrent_puts,
+        ..StoreConfig::new("memory://")
+    })
+}
+
+#[tokio::test]
+async fn the_first_error_stops_the_request() {
+    let opened = opened(1);
+    let artifacts: Vec<_> = (0..5).map(|seed| artifact(seed, 100)).collect();
+    opened.faults.fail(key(&artifacts[1]));
+    let error = opened.store.put_all(&artifacts).await.unwrap_err();
+    assert!(
+        error.to_string().contains(&artifacts[1].digest.to_string()),
+        "{error}"
+    );
+    assert_eq!(opened.faults.begun(), 2);
+}
+
+#[tokio::test]
+async fn an_error_is_not_remembered() {
+    let opened = opened(1);
+    let one = [artifact(1, 100)];
+    opened.faults.fail(key(&one[0]));
+    for _ in 0..2 {
+        let error = opened.store.put_all(&one).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    }
+    opened.faults.heal();
+    assert_eq!(opened.store.put_all(&one).await.unwrap().written, 1);
+    assert_eq!(opened.faults.begun(), 3);
+}
+
+#[tokio::test]
+async fn who_goes_away_does_not_take_the_upload_along() {
+    let mut config = StoreConfig::new("memory://");
+    config.timeout = std::time::Duration::from_millis(200);
+    let opened = open(&config);
+    let one = artifact(1, 100);
+    opened.faults.hang(key(&one));
+    let request = || {
+        let (store, one) = (opened.store.clone(), one.clone());
+        tokio::spawn(async move { store.put_all(&[one]).await })
+    };
+    let first = request();
+    opened.faults.arrived(1).await;
+    let second = request();
+    tokio::task::yield_now().await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    // The second one is still waiting for the upload that the first one began.
+    let error = second.await.unwrap().unwrap_err();
+    assert!(matches!(error, StoreError::TimedOut { .. }), "{error}");
+    assert_eq!(opened.faults.begun(), 1);
+    // With nobody left, the next one begins anew.
+    opened.faults.heal();
+    assert_eq!(opened.store.put_all(&[one]).await.unwrap().written, 1);
+}
+
+#[tokio::test]
+async fn a_forgotten_digest_is_stored_again() {
+    let opened = open(&StoreConfig {
+        known_digests: 0,
+        ..StoreConfig::new("memory://")
+    });
+    let one = [artifact(1, 100)];
+    for _ in 0..2 {
+        assert_eq!(opened.store.put_all(&one).await.unwrap().written, 1);
+    }
+}

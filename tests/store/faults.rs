@@ -1,0 +1,175 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::sync::Notify;
+
+/// What happens to puts, and what has happened.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    begun: AtomicUsize,
+    running: AtomicUsize,
+    peak: AtomicUsize,
+    hung: Mutex<HashSet<Path>>,
+    fail: Mutex<HashSet<Path>>,
+    fail_after_storing: AtomicUsize,
+    arrival: Notify,
+}
+
+impl Faults {
+    /// Puts that reached the client.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// The most puts that ran side by side.
+    pub(super) fn peak(&self) -> usize {
+        self.peak.load(Ordering::SeqCst)
+    }
+
+    /// Puts of `key` never end.
+    pub(super) fn hang(&self, key: Path) {
+        self.hung.lock().unwrap().insert(key);
+    }
+
+    /// Puts of `key` fail and store nothing.
+    pub(super) fn fail(&self, key: Path) {
+        self.fail.lock().unwrap().insert(key);
+    }
+
+    /// The next `count` puts store their bytes and fail then.
+    pub(super) fn fail_after_storing(&self, count: usize) {
+        self.fail_after_storing.store(count, Ordering::SeqCst);
+    }
+
+    /// All that is asked for from now on works.
+    pub(super) fn heal(&self) {
+        self.hung.lock().unwrap().clear();
+        self.fail.lock().unwrap().clear();
+        self.fail_after_storing(0);
+    }
+
+    /// Waits until `count` puts have reached the client.
+    pub(super) async fn arrived(&self, count: usize) {
+        while self.begun() < count {
+            self.arrival.notified().await;
+        }
+    }
+}
+
+/// A client in front of another one that counts and breaks puts.
+#[derive(Debug)]
+pub(super) struct FaultyStore {
+    inner: Arc<dyn ObjectStore>,
+    faults: Arc<Faults>,
+}
+
+impl FaultyStore {
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, faults: Arc<Faults>) -> Self {
+        Self { inner, faults }
+    }
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "faulty {}", self.inner)
+    }
+}
+
+/// Counts a put as running until it ends or is dropped.
+struct Running<'a>(&'a Faults);
+
+impl<'a> Running<'a> {
+    fn begin(faults: &'a Faults) -> Self {
+        let now = faults.running.fetch_add(1, Ordering::SeqCst) + 1;
+        faults.peak.fetch_max(now, Ordering::SeqCst);
+        faults.begun.fetch_add(1, Ordering::SeqCst);
+        faults.arrival.notify_one();
+        Self(faults)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn injected(problem: &'static str) -> Error {
+    Error::Generic {
+        store: "faulty",
+        source: problem.into(),
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        let faults = self.faults.deref();
+        let _running = Running::begin(faults);
+        // Lets others begin, as a put over a network does.
+        tokio::task::yield_now().await;
+        if faults.hung.lock().unwrap().contains(location) {
+            std::future::pending::<()>().await;
+        }
+        if faults.fail.lock().unwrap().contains(location) {
+            return Err(injected("injected before storing"));
+        }
+        let stored = self.inner.put_opts(location, payload, options).await?;
+        let left =
+            faults
+                .fail_after_storing
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                });
+        match left {
+            Ok(_) => Err(injected("injected after storing")),
+            Err(_) => Ok(stored),
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

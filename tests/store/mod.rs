@@ -1,0 +1,20 @@
+//! The artifact store against every kind of backend.
+//!
+//! One list of properties (`conformance`) holds for each of them, a second one (`outages`) for
+//! those that are processes and can be killed. `behaviour` is what needs no backend in particular.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says what it skips"
+)]
+
+mod backend;
+mod backends;
+mod behaviour;
+mod conformance;
+mod emulators;
+mod faults;
+mod gcs_stub;
+mod outages;
+mod process;

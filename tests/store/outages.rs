@@ -1,0 +1,120 @@
+//! What holds for every backend that is a process.
+
+use std::time::{Duration, Instant};
+
+use slimspan::storage::{Store, StoreError};
+use slimspan_artifact::Artifact;
+use tokio::sync::{mpsc, watch};
+
+use super::backend::{Backend, Process, artifact};
+
+/// Checks all properties, one after the other.
+pub(super) async fn check(backend: &Backend) {
+    let process = backend.process.as_ref().unwrap();
+    eprintln!("{}: a wrong bucket and wrong keys", backend.name);
+    refusals(backend, process).await;
+    eprintln!("{}: a server that hangs", backend.name);
+    a_server_that_hangs(backend, process).await;
+    eprintln!("{}: a server killed and started again", backend.name);
+    a_server_killed_and_started_again(backend, process).await;
+}
+
+async fn refusals(backend: &Backend, process: &Process) {
+    let one = [artifact(1, 1_000)];
+    if process.checks_buckets {
+        let mut config = backend.config("refusals");
+        config.url = config.url.replace("://media/", "://no-such-bucket/");
+        let store = Store::open(&config).unwrap();
+        let error = store.put_all(&one).await.unwrap_err();
+        assert!(matches!(error, StoreError::Misconfigured { .. }), "{error}");
+    }
+    if process.checks_keys {
+        let mut config = backend.config("refusals");
+        for name in ["secret_access_key", "access_key"] {
+            if config.options.contains_key(name) {
+                let wrong = slimspan::config::Secret::new("d3Jvbmc=".to_owned());
+                config.options.insert(name.to_owned(), wrong);
+            }
+        }
+        let store = Store::open(&config).unwrap();
+        let error = store.put_all(&one).await.unwrap_err();
+        assert!(matches!(error, StoreError::Denied { .. }), "{error}");
+        assert!(!error.to_string().contains("d3Jvbmc="), "{error}");
+    }
+}
+
+async fn a_server_that_hangs(backend: &Backend, process: &Process) {
+    let limit = Duration::from_millis(1_500);
+    let opened = backend.open_with_timeout("stopped", limit);
+    let before = [artifact(2, 10_000)];
+    opened.store.put_all(&before).await.unwrap();
+    process.signal("STOP");
+    let one = [artifact(3, 10_000)];
+    let begun = Instant::now();
+    let error = opened.store.put_all(&one).await.unwrap_err();
+    let waited = begun.elapsed();
+    process.signal("CONT");
+    assert!(matches!(error, StoreError::TimedOut { .. }), "{error}");
+    assert!(waited >= limit && waited < limit * 3, "{waited:?}");
+    until_stored(&opened.store, &one[0], &mpsc::unbounded_channel().0).await;
+    let [one] = one;
+    assert_eq!(opened.store.get(&one.digest).await.unwrap(), one.bytes);
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Stored,
+    Failed,
+}
+
+async fn a_server_killed_and_started_again(backend: &Backend, process: &Process) {
+    let opened = backend.open("killed");
+    let (events, mut heard) = mpsc::unbounded_channel();
+    let (stop, stopped) = watch::channel(false);
+    let uploads = tokio::spawn({
+        let store = opened.store.clone();
+        async move {
+            let mut uploaded = Vec::new();
+            while !*stopped.borrow() {
+                let artifact = artifact(100 + uploaded.len() as u32, 50_000);
+                until_stored(&store, &artifact, &events).await;
+                uploaded.push(artifact);
+            }
+            uploaded
+        }
+    });
+    let mut before = 0;
+    while before < 20 {
+        assert_eq!(heard.recv().await, Some(Event::Stored));
+        before += 1;
+    }
+    process.kill();
+    while heard.recv().await.unwrap() == Event::Stored {
+        before += 1;
+    }
+    process.restart();
+    let mut after = 0;
+    while after < 20 {
+        if heard.recv().await.unwrap() == Event::Stored {
+            after += 1;
+        }
+    }
+    stop.send_replace(true);
+    let uploaded = uploads.await.unwrap();
+    let forgotten = if process.remembers { 0 } else { before };
+    for artifact in &uploaded[forgotten..] {
+        let bytes = opened.store.get(&artifact.digest).await.unwrap();
+        assert!(bytes == artifact.bytes);
+    }
+}
+
+/// Does what a sender does: tries again until it works.
+async fn until_stored(store: &Store, artifact: &Artifact, events: &mpsc::UnboundedSender<Event>) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while let Err(error) = store.put_all(std::slice::from_ref(artifact)).await {
+        assert!(Instant::now() < deadline, "{error}");
+        let _ = events.send(Event::Failed);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let _ = events.send(Event::Stored);
+}
