@@ -1,8 +1,19 @@
 //! slimspan: a pipeline between OpenTelemetry SDKs and a backend that moves files out of telemetry.
+//!
+//! OTLP comes in at a [receiver](receivers), files are taken out of it and put into a
+//! [store](storage), and what is left, with references in their place, leaves by
+//! [exporters]. [`pipeline`] is that path; everything else is what it needs.
 
+pub mod admission;
 pub mod cli;
+pub mod collector;
 pub mod config;
 pub mod exporters;
+pub mod grpc;
+pub mod pipeline;
 pub mod receivers;
+pub mod refusal;
+pub mod shutdown;
 pub mod storage;
+pub mod telemetry;
 pub mod terminal;

@@ -1,3 +1,97 @@
-//! What the `slimspan` command does, one module a subcommand.
+//! The command line: one file a subcommand.
 
-pub mod demo;
+mod demo;
+mod run;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+
+/// A configuration that is wrong, as a usage that is wrong.
+const USAGE: u8 = 2;
+
+/// Moves images, audio, PDFs and other files out of OpenTelemetry spans and logs into an object
+/// store, and sends slim telemetry with references on to any OTLP backend.
+#[derive(Debug, Parser)]
+#[command(name = "slimspan", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<ConfigFile>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration without starting anything
+    Validate(ConfigFile),
+    /// Send a picture, a PDF and a plain span through a running slimspan and show what became of them
+    Demo(demo::Demo),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration (YAML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli {
+        Cli {
+            command: Some(Command::Validate(file)),
+            ..
+        } => validate::validate(&file),
+        Cli {
+            command: Some(Command::Demo(demo)),
+            ..
+        } => demo::demo(&demo),
+        Cli {
+            run: Some(file), ..
+        } => run::run(&file),
+        Cli { .. } => {
+            complain("say which configuration to run: slimspan --config collector.yaml");
+            return ExitCode::from(USAGE);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(format_args!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+impl ConfigFile {
+    /// The configuration; `Err` is the exit code after its mistakes were told.
+    fn load(&self) -> Result<Config, ExitCode> {
+        match Config::load(&self.config, |name| std::env::var(name).ok()) {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    complain(format_args!("warning: {warning}"));
+                }
+                Ok(config)
+            }
+            Err(errors) => {
+                complain(errors);
+                Err(ExitCode::from(USAGE))
+            }
+        }
+    }
+}
+
+/// Prints to standard error.
+#[expect(clippy::print_stderr, reason = "the command line talks to a person")]
+fn complain(message: impl std::fmt::Display) {
+    eprintln!("{message}");
+}
+
+/// Prints to standard output.
+#[expect(clippy::print_stdout, reason = "the command line talks to a person")]
+fn say(message: impl std::fmt::Display) {
+    print!("{message}");
+}

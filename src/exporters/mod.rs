@@ -2,3 +2,27 @@
 
 pub mod debug;
 pub mod otlp_grpc;
+
+use bytes::Bytes;
+use slimspan_proto::Signal;
+
+use crate::refusal::Refusal;
+
+/// An exporter of any type.
+#[derive(Debug)]
+pub enum Exporter {
+    /// `otlp_grpc`
+    OtlpGrpc(otlp_grpc::OtlpGrpcExporter),
+    /// `debug`
+    Debug(debug::DebugExporter),
+}
+
+impl Exporter {
+    /// Sends an OTLP request on; returns the OTLP response of whoever took it.
+    pub async fn export(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
+        match self {
+            Self::OtlpGrpc(exporter) => exporter.export(signal, request).await,
+            Self::Debug(exporter) => Ok(exporter.export(signal, request).await),
+        }
+    }
+}

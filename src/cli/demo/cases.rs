@@ -20,16 +20,16 @@ const MILLISECOND: u64 = 1_000_000;
 
 /// A request of the demo, as an SDK would send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DemoCase {
+pub(super) struct DemoCase {
     /// What the request stands for, in a few words.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// An encoded `ExportTraceServiceRequest`.
-    pub request: Bytes,
+    pub(super) request: Bytes,
 }
 
 /// The requests of the demo: one trace of an agent that answers a question about a picture and a
 /// document, a request for each span. Ids and times are new on every call.
-pub fn cases() -> Vec<DemoCase> {
+pub(super) fn cases() -> Vec<DemoCase> {
     let trace = Trace::begin();
     let root = trace.span_id(0);
     let child = |number, name: &str, kind, attributes| Span {

@@ -5,5 +5,164 @@ mod changes;
 mod report;
 mod savings;
 
-pub use cases::{DemoCase, cases};
-pub use report::{DemoOutcome, StoredArtifact, report};
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use slimspan_artifact::{Artifact, Extraction, Policy, extract};
+use slimspan_proto::Signal;
+
+use super::{ConfigFile, say};
+use crate::collector;
+use crate::config::{
+    ArtifactConfig, Config, ExtensionConfig, PipelineConfig, ProcessorConfig, ReceiverConfig,
+};
+use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
+use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
+use crate::storage::Store;
+use crate::terminal::Style;
+use cases::cases;
+use report::{DemoOutcome, StoredArtifact, report};
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Where the running slimspan listens, if not where its configuration says
+    #[arg(long, value_name = "HOST:PORT")]
+    endpoint: Option<Endpoint>,
+}
+
+/// What the demo has to know of the running slimspan.
+struct Target {
+    exporter: OtlpGrpcExporter,
+    policy: Policy,
+    store: Store,
+}
+
+pub(super) fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
+    let config = match demo.file.load() {
+        Ok(config) => config,
+        Err(exit_code) => return Ok(exit_code),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(async {
+        let target = Target::find(&config, demo.endpoint.as_ref())?;
+        let cases = cases();
+        let mut outcomes = Vec::new();
+        let mut extractions = Vec::new();
+        for case in &cases {
+            let answer = target
+                .exporter
+                .export(Signal::Traces, case.request.clone())
+                .await;
+            // What a reference says follows from the bytes alone, so this process comes to the
+            // same slim span as the one that sent it on.
+            let extraction = extract(Signal::Traces, &case.request, &target.policy)?;
+            let mut artifacts = Vec::new();
+            for artifact in &extraction.artifacts {
+                artifacts.push(target.look_up(artifact).await);
+            }
+            extractions.push((extraction, artifacts, answer));
+        }
+        for (case, (extraction, artifacts, answer)) in cases.iter().zip(&extractions) {
+            let Extraction { request, .. } = extraction;
+            outcomes.push(DemoOutcome {
+                name: case.name,
+                original: &case.request,
+                slim: request,
+                artifacts: artifacts.clone(),
+                answer: match answer {
+                    Ok(_) => Ok(()),
+                    Err(refusal) => Err(refusal.to_string()),
+                },
+            });
+        }
+        let style = if std::io::stdout().is_terminal() {
+            Style::Ansi
+        } else {
+            Style::Plain
+        };
+        say(report(&outcomes, style));
+        let all_well = outcomes.iter().all(|outcome| {
+            let mut artifacts = outcome.artifacts.iter();
+            outcome.answer.is_ok() && artifacts.all(|artifact| artifact.verified.is_ok())
+        });
+        Ok(if all_well {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    })
+}
+
+impl Target {
+    fn find(config: &Config, endpoint: Option<&Endpoint>) -> anyhow::Result<Self> {
+        let (wiring, artifact) = artifact_pipeline(config).context(
+            "the configuration has no traces pipeline with an artifact processor to show",
+        )?;
+        let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(&artifact.store)
+        else {
+            anyhow::bail!("extensions.{} is not configured", artifact.store);
+        };
+        let store = Store::open(store)?;
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => receiver_endpoint(config, wiring)
+                .context("the pipeline has no receiver that the demo can send to")?,
+        };
+        let mut exporter = OtlpGrpcConfig::new(endpoint);
+        exporter.tls.insecure = true;
+        exporter.compression = Compression::None;
+        Ok(Self {
+            exporter: OtlpGrpcExporter::new("demo", &exporter)?,
+            policy: collector::policy(artifact, &store),
+            store,
+        })
+    }
+
+    /// Fetches the artifact from where its reference says it is.
+    async fn look_up(&self, artifact: &Artifact) -> StoredArtifact {
+        let hex = artifact.digest.to_string();
+        let uri_base = &self.policy.uri_base;
+        let shard = hex.get(..2).unwrap_or_default();
+        StoredArtifact {
+            digest: artifact.digest,
+            media_type: artifact.media_type.clone(),
+            size: artifact.bytes.len() as u64,
+            uri: format!("{uri_base}/{shard}/{hex}"),
+            verified: match self.store.get(&artifact.digest).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
+        }
+    }
+}
+
+fn artifact_pipeline(config: &Config) -> Option<(&PipelineConfig, &ArtifactConfig)> {
+    let mut pipelines = config.service.pipelines.iter();
+    pipelines.find_map(|(id, wiring)| {
+        let artifact = wiring
+            .processors
+            .iter()
+            .find_map(|id| match config.processors.get(id) {
+                Some(ProcessorConfig::Artifact(artifact)) => Some(artifact),
+                _ => None,
+            })?;
+        (id.signal == Signal::Traces).then_some((wiring, artifact))
+    })
+}
+
+fn receiver_endpoint(config: &Config, wiring: &PipelineConfig) -> Option<Endpoint> {
+    wiring.receivers.iter().find_map(|id| {
+        let ReceiverConfig::Otlp(receiver) = config.receivers.get(id)?;
+        Some(Endpoint {
+            address: receiver.protocols.grpc.endpoint.clone(),
+            tls: Some(false),
+        })
+    })
+}

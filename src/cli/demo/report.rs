@@ -10,38 +10,38 @@ const VALUE: usize = 100;
 
 /// What became of a request of the demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DemoOutcome<'a> {
+pub(super) struct DemoOutcome<'a> {
     /// The name of the case.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// The trace request as it was sent to slimspan.
-    pub original: &'a [u8],
+    pub(super) original: &'a [u8],
     /// The trace request as it went on to the backend.
-    pub slim: &'a [u8],
+    pub(super) slim: &'a [u8],
     /// The artifacts that were found in it.
-    pub artifacts: Vec<StoredArtifact>,
+    pub(super) artifacts: Vec<StoredArtifact>,
     /// The backend's answer: accepted, or why not.
-    pub answer: Result<(), String>,
+    pub(super) answer: Result<(), String>,
 }
 
 /// An artifact of a request, and what was found where it is said to lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredArtifact {
+pub(super) struct StoredArtifact {
     /// SHA-256 of the artifact's bytes.
-    pub digest: Digest,
+    pub(super) digest: Digest,
     /// What the bytes are.
-    pub media_type: String,
+    pub(super) media_type: String,
     /// Size in bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// Where the artifact lies.
-    pub uri: String,
+    pub(super) uri: String,
     /// Whether the stored bytes were fetched and have the digest, or why not.
-    pub verified: Result<(), String>,
+    pub(super) verified: Result<(), String>,
 }
 
 /// Tells a person what went in, what came out, where the files lie and what that saved.
 ///
 /// Every line ends with a line feed.
-pub fn report(outcomes: &[DemoOutcome<'_>], style: Style) -> String {
+pub(super) fn report(outcomes: &[DemoOutcome<'_>], style: Style) -> String {
     let mut page = Page::new(style);
     for (index, outcome) in outcomes.iter().enumerate() {
         page.line(

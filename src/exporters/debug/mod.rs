@@ -7,6 +7,7 @@ mod brief;
 pub mod config;
 mod counts;
 mod detailed;
+mod exporter;
 mod points;
 mod render;
 #[cfg(test)]
@@ -14,4 +15,5 @@ mod tests;
 mod value;
 
 pub use config::{DebugConfig, Verbosity};
+pub use exporter::DebugExporter;
 pub use render::render;

@@ -2,5 +2,7 @@
 
 pub mod config;
 mod endpoint;
+mod exporter;
 
 pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use exporter::{OtlpGrpcExporter, SetupError};

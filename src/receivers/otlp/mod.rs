@@ -1,3 +1,6 @@
-//! The OTLP receiver.
+//! The `otlp` receiver: where SDKs and collectors send to.
 
 pub mod config;
+mod grpc;
+
+pub use grpc::GrpcReceiver;

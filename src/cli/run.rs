@@ -1,0 +1,60 @@
+//! `slimspan --config FILE`
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{ConfigFile, say};
+use crate::collector::Collector;
+use crate::terminal::{Page, Piece, Style};
+use crate::{shutdown, telemetry};
+
+/// How long threads that still hash or write may hold up the exit.
+const THREADS: Duration = Duration::from_millis(200);
+
+pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
+    let config = match file.load() {
+        Ok(config) => config,
+        Err(exit_code) => return Ok(exit_code),
+    };
+    telemetry::init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    let outcome = runtime.block_on(async {
+        let stop = shutdown::on_signals().context("cannot listen for signals")?;
+        let collector = Collector::start(&config).await?;
+        say(banner(collector.summary()));
+        collector.run(stop).await;
+        anyhow::Ok(ExitCode::SUCCESS)
+    });
+    runtime.shutdown_timeout(THREADS);
+    outcome
+}
+
+fn banner(summary: &[(String, String)]) -> String {
+    let style = if std::io::stdout().is_terminal() {
+        Style::Ansi
+    } else {
+        Style::Plain
+    };
+    let mut page = Page::new(style);
+    let version = env!("CARGO_PKG_VERSION");
+    page.line(0, [Piece::title(format!("slimspan {version}"))]);
+    let widths = summary.iter().map(|(name, _)| name.len());
+    let width = widths.max().unwrap_or_default();
+    for (name, what) in summary {
+        page.line(
+            1,
+            [
+                Piece::label(format!("{name:width$}  ")),
+                Piece::text(what.as_str()),
+            ],
+        );
+    }
+    page.line(1, [Piece::good("ready")]);
+    page.finish()
+}

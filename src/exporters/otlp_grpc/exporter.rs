@@ -1,0 +1,269 @@
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Limited, StreamBody};
+use slimspan_proto::Signal;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tower::{Service as _, ServiceExt as _};
+
+use super::config::{Compression as Configured, OtlpGrpcConfig};
+use crate::grpc::{Compression, message};
+use crate::refusal::{Culprit, Refusal};
+
+/// The largest answer that is read (OTLP specification: clients must limit it).
+const ANSWER: usize = 4 << 20;
+
+/// Messages above this size are compressed on a thread that may block.
+const INLINE: usize = 64 * 1024;
+
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Why an exporter cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The CA file cannot be read.
+    #[error("tls.ca_file: cannot read {}: {source}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The endpoint is no URI.
+    #[error("endpoint: {0}")]
+    Endpoint(#[from] http::uri::InvalidUri),
+    /// What is to be trusted cannot be used.
+    #[error("tls: {0}")]
+    Tls(#[source] tonic::transport::Error),
+}
+
+/// Sends requests to one backend over one connection, which is made when it is first needed and
+/// made again when it breaks.
+pub struct OtlpGrpcExporter {
+    /// The component's id, for messages.
+    name: String,
+    backend: String,
+    channel: Channel,
+    headers: HeaderMap,
+    compression: Option<Compression>,
+    timeout: Duration,
+}
+
+impl OtlpGrpcExporter {
+    /// Sets the connection up without making it.
+    pub fn new(name: impl Into<String>, config: &OtlpGrpcConfig) -> Result<Self, SetupError> {
+        let tls = config.uses_tls();
+        let scheme = if tls { "https" } else { "http" };
+        let backend = format!("{scheme}://{}", config.endpoint.address);
+        let mut endpoint = Channel::from_shared(backend.clone().into_bytes())?
+            .connect_timeout(config.timeout)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .tcp_keepalive(Some(KEEPALIVE));
+        if tls {
+            endpoint = endpoint
+                .tls_config(client_tls(config)?)
+                .map_err(SetupError::Tls)?;
+        }
+        Ok(Self {
+            name: name.into(),
+            backend,
+            channel: endpoint.connect_lazy(),
+            headers: headers(config),
+            compression: match config.compression {
+                Configured::Gzip => Some(Compression::Gzip),
+                Configured::Zstd => Some(Compression::Zstd),
+                Configured::None => None,
+            },
+            timeout: config.timeout,
+        })
+    }
+
+    /// Sends `request`, an `Export{Trace,Logs,Metrics}ServiceRequest`, and returns the backend's
+    /// response message.
+    pub async fn export(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
+        match tokio::time::timeout(self.timeout, self.call(signal, request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.unavailable(format_args!(
+                "no answer within {:?}; see exporters.{}.timeout",
+                self.timeout, self.name
+            ))),
+        }
+    }
+
+    async fn call(&self, signal: Signal, message: Bytes) -> Result<Bytes, Refusal> {
+        let request = self.request(signal, self.compress(message).await?)?;
+        let mut channel = self.channel.clone();
+        let channel = channel.ready().await.map_err(|error| self.broken(&error))?;
+        let response = channel
+            .call(request)
+            .await
+            .map_err(|error| self.broken(&error))?;
+        self.answer(response).await
+    }
+
+    /// Flag, length and bytes of the message.
+    async fn compress(&self, message: Bytes) -> Result<[Bytes; 2], Refusal> {
+        let message_len = message.len();
+        let (compressed, bytes) = match self.compression {
+            None => (false, message),
+            Some(compression) if message_len <= INLINE => (
+                true,
+                compression
+                    .compress(&message)
+                    .map(Bytes::from)
+                    .map_err(|error| {
+                        self.unavailable(format_args!("compression failed: {error}"))
+                    })?,
+            ),
+            Some(compression) => {
+                let work = move || compression.compress(&message).map(Bytes::from);
+                let compressed = tokio::task::spawn_blocking(work).await;
+                let compressed = compressed.map_err(io::Error::other).flatten();
+                (
+                    true,
+                    compressed.map_err(|error| {
+                        self.unavailable(format_args!("compression failed: {error}"))
+                    })?,
+                )
+            }
+        };
+        let prefix = message::announce(compressed, bytes.len())
+            .ok_or_else(|| Refusal::too_large(message_len, u32::MAX as usize, "a gRPC message"))?;
+        Ok([prefix, bytes])
+    }
+
+    fn request(&self, signal: Signal, parts: [Bytes; 2]) -> Result<Request<Body>, Refusal> {
+        let frames = parts
+            .into_iter()
+            .map(|part| Ok::<_, Status>(Frame::data(part)));
+        let mut request = Request::new(Body::new(StreamBody::new(stream::iter(frames))));
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = Uri::from(PathAndQuery::from_static(signal.grpc_path()));
+        let headers = request.headers_mut();
+        *headers = self.headers.clone();
+        let timeout = format!("{}m", self.timeout.as_millis().min(99_999_999));
+        if let Ok(timeout) = HeaderValue::from_str(&timeout) {
+            headers.insert("grpc-timeout", timeout);
+        }
+        Ok(request)
+    }
+
+    async fn answer(&self, response: Response<Body>) -> Result<Bytes, Refusal> {
+        let (head, body) = response.into_parts();
+        if head.status != http::StatusCode::OK {
+            return Err(self.unavailable(format_args!("it answered HTTP {}", head.status)));
+        }
+        if let Some(status) = Status::from_header_map(&head.headers) {
+            // Without a message there is no success either.
+            return Err(Refusal::of_backend(&self.name, &status));
+        }
+        let body = Limited::new(body, ANSWER + message::PREFIX).collect().await;
+        let body =
+            body.map_err(|error| self.unavailable(format_args!("its answer broke: {error}")))?;
+        match body.trailers().and_then(Status::from_header_map) {
+            Some(status) if status.code() == tonic::Code::Ok => {}
+            Some(status) => return Err(Refusal::of_backend(&self.name, &status)),
+            None => return Err(self.unavailable("its answer ends without a grpc-status")),
+        }
+        let body = body.to_bytes();
+        match body.split_first_chunk::<{ message::PREFIX }>() {
+            Some(([0, len @ ..], answer)) if u32::from_be_bytes(*len) as usize == answer.len() => {
+                Ok(body.slice(message::PREFIX..))
+            }
+            _ => Err(self.unavailable("its answer is not one gRPC message")),
+        }
+    }
+
+    fn broken(&self, error: &dyn std::error::Error) -> Refusal {
+        // The outermost message of these errors is "transport error".
+        let mut cause = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        self.unavailable(cause)
+    }
+
+    fn unavailable(&self, reason: impl fmt::Display) -> Refusal {
+        Refusal::unavailable(
+            Culprit::Backend,
+            format!("{}: backend {}: {reason}", self.name, self.backend),
+        )
+    }
+}
+
+/// Where requests go, for people.
+impl fmt::Display for OtlpGrpcExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.backend)
+    }
+}
+
+/// Without headers: they hold credentials.
+impl fmt::Debug for OtlpGrpcExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpGrpcExporter")
+            .field("name", &self.name)
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The headers that all requests have.
+fn headers(config: &OtlpGrpcConfig) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        if let (Ok(name), Ok(mut value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_str(value.expose()),
+        ) {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+    let encoding = match config.compression {
+        Configured::Gzip => Some("gzip"),
+        Configured::Zstd => Some("zstd"),
+        Configured::None => None,
+    };
+    if let Some(encoding) = encoding {
+        headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
+    }
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("slimspan/", env!("CARGO_PKG_VERSION"))),
+    );
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers
+}
+
+fn client_tls(config: &OtlpGrpcConfig) -> Result<ClientTlsConfig, SetupError> {
+    let mut tls = ClientTlsConfig::new();
+    tls = match &config.tls.ca_file {
+        None => tls.with_native_roots(),
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|source| SetupError::CaFile {
+                path: path.clone(),
+                source,
+            })?;
+            tls.ca_certificate(Certificate::from_pem(pem))
+        }
+    };
+    if let Some(name) = &config.tls.server_name_override {
+        tls = tls.domain_name(name);
+    }
+    Ok(tls)
+}

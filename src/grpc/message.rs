@@ -1,0 +1,225 @@
+//! The message of a unary call: a flag, a length of four bytes, the bytes.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+
+use crate::admission::Lease;
+use crate::refusal::Refusal;
+
+/// Flag and length.
+pub const PREFIX: usize = 5;
+
+/// Memory that is set aside because of an announcement alone.
+const BELIEVED: usize = 1 << 20;
+
+/// How long the other side may take to send anything more.
+const STALL: Duration = Duration::from_secs(10);
+
+const CUT_SHORT: &str = "the call ends before its message does";
+const TWO_MESSAGES: &str = "more than one message in a unary call";
+
+/// A message as it came over the wire.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Whether it is compressed, in the way that the headers name.
+    pub compressed: bool,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// Why there is no message.
+#[derive(Debug)]
+pub enum ReadError {
+    /// This is not one gRPC message.
+    Malformed(&'static str),
+    /// It announces more bytes than are allowed.
+    TooLarge {
+        /// As many.
+        announced: usize,
+    },
+    /// Nothing came for too long.
+    Stalled,
+    /// The connection failed.
+    Connection(Box<dyn std::error::Error + Send + Sync>),
+    /// There is no memory for it.
+    Refused(Refusal),
+}
+
+/// Reads the only message of `body`, of at most `limit` bytes. Bytes are charged to `lease` before
+/// they are kept.
+pub async fn read<B>(body: B, limit: usize, lease: &mut Lease) -> Result<Message, ReadError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut body = pin!(body);
+    let mut buffer = BytesMut::new();
+    let mut announced: Option<(bool, usize)> = None;
+    let mut whole = None;
+    loop {
+        let frame = tokio::time::timeout(STALL, body.frame())
+            .await
+            .map_err(|_| ReadError::Stalled)?;
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|error| ReadError::Connection(error.into()))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        lease.charge(data.len()).await.map_err(ReadError::Refused)?;
+
+        if whole.is_some() && !data.is_empty() {
+            return Err(ReadError::Malformed(TWO_MESSAGES));
+        }
+        if buffer.is_empty() && announced.is_none() && data.len() > PREFIX {
+            let (compressed, len) = prefix(&data, limit)?;
+            if data.len() == PREFIX + len {
+                // All in one frame, as most requests are: nothing to copy.
+                whole = Some(Message {
+                    compressed,
+                    bytes: data.slice(PREFIX..),
+                });
+                continue;
+            }
+        }
+        buffer.put(data);
+        if announced.is_none() && buffer.len() >= PREFIX {
+            let prefix = prefix(&buffer, limit)?;
+            buffer.advance(PREFIX);
+            buffer.reserve(prefix.1.min(BELIEVED).saturating_sub(buffer.len()));
+            announced = Some(prefix);
+        }
+        if let Some((_, len)) = announced {
+            if buffer.len() > len {
+                return Err(ReadError::Malformed(TWO_MESSAGES));
+            }
+            if buffer.len() == buffer.capacity() {
+                // So much of it is there that the rest is believed.
+                buffer.reserve(len - buffer.len());
+            }
+        }
+    }
+    if let Some(message) = whole {
+        return Ok(message);
+    }
+    match announced {
+        Some((compressed, len)) if buffer.len() == len => Ok(Message {
+            compressed,
+            bytes: buffer.freeze(),
+        }),
+        _ => Err(ReadError::Malformed(CUT_SHORT)),
+    }
+}
+
+/// The announcement at the start of a message.
+fn prefix(bytes: &[u8], limit: usize) -> Result<(bool, usize), ReadError> {
+    let Some([flag, a, b, c, d]) = bytes.first_chunk() else {
+        return Err(ReadError::Malformed(CUT_SHORT));
+    };
+    let compressed = match flag {
+        0 => false,
+        1 => true,
+        _ => return Err(ReadError::Malformed("a compression flag is 0 or 1")),
+    };
+    let announced = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+    if announced > limit {
+        return Err(ReadError::TooLarge { announced });
+    }
+    Ok((compressed, announced))
+}
+
+/// The announcement of a message of `len` bytes; `None` where four bytes cannot hold it.
+pub fn announce(compressed: bool, len: usize) -> Option<Bytes> {
+    let mut prefix = BytesMut::with_capacity(PREFIX);
+    prefix.put_u8(u8::from(compressed));
+    prefix.put_u32(u32::try_from(len).ok()?);
+    Some(prefix.freeze())
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::admission::Budget;
+
+    async fn read_frames(frames: Vec<&'static [u8]>, limit: usize) -> Result<Message, ReadError> {
+        let frames = frames
+            .into_iter()
+            .map(|frame| Ok::<_, Infallible>(Frame::data(Bytes::from_static(frame))));
+        let body = StreamBody::new(stream::iter(frames));
+        read(body, limit, &mut Budget::new(1).lease()).await
+    }
+
+    #[tokio::test]
+    async fn frames_may_end_anywhere() {
+        let whole: &[u8] = &[1, 0, 0, 0, 4, b'a', b'b', b'c', b'd'];
+        for first in 0..=whole.len() {
+            for second in first..=whole.len() {
+                let frames = vec![&whole[..first], &whole[first..second], &whole[second..]];
+                let message = read_frames(frames, 4).await.unwrap();
+                assert!(message.compressed);
+                assert_eq!(message.bytes, "abcd");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_message_is_a_message() {
+        let message = read_frames(vec![&[0, 0, 0, 0, 0]], 4).await.unwrap();
+        assert_eq!(message.bytes, "");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_single_message_is_malformed() {
+        for frames in [
+            vec![],
+            vec![&[0u8][..]],
+            vec![&[0, 0, 0, 0, 9, 1][..]],
+            vec![&[2, 0, 0, 0, 0][..]],
+            vec![&[0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0][..]],
+            vec![&[0, 0, 0, 0, 1, 7][..], &[0, 0, 0, 0, 0][..]],
+        ] {
+            let outcome = read_frames(frames.clone(), 100).await;
+            assert!(
+                matches!(outcome, Err(ReadError::Malformed(_))),
+                "{frames:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn announcements_above_the_limit_end_it_at_once() {
+        let outcome = read_frames(vec![&[0, 0x7f, 0xff, 0xff, 0xff, 1]], 100).await;
+        let Err(ReadError::TooLarge { announced }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(announced, 0x7fff_ffff);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_are_charged_before_they_are_kept() {
+        static LONG: [u8; 1 << 20] = [0; 1 << 20];
+        let outcome = read_frames(vec![&LONG], 2 << 20).await;
+        assert!(matches!(outcome, Err(ReadError::Refused(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_stalls_ends() {
+        let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let outcome = read(body, 100, &mut Budget::new(1).lease()).await;
+        assert!(matches!(outcome, Err(ReadError::Stalled)));
+    }
+}

@@ -1,0 +1,238 @@
+//! The one error on the path of a request, and the only table of status codes.
+//!
+//! A status code is a contract: OTLP senders drop what they may not retry and repeat what they
+//! may, so an answer is retryable exactly when a retry can help, and then it says when.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use slimspan_proto::Malformed;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// After which time a sender is asked to come back when nothing tells a better one.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Whose doing it is that a request was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Culprit {
+    /// The request itself.
+    Sender,
+    /// This process: its limits, its shutdown, its faults.
+    Slimspan,
+    /// The store for artifacts.
+    Store,
+    /// What an exporter sends to.
+    Backend,
+}
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sender => "sender",
+            Self::Slimspan => "slimspan",
+            Self::Store => "store",
+            Self::Backend => "backend",
+        })
+    }
+}
+
+/// Why a request was not accepted, and what its sender should do about it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    code: Code,
+    message: String,
+    culprit: Culprit,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// The request is no OTLP; sending it again cannot help.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, Culprit::Sender, message)
+    }
+
+    /// The request, or what it expands to, is larger than the limit named `key`.
+    pub fn too_large(size: impl fmt::Display, limit: usize, key: &str) -> Self {
+        let message = format!("the request has {size} bytes, more than the {limit} of {key}");
+        Self::new(Code::ResourceExhausted, Culprit::Sender, message)
+    }
+
+    /// There is no such method, or it is spoken in a way that is not understood.
+    pub fn unimplemented(message: impl Into<String>) -> Self {
+        Self::new(Code::Unimplemented, Culprit::Sender, message)
+    }
+
+    /// Nothing is wrong with the request, but it cannot be taken now.
+    pub fn unavailable(culprit: Culprit, message: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(RETRY_AFTER),
+            ..Self::new(Code::Unavailable, culprit, message)
+        }
+    }
+
+    /// The backend's own refusal, with the backend's code, so that the sender treats it as if it
+    /// had been told directly.
+    pub fn of_backend(exporter: &str, status: &Status) -> Self {
+        let retry_after = status.get_details_retry_info().map(|info| {
+            // No delay given means at once.
+            info.retry_delay.unwrap_or_default()
+        });
+        let code = match status.code() {
+            // What some servers answer to a message that is too large; senders repeat it for ever.
+            Code::OutOfRange => Code::ResourceExhausted,
+            // A refusal without a reason: OK is what it must not become.
+            Code::Ok => Code::Unknown,
+            code => code,
+        };
+        Self {
+            retry_after,
+            ..Self::new(
+                code,
+                Culprit::Backend,
+                format!("{exporter}: the backend refused: {}", status.message()),
+            )
+        }
+    }
+
+    fn new(code: Code, culprit: Culprit, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            culprit,
+            retry_after: None,
+        }
+    }
+
+    /// Whose doing it is.
+    pub fn culprit(&self) -> Culprit {
+        self.culprit
+    }
+
+    /// Whether a sender may send the request again (OTLP specification, "Failures").
+    pub fn is_retryable(&self) -> bool {
+        match self.code {
+            Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unavailable
+            | Code::DataLoss => true,
+            Code::ResourceExhausted => self.retry_after.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Of two refusals of one request, the one to answer with. A retry that can help one exporter
+    /// is worth having, however final the other's answer is; it waits for the slower one.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        let rank = |refusal: &Self| (refusal.is_retryable(), refusal.retry_after);
+        if rank(&other) > rank(&self) {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// The refusal as gRPC knows it.
+    pub fn to_status(&self) -> Status {
+        // Some senders read messages from a header, where they must have an end.
+        let message = match self.message.char_indices().nth(1024) {
+            Some((end, _)) => Cow::Owned(format!("{}…", &self.message[..end])),
+            None => Cow::Borrowed(self.message.as_str()),
+        };
+        match self.retry_after {
+            Some(delay) => Status::with_error_details(
+                self.code,
+                message,
+                ErrorDetails::with_retry_info(Some(delay)),
+            ),
+            None => Status::new(self.code, message),
+        }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(error: Malformed) -> Self {
+        Self::malformed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry_after(status: &Status) -> Option<Duration> {
+        status.get_details_retry_info()?.retry_delay
+    }
+
+    #[test]
+    fn every_refusal_has_the_status_that_otlp_gives_it() {
+        let table = [
+            (Refusal::malformed("x"), Code::InvalidArgument, None),
+            (
+                Refusal::too_large(2, 1, "key"),
+                Code::ResourceExhausted,
+                None,
+            ),
+            (Refusal::unimplemented("x"), Code::Unimplemented, None),
+            (
+                Refusal::unavailable(Culprit::Store, "x"),
+                Code::Unavailable,
+                Some(RETRY_AFTER),
+            ),
+        ];
+        for (refusal, code, delay) in table {
+            let status = refusal.to_status();
+            assert_eq!((status.code(), retry_after(&status)), (code, delay));
+            assert_eq!(refusal.is_retryable(), delay.is_some(), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_backends_refusal_stays_as_retryable_as_it_was() {
+        let delay = Duration::from_secs(7);
+        for code in (1..=16).map(Code::from_i32) {
+            for details in [
+                ErrorDetails::new(),
+                ErrorDetails::with_retry_info(Some(delay)),
+            ] {
+                let told = details.retry_info().is_some();
+                let status = Status::with_error_details(code, "no", details);
+                let refusal = Refusal::of_backend("otlp_grpc", &status);
+                let passed_on = refusal.to_status();
+                let expected = match code {
+                    Code::OutOfRange => Code::ResourceExhausted,
+                    code => code,
+                };
+                assert_eq!(passed_on.code(), expected);
+                assert_eq!(retry_after(&passed_on), told.then_some(delay));
+                assert!(passed_on.message().contains("otlp_grpc"), "{passed_on}");
+            }
+        }
+        let success = Refusal::of_backend("otlp_grpc", &Status::ok("trailers only"));
+        assert_eq!(success.to_status().code(), Code::Unknown);
+    }
+
+    #[test]
+    fn the_answer_that_a_retry_can_change_is_the_worse_one() {
+        let final_one = || Refusal::malformed("final");
+        let later = |seconds| Refusal {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..Refusal::unavailable(Culprit::Backend, seconds.to_string())
+        };
+        assert_eq!(final_one().or_worse(later(1)), later(1));
+        assert_eq!(later(1).or_worse(final_one()), later(1));
+        assert_eq!(later(1).or_worse(later(2)), later(2));
+        assert_eq!(later(2).or_worse(later(1)), later(2));
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let status = Refusal::malformed("ä".repeat(5_000)).to_status();
+        assert_eq!(status.message().chars().count(), 1025);
+    }
+}

@@ -1,0 +1,83 @@
+//! What slimspan says of itself: its log, and what it counts.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytesize::ByteSize;
+use slimspan_artifact::Extraction;
+use tracing_subscriber::EnvFilter;
+
+/// Writes the log to standard error: `info` and above unless `SLIMSPAN_LOG` says otherwise, in the
+/// syntax of `tracing_subscriber::EnvFilter`.
+pub fn init() {
+    let filter = EnvFilter::try_from_env("SLIMSPAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+/// What became of the requests of this process. Its `Display` is the sum that is told at the end.
+#[derive(Debug, Default)]
+pub struct Counters {
+    requests: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    references: AtomicU64,
+    stored: AtomicU64,
+    dropped: AtomicU64,
+    forwarded: AtomicU64,
+}
+
+impl Counters {
+    /// A request of `bytes` came in.
+    pub fn received(&self, bytes: usize) {
+        add(&self.requests, 1);
+        add(&self.bytes_in, bytes);
+    }
+
+    /// A request of `bytes` goes to the exporters.
+    pub fn sent(&self, bytes: usize) {
+        add(&self.bytes_out, bytes);
+    }
+
+    /// Artifacts were replaced by references, and `written` of them were new to the store.
+    pub fn extracted(&self, extraction: &Extraction, written: usize) {
+        add(&self.references, extraction.references);
+        add(&self.stored, written);
+    }
+
+    /// The bytes of these artifacts were given up.
+    pub fn dropped(&self, extraction: &Extraction) {
+        add(&self.references, extraction.references);
+        add(&self.dropped, extraction.artifacts.len());
+    }
+
+    /// A request went on unmodified because its artifacts could not be stored.
+    pub fn forwarded(&self) {
+        add(&self.forwarded, 1);
+    }
+}
+
+fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(count as u64, Ordering::Relaxed);
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        write!(
+            f,
+            "requests {}, {} in, {} out; values replaced {}, artifacts stored {}, \
+             artifacts dropped {}, requests forwarded unmodified {}",
+            get(&self.requests),
+            ByteSize::b(get(&self.bytes_in)),
+            ByteSize::b(get(&self.bytes_out)),
+            get(&self.references),
+            get(&self.stored),
+            get(&self.dropped),
+            get(&self.forwarded),
+        )
+    }
+}
