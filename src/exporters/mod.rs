@@ -1,4 +1,4 @@
-//! Where telemetry goes on to.
+//! Where requests leave the pipeline.
 
 pub mod debug;
 pub mod otlp_grpc;

@@ -14,11 +14,11 @@ pub struct DebugConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verbosity {
-    /// One line for each request.
+    /// One line a request: what it holds, and its size.
     #[default]
     Basic,
-    /// One line for each span, log record or metric.
+    /// Also a line for each span, log record or data point, and its attributes, long values cut.
     Normal,
-    /// Everything.
+    /// Everything, in full; of bytes only the beginning.
     Detailed,
 }

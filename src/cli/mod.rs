@@ -1,0 +1,3 @@
+//! What the `slimspan` command does, one module a subcommand.
+
+pub mod demo;

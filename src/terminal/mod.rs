@@ -1,0 +1,12 @@
+//! What is shown to a person in a terminal.
+//!
+//! Telemetry is written by strangers, so a [`Page`] escapes every piece of text it takes: an
+//! attribute cannot move the cursor, change colours or fake a line.
+
+mod excerpt;
+mod page;
+mod reference;
+
+pub use excerpt::{bytes_excerpt, excerpt, hex};
+pub use page::{Page, Piece, Style};
+pub use reference::{PLACEHOLDER, Reference, replace_references};
