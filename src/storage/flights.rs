@@ -162,6 +162,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_late_landing_leaves_the_next_flight_alone() {
+        let flights = Flights::new();
+        let late = Landing {
+            table: Arc::clone(&flights.table),
+            key: "key",
+            id: u64::MAX,
+        };
+        let _next = flights.join("key", std::future::pending::<u8>());
+        drop(late);
+        assert!(!flights.join("key", std::future::pending()).first);
+    }
+
+    #[tokio::test]
     async fn keys_do_not_wait_for_each_other() {
         let flights = Flights::new();
         let _hung = flights.join("hung", std::future::pending::<u8>());

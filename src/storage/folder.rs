@@ -86,6 +86,13 @@ mod tests {
     }
 
     #[test]
+    fn puts_reach_the_disk() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = open(home.path()).unwrap();
+        assert!(format!("{folder:?}").contains("fsync: true"));
+    }
+
+    #[test]
     fn a_file_in_the_way_is_named() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("file");

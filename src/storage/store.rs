@@ -276,6 +276,15 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_upload_begun_too_late_uploads_nothing() {
+        let store = Store::open(&config(Duration::from_hours(1))).unwrap();
+        for expected in [Outcome::Written, Outcome::Known] {
+            let upload = upload(Arc::clone(&store.shared), artifact(b"one"));
+            assert_eq!(upload.await.unwrap(), expected);
+        }
+    }
+
     #[test]
     fn any_configured_number_makes_a_store() {
         let mut config = config(Duration::MAX);

@@ -49,7 +49,7 @@ async fn an_error_is_not_remembered() {
 #[tokio::test]
 async fn who_goes_away_does_not_take_the_upload_along() {
     let mut config = StoreConfig::new("memory://");
-    config.timeout = std::time::Duration::from_millis(200);
+    config.timeout = std::time::Duration::from_millis(500);
     let opened = open(&config);
     let one = artifact(1, 100);
     opened.faults.hang(key(&one));

@@ -44,7 +44,7 @@ async fn refusals(backend: &Backend, process: &Process) {
 }
 
 async fn a_server_that_hangs(backend: &Backend, process: &Process) {
-    let limit = Duration::from_millis(1_500);
+    let limit = Duration::from_secs(2);
     let opened = backend.open_with_timeout("stopped", limit);
     let before = [artifact(2, 10_000)];
     opened.store.put_all(&before).await.unwrap();
