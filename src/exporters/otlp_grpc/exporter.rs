@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, V
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use slimspan_proto::Signal;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tonic::{Status, TimeoutExpired};
 use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
@@ -92,10 +92,7 @@ impl OtlpGrpcExporter {
     pub async fn export(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
         match tokio::time::timeout(self.timeout, self.call(signal, request)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.unavailable(format_args!(
-                "no answer within {:?}; see exporters.{}.timeout",
-                self.timeout, self.name
-            ))),
+            Err(_) => Err(self.timed_out()),
         }
     }
 
@@ -184,13 +181,28 @@ impl OtlpGrpcExporter {
         }
     }
 
-    fn broken(&self, error: &dyn std::error::Error) -> Refusal {
+    fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Refusal {
         // The outermost message of these errors is "transport error".
         let mut cause = error;
         while let Some(source) = cause.source() {
             cause = source;
         }
+        // The transport has clocks of its own, for the call and for the connection. They run as
+        // long as ours and are sometimes faster.
+        let connect = cause.downcast_ref::<io::Error>();
+        if cause.is::<TimeoutExpired>()
+            || connect.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        {
+            return self.timed_out();
+        }
         self.unavailable(cause)
+    }
+
+    fn timed_out(&self) -> Refusal {
+        self.unavailable(format_args!(
+            "no answer within {:?}; see exporters.{}.timeout",
+            self.timeout, self.name
+        ))
     }
 
     fn unavailable(&self, reason: impl fmt::Display) -> Refusal {
