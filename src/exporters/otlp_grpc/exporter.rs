@@ -9,6 +9,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use slimspan_proto::Signal;
 use tonic::body::Body;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
@@ -37,6 +39,12 @@ pub enum SetupError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The CA file holds nothing that could be trusted.
+    #[error("tls.ca_file: {} holds no certificate (PEM)", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
     },
     /// The endpoint is no URI.
     #[error("endpoint: {0}")]
@@ -271,6 +279,10 @@ fn client_tls(config: &OtlpGrpcConfig) -> Result<ClientTlsConfig, SetupError> {
                 path: path.clone(),
                 source,
             })?;
+            // Without a certificate every backend would be refused, one request at a time.
+            if !CertificateDer::pem_slice_iter(&pem).any(|found| found.is_ok()) {
+                return Err(SetupError::NoCertificate { path: path.clone() });
+            }
             tls.ca_certificate(Certificate::from_pem(pem))
         }
     };
