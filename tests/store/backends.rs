@@ -1,9 +1,10 @@
 //! Every backend against the properties.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::backend::{Backend, Kind};
 use super::{conformance, emulators, gcs_stub, outages};
+use crate::support::tools::tool;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn local_folder() {
@@ -67,24 +68,4 @@ async fn azure_by_azurite() {
 async fn gcs_by_stub() {
     let backend = gcs_stub::start().await;
     conformance::check(&backend).await;
-}
-
-/// A program of `.tools/`. Without it a test is skipped here and fails in CI.
-fn tool(path: &str) -> Option<PathBuf> {
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(".tools")
-        .join(path);
-    if tool.exists() {
-        return Some(tool);
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{} is missing: run tests/tools/install.sh",
-        tool.display()
-    );
-    eprintln!(
-        "SKIPPED: {} is missing, run tests/tools/install.sh",
-        tool.display()
-    );
-    None
 }

@@ -1,0 +1,158 @@
+//! What the backend says is what the sender hears.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use slimspan_proto::Signal;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::support::backend::{Answer, Backend};
+use crate::support::refusing::Refusing;
+use crate::support::sender::retry_after;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
+
+/// A backend that gives these answers, one after the other.
+async fn answering(answers: impl IntoIterator<Item = Answer>) -> Backend {
+    let answers: VecDeque<_> = answers.into_iter().collect();
+    let answers = Arc::new(Mutex::new(answers));
+    Backend::answering(move |_| answers.lock().unwrap().pop_front().unwrap()).await
+}
+
+/// A partial success is the sender's to judge, and so is a warning.
+#[tokio::test]
+async fn a_partial_success_and_a_warning_reach_the_sender_verbatim() {
+    let answers = [
+        otlp::partial_success(3, "three spans are too old"),
+        otlp::partial_success(0, "please upgrade"),
+    ];
+    let backend = answering(answers.clone().map(Ok)).await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    for answer in answers {
+        let heard = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        assert_eq!(heard.unwrap(), answer);
+    }
+}
+
+/// Senders drop what they may not repeat and repeat what they may, so the code of a refusal and
+/// its delay are passed on as they are. Only OUT_OF_RANGE, which some servers answer to a message
+/// that is too large, becomes what OTLP calls that.
+#[tokio::test]
+async fn a_refusal_reaches_the_sender_with_its_code_and_delay() {
+    let delay = Duration::from_secs(7);
+    let cases: Vec<(Code, Option<Duration>)> = (1..=16)
+        .map(Code::from_i32)
+        .flat_map(|code| [(code, None), (code, Some(delay))])
+        .collect();
+    let refuse = |(code, delay): (Code, Option<Duration>)| match delay {
+        None => Err(Status::new(code, "over quota")),
+        Some(_) => Err(Status::with_error_details(
+            code,
+            "over quota",
+            ErrorDetails::with_retry_info(delay),
+        )),
+    };
+    let backend = answering(cases.iter().copied().map(refuse)).await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    for (code, delay) in cases {
+        let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        let status = refused.unwrap_err();
+        let expected = match code {
+            Code::OutOfRange => Code::ResourceExhausted,
+            code => code,
+        };
+        assert_eq!(status.code(), expected);
+        assert_eq!(retry_after(&status).flatten(), delay, "{status}");
+        assert!(status.message().contains("over quota"), "{status}");
+        assert!(status.message().contains("otlp_grpc"), "{status}");
+    }
+}
+
+/// A backend that is not there is no reason to lose anything.
+#[tokio::test]
+async fn while_the_backend_is_down_the_sender_is_asked_to_come_back() {
+    let backend = Refusing::start();
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    let status = refused.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(retry_after(&status).flatten().is_some(), "{status}");
+    let address = backend.address.to_string();
+    assert!(status.message().contains(&address), "{status}");
+}
+
+/// A backend that hangs holds a sender no longer than the exporter is told to wait.
+#[tokio::test]
+async fn a_backend_that_hangs_is_given_up_in_time() {
+    let backend = Backend::hanging().await;
+    let mut config = config::standard(backend.address);
+    config["exporters"]["otlp_grpc"]["timeout"] = "300ms".into();
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let begun = Instant::now();
+    let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    let status = refused.unwrap_err();
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(retry_after(&status).flatten().is_some(), "{status}");
+    let key = "exporters.otlp_grpc.timeout";
+    assert!(status.message().contains(key), "{status}");
+}
+
+/// A backend may come and go.
+#[tokio::test]
+async fn a_backend_that_comes_back_is_found_again() {
+    let backend = Backend::start().await;
+    let address = backend.address;
+    let slimspan = Slimspan::start(&config::standard(address)).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::plain_span(1);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    backend.kill().await;
+    let status = sender.send(Signal::Traces, &request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(retry_after(&status).flatten().is_some(), "{status}");
+    let backend = Backend::start_at(address).await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    assert_eq!(backend.only(), request);
+}
+
+/// Headers of the configuration come with every request, and none of the sender's.
+#[tokio::test]
+async fn configured_headers_arrive() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config["exporters"]["otlp_grpc"]["headers"] =
+        json!({ "authorization": "Bearer token", "X-Scope-OrgID": "shop" });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    for (signal, request) in [
+        (Signal::Traces, otlp::plain_span(1)),
+        (Signal::Logs, otlp::log(otlp::text("hello"), [])),
+        (Signal::Metrics, otlp::metric(otlp::text("small"))),
+    ] {
+        sender.send(signal, &request).await.unwrap();
+        let headers = backend.received().pop().unwrap().headers;
+        let expected = HashMap::from([
+            ("authorization", "Bearer token"),
+            ("x-scope-orgid", "shop"),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+        ]);
+        for (name, value) in expected {
+            assert_eq!(headers[name], value);
+        }
+        let agent = headers["user-agent"].to_str().unwrap();
+        assert!(agent.starts_with("slimspan/"), "{agent}");
+    }
+    // They are credentials.
+    let ended = slimspan.stop().await;
+    assert!(!format!("{ended:?}").contains("Bearer"), "{ended:?}");
+}

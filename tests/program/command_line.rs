@@ -1,0 +1,100 @@
+//! Arguments, exit codes, and what is said where.
+
+use std::path::Path;
+
+use slimspan_artifact::Digest;
+use tokio::net::TcpListener;
+
+use crate::support::slimspan::{Ended, Slimspan, run};
+use crate::support::{config, otlp};
+
+const SHIPPED: &str = include_str!("../../collector.yaml");
+
+async fn run_with(yaml: &str, arguments: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("collector.yaml"), yaml).unwrap();
+    run(folder.path(), arguments).await
+}
+
+/// `validate` says whether a configuration would run, and where it would not.
+#[tokio::test]
+async fn validate_tells_right_from_wrong() {
+    let validate = ["validate", "--config", "collector.yaml"];
+    let ended = run_with(SHIPPED, &validate).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("collector.yaml: valid"), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+
+    let wrong = SHIPPED.replace("threshold: 8KiB", "threshold: much");
+    let line = wrong
+        .lines()
+        .position(|line| line.contains("much"))
+        .unwrap()
+        + 1;
+    let ended = run_with(&wrong, &validate).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+    let place = format!("collector.yaml:{line}");
+    assert!(ended.stderr.contains(&place), "{ended:?}");
+    assert!(
+        ended.stderr.contains("processors.artifact.threshold"),
+        "{ended:?}"
+    );
+
+    let ended = run(Path::new("/"), &["validate", "--config", "/no/such/file"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("/no/such/file"), "{ended:?}");
+}
+
+/// A mistake is found before anything is started: not even a port that is taken is noticed.
+#[tokio::test]
+async fn a_wrong_configuration_binds_nothing() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let yaml = SHIPPED
+        .replace("127.0.0.1:4317", &address)
+        .replace("on_store_failure: forward", "on_store_failure: sometimes");
+    let ended = run_with(&yaml, &["--config", "collector.yaml"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("on_store_failure"), "{ended:?}");
+    assert!(!ended.stderr.contains(&address), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+}
+
+/// Whoever has the port is to be looked for by its address.
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut config = config::standard(address);
+    config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = address.to_string().into();
+    let ended = run_with(&config.to_string(), &["--config", "collector.yaml"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(&address.to_string()), "{ended:?}");
+    assert!(ended.stderr.contains("receivers.otlp"), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+}
+
+/// The first five minutes: the shipped configuration, and the demo against it.
+#[tokio::test]
+async fn the_demo_shows_what_the_shipped_configuration_does() {
+    let yaml = SHIPPED.replace("127.0.0.1:4317", "127.0.0.1:0");
+    let slimspan = Slimspan::start_with_yaml(tempfile::tempdir().unwrap(), &yaml).await;
+    let address = slimspan.addresses[0].to_string();
+    let demo = ["demo", "--config", "collector.yaml", "--endpoint", &address];
+    let ended = run(slimspan.folder(), &demo).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let digest = Digest::of(otlp::PICTURE).to_string();
+    assert!(ended.stdout.contains(&digest), "{ended:?}");
+    let shard = Path::new("data/artifacts/default/sha256").join(&digest[..2]);
+    let stored = std::fs::read(slimspan.folder().join(shard).join(&digest));
+    assert!(stored.unwrap() == otlp::PICTURE);
+    // The debug exporter prints what went on.
+    let printed = slimspan.stdout();
+    assert!(printed.contains("chat gpt-4o"), "{printed}");
+
+    // Nobody there: it says so and fails.
+    slimspan.stop().await;
+    let ended = run_with(&yaml, &demo).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+}

@@ -1,0 +1,136 @@
+//! Several exporters, several pipelines.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::support::backend::Backend;
+use crate::support::references::references;
+use crate::support::sender::retry_after;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
+
+/// All signals to both backends.
+fn to_both(one: &Backend, two: &Backend) -> Value {
+    let mut config = config::standard(one.address);
+    config["exporters"] = json!({
+        "otlp_grpc/one": config::exporter(one.address),
+        "otlp_grpc/two": config::exporter(two.address),
+    });
+    for signal in ["traces", "logs", "metrics"] {
+        config["service"]["pipelines"][signal]["exporters"] =
+            json!(["otlp_grpc/one", "otlp_grpc/two"]);
+    }
+    config
+}
+
+async fn refusing(code: Code, retry_after: Option<Duration>) -> Backend {
+    Backend::answering(move |_| {
+        let details = match retry_after {
+            Some(delay) => ErrorDetails::with_retry_info(Some(delay)),
+            None => ErrorDetails::new(),
+        };
+        Err(Status::with_error_details(code, "no", details))
+    })
+    .await
+}
+
+/// Two exporters of a pipeline get the very same.
+#[tokio::test]
+async fn both_exporters_get_every_request() {
+    let (one, two) = (Backend::start().await, Backend::start().await);
+    let slimspan = Slimspan::start(&to_both(&one, &two)).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    assert_eq!(one.only(), two.only());
+    assert_eq!(references(Signal::Traces, &one.only()).len(), 1);
+}
+
+/// OK means that both have accepted.
+#[tokio::test]
+async fn what_one_backend_refuses_is_refused() {
+    let one = refusing(Code::InvalidArgument, None).await;
+    let two = Backend::start().await;
+    let slimspan = Slimspan::start(&to_both(&one, &two)).await;
+    let sender = slimspan.sender().await;
+    let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    let status = refused.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("otlp_grpc/one"), "{status}");
+    assert_eq!((one.received().len(), two.received().len()), (1, 1));
+}
+
+/// A retry that can help one of them is worth having, and it waits for the slower one.
+#[tokio::test]
+async fn of_two_refusals_the_retryable_one_is_the_answer() {
+    let (short, long) = (Duration::from_secs(2), Duration::from_secs(9));
+    for (one, two, expected) in [
+        (
+            (Code::InvalidArgument, None),
+            (Code::Unavailable, Some(short)),
+            (Code::Unavailable, Some(short)),
+        ),
+        (
+            (Code::Unavailable, Some(long)),
+            (Code::Unavailable, Some(short)),
+            (Code::Unavailable, Some(long)),
+        ),
+        (
+            (Code::ResourceExhausted, Some(short)),
+            (Code::ResourceExhausted, None),
+            (Code::ResourceExhausted, Some(short)),
+        ),
+    ] {
+        let one = refusing(one.0, one.1).await;
+        let two = refusing(two.0, two.1).await;
+        let slimspan = Slimspan::start(&to_both(&one, &two)).await;
+        let sender = slimspan.sender().await;
+        let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        let status = refused.unwrap_err();
+        let heard = (status.code(), retry_after(&status).flatten());
+        assert_eq!(heard, expected);
+    }
+}
+
+/// The pipelines of a receiver do not share their processors.
+#[tokio::test]
+async fn two_pipelines_of_one_receiver_each_get_every_request() {
+    let (slim, full) = (Backend::start().await, Backend::start().await);
+    let mut config = to_both(&slim, &full);
+    let pipelines = &mut config["service"]["pipelines"];
+    pipelines["traces"]["exporters"] = json!(["otlp_grpc/one"]);
+    pipelines["traces/full"] = json!({
+        "receivers": ["otlp"],
+        "processors": ["memory_limiter"],
+        "exporters": ["otlp_grpc/two"],
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    assert_eq!(references(Signal::Traces, &slim.only()).len(), 1);
+    assert!(full.only() == request);
+}
+
+/// Two receivers may lead to the same pipeline.
+#[tokio::test]
+async fn two_receivers_of_one_pipeline_both_listen() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config["receivers"]["otlp/second"] = config["receivers"]["otlp"].clone();
+    config["service"]["pipelines"]["traces"]["receivers"] = json!(["otlp", "otlp/second"]);
+    let slimspan = Slimspan::start(&config).await;
+    let [_, _] = slimspan.addresses[..] else {
+        panic!("listening on {:?}", slimspan.addresses);
+    };
+    for (number, address) in slimspan.addresses.iter().enumerate() {
+        let sender = crate::support::sender::Sender::connect(*address).await;
+        let request = otlp::plain_span(number as u64);
+        sender.send(Signal::Traces, &request).await.unwrap();
+    }
+    assert_eq!(backend.received().len(), 2);
+}

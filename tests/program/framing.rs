@@ -1,0 +1,209 @@
+//! gRPC as it may come: compressed, odd, broken.
+
+use bytes::Bytes;
+use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
+use tonic::Code;
+use tonic::body::Body;
+
+use crate::support::backend::Backend;
+use crate::support::frames::{announcement, compress, frame};
+use crate::support::references::{references, restored};
+use crate::support::sender::{Call, retry_after};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
+
+/// Whatever compression comes in and whatever goes out, the request is the same.
+#[tokio::test]
+async fn every_compression_in_and_out() {
+    for (out, encoding) in [
+        (None, Some("gzip")),
+        (Some("zstd"), Some("zstd")),
+        (Some("none"), None),
+    ] {
+        let backend = Backend::start().await;
+        let mut config = config::standard(backend.address);
+        if let Some(out) = out {
+            config["exporters"]["otlp_grpc"]["compression"] = out.into();
+        }
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        // The last one is compressed elsewhere than small ones, on its way in and out.
+        for request in [
+            otlp::plain_span(1),
+            otlp::span_with(otlp::PICTURE),
+            otlp::sized_span(300_000),
+        ] {
+            sender.send(Signal::Traces, &request).await.unwrap();
+            for compression in ["gzip", "zstd"] {
+                let answer = sender.send_compressed(&request, compression).await;
+                assert_eq!(answer.status().code(), Code::Ok, "{answer:?}");
+            }
+            let received = backend.received();
+            for one in &received[received.len() - 3..] {
+                assert_eq!(one.encoding.as_deref(), encoding);
+                let back = restored(Signal::Traces, &one.message, &slimspan.artifacts());
+                assert!(back == request);
+            }
+        }
+        assert_eq!(backend.received().len(), 9);
+    }
+}
+
+/// A sender learns what it may use instead.
+#[tokio::test]
+async fn an_unknown_compression_is_unimplemented_and_the_known_ones_are_told() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    let body = Body::new(http_body_util::Full::new(frame(1, b"?")));
+    let answer = sender
+        .call(Call::traces(body).header("grpc-encoding", "br"))
+        .await;
+    assert_eq!(answer.status().code(), Code::Unimplemented);
+    assert!(answer.status().message().contains("\"br\""), "{answer:?}");
+    let accepted = &answer.headers["grpc-accept-encoding"];
+    assert_eq!(accepted, "gzip,zstd,identity");
+    assert!(backend.received().is_empty());
+}
+
+/// What is not one sound message is refused for good and says what is wrong with it.
+#[tokio::test]
+async fn what_is_no_sound_message_is_an_invalid_argument() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    let truncated = frame(0, &span).slice(..span.len());
+    let two = [frame(0, &span), frame(0, &span)].concat();
+    let broken_gzip = compress("gzip", &span)[..20].to_vec();
+    for (what, body, encoding, says) in [
+        (
+            "compressed, but how?",
+            frame(1, &span),
+            None,
+            "grpc-encoding",
+        ),
+        ("flag 2", frame(2, &span), None, "flag"),
+        ("two messages", two.into(), None, "more than one message"),
+        ("cut short", truncated, None, "ends before"),
+        (
+            "a length only",
+            announcement(0, 7).freeze(),
+            None,
+            "ends before",
+        ),
+        ("no message", Bytes::new(), None, "ends before"),
+        (
+            "half a prefix",
+            Bytes::from_static(&[0, 0]),
+            None,
+            "ends before",
+        ),
+        ("half a gzip", frame(1, &broken_gzip), Some("gzip"), "gzip"),
+        ("no zstd", frame(1, b"garbage"), Some("zstd"), "zstd"),
+        ("no protobuf", frame(0, &[0xff; 100]), None, "at byte 0"),
+    ] {
+        let mut call = Call::traces(Body::new(http_body_util::Full::new(body)));
+        if let Some(encoding) = encoding {
+            call = call.header("grpc-encoding", encoding);
+        }
+        let answer = sender.call(call).await;
+        let status = answer.status();
+        assert_eq!(status.code(), Code::InvalidArgument, "{what}: {answer:?}");
+        assert!(status.message().contains(says), "{what}: {answer:?}");
+        assert_eq!(retry_after(status), None, "{what}");
+    }
+    assert!(backend.received().is_empty());
+    // The connection has survived all of that.
+    sender.send(Signal::Traces, &span).await.unwrap();
+    assert_eq!(backend.only(), span);
+}
+
+/// The byte that is named is the one that is wrong.
+#[tokio::test]
+async fn broken_protobuf_is_refused_with_its_place() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    let mut broken = span.to_vec();
+    broken.extend_from_slice(&[0x0a, 0x7f, 0x01]);
+    for signal in Signal::ALL {
+        let refused = sender.send(signal, &Bytes::from(broken.clone())).await;
+        let status = refused.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{signal}: {status}");
+        let named: usize = status
+            .message()
+            .split_once("at byte ")
+            .and_then(|(_, rest)| rest.split(':').next()?.parse().ok())
+            .unwrap();
+        assert!((span.len()..broken.len()).contains(&named), "{status}");
+    }
+    assert!(backend.received().is_empty());
+}
+
+/// Nothing is lost by saying OK to nothing.
+#[tokio::test]
+async fn an_empty_request_is_accepted_and_goes_nowhere() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    for signal in Signal::ALL {
+        assert_eq!(sender.send(signal, &Bytes::new()).await.unwrap(), "");
+    }
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+    assert_eq!(backend.only(), span);
+}
+
+/// There is no such method, or nobody takes what it brings, or it is not gRPC at all.
+#[tokio::test]
+async fn what_nobody_serves_is_refused_for_good() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    let pipelines = config["service"]["pipelines"].as_object_mut().unwrap();
+    pipelines.remove("logs").unwrap();
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let call = || Call::traces(Body::new(http_body_util::Full::new(frame(0, b""))));
+
+    let unknown = Call {
+        path: "/opentelemetry.proto.collector.trace.v1.TraceService/Import".to_owned(),
+        ..call()
+    };
+    let answer = sender.call(unknown).await;
+    assert_eq!(answer.status().code(), Code::Unimplemented);
+    assert!(answer.status().message().contains("TraceService/Import"));
+
+    let log = otlp::log(otlp::text("hello"), []);
+    let status = sender.send(Signal::Logs, &log).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert!(status.message().contains("no pipeline takes logs"));
+
+    let answer = sender
+        .call(call().header("content-type", "application/x-protobuf"))
+        .await;
+    assert_eq!(answer.http, http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(backend.received().is_empty());
+}
+
+/// A file is a file on whatever path its request comes in.
+#[tokio::test]
+async fn a_compressed_picture_is_stored_once_for_all_compressions() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    let file = otlp::photo(1, otlp::PHOTO);
+    let request = otlp::span_with(&file);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    for compression in ["gzip", "zstd"] {
+        let answer = sender.send_compressed(&request, compression).await;
+        assert_eq!(answer.status().code(), Code::Ok);
+    }
+    for received in backend.received() {
+        let [reference] =
+            <[_; 1]>::try_from(references(Signal::Traces, &received.message)).unwrap();
+        assert_eq!(reference.sha256, Digest::of(&file).to_string());
+    }
+}

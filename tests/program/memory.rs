@@ -1,0 +1,97 @@
+//! How much memory requests in flight may take together.
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use slimspan_proto::Signal;
+use tonic::Code;
+
+use crate::support::backend::Backend;
+use crate::support::frames::announcement;
+use crate::support::sender::{Call, Sender, open_body, retry_after};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+const MIB: usize = 1 << 20;
+
+/// Many large requests at once: some are asked to come back, and memory stays where it was told.
+#[tokio::test]
+async fn requests_beyond_the_budget_are_asked_to_come_back() {
+    const SENDERS: usize = 24;
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config::limit_requests(&mut config, 8);
+    config["processors"]["memory_limiter"]["limit_mib"] = 16.into();
+    let slimspan = Slimspan::start(&config).await;
+    let before = slimspan.peak_memory();
+
+    // Each of them takes nearly the whole budget, and none of them ends by itself.
+    let request = otlp::sized_span(7 * MIB);
+    let mut open = Vec::new();
+    let mut answers = FuturesUnordered::new();
+    for _ in 0..SENDERS {
+        let mut beginning = announcement(0, request.len());
+        beginning.extend_from_slice(&request[..request.len() - 1]);
+        let (more, body) = open_body(beginning.freeze());
+        open.push(more);
+        let sender = slimspan.sender().await;
+        answers.push(async move { sender.call(Call::traces(body)).await });
+    }
+    for _ in 1..SENDERS {
+        let answer = soon("a refusal", answers.next()).await.unwrap();
+        let status = answer.status();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(
+            status.message().contains("memory_limiter.limit_mib"),
+            "{status}"
+        );
+        assert!(retry_after(status).flatten().is_some(), "{status}");
+    }
+    let grown = slimspan.peak_memory() - before;
+    assert!(grown < 80 * MIB as u64, "{} MiB", grown >> 20);
+
+    drop(open);
+    answers.next().await;
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    assert!(backend.only() == request);
+}
+
+/// Who announces much and sends little takes nothing from others.
+#[tokio::test]
+async fn an_announcement_takes_no_memory() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config["processors"]["memory_limiter"]["limit_mib"] = 128.into();
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let before = slimspan.peak_memory();
+    let mut open = Vec::new();
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        let (more, call) = announce(&sender);
+        open.push(more);
+        calls.push(call);
+    }
+    // It comes after the announcements on the same connection.
+    let request = otlp::sized_span(8 * MIB);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let grown = slimspan.peak_memory() - before;
+    assert!(grown < 100 * MIB as u64, "{} MiB", grown >> 20);
+    drop(open);
+    for call in calls {
+        let code = call.await.unwrap();
+        assert_eq!(code, Code::InvalidArgument);
+    }
+}
+
+type More = futures::channel::mpsc::UnboundedSender<bytes::Bytes>;
+
+/// Announces 64 MiB and sends three bytes.
+fn announce(sender: &Sender) -> (More, tokio::task::JoinHandle<Code>) {
+    let mut beginning = announcement(0, 64 * MIB);
+    beginning.extend_from_slice(&[1, 2, 3]);
+    let (more, body) = open_body(beginning.freeze());
+    let sender = sender.clone();
+    let call = async move { sender.call(Call::traces(body)).await.status().code() };
+    (more, tokio::spawn(call))
+}

@@ -1,0 +1,22 @@
+//! The whole program: a sender in front of it, a backend and a store behind it.
+//!
+//! Every file is one part of what slimspan promises, every test is named by the promise.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod backend_answers;
+mod command_line;
+mod delivery;
+mod disconnects;
+mod fan_out;
+mod framing;
+mod limits;
+mod memory;
+mod sdk;
+mod sharing;
+mod shutdown;
+mod store_failures;
+mod tls;

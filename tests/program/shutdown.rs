@@ -1,0 +1,173 @@
+//! The end, as an orchestrator asks for it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use slimspan_proto::Signal;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tonic::Code;
+
+use crate::support::backend::Backend;
+use crate::support::frames::frame;
+use crate::support::references::references;
+use crate::support::s3::{Behaviour, S3};
+use crate::support::sender::{Call, open_body};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A backend that never answers, and an exporter that would wait for it longer than any test.
+async fn with_hanging_backend() -> (Backend, Slimspan) {
+    let backend = Backend::hanging().await;
+    let mut config = config::standard(backend.address);
+    config["exporters"]["otlp_grpc"]["timeout"] = "5m".into();
+    let slimspan = Slimspan::start(&config).await;
+    (backend, slimspan)
+}
+
+/// Sends one request without waiting for its answer, which is a refusal if there is one.
+async fn leave_a_request(backend: &Backend, slimspan: &Slimspan) -> tokio::task::JoinHandle<()> {
+    let sender = slimspan.sender().await;
+    let pending = tokio::spawn(async move {
+        let body = http_body_util::Full::new(frame(0, &otlp::plain_span(1)));
+        let call = Call::traces(tonic::body::Body::new(body));
+        if let Ok(answer) = sender.try_call(call).await {
+            assert_ne!(answer.status().code(), Code::Ok);
+        }
+    });
+    backend.arrived(1).await;
+    pending
+}
+
+/// SIGTERM in the middle of traffic: what was answered with OK is at the backend, everything else
+/// was refused in a way that senders repeat, and the process is gone at once.
+#[tokio::test]
+async fn nothing_that_was_acknowledged_is_lost_by_a_stop() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let senders = join_all((0..8).map(|_| slimspan.sender())).await;
+    let load = senders
+        .into_iter()
+        .enumerate()
+        .map(|(sender_number, sender)| {
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for number in 0_u64.. {
+                    let number = number * 100 + sender_number as u64;
+                    let file = otlp::photo(number, 20_000);
+                    let request = otlp::span([
+                        ("number", otlp::text(number.to_string())),
+                        ("picture", otlp::data_uri(&file)),
+                    ]);
+                    match sender.send(Signal::Traces, &request).await {
+                        Ok(_) => {
+                            acknowledged.push(slimspan_artifact::Digest::of(&file).to_string())
+                        }
+                        Err(status) => return (acknowledged, status),
+                    }
+                }
+                unreachable!("numbers do not end")
+            })
+        });
+    let load: Vec<_> = load.collect();
+    backend.arrived(100).await;
+    let stopped = Instant::now();
+    let ended = slimspan.stop().await;
+    let took = stopped.elapsed();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(took < GRACE / 2, "{took:?}");
+
+    let arrived: HashSet<String> = backend
+        .received()
+        .iter()
+        .flat_map(|one| references(Signal::Traces, &one.message))
+        .map(|reference| reference.sha256)
+        .collect();
+    for sender in load {
+        let (acknowledged, status) = sender.await.unwrap();
+        assert!(!acknowledged.is_empty());
+        for digest in acknowledged {
+            assert!(arrived.contains(&digest), "lost: {digest}");
+        }
+        // What tonic makes of a connection that ends is one of these, too.
+        let retryable = [Code::Unavailable, Code::Cancelled, Code::Unknown];
+        assert!(retryable.contains(&status.code()), "{status:?}");
+    }
+}
+
+/// A request that is under way when the stop comes has time to end well.
+#[tokio::test]
+async fn a_request_under_way_ends_well() {
+    let gate = Arc::new(Semaphore::new(0));
+    let store = S3::start(Behaviour::StoreWhen(Arc::clone(&gate))).await;
+    let backend = Backend::start().await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "20s".into();
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    let answer = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
+    store.begun(1).await;
+    slimspan.signal("INT");
+    slimspan.logs("stopping").await;
+    gate.add_permits(1);
+    assert_eq!(answer.await.unwrap().unwrap(), Bytes::new());
+    assert_eq!(backend.received().len(), 1);
+    let ended = slimspan.end().await;
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stderr.contains("stopped: requests 1,"), "{ended:?}");
+}
+
+/// From the first signal on nobody new gets in, so that a load balancer looks elsewhere; a backend
+/// that never answers and a sender that never ends hold the exit for the grace, not longer.
+#[tokio::test]
+async fn nothing_holds_the_exit_beyond_the_grace() {
+    let (backend, mut slimspan) = with_hanging_backend().await;
+    let address = slimspan.addresses[0];
+    let pending = leave_a_request(&backend, &slimspan).await;
+    let stalled = slimspan.sender().await;
+    let half = frame(0, &otlp::sized_span(600_000)).slice(..300_000);
+    let (_open, body) = open_body(half);
+    let stalled = tokio::spawn(async move { stalled.try_call(Call::traces(body)).await });
+
+    let stopped = Instant::now();
+    slimspan.signal("TERM");
+    slimspan.logs("stopping").await;
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    soon("the listener closes", refused).await;
+    let closed = stopped.elapsed();
+    assert!(closed < GRACE / 2, "{closed:?}");
+
+    let ended = slimspan.end().await;
+    let took = stopped.elapsed();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(took > GRACE - Duration::from_secs(1), "{took:?}");
+    assert!(took < GRACE + Duration::from_secs(5), "{took:?}");
+    assert!(ended.stderr.contains("were cut off"), "{}", ended.stderr);
+    pending.await.unwrap();
+    if let Ok(answer) = stalled.await.unwrap() {
+        assert_ne!(answer.status().code(), Code::Ok);
+    }
+}
+
+/// Who asks twice does not want to wait.
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")] {
+        let (backend, mut slimspan) = with_hanging_backend().await;
+        let pending = leave_a_request(&backend, &slimspan).await;
+        slimspan.signal(first);
+        slimspan.logs("stopping").await;
+        let asked = Instant::now();
+        slimspan.signal(second);
+        assert_eq!(slimspan.end().await.code, Some(130));
+        let took = asked.elapsed();
+        assert!(took < GRACE / 2, "{took:?}");
+        pending.await.unwrap();
+    }
+}

@@ -1,0 +1,60 @@
+"""Sends a picture in four ways, and a span without one: `send.py <picture>`.
+
+Prints what the exporter returned for each span, as a JSON list. Where to send, and how compressed,
+is said by the SDK's own environment variables.
+"""
+
+import base64
+import json
+import pathlib
+import sys
+
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+
+picture = pathlib.Path(sys.argv[1]).read_bytes()
+text = base64.b64encode(picture).decode()
+results = []
+
+
+class Witness(SpanExporter):
+    """Writes down what the real exporter says."""
+
+    def __init__(self):
+        self.exporter = OTLPSpanExporter(insecure=True)
+
+    def export(self, spans):
+        result = self.exporter.export(spans)
+        results.append(result.name)
+        return result
+
+    def shutdown(self):
+        self.exporter.shutdown()
+
+
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(Witness()))
+tracer = provider.get_tracer("send.py")
+
+messages = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}},
+        ],
+    }
+]
+for attributes in [
+    {"picture": f"data:image/png;base64,{text}"},
+    {"gen_ai.input.messages": json.dumps(messages)},
+    {"picture": text},
+    {"picture": picture},
+    {"http.request.method": "GET"},
+]:
+    with tracer.start_as_current_span("chat", attributes=attributes):
+        pass
+
+provider.shutdown()
+json.dump(results, sys.stdout)

@@ -1,0 +1,212 @@
+//! An OTLP backend that records what it gets and answers what a test wants.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::routing::post;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use slimspan_proto::Signal;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+
+use super::{frames, soon};
+
+/// A request as the backend got it.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) signal: Signal,
+    /// Without frame and compression.
+    pub(crate) message: Bytes,
+    /// The `grpc-encoding` of a compressed message.
+    pub(crate) encoding: Option<String>,
+    pub(crate) headers: HeaderMap,
+}
+
+/// The response message or the refusal.
+pub(crate) type Answer = Result<Bytes, Status>;
+
+type Script = Arc<dyn Fn(Received) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// A running backend. What it has accepted or refused is told by [`Backend::received`] from the
+/// moment of its arrival. It runs in threads of its own and dies with them.
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    received: watch::Receiver<Vec<Received>>,
+    runtime: Option<Runtime>,
+}
+
+impl Backend {
+    /// Accepts everything.
+    pub(crate) async fn start() -> Self {
+        Self::answering(|_| Ok(Bytes::new())).await
+    }
+
+    /// Answers at once.
+    pub(crate) async fn answering(
+        answer: impl Fn(Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::scripted(move |received| {
+            let answer = answer(received);
+            async move { answer }
+        })
+        .await
+    }
+
+    /// Never answers.
+    pub(crate) async fn hanging() -> Self {
+        Self::scripted(|_| std::future::pending()).await
+    }
+
+    /// Answers what `script` comes to.
+    pub(crate) async fn scripted<F>(script: impl Fn(Received) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        Self::serve(([127, 0, 0, 1], 0).into(), None, script).await
+    }
+
+    /// Accepts everything, over TLS.
+    pub(crate) async fn with_tls(identity: Identity) -> Self {
+        let accept = |_| std::future::ready(Ok(Bytes::new()));
+        Self::serve(([127, 0, 0, 1], 0).into(), Some(identity), accept).await
+    }
+
+    /// Accepts everything at an address that another backend had.
+    pub(crate) async fn start_at(address: SocketAddr) -> Self {
+        Self::serve(address, None, |_| std::future::ready(Ok(Bytes::new()))).await
+    }
+
+    async fn serve<F>(
+        address: SocketAddr,
+        identity: Option<Identity>,
+        script: impl Fn(Received) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let bind = runtime.spawn(TcpListener::bind(address));
+        let listener = bind.await.unwrap().unwrap();
+        let address = listener.local_addr().unwrap();
+        let (record, received) = watch::channel(Vec::new());
+        let record = Arc::new(record);
+        let script: Script = Arc::new(move |received| Box::pin(script(received)));
+        let mut router = axum::Router::new();
+        for signal in Signal::ALL {
+            let (record, script) = (Arc::clone(&record), Arc::clone(&script));
+            let export = move |request| export(signal, record, script, request);
+            router = router.route(signal.grpc_path(), post(export));
+        }
+        let mut server = Server::builder();
+        if let Some(identity) = identity {
+            let tls = ServerTlsConfig::new().identity(identity);
+            server = server.tls_config(tls).unwrap();
+        }
+        let server = server.add_routes(Routes::from(router));
+        runtime.spawn(async move {
+            server
+                .serve_with_incoming(TcpIncoming::from(listener))
+                .await
+                .unwrap();
+        });
+        Self {
+            address,
+            received,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// What has arrived so far.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.received.borrow().clone()
+    }
+
+    /// Waits for as many requests; returns all of them.
+    pub(crate) async fn arrived(&self, count: usize) -> Vec<Received> {
+        let mut received = self.received.clone();
+        let arrived = received.wait_for(|received| received.len() >= count);
+        soon("the backend gets a request", arrived)
+            .await
+            .unwrap()
+            .clone()
+    }
+
+    /// The message of the only request that has arrived.
+    pub(crate) fn only(&self) -> Bytes {
+        let [only] = <[_; 1]>::try_from(self.received()).unwrap();
+        only.message
+    }
+
+    /// Ends it as `kill -9` would; returns when its port is free.
+    pub(crate) async fn kill(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            let end = move || runtime.shutdown_timeout(Duration::from_secs(10));
+            tokio::task::spawn_blocking(end).await.unwrap();
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn export(
+    signal: Signal,
+    record: Arc<watch::Sender<Vec<Received>>>,
+    script: Script,
+    request: Request<axum::body::Body>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = body.collect().await else {
+        return Status::cancelled("the request broke off").into_http();
+    };
+    let (flag, mut message) = frames::unframe(&body.to_bytes());
+    let mut encoding = None;
+    if flag == 1 {
+        let name = head.headers["grpc-encoding"].to_str().unwrap();
+        message = frames::decompress(name, &message).into();
+        encoding = Some(name.to_owned());
+    }
+    let received = Received {
+        signal,
+        message,
+        encoding,
+        headers: head.headers,
+    };
+    record.send_modify(|all| all.push(received.clone()));
+    match script(received).await {
+        Ok(message) => success(&message),
+        Err(status) => status.into_http(),
+    }
+}
+
+fn success(message: &[u8]) -> Response<Body> {
+    let body = Full::new(frames::frame(0, message)).with_trailers(async {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        Some(Ok::<_, std::convert::Infallible>(trailers))
+    });
+    let mut response = Response::new(Body::new(body));
+    response
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("application/grpc"));
+    response
+}

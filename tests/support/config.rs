@@ -1,0 +1,66 @@
+//! Configurations. They are JSON, which is YAML, so that a test changes what it is about:
+//! `config["exporters"]["otlp_grpc"]["timeout"] = json!("500ms")`.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+/// All signals to one backend, files of traces and logs into a folder beside the configuration.
+pub(crate) fn standard(backend: SocketAddr) -> Value {
+    json!({
+        "receivers": { "otlp": { "protocols": { "grpc": { "endpoint": "127.0.0.1:0" } } } },
+        "processors": {
+            "memory_limiter": {},
+            "artifact": { "store": "artifact_store" },
+        },
+        "exporters": { "otlp_grpc": exporter(backend) },
+        "extensions": { "artifact_store": { "url": "./artifacts" } },
+        "service": {
+            "extensions": ["artifact_store"],
+            "pipelines": {
+                "traces": with_artifacts(),
+                "logs": with_artifacts(),
+                "metrics": {
+                    "receivers": ["otlp"],
+                    "processors": ["memory_limiter"],
+                    "exporters": ["otlp_grpc"],
+                },
+            },
+        },
+    })
+}
+
+/// The standard one with an S3 store at `store`.
+pub(crate) fn with_s3(backend: SocketAddr, store: SocketAddr) -> Value {
+    let mut config = standard(backend);
+    config["extensions"]["artifact_store"] = json!({
+        "url": "s3://media/x",
+        "timeout": "1s",
+        "options": {
+            "aws_endpoint": format!("http://{store}"),
+            "aws_allow_http": "true",
+            "aws_access_key_id": "access",
+            "aws_secret_access_key": "secret",
+            "aws_region": "us-east-1",
+        },
+    });
+    config
+}
+
+/// An exporter without TLS.
+pub(crate) fn exporter(backend: SocketAddr) -> Value {
+    json!({ "endpoint": backend.to_string(), "tls": { "insecure": true } })
+}
+
+fn with_artifacts() -> Value {
+    json!({
+        "receivers": ["otlp"],
+        "processors": ["memory_limiter", "artifact"],
+        "exporters": ["otlp_grpc"],
+    })
+}
+
+/// Sets the largest request.
+pub(crate) fn limit_requests(config: &mut Value, mib: u64) {
+    config["receivers"]["otlp"]["protocols"]["grpc"]["max_recv_msg_size_mib"] = json!(mib);
+}

@@ -1,0 +1,32 @@
+//! What the tests of the whole program are made of: the program itself as a process, a sender, a
+//! recording backend, a store that can be broken, and the requests that go through them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says what it skips"
+)]
+
+pub(crate) mod backend;
+pub(crate) mod config;
+pub(crate) mod frames;
+pub(crate) mod otlp;
+pub(crate) mod references;
+pub(crate) mod refusing;
+pub(crate) mod s3;
+pub(crate) mod sender;
+pub(crate) mod slimspan;
+pub(crate) mod tools;
+
+use std::time::Duration;
+
+/// How long a test waits for what has to happen: never, on a machine that is not overloaded.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// Waits for `event`; the test fails if it does not come.
+pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(SOON, event).await {
+        Ok(outcome) => outcome,
+        Err(_) => panic!("{what}: not within {SOON:?}"),
+    }
+}

@@ -1,0 +1,168 @@
+//! Requests, as an SDK would encode them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric, number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message as _;
+use slimspan_generators::{Random, fake_file};
+
+/// A file of the size of a photo.
+pub(crate) const PHOTO: usize = 200_000;
+
+/// A real picture.
+pub(crate) const PICTURE: &[u8] = include_bytes!("../../src/cli/demo/picture.png");
+
+/// Random bytes that start like a picture.
+pub(crate) fn photo(seed: u64, size: usize) -> Vec<u8> {
+    fake_file(&mut Random::new(seed), size)
+}
+
+pub(crate) fn data_uri(file: &[u8]) -> Value {
+    Value::StringValue(format!("data:image/png;base64,{}", STANDARD.encode(file)))
+}
+
+pub(crate) fn bytes(file: &[u8]) -> Value {
+    Value::BytesValue(file.to_vec())
+}
+
+pub(crate) fn text(text: impl Into<String>) -> Value {
+    Value::StringValue(text.into())
+}
+
+/// One span with these attributes.
+pub(crate) fn span(attributes: impl IntoIterator<Item = (&'static str, Value)>) -> Bytes {
+    let span = Span {
+        trace_id: vec![7; 16],
+        span_id: vec![8; 8],
+        name: "chat gpt-4o".to_owned(),
+        start_time_unix_nano: 1_700_000_000_000_000_000,
+        end_time_unix_nano: 1_700_000_001_000_000_000,
+        attributes: attributes.into_iter().map(attribute).collect(),
+        ..Span::default()
+    };
+    let request = ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(resource()),
+            scope_spans: vec![ScopeSpans {
+                spans: vec![span],
+                ..ScopeSpans::default()
+            }],
+            ..ResourceSpans::default()
+        }],
+    };
+    request.encode_to_vec().into()
+}
+
+/// One span with one picture.
+pub(crate) fn span_with(file: &[u8]) -> Bytes {
+    span([("picture", data_uri(file))])
+}
+
+/// A span without any file; `number` tells it from others.
+pub(crate) fn plain_span(number: u64) -> Bytes {
+    span([("number", text(number.to_string()))])
+}
+
+/// A request of exactly `size` bytes that holds nothing to move.
+pub(crate) fn sized_span(size: usize) -> Bytes {
+    let padded = |padding: usize| span([("padding", text("-".repeat(padding)))]);
+    // The length of a length changes little, so a few steps lead there.
+    let mut padding = size;
+    for _ in 0..4 {
+        let request = padded(padding);
+        if request.len() == size {
+            return request;
+        }
+        padding = padding + size - request.len();
+    }
+    panic!("no request has {size} bytes");
+}
+
+/// One log record.
+pub(crate) fn log(
+    body: Value,
+    attributes: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Bytes {
+    let record = LogRecord {
+        time_unix_nano: 1_700_000_000_000_000_000,
+        body: Some(AnyValue { value: Some(body) }),
+        attributes: attributes.into_iter().map(attribute).collect(),
+        ..LogRecord::default()
+    };
+    let request = ExportLogsServiceRequest {
+        resource_logs: vec![ResourceLogs {
+            resource: Some(resource()),
+            scope_logs: vec![ScopeLogs {
+                log_records: vec![record],
+                ..ScopeLogs::default()
+            }],
+            ..ResourceLogs::default()
+        }],
+    };
+    request.encode_to_vec().into()
+}
+
+/// One metric, with an attribute of this value on its data point.
+pub(crate) fn metric(value: Value) -> Bytes {
+    let point = NumberDataPoint {
+        attributes: vec![attribute(("picture", value))],
+        time_unix_nano: 1_700_000_000_000_000_000,
+        value: Some(number_data_point::Value::AsInt(7)),
+        ..NumberDataPoint::default()
+    };
+    let metric = Metric {
+        name: "queue.size".to_owned(),
+        data: Some(metric::Data::Gauge(Gauge {
+            data_points: vec![point],
+        })),
+        ..Metric::default()
+    };
+    let request = ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(resource()),
+            scope_metrics: vec![ScopeMetrics {
+                metrics: vec![metric],
+                ..ScopeMetrics::default()
+            }],
+            ..ResourceMetrics::default()
+        }],
+    };
+    request.encode_to_vec().into()
+}
+
+/// What a backend answers that did not take all spans, or has something to say.
+pub(crate) fn partial_success(rejected_spans: i64, error_message: &str) -> Bytes {
+    let partial_success = Some(ExportTracePartialSuccess {
+        rejected_spans,
+        error_message: error_message.to_owned(),
+    });
+    let response = ExportTraceServiceResponse { partial_success };
+    response.encode_to_vec().into()
+}
+
+fn resource() -> Resource {
+    Resource {
+        attributes: vec![attribute(("service.name", text("shop")))],
+        ..Resource::default()
+    }
+}
+
+fn attribute((key, value): (&str, Value)) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
+}

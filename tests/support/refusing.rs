@@ -1,0 +1,22 @@
+//! Nobody there.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpSocket;
+
+/// An address where connections are refused, and which nobody else gets meanwhile.
+pub(crate) struct Refusing {
+    pub(crate) address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl Refusing {
+    pub(crate) fn start() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Self {
+            address: socket.local_addr().unwrap(),
+            _bound: socket,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! An OTLP sender: tonic's client for ordinary requests, and its transport for odd ones.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures::channel::mpsc;
+use futures::{StreamExt as _, stream};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use slimspan_proto::Signal;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::{Channel, Endpoint};
+use tonic_types::StatusExt as _;
+use tower::{Service as _, ServiceExt as _};
+
+use super::{frames, soon};
+
+/// One connection to a receiver. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    channel: Channel,
+}
+
+/// A call that a test spells out.
+pub(crate) struct Call {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+/// All there is to an answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) http: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// From the trailers, or from the headers of an answer without a body.
+    pub(crate) status: Option<Status>,
+}
+
+impl Sender {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let channel = soon("slimspan accepts", endpoint.connect()).await.unwrap();
+        Self { channel }
+    }
+
+    /// Sends a request as every SDK does; returns the response message.
+    pub(crate) async fn send(&self, signal: Signal, request: &Bytes) -> Result<Bytes, Status> {
+        let mut client = tonic::client::Grpc::new(self.channel.clone());
+        client
+            .ready()
+            .await
+            .map_err(|error| Status::from_error(error.into()))?;
+        let path = PathAndQuery::from_static(signal.grpc_path());
+        let request = tonic::Request::new(request.clone());
+        let call = client.unary(request, path, BytesCodec);
+        soon("slimspan answers", call)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    /// Sends a request compressed with `gzip` or `zstd`.
+    pub(crate) async fn send_compressed(&self, request: &[u8], compression: &str) -> Answer {
+        let message = frames::frame(1, &frames::compress(compression, request));
+        let call = Call::traces(Body::new(http_body_util::Full::new(message)));
+        self.call(call.header("grpc-encoding", compression)).await
+    }
+
+    /// Makes a call; an `Answer` also where the connection breaks.
+    pub(crate) async fn call(&self, call: Call) -> Answer {
+        soon("slimspan answers", self.try_call(call)).await.unwrap()
+    }
+
+    /// Makes a call and waits as long as it takes.
+    pub(crate) async fn try_call(&self, call: Call) -> Result<Answer, tonic::transport::Error> {
+        let mut request = Request::new(call.body);
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = call.path.parse::<Uri>().unwrap();
+        *request.headers_mut() = call.headers;
+        let mut channel = self.channel.clone();
+        let response = channel.ready().await?.call(request).await?;
+        let (head, body) = response.into_parts();
+        let mut status = Status::from_header_map(&head.headers);
+        match body.collect().await {
+            Ok(body) => {
+                if let Some(trailers) = body.trailers() {
+                    status = Status::from_header_map(trailers);
+                }
+            }
+            // A refusal before the end of the request's body resets what is left of the stream.
+            Err(error) if status.is_none() => status = Some(error),
+            Err(_) => {}
+        }
+        Ok(Answer {
+            http: head.status,
+            headers: head.headers,
+            status,
+        })
+    }
+}
+
+impl Call {
+    /// A call of the traces service.
+    pub(crate) fn traces(body: Body) -> Self {
+        let headers = [("content-type", "application/grpc"), ("te", "trailers")];
+        let call = Self {
+            path: Signal::Traces.grpc_path().to_owned(),
+            headers: HeaderMap::new(),
+            body,
+        };
+        headers
+            .into_iter()
+            .fold(call, |call, (name, value)| call.header(name, value))
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.parse().unwrap());
+        self
+    }
+}
+
+impl Answer {
+    /// The status of a refusal, or a failed test.
+    pub(crate) fn status(&self) -> &Status {
+        match &self.status {
+            Some(status) => status,
+            None => panic!("an answer without a status: {self:?}"),
+        }
+    }
+}
+
+/// When the sender is asked to come back; the inner one is a RetryInfo without a delay.
+pub(crate) fn retry_after(status: &Status) -> Option<Option<Duration>> {
+    let info = status.get_details_retry_info()?;
+    Some(info.retry_delay)
+}
+
+/// A body that begins with these bytes and goes on when the test says so. Dropping the other end
+/// ends the body.
+pub(crate) fn open_body(beginning: impl Into<Bytes>) -> (mpsc::UnboundedSender<Bytes>, Body) {
+    let (more, rest) = mpsc::unbounded();
+    let frames = stream::iter([beginning.into()]).chain(rest);
+    let frames = frames.map(|data: Bytes| Ok::<_, Status>(Frame::data(data)));
+    (more, Body::new(StreamBody::new(frames)))
+}
+
+/// Messages that stay bytes.
+struct BytesCodec;
+
+impl Codec for BytesCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}

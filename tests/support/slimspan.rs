@@ -1,0 +1,185 @@
+//! The program, as a process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::{sender::Sender, soon};
+
+/// A running slimspan. It is killed when dropped.
+pub(crate) struct Slimspan {
+    child: Child,
+    /// Of each receiver, in the order of the configuration.
+    pub(crate) addresses: Vec<SocketAddr>,
+    stdout: watch::Receiver<String>,
+    stderr: watch::Receiver<String>,
+    folder: TempDir,
+}
+
+/// What an ended process leaves behind.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The program with nothing of this process's environment that could steer it.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slimspan"));
+    command
+        .env_remove("SLIMSPAN_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs the program in a folder to its end.
+pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> Ended {
+    let output = command().args(arguments).current_dir(folder).output();
+    let output = soon("the program ends", output).await.unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Slimspan {
+    /// Starts with a configuration from [`config`](super::config) and waits until it is ready.
+    pub(crate) async fn start(config: &Value) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), config).await
+    }
+
+    /// Starts in a folder of the test's own.
+    pub(crate) async fn start_in(folder: TempDir, config: &Value) -> Self {
+        // JSON is YAML.
+        let yaml = serde_json::to_string_pretty(config).unwrap();
+        Self::start_with_yaml(folder, &yaml).await
+    }
+
+    /// Starts with the text of a configuration.
+    pub(crate) async fn start_with_yaml(folder: TempDir, yaml: &str) -> Self {
+        let file = folder.path().join("collector.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let mut child = command()
+            .arg("--config")
+            .arg(&file)
+            .current_dir(folder.path())
+            .spawn()
+            .unwrap();
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        let mut banner = stdout.clone();
+        let is_ready = |text: &String| text.lines().any(|line| line.trim() == "ready");
+        let ready = soon("slimspan is ready", banner.wait_for(is_ready)).await;
+        let Ok(banner) = ready.map(|banner| banner.clone()) else {
+            panic!("slimspan ended at once: {}", *stderr.borrow());
+        };
+        let addresses = banner.lines().filter_map(listening_on).collect();
+        Self {
+            child,
+            addresses,
+            stdout,
+            stderr,
+            folder,
+        }
+    }
+
+    /// A connection to the first receiver.
+    pub(crate) async fn sender(&self) -> Sender {
+        Sender::connect(self.addresses[0]).await
+    }
+
+    /// The folder that it runs in; it holds `collector.yaml`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where it keeps the artifacts, if it was told to use the folder of
+    /// [`config::standard`](super::config::standard).
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.folder().join("artifacts")
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.borrow().clone()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.borrow().clone()
+    }
+
+    /// Waits until it logs `text`.
+    pub(crate) async fn logs(&mut self, text: &str) {
+        let said = self.stderr.wait_for(|log| log.contains(text));
+        let said = soon(text, said).await.map(drop);
+        assert!(said.is_ok(), "never logged {text:?}: {}", self.stderr());
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let pid = self.child.id().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
+        kib.parse::<u64>().unwrap() << 10
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(mut self) -> Ended {
+        let status: ExitStatus = soon("slimspan ends", self.child.wait()).await.unwrap();
+        // Both end when the process has closed its side and everything is read.
+        for output in [&mut self.stdout, &mut self.stderr] {
+            let _ = soon("the pipe ends", output.wait_for(|_| false)).await;
+        }
+        Ended {
+            code: status.code(),
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        }
+    }
+
+    /// Stops it as an operator does.
+    pub(crate) async fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.end().await
+    }
+}
+
+/// Reads to the end, so that the program never waits for a full pipe.
+fn collect(pipe: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<String> {
+    let (text, said) = watch::channel(String::new());
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            text.send_modify(|text| {
+                text.push_str(&line);
+                text.push('\n');
+            });
+        }
+    });
+    said
+}
+
+fn listening_on(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening for OTLP/gRPC on ")?;
+    rest.split(',').next()?.parse().ok()
+}
