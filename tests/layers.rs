@@ -42,7 +42,10 @@ fn every_layer_names_only_what_it_may_know() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     collect(&root.join("src"), &mut sources);
-    assert!(sources.len() > 30, "the sources are where they are expected");
+    assert!(
+        sources.len() > 30,
+        "the sources are where they are expected"
+    );
     for source in sources {
         let text = fs::read_to_string(&source).unwrap();
         let name = source.strip_prefix(root).unwrap().display().to_string();
