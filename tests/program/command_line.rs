@@ -90,11 +90,10 @@ async fn the_demo_shows_what_the_shipped_configuration_does() {
     let stored = std::fs::read(slimspan.folder().join(shard).join(&digest));
     assert!(stored.unwrap() == otlp::PICTURE);
     // The debug exporter prints what went on.
-    let printed = slimspan.stdout();
+    let printed = slimspan.stop().await.stdout;
     assert!(printed.contains("chat gpt-4o"), "{printed}");
 
     // Nobody there: it says so and fails.
-    slimspan.stop().await;
     let ended = run_with(&yaml, &demo).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
 }

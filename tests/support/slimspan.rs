@@ -110,11 +110,6 @@ impl Slimspan {
         self.folder().join("artifacts")
     }
 
-    /// What it has printed so far.
-    pub(crate) fn stdout(&self) -> String {
-        self.stdout.borrow().clone()
-    }
-
     /// What it has logged so far.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.borrow().clone()
@@ -152,7 +147,7 @@ impl Slimspan {
         }
         Ended {
             code: status.code(),
-            stdout: self.stdout(),
+            stdout: self.stdout.borrow().clone(),
             stderr: self.stderr(),
         }
     }
