@@ -4,7 +4,6 @@ use bytes::Bytes;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tonic::Code;
-use tonic::body::Body;
 
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
@@ -56,10 +55,8 @@ async fn an_unknown_compression_is_unimplemented_and_the_known_ones_are_told() {
     let backend = Backend::start().await;
     let slimspan = Slimspan::start(&config::standard(backend.address)).await;
     let sender = slimspan.sender().await;
-    let body = Body::new(http_body_util::Full::new(frame(1, b"?")));
-    let answer = sender
-        .call(Call::traces(body).header("grpc-encoding", "br"))
-        .await;
+    let call = Call::whole(frame(1, b"?")).header("grpc-encoding", "br");
+    let answer = sender.call(call).await;
     assert_eq!(answer.status().code(), Code::Unimplemented);
     assert!(answer.status().message().contains("\"br\""), "{answer:?}");
     let accepted = &answer.headers["grpc-accept-encoding"];
@@ -104,7 +101,7 @@ async fn what_is_no_sound_message_is_an_invalid_argument() {
         ("no zstd", frame(1, b"garbage"), Some("zstd"), "zstd"),
         ("no protobuf", frame(0, &[0xff; 100]), None, "at byte 0"),
     ] {
-        let mut call = Call::traces(Body::new(http_body_util::Full::new(body)));
+        let mut call = Call::whole(body);
         if let Some(encoding) = encoding {
             call = call.header("grpc-encoding", encoding);
         }
@@ -166,7 +163,7 @@ async fn what_nobody_serves_is_refused_for_good() {
     pipelines.remove("logs").unwrap();
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
-    let call = || Call::traces(Body::new(http_body_util::Full::new(frame(0, b""))));
+    let call = || Call::whole(frame(0, b""));
 
     let unknown = Call {
         path: "/opentelemetry.proto.collector.trace.v1.TraceService/Import".to_owned(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
+use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -34,8 +35,7 @@ async fn with_hanging_backend() -> (Backend, Slimspan) {
 async fn leave_a_request(backend: &Backend, slimspan: &Slimspan) -> tokio::task::JoinHandle<()> {
     let sender = slimspan.sender().await;
     let pending = tokio::spawn(async move {
-        let body = http_body_util::Full::new(frame(0, &otlp::plain_span(1)));
-        let call = Call::traces(tonic::body::Body::new(body));
+        let call = Call::whole(frame(0, &otlp::plain_span(1)));
         if let Ok(answer) = sender.try_call(call).await {
             assert_ne!(answer.status().code(), Code::Ok);
         }
@@ -64,12 +64,10 @@ async fn nothing_that_was_acknowledged_is_lost_by_a_stop() {
                         ("number", otlp::text(number.to_string())),
                         ("picture", otlp::data_uri(&file)),
                     ]);
-                    match sender.send(Signal::Traces, &request).await {
-                        Ok(_) => {
-                            acknowledged.push(slimspan_artifact::Digest::of(&file).to_string())
-                        }
-                        Err(status) => return (acknowledged, status),
+                    if let Err(status) = sender.send(Signal::Traces, &request).await {
+                        return (acknowledged, status);
                     }
+                    acknowledged.push(Digest::of(&file).to_string());
                 }
                 unreachable!("numbers do not end")
             })
@@ -147,7 +145,7 @@ async fn nothing_holds_the_exit_beyond_the_grace() {
     let ended = slimspan.end().await;
     let took = stopped.elapsed();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(took > GRACE - Duration::from_secs(1), "{took:?}");
+    assert!(took > GRACE * 9 / 10, "{took:?}");
     assert!(took < GRACE + Duration::from_secs(5), "{took:?}");
     assert!(ended.stderr.contains("were cut off"), "{}", ended.stderr);
     pending.await.unwrap();

@@ -13,7 +13,7 @@ pub(crate) fn frame(flag: u8, message: &[u8]) -> Bytes {
 
 /// A flag and a length without the bytes that should follow.
 pub(crate) fn announcement(flag: u8, len: usize) -> BytesMut {
-    let mut frame = BytesMut::with_capacity(5 + len);
+    let mut frame = BytesMut::with_capacity(5);
     frame.put_u8(flag);
     frame.put_u32(u32::try_from(len).unwrap());
     frame

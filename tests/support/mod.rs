@@ -25,8 +25,6 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Waits for `event`; the test fails if it does not come.
 pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(SOON, event).await {
-        Ok(outcome) => outcome,
-        Err(_) => panic!("{what}: not within {SOON:?}"),
-    }
+    let outcome = tokio::time::timeout(SOON, event).await;
+    outcome.unwrap_or_else(|_| panic!("{what}: not within {SOON:?}"))
 }

@@ -44,10 +44,14 @@ fn search(json: &serde_json::Value, found: &mut Vec<Reference>) {
             if members.get("type").is_some_and(|kind| kind == "artifact") {
                 found.push(Reference::deserialize(json).unwrap());
             }
-            members.values().for_each(|value| search(value, found));
+            for value in members.values() {
+                search(value, found);
+            }
         }
         serde_json::Value::Array(elements) => {
-            elements.iter().for_each(|value| search(value, found));
+            for value in elements {
+                search(value, found);
+            }
         }
         // A string of JSON stays a string, so a reference in its place is JSON in JSON.
         serde_json::Value::String(text) => search_text(text, found),

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use slimspan_proto::Signal;
 use tonic::Status;
 use tonic::body::Body;
@@ -67,11 +67,11 @@ impl Sender {
     /// Sends a request compressed with `gzip` or `zstd`.
     pub(crate) async fn send_compressed(&self, request: &[u8], compression: &str) -> Answer {
         let message = frames::frame(1, &frames::compress(compression, request));
-        let call = Call::traces(Body::new(http_body_util::Full::new(message)));
+        let call = Call::whole(message);
         self.call(call.header("grpc-encoding", compression)).await
     }
 
-    /// Makes a call; an `Answer` also where the connection breaks.
+    /// Makes a call that is answered.
     pub(crate) async fn call(&self, call: Call) -> Answer {
         soon("slimspan answers", self.try_call(call)).await.unwrap()
     }
@@ -106,6 +106,11 @@ impl Sender {
 }
 
 impl Call {
+    /// A call of the traces service with these bytes, frame and all.
+    pub(crate) fn whole(body: Bytes) -> Self {
+        Self::traces(Body::new(Full::new(body)))
+    }
+
     /// A call of the traces service.
     pub(crate) fn traces(body: Body) -> Self {
         let headers = [("content-type", "application/grpc"), ("te", "trailers")];
@@ -135,10 +140,10 @@ impl Answer {
     }
 }
 
-/// When the sender is asked to come back; the inner one is a RetryInfo without a delay.
-pub(crate) fn retry_after(status: &Status) -> Option<Option<Duration>> {
+/// When the sender is asked to come back, if it is; at once where a RetryInfo has no delay.
+pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
     let info = status.get_details_retry_info()?;
-    Some(info.retry_delay)
+    Some(info.retry_delay.unwrap_or_default())
 }
 
 /// A body that begins with these bytes and goes on when the test says so. Dropping the other end
