@@ -75,7 +75,8 @@ async fn an_announcement_above_the_limit_is_refused_at_once() {
     assert_too_large(answer.status());
 }
 
-/// A gibibyte in a mebibyte is refused where it passes the limit, in the memory of the limit.
+/// A gibibyte in a mebibyte is refused where it passes the limit, in a few times the memory of
+/// the limit.
 #[tokio::test]
 async fn a_gzip_bomb_is_refused_within_bounded_memory() {
     let backend = Backend::start().await;
@@ -89,6 +90,6 @@ async fn a_gzip_bomb_is_refused_within_bounded_memory() {
         assert_too_large(sender.call(call()).await.status());
     }
     let grown = slimspan.peak_memory() - before;
-    assert!(grown < 200 * MIB as u64, "{} MiB", grown >> 20);
+    assert!(grown < 320 * MIB as u64, "{} MiB", grown >> 20);
     assert!(backend.received().is_empty());
 }

@@ -16,7 +16,7 @@ const MIB: usize = 1 << 20;
 /// Many large requests at once: some are asked to come back, and memory stays where it was told.
 #[tokio::test]
 async fn requests_beyond_the_budget_are_asked_to_come_back() {
-    const SENDERS: usize = 24;
+    const SENDERS: usize = 40;
     let backend = Backend::start().await;
     let mut config = config::standard(backend.address);
     config::limit_requests(&mut config, 8);
@@ -47,7 +47,9 @@ async fn requests_beyond_the_budget_are_asked_to_come_back() {
         assert!(retry_after(status).is_some(), "{status}");
     }
     let grown = slimspan.peak_memory() - before;
-    assert!(grown < 80 * MIB as u64, "{} MiB", grown >> 20);
+    // The budget, and the MiB that every connection may send before it is read: far less than the
+    // 280 MiB that were sent.
+    assert!(grown < 160 * MIB as u64, "{} MiB", grown >> 20);
 
     drop(open);
     answers.next().await;
@@ -76,7 +78,7 @@ async fn an_announcement_takes_no_memory() {
     let request = otlp::sized_span(8 * MIB);
     sender.send(Signal::Traces, &request).await.unwrap();
     let grown = slimspan.peak_memory() - before;
-    assert!(grown < 100 * MIB as u64, "{} MiB", grown >> 20);
+    assert!(grown < 128 * MIB as u64, "{} MiB", grown >> 20);
     drop(open);
     for call in calls {
         let code = call.await.unwrap();
