@@ -116,7 +116,7 @@ fn find(table: &[Magic], bytes: &[u8]) -> Option<&'static str> {
 
 /// Whether a sender's text is `type/subtype` and nothing else (RFC 9110, 8.3.1), so that it can
 /// stand in a reference and as an object's content type.
-fn is_media_type(text: &str) -> bool {
+pub(crate) fn is_media_type(text: &str) -> bool {
     fn is_token(text: &str) -> bool {
         !text.is_empty()
             && text

@@ -79,8 +79,8 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
             } else if let Some((reference, len)) = text
                 .get(opening.start..)
                 .and_then(Reference::parse)
-                // Inside JSON only data URIs are replaced.
-                .filter(|(reference, _)| reference.prefix.is_some())
+                // Inside JSON only strings are replaced.
+                .filter(|(reference, _)| reference.encoding != Encoding::Bytes)
             {
                 let mut literal = self.original(&reference)?;
                 literal.insert(0, b'"');

@@ -34,6 +34,7 @@ struct Blob {
     attribute_key: String,
     shape: String,
     json_string_levels: usize,
+    media_type: Option<String>,
     decoded_sha256: String,
     decoded_size: usize,
     original: String,
@@ -79,6 +80,9 @@ impl Blob {
             }
             ("base64" | "base64url" | "base64url-nopad", 0) => magic,
             ("data-uri", 1) => !escaped && !lone,
+            ("base64" | "base64url", 1) => {
+                (magic || self.media_type.is_some()) && !escaped && !lone
+            }
             _ => false,
         }
     }

@@ -79,7 +79,7 @@ impl<'r> Generator<'r> {
             r#"{"type":"artifact.untrusted.untrusted"}"#,
             r#"{"type":"artifact"#,
         ]);
-        Value::StringValue(match random.below(9) {
+        Value::StringValue(match random.below(10) {
             0 => return Value::BytesValue(file),
             1 => base64,
             2 => format!("{prefix}{base64}"),
@@ -89,9 +89,12 @@ impl<'r> Generator<'r> {
             4 => format!(
                 r#" {{"a" : "{prefix}{base64}" , "{prefix}{base64}": {reference}, "b":"{prefix}{base64}"}}"#
             ),
-            5 => reference.to_owned(),
-            6 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
-            7 => {
+            5 => format!(
+                r#"{{"mime_type":"audio/wav","data":"{base64}","b":["{base64}",{reference}]}}"#
+            ),
+            6 => reference.to_owned(),
+            7 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
+            8 => {
                 format!(r#"{{"escaped":"{{\"url\":\"{prefix}{base64}\"}}","cut":"{prefix}{base64}"#)
             }
             _ => format!("{prefix}{base64}!"),

@@ -31,7 +31,7 @@ pub(crate) struct Found {
 type Shape = fn(&Candidate<'_>) -> Option<Vec<Found>>;
 
 /// The shapes of strings, the surest first: the first that fits decides.
-const STRINGS: [Shape; 3] = [data_uri::whole, json::leaves, base64_run::whole];
+const STRINGS: [Shape; 3] = [data_uri::whole, json::files, base64_run::whole];
 
 /// A value to judge.
 pub(crate) struct Candidate<'a> {
