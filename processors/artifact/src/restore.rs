@@ -69,7 +69,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
             let original = self.original(&reference)?;
             match reference.encoding {
                 Encoding::Bytes => edit.set_bytes(&original),
-                Encoding::Base64 { .. } => edit.set_string(&original),
+                _ => edit.set_string(&original),
             }
             return Ok(());
         }
@@ -79,13 +79,15 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
             } else if let Some((reference, len)) = text
                 .get(opening.start..)
                 .and_then(Reference::parse)
-                // Inside JSON only strings are replaced.
+                // There are no bytes inside JSON.
                 .filter(|(reference, _)| reference.encoding != Encoding::Bytes)
             {
-                let mut literal = self.original(&reference)?;
-                literal.insert(0, b'"');
-                literal.push(b'"');
-                edit.replace(opening.start..opening.start + len, literal);
+                let mut original = self.original(&reference)?;
+                if reference.encoding.is_json_string() {
+                    original.insert(0, b'"');
+                    original.push(b'"');
+                }
+                edit.replace(opening.start..opening.start + len, original);
             }
         }
         Ok(())

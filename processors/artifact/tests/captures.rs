@@ -75,9 +75,8 @@ impl Blob {
         // A JSON text that is nothing but one string.
         let lone = self.location.ends_with('$');
         match (self.shape.as_str(), self.json_string_levels) {
-            ("bytes_value" | "data-uri" | "data-uri:base64url" | "data-uri:base64-nopad", 0) => {
-                true
-            }
+            ("bytes_value" | "data-uri" | "data-uri:base64url" | "data-uri:base64-nopad", 0)
+            | ("uint8array-index-object" | "node-buffer-json", 1) => true,
             ("base64" | "base64url" | "base64url-nopad", 0) => magic,
             ("data-uri", 1) => !escaped && !lone,
             ("base64" | "base64url", 1) => {

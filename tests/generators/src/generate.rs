@@ -79,7 +79,7 @@ impl<'r> Generator<'r> {
             r#"{"type":"artifact.untrusted.untrusted"}"#,
             r#"{"type":"artifact"#,
         ]);
-        Value::StringValue(match random.below(10) {
+        Value::StringValue(match random.below(11) {
             0 => return Value::BytesValue(file),
             1 => base64,
             2 => format!("{prefix}{base64}"),
@@ -92,9 +92,21 @@ impl<'r> Generator<'r> {
             5 => format!(
                 r#"{{"mime_type":"audio/wav","data":"{base64}","b":["{base64}",{reference}]}}"#
             ),
-            6 => reference.to_owned(),
-            7 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
-            8 => {
+            6 => {
+                let numbers: Vec<String> = file.iter().map(ToString::to_string).collect();
+                let members = numbers.iter().enumerate();
+                let members: Vec<String> = members.map(|(i, n)| format!(r#""{i}":{n}"#)).collect();
+                let (numbers, members) = (numbers.join(","), members.join(","));
+                random.pick(&[
+                    format!("{{{members}}}"),
+                    format!(
+                        r#"[{{{members}}},{reference},{{"type":"Buffer","data":[{numbers}]}}]"#
+                    ),
+                ])
+            }
+            7 => reference.to_owned(),
+            8 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
+            9 => {
                 format!(r#"{{"escaped":"{{\"url\":\"{prefix}{base64}\"}}","cut":"{prefix}{base64}"#)
             }
             _ => format!("{prefix}{base64}!"),

@@ -14,10 +14,10 @@ pub(super) fn may_hold_base64(text: &[u8], min_len: usize) -> bool {
     (0..text.len())
         .step_by(step)
         .filter_map(|at| text.get(at..at + WINDOW))
-        .any(|window| window.iter().all(in_run))
+        .any(|window| window.iter().copied().all(in_run))
 }
 
-fn in_run(byte: &u8) -> bool {
+fn in_run(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 

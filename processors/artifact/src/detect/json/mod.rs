@@ -7,6 +7,7 @@
 mod gate;
 mod labels;
 mod leaves;
+mod numbers;
 
 use super::{Candidate, Found, data_uri};
 use crate::encoding::{Base64Text, HEAD};
@@ -19,15 +20,16 @@ pub(super) fn files(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
     if !matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
         return None;
     }
-    let min_len = candidate.policy.threshold.div_ceil(3) * 4 - 2;
-    if !gate::may_hold_base64(text, min_len) {
-        return Some(Vec::new());
+    let threshold = candidate.policy.threshold;
+    let mut files = numbers::files(text, threshold);
+    let min_len = threshold.div_ceil(3) * 4 - 2;
+    if gate::may_hold_base64(text, min_len) {
+        let leaves = Leaves::of(text, min_len);
+        let strings = leaves.iter();
+        files.extend(strings.filter_map(|leaf| file(text, &leaves, leaf, threshold)));
+        files.sort_by_key(|file| file.range.start);
     }
-    let leaves = Leaves::of(text, min_len);
-    let files = leaves
-        .iter()
-        .filter_map(|leaf| file(text, &leaves, leaf, candidate.policy.threshold));
-    Some(files.collect())
+    Some(files)
 }
 
 fn file(text: &[u8], leaves: &Leaves, leaf: &Leaf, threshold: usize) -> Option<Found> {
