@@ -32,6 +32,7 @@ tools: ## Install the store emulators and the SDK that tests run against, into .
 bench: ## Measure slimspan against the naive way and against bare forwarding; prints ratios
 	$(CARGO) build --release --locked --bin slimspan
 	$(CARGO) run --release --locked --package slimspan-bench --bin core
+	$(CARGO) run --release --locked --package slimspan-bench --bin allocations
 	$(CARGO) run --release --locked --package slimspan-bench --bin end_to_end
 
 .PHONY: lint

@@ -24,4 +24,4 @@ fi
 if [ ! -x "$tools/bin/cargo-deny" ] || [ "$("$tools/bin/cargo-deny" --version)" != "cargo-deny $deny" ]; then
     cargo install cargo-deny --version "$deny" --locked --quiet --root "$tools"
 fi
-"$tools/bin/cargo-deny" --offline check bans licenses sources
+"$tools/bin/cargo-deny" --all-features check bans licenses sources
