@@ -84,8 +84,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
             {
                 let mut original = self.original(&reference)?;
                 if reference.encoding.is_json_string() {
-                    original.insert(0, b'"');
-                    original.push(b'"');
+                    original = json_string(&original);
                 }
                 edit.replace(opening.start..opening.start + len, original);
             }
@@ -103,4 +102,18 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
         original.extend_from_slice(&reference.encoding.encode(&bytes));
         Ok(original)
     }
+}
+
+/// `text` as a JSON string. It is ASCII and has no control characters.
+fn json_string(text: &[u8]) -> Vec<u8> {
+    let mut literal = Vec::with_capacity(text.len() + 2);
+    literal.push(b'"');
+    for &c in text {
+        if matches!(c, b'"' | b'\\') {
+            literal.push(b'\\');
+        }
+        literal.push(c);
+    }
+    literal.push(b'"');
+    literal
 }

@@ -79,7 +79,7 @@ impl<'r> Generator<'r> {
             r#"{"type":"artifact.untrusted.untrusted"}"#,
             r#"{"type":"artifact"#,
         ]);
-        Value::StringValue(match random.below(11) {
+        Value::StringValue(match random.below(12) {
             0 => return Value::BytesValue(file),
             1 => base64,
             2 => format!("{prefix}{base64}"),
@@ -104,9 +104,19 @@ impl<'r> Generator<'r> {
                     ),
                 ])
             }
-            7 => reference.to_owned(),
-            8 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
-            9 => {
+            7 => {
+                // As Python prints bytes; close enough, the extractor takes only what is exact.
+                let inner = file.escape_ascii().to_string().replace("\\\"", "\"");
+                let json = |text: &str| text.replace('\\', r"\\").replace('"', r#"\""#);
+                random.pick(&[
+                    format!("b'{inner}'"),
+                    inner.clone(),
+                    format!(r#"["{}","b'{}'",{reference}]"#, json(&inner), json(&inner)),
+                ])
+            }
+            8 => reference.to_owned(),
+            9 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
+            10 => {
                 format!(r#"{{"escaped":"{{\"url\":\"{prefix}{base64}\"}}","cut":"{prefix}{base64}"#)
             }
             _ => format!("{prefix}{base64}!"),

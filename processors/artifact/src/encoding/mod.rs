@@ -2,6 +2,7 @@
 
 mod base64_text;
 mod numbers;
+pub(crate) mod python;
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,6 +27,11 @@ pub enum Encoding {
     IndexObject,
     /// `{"type":"Buffer","data":[137,80]}`: what Node.js writes for a `Buffer`.
     NodeBuffer,
+    /// `b'\x89PNG'`: what Python prints for bytes.
+    PythonRepr {
+        /// With `b` and quotes around it; else only what stands between them.
+        quoted: bool,
+    },
 }
 
 /// The two alphabets of RFC 4648.
@@ -37,7 +43,7 @@ pub enum Alphabet {
     UrlSafe,
 }
 
-const NAMES: [(&str, Encoding); 7] = [
+const NAMES: [(&str, Encoding); 9] = [
     ("bytes", Encoding::Bytes),
     ("base64", base64(Alphabet::Standard, true)),
     ("base64-unpadded", base64(Alphabet::Standard, false)),
@@ -45,6 +51,11 @@ const NAMES: [(&str, Encoding); 7] = [
     ("base64url-unpadded", base64(Alphabet::UrlSafe, false)),
     ("index-object", Encoding::IndexObject),
     ("node-buffer", Encoding::NodeBuffer),
+    ("python-repr", Encoding::PythonRepr { quoted: true }),
+    (
+        "python-repr-unquoted",
+        Encoding::PythonRepr { quoted: false },
+    ),
 ];
 
 const fn base64(alphabet: Alphabet, padded: bool) -> Encoding {
@@ -59,12 +70,13 @@ impl Encoding {
             Self::Base64 { alphabet, padded } => base64_text::encode(alphabet, padded, bytes),
             Self::IndexObject => numbers::index_object(bytes),
             Self::NodeBuffer => numbers::node_buffer(bytes),
+            Self::PythonRepr { quoted } => python::repr(bytes, quoted),
         }
     }
 
     /// Whether the encoding is a string where it stands in JSON.
     pub(crate) fn is_json_string(self) -> bool {
-        matches!(self, Self::Base64 { .. })
+        matches!(self, Self::Base64 { .. } | Self::PythonRepr { .. })
     }
 }
 

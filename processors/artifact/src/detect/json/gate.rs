@@ -1,3 +1,7 @@
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// Bytes that are looked at in one place: more than words and numbers are long.
 const WINDOW: usize = 32;
 
@@ -16,6 +20,14 @@ pub(super) fn may_hold_base64(text: &[u8], min_len: usize) -> bool {
         .filter_map(|at| text.get(at..at + WINDOW))
         .any(|window| window.iter().copied().all(in_run))
 }
+
+/// Whether `text` may have bytes in it that Python printed. No file is without bytes that need an
+/// escape, whose backslash JSON escapes again.
+pub(super) fn may_hold_python(text: &[u8]) -> bool {
+    ESCAPE.find(text).is_some()
+}
+
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\\\x"));
 
 fn in_run(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')

@@ -13,12 +13,14 @@ pub(super) struct Leaves {
     containers: Vec<Container>,
 }
 
-/// A string that is a value and is written without escapes.
+/// A string that is a value.
 pub(super) struct Leaf {
     /// Where it stands, quotes included.
     pub(super) literal: Range<usize>,
     /// Its name in its object, without quotes; empty in an array.
     pub(super) key: Range<usize>,
+    /// Whether there are escapes in it.
+    pub(super) escaped: bool,
     container: usize,
 }
 
@@ -136,16 +138,14 @@ impl Leaves {
             return;
         }
         let key = std::mem::take(&mut own.key);
-        if escaped {
-            return;
-        }
         if content.len() >= min_len {
             self.leaves.push(Leaf {
                 literal,
                 key,
+                escaped,
                 container,
             });
-        } else if content.len() <= MAX_LABEL {
+        } else if content.len() <= MAX_LABEL && !escaped {
             match text.get(key.clone()) {
                 Some(b"type") => own.part_type = content,
                 Some(name) if labels::is_label(name) => own.label = Some((key, content)),

@@ -8,8 +8,9 @@ mod gate;
 mod labels;
 mod leaves;
 mod numbers;
+mod string;
 
-use super::{Candidate, Found, data_uri};
+use super::{Candidate, Found, data_uri, python_literal};
 use crate::encoding::{Base64Text, HEAD};
 use crate::media_type;
 use leaves::{Leaf, Leaves};
@@ -22,9 +23,9 @@ pub(super) fn files(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
     }
     let threshold = candidate.policy.threshold;
     let mut files = numbers::files(text, threshold);
-    let min_len = threshold.div_ceil(3) * 4 - 2;
-    if gate::may_hold_base64(text, min_len) {
-        let leaves = Leaves::of(text, min_len);
+    let base64_len = threshold.div_ceil(3) * 4 - 2;
+    if gate::may_hold_base64(text, base64_len) || gate::may_hold_python(text) {
+        let leaves = Leaves::of(text, threshold.min(base64_len));
         let strings = leaves.iter();
         files.extend(strings.filter_map(|leaf| file(text, &leaves, leaf, threshold)));
         files.sort_by_key(|file| file.range.start);
@@ -34,6 +35,10 @@ pub(super) fn files(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
 
 fn file(text: &[u8], leaves: &Leaves, leaf: &Leaf, threshold: usize) -> Option<Found> {
     let content = text.get(leaf.content())?;
+    if leaf.escaped {
+        // Only texts of backslashes are written like this; base64 that is, is left alone.
+        return python_literal::find(&string::unescape(content)?, leaf.literal.clone(), threshold);
+    }
     if data_uri::starts(content) {
         return data_uri::find(content, leaf.literal.clone(), threshold);
     }
