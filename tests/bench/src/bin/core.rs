@@ -1,0 +1,61 @@
+//! What extraction costs, in turns with the naive way to do the same; fails where a target is
+//! missed.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::process::ExitCode;
+
+use slimspan_artifact::{Policy, extract};
+use slimspan_bench::race::race;
+use slimspan_bench::{naive, workload};
+use slimspan_proto::Signal;
+
+/// The allocator of the collector, for both sides.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn policy(threshold: usize) -> Policy {
+    Policy {
+        threshold,
+        uri_base: "s3://artifacts/default/sha256".into(),
+        dropped: BTreeSet::new(),
+    }
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let ordinary = workload::ordinary(512);
+    let pictures = workload::pictures(10, 300_000);
+    let usual = policy(8 * 1024);
+    // No span is passed over as a whole, and every long text is judged.
+    let tiny = policy(64);
+
+    // A race against one who does not do the work is not won.
+    let files = extract(Signal::Traces, &pictures, &usual)?.artifacts.len();
+    let (_, theirs) = naive::extract(&pictures, usual.threshold)?;
+    let none = extract(Signal::Traces, &ordinary, &tiny)?.artifacts.len();
+    if (files, theirs.len(), none) != (10, 10, 0) {
+        return Err("the requests do not hold what they should".into());
+    }
+
+    let passed = [
+        race(
+            "512 ordinary spans, against prost decode and encode",
+            6.0,
+            || extract(Signal::Traces, &ordinary, &usual),
+            || naive::pass(&ordinary),
+        ),
+        race(
+            "the same with a threshold of 64 bytes",
+            2.0,
+            || extract(Signal::Traces, &ordinary, &tiny),
+            || naive::pass(&ordinary),
+        ),
+        race(
+            "10 pictures of 300 KB in JSON, against prost, serde_json, base64 and sha2",
+            1.8,
+            || extract(Signal::Traces, &pictures, &usual),
+            || naive::extract(&pictures, usual.threshold),
+        ),
+    ];
+    Ok(ExitCode::from(u8::from(passed.contains(&false))))
+}
