@@ -25,7 +25,7 @@ use anyhow::Context as _;
 use clap::Parser;
 
 use crate::setup::{SETUPS, Setup};
-use crate::turn::Turn;
+use crate::turn::{Contender, Turn};
 
 /// The allocator of the collector, so that sender and backend cost as little as they can.
 #[global_allocator]
@@ -37,6 +37,11 @@ const TARGET: f64 = 0.85;
 /// By how much the target may be missed for the noise of a shared machine.
 const NOISE: f64 = 0.05;
 
+/// How long one entry of a round works before the next has its turn, and how often a second that
+/// is.
+const STRETCH: Duration = Duration::from_millis(250);
+const STRETCHES: u32 = 4;
+
 /// Races slimspan against bare forwarding, in turns.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -46,12 +51,12 @@ struct Arguments {
     /// Another build of slimspan, to take turns with the first.
     #[arg(long)]
     other: Option<PathBuf>,
-    /// Rounds of one turn each; the median counts.
+    /// Rounds, each with fresh collectors; the median of the rounds counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each turn is, in seconds.
-    #[arg(long, default_value_t = 2.0)]
-    seconds: f64,
+    /// How long each collector works in a round, in seconds.
+    #[arg(long, default_value_t = 2)]
+    seconds: u32,
     /// Only the rows whose load or setup has this in its name.
     #[arg(long, default_value = "")]
     only: String,
@@ -74,14 +79,15 @@ fn main() -> anyhow::Result<ExitCode> {
         .filter(|setup| setup.to_string().contains(&arguments.only))
         .flat_map(|setup| (0..programs.len()).map(move |program| (program, setup)))
         .collect();
-    let length = Duration::from_secs_f64(arguments.seconds);
+    let stretches = arguments.seconds.saturating_mul(STRETCHES);
 
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let mut turns: Vec<Vec<Turn>> = entries.iter().map(|_| Vec::new()).collect();
     for _ in 0..arguments.rounds {
-        for ((program, setup), turns) in entries.iter().zip(&mut turns) {
-            let program = programs.get(*program).context("there is no such program")?;
-            let turn = turn::run(program, setup, length)
-                .with_context(|| format!("{} with {setup}", program.display()))?;
+        let round = runtime.block_on(round(&programs, &entries, stretches))?;
+        for (turns, turn) in turns.iter_mut().zip(round) {
             turns.push(turn);
         }
     }
@@ -106,4 +112,27 @@ fn main() -> anyhow::Result<ExitCode> {
          (target {TARGET})"
     );
     Ok(ExitCode::from(u8::from(!passed)))
+}
+
+/// A turn of each entry. The turns are cut into stretches and interleaved, so that a slow moment
+/// of the machine hits them all.
+async fn round(
+    programs: &[PathBuf],
+    entries: &[(usize, &Setup)],
+    stretches: u32,
+) -> anyhow::Result<Vec<Turn>> {
+    let mut contenders = Vec::new();
+    for (program, setup) in entries {
+        let program = programs.get(*program).context("there is no such program")?;
+        let contender = Contender::start(program, setup)
+            .await
+            .with_context(|| format!("{} with {setup}", program.display()))?;
+        contenders.push(contender);
+    }
+    for _ in 0..stretches {
+        for contender in &mut contenders {
+            contender.work(STRETCH).await?;
+        }
+    }
+    contenders.into_iter().map(Contender::finish).collect()
 }

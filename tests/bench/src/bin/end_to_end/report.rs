@@ -61,11 +61,11 @@ pub(crate) fn table(rows: &[Row<'_>]) -> String {
             row.against(bare, cpu),
             row.median(throughput),
             row.against(bare, throughput),
-            row.median(|turn| turn.gigabytes / turn.seconds),
+            row.median(|turn| turn.bytes / 1e9 / turn.seconds),
             row.median(|turn| turn.latency(50)),
             row.median(|turn| turn.latency(99)),
             row.median(|turn| turn.peak_memory as f64 / f64::from(1 << 20)),
-            row.median(|turn| turn.passed_on * 100.0),
+            row.median(|turn| turn.bytes_passed_on / turn.bytes * 100.0),
         );
     }
     for row in rows.iter().filter(|row| row.program == 0) {
@@ -91,12 +91,12 @@ pub(crate) fn ordinary_throughput(rows: &[Row<'_>]) -> Option<f64> {
 
 /// CPU seconds of the collector for each GB that it received.
 fn cpu(turn: &Turn) -> f64 {
-    turn.cpu_seconds / turn.gigabytes
+    turn.cpu_seconds / (turn.bytes / 1e9)
 }
 
 /// Requests per second.
 fn throughput(turn: &Turn) -> f64 {
-    turn.requests as f64 / turn.seconds
+    turn.requests() as f64 / turn.seconds
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
