@@ -207,7 +207,7 @@ fn set_up_exporters(
                         }
                     })?;
                 summary.push((id.to_string(), format!("sends OTLP/gRPC to {exporter}")));
-                Exporter::OtlpGrpc(exporter)
+                Exporter::OtlpGrpc(Box::new(exporter))
             }
             ExporterConfig::Debug(debug) => {
                 summary.push((id.to_string(), "prints to this terminal".to_owned()));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::{Extraction, Policy, extract};
-use slimspan_proto::{Fields, OnMalformed, Signal, Walk, walk};
+use slimspan_proto::{Fields, OnMalformed, Signal, ValueKind, Walk, walk};
 
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::exporters::Exporter;
@@ -18,9 +18,12 @@ use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
 use crate::telemetry::Counters;
 
-/// Requests above this size are worth a thread that may block: hashing a mebibyte takes most of a
+/// More than this is decoded and hashed on a thread that may block: a mebibyte takes most of a
 /// millisecond, in which other requests would wait.
-const INLINE: usize = 64 * 1024;
+const INLINE: usize = 128 * 1024;
+
+/// Of a request that only passes through, what is shorter is not looked into.
+const OUTLINE: usize = 64 * 1024;
 
 /// What the requests of a receiver go through, by signal.
 #[derive(Debug, Default)]
@@ -88,12 +91,11 @@ impl Pipelines {
 impl Pipeline {
     async fn consume(&self, request: Bytes) -> Result<Bytes, Refusal> {
         self.counters.received(request.len());
-        let slim = match &self.artifacts {
-            Some(artifacts) => self.process(artifacts, request).await?,
-            None => {
-                check(self.id.signal, &request)?;
-                request
-            }
+        let slim = if let Some(artifacts) = &self.artifacts {
+            self.process(artifacts, request).await?
+        } else {
+            check(self.id.signal, &request)?;
+            request
         };
         self.export(slim).await
     }
@@ -153,7 +155,7 @@ async fn run_extract(
     request: &Bytes,
     policy: &Policy,
 ) -> Result<Extraction, Refusal> {
-    if request.len() <= INLINE {
+    if large_values(signal, request, policy.threshold) <= INLINE {
         return Ok(extract(signal, request, policy)?);
     }
     let (request, policy) = (request.clone(), policy.clone());
@@ -165,10 +167,26 @@ async fn run_extract(
     Ok(extraction?)
 }
 
+/// The bytes that extraction may have to decode and hash. To look costs next to nothing.
+fn large_values(signal: Signal, request: &[u8], threshold: usize) -> usize {
+    let mut bytes = 0;
+    let large = Walk {
+        min_len: threshold,
+        on_malformed: OnMalformed::StepOver,
+    };
+    // A request that is too odd to be walked is told so by the extractor.
+    let _ = walk(signal, request, large, |value, _| {
+        if matches!(value.kind, ValueKind::String | ValueKind::Bytes) {
+            bytes += value.content.len();
+        }
+    });
+    bytes
+}
+
 /// What a request that is not processed has to be all the same: a message of its signal.
 fn check(signal: Signal, request: &[u8]) -> Result<(), Refusal> {
     let outline = Walk {
-        min_len: INLINE,
+        min_len: OUTLINE,
         on_malformed: OnMalformed::Fail,
     };
     walk(signal, request, outline, |_, _| {})?;

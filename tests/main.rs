@@ -1,3 +1,4 @@
 //! Tests of slimspan against the real world: sockets, processes, disks.
 
+mod layers;
 mod store;

@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Cli {
             command: Some(Command::Validate(file)),
             ..
-        } => validate::validate(&file),
+        } => Ok(validate::validate(&file)),
         Cli {
             command: Some(Command::Demo(demo)),
             ..

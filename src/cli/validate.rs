@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use super::{ConfigFile, say};
 
-pub(super) fn validate(file: &ConfigFile) -> anyhow::Result<ExitCode> {
+pub(super) fn validate(file: &ConfigFile) -> ExitCode {
     let config = match file.load() {
         Ok(config) => config,
-        Err(exit_code) => return Ok(exit_code),
+        Err(exit_code) => return exit_code,
     };
     let pipelines: Vec<String> = config
         .service
@@ -20,5 +20,5 @@ pub(super) fn validate(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         file.config.display(),
         pipelines.join(", ")
     ));
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub enum Exporter {
     /// `otlp_grpc`
-    OtlpGrpc(otlp_grpc::OtlpGrpcExporter),
+    OtlpGrpc(Box<otlp_grpc::OtlpGrpcExporter>),
     /// `debug`
     Debug(debug::DebugExporter),
 }

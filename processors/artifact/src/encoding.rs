@@ -13,6 +13,9 @@ use crate::Digest;
 /// bytes are still in the cache when the digest reads them.
 const CHUNK: usize = 16 * 1024;
 
+/// Bytes that are enough to judge a file by: a multiple of three.
+pub(crate) const HEAD: usize = 48;
+
 /// How the bytes of an artifact stood in the request. Together with the bytes it gives the value
 /// back exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,13 +93,14 @@ impl<'a> Base64Text<'a> {
         })
     }
 
-    /// The first bytes, at most 48, without checking the rest.
-    pub(crate) fn head(&self) -> Option<Vec<u8>> {
-        let head = self.text.get(..64).unwrap_or(self.text);
+    /// The first bytes, as many as fit in `buffer`, without checking the rest. Nothing is allocated,
+    /// because most texts are asked no more.
+    pub(crate) fn head<'b>(&self, buffer: &'b mut [u8; HEAD]) -> Option<&'b [u8]> {
+        let head = self.text.get(..HEAD / 3 * 4).unwrap_or(self.text);
         let whole = head.len() == self.text.len();
-        engine(alphabet(head), self.padded || !whole)
-            .decode(head)
-            .ok()
+        let engine = engine(alphabet(head), self.padded || !whole);
+        let written = engine.decode_slice(head, buffer).ok()?;
+        buffer.get(..written)
     }
 
     /// Decodes and digests the text; `None` where encoding the bytes again would not give the very
@@ -263,10 +267,10 @@ mod tests {
         let mut text = base64(Alphabet::Standard, true).encode(&[7; 600]);
         text.truncate(400);
         text.extend_from_slice(b"!!!!");
-        assert_eq!(Base64Text::new(&text).unwrap().head(), Some(vec![7; 48]));
-        assert_eq!(
-            Base64Text::new(b"aGk=").unwrap().head(),
-            Some(b"hi".to_vec())
-        );
+        let mut buffer = [0; HEAD];
+        let head = Base64Text::new(&text).unwrap().head(&mut buffer);
+        assert_eq!(head, Some(&[7; HEAD][..]));
+        let head = Base64Text::new(b"aGk=").unwrap().head(&mut buffer);
+        assert_eq!(head, Some(&b"hi"[..]));
     }
 }

@@ -1,4 +1,6 @@
 use std::collections::HashSet;
+use std::iter;
+use std::ops::Range;
 
 use bytes::Bytes;
 use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
@@ -68,6 +70,24 @@ impl Extraction {
     }
 }
 
+/// What stands in place of a range of a value.
+type Replacement = (Range<usize>, Vec<u8>);
+
+/// The marks for what looks like a reference in the text between `replacements`. Data URIs hold
+/// nothing like it, and are nearly all of a text that has them.
+fn untrusted_marks(text: &[u8], replacements: &[Replacement]) -> Vec<Replacement> {
+    let starts = iter::once(0).chain(replacements.iter().map(|(range, _)| range.end));
+    let ends = replacements.iter().map(|(range, _)| range.start);
+    starts
+        .zip(ends.chain(iter::once(text.len())))
+        .flat_map(|(start, end)| {
+            let between = text.get(start..end).unwrap_or_default();
+            untrusted::openings(between).map(move |opening| start + opening.mark)
+        })
+        .map(|at| (at..at, untrusted::MARK.to_vec()))
+        .collect()
+}
+
 struct Extractor<'a> {
     request: &'a Bytes,
     policy: &'a Policy,
@@ -88,7 +108,7 @@ impl<'a> Extractor<'a> {
     }
 
     fn visit(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
-        let mut replacements = Vec::new();
+        let mut replacements: Vec<Replacement> = Vec::new();
         for found in Candidate::artifacts(self.request, value, self.policy) {
             let whole = found.range.len() == value.content.len();
             let reference = self.reference(&found);
@@ -105,9 +125,8 @@ impl<'a> Extractor<'a> {
             replacements.push((range, reference));
         }
         if value.kind == ValueKind::String {
-            for opening in untrusted::openings(value.content) {
-                replacements.push((opening.mark..opening.mark, untrusted::MARK.to_vec()));
-            }
+            let marks = untrusted_marks(value.content, &replacements);
+            replacements.extend(marks);
             replacements.sort_by_key(|(range, _)| range.start);
         }
         for (range, with) in replacements {

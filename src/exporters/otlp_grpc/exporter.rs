@@ -100,7 +100,7 @@ impl OtlpGrpcExporter {
     }
 
     async fn call(&self, signal: Signal, message: Bytes) -> Result<Bytes, Refusal> {
-        let request = self.request(signal, self.compress(message).await?)?;
+        let request = self.request(signal, self.compress(message).await?);
         let mut channel = self.channel.clone();
         let channel = channel.ready().await.map_err(|error| self.broken(&error))?;
         let response = channel
@@ -112,36 +112,24 @@ impl OtlpGrpcExporter {
 
     /// Flag, length and bytes of the message.
     async fn compress(&self, message: Bytes) -> Result<[Bytes; 2], Refusal> {
-        let message_len = message.len();
-        let (compressed, bytes) = match self.compression {
-            None => (false, message),
-            Some(compression) if message_len <= INLINE => (
-                true,
-                compression
-                    .compress(&message)
-                    .map(Bytes::from)
-                    .map_err(|error| {
-                        self.unavailable(format_args!("compression failed: {error}"))
-                    })?,
-            ),
+        let len = message.len();
+        let bytes = match self.compression {
+            None => Ok(message),
+            Some(compression) if len <= INLINE => compression.compress(&message).map(Bytes::from),
             Some(compression) => {
                 let work = move || compression.compress(&message).map(Bytes::from);
                 let compressed = tokio::task::spawn_blocking(work).await;
-                let compressed = compressed.map_err(io::Error::other).flatten();
-                (
-                    true,
-                    compressed.map_err(|error| {
-                        self.unavailable(format_args!("compression failed: {error}"))
-                    })?,
-                )
+                compressed.map_err(io::Error::other).flatten()
             }
         };
-        let prefix = message::announce(compressed, bytes.len())
-            .ok_or_else(|| Refusal::too_large(message_len, u32::MAX as usize, "a gRPC message"))?;
+        let bytes =
+            bytes.map_err(|error| self.unavailable(format_args!("compression failed: {error}")))?;
+        let prefix = message::announce(self.compression.is_some(), bytes.len())
+            .ok_or_else(|| Refusal::too_large(len, u32::MAX as usize, "a gRPC message"))?;
         Ok([prefix, bytes])
     }
 
-    fn request(&self, signal: Signal, parts: [Bytes; 2]) -> Result<Request<Body>, Refusal> {
+    fn request(&self, signal: Signal, parts: [Bytes; 2]) -> Request<Body> {
         let frames = parts
             .into_iter()
             .map(|part| Ok::<_, Status>(Frame::data(part)));
@@ -155,7 +143,7 @@ impl OtlpGrpcExporter {
         if let Ok(timeout) = HeaderValue::from_str(&timeout) {
             headers.insert("grpc-timeout", timeout);
         }
-        Ok(request)
+        request
     }
 
     async fn answer(&self, response: Response<Body>) -> Result<Bytes, Refusal> {

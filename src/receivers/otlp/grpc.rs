@@ -39,7 +39,7 @@ const LOCAL_RESETS: usize = 1024;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Long-lived connections would never reach a new replica behind a load balancer.
-const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
+const CONNECTION_AGE: Duration = Duration::from_mins(30);
 
 const LIMIT_KEY: &str = "max_recv_msg_size_mib";
 

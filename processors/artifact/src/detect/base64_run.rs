@@ -4,7 +4,7 @@
 //! too. Only bytes that start like a file are one.
 
 use super::{Candidate, Found};
-use crate::encoding::Base64Text;
+use crate::encoding::{Base64Text, HEAD};
 use crate::media_type;
 
 pub(super) fn whole(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
@@ -13,7 +13,7 @@ pub(super) fn whole(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
         return None;
     }
     // Cheap and nearly always the end of it: most strings are no base64 and no file.
-    media_type::distinctive(&text.head()?)?;
+    media_type::distinctive(text.head(&mut [0; HEAD])?)?;
     let decoded = text.decode()?;
     let media_type = media_type::of(&decoded.bytes, None);
     Some(vec![Found::base64(

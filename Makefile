@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+CARGO ?= cargo
+CONFIG ?= collector.yaml
+
+# A larger collection of captured requests, where it stands beside the checkout.
+ifneq ($(wildcard ../shared/corpus/index.json),)
+export SLIMSPAN_CAPTURES ?= $(abspath ../shared/corpus)
+endif
+
+.PHONY: help
+help: ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.PHONY: run
+run: ## Build slimspan and run it with collector.yaml (CONFIG=file for another)
+	$(CARGO) run --release --locked -- --config $(CONFIG)
+
+.PHONY: demo
+demo: ## Send a picture, a PDF and a plain span through the slimspan that runs
+	$(CARGO) run --release --locked --quiet -- demo --config $(CONFIG)
+
+.PHONY: test
+test: tools ## Run all tests; installs what they need beyond Rust into .tools/
+	$(CARGO) test --workspace --locked
+
+.PHONY: tools
+tools: ## Install the store emulators and the SDK that tests run against, into .tools/
+	tests/tools/install.sh
+
+.PHONY: bench
+bench: ## Measure slimspan against the naive way and against bare forwarding; prints ratios
+	$(CARGO) build --release --locked --bin slimspan
+	$(CARGO) run --release --locked --package slimspan-bench --bin core
+	$(CARGO) run --release --locked --package slimspan-bench --bin allocations
+	$(CARGO) run --release --locked --package slimspan-bench --bin end_to_end
+
+.PHONY: lint
+lint: ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: rules
+rules: ## Check what may depend on what, licences and sources
+	tests/tools/rules.sh

@@ -1,0 +1,75 @@
+//! The direction of dependencies inside the collector, which the compiler does not check.
+
+use std::fs;
+use std::path::Path;
+
+/// A crate or module, and the only places in `src` whose code may name it.
+const RULES: [(&str, &[&str]); 5] = [
+    (
+        "tonic",
+        &["src/receivers/", "src/exporters/", "src/refusal.rs"],
+    ),
+    ("object_store", &["src/storage/"]),
+    (
+        "crate::storage",
+        &[
+            "src/storage/",
+            "src/pipeline.rs",
+            "src/collector.rs",
+            "src/config/",
+            "src/cli/",
+        ],
+    ),
+    (
+        "crate::exporters",
+        &[
+            "src/exporters/",
+            "src/pipeline.rs",
+            "src/collector.rs",
+            "src/config/",
+            "src/cli/",
+        ],
+    ),
+    (
+        "crate::pipeline",
+        &["src/pipeline.rs", "src/collector.rs", "src/receivers/"],
+    ),
+];
+
+#[test]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn every_layer_names_only_what_it_may_know() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    collect(&root.join("src"), &mut sources);
+    assert!(
+        sources.len() > 30,
+        "the sources are where they are expected"
+    );
+    for source in sources {
+        let text = fs::read_to_string(&source).unwrap();
+        let name = source.strip_prefix(root).unwrap().display().to_string();
+        for (known, places) in RULES {
+            let named = text.lines().any(|line| {
+                let code = line.split("//").next().unwrap_or_default();
+                code.contains(&format!("{known}::")) && !code.contains("opentelemetry_proto::")
+            });
+            assert!(
+                !named || places.iter().any(|place| name.starts_with(place)),
+                "{name} names {known}, which only {places:?} may"
+            );
+        }
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn collect(folder: &Path, sources: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push(path);
+        }
+    }
+}
