@@ -23,6 +23,9 @@ use crate::telemetry::Counters;
 /// millisecond, in which other requests would wait.
 const INLINE: usize = 128 * 1024;
 
+/// Larger requests are not even walked elsewhere than on such a thread.
+const WALKED: usize = 1 << 20;
+
 /// Of a request that only passes through, what is shorter is not looked into.
 const OUTLINE: usize = 64 * 1024;
 
@@ -156,7 +159,7 @@ async fn run_extract(
     request: &Bytes,
     policy: &Policy,
 ) -> Result<Extraction, Refusal> {
-    if large_values(signal, request, policy.threshold) <= INLINE {
+    if request.len() <= WALKED && large_values(signal, request, policy.threshold) <= INLINE {
         return Ok(extract(signal, request, policy)?);
     }
     let (request, policy) = (request.clone(), policy.clone());
