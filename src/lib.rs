@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod cli;
 pub mod collector;
+pub mod compute;
 pub mod config;
 pub mod exporters;
 pub mod grpc;

@@ -12,15 +12,19 @@ use futures::future::join_all;
 use slimspan_artifact::{Extraction, Policy, extract};
 use slimspan_proto::{Fields, OnMalformed, Signal, ValueKind, Walk, walk};
 
+use crate::compute;
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::exporters::Exporter;
 use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
 use crate::telemetry::Counters;
 
-/// More than this is decoded and hashed on a thread that may block: a mebibyte takes most of a
+/// More than this is decoded and hashed on threads for such work: a mebibyte takes most of a
 /// millisecond, in which other requests would wait.
 const INLINE: usize = 128 * 1024;
+
+/// Larger requests are not even walked elsewhere than on such a thread.
+const WALKED: usize = 1 << 20;
 
 /// Of a request that only passes through, what is shorter is not looked into.
 const OUTLINE: usize = 64 * 1024;
@@ -155,12 +159,12 @@ async fn run_extract(
     request: &Bytes,
     policy: &Policy,
 ) -> Result<Extraction, Refusal> {
-    if large_values(signal, request, policy.threshold) <= INLINE {
+    if request.len() <= WALKED && large_values(signal, request, policy.threshold) <= INLINE {
         return Ok(extract(signal, request, policy)?);
     }
     let (request, policy) = (request.clone(), policy.clone());
     let work = move || extract(signal, &request, &policy);
-    let extraction = tokio::task::spawn_blocking(work).await.map_err(|error| {
+    let extraction = compute::run(work).await.map_err(|error| {
         tracing::error!("the extractor failed: {error}");
         Refusal::unavailable(Culprit::Slimspan, "the extractor failed")
     })?;

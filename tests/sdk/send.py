@@ -1,4 +1,4 @@
-"""Sends a picture in four ways, and a span without one: `send.py <picture>`.
+"""Sends a picture in five ways, and a span without one: `send.py <picture>`.
 
 Prints what the exporter returned for each span, as a JSON list. Where to send, and how compressed,
 is said by the SDK's own environment variables.
@@ -43,6 +43,7 @@ messages = [
         "content": [
             {"type": "text", "text": "What is this?"},
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": text}},
         ],
     }
 ]

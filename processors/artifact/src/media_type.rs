@@ -114,9 +114,23 @@ fn find(table: &[Magic], bytes: &[u8]) -> Option<&'static str> {
     found.map(|magic| magic.media_type)
 }
 
+/// Whether the bytes begin like a file that tells its length, and have another: what is left of a
+/// file that was cut or went through a text encoding on its way.
+pub(crate) fn is_damaged(bytes: &[u8]) -> bool {
+    let Some((b"RIFF", rest)) = bytes.split_first_chunk::<4>() else {
+        return false;
+    };
+    let Some((length, rest)) = rest.split_first_chunk::<4>() else {
+        return true;
+    };
+    // Streams are written before their length is known.
+    let told = u32::from_le_bytes(*length) as usize;
+    !matches!(told, 0 | 0xffff_ffff) && rest.len() != told && rest.len() != told + 1
+}
+
 /// Whether a sender's text is `type/subtype` and nothing else (RFC 9110, 8.3.1), so that it can
 /// stand in a reference and as an object's content type.
-fn is_media_type(text: &str) -> bool {
+pub(crate) fn is_media_type(text: &str) -> bool {
     fn is_token(text: &str) -> bool {
         !text.is_empty()
             && text
@@ -164,5 +178,19 @@ mod tests {
     fn two_bytes_do_not_tell_a_file() {
         assert_eq!(distinctive(b"\xff\xfb\x90\x64"), None);
         assert_eq!(of(b"\xff\xfb\x90\x64", None), "audio/mpeg");
+    }
+
+    #[test]
+    fn a_length_that_is_told_has_to_be_right() {
+        for (bytes, damaged) in [
+            (&b"RIFF\x08\0\0\0WAVE1234"[..], false),
+            (b"RIFF\x07\0\0\0WAVE123\0", false),
+            (b"RIFF\xff\xff\xff\xffWAVE1234", false),
+            (b"RIFF\x08\0\0\0WAVE123", true),
+            (b"RIFF\x08\0\0\0WAVE123456", true),
+            (b"\x89PNG", false),
+        ] {
+            assert_eq!(is_damaged(bytes), damaged, "{}", bytes.escape_ascii());
+        }
     }
 }

@@ -69,7 +69,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
             let original = self.original(&reference)?;
             match reference.encoding {
                 Encoding::Bytes => edit.set_bytes(&original),
-                Encoding::Base64 { .. } => edit.set_string(&original),
+                _ => edit.set_string(&original),
             }
             return Ok(());
         }
@@ -79,13 +79,14 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
             } else if let Some((reference, len)) = text
                 .get(opening.start..)
                 .and_then(Reference::parse)
-                // Inside JSON only data URIs are replaced.
-                .filter(|(reference, _)| reference.prefix.is_some())
+                // There are no bytes inside JSON.
+                .filter(|(reference, _)| reference.encoding != Encoding::Bytes)
             {
-                let mut literal = self.original(&reference)?;
-                literal.insert(0, b'"');
-                literal.push(b'"');
-                edit.replace(opening.start..opening.start + len, literal);
+                let mut original = self.original(&reference)?;
+                if reference.encoding.is_json_string() {
+                    original = json_string(&original);
+                }
+                edit.replace(opening.start..opening.start + len, original);
             }
         }
         Ok(())
@@ -101,4 +102,18 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
         original.extend_from_slice(&reference.encoding.encode(&bytes));
         Ok(original)
     }
+}
+
+/// `text` as a JSON string. It is ASCII and has no control characters.
+fn json_string(text: &[u8]) -> Vec<u8> {
+    let mut literal = Vec::with_capacity(text.len() + 2);
+    literal.push(b'"');
+    for &c in text {
+        if matches!(c, b'"' | b'\\') {
+            literal.push(b'\\');
+        }
+        literal.push(c);
+    }
+    literal.push(b'"');
+    literal
 }

@@ -34,6 +34,7 @@ struct Blob {
     attribute_key: String,
     shape: String,
     json_string_levels: usize,
+    media_type: Option<String>,
     decoded_sha256: String,
     decoded_size: usize,
     original: String,
@@ -74,11 +75,21 @@ impl Blob {
         // A JSON text that is nothing but one string.
         let lone = self.location.ends_with('$');
         match (self.shape.as_str(), self.json_string_levels) {
-            ("bytes_value" | "data-uri" | "data-uri:base64url" | "data-uri:base64-nopad", 0) => {
-                true
-            }
+            (
+                "bytes_value"
+                | "data-uri"
+                | "data-uri:base64url"
+                | "data-uri:base64-nopad"
+                | "python-bytes-repr",
+                0,
+            )
+            | ("uint8array-index-object" | "node-buffer-json", 1) => true,
+            ("python-bytes-repr-unquoted", 1) => magic && !lone,
             ("base64" | "base64url" | "base64url-nopad", 0) => magic,
             ("data-uri", 1) => !escaped && !lone,
+            ("base64" | "base64url", 1) => {
+                (magic || self.media_type.is_some()) && !escaped && !lone
+            }
             _ => false,
         }
     }

@@ -18,13 +18,14 @@ use tonic::{Status, TimeoutExpired};
 use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
+use crate::compute;
 use crate::grpc::{Compression, message};
 use crate::refusal::{Culprit, Refusal};
 
 /// The largest answer that is read (OTLP specification: clients must limit it).
 const ANSWER: usize = 4 << 20;
 
-/// Messages above this size are compressed on a thread that may block.
+/// Messages above this size are compressed where they do not hold up other requests.
 const INLINE: usize = 64 * 1024;
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -123,7 +124,7 @@ impl OtlpGrpcExporter {
             Some(compression) if len <= INLINE => compression.compress(&message).map(Bytes::from),
             Some(compression) => {
                 let work = move || compression.compress(&message).map(Bytes::from);
-                let compressed = tokio::task::spawn_blocking(work).await;
+                let compressed = compute::run(work).await;
                 compressed.map_err(io::Error::other).flatten()
             }
         };

@@ -20,6 +20,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::config::GrpcConfig;
 use crate::admission::{Budget, Lease};
+use crate::compute;
 use crate::grpc::compression::{Compression, DecompressError};
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
@@ -204,7 +205,7 @@ impl Service {
             });
             (expanded, own)
         };
-        let (expanded, own) = tokio::task::spawn_blocking(expand).await.map_err(|error| {
+        let (expanded, own) = compute::run(expand).await.map_err(|error| {
             Refusal::unavailable(Culprit::Slimspan, format!("decompression failed: {error}"))
         })?;
         lease.join(own);

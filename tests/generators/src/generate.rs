@@ -79,7 +79,7 @@ impl<'r> Generator<'r> {
             r#"{"type":"artifact.untrusted.untrusted"}"#,
             r#"{"type":"artifact"#,
         ]);
-        Value::StringValue(match random.below(9) {
+        Value::StringValue(match random.below(12) {
             0 => return Value::BytesValue(file),
             1 => base64,
             2 => format!("{prefix}{base64}"),
@@ -89,9 +89,34 @@ impl<'r> Generator<'r> {
             4 => format!(
                 r#" {{"a" : "{prefix}{base64}" , "{prefix}{base64}": {reference}, "b":"{prefix}{base64}"}}"#
             ),
-            5 => reference.to_owned(),
-            6 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
+            5 => format!(
+                r#"{{"mime_type":"audio/wav","data":"{base64}","b":["{base64}",{reference}]}}"#
+            ),
+            6 => {
+                let numbers: Vec<String> = file.iter().map(ToString::to_string).collect();
+                let members = numbers.iter().enumerate();
+                let members: Vec<String> = members.map(|(i, n)| format!(r#""{i}":{n}"#)).collect();
+                let (numbers, members) = (numbers.join(","), members.join(","));
+                random.pick(&[
+                    format!("{{{members}}}"),
+                    format!(
+                        r#"[{{{members}}},{reference},{{"type":"Buffer","data":[{numbers}]}}]"#
+                    ),
+                ])
+            }
             7 => {
+                // As Python prints bytes; close enough, the extractor takes only what is exact.
+                let inner = file.escape_ascii().to_string().replace("\\\"", "\"");
+                let json = |text: &str| text.replace('\\', r"\\").replace('"', r#"\""#);
+                random.pick(&[
+                    format!("b'{inner}'"),
+                    inner.clone(),
+                    format!(r#"["{}","b'{}'",{reference}]"#, json(&inner), json(&inner)),
+                ])
+            }
+            8 => reference.to_owned(),
+            9 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
+            10 => {
                 format!(r#"{{"escaped":"{{\"url\":\"{prefix}{base64}\"}}","cut":"{prefix}{base64}"#)
             }
             _ => format!("{prefix}{base64}!"),

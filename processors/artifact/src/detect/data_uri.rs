@@ -17,8 +17,7 @@ const SCHEME: &[u8] = b"data:";
 /// A string that is one data URI.
 pub(super) fn whole(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
     let content = candidate.content;
-    let scheme = content.get(..SCHEME.len())?;
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
+    if !starts(content) {
         return None;
     }
     Some(Vec::from_iter(find(
@@ -26,6 +25,12 @@ pub(super) fn whole(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
         0..content.len(),
         candidate.policy.threshold,
     )))
+}
+
+/// Whether `text` starts like a data URI.
+pub(super) fn starts(text: &[u8]) -> bool {
+    text.get(..SCHEME.len())
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
 /// The artifact in the data URI `uri`, which stands for `range` of the value.

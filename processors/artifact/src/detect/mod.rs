@@ -4,6 +4,7 @@ mod base64_run;
 mod bytes;
 mod data_uri;
 mod json;
+mod python_literal;
 
 use std::ops::Range;
 
@@ -31,7 +32,12 @@ pub(crate) struct Found {
 type Shape = fn(&Candidate<'_>) -> Option<Vec<Found>>;
 
 /// The shapes of strings, the surest first: the first that fits decides.
-const STRINGS: [Shape; 3] = [data_uri::whole, json::leaves, base64_run::whole];
+const STRINGS: [Shape; 4] = [
+    data_uri::whole,
+    json::files,
+    base64_run::whole,
+    python_literal::whole,
+];
 
 /// A value to judge.
 pub(crate) struct Candidate<'a> {
