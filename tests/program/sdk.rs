@@ -47,7 +47,11 @@ async fn the_python_sdk_gets_its_pictures_stored() {
             .map(|one| references(Signal::Traces, &one.message))
             .collect();
         let counts: Vec<_> = found.iter().map(Vec::len).collect();
-        assert_eq!(counts, [1, 2, 1, 1, 0], "URI, JSON with two, base64, bytes, none");
+        assert_eq!(
+            counts,
+            [1, 2, 1, 1, 0],
+            "URI, JSON with two, base64, bytes, none"
+        );
         let digest = Digest::of(otlp::PICTURE).to_string();
         assert!(found.iter().flatten().all(|one| one.sha256 == digest));
         assert!(received.iter().all(|one| one.message.len() < 3_000));
