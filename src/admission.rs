@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::refusal::{Culprit, Refusal};
@@ -32,6 +33,17 @@ pub struct Lease {
     budget: Budget,
     held: Option<OwnedSemaphorePermit>,
     charged: usize,
+}
+
+struct Leased {
+    bytes: Bytes,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for Leased {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Budget {
@@ -98,12 +110,13 @@ impl Lease {
         }
     }
 
-    /// Takes over what another lease of the same budget has.
-    pub fn join(&mut self, mut other: Self) {
-        self.charged += std::mem::take(&mut other.charged);
-        if let Some(permit) = other.held.take() {
-            self.keep(permit);
-        }
+    /// Ties the lease to the bytes that it was taken for: it lasts as long as anything holds a part
+    /// of them, also work on another thread that nobody waits for any more.
+    pub fn hold(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Leased {
+            bytes,
+            _lease: self,
+        })
     }
 
     /// The permits that are to be had for `bytes` more.
@@ -147,6 +160,18 @@ mod tests {
         lease.charge(UNIT).await.unwrap();
         assert_eq!(free(&budget), (1 << 20) - 3 * UNIT);
         drop(lease);
+        assert_eq!(free(&budget), 1 << 20);
+    }
+
+    #[tokio::test]
+    async fn lasts_as_long_as_any_part_of_the_bytes() {
+        let budget = Budget::new(1);
+        let mut lease = budget.lease();
+        lease.charge(UNIT).await.unwrap();
+        let part = lease.hold(Bytes::from_static(b"request")).slice(2..4);
+        assert_eq!(part, "qu");
+        assert_eq!(free(&budget), (1 << 20) - 2 * UNIT);
+        drop(part);
         assert_eq!(free(&budget), 1 << 20);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
 use slimspan_artifact::Policy;
@@ -26,30 +27,33 @@ use crate::telemetry::Counters;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An extension cannot be set up.
-    #[error("extensions.{id}: {source}")]
+    #[error("extensions.{id}.{reason}")]
     Store {
         /// The extension.
         id: ComponentId,
-        /// Why.
-        source: OpenError,
+        /// Why; the text begins with the key to change.
+        reason: OpenError,
     },
     /// An exporter cannot be set up.
-    #[error("exporters.{id}.{source}")]
+    #[error("exporters.{id}.{reason}")]
     Exporter {
         /// The exporter.
         id: ComponentId,
-        /// Why.
-        source: SetupError,
+        /// Why; the text begins with the key to change.
+        reason: SetupError,
     },
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// An address cannot be listened on.
-    #[error("receivers.{id}: cannot listen on {endpoint}: {source}")]
+    #[error("receivers.{id}: cannot listen on {endpoint}: {reason}")]
     Bind {
         /// The receiver.
         id: ComponentId,
         /// The address.
         endpoint: HostPort,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -112,10 +116,10 @@ impl Collector {
             }
             let grpc = receiver.protocols.grpc.clone();
             let (endpoint, max) = (grpc.endpoint.clone(), grpc.max_recv_msg_size_mib);
-            let bind_error = |source| StartError::Bind {
+            let bind_error = |reason| StartError::Bind {
                 id: id.clone(),
                 endpoint: endpoint.clone(),
-                source,
+                reason,
             };
             let grpc = GrpcReceiver::bind(grpc).await.map_err(bind_error)?;
             let address = grpc.local_addr().map_err(bind_error)?;
@@ -149,25 +153,35 @@ impl Collector {
         &self.summary
     }
 
-    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever. Returns
+    /// whether every receiver served until then.
+    pub async fn run(self, stop: CancellationToken) -> bool {
+        let failed = AtomicBool::new(false);
+        // Without one of its receivers a collector is not what was configured: it ends.
+        let stop_all = stop.clone();
         let servers = self.receivers.into_iter().map(|receiver| {
             let stop = stop.clone().cancelled_owned();
             let budget = self.budget.clone();
+            let failed = &failed;
+            let whole = stop_all.clone();
             async move {
                 let served = receiver.grpc.serve(receiver.pipelines, budget, stop).await;
                 if let Err(error) = served {
                     tracing::error!("receivers.{}: {error}", receiver.id);
+                    failed.store(true, Ordering::Relaxed);
+                    whole.cancel();
                 }
             }
         });
         if !shutdown::within_grace(&stop, join_all(servers)).await {
             tracing::warn!(
-                "requests that did not end within {:?} were cut off; none of them was acknowledged",
+                "connections that did not end within {:?} were cut off; no request on them was \
+                 acknowledged that is not delivered",
                 shutdown::GRACE
             );
         }
         tracing::info!("stopped: {}", self.counters);
+        !failed.into_inner()
     }
 }
 
@@ -176,9 +190,9 @@ fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartErr
     let mut stores = BTreeMap::new();
     for id in &config.service.extensions {
         if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
-            let store = Store::open(store).map_err(|source| StartError::Store {
+            let store = Store::open(store).map_err(|reason| StartError::Store {
                 id: id.clone(),
-                source,
+                reason,
             })?;
             stores.insert(id.clone(), store);
         }
@@ -200,10 +214,10 @@ fn set_up_exporters(
         let exporter = match exporter {
             ExporterConfig::OtlpGrpc(exporter) => {
                 let exporter =
-                    OtlpGrpcExporter::new(id.to_string(), exporter).map_err(|source| {
+                    OtlpGrpcExporter::new(id.to_string(), exporter).map_err(|reason| {
                         StartError::Exporter {
                             id: id.clone(),
-                            source,
+                            reason,
                         }
                     })?;
                 summary.push((id.to_string(), format!("sends OTLP/gRPC to {exporter}")));
@@ -211,7 +225,7 @@ fn set_up_exporters(
             }
             ExporterConfig::Debug(debug) => {
                 summary.push((id.to_string(), "prints to this terminal".to_owned()));
-                Exporter::Debug(DebugExporter::new(debug))
+                Exporter::Debug(DebugExporter::new(debug).map_err(StartError::Thread)?)
             }
         };
         exporters.insert(id.clone(), Arc::new(exporter));

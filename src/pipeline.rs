@@ -10,9 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::{Extraction, Policy, extract};
-use slimspan_proto::{Fields, OnMalformed, Signal, ValueKind, Walk, walk};
+use slimspan_proto::{Fields, OnMalformed, Signal, ValueKind, Walk, WireType, varint, walk};
 
 use crate::compute;
+use tokio::time::{Instant, timeout_at};
+
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::exporters::Exporter;
 use crate::refusal::{Culprit, Refusal};
@@ -24,7 +26,7 @@ use crate::telemetry::Counters;
 const INLINE: usize = 128 * 1024;
 
 /// Larger requests are not even walked elsewhere than on such a thread.
-const WALKED: usize = 1 << 20;
+const WALKED: usize = 256 * 1024;
 
 /// Of a request that only passes through, what is shorter is not looked into.
 const OUTLINE: usize = 64 * 1024;
@@ -71,8 +73,14 @@ impl Pipelines {
         self.pipelines.is_empty()
     }
 
-    /// Takes an OTLP request through every pipeline of its signal; returns the OTLP response.
-    pub async fn consume(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
+    /// Takes an OTLP request through every pipeline of its signal; returns the OTLP response. At
+    /// `deadline` its sender stops waiting.
+    pub async fn consume(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        deadline: Instant,
+    ) -> Result<Bytes, Refusal> {
         let Some(pipelines) = self.pipelines.get(&signal) else {
             return Err(Refusal::unimplemented(format!(
                 "no pipeline takes {signal} from this receiver; see service.pipelines"
@@ -83,74 +91,109 @@ impl Pipelines {
             return Ok(Bytes::new());
         }
         if let [pipeline] = pipelines.as_slice() {
-            return pipeline.consume(request).await;
+            return pipeline.consume(request, deadline).await;
         }
         let outcomes = pipelines
             .iter()
-            .map(|pipeline| pipeline.consume(request.clone()));
+            .map(|pipeline| pipeline.consume(request.clone(), deadline));
         worst(join_all(outcomes).await)
     }
 }
 
 impl Pipeline {
-    async fn consume(&self, request: Bytes) -> Result<Bytes, Refusal> {
+    async fn consume(&self, request: Bytes, deadline: Instant) -> Result<Bytes, Refusal> {
         self.counters.received(request.len());
-        let slim = if let Some(artifacts) = &self.artifacts {
-            self.process(artifacts, request).await?
-        } else {
+        let Some(artifacts) = &self.artifacts else {
             check(self.id.signal, &request)?;
-            request
+            return self.export(request).await;
         };
-        self.export(slim).await
+        match self.process(artifacts, &request, deadline).await? {
+            Processed::Safe(slim) => self.export(slim).await,
+            Processed::NotStored => {
+                let outcome = self.export(request).await;
+                self.counters.forwarded();
+                // Too large for the backend as it is, but not once the store is back.
+                outcome.map_err(|refusal| {
+                    if refusal.is_for_size() {
+                        Refusal::unavailable(Culprit::Store, refusal.to_string())
+                    } else {
+                        refusal
+                    }
+                })
+            }
+        }
     }
 
-    /// The request that may leave: whatever it refers to is stored.
-    async fn process(&self, artifacts: &Artifacts, request: Bytes) -> Result<Bytes, Refusal> {
+    async fn process(
+        &self,
+        artifacts: &Artifacts,
+        request: &Bytes,
+        deadline: Instant,
+    ) -> Result<Processed, Refusal> {
         let signal = self.id.signal;
-        let extraction = run_extract(signal, &request, &artifacts.policy).await?;
+        let extraction = run_extract(signal, request, &artifacts.policy).await?;
         if extraction.artifacts.is_empty() {
-            return Ok(extraction.request);
+            return Ok(Processed::Safe(extraction.request));
         }
-        let outcome = artifacts.store.put_all(&extraction.artifacts).await;
-        let failed = match outcome {
-            Ok(stored) => {
+        // Half of the time that is left is the backend's.
+        let now = Instant::now();
+        let until = now + deadline.saturating_duration_since(now) / 2;
+        let stored = timeout_at(until, artifacts.store.put_all(&extraction.artifacts)).await;
+        let failure = match stored {
+            Ok(Ok(stored)) => {
                 self.counters.extracted(&extraction, stored.written);
-                return Ok(extraction.request);
+                return Ok(Processed::Safe(extraction.request));
             }
-            Err(failed) => failed,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!(
+                "{} did not store {} artifacts in half of the time that the sender waits, {:?}",
+                artifacts.store,
+                extraction.artifacts.len(),
+                until - now
+            ),
         };
-        tracing::warn!(pipeline = %self.id, "{failed}");
+        tracing::warn!(pipeline = %self.id, "{failure}");
         match artifacts.on_store_failure {
-            OnStoreFailure::Forward => {
-                self.counters.forwarded();
-                Ok(request)
-            }
-            OnStoreFailure::Refuse => Err(Refusal::unavailable(Culprit::Store, failed.to_string())),
+            OnStoreFailure::Forward => Ok(Processed::NotStored),
+            OnStoreFailure::Refuse => Err(Refusal::unavailable(Culprit::Store, failure)),
             OnStoreFailure::Drop => {
                 let dropped = extraction.artifacts.iter().map(|artifact| artifact.digest);
                 let policy = Policy {
                     dropped: dropped.collect(),
                     ..artifacts.policy.clone()
                 };
-                let marked = run_extract(signal, &request, &policy).await?;
+                let marked = run_extract(signal, request, &policy).await?;
                 self.counters.dropped(&marked);
-                Ok(marked.request)
+                Ok(Processed::Safe(marked.request))
             }
         }
     }
 
     async fn export(&self, request: Bytes) -> Result<Bytes, Refusal> {
-        self.counters.sent(request.len());
         let signal = self.id.signal;
-        if let [exporter] = self.exporters.as_slice() {
-            return exporter.export(signal, request).await;
+        let len = request.len();
+        let outcome = if let [exporter] = self.exporters.as_slice() {
+            exporter.export(signal, request).await
+        } else {
+            let outcomes = self
+                .exporters
+                .iter()
+                .map(|exporter| exporter.export(signal, request.clone()));
+            worst(join_all(outcomes).await)
+        };
+        if outcome.is_ok() {
+            self.counters.sent(len);
         }
-        let outcomes = self
-            .exporters
-            .iter()
-            .map(|exporter| exporter.export(signal, request.clone()));
-        worst(join_all(outcomes).await)
+        outcome
     }
+}
+
+/// What the artifact processor makes of a request.
+enum Processed {
+    /// It may leave: whatever it refers to is stored, or marked as given up.
+    Safe(Bytes),
+    /// Its artifacts could not be stored, and it is to go on as it came.
+    NotStored,
 }
 
 /// Extracts where it does no harm to other requests.
@@ -211,16 +254,18 @@ fn worst(outcomes: Vec<Result<Bytes, Refusal>>) -> Result<Bytes, Refusal> {
 }
 
 /// How bad a response is: whether it tells of a partial success, and how many items it rejects.
-fn rejected(response: &[u8]) -> (bool, i64) {
-    let mut fields = Fields::new(response, 0..response.len()).flatten();
-    let Some(partial_success) = fields.find(|field| field.number == 1) else {
+fn rejected(response: &[u8]) -> (bool, u64) {
+    let field = |range, wire_type| {
+        Fields::new(response, range)
+            .flatten()
+            .find(|field| field.number == 1 && field.wire_type == wire_type)
+    };
+    let Some(partial_success) = field(0..response.len(), WireType::Len) else {
         return (false, 0);
     };
-    let rejected = Fields::new(response, partial_success.body)
-        .flatten()
-        .find(|field| field.number == 1)
-        .and_then(|field| slimspan_proto::varint(response, field.body.start, field.body.end).ok())
-        .map_or(0, |(count, _)| count.cast_signed());
+    let rejected = field(partial_success.body, WireType::Varint)
+        .and_then(|count| varint(response, count.body.start, count.body.end).ok())
+        .map_or(0, |(count, _)| count);
     (true, rejected)
 }
 
@@ -267,9 +312,16 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_message_is_a_full_success() {
-        for response in [&b""[..], b"\xff", b"\x0a\x05\x08", b"\x08\x01"] {
-            rejected(response);
+    fn an_answer_that_is_no_message_rejects_nothing() {
+        for response in [&b""[..], b"\xff", b"\x0a\x05\x08", b"\x08\x01", b"\x12\x00"] {
+            assert_eq!(
+                rejected(response),
+                (false, 0),
+                "{}",
+                response.escape_ascii()
+            );
         }
+        assert_eq!(rejected(&response(0, "careful")), (true, 0));
+        assert_eq!(rejected(&response(300, "")), (true, 300));
     }
 }

@@ -97,6 +97,22 @@ impl Refusal {
         }
     }
 
+    /// An HTTP answer in place of a gRPC one, from something between here and the backend (gRPC
+    /// specification, "HTTP to gRPC Status Code Mapping").
+    pub fn of_http(exporter: &str, status: http::StatusCode) -> Self {
+        let message = format!("{exporter}: the backend answered HTTP {status} and no gRPC");
+        let code = match status.as_u16() {
+            400 => Code::Internal,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::Unimplemented,
+            413 => Code::ResourceExhausted,
+            429 | 502..=504 => return Self::unavailable(Culprit::Backend, message),
+            _ => Code::Unknown,
+        };
+        Self::new(code, Culprit::Backend, message)
+    }
+
     fn new(code: Code, culprit: Culprit, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -123,6 +139,11 @@ impl Refusal {
             Code::ResourceExhausted => self.retry_after.is_some(),
             _ => false,
         }
+    }
+
+    /// Whether it is the size of the request that is refused, for good.
+    pub fn is_for_size(&self) -> bool {
+        self.code == Code::ResourceExhausted && self.retry_after.is_none()
     }
 
     /// Of two refusals of one request, the one to answer with. A retry that can help one exporter
@@ -162,6 +183,7 @@ impl From<Malformed> for Refusal {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -215,6 +237,28 @@ mod tests {
         }
         let success = Refusal::of_backend("otlp_grpc", &Status::ok("trailers only"));
         assert_eq!(success.to_status().code(), Code::Unknown);
+    }
+
+    #[test]
+    fn what_http_says_is_as_retryable_as_it_sounds() {
+        for (status, code) in [
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (413, Code::ResourceExhausted),
+            (429, Code::Unavailable),
+            (500, Code::Unknown),
+            (503, Code::Unavailable),
+        ] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            let refusal = Refusal::of_http("otlp_grpc", status);
+            assert_eq!(refusal.to_status().code(), code);
+            assert_eq!(
+                refusal.is_retryable(),
+                code == Code::Unavailable,
+                "{status}"
+            );
+        }
     }
 
     #[test]

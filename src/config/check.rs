@@ -9,6 +9,7 @@ use super::components::{
 use super::id::{ComponentId, PipelineId};
 use super::path::KeyPath;
 use super::problem::Problem;
+use super::processors::MemoryLimiterConfig;
 use super::service::PipelineConfig;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
@@ -155,40 +156,49 @@ impl Check<'_> {
         }
     }
 
-    /// A request may take its whole size twice: as it came, and as it goes on.
+    /// What can never fit must not be admitted by the configuration. A compressed request is there
+    /// as it came and as what it expands to, and each of these is charged twice.
     fn memory_limits(&mut self) {
-        for (id, processor) in &self.config.processors {
-            let ProcessorConfig::MemoryLimiter(limiter) = processor else {
-                continue;
-            };
-            let largest = self
-                .config
-                .service
-                .pipelines
-                .values()
-                .filter(|pipeline| pipeline.processors.contains(id))
-                .flat_map(|pipeline| &pipeline.receivers)
-                .filter_map(|id| self.config.receivers.get_key_value(id))
-                .map(|(id, ReceiverConfig::Otlp(receiver))| {
-                    (u64::from(receiver.protocols.grpc.max_recv_msg_size_mib), id)
-                })
-                .max();
-            if let Some((largest, receiver)) = largest
-                && limiter.limit_mib < 2 * largest
-            {
-                self.report(
-                    KeyPath::of([ProcessorConfig::SECTION])
-                        .key(id)
-                        .key("limit_mib"),
-                    format!(
-                        "{} is too little for requests of {largest} MiB: set it to at least {}, \
-                         twice {}, or lower that",
-                        limiter.limit_mib,
-                        2 * largest,
-                        grpc_key(receiver, "max_recv_msg_size_mib")
-                    ),
-                );
-            }
+        const SHARES: u64 = 4;
+        let pipelines = || self.config.service.pipelines.values();
+        let largest = pipelines()
+            .flat_map(|pipeline| &pipeline.receivers)
+            .filter_map(|id| self.config.receivers.get_key_value(id))
+            .map(|(id, ReceiverConfig::Otlp(receiver))| {
+                (u64::from(receiver.protocols.grpc.max_recv_msg_size_mib), id)
+            })
+            .max();
+        let Some((largest, receiver)) = largest else {
+            return;
+        };
+        // All pipelines share the memory, so the smallest limit is the limit of all.
+        let smallest = pipelines()
+            .flat_map(|pipeline| &pipeline.processors)
+            .filter_map(|id| match self.config.processors.get_key_value(id)? {
+                (id, ProcessorConfig::MemoryLimiter(limiter)) => Some((limiter.limit_mib, id)),
+                _ => None,
+            })
+            .min();
+        let size_key = grpc_key(receiver, "max_recv_msg_size_mib");
+        let needed = SHARES * largest;
+        match smallest {
+            Some((limit, id)) if limit < needed => self.report(
+                KeyPath::of([ProcessorConfig::SECTION])
+                    .key(id)
+                    .key("limit_mib"),
+                format!(
+                    "{limit} is too little for requests of {largest} MiB: set it to at least \
+                     {needed}, four times {size_key}, or lower that"
+                ),
+            ),
+            None if MemoryLimiterConfig::default().limit_mib < needed => self.report(
+                size_key,
+                format!(
+                    "{largest} is too much for the default memory limit: add a memory_limiter with \
+                     a limit_mib of at least {needed} to the pipelines, or lower it"
+                ),
+            ),
+            _ => {}
         }
     }
 

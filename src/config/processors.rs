@@ -57,13 +57,6 @@ pub struct MemoryLimiterConfig {
     pub limit_mib: u64,
 }
 
-impl MemoryLimiterConfig {
-    /// The limit in bytes.
-    pub fn limit_bytes(&self) -> u64 {
-        self.limit_mib << 20
-    }
-}
-
 impl Default for MemoryLimiterConfig {
     fn default() -> Self {
         Self { limit_mib: 512 }

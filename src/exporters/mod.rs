@@ -22,7 +22,7 @@ impl Exporter {
     pub async fn export(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
         match self {
             Self::OtlpGrpc(exporter) => exporter.export(signal, request).await,
-            Self::Debug(exporter) => Ok(exporter.export(signal, request).await),
+            Self::Debug(exporter) => Ok(exporter.export(signal, request)),
         }
     }
 }

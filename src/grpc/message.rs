@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use tokio::time::Instant;
 
 use crate::admission::Lease;
 use crate::refusal::Refusal;
@@ -16,8 +17,13 @@ pub const PREFIX: usize = 5;
 /// Memory that is set aside because of an announcement alone.
 const BELIEVED: usize = 1 << 20;
 
-/// How long the other side may take to send anything more.
-const STALL: Duration = Duration::from_secs(10);
+/// What the other side has to send in each [`WINDOW`] until its message is whole, so that memory
+/// cannot be held by sending next to nothing.
+const PACE: usize = 160 * 1024;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The longest that a message may take.
+const LONGEST: Duration = Duration::from_mins(1);
 
 const CUT_SHORT: &str = "the call ends before its message does";
 const TWO_MESSAGES: &str = "more than one message in a unary call";
@@ -41,7 +47,7 @@ pub enum ReadError {
         /// As many.
         announced: usize,
     },
-    /// Nothing came for too long.
+    /// It came too slowly, or not at all.
     Stalled,
     /// The connection failed.
     Connection(Box<dyn std::error::Error + Send + Sync>),
@@ -60,30 +66,44 @@ where
     let mut buffer = BytesMut::new();
     let mut announced: Option<(bool, usize)> = None;
     let mut whole = None;
+    let start = Instant::now();
+    let mut window = (start, 0);
     loop {
-        let frame = tokio::time::timeout(STALL, body.frame())
-            .await
-            .map_err(|_| ReadError::Stalled)?;
+        let until = (window.0 + WINDOW).min(start + LONGEST);
+        let frame = tokio::time::timeout_at(until, body.frame()).await;
+        if (frame.is_err() || Instant::now() >= until) && window.1 < PACE
+            || start.elapsed() >= LONGEST
+        {
+            return Err(ReadError::Stalled);
+        }
+        if Instant::now() >= until {
+            window = (Instant::now(), 0);
+        }
+        let Ok(frame) = frame else { continue };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| ReadError::Connection(error.into()))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
+        window.1 += data.len();
         lease.charge(data.len()).await.map_err(ReadError::Refused)?;
 
         if whole.is_some() && !data.is_empty() {
             return Err(ReadError::Malformed(TWO_MESSAGES));
         }
         if buffer.is_empty() && announced.is_none() && data.len() > PREFIX {
-            let (compressed, len) = prefix(&data, limit)?;
+            let (_, len) = prefix(&data, limit)?;
             if data.len() == PREFIX + len {
                 // All in one frame, as most requests are: nothing to copy.
-                whole = Some(Message {
-                    compressed,
-                    bytes: data.slice(PREFIX..),
-                });
+                whole = Some(parse(&data, limit)?);
                 continue;
             }
+        }
+        if let Some((_, len)) = announced
+            && buffer.capacity() - buffer.len() < data.len()
+        {
+            // So much of it is there that the rest is believed: one growth, not many.
+            buffer.reserve(len.saturating_sub(buffer.len()).max(data.len()));
         }
         buffer.put(data);
         if announced.is_none() && buffer.len() >= PREFIX {
@@ -92,14 +112,8 @@ where
             buffer.reserve(prefix.1.min(BELIEVED).saturating_sub(buffer.len()));
             announced = Some(prefix);
         }
-        if let Some((_, len)) = announced {
-            if buffer.len() > len {
-                return Err(ReadError::Malformed(TWO_MESSAGES));
-            }
-            if buffer.len() == buffer.capacity() {
-                // So much of it is there that the rest is believed.
-                buffer.reserve(len - buffer.len());
-            }
+        if announced.is_some_and(|(_, len)| buffer.len() > len) {
+            return Err(ReadError::Malformed(TWO_MESSAGES));
         }
     }
     if let Some(message) = whole {
@@ -112,6 +126,18 @@ where
         }),
         _ => Err(ReadError::Malformed(CUT_SHORT)),
     }
+}
+
+/// The only message in a body that is all there.
+pub fn parse(body: &Bytes, limit: usize) -> Result<Message, ReadError> {
+    let (compressed, len) = prefix(body, limit)?;
+    if body.len() != PREFIX + len {
+        return Err(ReadError::Malformed(CUT_SHORT));
+    }
+    Ok(Message {
+        compressed,
+        bytes: body.slice(PREFIX..),
+    })
 }
 
 /// The announcement at the start of a message.
@@ -214,6 +240,52 @@ mod tests {
         static LONG: [u8; 1 << 20] = [0; 1 << 20];
         let outcome = read_frames(vec![&LONG], 2 << 20).await;
         assert!(matches!(outcome, Err(ReadError::Refused(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_trickles_ends() {
+        let frames = stream::unfold(0, |sent| async move {
+            let frame = if sent == 0 {
+                // Nearly all of it at once, to look busy.
+                Bytes::from([&[0, 0, 4, 0, 0][..], &vec![7; 200 * 1024]].concat())
+            } else {
+                tokio::time::sleep(Duration::from_secs(7)).await;
+                Bytes::from_static(b"x")
+            };
+            Some((Ok::<_, Infallible>(Frame::data(frame)), sent + 1))
+        });
+        let start = Instant::now();
+        let outcome = read(
+            StreamBody::new(frames),
+            1 << 20,
+            &mut Budget::new(1).lease(),
+        )
+        .await;
+        assert!(matches!(outcome, Err(ReadError::Stalled)), "{outcome:?}");
+        assert!(start.elapsed() <= WINDOW * 2, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_merely_slow_is_read() {
+        const STEPS: usize = 16;
+        let frames = stream::unfold(0, |step| async move {
+            let frame = match step {
+                0 => Bytes::from_static(&[0, 0, 5, 0, 0]),
+                1..=STEPS => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Bytes::from(vec![7; 5 * 64 * 1024 / STEPS])
+                }
+                _ => return None,
+            };
+            Some((Ok::<_, Infallible>(Frame::data(frame)), step + 1))
+        });
+        let message = read(
+            StreamBody::new(frames),
+            1 << 20,
+            &mut Budget::new(1).lease(),
+        )
+        .await;
+        assert_eq!(message.unwrap().bytes.len(), 5 * 64 * 1024);
     }
 
     #[tokio::test(start_paused = true)]

@@ -356,7 +356,7 @@ mod tests {
             let error = case(&[], &[("regoin", "hunter2")]).open(url).err().unwrap();
             assert_eq!(
                 error.to_string(),
-                format!("extensions.artifact_store.options.regoin: {store} has no such option")
+                format!("options.regoin: {store} has no such option")
             );
         }
     }
@@ -370,7 +370,7 @@ mod tests {
             ("az://media@nowhere.example", [("account_name", "a")]),
         ] {
             let error = case(&[], &options).open(url).err().unwrap().to_string();
-            let start = format!("extensions.artifact_store: cannot open {url}: ");
+            let start = format!("url: cannot open {url}: ");
             assert!(error.starts_with(&start), "{error}");
         }
     }

@@ -7,12 +7,12 @@ use slimspan_artifact::Digest;
 
 /// The store cannot be opened as configured. Trying again does not help.
 ///
-/// The text begins with the key to change and includes the cause.
+/// The text begins with the key to change, in the body of the extension, and includes the cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The URL names no store.
-    #[error("extensions.artifact_store.url: {url:?} cannot be used: {problem}")]
+    #[error("url: {url:?} cannot be used: {problem}")]
     Url {
         /// As written, without anything that may be secret.
         url: String,
@@ -20,13 +20,10 @@ pub enum OpenError {
         problem: String,
     },
     /// The URL holds a user or a password.
-    #[error(
-        "extensions.artifact_store.url: credentials do not belong into a URL: \
-         use the environment or extensions.artifact_store.options"
-    )]
+    #[error("url: credentials do not belong into a URL: use the environment or options")]
     CredentialsInUrl,
     /// The kind of store has no such option.
-    #[error("extensions.artifact_store.options.{key}: {store} has no such option")]
+    #[error("options.{key}: {store} has no such option")]
     UnknownOption {
         /// As written.
         key: String,
@@ -34,7 +31,7 @@ pub enum OpenError {
         store: &'static str,
     },
     /// The folder cannot be made or used.
-    #[error("extensions.artifact_store.url: cannot use the folder {path}: {source}")]
+    #[error("url: cannot use the folder {path}: {source}")]
     Folder {
         /// The folder, absolute.
         path: String,
@@ -42,7 +39,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The client of the cloud refuses its configuration.
-    #[error("extensions.artifact_store: cannot open {url}: {}", one_line(.source))]
+    #[error("url: cannot open {url}: {}", one_line(.source))]
     Client {
         /// As written.
         url: String,
@@ -89,7 +86,7 @@ pub enum StoreError {
     /// No end within the limit; the artifact may be stored or not. Trying again can help.
     #[error(
         "{store} did not {action} artifact {digest} within {limit:?}, \
-         the limit extensions.artifact_store.timeout"
+         the timeout of its artifact_store"
     )]
     TimedOut {
         /// Where.
@@ -98,7 +95,7 @@ pub enum StoreError {
         action: Action,
         /// Which artifact.
         digest: Digest,
-        /// `extensions.artifact_store.timeout`.
+        /// The `timeout` of the `artifact_store` extension.
         limit: Duration,
     },
     /// The store is away, overloaded or full. Trying again can help.
@@ -131,7 +128,7 @@ pub enum StoreError {
     },
     /// The store cannot work as configured: no such bucket, or an operation it does not know.
     #[error(
-        "{store} cannot {action} artifact {digest}, check extensions.artifact_store.url: {}",
+        "{store} cannot {action} artifact {digest}, check the url of its artifact_store: {}",
         one_line(.source)
     )]
     Misconfigured {

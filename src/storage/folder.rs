@@ -99,10 +99,7 @@ mod tests {
         fs::write(&file, b"").unwrap();
         for root in [file.clone(), file.join("artifacts")] {
             let error = open(&root).unwrap_err().to_string();
-            assert!(
-                error.starts_with("extensions.artifact_store.url: "),
-                "{error}"
-            );
+            assert!(error.starts_with("url: "), "{error}");
             assert!(error.contains(root.to_str().unwrap()), "{error}");
         }
     }

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::error::OpenError;
 
-/// Where `extensions.artifact_store.url` points.
+/// Where the `url` of an `artifact_store` points.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Location {
     /// A folder of this machine, absolute.
@@ -108,7 +108,7 @@ fn refuse_extras(url: &Url) -> Result<(), OpenError> {
         shown.set_fragment(None);
         return Err(OpenError::url(
             shown,
-            "nothing may follow the path; settings belong into extensions.artifact_store.options",
+            "nothing may follow the path; settings belong into options",
         ));
     }
     Ok(())
@@ -217,13 +217,10 @@ mod tests {
             ("s3:/media", "name of the bucket or container is missing"),
             ("file://data/artifacts", "three slashes"),
             ("s3://media/a//b", "empty path segment"),
-            ("s3://media?region=eu", "extensions.artifact_store.options"),
+            ("s3://media?region=eu", "settings belong into options"),
         ] {
             let error = Location::parse(text).unwrap_err().to_string();
-            assert!(
-                error.starts_with("extensions.artifact_store.url: "),
-                "{error}"
-            );
+            assert!(error.starts_with("url: "), "{error}");
             assert!(error.contains(advice), "{text}: {error}");
         }
     }

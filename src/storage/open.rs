@@ -146,7 +146,7 @@ mod tests {
             config.options.insert("allow_http".to_owned(), value);
             assert_eq!(
                 open(&config, &[]).err().unwrap().to_string(),
-                format!("extensions.artifact_store.options.allow_http: {store} has no such option")
+                format!("options.allow_http: {store} has no such option")
             );
         }
     }

@@ -29,12 +29,16 @@ async fn a_partial_success_and_a_warning_reach_the_sender_verbatim() {
         otlp::partial_success(3, "three spans are too old"),
         otlp::partial_success(0, "please upgrade"),
     ];
-    let backend = answering(answers.clone().map(Ok)).await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let sender = slimspan.sender().await;
-    for answer in answers {
-        let heard = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
-        assert_eq!(heard.unwrap(), answer);
+    for compression in ["gzip", "zstd", "none"] {
+        let backend = answering(answers.clone().map(Ok)).await;
+        let mut config = config::standard(backend.address);
+        config["exporters"]["otlp_grpc"]["compression"] = json!(compression);
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        for answer in &answers {
+            let heard = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+            assert_eq!(heard.unwrap(), *answer, "{compression}");
+        }
     }
 }
 

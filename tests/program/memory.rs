@@ -20,11 +20,11 @@ async fn requests_beyond_the_budget_are_asked_to_come_back() {
     let backend = Backend::start().await;
     let mut config = config::standard(backend.address);
     config::limit_requests(&mut config, 8);
-    config["processors"]["memory_limiter"]["limit_mib"] = 16.into();
+    config["processors"]["memory_limiter"]["limit_mib"] = 32.into();
     let slimspan = Slimspan::start(&config).await;
     let before = slimspan.peak_memory();
 
-    // Each of them takes nearly the whole budget, and none of them ends by itself.
+    // Two of them take nearly the whole budget, and none of them ends by itself.
     let request = otlp::sized_span(7 * MIB);
     let mut open = Vec::new();
     let mut answers = FuturesUnordered::new();
@@ -36,7 +36,7 @@ async fn requests_beyond_the_budget_are_asked_to_come_back() {
         let sender = slimspan.sender().await;
         answers.push(async move { sender.call(Call::traces(body)).await });
     }
-    for _ in 1..SENDERS {
+    for _ in 2..SENDERS {
         let answer = soon("a refusal", answers.next()).await.unwrap();
         let status = answer.status();
         assert_eq!(status.code(), Code::Unavailable, "{status}");
@@ -49,10 +49,10 @@ async fn requests_beyond_the_budget_are_asked_to_come_back() {
     let grown = slimspan.peak_memory() - before;
     // The budget, and the MiB that every connection may send before it is read: far less than the
     // 280 MiB that were sent.
-    assert!(grown < 160 * MIB as u64, "{} MiB", grown >> 20);
+    assert!(grown < 180 * MIB as u64, "{} MiB", grown >> 20);
 
     drop(open);
-    answers.next().await;
+    while answers.next().await.is_some() {}
     let sender = slimspan.sender().await;
     sender.send(Signal::Traces, &request).await.unwrap();
     assert!(backend.only() == request);
@@ -63,7 +63,7 @@ async fn requests_beyond_the_budget_are_asked_to_come_back() {
 async fn an_announcement_takes_no_memory() {
     let backend = Backend::start().await;
     let mut config = config::standard(backend.address);
-    config["processors"]["memory_limiter"]["limit_mib"] = 128.into();
+    config["processors"]["memory_limiter"]["limit_mib"] = 256.into();
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let before = slimspan.peak_memory();

@@ -12,9 +12,9 @@ use crate::support::backend::Backend;
 use crate::support::references::{Reference, references};
 use crate::support::refusing::Refusing;
 use crate::support::s3::{Behaviour, S3};
-use crate::support::sender::retry_after;
+use crate::support::sender::{Call, retry_after};
 use crate::support::slimspan::{Ended, Slimspan};
-use crate::support::{config, otlp};
+use crate::support::{config, frames, otlp};
 
 /// All the ways in which a store does not store.
 const FAILURES: [Failure; 5] = [
@@ -118,4 +118,32 @@ async fn with_drop_a_mark_takes_the_place_of_the_file() {
         let log = outcome.ended.stderr;
         assert!(log.contains("artifacts dropped 1"), "{log}");
     }
+}
+
+/// A store that hangs is given up while there is time to go on without it, however patient the
+/// configuration is with it.
+#[tokio::test]
+async fn a_hanging_store_leaves_time_for_the_backend() {
+    let backend = Backend::start().await;
+    let store = S3::start(Behaviour::Hang).await;
+    let slimspan = Slimspan::start(&config::with_s3(backend.address, store.address)).await;
+    let request = otlp::span_with(otlp::PICTURE);
+    let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "2S");
+    let answer = slimspan.sender().await.call(call).await;
+    assert_eq!(answer.status().code(), Code::Ok, "{answer:?}");
+    assert!(backend.only() == request);
+}
+
+/// What is too large for the backend as it is, is not once the store is back: nothing final is
+/// said before.
+#[tokio::test]
+async fn a_request_that_cannot_go_on_unmodified_is_to_come_back() {
+    let backend = Backend::answering(|_| Err(Status::resource_exhausted("4 MiB at most"))).await;
+    let store = S3::start(Behaviour::Answer(StatusCode::FORBIDDEN)).await;
+    let slimspan = Slimspan::start(&config::with_s3(backend.address, store.address)).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    let status = sender.send(Signal::Traces, &request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(retry_after(&status).is_some(), "{status}");
 }

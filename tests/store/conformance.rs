@@ -201,7 +201,7 @@ async fn a_put_that_hangs(backend: &Backend) {
     let error = stuck.unwrap_err();
     assert!(matches!(error, StoreError::TimedOut { .. }), "{error}");
     for part in [
-        "extensions.artifact_store.timeout",
+        "the timeout of its artifact_store",
         "2s",
         &hung.digest.to_string(),
         &opened.store.to_string(),

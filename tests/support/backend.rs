@@ -188,18 +188,23 @@ async fn export(
     let received = Received {
         signal,
         message,
-        encoding,
+        encoding: encoding.clone(),
         headers: head.headers,
     };
     record.send_modify(|all| all.push(received.clone()));
     match script(received).await {
-        Ok(message) => success(&message),
+        Ok(message) => success(&message, encoding),
         Err(status) => status.into_http(),
     }
 }
 
-fn success(message: &[u8]) -> Response<Body> {
-    let body = Full::new(frames::frame(0, message)).with_trailers(async {
+/// An answer in the compression of the request, as servers in Go answer.
+fn success(message: &[u8], encoding: Option<String>) -> Response<Body> {
+    let frame = match &encoding {
+        Some(name) if !message.is_empty() => frames::frame(1, &frames::compress(name, message)),
+        _ => frames::frame(0, message),
+    };
+    let body = Full::new(frame).with_trailers(async {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from_static("0"));
         Some(Ok::<_, std::convert::Infallible>(trailers))
@@ -208,5 +213,9 @@ fn success(message: &[u8]) -> Response<Body> {
     response
         .headers_mut()
         .insert("content-type", HeaderValue::from_static("application/grpc"));
+    if let Some(name) = encoding {
+        let name = HeaderValue::from_str(&name).unwrap();
+        response.headers_mut().insert("grpc-encoding", name);
+    }
     response
 }

@@ -1,5 +1,4 @@
 use std::collections::HashSet;
-use std::iter;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -7,7 +6,8 @@ use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Wal
 
 use crate::detect::{Candidate, Found};
 use crate::reference::{OPENING, Reference};
-use crate::{Artifact, Policy, untrusted};
+use crate::untrusted::{self, Opening};
+use crate::{Artifact, Policy};
 
 /// What [`extract`] makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +35,18 @@ pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extra
         return Ok(Extraction::untouched(request));
     }
 
-    let mut extractor = Extractor::new(request, policy);
+    let mut extractor = Extractor::new(request, policy, false);
     let mut splice = walk(signal, request, large, |value, edit| {
         extractor.visit(value, edit);
     })?;
     if splice.untouched(request).any(untrusted::any) {
-        // Rare enough to walk twice: texts like these are short and anywhere.
+        // Rare enough to begin again: texts like these are short and anywhere. One that a file
+        // was taken out of is none any more.
         let everything = Walk {
             min_len: OPENING.len(),
             on_malformed: OnMalformed::StepOver,
         };
-        extractor = Extractor::new(request, policy);
+        extractor = Extractor::new(request, policy, true);
         splice = walk(signal, request, everything, |value, edit| {
             extractor.visit(value, edit);
         })?;
@@ -70,37 +71,22 @@ impl Extraction {
     }
 }
 
-/// What stands in place of a range of a value.
-type Replacement = (Range<usize>, Vec<u8>);
-
-/// The marks for what looks like a reference in the text between `replacements`. Data URIs hold
-/// nothing like it, and are nearly all of a text that has them.
-fn untrusted_marks(text: &[u8], replacements: &[Replacement]) -> Vec<Replacement> {
-    let starts = iter::once(0).chain(replacements.iter().map(|(range, _)| range.end));
-    let ends = replacements.iter().map(|(range, _)| range.start);
-    starts
-        .zip(ends.chain(iter::once(text.len())))
-        .flat_map(|(start, end)| {
-            let between = text.get(start..end).unwrap_or_default();
-            untrusted::openings(between).map(move |opening| start + opening.mark)
-        })
-        .map(|at| (at..at, untrusted::MARK.to_vec()))
-        .collect()
-}
-
 struct Extractor<'a> {
     request: &'a Bytes,
     policy: &'a Policy,
+    /// Whether references that the sender wrote are looked for and marked.
+    marks: bool,
     artifacts: Vec<Artifact>,
     seen: HashSet<crate::Digest>,
     references: usize,
 }
 
 impl<'a> Extractor<'a> {
-    fn new(request: &'a Bytes, policy: &'a Policy) -> Self {
+    fn new(request: &'a Bytes, policy: &'a Policy, marks: bool) -> Self {
         Self {
             request,
             policy,
+            marks,
             artifacts: Vec::new(),
             seen: HashSet::new(),
             references: 0,
@@ -108,11 +94,23 @@ impl<'a> Extractor<'a> {
     }
 
     fn visit(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
-        let mut replacements: Vec<Replacement> = Vec::new();
+        let mut replacements: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
+        let forged: Vec<Opening> = if self.marks && value.kind == ValueKind::String {
+            untrusted::openings(value.content).collect()
+        } else {
+            Vec::new()
+        };
         for found in Candidate::artifacts(self.request, value, self.policy) {
             let whole = found.range.len() == value.content.len();
             let reference = self.reference(&found);
-            if reference.len() >= found.range.len() || whole && !value.canonical {
+            // A text that is to come back as it was is not taken apart.
+            let inside = |opening: &Opening| {
+                opening.range.start < found.range.end && found.range.start < opening.range.end
+            };
+            if reference.len() >= found.range.len()
+                || whole && !value.canonical
+                || forged.iter().any(inside)
+            {
                 continue;
             }
             self.references += 1;
@@ -124,11 +122,11 @@ impl<'a> Extractor<'a> {
             }
             replacements.push((range, reference));
         }
-        if value.kind == ValueKind::String {
-            let marks = untrusted_marks(value.content, &replacements);
-            replacements.extend(marks);
-            replacements.sort_by_key(|(range, _)| range.start);
+        for opening in forged {
+            let mark = opening.mark();
+            replacements.push((mark..mark, untrusted::MARK.to_vec()));
         }
+        replacements.sort_by_key(|(range, _)| range.start);
         for (range, with) in replacements {
             edit.replace(range, with);
         }
@@ -141,7 +139,7 @@ impl<'a> Extractor<'a> {
             size: found.bytes.len() as u64,
             encoding: found.encoding,
             prefix: found.prefix.clone(),
-            uri: Reference::uri(self.policy, found.digest),
+            uri: self.policy.uri(found.digest),
         }
         .to_json()
     }

@@ -160,6 +160,17 @@ mod tests {
     }
 
     #[test]
+    fn the_head_of_a_file_is_enough_to_tell_it() {
+        for magic in &DISTINCTIVE {
+            let mut head = [0; crate::encoding::HEAD];
+            for (at, part) in magic.parts {
+                head[*at..at + part.len()].copy_from_slice(part);
+            }
+            assert!(distinctive(&head).is_some(), "{}", magic.media_type);
+        }
+    }
+
+    #[test]
     fn a_label_that_is_no_media_type_is_not_repeated() {
         for label in [
             "",

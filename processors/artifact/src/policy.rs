@@ -12,3 +12,15 @@ pub struct Policy {
     /// Artifacts whose bytes are given up: their references say so and carry no URI.
     pub dropped: BTreeSet<Digest>,
 }
+
+impl Policy {
+    /// Where the artifact is to be found, unless its bytes are given up.
+    pub fn uri(&self, digest: Digest) -> Option<String> {
+        if self.dropped.contains(&digest) {
+            return None;
+        }
+        let hex = digest.to_string();
+        let shard = hex.get(..2).unwrap_or_default();
+        Some(format!("{}/{shard}/{hex}", self.uri_base))
+    }
+}

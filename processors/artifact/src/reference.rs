@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Encoding, Policy};
+use crate::{Digest, Encoding};
 
 /// How every reference starts, as JSON text.
 pub(crate) const OPENING: &[u8] = br#"{"type":"artifact""#;
@@ -42,15 +42,6 @@ struct Json<'a> {
 }
 
 impl Reference {
-    pub(crate) fn uri(policy: &Policy, digest: Digest) -> Option<String> {
-        if policy.dropped.contains(&digest) {
-            return None;
-        }
-        let hex = digest.to_string();
-        let shard = hex.get(..2).unwrap_or_default();
-        Some(format!("{}/{shard}/{hex}", policy.uri_base))
-    }
-
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let json = Json {
             kind: "artifact".into(),

@@ -74,19 +74,18 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
             return Ok(());
         }
         for opening in untrusted::openings(text) {
-            if opening.marked {
-                edit.replace(opening.range(), Vec::new());
-            } else if let Some((reference, len)) = text
-                .get(opening.start..)
-                .and_then(Reference::parse)
-                // There are no bytes inside JSON.
-                .filter(|(reference, _)| reference.encoding != Encoding::Bytes)
-            {
-                let mut original = self.original(&reference)?;
+            let Some(reference) = &opening.reference else {
+                let mark = opening.mark();
+                edit.replace(mark..mark + untrusted::MARK.len(), Vec::new());
+                continue;
+            };
+            // There are no bytes inside JSON.
+            if reference.encoding != Encoding::Bytes {
+                let mut original = self.original(reference)?;
                 if reference.encoding.is_json_string() {
                     original = json_string(&original);
                 }
-                edit.replace(opening.start..opening.start + len, original);
+                edit.replace(opening.range, original);
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use slimspan_artifact::{Digest, Policy, RestoreError, extract, restore};
 use slimspan_generators::{Generator, Random, Request, noise};
-use slimspan_proto::Signal;
+use slimspan_proto::{Reason, Signal};
 
 fn policy() -> Policy {
     Policy {
@@ -41,9 +41,13 @@ proptest! {
     #[test]
     fn restore_is_the_inverse_of_extract(signal in signals(), seed: u64) {
         let request = generate(signal, seed);
-        let Ok(extraction) = extract(signal, &request, &policy()) else {
+        let extraction = match extract(signal, &request, &policy()) {
+            Ok(extraction) => extraction,
             // A sender's reference in a length of ten bytes: there is no room to mark it.
-            return Ok(());
+            Err(error) => {
+                prop_assert_eq!(error.reason, Reason::Overlong);
+                return Ok(());
+            }
         };
         for artifact in &extraction.artifacts {
             prop_assert_eq!(artifact.digest, Digest::of(&artifact.bytes));
@@ -59,10 +63,16 @@ proptest! {
     /// references to the second, and its artifacts are not fetched on that sender's behalf.
     #[test]
     fn restore_undoes_one_pass_of_two(signal in signals(), seed: u64) {
-        let first = extract(signal, &generate(signal, seed), &policy());
-        let Ok(first) = first else { return Ok(()) };
-        let second = extract(signal, &first.request, &policy());
-        let Ok(second) = second else { return Ok(()) };
+        let request = generate(signal, seed);
+        let twice = extract(signal, &request, &policy())
+            .and_then(|first| Ok((extract(signal, &first.request, &policy())?, first)));
+        let (second, first) = match twice {
+            Ok(twice) => twice,
+            Err(error) => {
+                prop_assert_eq!(error.reason, Reason::Overlong);
+                return Ok(());
+            }
+        };
         prop_assert_eq!(&second.artifacts, &[]);
         let restored = restore(signal, &second.request, |digest| panic!("fetched {digest}"));
         prop_assert!(restored.unwrap() == first.request);
@@ -93,9 +103,30 @@ proptest! {
     }
 }
 
+/// The properties above hold for an extractor that takes nothing, too.
+#[test]
+fn generated_requests_have_files_and_forged_references() {
+    let extractions: Vec<_> = (0..200)
+        .filter_map(|seed| extract(Signal::Traces, &generate(Signal::Traces, seed), &policy()).ok())
+        .collect();
+    assert!(extractions.len() > 180, "{}", extractions.len());
+    let with = |has: fn(&slimspan_artifact::Extraction) -> bool| {
+        extractions
+            .iter()
+            .filter(|extraction| has(extraction))
+            .count()
+    };
+    let files = with(|extraction| !extraction.artifacts.is_empty());
+    let forged = with(|extraction| {
+        let text = String::from_utf8_lossy(&extraction.request);
+        text.contains(r#""artifact.untrusted","sha256""#)
+    });
+    assert!(files > 50 && forged > 30, "{files} {forged}");
+}
+
 #[test]
 fn an_artifact_that_is_missing_or_corrupt_is_named() {
-    let (request, digest) = (0..)
+    let (request, digest) = (0..1000)
         .find_map(|seed| {
             let request = generate(Signal::Traces, seed);
             let extraction = extract(Signal::Traces, &request, &policy()).ok()?;

@@ -28,7 +28,8 @@ pub(super) struct DemoCase {
 }
 
 /// The requests of the demo: one trace of an agent that answers a question about a picture and a
-/// document, a request for each span. Ids and times are new on every call.
+/// document, a request for each span. Ids and times are new on every call, and so are the files,
+/// if only by a comment: what is found in the store afterwards was stored by this run.
 pub(super) fn cases() -> Vec<DemoCase> {
     let trace = Trace::begin();
     let root = trace.span_id(0);
@@ -39,7 +40,12 @@ pub(super) fn cases() -> Vec<DemoCase> {
     vec![
         DemoCase {
             name: "a picture in a chat message",
-            request: request(child(1, "chat gpt-4o", SpanKind::Client, chat())),
+            request: request(child(
+                1,
+                "chat gpt-4o",
+                SpanKind::Client,
+                chat(&trace.note()),
+            )),
         },
         DemoCase {
             name: "a PDF in a bytes attribute",
@@ -47,7 +53,7 @@ pub(super) fn cases() -> Vec<DemoCase> {
                 2,
                 "execute_tool read_document",
                 SpanKind::Internal,
-                document(),
+                document(&trace.note()),
             )),
         },
         DemoCase {
@@ -57,8 +63,26 @@ pub(super) fn cases() -> Vec<DemoCase> {
     ]
 }
 
-fn chat() -> Vec<KeyValue> {
-    let picture = STANDARD.encode(PICTURE);
+/// The picture with a comment in it: a `tEXt` chunk before the last one (PNG, 11.3.4.3).
+fn picture(note: &str) -> Vec<u8> {
+    const END: usize = 12;
+    let chunk = format!("tEXtComment\0{note}");
+    let mut crc = flate2::Crc::new();
+    crc.update(chunk.as_bytes());
+    let length = u32::try_from(chunk.len() - 4).unwrap_or_default();
+    let (begin, end) = PICTURE.split_at(PICTURE.len() - END);
+    [
+        begin,
+        &length.to_be_bytes(),
+        chunk.as_bytes(),
+        &crc.sum().to_be_bytes(),
+        end,
+    ]
+    .concat()
+}
+
+fn chat(note: &str) -> Vec<KeyValue> {
+    let picture = STANDARD.encode(picture(note));
     let question = format!(
         r#"[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{picture}"}}}},{{"type":"text","text":"What does this picture show?"}}]}}]"#
     );
@@ -75,13 +99,15 @@ fn chat() -> Vec<KeyValue> {
     ]
 }
 
-fn document() -> Vec<KeyValue> {
+fn document(note: &str) -> Vec<KeyValue> {
+    let comment = format!("% {note}\n");
+    let document = [DOCUMENT, comment.as_bytes()].concat();
     vec![
         string("openinference.span.kind", "TOOL"),
         string("gen_ai.operation.name", "execute_tool"),
         string("gen_ai.tool.name", "read_document"),
         string("document.name", "weather-report.pdf"),
-        attribute("document.pdf", Value::BytesValue(DOCUMENT.to_vec())),
+        attribute("document.pdf", Value::BytesValue(document)),
     ]
 }
 
@@ -116,6 +142,11 @@ impl Trace {
             end,
             hasher,
         }
+    }
+
+    /// What makes a file of this trace another than that of any other.
+    fn note(&self) -> String {
+        format!("slimspan demo {:032x}", u128::from_be_bytes(self.id))
     }
 
     fn span_id(&self, number: u64) -> Vec<u8> {
@@ -223,17 +254,29 @@ mod tests {
         let base64 = uri
             .as_str()
             .and_then(|uri| uri.strip_prefix("data:image/png;base64,"));
-        assert_eq!(STANDARD.decode(base64.unwrap()).unwrap(), PICTURE);
-        assert!(PICTURE.starts_with(b"\x89PNG\r\n\x1a\n"));
+        let sent = STANDARD.decode(base64.unwrap()).unwrap();
+        assert!(sent.starts_with(b"\x89PNG\r\n\x1a\n"));
+        assert!(sent.ends_with(b"IEND\xae\x42\x60\x82"));
+    }
+
+    #[test]
+    fn a_comment_in_the_picture_is_a_sound_chunk() {
+        let picture = picture("note");
+        let at = PICTURE.len() - 12;
+        assert_eq!(picture[..at], PICTURE[..at]);
+        let chunk = &picture[at..picture.len() - 12];
+        assert_eq!(chunk[..20], *b"\0\0\0\x0ctEXtComment\0note");
+        // CRC-32 of "tEXtComment\0note", by another implementation.
+        assert_eq!(chunk[20..], [0x40, 0xa3, 0xaf, 0xf1]);
     }
 
     #[test]
     fn the_document_stands_as_bytes() {
-        assert_eq!(
-            value(spans().get(1).unwrap(), "document.pdf"),
-            Value::BytesValue(DOCUMENT.to_vec())
-        );
-        assert!(DOCUMENT.starts_with(b"%PDF-"));
+        let Value::BytesValue(sent) = value(spans().get(1).unwrap(), "document.pdf") else {
+            unreachable!("the document is bytes")
+        };
+        assert!(sent.starts_with(DOCUMENT) && sent.len() > DOCUMENT.len());
+        assert!(sent.starts_with(b"%PDF-"));
     }
 
     #[test]

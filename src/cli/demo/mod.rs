@@ -61,7 +61,8 @@ pub(super) fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
                 .export(Signal::Traces, case.request.clone())
                 .await;
             // What a reference says follows from the bytes alone, so this process comes to the
-            // same slim span as the one that sent it on.
+            // same slim span as the one that sent it on; that it did shows in the store, where
+            // nothing but that run can have put these files.
             let extraction = extract(Signal::Traces, &case.request, &target.policy)?;
             let mut artifacts = Vec::new();
             for artifact in &extraction.artifacts {
@@ -127,14 +128,11 @@ impl Target {
 
     /// Fetches the artifact from where its reference says it is.
     async fn look_up(&self, artifact: &Artifact) -> StoredArtifact {
-        let hex = artifact.digest.to_string();
-        let uri_base = &self.policy.uri_base;
-        let shard = hex.get(..2).unwrap_or_default();
         StoredArtifact {
             digest: artifact.digest,
             media_type: artifact.media_type.clone(),
             size: artifact.bytes.len() as u64,
-            uri: format!("{uri_base}/{shard}/{hex}"),
+            uri: self.policy.uri(artifact.digest).unwrap_or_default(),
             verified: match self.store.get(&artifact.digest).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.to_string()),

@@ -438,8 +438,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "limit_mib: 512",
-        "limit_mib: 127",
-        "c.yaml:9: processors.memory_limiter.limit_mib: 127 is too little for requests of 64 MiB: set it to at least 128, twice receivers.otlp.protocols.grpc.max_recv_msg_size_mib, or lower that",
+        "limit_mib: 255",
+        "c.yaml:9: processors.memory_limiter.limit_mib: 255 is too little for requests of 64 MiB: set it to at least 256, four times receivers.otlp.protocols.grpc.max_recv_msg_size_mib, or lower that",
     ),
     (
         "processors:\n  memory",
@@ -549,6 +549,18 @@ fn listeners_on_port_0_do_not_collide() {
         "  otlp/b: {protocols: {grpc: {endpoint: \"127.0.0.1:0\"}}}\nprocessors:\n  memory",
     );
     assert_eq!(errors(&text), "no error");
+}
+
+#[test]
+fn the_default_memory_limit_has_to_do_where_there_is_no_other() {
+    let text = GOOD
+        .replace("[memory_limiter, artifact]", "[artifact]")
+        .replace("max_recv_msg_size_mib: 64", "max_recv_msg_size_mib: 129");
+    let told = errors(&text);
+    assert!(
+        told.contains("max_recv_msg_size_mib: 129 is too much for the default memory limit"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -34,12 +34,12 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The CA file cannot be read.
-    #[error("tls.ca_file: cannot read {}: {source}", path.display())]
+    #[error("tls.ca_file: cannot read {}: {reason}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The CA file holds nothing that could be trusted.
     #[error("tls.ca_file: {} holds no certificate (PEM)", path.display())]
@@ -155,7 +155,7 @@ impl OtlpGrpcExporter {
     async fn answer(&self, response: Response<Body>) -> Result<Bytes, Refusal> {
         let (head, body) = response.into_parts();
         if head.status != http::StatusCode::OK {
-            return Err(self.unavailable(format_args!("it answered HTTP {}", head.status)));
+            return Err(Refusal::of_http(&self.name, head.status));
         }
         if let Some(status) = Status::from_header_map(&head.headers) {
             // Without a message there is no success either.
@@ -169,13 +169,24 @@ impl OtlpGrpcExporter {
             Some(status) => return Err(Refusal::of_backend(&self.name, &status)),
             None => return Err(self.unavailable("its answer ends without a grpc-status")),
         }
-        let body = body.to_bytes();
-        match body.split_first_chunk::<{ message::PREFIX }>() {
-            Some(([0, len @ ..], answer)) if u32::from_be_bytes(*len) as usize == answer.len() => {
-                Ok(body.slice(message::PREFIX..))
-            }
-            _ => Err(self.unavailable("its answer is not one gRPC message")),
+        let message = message::parse(&body.to_bytes(), ANSWER)
+            .map_err(|_| self.unavailable("its answer is not one gRPC message"))?;
+        if !message.compressed {
+            return Ok(message.bytes);
         }
+        // Servers in Go answer in the compression that they were asked in.
+        let encoding = head.headers.get("grpc-encoding").map(HeaderValue::as_bytes);
+        let compression = encoding.and_then(|name| Compression::of_header(name).ok().flatten());
+        let mut size = 0;
+        compression
+            .and_then(|compression| {
+                let limit = |bytes| {
+                    size += bytes;
+                    if size > ANSWER { Err(()) } else { Ok(()) }
+                };
+                compression.decompress(&message.bytes, limit).ok()
+            })
+            .ok_or_else(|| self.unavailable("its answer cannot be decompressed"))
     }
 
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Refusal {
@@ -255,6 +266,10 @@ fn headers(config: &OtlpGrpcConfig) -> HeaderMap {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),
     );
+    headers.insert(
+        "grpc-accept-encoding",
+        HeaderValue::from_static(Compression::ACCEPTED),
+    );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers
 }
@@ -264,9 +279,9 @@ fn client_tls(config: &OtlpGrpcConfig) -> Result<ClientTlsConfig, SetupError> {
     tls = match &config.tls.ca_file {
         None => tls.with_native_roots(),
         Some(path) => {
-            let pem = std::fs::read(path).map_err(|source| SetupError::CaFile {
+            let pem = std::fs::read(path).map_err(|reason| SetupError::CaFile {
                 path: path.clone(),
-                source,
+                reason,
             })?;
             // Without a certificate every backend would be refused, one request at a time.
             if !CertificateDer::pem_slice_iter(&pem).any(|found| found.is_ok()) {

@@ -13,13 +13,14 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use slimspan_proto::Signal;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use super::config::GrpcConfig;
-use crate::admission::{Budget, Lease};
+use crate::admission::Budget;
 use crate::compute;
 use crate::grpc::compression::{Compression, DecompressError};
 use crate::grpc::message::{self, ReadError};
@@ -41,6 +42,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Long-lived connections would never reach a new replica behind a load balancer.
 const CONNECTION_AGE: Duration = Duration::from_mins(30);
+
+/// How long SDKs wait for an answer unless they are told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const LIMIT_KEY: &str = "max_recv_msg_size_mib";
 
@@ -100,7 +104,6 @@ impl GrpcReceiver {
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_connection_age(CONNECTION_AGE)
-            .max_connection_age_grace(KEEPALIVE_TIMEOUT)
             .add_routes(Routes::from(router))
             .serve_with_incoming_shutdown(incoming, stop)
             .await
@@ -135,17 +138,13 @@ impl Service {
         signal: Signal,
         request: Request<axum::body::Body>,
     ) -> Result<Bytes, Refusal> {
-        // Held until the answer is known: so long the request is in memory.
-        let mut lease = self.budget.lease();
-        let request = self.read(request, &mut lease).await?;
-        self.pipelines.consume(signal, request).await
+        let deadline = Instant::now() + patience(request.headers())?;
+        let request = self.read(request).await?;
+        self.pipelines.consume(signal, request, deadline).await
     }
 
-    async fn read(
-        &self,
-        request: Request<axum::body::Body>,
-        lease: &mut Lease,
-    ) -> Result<Bytes, Refusal> {
+    /// The request, which has its share of the budget as long as it is in memory.
+    async fn read(&self, request: Request<axum::body::Body>) -> Result<Bytes, Refusal> {
         let compression = match request.headers().get("grpc-encoding") {
             None => None,
             Some(name) => Compression::of_header(name.as_bytes()).map_err(|_| {
@@ -157,7 +156,8 @@ impl Service {
                 ))
             })?,
         };
-        let read = message::read(request.into_body(), self.limit, lease).await;
+        let mut lease = self.budget.lease();
+        let read = message::read(request.into_body(), self.limit, &mut lease).await;
         let message = read.map_err(|error| match error {
             ReadError::Malformed(reason) => Refusal::malformed(reason),
             ReadError::TooLarge { announced } => {
@@ -172,24 +172,19 @@ impl Service {
             ),
             ReadError::Refused(refusal) => refusal,
         })?;
+        let bytes = lease.hold(message.bytes);
         match (message.compressed, compression) {
-            (false, _) => Ok(message.bytes),
+            (false, _) => Ok(bytes),
             (true, None) => Err(Refusal::malformed(
                 "the message is compressed, but no grpc-encoding says how",
             )),
-            (true, Some(compression)) => self.decompress(compression, message.bytes, lease).await,
+            (true, Some(compression)) => self.decompress(compression, bytes).await,
         }
     }
 
-    async fn decompress(
-        &self,
-        compression: Compression,
-        message: Bytes,
-        lease: &mut Lease,
-    ) -> Result<Bytes, Refusal> {
+    async fn decompress(&self, compression: Compression, message: Bytes) -> Result<Bytes, Refusal> {
         let limit = self.limit;
-        // The thread that expands the message needs a lease of its own; this one takes it over.
-        let mut own = self.budget.lease();
+        let mut lease = self.budget.lease();
         let expand = move || {
             let mut size = 0;
             let expanded = compression.decompress(&message, |bytes| {
@@ -201,14 +196,13 @@ impl Service {
                         LIMIT_KEY,
                     ));
                 }
-                own.try_charge(bytes)
+                lease.try_charge(bytes)
             });
-            (expanded, own)
+            expanded.map(|bytes| lease.hold(bytes))
         };
-        let (expanded, own) = compute::run(expand).await.map_err(|error| {
+        let expanded = compute::run(expand).await.map_err(|error| {
             Refusal::unavailable(Culprit::Slimspan, format!("decompression failed: {error}"))
         })?;
-        lease.join(own);
         expanded.map_err(|error| match error {
             DecompressError::Malformed(error) => {
                 Refusal::malformed(format!("the message is not sound {compression}: {error}"))
@@ -225,10 +219,37 @@ async fn unknown_method(request: Request<axum::body::Body>) -> Response<Body> {
     )))
 }
 
+/// Whether the request is gRPC of any message format, and not gRPC-Web or the like.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// How long the sender waits for its answer, as far as anybody should: what its `grpc-timeout`
+/// says, and at most [`PATIENCE`].
+fn patience(headers: &HeaderMap) -> Result<Duration, Refusal> {
+    let Some(value) = headers.get("grpc-timeout") else {
+        return Ok(PATIENCE);
+    };
+    let timeout = value.to_str().ok().and_then(|text| {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let digits = (1..=8).contains(&number.len()) && number.bytes().all(|c| c.is_ascii_digit());
+        let number: u64 = digits.then(|| number.parse().ok())??;
+        Some(match unit {
+            "H" => Duration::from_secs(number * 3600),
+            "M" => Duration::from_secs(number * 60),
+            "S" => Duration::from_secs(number),
+            "m" => Duration::from_millis(number),
+            "u" => Duration::from_micros(number),
+            "n" => Duration::from_nanos(number),
+            _ => return None,
+        })
+    });
+    timeout.map(|timeout| timeout.min(PATIENCE)).ok_or_else(|| {
+        Refusal::malformed("grpc-timeout is not a number of up to 8 digits and a unit")
+    })
 }
 
 fn success(message: Bytes) -> Response<Body> {
@@ -260,4 +281,58 @@ fn failure(refusal: &Refusal) -> Response<Body> {
         HeaderValue::from_static(Compression::ACCEPTED),
     );
     response
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_the_senders_up_to_a_limit() {
+        let with = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", HeaderValue::from_static(text));
+            patience(&headers)
+        };
+        assert_eq!(patience(&HeaderMap::new()).unwrap(), PATIENCE);
+        for (text, expected) in [
+            ("5S", Duration::from_secs(5)),
+            ("250m", Duration::from_millis(250)),
+            ("1n", Duration::from_nanos(1)),
+            ("99999999H", PATIENCE),
+            ("1M", PATIENCE),
+        ] {
+            assert_eq!(with(text).unwrap(), expected, "{text}");
+        }
+        for text in [
+            "",
+            "5",
+            "S",
+            "5s",
+            "-1S",
+            "+1S",
+            "1.5S",
+            "123456789n",
+            "abc",
+        ] {
+            assert!(with(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_grpc_is_grpc() {
+        for (content_type, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;x=y", true),
+            ("application/grpc-web", false),
+            ("application/grpcfoo", false),
+            ("application/json", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            assert_eq!(is_grpc(&headers), expected, "{content_type}");
+        }
+    }
 }

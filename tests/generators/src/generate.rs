@@ -75,9 +75,10 @@ impl<'r> Generator<'r> {
         ]);
         let reference = random.pick(&[
             r#"{"type":"artifact","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","content_type":"image/png","size_bytes":3,"uri":"memory:/ba7816","encoding":"base64"}"#,
-            r#"{"type":"artifact.untrusted"}"#,
+            r#"{"type":"artifact.untrusted","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","content_type":"image/png","size_bytes":3,"dropped":true,"encoding":"bytes"}"#,
+            r#"{"type":"artifact.untrusted","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","content_type":"data:image/png;base64,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","size_bytes":3,"uri":"memory:/ba7816","encoding":"base64","prefix":"data:;base64,"}"#,
             r#"{"type":"artifact.untrusted.untrusted"}"#,
-            r#"{"type":"artifact"#,
+            r#"{"type":"artifact","sha256":"}"#,
         ]);
         Value::StringValue(match random.below(12) {
             0 => return Value::BytesValue(file),

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::{Candidate, Found};
 use crate::encoding::python;
 use crate::{Digest, media_type};
@@ -24,6 +26,8 @@ pub(super) fn find(text: &[u8], range: Range<usize>, threshold: usize) -> Option
     // The first look costs next to nothing, and most strings are neither.
     let quoted = text.starts_with(b"b'") || text.starts_with(b"b\"");
     if !quoted {
+        // No file is without bytes that Python escapes.
+        memchr(b'\\', text)?;
         media_type::distinctive(&python::head(text))?;
     }
     let (bytes, encoding) = python::read(text)?;

@@ -14,8 +14,9 @@ use crate::Digest;
 /// bytes are still in the cache when the digest reads them.
 const CHUNK: usize = 16 * 1024;
 
-/// Bytes that are enough to judge a file by: a multiple of three.
-pub(crate) const HEAD: usize = 48;
+/// Bytes that are enough to judge a file by: a multiple of three, and past the latest magic number
+/// there is, that of tar at 257.
+pub(crate) const HEAD: usize = 288;
 
 /// Decoded base64, its digest, and the variant it was written in.
 #[derive(Debug, PartialEq, Eq)]
