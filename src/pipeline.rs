@@ -111,7 +111,9 @@ impl Pipeline {
             Processed::Safe(slim) => self.export(slim).await,
             Processed::NotStored => {
                 let outcome = self.export(request).await;
-                self.counters.forwarded();
+                if outcome.is_ok() {
+                    self.counters.forwarded();
+                }
                 // Too large for the backend as it is, but not once the store is back.
                 outcome.map_err(|refusal| {
                     if refusal.is_for_size() {

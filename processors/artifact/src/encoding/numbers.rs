@@ -36,7 +36,7 @@ impl Numbers {
                 }
             }
         } else {
-            reader.expect(b"{")?;
+            reader.accept(b"{")?;
             loop {
                 reader.index(bytes.len())?;
                 bytes.push(reader.byte()?);
@@ -59,24 +59,24 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn expect(&mut self, token: &[u8]) -> Option<()> {
+    fn accept(&mut self, token: &[u8]) -> Option<()> {
         let rest = self.text.get(self.at..)?;
         rest.starts_with(token).then(|| self.at += token.len())
     }
 
     /// A comma and so more of it, or the end.
     fn more(&mut self, end: &[u8]) -> Option<bool> {
-        if self.expect(b",").is_some() {
+        if self.accept(b",").is_some() {
             return Some(true);
         }
-        self.expect(end).map(|()| false)
+        self.accept(end).map(|()| false)
     }
 
     /// The name of the member `index`, and its colon.
     fn index(&mut self, index: usize) -> Option<()> {
-        self.expect(b"\"")?;
+        self.accept(b"\"")?;
         (self.number(9)? == index).then_some(())?;
-        self.expect(b"\":")
+        self.accept(b"\":")
     }
 
     fn byte(&mut self) -> Option<u8> {
