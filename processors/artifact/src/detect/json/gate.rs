@@ -2,13 +2,22 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use crate::encoding::Numbers;
+
 /// Bytes that are looked at in one place: more than words and numbers are long.
 const WINDOW: usize = 32;
+
+/// Whether it is worth reading `text`: most texts hold no file of any kind.
+pub(super) fn may_hold_file(text: &[u8], base64_len: usize) -> bool {
+    may_hold_base64(text, base64_len)
+        || PYTHON_ESCAPE.find(text).is_some()
+        || NUMBERS.iter().any(|opening| opening.find(text).is_some())
+}
 
 /// Whether `text` may have a run of at least `min_len` characters of base64 in it, without
 /// escapes. Most texts have none, and to look in places as far apart as such a run is long costs
 /// nothing beside reading them.
-pub(super) fn may_hold_base64(text: &[u8], min_len: usize) -> bool {
+fn may_hold_base64(text: &[u8], min_len: usize) -> bool {
     if text.len() < min_len {
         return false;
     }
@@ -21,13 +30,11 @@ pub(super) fn may_hold_base64(text: &[u8], min_len: usize) -> bool {
         .any(|window| window.iter().copied().all(in_run))
 }
 
-/// Whether `text` may have bytes in it that Python printed. No file is without bytes that need an
-/// escape, whose backslash JSON escapes again.
-pub(super) fn may_hold_python(text: &[u8]) -> bool {
-    ESCAPE.find(text).is_some()
-}
+/// No file is without bytes that Python escapes, with a backslash that JSON escapes again.
+static PYTHON_ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\\\x"));
 
-static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\\\x"));
+static NUMBERS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| Numbers::OPENINGS.map(Finder::new));
 
 fn in_run(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')

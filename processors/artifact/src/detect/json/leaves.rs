@@ -3,13 +3,16 @@ use std::ops::Range;
 use memchr::memchr2;
 
 use super::labels;
+use crate::encoding::Numbers;
 
 /// Labels are short; longer strings are not looked at as such.
 const MAX_LABEL: usize = 127;
 
-/// The long strings of a JSON text, and what stands beside them.
+/// The long strings of a JSON text and what stands beside them, and its byte arrays.
 pub(super) struct Leaves {
-    leaves: Vec<Leaf>,
+    strings: Vec<Leaf>,
+    /// Where each starts, and what it is.
+    numbers: Vec<(usize, Numbers)>,
     containers: Vec<Container>,
 }
 
@@ -44,16 +47,23 @@ impl Leaf {
 }
 
 impl Leaves {
-    /// Reads `text` as far as it is JSON; strings of at least `min_len` bytes are kept.
+    /// Reads `text` as far as it is JSON; strings of at least `min_len` bytes are kept, and byte
+    /// arrays of any length.
     pub(super) fn of(text: &[u8], min_len: usize) -> Self {
         let mut this = Self {
-            leaves: Vec::new(),
+            strings: Vec::new(),
+            numbers: Vec::new(),
             containers: Vec::new(),
         };
         let mut current = None;
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
             match byte {
+                b'{' if let Some(numbers) = text.get(at..).and_then(Numbers::read) => {
+                    let end = at + numbers.len;
+                    this.numbers.push((at, numbers));
+                    at = end;
+                }
                 b'{' | b'[' => {
                     this.containers.push(Container {
                         parent: current,
@@ -88,9 +98,14 @@ impl Leaves {
         this
     }
 
+    /// The byte arrays in the order of the text.
+    pub(super) fn take_numbers(&mut self) -> Vec<(usize, Numbers)> {
+        std::mem::take(&mut self.numbers)
+    }
+
     /// The strings in the order of the text.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Leaf> {
-        self.leaves.iter()
+        self.strings.iter()
     }
 
     /// The media type that the object of `leaf` gives.
@@ -139,7 +154,7 @@ impl Leaves {
         }
         let key = std::mem::take(&mut own.key);
         if content.len() >= min_len {
-            self.leaves.push(Leaf {
+            self.strings.push(Leaf {
                 literal,
                 key,
                 escaped,

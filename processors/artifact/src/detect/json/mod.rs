@@ -7,12 +7,11 @@
 mod gate;
 mod labels;
 mod leaves;
-mod numbers;
 mod string;
 
 use super::{Candidate, Found, data_uri, python_literal};
-use crate::encoding::{Base64Text, HEAD};
-use crate::media_type;
+use crate::encoding::{Base64Text, HEAD, Numbers};
+use crate::{Digest, media_type};
 use leaves::{Leaf, Leaves};
 
 /// The strings of a JSON object or array that hold a file.
@@ -22,15 +21,32 @@ pub(super) fn files(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
         return None;
     }
     let threshold = candidate.policy.threshold;
-    let mut files = numbers::files(text, threshold);
     let base64_len = threshold.div_ceil(3) * 4 - 2;
-    if gate::may_hold_base64(text, base64_len) || gate::may_hold_python(text) {
-        let leaves = Leaves::of(text, threshold.min(base64_len));
-        let strings = leaves.iter();
-        files.extend(strings.filter_map(|leaf| file(text, &leaves, leaf, threshold)));
-        files.sort_by_key(|file| file.range.start);
+    if !gate::may_hold_file(text, base64_len) {
+        return Some(Vec::new());
     }
+    let mut leaves = Leaves::of(text, threshold.min(base64_len));
+    let numbers = leaves.take_numbers().into_iter();
+    let mut files: Vec<Found> = numbers
+        .filter(|(_, numbers)| numbers.bytes.len() >= threshold)
+        .map(|(start, numbers)| byte_array(start, numbers))
+        .collect();
+    let strings = leaves.iter();
+    files.extend(strings.filter_map(|leaf| file(text, &leaves, leaf, threshold)));
+    files.sort_by_key(|file| file.range.start);
     Some(files)
+}
+
+/// Bytes that JavaScript wrote as an object or array of numbers.
+fn byte_array(start: usize, numbers: Numbers) -> Found {
+    Found {
+        range: start..start + numbers.len,
+        digest: Digest::of(&numbers.bytes),
+        media_type: media_type::of(&numbers.bytes, None),
+        encoding: numbers.encoding,
+        prefix: None,
+        bytes: numbers.bytes.into(),
+    }
 }
 
 fn file(text: &[u8], leaves: &Leaves, leaf: &Leaf, threshold: usize) -> Option<Found> {
