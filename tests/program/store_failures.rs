@@ -126,7 +126,9 @@ async fn with_drop_a_mark_takes_the_place_of_the_file() {
 async fn a_hanging_store_leaves_time_for_the_backend() {
     let backend = Backend::start().await;
     let store = S3::start(Behaviour::Hang).await;
-    let slimspan = Slimspan::start(&config::with_s3(backend.address, store.address)).await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "10s".into();
+    let slimspan = Slimspan::start(&config).await;
     let request = otlp::span_with(otlp::PICTURE);
     let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "2S");
     let answer = slimspan.sender().await.call(call).await;
