@@ -34,9 +34,14 @@ pub fn race<A, B>(
     let theirs = median(rounds.iter().map(|(_, theirs)| *theirs));
     let ratio = median(rounds.iter().map(|(ours, theirs)| theirs / ours));
     let passed = ratio >= target * (1.0 - NOISE);
+    // Close enough not to fail on a noisy machine is not the same as there.
+    let word = if passed && ratio < target {
+        "NEAR"
+    } else {
+        verdict(passed)
+    };
     println!(
-        "{} {what}: {} against {}, {ratio:.2}x (target {target:.1}x)",
-        verdict(passed),
+        "{word} {what}: {} against {}, {ratio:.2}x (target {target:.1}x)",
         milliseconds(ours),
         milliseconds(theirs),
     );

@@ -106,7 +106,12 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let passed = ratio >= TARGET - NOISE;
-    let verdict = if passed { "PASS" } else { "MISS" };
+    let verdict = match passed {
+        true if ratio >= TARGET => "PASS",
+        // Within the noise of the machine, and not there.
+        true => "NEAR",
+        false => "MISS",
+    };
     println!(
         "{verdict} ordinary spans at {ratio:.2} of the requests per second of bare forwarding \
          (target {TARGET})"
