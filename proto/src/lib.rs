@@ -8,12 +8,14 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod member;
 mod message;
 mod signal;
 mod splice;
 mod walk;
 mod wire;
 
+pub use member::{Member, Members};
 pub use message::{Carrier, Message, PointKind};
 pub use signal::Signal;
 pub use splice::Splice;

@@ -1,10 +1,11 @@
 use std::ops::Range;
 
 use crate::Signal;
+use crate::member::{Members, entry_opening, read_value};
 use crate::message::{Carrier, Message};
 use crate::splice::{LengthId, Splice};
 use crate::wire::{
-    Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, varint_width, write_varint,
+    Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, expect, varint_width, write_varint,
 };
 
 /// How a request is walked.
@@ -38,6 +39,12 @@ pub struct Value<'a> {
     pub attribute: &'a [u8],
     /// Key beside the value itself; empty for a log body or an element of an array in one.
     pub key: &'a [u8],
+    /// What stands beside the value in its list, itself included; none for a log body.
+    pub members: Option<Members<'a>>,
+    /// What stands beside the kvlist that holds the value, and the key of that kvlist.
+    pub outer: Option<(Members<'a>, &'a [u8])>,
+    /// Whether the value stands in a kvlist or an array.
+    pub nested: bool,
     /// Whether tag and length stand in as few bytes as possible. The tag and length of a value
     /// that is replaced as a whole are lost, so only a canonical one can be put back exactly.
     pub canonical: bool,
@@ -62,13 +69,42 @@ pub enum ValueKind {
     Bytes,
 }
 
+impl ValueKind {
+    /// The kind that a field of AnyValue is, and how it is written.
+    pub(crate) fn of_field(number: u32) -> Option<(WireType, Self)> {
+        Some(match number {
+            1 => (WireType::Len, Self::String),
+            2 | 3 | 8 => (WireType::Varint, Self::Scalar),
+            4 => (WireType::Fixed64, Self::Scalar),
+            5 => (WireType::Len, Self::Array),
+            6 => (WireType::Len, Self::KeyValueList),
+            7 => (WireType::Len, Self::Bytes),
+            _ => return None,
+        })
+    }
+
+    /// The field that a value of this kind stands in, where there is one only and it has a length.
+    pub(crate) fn number(self) -> Option<u8> {
+        match self {
+            Self::String => Some(1),
+            Self::Array => Some(5),
+            Self::KeyValueList => Some(6),
+            Self::Bytes => Some(7),
+            Self::Empty | Self::Ambiguous | Self::Scalar => None,
+        }
+    }
+}
+
 /// Replaces the value that is being visited, or parts of it.
 #[derive(Debug)]
 pub struct Edit<'w> {
+    request: &'w [u8],
     frames: &'w mut [Frame],
     splice: &'w mut Splice,
     field: Field,
     length: Option<LengthId>,
+    /// Whether the value as a whole is another now.
+    replaced: bool,
 }
 
 /// A message on the way from the request to where the walker is.
@@ -211,26 +247,7 @@ impl<'a> Walker<'a> {
         mut frame: Frame,
         visit: &mut impl FnMut(&Value<'a>, &mut Edit<'_>),
     ) -> Result<(), Malformed> {
-        let mut kind = ValueKind::Empty;
-        let mut chosen = None;
-        for field in Fields::new(self.request, frame.at..frame.end) {
-            let field = field?;
-            let (wire_type, of_field) = match field.number {
-                1 => (WireType::Len, ValueKind::String),
-                2 | 3 | 8 => (WireType::Varint, ValueKind::Scalar),
-                4 => (WireType::Fixed64, ValueKind::Scalar),
-                5 => (WireType::Len, ValueKind::Array),
-                6 => (WireType::Len, ValueKind::KeyValueList),
-                7 => (WireType::Len, ValueKind::Bytes),
-                _ => continue,
-            };
-            expect(wire_type, &field)?;
-            kind = match chosen {
-                None => of_field,
-                Some(_) => ValueKind::Ambiguous,
-            };
-            chosen = Some(field);
-        }
+        let (kind, chosen) = read_value(self.request, frame.at..frame.end)?;
         let field = chosen.unwrap_or(Field {
             number: 0,
             wire_type: WireType::Len,
@@ -244,12 +261,19 @@ impl<'a> Walker<'a> {
         self.frames.push(frame);
         let value = self.value(kind, &field);
         let mut edit = Edit {
+            request: self.request,
             frames: &mut self.frames,
             splice: &mut self.splice,
             field,
             length: None,
+            replaced: false,
         };
         visit(&value, &mut edit);
+        let replaced = edit.replaced;
+        if replaced && let Some(frame) = self.frames.last_mut() {
+            // What it held is not there any more.
+            frame.at = frame.end;
+        }
         Ok(())
     }
 
@@ -261,6 +285,26 @@ impl<'a> Walker<'a> {
                 .iter()
                 .filter(|frame| frame.message == Message::KeyValue)
         };
+        let mut lists = self
+            .frames
+            .windows(2)
+            .enumerate()
+            .rev()
+            .filter_map(|(at, pair)| {
+                let [parent, child] = pair else { return None };
+                (child.message == Message::KeyValue).then_some((at, parent, child.number))
+            });
+        let members = |parent: &Frame, number| Members {
+            request: self.request,
+            start: parent.prefix.end,
+            end: parent.end,
+            number,
+        };
+        let nearest = lists.next();
+        let outer = lists.next().and_then(|(at, parent, number)| {
+            let holder = self.frames.get(at + 1)?;
+            Some((members(parent, number), key(holder)))
+        });
         let carrier = self
             .frames
             .windows(2)
@@ -279,6 +323,12 @@ impl<'a> Walker<'a> {
             carrier,
             attribute: keys().next().map(key).unwrap_or_default(),
             key: keys().next_back().map(key).unwrap_or_default(),
+            members: nearest.map(|(_, parent, number)| members(parent, number)),
+            outer,
+            nested: self
+                .frames
+                .iter()
+                .any(|frame| matches!(frame.message, Message::ArrayValue | Message::KeyValueList)),
             canonical: field.tag_end - field.start == 1
                 && field.body.start - field.tag_end == varint_width(field.body.len() as u64),
         }
@@ -307,6 +357,42 @@ impl Edit<'_> {
         self.set(7, bytes);
     }
 
+    /// Makes the value a kvlist with the given encoding.
+    pub fn set_list(&mut self, members: &[u8]) {
+        self.set(6, members);
+    }
+
+    /// Replaces the value and the key beside it; refused where more than those two, or they in an
+    /// unusual encoding, would be lost.
+    pub fn set_entry(&mut self, key: &[u8], kind: ValueKind, content: &[u8]) -> bool {
+        let [.., entry, value] = &*self.frames else {
+            return false;
+        };
+        let (old, Some(number)) = (self.field.body.clone(), kind.number()) else {
+            return false;
+        };
+        if entry.message != Message::KeyValue || value.end != old.end {
+            return false;
+        }
+        let body = entry.prefix.end..entry.end;
+        let old_key = self.request.get(entry.key.clone()).unwrap_or_default();
+        let opening = entry_opening(old_key, self.field.number as u8, old.len());
+        if body.len() != opening.len() + old.len()
+            || !self
+                .request
+                .get(body.clone())
+                .is_some_and(|body| body.starts_with(&opening))
+        {
+            return false;
+        }
+        let mut with = entry_opening(key, number, content.len());
+        with.extend_from_slice(content);
+        let within = self.enclose(1);
+        self.splice.replace(within, body, with);
+        self.replaced = true;
+        true
+    }
+
     /// Replaces a range of the content of a string or bytes value; ranges come in ascending order
     /// and do not overlap.
     pub fn replace(&mut self, range: Range<usize>, with: Vec<u8>) {
@@ -314,7 +400,7 @@ impl Edit<'_> {
         let length = if let Some(length) = self.length {
             length
         } else {
-            let enclosing = self.enclose();
+            let enclosing = self.enclose(0);
             let prefix = self.field.tag_end..content.start;
             self.splice.enclose(enclosing, prefix, content.len())
         };
@@ -330,14 +416,17 @@ impl Edit<'_> {
         field.push(number << 3 | 2);
         write_varint(&mut field, length, length_width);
         field.extend_from_slice(content);
-        let within = self.enclose();
+        let within = self.enclose(0);
         self.splice.replace(within, self.field.range(), field);
+        self.replaced = true;
     }
 
-    /// Announces the lengths around the value that no edit before has announced.
-    fn enclose(&mut self) -> Option<LengthId> {
+    /// Announces the lengths around the value that no edit before has announced, but those of the
+    /// `without` innermost messages.
+    fn enclose(&mut self, without: usize) -> Option<LengthId> {
         let mut enclosing = None;
-        for frame in self.frames.iter_mut().skip(1) {
+        let depth = self.frames.len().saturating_sub(without);
+        for frame in self.frames.iter_mut().take(depth).skip(1) {
             let length = match frame.length {
                 Some(length) => length,
                 None => self.splice.enclose(
@@ -350,13 +439,5 @@ impl Edit<'_> {
             enclosing = frame.length;
         }
         enclosing
-    }
-}
-
-fn expect(wire_type: WireType, field: &Field) -> Result<(), Malformed> {
-    if field.wire_type == wire_type {
-        Ok(())
-    } else {
-        Err(Reason::UnexpectedWireType.at(field.start))
     }
 }

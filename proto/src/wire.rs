@@ -243,6 +243,15 @@ fn skip_group(request: &[u8], number: u32, start: usize, end: usize) -> Result<u
     }
 }
 
+/// Fails where the field is not written as its number demands.
+pub(crate) fn expect(wire_type: WireType, field: &Field) -> Result<(), Malformed> {
+    if field.wire_type == wire_type {
+        Ok(())
+    } else {
+        Err(Reason::UnexpectedWireType.at(field.start))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
