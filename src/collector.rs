@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
-use slimspan_artifact::Policy;
+use slimspan_artifact::{Form, Location, Policy};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Budget;
@@ -254,10 +254,10 @@ fn artifacts(
 
 /// What the processor that is configured as `artifact` takes out for `store`.
 pub fn policy(artifact: &ArtifactConfig, store: &Store) -> Policy {
+    let threshold = usize::try_from(artifact.threshold.as_u64()).unwrap_or(usize::MAX);
     Policy {
-        threshold: usize::try_from(artifact.threshold.as_u64()).unwrap_or(usize::MAX),
-        uri_base: store.uri_base().to_owned(),
-        dropped: std::collections::BTreeSet::new(),
+        form: Form::Object,
+        ..Policy::new(threshold, Location::Store(store.uri_base().to_owned()))
     }
 }
 

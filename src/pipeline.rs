@@ -204,7 +204,7 @@ async fn run_extract(
     request: &Bytes,
     policy: &Policy,
 ) -> Result<Extraction, Refusal> {
-    if request.len() <= WALKED && large_values(signal, request, policy.threshold) <= INLINE {
+    if request.len() <= WALKED && large_values(signal, request, policy.smallest()) <= INLINE {
         return Ok(extract(signal, request, policy)?);
     }
     let (request, policy) = (request.clone(), policy.clone());

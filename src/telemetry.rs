@@ -1,5 +1,6 @@
 //! What slimspan says of itself: its log, and what it counts.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,14 +47,16 @@ impl Counters {
 
     /// Artifacts were replaced by references, and `written` of them were new to the store.
     pub fn extracted(&self, extraction: &Extraction, written: usize) {
-        add(&self.references, extraction.references);
+        add(&self.references, extraction.moves.len());
         add(&self.stored, written);
     }
 
     /// The bytes of these artifacts were given up.
     pub fn dropped(&self, extraction: &Extraction) {
-        add(&self.references, extraction.references);
-        add(&self.dropped, extraction.artifacts.len());
+        add(&self.references, extraction.moves.len());
+        let dropped = extraction.moves.iter().filter(|of| !of.stored);
+        let digests: BTreeSet<_> = dropped.map(|of| of.digest).collect();
+        add(&self.dropped, digests.len());
     }
 
     /// A request went on unmodified because its artifacts could not be stored.

@@ -4,7 +4,7 @@
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Decoded;
 use proptest::prelude::*;
-use slimspan_generators::{Generator, Random, Request, noise};
+use slimspan_generators::{Generator, Random, Request, files, noise};
 use slimspan_proto::{
     Carrier, Edit, Malformed, OnMalformed, Signal, Splice, Value, ValueKind, Walk, walk,
 };
@@ -19,13 +19,18 @@ type Seen = (Carrier, String, String, ValueKind, usize, Vec<u8>);
 
 fn generate(signal: Signal, seed: u64) -> (Request, Vec<u8>) {
     let mut random = Random::new(seed);
-    let request = Generator::new(&mut random, 3, Generator::files).request(signal);
+    let request = Generator::new(&mut random, 3, files::value).request(signal);
     let bytes = noise::noisy(signal, &request.encode(), &mut random);
     (request, bytes)
 }
 
 fn signals() -> impl Strategy<Value = Signal> {
     prop::sample::select(Signal::ALL.to_vec())
+}
+
+/// Whether a text can be edited as its bytes are: no character is cut.
+fn is_plain(text: &[u8]) -> bool {
+    text[..5].is_ascii() && text.last().is_some_and(u8::is_ascii)
 }
 
 /// Replaces every long value, the whole of it or parts of it, by what depends on it alone.
@@ -35,7 +40,7 @@ fn edit_bytes(value: &Value<'_>, edit: &mut Edit<'_>) {
         ValueKind::String | ValueKind::Bytes if len < 20 => {}
         ValueKind::Bytes => edit.set_string(len.to_string().as_bytes()),
         ValueKind::String if len.is_multiple_of(3) => edit.set_bytes(&value.content.repeat(2)),
-        ValueKind::String => {
+        ValueKind::String if is_plain(value.content) => {
             edit.replace(0..2, b"<".to_vec());
             edit.replace(4..4, vec![b'-'; len % 150]);
             edit.replace(len - 1..len, Vec::new());
@@ -44,7 +49,7 @@ fn edit_bytes(value: &Value<'_>, edit: &mut Edit<'_>) {
     }
 }
 
-/// The same on the decoded value, for values whose first and last characters are ASCII.
+/// The same on the decoded value.
 fn edit_decoded(value: &mut Option<Decoded>) {
     match value {
         Some(Decoded::BytesValue(bytes)) if bytes.len() >= 20 => {
@@ -52,16 +57,16 @@ fn edit_decoded(value: &mut Option<Decoded>) {
         }
         Some(Decoded::StringValue(text)) if text.len() >= 20 => {
             let len = text.len();
-            *value = Some(if len.is_multiple_of(3) {
-                Decoded::BytesValue(text.repeat(2).into_bytes())
-            } else {
-                Decoded::StringValue(format!(
+            if len.is_multiple_of(3) {
+                *value = Some(Decoded::BytesValue(text.repeat(2).into_bytes()));
+            } else if is_plain(text.as_bytes()) {
+                *value = Some(Decoded::StringValue(format!(
                     "<{}{}{}",
                     &text[2..4],
                     "-".repeat(len % 150),
                     &text[4..len - 1]
-                ))
-            });
+                )));
+            }
         }
         _ => {}
     }

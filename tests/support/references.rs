@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use serde::Deserialize;
-use slimspan_artifact::{Digest, restore};
+use slimspan_artifact::{Digest, Location, restore};
 use slimspan_generators::Request;
 use slimspan_proto::Signal;
 
@@ -72,7 +72,10 @@ pub(crate) fn restored(signal: Signal, slim: &Bytes, artifacts: &Path) -> Bytes 
         let path = path_in(artifacts, &digest.to_string());
         std::fs::read(path).ok().map(Bytes::from)
     };
-    restore(signal, slim, fetch).unwrap()
+    let base = format!("file://{}/default/sha256", artifacts.display());
+    let restored = restore(signal, slim, &Location::Store(base), fetch).unwrap();
+    assert_eq!(restored.left, []);
+    restored.request
 }
 
 /// The files of a folder, at any depth.

@@ -1,13 +1,18 @@
+use std::borrow::Cow;
 use std::collections::HashSet;
-use std::ops::Range;
 
 use bytes::Bytes;
-use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
+use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
-use crate::detect::{Candidate, Found};
-use crate::reference::{OPENING, Reference};
-use crate::untrusted::{self, Opening};
-use crate::{Artifact, Policy};
+use crate::detect::{Found, Scanner, Siblings};
+use crate::placement::{Change, Placement};
+use crate::policy::Action;
+use crate::reference::list::Listed;
+use crate::reference::mention::{Mention, Mentions};
+use crate::{Artifact, Digest, Policy};
+
+/// The shortest text that can be a reference, and that anything need be done about.
+pub(crate) const SHORTEST_REFERENCE: usize = 18;
 
 /// What [`extract`] makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +21,41 @@ pub struct Extraction {
     pub request: Bytes,
     /// The artifacts in the order of the request, each once.
     pub artifacts: Vec<Artifact>,
-    /// How many values were replaced; at least as many as there are artifacts.
-    pub references: usize,
+    /// What was replaced, in the order of the request; at least as much as there are artifacts.
+    pub moves: Vec<Move>,
+    /// Values that are the beginning of a file in base64, cut before they came here. They stay.
+    pub truncated: usize,
+    /// Files that are something else than their senders say.
+    pub mislabelled: usize,
+}
+
+/// A value, or part of one, that a reference stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The key of the attribute; `(body)` for the body of a log record.
+    pub attribute: String,
+    /// What the sender says the file is, else what it shows to be.
+    pub media_type: String,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Decoded bytes.
+    pub size: usize,
+    /// Bytes that it took in the request.
+    pub before: usize,
+    /// Bytes that its reference takes.
+    pub after: usize,
+    /// Whether its bytes are kept; else they are given up.
+    pub stored: bool,
 }
 
 /// Takes the files out of an `Export{Trace,Logs,Metrics}ServiceRequest`.
 ///
 /// Values of metrics are left where they are. The request is refused where it is not sound
-/// protobuf on the way to a value of at least `policy.threshold` bytes; what is smaller is not
+/// protobuf on the way to a value of at least the smallest threshold; what is smaller is not
 /// looked at. Only what [`restore`](crate::restore) can put back byte for byte is taken.
 pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extraction, Malformed> {
     let large = Walk {
-        min_len: policy.threshold,
+        min_len: policy.smallest(),
         on_malformed: OnMalformed::Fail,
     };
     if signal == Signal::Metrics {
@@ -35,30 +63,28 @@ pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extra
         return Ok(Extraction::untouched(request));
     }
 
-    let mut extractor = Extractor::new(request, policy, false);
+    let mentions = Mentions::of(&policy.location);
+    let mut extractor = Extractor::new(request, policy, &mentions, false);
     let mut splice = walk(signal, request, large, |value, edit| {
         extractor.visit(value, edit);
     })?;
-    if splice.untouched(request).any(untrusted::any) {
+    if splice.untouched(request).any(|bytes| mentions.any(bytes)) {
         // Rare enough to begin again: texts like these are short and anywhere. One that a file
         // was taken out of is none any more.
         let everything = Walk {
-            min_len: OPENING.len(),
+            min_len: SHORTEST_REFERENCE,
             on_malformed: OnMalformed::StepOver,
         };
-        extractor = Extractor::new(request, policy, true);
+        extractor = Extractor::new(request, policy, &mentions, true);
         splice = walk(signal, request, everything, |value, edit| {
             extractor.visit(value, edit);
         })?;
     }
-    if splice.is_empty() {
-        return Ok(Extraction::untouched(request));
+    let mut extraction = extractor.extraction;
+    if !splice.is_empty() {
+        extraction.request = splice.apply(request)?.into();
     }
-    Ok(Extraction {
-        request: splice.apply(request)?.into(),
-        artifacts: extractor.artifacts,
-        references: extractor.references,
-    })
+    Ok(extraction)
 }
 
 impl Extraction {
@@ -66,7 +92,9 @@ impl Extraction {
         Self {
             request: request.clone(),
             artifacts: Vec::new(),
-            references: 0,
+            moves: Vec::new(),
+            truncated: 0,
+            mislabelled: 0,
         }
     }
 }
@@ -74,83 +102,235 @@ impl Extraction {
 struct Extractor<'a> {
     request: &'a Bytes,
     policy: &'a Policy,
+    mentions: &'a Mentions,
     /// Whether references that the sender wrote are looked for and marked.
     marks: bool,
-    artifacts: Vec<Artifact>,
-    seen: HashSet<crate::Digest>,
-    references: usize,
+    siblings: Siblings<'a>,
+    seen: HashSet<Digest>,
+    extraction: Extraction,
 }
 
 impl<'a> Extractor<'a> {
-    fn new(request: &'a Bytes, policy: &'a Policy, marks: bool) -> Self {
+    fn new(request: &'a Bytes, policy: &'a Policy, mentions: &'a Mentions, marks: bool) -> Self {
         Self {
             request,
             policy,
+            mentions,
             marks,
-            artifacts: Vec::new(),
+            siblings: Siblings::default(),
             seen: HashSet::new(),
-            references: 0,
+            extraction: Extraction::untouched(request),
         }
     }
 
     fn visit(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
-        let mut replacements: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
-        let forged: Vec<Opening> = if self.marks && value.kind == ValueKind::String {
-            untrusted::openings(value.content).collect()
+        match value.kind {
+            ValueKind::String => self.string(value, edit),
+            ValueKind::Bytes => self.bytes(value, edit),
+            ValueKind::KeyValueList => self.list(value, edit),
+            _ => {}
+        }
+    }
+
+    fn string(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
+        let mentions = if self.marks {
+            self.mentions.within(value.content)
         } else {
             Vec::new()
         };
-        for found in Candidate::artifacts(self.request, value, self.policy) {
-            let whole = found.range.len() == value.content.len();
-            let reference = self.reference(&found);
-            // A text that is to come back as it was is not taken apart.
-            let inside = |opening: &Opening| {
-                opening.range.start < found.range.end && found.range.start < opening.range.end
-            };
-            if reference.len() >= found.range.len()
-                || whole && !value.canonical
-                || forged.iter().any(inside)
-            {
-                continue;
-            }
-            self.references += 1;
-            let range = found.range.clone();
-            self.keep(found);
-            if whole {
-                edit.set_string(&reference);
+        let placement = self.placement(value);
+        let mut found = self.files_in(value);
+        // A text that is to come back as it was is not taken apart.
+        found.retain(|found| !mentions.iter().any(|mention| cuts(found, mention)));
+        let treatment = self.policy.treatment(value.attribute);
+        if let [one] = &found[..]
+            && one.range == (0..value.content.len())
+        {
+            if let Some(whole) = placement.whole(one) {
+                whole.replace(edit);
+                let after = whole.len();
+                self.moved(value, &found, &[(0, value.content.len(), after)]);
                 return;
             }
-            replacements.push((range, reference));
+            found.clear();
         }
-        for opening in forged {
-            let mark = opening.mark();
-            replacements.push((mark..mark, untrusted::MARK.to_vec()));
+        let (mut changes, replaced) = placement.within(&found, &mentions);
+        if let Some(threshold) = treatment.text_threshold
+            && treatment.action != Action::Keep
+            && slim_len(value.content.len(), &changes) >= threshold
+            && let Some(text) = self.text(value)
+            && let Some(whole) = placement.whole(&text)
+        {
+            whole.replace(edit);
+            let after = whole.len();
+            self.moved(value, &[text], &[(0, value.content.len(), after)]);
+            return;
         }
-        replacements.sort_by_key(|(range, _)| range.start);
-        for (range, with) in replacements {
+        for mention in mentions {
+            let inside = |found: &Found| {
+                found.range.start <= mention.range.start && mention.range.end <= found.range.end
+            };
+            let gone = replaced
+                .iter()
+                .any(|(index, ..)| found.get(*index).is_some_and(inside));
+            if !gone {
+                let (range, with) = mention.mark();
+                changes.push(Change { range, with });
+            }
+        }
+        changes.sort_by_key(|change| (change.range.start, change.range.end));
+        for Change { range, with } in changes {
             edit.replace(range, with);
         }
+        self.moved(value, &found, &replaced);
     }
 
-    fn reference(&self, found: &Found) -> Vec<u8> {
-        Reference {
-            digest: found.digest,
-            media_type: found.media_type.clone(),
-            size: found.bytes.len() as u64,
-            encoding: found.encoding,
-            prefix: found.prefix.clone(),
-            uri: self.policy.uri(found.digest),
+    fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
+        let treatment = self.policy.treatment(value.attribute);
+        if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
+            return;
         }
-        .to_json()
+        let about = self.siblings.about(value, &self.policy.deny_keys);
+        let scanner = Scanner::new(self.policy, treatment);
+        let bytes = self.request.slice_ref(value.content);
+        let Some(found) = scanner.bytes(&bytes, &about) else {
+            return;
+        };
+        let placement = self.placement(value);
+        if let Some(whole) = placement.whole(&found) {
+            whole.replace(edit);
+            let after = whole.len();
+            self.moved(value, &[found], &[(0, value.content.len(), after)]);
+        }
     }
 
-    fn keep(&mut self, found: Found) {
-        if self.seen.insert(found.digest) {
-            self.artifacts.push(Artifact {
+    /// A kvlist may be a reference that its sender wrote, or a message part that is to become a
+    /// link.
+    fn list(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
+        if self.marks
+            && value.canonical
+            && let Some(listed) = Listed::read(value.content)
+        {
+            edit.set_list(&listed.mark());
+            return;
+        }
+        let placement = self.placement(value);
+        let Some(part) = placement.part() else {
+            return;
+        };
+        // What else is in it would be passed over.
+        if self.marks && self.mentions.any(value.content) {
+            return;
+        }
+        let treatment = self.policy.treatment(value.attribute);
+        if treatment.action == Action::Keep {
+            return;
+        }
+        let about = part.about(&self.policy.deny_keys);
+        let mut scanner = Scanner::new(self.policy, treatment);
+        let Some(payload) = part.payload() else {
+            return;
+        };
+        let found = if payload.kind == ValueKind::Bytes {
+            scanner.bytes(&self.request.slice_ref(payload.content), &about)
+        } else {
+            let mut found = scanner.string(payload.content, &about);
+            let last = found.pop();
+            last.filter(|one| found.is_empty() && one.range == (0..payload.content.len()))
+        };
+        let Some(found) = found else { return };
+        if let Some(list) = placement.link(&part, &found) {
+            let saved = value.content.len() - list.len();
+            let before = payload.content.len();
+            edit.set_list(&list);
+            let after = before.saturating_sub(saved);
+            self.moved(value, &[found], &[(0, before, after)]);
+        }
+    }
+
+    /// The files in a string.
+    fn files_in(&mut self, value: &Value<'a>) -> Vec<Found> {
+        let treatment = self.policy.treatment(value.attribute);
+        if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
+            return Vec::new();
+        }
+        let about = self.siblings.about(value, &self.policy.deny_keys);
+        let mut scanner = Scanner::new(self.policy, treatment);
+        let found = scanner.string(value.content, &about);
+        self.extraction.truncated += scanner.truncated;
+        found
+    }
+
+    /// The whole string as an artifact.
+    fn text(&mut self, value: &Value<'a>) -> Option<Found> {
+        std::str::from_utf8(value.content).ok()?;
+        if self.siblings.about(value, &self.policy.deny_keys).denied {
+            return None;
+        }
+        let starts_json = matches!(value.content.trim_ascii_start().first(), Some(b'{' | b'['));
+        let is_json =
+            starts_json && serde_json::from_slice::<serde::de::IgnoredAny>(value.content).is_ok();
+        let media_type = if is_json {
+            "application/json"
+        } else {
+            "text/plain"
+        };
+        Some(Found::of_text(
+            self.request.slice_ref(value.content),
+            media_type,
+        ))
+    }
+
+    fn placement<'v>(&self, value: &'v Value<'a>) -> Placement<'a, 'v, 'a> {
+        let treatment = self.policy.treatment(value.attribute);
+        Placement::new(self.policy, treatment.action, value)
+    }
+
+    /// Keeps what was replaced: each the number of a file, and the bytes before and after.
+    fn moved(&mut self, value: &Value<'_>, found: &[Found], replaced: &[(usize, usize, usize)]) {
+        let action = self.policy.treatment(value.attribute).action;
+        for &(index, before, after) in replaced {
+            let Some(found) = found.get(index) else {
+                continue;
+            };
+            let stored = action != Action::Drop && !self.policy.dropped.contains(&found.digest);
+            self.extraction.mislabelled += usize::from(found.media_type.contradiction.is_some());
+            self.extraction.moves.push(Move {
+                attribute: attribute(value).into_owned(),
+                media_type: found.media_type.declared.clone(),
                 digest: found.digest,
-                media_type: found.media_type,
-                bytes: found.bytes,
+                size: found.bytes.len(),
+                before,
+                after,
+                stored,
             });
+            if stored && self.seen.insert(found.digest) {
+                self.extraction.artifacts.push(Artifact {
+                    digest: found.digest,
+                    media_type: found.media_type.proven().to_owned(),
+                    bytes: found.bytes.clone(),
+                });
+            }
         }
+    }
+}
+
+/// Whether taking the file out would leave a part of the reference, or no more than a part of it.
+fn cuts(found: &Found, mention: &Mention) -> bool {
+    let (file, reference) = (&found.range, &mention.range);
+    let apart = file.end <= reference.start || reference.end <= file.start;
+    let around = file.start <= reference.start && reference.end <= file.end;
+    !apart && !around
+}
+
+fn slim_len(len: usize, changes: &[Change]) -> usize {
+    let saved = |change: &Change| change.range.len().saturating_sub(change.with.len());
+    len.saturating_sub(changes.iter().map(saved).sum())
+}
+
+fn attribute<'v>(value: &Value<'v>) -> Cow<'v, str> {
+    match value.carrier {
+        Carrier::LogBody => Cow::Borrowed("(body)"),
+        _ => String::from_utf8_lossy(value.attribute),
     }
 }

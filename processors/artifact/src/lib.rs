@@ -13,25 +13,27 @@ mod digest;
 mod encoding;
 mod extract;
 mod media_type;
+mod pattern;
+mod placement;
 mod policy;
 mod reference;
 mod restore;
-mod untrusted;
+mod shapes;
 
 use bytes::Bytes;
 
 pub use digest::{Digest, NotADigest};
-pub use encoding::{Alphabet, Encoding};
-pub use extract::{Extraction, extract};
-pub use policy::Policy;
-pub use restore::{RestoreError, restore};
+pub use extract::{Extraction, Move, extract};
+pub use pattern::Pattern;
+pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
+pub use restore::{Restoration, Unrestored, restore};
 
 /// A file that stood in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// SHA-256 of `bytes`.
     pub digest: Digest,
-    /// What the bytes are: by their magic number, else by the payload's own label, else
+    /// What the bytes show to be, else what the payload's own label says, else
     /// `application/octet-stream`.
     pub media_type: String,
     /// The file.

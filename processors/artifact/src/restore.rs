@@ -1,118 +1,250 @@
+use std::fmt;
+
 use bytes::Bytes;
 use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
-use crate::reference::{OPENING, Reference};
-use crate::{Digest, Encoding, untrusted};
+use crate::encoding::Codec;
+use crate::extract::SHORTEST_REFERENCE;
+use crate::placement::{Change, REF, restore_link, restore_part};
+use crate::reference::Standing;
+use crate::reference::list::Listed;
+use crate::reference::mention::{Mention, Mentions, Style};
+use crate::{Digest, Location};
 
-/// Why a request could not be restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    /// Nobody has the bytes.
-    #[error("artifact {0} is missing")]
-    Missing(Digest),
-    /// The bytes that were fetched are others.
-    #[error("artifact {0} is corrupt: its bytes have another digest")]
-    Corrupt(Digest),
-    /// The request is none that `extract` made.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
+/// What [`restore`] makes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    /// The request with artifacts in place of references.
+    pub request: Bytes,
+    /// How many references were replaced.
+    pub restored: usize,
+    /// The references that stay, because their artifacts could not be had.
+    pub left: Vec<Unrestored>,
 }
 
-/// Undoes [`extract`](crate::extract): puts the artifacts back where references stand.
+/// Why a reference stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unrestored {
+    /// Nobody has the bytes.
+    Missing(Digest),
+    /// The bytes that were fetched are others.
+    Corrupt(Digest),
+    /// The bytes were given up when the reference was made.
+    Dropped(Digest),
+}
+
+impl fmt::Display for Unrestored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(digest) => write!(f, "artifact {digest} is missing"),
+            Self::Corrupt(digest) => write!(
+                f,
+                "artifact {digest} is corrupt: its bytes have another digest"
+            ),
+            Self::Dropped(digest) => write!(
+                f,
+                "artifact {digest} was dropped when its reference was made"
+            ),
+        }
+    }
+}
+
+/// Undoes [`extract`](crate::extract): puts the artifacts back where references stand, in whatever
+/// form they are.
 ///
-/// `fetch` gives the bytes of an artifact; they are checked against their digest. What
-/// `extract` made comes back byte for byte. The first artifact that cannot be had ends it.
+/// `location` is where the references point to: links to other places are nobody's references.
+/// `fetch` gives the bytes of an artifact; they are checked against their digest. What `extract`
+/// made comes back byte for byte. References whose artifact cannot be had stay, and are listed.
 pub fn restore(
     signal: Signal,
     request: &Bytes,
+    location: &Location,
     fetch: impl FnMut(Digest) -> Option<Bytes>,
-) -> Result<Bytes, RestoreError> {
-    let mut restorer = Restorer {
-        fetch,
-        outcome: Ok(()),
+) -> Result<Restoration, Malformed> {
+    let mentions = Mentions::of(location);
+    let mut restoration = Restoration {
+        request: request.clone(),
+        restored: 0,
+        left: Vec::new(),
     };
     // Metrics are never changed, so there is nothing to undo in them.
-    if signal == Signal::Metrics || !untrusted::any(request) {
-        return Ok(request.clone());
+    if signal == Signal::Metrics || !mentions.any(request) {
+        return Ok(restoration);
     }
+    let mut restorer = Restorer {
+        fetch,
+        mentions: &mentions,
+        restored: 0,
+        left: Vec::new(),
+    };
     // The same way through the request as the extractor's when it marks what it did not write.
     let everything = Walk {
-        min_len: OPENING.len(),
+        min_len: SHORTEST_REFERENCE,
         on_malformed: OnMalformed::StepOver,
     };
     let splice = walk(signal, request, everything, |value, edit| {
         restorer.visit(value, edit);
     })?;
-    restorer.outcome?;
-    if splice.is_empty() {
-        return Ok(request.clone());
+    restoration.restored = restorer.restored;
+    restoration.left = restorer.left;
+    if !splice.is_empty() {
+        restoration.request = splice.apply(request)?.into();
     }
-    Ok(splice.apply(request)?.into())
+    Ok(restoration)
 }
 
-struct Restorer<F> {
+struct Restorer<'m, F> {
     fetch: F,
-    outcome: Result<(), RestoreError>,
+    mentions: &'m Mentions,
+    restored: usize,
+    left: Vec<Unrestored>,
 }
 
-impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<F> {
+impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
     fn visit(&mut self, value: &Value<'_>, edit: &mut Edit<'_>) {
-        if value.kind == ValueKind::String && self.outcome.is_ok() {
-            self.outcome = self.restore(value.content, edit);
+        match value.kind {
+            ValueKind::String => self.string(value, edit),
+            ValueKind::KeyValueList if value.canonical => self.list(value, edit),
+            _ => {}
         }
     }
 
-    fn restore(&mut self, text: &[u8], edit: &mut Edit<'_>) -> Result<(), RestoreError> {
-        if let Some((reference, len)) = Reference::parse(text)
-            && len == text.len()
+    fn list(&mut self, value: &Value<'_>, edit: &mut Edit<'_>) {
+        if let Some(listed) = Listed::read(value.content) {
+            if listed.is_marked() {
+                edit.set_list(&listed.unmark());
+            } else if let Some(original) = self.original(&listed.standing) {
+                set(edit, &listed.standing, &original);
+            }
+            return;
+        }
+        let mentions = self.mentions;
+        let standing = |text: &[u8]| whole(mentions.within(text), text.len());
+        let list = restore_link(value.content, standing, |standing| self.original(standing));
+        if let Some(list) = list {
+            edit.set_list(&list);
+        }
+    }
+
+    fn string(&mut self, value: &Value<'_>, edit: &mut Edit<'_>) {
+        let content = value.content;
+        let mentions = self.mentions.within(content);
+        if let [mention] = &mentions[..]
+            && mention.range == (0..content.len())
+            && !mention.is_marked()
+            && !mention.standing.written.literal
         {
-            let original = self.original(&reference)?;
-            match reference.encoding {
-                Encoding::Bytes => edit.set_bytes(&original),
-                _ => edit.set_string(&original),
-            }
-            return Ok(());
-        }
-        for opening in untrusted::openings(text) {
-            let Some(reference) = &opening.reference else {
-                let mark = opening.mark();
-                edit.replace(mark..mark + untrusted::MARK.len(), Vec::new());
-                continue;
+            let Some(original) = self.original(&mention.standing) else {
+                return;
             };
-            // There are no bytes inside JSON.
-            if reference.encoding != Encoding::Bytes {
-                let mut original = self.original(reference)?;
-                if reference.encoding.is_json_string() {
-                    original = json_string(&original);
-                }
-                edit.replace(opening.range, original);
+            let written = &mention.standing.written;
+            let kind = kind(&mention.standing);
+            let renamed = written
+                .renamed
+                .then(|| value.key.strip_suffix(REF))
+                .flatten();
+            if !renamed.is_some_and(|key| edit.set_entry(key, kind, &original)) {
+                set(edit, &mention.standing, &original);
+            }
+            return;
+        }
+        let mut changes = Vec::new();
+        for mention in &mentions {
+            if mention.is_marked() {
+                let (range, with) = mention.unmark();
+                changes.push(Change { range, with });
+            } else {
+                self.within(content, mention, &mut changes);
             }
         }
-        Ok(())
+        changes.sort_by_key(|change| change.range.start);
+        for Change { range, with } in changes {
+            edit.replace(range, with);
+        }
     }
 
-    fn original(&mut self, reference: &Reference) -> Result<Vec<u8>, RestoreError> {
-        let digest = reference.digest;
-        let bytes = (self.fetch)(digest).ok_or(RestoreError::Missing(digest))?;
-        if Digest::of(&bytes) != digest {
-            return Err(RestoreError::Corrupt(digest));
+    /// The changes that put back what a reference within a text stands for.
+    fn within(&mut self, content: &[u8], mention: &Mention, changes: &mut Vec<Change>) {
+        let written = &mention.standing.written;
+        let mut range = mention.range.clone();
+        let mut around = Vec::new();
+        let quote = match mention.style {
+            Style::Object { backslashes } if !written.codec.is_json_object() => {
+                [vec![b'\\'; backslashes], vec![b'"']].concat()
+            }
+            _ => Vec::new(),
+        };
+        if written.quotes {
+            let quote = written.quote();
+            let opened = content
+                .get(..range.start)
+                .is_some_and(|text| text.ends_with(quote));
+            let closed = content
+                .get(range.end..)
+                .is_some_and(|text| text.starts_with(quote));
+            if !opened || !closed {
+                return;
+            }
+            range = range.start - quote.len()..range.end + quote.len();
         }
-        let mut original = reference.prefix.clone().unwrap_or_default().into_bytes();
-        original.extend_from_slice(&reference.encoding.encode(&bytes));
-        Ok(original)
+        if let Some(part) = &written.part {
+            let Some(undone) = restore_part(content, &mention.range, part) else {
+                return;
+            };
+            around = undone;
+        }
+        // There are no bytes in a text.
+        if written.codec == Codec::Bytes {
+            return;
+        }
+        if let Some(original) = self.original(&mention.standing) {
+            let with = [&quote[..], &original, &quote].concat();
+            changes.push(Change { range, with });
+            changes.append(&mut around);
+        }
+    }
+
+    fn original(&mut self, standing: &Standing) -> Option<Vec<u8>> {
+        let digest = standing.digest;
+        let bytes = if standing.dropped {
+            Err(Unrestored::Dropped(digest))
+        } else {
+            (self.fetch)(digest).ok_or(Unrestored::Missing(digest))
+        };
+        match bytes {
+            Ok(bytes) if Digest::of(&bytes) == digest => {
+                self.restored += 1;
+                Some(standing.written.write(&bytes))
+            }
+            Ok(_) => {
+                self.left.push(Unrestored::Corrupt(digest));
+                None
+            }
+            Err(why) => {
+                self.left.push(why);
+                None
+            }
+        }
     }
 }
 
-/// `text` as a JSON string. It is ASCII and has no control characters.
-fn json_string(text: &[u8]) -> Vec<u8> {
-    let mut literal = Vec::with_capacity(text.len() + 2);
-    literal.push(b'"');
-    for &c in text {
-        if matches!(c, b'"' | b'\\') {
-            literal.push(b'\\');
-        }
-        literal.push(c);
+/// What the text says that is a reference as a whole, and ours.
+fn whole(mentions: Vec<Mention>, len: usize) -> Option<Standing> {
+    let [mention] = <[Mention; 1]>::try_from(mentions).ok()?;
+    let whole = mention.range == (0..len) && !mention.is_marked();
+    whole.then_some(mention.standing)
+}
+
+fn kind(standing: &Standing) -> ValueKind {
+    match standing.written.codec {
+        Codec::Bytes => ValueKind::Bytes,
+        _ => ValueKind::String,
     }
-    literal.push(b'"');
-    literal
+}
+
+fn set(edit: &mut Edit<'_>, standing: &Standing, original: &[u8]) {
+    match kind(standing) {
+        ValueKind::Bytes => edit.set_bytes(original),
+        _ => edit.set_string(original),
+    }
 }

@@ -2,26 +2,42 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use slimspan_artifact::{Digest, Policy, RestoreError, extract, restore};
-use slimspan_generators::{Generator, Random, Request, noise};
+use slimspan_artifact::{Digest, Form, Location, Policy, Unrestored, extract, restore};
+use slimspan_generators::{Generator, Random, Request, files, noise};
 use slimspan_proto::{Reason, Signal};
 
-fn policy() -> Policy {
-    Policy {
-        threshold: 100,
-        uri_base: "memory:/default/sha256".into(),
-        dropped: BTreeSet::new(),
+/// A policy of any kind, from a seed.
+fn policy(seed: u64) -> Policy {
+    let mut random = Random::new(seed);
+    let [store, public] = files::LOCATIONS.map(str::to_owned);
+    let location = random.pick(&[Location::Store(store), Location::Public(public)]);
+    let mut policy = Policy::new(100, location);
+    policy.form = random.pick(&[
+        Form::Native,
+        Form::Object,
+        Form::Uri,
+        Form::Semconv,
+        Form::Logfire,
+    ]);
+    policy.preview = random.pick(&[0, 1, 50, 300]);
+    if random.one_in(2) {
+        policy.text_threshold = Some(random.pick(&[100, 500, 5_000]));
     }
+    policy
 }
 
 fn generate(signal: Signal, seed: u64) -> Bytes {
     let mut random = Random::new(seed);
-    let request = Generator::new(&mut random, 3, Generator::files).request(signal);
-    noise::noisy(signal, &request.encode(), &mut random).into()
+    let request = Generator::new(&mut random, 3, files::value).request(signal);
+    let bytes = request.encode();
+    if random.one_in(3) {
+        return bytes.into();
+    }
+    noise::noisy(signal, &bytes, &mut random).into()
 }
 
 fn store(artifacts: &[slimspan_artifact::Artifact]) -> HashMap<Digest, Bytes> {
@@ -41,7 +57,8 @@ proptest! {
     #[test]
     fn restore_is_the_inverse_of_extract(signal in signals(), seed: u64) {
         let request = generate(signal, seed);
-        let extraction = match extract(signal, &request, &policy()) {
+        let policy = policy(!seed);
+        let extraction = match extract(signal, &request, &policy) {
             Ok(extraction) => extraction,
             // A sender's reference in a length of ten bytes: there is no room to mark it.
             Err(error) => {
@@ -51,21 +68,26 @@ proptest! {
         };
         for artifact in &extraction.artifacts {
             prop_assert_eq!(artifact.digest, Digest::of(&artifact.bytes));
-            prop_assert!(artifact.bytes.len() >= policy().threshold);
+            prop_assert!(artifact.bytes.len() >= policy.threshold);
         }
         prop_assert!(Request::decode(signal, &extraction.request).is_ok());
         let stored = store(&extraction.artifacts);
-        let restored = restore(signal, &extraction.request, |digest| stored.get(&digest).cloned());
-        prop_assert!(restored.unwrap() == request);
+        let restored = restore(signal, &extraction.request, &policy.location, |digest| {
+            stored.get(&digest).cloned()
+        });
+        let restored = restored.unwrap();
+        prop_assert_eq!(restored.left, &[]);
+        prop_assert!(restored.request == request, "{:?}", policy);
     }
 
     /// Also what has been through here before: the references of the first pass are a sender's
-    /// references to the second, and its artifacts are not fetched on that sender's behalf.
+    /// references to the second, and their artifacts are not fetched on that sender's behalf.
     #[test]
     fn restore_undoes_one_pass_of_two(signal in signals(), seed: u64) {
         let request = generate(signal, seed);
-        let twice = extract(signal, &request, &policy())
-            .and_then(|first| Ok((extract(signal, &first.request, &policy())?, first)));
+        let policy = policy(!seed);
+        let twice = extract(signal, &request, &policy)
+            .and_then(|first| Ok((extract(signal, &first.request, &policy)?, first)));
         let (second, first) = match twice {
             Ok(twice) => twice,
             Err(error) => {
@@ -73,9 +95,13 @@ proptest! {
                 return Ok(());
             }
         };
-        prop_assert_eq!(&second.artifacts, &[]);
-        let restored = restore(signal, &second.request, |digest| panic!("fetched {digest}"));
-        prop_assert!(restored.unwrap() == first.request);
+        let stored = store(&second.artifacts);
+        let restored = restore(signal, &second.request, &policy.location, |digest| {
+            let own = stored.get(&digest).cloned();
+            assert!(own.is_some(), "fetched {digest}");
+            own
+        });
+        prop_assert!(restored.unwrap().request == first.request, "{:?}", policy);
     }
 
     /// Damaged requests are refused or come back as they were.
@@ -83,14 +109,17 @@ proptest! {
     fn a_flipped_request_is_refused_or_restored(signal in signals(), seed: u64) {
         let mut request = generate(signal, seed).to_vec();
         let mut random = Random::new(!seed);
+        let policy = policy(seed);
         for _ in 0..if request.is_empty() { 0 } else { 30 } {
             let at = random.below(request.len());
             request[at] ^= 1 << random.below(8);
             let request = Bytes::from(request.clone());
-            if let Ok(extraction) = extract(signal, &request, &policy()) {
+            if let Ok(extraction) = extract(signal, &request, &policy) {
                 let stored = store(&extraction.artifacts);
-                let restored = restore(signal, &extraction.request, |digest| stored.get(&digest).cloned());
-                prop_assert!(restored.unwrap() == request);
+                let restored = restore(signal, &extraction.request, &policy.location, |digest| {
+                    stored.get(&digest).cloned()
+                });
+                prop_assert!(restored.unwrap().request == request, "{:?}", policy);
             }
         }
     }
@@ -98,7 +127,7 @@ proptest! {
     #[test]
     fn metrics_pass_untouched(seed: u64) {
         let request = generate(Signal::Metrics, seed);
-        let extraction = extract(Signal::Metrics, &request, &policy()).unwrap();
+        let extraction = extract(Signal::Metrics, &request, &policy(seed)).unwrap();
         prop_assert_eq!(extraction.request.as_ptr(), request.as_ptr());
     }
 }
@@ -106,38 +135,61 @@ proptest! {
 /// The properties above hold for an extractor that takes nothing, too.
 #[test]
 fn generated_requests_have_files_and_forged_references() {
-    let extractions: Vec<_> = (0..200)
-        .filter_map(|seed| extract(Signal::Traces, &generate(Signal::Traces, seed), &policy()).ok())
+    let extractions: Vec<_> = (0..400)
+        .filter_map(|seed| {
+            let request = generate(Signal::Traces, seed);
+            extract(Signal::Traces, &request, &policy(seed)).ok()
+        })
         .collect();
-    assert!(extractions.len() > 180, "{}", extractions.len());
-    let with = |has: fn(&slimspan_artifact::Extraction) -> bool| {
+    assert!(extractions.len() > 360, "{}", extractions.len());
+    let with = |has: &dyn Fn(&slimspan_artifact::Extraction) -> bool| {
         extractions
             .iter()
             .filter(|extraction| has(extraction))
             .count()
     };
-    let files = with(|extraction| !extraction.artifacts.is_empty());
-    let forged = with(|extraction| {
-        let text = String::from_utf8_lossy(&extraction.request);
-        text.contains(r#""artifact.untrusted","sha256""#)
-    });
-    assert!(files > 50 && forged > 30, "{files} {forged}");
+    let files = with(&|extraction| !extraction.artifacts.is_empty());
+    assert!(files > 100, "{files}");
+    for (text, at_least) in [
+        (r#""artifact.untrusted","sha256""#, 3),
+        (r#"\"artifact.untrusted\",\"sha256\""#, 1),
+        ("/artifacts/untrusted/ba7816bf8f01cfea", 10),
+        ("sha256/untrusted/ba/ba7816bf8f01cfea", 1),
+        ("artifact://dropped/untrusted/ba7816bf8f01cfea", 3),
+        ("part=genai", 2),
+        ("&lines=76", 5),
+        ("&esc=", 10),
+        ("&all=", 2),
+        ("&quotes", 10),
+        ("&ref", 5),
+        ("~", 50),
+        (r#""preview":"#, 5),
+    ] {
+        let seen = with(&|extraction| {
+            memchr::memmem::find(&extraction.request, text.as_bytes()).is_some()
+        });
+        assert!(seen >= at_least, "{text}: {seen}");
+    }
 }
 
 #[test]
-fn an_artifact_that_is_missing_or_corrupt_is_named() {
+fn an_artifact_that_is_missing_or_corrupt_is_named_and_its_reference_stays() {
+    let policy = policy(0);
     let (request, digest) = (0..1000)
         .find_map(|seed| {
             let request = generate(Signal::Traces, seed);
-            let extraction = extract(Signal::Traces, &request, &policy()).ok()?;
+            let extraction = extract(Signal::Traces, &request, &policy).ok()?;
             let first = extraction.artifacts.first()?.digest;
             Some((extraction.request, first))
         })
         .unwrap();
-    let missing = restore(Signal::Traces, &request, |_| None);
-    assert_eq!(missing, Err(RestoreError::Missing(digest)));
-    let corrupt = restore(Signal::Traces, &request, |_| {
+    let missing = restore(Signal::Traces, &request, &policy.location, |_| None).unwrap();
+    assert_eq!(missing.left.first(), Some(&Unrestored::Missing(digest)));
+    assert_eq!(missing.restored, 0);
+    let corrupt = restore(Signal::Traces, &request, &policy.location, |_| {
         Some(Bytes::from_static(b"else"))
     });
-    assert_eq!(corrupt, Err(RestoreError::Corrupt(digest)));
+    let corrupt = corrupt.unwrap();
+    assert_eq!(corrupt.left.first(), Some(&Unrestored::Corrupt(digest)));
+    assert_eq!(corrupt.request, missing.request);
 }

@@ -132,7 +132,10 @@ impl Target {
             digest: artifact.digest,
             media_type: artifact.media_type.clone(),
             size: artifact.bytes.len() as u64,
-            uri: self.policy.uri(artifact.digest).unwrap_or_default(),
+            uri: self
+                .policy
+                .address(artifact.digest, &artifact.media_type)
+                .unwrap_or_default(),
             verified: match self.store.get(&artifact.digest).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.to_string()),

@@ -1,5 +1,3 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -33,15 +31,6 @@ pub struct Generator<'r> {
     payload: Payload,
 }
 
-/// Bytes that start like a PNG picture.
-pub fn fake_file(random: &mut Random, len: usize) -> Vec<u8> {
-    let mut bytes = random.bytes(len);
-    for (byte, magic) in bytes.iter_mut().zip(b"\x89PNG\r\n\x1a\n") {
-        *byte = *magic;
-    }
-    bytes
-}
-
 impl<'r> Generator<'r> {
     /// Lists have up to `size` elements; one value in eight is made by `payload`.
     pub fn new(random: &'r mut Random, size: usize, payload: Payload) -> Self {
@@ -50,78 +39,6 @@ impl<'r> Generator<'r> {
             size,
             payload,
         }
-    }
-
-    /// Values in every shape that holds a file, of `0..200` bytes around a threshold that tests
-    /// set to 100, and values that only look like one.
-    pub fn files(random: &mut Random) -> Value {
-        let len = random.pick(&[0, 1, 50, 98, 99, 100, 101, 102, 150, 700, 13_000]);
-        let file = if random.one_in(3) {
-            random.bytes(len)
-        } else {
-            fake_file(random, len)
-        };
-        let base64 = random.pick(&[
-            STANDARD.encode(&file),
-            STANDARD_NO_PAD.encode(&file),
-            URL_SAFE.encode(&file),
-            URL_SAFE_NO_PAD.encode(&file),
-        ]);
-        let prefix = random.pick(&[
-            "data:image/png;base64,",
-            "DATA:Image/PNG;name=a.png;BASE64,",
-            "data:;base64,",
-            "data:text/html,",
-        ]);
-        let reference = random.pick(&[
-            r#"{"type":"artifact","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","content_type":"image/png","size_bytes":3,"uri":"memory:/ba7816","encoding":"base64"}"#,
-            r#"{"type":"artifact.untrusted","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","content_type":"image/png","size_bytes":3,"dropped":true,"encoding":"bytes"}"#,
-            r#"{"type":"artifact.untrusted","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","content_type":"data:image/png;base64,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","size_bytes":3,"uri":"memory:/ba7816","encoding":"base64","prefix":"data:;base64,"}"#,
-            r#"{"type":"artifact.untrusted.untrusted"}"#,
-            r#"{"type":"artifact","sha256":"}"#,
-        ]);
-        Value::StringValue(match random.below(12) {
-            0 => return Value::BytesValue(file),
-            1 => base64,
-            2 => format!("{prefix}{base64}"),
-            3 => {
-                format!(r#"[{{"role":"user","url":"{prefix}{base64}"}}, NaN, "{prefix}{base64}"]"#)
-            }
-            4 => format!(
-                r#" {{"a" : "{prefix}{base64}" , "{prefix}{base64}": {reference}, "b":"{prefix}{base64}"}}"#
-            ),
-            5 => format!(
-                r#"{{"mime_type":"audio/wav","data":"{base64}","b":["{base64}",{reference}]}}"#
-            ),
-            6 => {
-                let numbers: Vec<String> = file.iter().map(ToString::to_string).collect();
-                let members = numbers.iter().enumerate();
-                let members: Vec<String> = members.map(|(i, n)| format!(r#""{i}":{n}"#)).collect();
-                let (numbers, members) = (numbers.join(","), members.join(","));
-                random.pick(&[
-                    format!("{{{members}}}"),
-                    format!(
-                        r#"[{{{members}}},{reference},{{"type":"Buffer","data":[{numbers}]}}]"#
-                    ),
-                ])
-            }
-            7 => {
-                // As Python prints bytes; close enough, the extractor takes only what is exact.
-                let inner = file.escape_ascii().to_string().replace("\\\"", "\"");
-                let json = |text: &str| text.replace('\\', r"\\").replace('"', r#"\""#);
-                random.pick(&[
-                    format!("b'{inner}'"),
-                    inner.clone(),
-                    format!(r#"["{}","b'{}'",{reference}]"#, json(&inner), json(&inner)),
-                ])
-            }
-            8 => reference.to_owned(),
-            9 => format!("text {reference} {prefix}{base64} \"{prefix}{base64}\""),
-            10 => {
-                format!(r#"{{"escaped":"{{\"url\":\"{prefix}{base64}\"}}","cut":"{prefix}{base64}"#)
-            }
-            _ => format!("{prefix}{base64}!"),
-        })
     }
 
     /// A random request.

@@ -5,11 +5,13 @@
 
 #![allow(clippy::missing_panics_doc, clippy::expect_used)]
 
+pub mod files;
 mod generate;
 pub mod noise;
 mod random;
 mod request;
 
-pub use generate::{Generator, Payload, fake_file};
+pub use files::fake_file;
+pub use generate::{Generator, Payload};
 pub use random::Random;
 pub use request::Request;

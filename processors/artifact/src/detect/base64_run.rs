@@ -1,24 +1,92 @@
-//! A string that is one run of base64 or base64url.
+//! Base64 or base64url, bare.
 //!
 //! Alphabet and length prove nothing: hex, identifiers, signatures and encrypted values have them
-//! too. Only bytes that start like a file are one.
+//! too. Only bytes that start like a file are one, or those that stand beside a media type.
 
-use super::{Candidate, Found};
-use crate::encoding::{Base64Text, HEAD};
-use crate::media_type;
+use super::found::{Found, Payload};
+use super::{About, Scanner, gate, runs};
+use crate::encoding::{Base64Text, HEAD, Lines};
+use crate::media_type::magic;
 
-pub(super) fn whole(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
-    let text = Base64Text::new(candidate.content)?;
-    if text.decoded_len < candidate.policy.threshold {
+/// A text that is base64 and nothing else, in one line or in lines of one width.
+pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Option<Found> {
+    if text.len() < scanner.base64_len() {
         return None;
     }
-    // Cheap and nearly always the end of it: most strings are no base64 and no file.
-    media_type::distinctive(text.head(&mut [0; HEAD])?)?;
-    let decoded = text.decode()?;
-    let media_type = media_type::of(&decoded.bytes, None);
-    Some(vec![Found::base64(
-        0..candidate.content.len(),
-        decoded,
-        media_type,
-    )])
+    let label = about.label.as_deref();
+    // Cheap and nearly always the end of it: most texts are no base64 and no file.
+    if !shows_file(text) && label.is_none() {
+        return None;
+    }
+    let payload =
+        match Base64Text::new(text).filter(|base64| base64.decoded_len >= scanner.threshold()) {
+            Some(base64) => Payload::base64(base64),
+            None => None,
+        };
+    let Some(payload) = payload.or_else(|| in_lines(text, scanner.threshold())) else {
+        if runs::len(text) == text.len() {
+            scanner.note_cut(text);
+        }
+        return None;
+    };
+    if !scanner.is_whole(&payload.bytes) {
+        return None;
+    }
+    Some(Found::new(0..text.len(), payload, label))
+}
+
+/// Files in `text`, which is longer than they are, told by their magic numbers; `from` is where
+/// to begin.
+pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
+    let mut found = Vec::new();
+    let min_len = scanner.base64_len().max(gate::WINDOW);
+    let step = min_len.saturating_sub(gate::WINDOW).max(1);
+    let mut seen = 0;
+    let mut at = 0;
+    while let Some(window) = text.get(at..at + gate::WINDOW) {
+        if !window.iter().all(|byte| runs::is_digit(*byte)) {
+            at += step;
+            continue;
+        }
+        let start = at - runs::len_before(text, seen, at);
+        let run = text.get(start..).unwrap_or_default();
+        let run = run.get(..runs::len(run)).unwrap_or_default();
+        seen = start + run.len();
+        at = seen.max(at + 1);
+        if !shows_file(run) {
+            continue;
+        }
+        let base64 =
+            Base64Text::new(run).filter(|base64| base64.decoded_len >= scanner.threshold());
+        let ends_text = seen == text.len();
+        let Some(payload) = base64.and_then(Payload::base64) else {
+            if ends_text {
+                scanner.note_cut(run);
+            }
+            continue;
+        };
+        if ends_text && !scanner.is_whole(&payload.bytes) {
+            continue;
+        }
+        found.push(Found::new(start..seen, payload, None));
+    }
+    found
+}
+
+/// Whether the text begins like base64 of a file.
+pub(super) fn shows_file(text: &[u8]) -> bool {
+    let mut buffer = [0; HEAD];
+    let head = Base64Text::head(text, &mut buffer);
+    head.is_some_and(|head| magic::distinctive(head).is_some())
+}
+
+/// Reads base64 in lines of one width.
+pub(super) fn in_lines(text: &[u8], threshold: usize) -> Option<Payload> {
+    let first = text.get(..=Lines::MAX_WIDTH).unwrap_or(text);
+    memchr::memchr(b'\n', first)?;
+    let (joined, lines) = Lines::join(text)?;
+    let base64 = Base64Text::new(&joined).filter(|base64| base64.decoded_len >= threshold)?;
+    let mut payload = Payload::base64(base64)?;
+    payload.lines = Some(lines);
+    Some(payload)
 }

@@ -1,12 +1,11 @@
-//! Data URIs (RFC 2397) with a base64 payload.
-
-use std::ops::Range;
+//! Data URIs (RFC 2397) with a base64 payload, whole and in texts.
 
 use memchr::memchr;
+use memchr::memmem::Finder;
 
-use super::{Candidate, Found};
-use crate::encoding::Base64Text;
-use crate::media_type;
+use super::found::{Found, Payload};
+use super::{About, Scanner, base64_run, runs};
+use crate::encoding::{Base64Text, percent};
 
 /// Everything up to and including the comma. Longer ones are nobody's, and would make references
 /// that are not small.
@@ -14,55 +13,211 @@ const MAX_PREFIX: usize = 256;
 
 const SCHEME: &[u8] = b"data:";
 
-/// A string that is one data URI.
-pub(super) fn whole(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
-    let content = candidate.content;
-    if !starts(content) {
+/// A text that is one data URI.
+pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Option<Found> {
+    if !starts(text) || text.len() < scanner.base64_len() {
         return None;
     }
-    Some(Vec::from_iter(find(
-        content,
-        0..content.len(),
-        candidate.policy.threshold,
-    )))
+    let header = Header::read(text)?;
+    let payload = text.get(header.len..)?;
+    let found = read(scanner, payload, true);
+    if found.is_none() && runs::len(payload) == payload.len() {
+        scanner.note_cut(payload);
+    }
+    let (payload, specials) = found?;
+    if !scanner.is_whole(&payload.bytes) {
+        return None;
+    }
+    let label = header.media_type.or(about.label.as_deref());
+    let mut found = Found::new(0..text.len(), payload, label);
+    found.payload = header.len;
+    found.rewritten = !specials.is_empty();
+    found.specials = shift(specials, header.len);
+    Some(found)
+}
+
+/// The data URIs in `text`, which is longer than they are.
+pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    let mut end = 0;
+    let mut commas: Vec<usize> = [&b"base64,"[..], b"BASE64,"]
+        .iter()
+        .flat_map(|marker| {
+            let finder = Finder::new(marker);
+            finder
+                .find_iter(text)
+                .map(|at| at + marker.len())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    commas.sort_unstable();
+    for comma in commas {
+        let Some(start) = start_before(text, end, comma) else {
+            continue;
+        };
+        let rest = text.get(start..).unwrap_or_default();
+        let Some(header) = Header::read(rest).filter(|header| start + header.len == comma) else {
+            continue;
+        };
+        let payload = text.get(comma..).unwrap_or_default();
+        let Some((len, payload, specials)) = read_start(scanner, payload) else {
+            let run = payload.get(..runs::len(payload)).unwrap_or_default();
+            if run.len() == payload.len() {
+                scanner.note_cut(run);
+            }
+            continue;
+        };
+        let stop = comma + len;
+        if stop == text.len() && !scanner.is_whole(&payload.bytes) {
+            continue;
+        }
+        let mut one = Found::new(start..stop, payload, header.media_type);
+        one.payload = comma;
+        one.file_name = header.name;
+        one.rewritten = !specials.is_empty();
+        one.specials = shift(specials, comma);
+        found.push(one);
+        end = stop;
+    }
+    found
+}
+
+type Specials = Vec<(u8, std::ops::Range<usize>)>;
+
+fn shift(specials: Specials, by: usize) -> Specials {
+    let shift = |(special, range): (u8, std::ops::Range<usize>)| {
+        (special, range.start + by..range.end + by)
+    };
+    specials.into_iter().map(shift).collect()
 }
 
 /// Whether `text` starts like a data URI.
-pub(super) fn starts(text: &[u8]) -> bool {
+fn starts(text: &[u8]) -> bool {
     text.get(..SCHEME.len())
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
-/// The artifact in the data URI `uri`, which stands for `range` of the value.
-pub(super) fn find(uri: &[u8], range: Range<usize>, threshold: usize) -> Option<Found> {
-    let (prefix, media_type) = prefix(uri)?;
-    let text = Base64Text::new(uri.get(prefix.len()..)?)?;
-    if text.decoded_len < threshold {
-        return None;
-    }
-    let decoded = text.decode()?;
-    let media_type = media_type::of(&decoded.bytes, Some(media_type));
-    let mut found = Found::base64(range, decoded, media_type);
-    found.prefix = Some(prefix.to_owned());
-    Some(found)
+/// Where the data URI starts whose payload starts at `comma`, not before `from`.
+fn start_before(text: &[u8], from: usize, comma: usize) -> Option<usize> {
+    let first = from.max(comma.saturating_sub(MAX_PREFIX));
+    let before = text.get(first..comma)?;
+    let start = first
+        + (0..before.len())
+            .rev()
+            .find(|at| before.get(*at..).is_some_and(starts))?;
+    // Part of a longer word, unless it follows another data URI.
+    let is_word = |c: &u8| c.is_ascii_alphanumeric() || *c == b'_' || *c == b'-';
+    let free = start == from || !text.get(start.checked_sub(1)?).is_some_and(is_word);
+    free.then_some(start)
 }
 
-/// The part before the payload and the media type in it, where `;base64` stands once, at its end.
-fn prefix(uri: &[u8]) -> Option<(&str, &str)> {
-    let head = uri.get(..MAX_PREFIX).unwrap_or(uri);
-    let comma = memchr(b',', head)?;
-    let prefix = head.get(..=comma)?;
-    let plain = |c: &u8| c.is_ascii_graphic() && !matches!(c, b'"' | b'\\');
-    if !prefix.iter().all(plain) {
+/// Reads the payload that `text` begins with, and its length.
+fn read_start(scanner: &Scanner<'_>, text: &[u8]) -> Option<(usize, Payload, Specials)> {
+    let mut len = runs::len(text);
+    let next = text.get(len).copied();
+    // Without padding, the next data URI's scheme reads like the end of this one.
+    let run = text.get(..len)?;
+    if next == Some(b':')
+        && let Some(before) = len.checked_sub(SCHEME.len() - 1)
+        && run
+            .get(before..)
+            .is_some_and(|end| end.eq_ignore_ascii_case(b"data"))
+    {
+        len = before;
+    }
+    if matches!(next, Some(b'\r' | b'\n' | b'%')) {
+        let broken = runs::broken_len(text);
+        if let Some(stretch) = text.get(..broken)
+            && let Some((payload, specials)) = read(scanner, stretch, false)
+        {
+            return Some((broken, payload, specials));
+        }
+    }
+    let (payload, specials) = read(scanner, text.get(..len)?, false)?;
+    Some((len, payload, specials))
+}
+
+/// Reads a payload that is all of `text`.
+fn read(scanner: &Scanner<'_>, text: &[u8], whole: bool) -> Option<(Payload, Specials)> {
+    let threshold = scanner.threshold();
+    let fits = |base64: &Base64Text<'_>| base64.decoded_len >= threshold;
+    if let Some(base64) = Base64Text::new(text).filter(fits)
+        && let Some(payload) = Payload::base64(base64)
+    {
+        return Some((payload, Vec::new()));
+    }
+    if let Some(payload) = base64_run::in_lines(text, threshold) {
+        return Some((payload, Vec::new()));
+    }
+    // A URI may be escaped as a whole; not every `%` behind a comma is one.
+    if !whole && scanner.level > 0 {
         return None;
     }
-    let prefix = std::str::from_utf8(prefix).ok()?;
-    let header = prefix.get(SCHEME.len()..comma)?;
-    let (media_type, marker) = header.rsplit_once(';')?;
-    let is_base64 = |parameter: &str| parameter.eq_ignore_ascii_case("base64");
-    let mut parameters = media_type.split(';');
-    let media_type = parameters.next()?;
-    (is_base64(marker) && !parameters.any(is_base64)).then_some((prefix, media_type))
+    let first = memchr(b'%', text)?;
+    if first > 4096 {
+        return None;
+    }
+    let plain = percent::decode(text)?;
+    let base64 = Base64Text::new(&plain).filter(fits)?;
+    let payload = Payload::base64(base64)?;
+    let mut specials = Vec::new();
+    for (special, upper, lower) in [
+        (b'/', &b"%2F"[..], &b"%2f"[..]),
+        (b'+', b"%2B", b"%2b"),
+        (b'=', b"%3D", b"%3d"),
+    ] {
+        let at = Finder::new(upper)
+            .find(text)
+            .or_else(|| Finder::new(lower).find(text));
+        if let Some(at) = at {
+            specials.push((special, at..at + upper.len()));
+        }
+    }
+    Some((payload, specials))
+}
+
+/// The part before the payload, where `;base64` stands once, at its end.
+struct Header<'a> {
+    /// Up to and including the comma.
+    len: usize,
+    media_type: Option<&'a str>,
+    /// The parameter `name`.
+    name: Option<String>,
+}
+
+impl<'a> Header<'a> {
+    fn read(uri: &'a [u8]) -> Option<Self> {
+        let head = uri.get(..MAX_PREFIX).unwrap_or(uri);
+        let comma = memchr(b',', head)?;
+        let prefix = head.get(..=comma)?;
+        let plain = |c: &u8| c.is_ascii_graphic() && !matches!(c, b'"' | b'\\');
+        if !prefix.iter().all(plain) {
+            return None;
+        }
+        let prefix = std::str::from_utf8(prefix).ok()?;
+        let header = prefix.get(SCHEME.len()..comma)?;
+        let (media_type, marker) = header.rsplit_once(';')?;
+        let is_base64 = |parameter: &str| parameter.eq_ignore_ascii_case("base64");
+        let mut parameters = media_type.split(';');
+        let media_type = parameters.next().filter(|text| !text.is_empty());
+        let mut name = None;
+        for parameter in parameters {
+            if is_base64(parameter) {
+                return None;
+            }
+            if let Some((key, value)) = parameter.split_once('=')
+                && (key.eq_ignore_ascii_case("name") || key.eq_ignore_ascii_case("filename"))
+            {
+                let plain = percent::decode(value.as_bytes());
+                name = plain.and_then(|plain| String::from_utf8(plain).ok());
+            }
+        }
+        is_base64(marker).then_some(Self {
+            len: prefix.len(),
+            media_type,
+            name: name.filter(|name| !name.is_empty()),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -70,15 +225,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_media_type_before_parameters() {
+    fn finds_media_type_and_name_in_parameters() {
         for (uri, expected) in [
-            ("data:image/png;base64,AA", Some("image/png")),
-            ("DATA:Image/PNG;BASE64,AA", Some("Image/PNG")),
+            ("data:image/png;base64,AA", Some((Some("image/png"), None))),
+            ("DATA:Image/PNG;BASE64,AA", Some((Some("Image/PNG"), None))),
             (
                 "data:text/plain;charset=utf-8;base64,AA",
-                Some("text/plain"),
+                Some((Some("text/plain"), None)),
             ),
-            ("data:;base64,AA", Some("")),
+            (
+                "data:image/png;name=a%20b.png;base64,AA",
+                Some((Some("image/png"), Some("a b.png"))),
+            ),
+            ("data:;base64,AA", Some((None, None))),
             ("data:image/png;base64;base64,AA", None),
             ("data:image/png;base64;charset=x,AA", None),
             ("data:image/svg+xml,%3Csvg", None),
@@ -87,7 +246,9 @@ mod tests {
             ("data:a\"b/c;base64,AA", None),
             ("data:a b/c;base64,AA", None),
         ] {
-            let found = prefix(uri.as_bytes()).map(|(_, media_type)| media_type);
+            let header = Header::read(uri.as_bytes());
+            let found = header.map(|header| (header.media_type, header.name));
+            let expected = expected.map(|(kind, name)| (kind, name.map(str::to_owned)));
             assert_eq!(found, expected, "{uri}");
         }
     }
@@ -95,7 +256,7 @@ mod tests {
     #[test]
     fn a_prefix_has_an_end() {
         let uri = |len: usize| format!("data:{};base64,", "x".repeat(len - 13));
-        assert!(prefix(uri(MAX_PREFIX).as_bytes()).is_some());
-        assert!(prefix(uri(MAX_PREFIX + 1).as_bytes()).is_none());
+        assert!(Header::read(uri(MAX_PREFIX).as_bytes()).is_some());
+        assert!(Header::read(uri(MAX_PREFIX + 1).as_bytes()).is_none());
     }
 }

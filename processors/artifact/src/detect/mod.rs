@@ -1,82 +1,137 @@
-//! Is this value an artifact? One file a shape, one table that lists them.
+//! Is this value an artifact, or is one in it? One file a shape, one table that lists them.
 
+mod about;
 mod base64_run;
-mod bytes;
 mod data_uri;
+mod found;
+mod gate;
 mod json;
 mod python_literal;
+mod runs;
+mod siblings;
+mod text;
+mod truncated;
 
-use std::ops::Range;
+pub(crate) use about::{About, Labels};
+pub(crate) use found::Found;
+pub(crate) use siblings::Siblings;
 
-use ::bytes::Bytes;
-use slimspan_proto::{Value, ValueKind};
+use crate::policy::{Policy, Treatment};
 
-use crate::encoding::Decoded;
-use crate::{Digest, Encoding, Policy};
+/// Looks for a file of one shape that a text is as a whole.
+type Shape = fn(&mut Scanner<'_>, &[u8], &About) -> Option<Found>;
 
-/// An artifact in a value.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// The part of the value's content that a reference can stand for.
-    pub(crate) range: Range<usize>,
-    pub(crate) bytes: Bytes,
-    pub(crate) digest: Digest,
-    pub(crate) media_type: String,
-    pub(crate) encoding: Encoding,
-    /// What stands before the base64 text: a data URI up to and including its comma.
-    pub(crate) prefix: Option<String>,
+/// The shapes of whole texts, the surest first: the first that fits decides. Files within longer
+/// texts and JSON are looked for in [`text`] and [`json`].
+const WHOLE: [Shape; 3] = [data_uri::whole, base64_run::whole, python_literal::whole];
+
+/// Those that have no character which a JSON string would escape.
+const PLAIN: [Shape; 2] = [data_uri::whole, base64_run::whole];
+
+/// JSON texts within JSON texts are looked into so deep.
+const MAX_LEVELS: usize = 8;
+
+/// Characters of JSON texts within the text that may be in memory at a time, as a multiple of the
+/// text: it bounds what a sender can make us take.
+const MAX_COPIES: usize = 3;
+
+/// Looks for files in one value.
+pub(crate) struct Scanner<'a> {
+    policy: &'a Policy,
+    treatment: Treatment,
+    /// JSON texts around the text that is being looked at.
+    level: usize,
+    /// How many of them had escapes.
+    unescaped: usize,
+    /// Characters that may still be copied out of JSON texts.
+    budget: usize,
+    /// Base64 that was cut before it came here.
+    pub(crate) truncated: usize,
 }
 
-/// Looks for the artifacts of one shape: `None` where the value has another shape, else the
-/// artifacts in it in ascending order, which may be none.
-type Shape = fn(&Candidate<'_>) -> Option<Vec<Found>>;
-
-/// The shapes of strings, the surest first: the first that fits decides.
-const STRINGS: [Shape; 4] = [
-    data_uri::whole,
-    json::files,
-    base64_run::whole,
-    python_literal::whole,
-];
-
-/// A value to judge.
-pub(crate) struct Candidate<'a> {
-    /// The request that the value is a part of.
-    pub(crate) request: &'a Bytes,
-    pub(crate) content: &'a [u8],
-    pub(crate) policy: &'a Policy,
-}
-
-impl<'a> Candidate<'a> {
-    /// The artifacts in `value`, in ascending order.
-    pub(crate) fn artifacts(
-        request: &'a Bytes,
-        value: &Value<'a>,
-        policy: &'a Policy,
-    ) -> Vec<Found> {
-        let candidate = Self {
-            request,
-            content: value.content,
-            policy,
-        };
-        let found = match value.kind {
-            ValueKind::Bytes => bytes::whole(&candidate),
-            ValueKind::String => STRINGS.iter().find_map(|shape| shape(&candidate)),
-            _ => None,
-        };
-        found.unwrap_or_default()
-    }
-}
-
-impl Found {
-    fn base64(range: Range<usize>, decoded: Decoded, media_type: String) -> Self {
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(policy: &'a Policy, treatment: Treatment) -> Self {
         Self {
-            range,
-            bytes: decoded.bytes,
-            digest: decoded.digest,
-            media_type,
-            encoding: decoded.encoding,
-            prefix: None,
+            policy,
+            treatment,
+            level: 0,
+            unescaped: 0,
+            budget: 0,
+            truncated: 0,
         }
+    }
+
+    /// The files in the string `text`, in ascending order.
+    pub(crate) fn string(&mut self, text: &[u8], about: &About) -> Vec<Found> {
+        self.budget = text.len().saturating_mul(MAX_COPIES);
+        self.scan(text, about)
+    }
+
+    /// The file that `bytes` are.
+    pub(crate) fn bytes(&self, bytes: &bytes::Bytes, about: &About) -> Option<Found> {
+        if bytes.len() < self.threshold() || about.denied {
+            return None;
+        }
+        let found = Found::of_bytes(bytes.clone(), about);
+        self.admits(&found).then_some(found)
+    }
+
+    fn scan(&mut self, text: &[u8], about: &About) -> Vec<Found> {
+        if about.denied {
+            return Vec::new();
+        }
+        if let Some(found) = self.whole(&WHOLE, text, about) {
+            return found;
+        }
+        if !gate::may_hold_file(text, self.base64_len()) {
+            return Vec::new();
+        }
+        if json::looks_like(text) {
+            json::scan(self, text, about)
+        } else {
+            text::scan(self, text)
+        }
+    }
+
+    /// The file that `text` is as a whole, or nothing if files of its kind are not moved; `None` if
+    /// it is no file.
+    fn whole(&mut self, shapes: &[Shape], text: &[u8], about: &About) -> Option<Vec<Found>> {
+        let mut found = shapes.iter().find_map(|shape| shape(self, text, about))?;
+        if found.file_name.is_none() {
+            found.file_name.clone_from(&about.file_name);
+        }
+        if self.unescaped > 0 {
+            found.note_specials(text);
+        }
+        Some(Vec::from_iter(self.admits(&found).then_some(found)))
+    }
+
+    /// The smallest file that is moved, in bytes.
+    fn threshold(&self) -> usize {
+        self.treatment.threshold
+    }
+
+    /// The shortest base64 of such a file.
+    fn base64_len(&self) -> usize {
+        (self.treatment.threshold.div_ceil(3) * 4).saturating_sub(2)
+    }
+
+    /// Whether a file of that kind is moved at all.
+    fn admits(&self, found: &Found) -> bool {
+        self.policy.media_types.admit(found.media_type.proven())
+    }
+
+    /// Whether nothing is lost of the file, which stands at the end of its text. Senders cut long
+    /// values where their limit is, and what is left is base64 of a part of a file as often as not.
+    fn is_whole(&mut self, bytes: &[u8]) -> bool {
+        let cut = self.level == 0 && truncated::is_cut(bytes);
+        self.truncated += usize::from(cut);
+        !cut
+    }
+
+    /// Takes note of base64 that reaches the end of its text and is not whole.
+    fn note_cut(&mut self, base64: &[u8]) {
+        let cut = self.level == 0 && truncated::is_cut_base64(base64);
+        self.truncated += usize::from(cut);
     }
 }

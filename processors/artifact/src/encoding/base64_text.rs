@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{Alphabet, Encoding, base64};
+use super::{Alphabet, Codec, base64};
 use crate::Digest;
 
 /// Characters that are decoded and digested in one go: a multiple of four, small enough that the
@@ -23,7 +23,7 @@ pub(crate) const HEAD: usize = 288;
 pub(crate) struct Decoded {
     pub(crate) bytes: Bytes,
     pub(crate) digest: Digest,
-    pub(crate) encoding: Encoding,
+    pub(crate) codec: Codec,
 }
 
 /// A text that could be base64, judged by its length and its end alone.
@@ -59,13 +59,16 @@ impl<'a> Base64Text<'a> {
         })
     }
 
-    /// The first bytes, as many as fit in `buffer`, without checking the rest. Nothing is allocated,
-    /// because most texts are asked no more.
-    pub(crate) fn head<'b>(&self, buffer: &'b mut [u8; HEAD]) -> Option<&'b [u8]> {
-        let head = self.text.get(..HEAD / 3 * 4).unwrap_or(self.text);
-        let whole = head.len() == self.text.len();
-        let engine = engine(alphabet(head), self.padded || !whole);
-        let written = engine.decode_slice(head, buffer).ok()?;
+    /// The first bytes of what `text` begins with, as many as fit in `buffer`, whatever follows.
+    /// Nothing is allocated, because most texts are asked no more.
+    pub(crate) fn head<'b>(text: &[u8], buffer: &'b mut [u8; HEAD]) -> Option<&'b [u8]> {
+        let head = text.get(..HEAD / 3 * 4).unwrap_or(text);
+        let is_digit = |c: &u8| c.is_ascii_alphanumeric() || b"+/-_".contains(c);
+        let digits = head.iter().position(|c| !is_digit(c)).unwrap_or(head.len());
+        let head = head.get(..digits / 4 * 4)?;
+        let written = engine(alphabet(head), false)
+            .decode_slice(head, buffer)
+            .ok()?;
         buffer.get(..written)
     }
 
@@ -97,7 +100,7 @@ impl<'a> Base64Text<'a> {
         Some(Decoded {
             bytes: bytes.into(),
             digest: Digest::finish(hasher),
-            encoding: base64(alphabet, self.padded),
+            codec: base64(alphabet, self.padded),
         })
     }
 }
@@ -158,14 +161,14 @@ mod tests {
     fn every_variant_comes_back_as_it_was() {
         let bytes: Vec<u8> = (0..=255).cycle().take(100_001).collect();
         for len in [1, 2, 3, 4, 100, 24_575, 24_576, 24_577, 49_152, 100_001] {
-            for (name, encoding) in &NAMES[1..5] {
-                let text = encoding.encode(&bytes[..len]);
+            for (name, codec) in &NAMES[1..5] {
+                let text = codec.encode(&bytes[..len]);
                 let decoded = decode(&text).unwrap_or_else(|| panic!("{name} of {len}"));
                 assert_eq!(decoded.bytes, bytes[..len]);
                 assert_eq!(decoded.digest, Digest::of(&bytes[..len]));
                 assert_eq!(Base64Text::new(&text).unwrap().decoded_len, len);
                 assert_eq!(
-                    decoded.encoding.encode(&decoded.bytes),
+                    decoded.codec.encode(&decoded.bytes),
                     text,
                     "{name} of {len}"
                 );
@@ -210,13 +213,19 @@ mod tests {
 
     #[test]
     fn the_head_needs_no_sound_rest() {
-        let mut text = base64(Alphabet::Standard, true).encode(&[7; 600]);
+        let mut text = base64(Alphabet::Standard, true).encode(&vec![7; 600]);
         text.truncate(400);
         text.extend_from_slice(b"!!!!");
         let mut buffer = [0; HEAD];
-        let head = Base64Text::new(&text).unwrap().head(&mut buffer);
-        assert_eq!(head, Some(&[7; HEAD][..]));
-        let head = Base64Text::new(b"aGk=").unwrap().head(&mut buffer);
-        assert_eq!(head, Some(&b"hi"[..]));
+        assert_eq!(Base64Text::head(&text, &mut buffer), Some(&[7; HEAD][..]));
+        for (text, head) in [
+            (&b"aGlo"[..], &b"hih"[..]),
+            (b"aGloaGk=", b"hih"),
+            (b"aGloa", b"hih"),
+            (b"aGlo\naGlo", b"hih"),
+            (b"!", b""),
+        ] {
+            assert_eq!(Base64Text::head(text, &mut buffer), Some(head));
+        }
     }
 }

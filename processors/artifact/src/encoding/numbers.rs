@@ -2,10 +2,8 @@
 
 use std::io::Write as _;
 
-use super::Encoding;
+use super::Codec;
 
-/// How an index object starts.
-const INDEX_OBJECT: &[u8] = br#"{"0":"#;
 /// How a Node.js buffer starts.
 const NODE_BUFFER: &[u8] = br#"{"type":"Buffer","data":["#;
 
@@ -13,26 +11,23 @@ const NODE_BUFFER: &[u8] = br#"{"type":"Buffer","data":["#;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) encoding: Encoding,
+    pub(crate) codec: Codec,
     /// The characters that they took.
     pub(crate) len: usize,
 }
 
 impl Numbers {
-    /// What such texts start with.
-    pub(crate) const OPENINGS: [&[u8]; 2] = [INDEX_OBJECT, NODE_BUFFER];
-
     /// Reads the bytes at the start of `text`, where writing them again gives the very same text:
     /// whole numbers from 0 to 255, in order, without white space.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let mut reader = Reader { text, at: 0 };
         let mut bytes = Vec::new();
-        let encoding = if text.starts_with(NODE_BUFFER) {
+        let codec = if text.starts_with(NODE_BUFFER) {
             reader.at = NODE_BUFFER.len();
             loop {
                 bytes.push(reader.byte()?);
                 if !reader.more(b"]}")? {
-                    break Encoding::NodeBuffer;
+                    break Codec::NodeBuffer;
                 }
             }
         } else {
@@ -41,13 +36,13 @@ impl Numbers {
                 reader.index(bytes.len())?;
                 bytes.push(reader.byte()?);
                 if !reader.more(b"}")? {
-                    break Encoding::IndexObject;
+                    break Codec::IndexObject;
                 }
             }
         };
         Some(Self {
             bytes,
-            encoding,
+            codec,
             len: reader.at,
         })
     }
@@ -134,12 +129,12 @@ mod tests {
     #[test]
     fn numbers_come_back_as_they_were() {
         let bytes: Vec<u8> = (0..=255).cycle().take(1_001).collect();
-        for encoding in [Encoding::IndexObject, Encoding::NodeBuffer] {
+        for codec in [Codec::IndexObject, Codec::NodeBuffer] {
             for len in [1, 9, 10, 11, 100, 101, 1_001] {
-                let text = encoding.encode(&bytes[..len]);
+                let text = codec.encode(&bytes[..len]);
                 let expected = Numbers {
                     bytes: bytes[..len].to_vec(),
-                    encoding,
+                    codec,
                     len: text.len(),
                 };
                 let longer = [&text, &b",more"[..]].concat();

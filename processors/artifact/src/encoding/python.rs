@@ -1,11 +1,11 @@
 //! Bytes as Python prints them: `repr(b)`, with or without the `b'` and `'` around it.
 
-use super::Encoding;
+use super::Codec;
 
 /// Reads what Python printed for bytes; `None` where Python would have printed the bytes
 /// differently. Text that holds nothing but ASCII without escapes is no bytes literal but text,
 /// unless it is quoted as one.
-pub(crate) fn read(text: &[u8]) -> Option<(Vec<u8>, Encoding)> {
+pub(crate) fn read(text: &[u8]) -> Option<(Vec<u8>, Codec)> {
     let quoted = text.starts_with(b"b'") || text.starts_with(b"b\"");
     let inner = if quoted {
         text.get(2..text.len().checked_sub(1)?)?
@@ -13,8 +13,8 @@ pub(crate) fn read(text: &[u8]) -> Option<(Vec<u8>, Encoding)> {
         text
     };
     let bytes = unescape(inner)?;
-    let encoding = Encoding::PythonRepr { quoted };
-    (encoding.encode(&bytes) == text).then_some((bytes, encoding))
+    let codec = Codec::PythonRepr { quoted };
+    (codec.encode(&bytes) == text).then_some((bytes, codec))
 }
 
 /// The bytes at the start of a literal, for a look at what they are.
@@ -103,10 +103,10 @@ mod tests {
             (b"say \"it\"", r#"b'say "it"'"#),
         ] {
             assert_eq!(repr(bytes, true), printed.as_bytes());
-            let quoted = Encoding::PythonRepr { quoted: true };
+            let quoted = Codec::PythonRepr { quoted: true };
             assert_eq!(read(printed.as_bytes()), Some((bytes.to_vec(), quoted)));
             let inner = &printed[2..printed.len() - 1];
-            let unquoted = Encoding::PythonRepr { quoted: false };
+            let unquoted = Codec::PythonRepr { quoted: false };
             assert_eq!(read(inner.as_bytes()), Some((bytes.to_vec(), unquoted)));
         }
     }
@@ -131,11 +131,8 @@ mod tests {
             r"b'\'",
         ] {
             let read = read(text.as_bytes());
-            let quoted = Encoding::PythonRepr { quoted: true };
-            assert!(
-                read.is_none_or(|(_, encoding)| encoding != quoted),
-                "{text}"
-            );
+            let quoted = Codec::PythonRepr { quoted: true };
+            assert!(read.is_none_or(|(_, codec)| codec != quoted), "{text}");
         }
     }
 

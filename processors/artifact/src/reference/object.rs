@@ -1,134 +1,244 @@
+//! References that are an object, as JSON text.
+//!
+//! The members stand in one order and without white space, so that exactly one text stands for a
+//! reference and a text can be told to be one by writing it again.
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Encoding};
+use super::{Reference, Standing, UNTRUSTED};
+use crate::encoding::Written;
 
-/// How every reference starts, as JSON text.
-pub(crate) const OPENING: &[u8] = br#"{"type":"artifact""#;
+/// The longest reference that is read: longer ones are nobody's.
+const LONGEST: usize = 8 * 1024;
 
-/// What stands in a request in place of an artifact.
-///
-/// As JSON text it is one object with the members in this order and without white space, so that
-/// exactly one text stands for a reference and a text can be told to be one by writing it again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reference {
-    pub(crate) digest: Digest,
-    pub(crate) media_type: String,
-    /// Decoded bytes.
-    pub(crate) size: u64,
-    pub(crate) encoding: Encoding,
-    /// What stood before the base64 text: a data URI up to and including its comma.
-    pub(crate) prefix: Option<String>,
-    /// Where the bytes are, unless they were given up.
-    pub(crate) uri: Option<String>,
+/// What the object calls itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Artifact,
+    Logfire,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Json<'a> {
-    #[serde(rename = "type")]
-    kind: Cow<'a, str>,
-    sha256: Cow<'a, str>,
-    content_type: Cow<'a, str>,
-    size_bytes: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    uri: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    dropped: bool,
-    encoding: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    prefix: Option<Cow<'a, str>>,
-}
+impl Kind {
+    /// The longer ones first, because one ends like another.
+    const ALL: [Self; 2] = [Self::Logfire, Self::Artifact];
 
-impl Reference {
-    pub(crate) fn to_json(&self) -> Vec<u8> {
-        let json = Json {
-            kind: "artifact".into(),
-            sha256: self.digest.to_string().into(),
-            content_type: self.media_type.as_str().into(),
-            size_bytes: self.size,
-            uri: self.uri.as_deref().map(Cow::Borrowed),
-            dropped: self.uri.is_none(),
-            encoding: self.encoding.to_string().into(),
-            prefix: self.prefix.as_deref().map(Cow::Borrowed),
-        };
-        // Strings and numbers only: there is nothing here that JSON could refuse.
-        serde_json::to_vec(&json).unwrap_or_default()
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Artifact => "artifact",
+            Self::Logfire => "logfire.artifact",
+        }
     }
 
-    /// Reads the reference at the start of `text`; returns it and its length.
-    pub(crate) fn parse(text: &[u8]) -> Option<(Self, usize)> {
-        if !text.starts_with(OPENING) {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Object<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    pub(super) sha256: Cow<'a, str>,
+    pub(super) content_type: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sniffed_type: Option<Cow<'a, str>>,
+    pub(super) size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) filename: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) preview: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) uri: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dropped: bool,
+    pub(super) encoding: Cow<'a, str>,
+}
+
+impl<'a> Reference<'a> {
+    pub(super) fn to_object(&self, kind: Kind) -> Object<'a> {
+        let media_type = self.media_type;
+        Object {
+            kind: kind.name().into(),
+            sha256: self.digest.to_string().into(),
+            content_type: media_type.declared.as_str().into(),
+            sniffed_type: media_type.contradiction.as_deref().map(Cow::Borrowed),
+            size_bytes: self.size,
+            filename: self.file_name.map(Cow::Borrowed),
+            preview: self.preview.map(Cow::Borrowed),
+            uri: self
+                .location
+                .map(|location| location.address(self.digest, media_type.proven()).into()),
+            dropped: self.location.is_none(),
+            encoding: self.written.to_token(Some(&media_type.declared)).into(),
+        }
+    }
+
+    /// The reference as JSON text, in a JSON text whose quotes have so many backslashes in front.
+    /// None where it would be too long to be read again.
+    pub(crate) fn to_json(&self, kind: Kind, backslashes: usize) -> Option<Vec<u8>> {
+        let mut object = self.to_object(kind);
+        let mut text = object.to_json(backslashes)?;
+        if text.len() > LONGEST {
+            object.preview = None;
+            object.filename = None;
+            text = object.to_json(backslashes)?;
+        }
+        (text.len() <= LONGEST).then_some(text)
+    }
+}
+
+impl Object<'_> {
+    fn to_json(&self, backslashes: usize) -> Option<Vec<u8>> {
+        let mut text = serde_json::to_vec(self).ok()?;
+        for _ in 0..levels(backslashes)? {
+            text = escape(&text);
+        }
+        Some(text)
+    }
+
+    /// What the object says, if its values are what they have to be.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        Some(Standing {
+            digest: self.sha256.parse().ok()?,
+            dropped: self.dropped,
+            written: Written::parse(&self.encoding, Some(&self.content_type))?,
+        })
+    }
+}
+
+/// How many times a text was made a JSON string whose quotes have so many backslashes in front: 0,
+/// 1, 3 and so on.
+pub(crate) fn levels(backslashes: usize) -> Option<usize> {
+    [0, 1, 3, 7].iter().position(|known| *known == backslashes)
+}
+
+/// `text`, which has no control characters, as part of a JSON string.
+fn escape(text: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len() * 5 / 4);
+    for &c in text {
+        if matches!(c, b'"' | b'\\') {
+            escaped.push(b'\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+/// Undoes [`escape`], as far as it can.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(&c) = rest.next() {
+        match c {
+            b'\\' => match rest.next() {
+                Some(&escaped) => plain.push(escaped),
+                None => break,
+            },
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// The members' name that is looked for: every reference has it, and little else.
+pub(super) const NEEDLE: &[u8] = b"sha256";
+
+/// An object that was found.
+pub(super) struct Sighting {
+    pub(super) start: usize,
+    pub(super) len: usize,
+    /// Where a mark goes in, and the length of the marks there.
+    pub(super) mark_at: usize,
+    pub(super) marks: usize,
+    /// Backslashes in front of its quotes.
+    pub(super) backslashes: usize,
+    pub(super) standing: Standing,
+}
+
+/// The beginning of an object: `{"type":"artifact","sha256`.
+pub(super) struct Stem {
+    start: usize,
+    /// Where a mark goes in, and the length of the marks there.
+    mark_at: usize,
+    marks: usize,
+    backslashes: usize,
+    levels: usize,
+    /// Without the name of its kind.
+    opening: Vec<u8>,
+}
+
+impl Stem {
+    /// Reads backwards from the `sha256` at `at`.
+    pub(super) fn before(text: &[u8], at: usize) -> Option<Self> {
+        let before = text.get(..at)?.strip_suffix(b"\"")?;
+        let backslashes = before.iter().rev().take_while(|c| **c == b'\\').count();
+        let levels = levels(backslashes)?;
+        let quote = [vec![b'\\'; backslashes], vec![b'"']].concat();
+        let before = before.get(..before.len() - backslashes)?;
+        let typed = before.strip_suffix(b",")?.strip_suffix(&*quote)?;
+        let mark = mark();
+        let mut bare = typed;
+        while let Some(rest) = bare.strip_suffix(&*mark) {
+            bare = rest;
+        }
+        let opening = [b"{", &*quote, b"type", &*quote, b":", &*quote].concat();
+        let opened = Kind::ALL.iter().find_map(|kind| {
+            let rest = bare.strip_suffix(kind.name().as_bytes())?;
+            rest.strip_suffix(&*opening)
+        })?;
+        Some(Self {
+            start: opened.len(),
+            mark_at: bare.len(),
+            marks: typed.len() - bare.len(),
+            backslashes,
+            levels,
+            opening,
+        })
+    }
+
+    /// Reads the rest of the object.
+    pub(super) fn read(self, text: &[u8]) -> Option<Sighting> {
+        let Self {
+            start,
+            mark_at,
+            marks,
+            backslashes,
+            ..
+        } = self;
+        let stem = text.get(start..mark_at)?;
+        // Up to where the next of the same depth starts, which is in none of its strings.
+        let rest = text.get(mark_at + marks..)?;
+        let mut rest = rest.get(..LONGEST).unwrap_or(rest);
+        if let Some(next) = memchr::memmem::find(rest, &self.opening) {
+            rest = rest.get(..next)?;
+        }
+        let mut plain = [stem, rest].concat();
+        for _ in 0..self.levels {
+            plain = unescape(&plain);
+        }
+        let mut documents = serde_json::Deserializer::from_slice(&plain).into_iter::<Object<'_>>();
+        let object = documents.next()?.ok()?;
+        let standing = object.standing()?;
+        let exact = object.to_json(backslashes)?;
+        let exact_rest = exact.strip_prefix(stem)?;
+        if exact.len() > LONGEST || !rest.starts_with(exact_rest) {
             return None;
         }
-        let mut documents = serde_json::Deserializer::from_slice(text).into_iter::<Json<'_>>();
-        let json = documents.next()?.ok()?;
-        let len = documents.byte_offset();
-        let reference = Self {
-            digest: json.sha256.parse().ok()?,
-            media_type: json.content_type.into_owned(),
-            size: json.size_bytes,
-            encoding: json.encoding.parse().ok()?,
-            prefix: json.prefix.map(Cow::into_owned),
-            uri: json.uri.map(Cow::into_owned),
-        };
-        (text.get(..len)? == reference.to_json()).then_some((reference, len))
+        Some(Sighting {
+            start,
+            len: exact.len() + marks,
+            mark_at,
+            marks,
+            backslashes,
+            standing,
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::encoding::Alphabet;
-
-    fn reference() -> Reference {
-        Reference {
-            digest: Digest::of(b"abc"),
-            media_type: "image/png".into(),
-            size: 3,
-            encoding: Encoding::Base64 {
-                alphabet: Alphabet::Standard,
-                padded: true,
-            },
-            prefix: Some("data:image/png;base64,".into()),
-            uri: Some("s3://bucket/default/sha256/ba/ba78".into()),
-        }
-    }
-
-    #[test]
-    fn is_one_json_object() {
-        assert_eq!(
-            String::from_utf8(reference().to_json()).unwrap(),
-            r#"{"type":"artifact","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","content_type":"image/png","size_bytes":3,"uri":"s3://bucket/default/sha256/ba/ba78","encoding":"base64","prefix":"data:image/png;base64,"}"#
-        );
-    }
-
-    #[test]
-    fn is_read_back_with_its_length_and_only_as_it_was_written() {
-        let dropped = Reference {
-            uri: None,
-            prefix: None,
-            encoding: Encoding::Bytes,
-            ..reference()
-        };
-        for reference in [reference(), dropped] {
-            let mut text = reference.to_json();
-            let len = text.len();
-            text.extend_from_slice(b", \"more\"]");
-            assert_eq!(Reference::parse(&text), Some((reference, len)));
-        }
-        let text = String::from_utf8(reference().to_json()).unwrap();
-        for (from, to) in [
-            ("\"size_bytes\":3", "\"size_bytes\": 3"),
-            ("\"size_bytes\":3", "\"size_bytes\":3,\"more\":1"),
-            ("image/png", "image\\/png"),
-            ("ba7816", "BA7816"),
-        ] {
-            assert_eq!(
-                Reference::parse(text.replacen(from, to, 1).as_bytes()),
-                None
-            );
-        }
-    }
+/// The mark of an object that a sender wrote.
+pub(super) fn mark() -> Vec<u8> {
+    format!(".{UNTRUSTED}").into_bytes()
 }

@@ -6,11 +6,10 @@
 )]
 
 use std::alloc::System;
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use slimspan_artifact::{Policy, extract};
+use slimspan_artifact::{Location, Policy, extract};
 use slimspan_bench::race::verdict;
 use slimspan_bench::{naive, workload};
 use slimspan_proto::Signal;
@@ -31,11 +30,8 @@ fn main() -> ExitCode {
     let [few, many] = [512, 1024].map(workload::ordinary);
     let mut passed = true;
     for threshold in [8 * 1024, 64] {
-        let policy = Policy {
-            threshold,
-            uri_base: "s3://artifacts/default/sha256".into(),
-            dropped: BTreeSet::new(),
-        };
+        let location = Location::Store("s3://artifacts/default/sha256".into());
+        let policy = Policy::new(threshold, location);
         let extract = |request: &Bytes| allocations(|| extract(Signal::Traces, request, &policy));
         // What is made once and for all is not a request's.
         let _ = [&few, &many].map(extract);

@@ -1,11 +1,10 @@
 //! What extraction costs, in turns with the naive way to do the same; fails where a target is
 //! missed.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::process::ExitCode;
 
-use slimspan_artifact::{Policy, extract};
+use slimspan_artifact::{Location, Policy, extract};
 use slimspan_bench::race::race;
 use slimspan_bench::{naive, workload};
 use slimspan_proto::Signal;
@@ -15,11 +14,10 @@ use slimspan_proto::Signal;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn policy(threshold: usize) -> Policy {
-    Policy {
+    Policy::new(
         threshold,
-        uri_base: "s3://artifacts/default/sha256".into(),
-        dropped: BTreeSet::new(),
-    }
+        Location::Store("s3://artifacts/default/sha256".into()),
+    )
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {

@@ -1,19 +1,25 @@
 use std::ops::Range;
 
-use memchr::memchr2;
+use memchr::memchr;
 
-use super::labels;
+use crate::detect::about::{MAX_LABEL, is_label};
 use crate::encoding::Numbers;
 
-/// Labels are short; longer strings are not looked at as such.
-const MAX_LABEL: usize = 127;
+/// Objects within objects that are followed. Deeper ones are read as text.
+const MAX_DEPTH: usize = 128;
+
+/// Members of one object that are remembered: no message part has more that matter.
+const MAX_MEMBERS: usize = 32;
 
 /// The long strings of a JSON text and what stands beside them, and its byte arrays.
+#[derive(Default)]
 pub(super) struct Leaves {
-    strings: Vec<Leaf>,
-    /// Where each starts, and what it is.
-    numbers: Vec<(usize, Numbers)>,
-    containers: Vec<Container>,
+    /// In the order of the text.
+    pub(super) strings: Vec<Leaf>,
+    /// Where each starts, and what it is; in the order of the text.
+    pub(super) numbers: Vec<(usize, Numbers)>,
+    /// The objects that have such strings, and those around them.
+    objects: Vec<Object>,
 }
 
 /// A string that is a value.
@@ -22,21 +28,30 @@ pub(super) struct Leaf {
     pub(super) literal: Range<usize>,
     /// Its name in its object, without quotes; empty in an array.
     pub(super) key: Range<usize>,
-    /// Whether there are escapes in it.
-    pub(super) escaped: bool,
-    container: usize,
+    /// The object that it is a member of, if it is in one.
+    object: Option<usize>,
 }
 
-/// An object or array, as far as it was read.
-struct Container {
-    parent: Option<usize>,
+/// What is known of an object.
+#[derive(Default)]
+pub(super) struct Object {
+    /// Its name in the object around it, without quotes; empty in an array.
+    pub(super) key: Range<usize>,
+    around: Option<usize>,
+    /// Members that say something about the others: names, and values that are short strings.
+    pub(super) members: Vec<(Range<usize>, Option<Range<usize>>)>,
+}
+
+/// An object or array that is being read.
+struct Frame {
     is_object: bool,
-    /// The member that the next value belongs to.
+    /// Its name in the object around it.
     key: Range<usize>,
-    /// Name and value of the member that says what kind of file is in the object.
-    label: Option<(Range<usize>, Range<usize>)>,
-    /// Value of the member `type`.
-    part_type: Range<usize>,
+    /// The member that the next value belongs to.
+    next: Range<usize>,
+    members: Vec<(Range<usize>, Option<Range<usize>>)>,
+    /// Its number among the objects, once it has one.
+    number: Option<usize>,
 }
 
 impl Leaf {
@@ -50,139 +65,206 @@ impl Leaves {
     /// Reads `text` as far as it is JSON; strings of at least `min_len` bytes are kept, and byte
     /// arrays of any length.
     pub(super) fn of(text: &[u8], min_len: usize) -> Self {
-        let mut this = Self {
-            strings: Vec::new(),
-            numbers: Vec::new(),
-            containers: Vec::new(),
+        let mut reader = Reader {
+            text,
+            min_len,
+            stack: Vec::new(),
+            leaves: Self::default(),
         };
-        let mut current = None;
+        reader.read();
+        while reader.close() {}
+        reader.leaves
+    }
+
+    /// The object that `leaf` is a member of.
+    pub(super) fn object(&self, leaf: &Leaf) -> Option<&Object> {
+        self.objects.get(leaf.object?)
+    }
+
+    /// The next object around `object`.
+    pub(super) fn around(&self, object: &Object) -> Option<&Object> {
+        self.objects.get(object.around?)
+    }
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    min_len: usize,
+    stack: Vec<Frame>,
+    leaves: Leaves,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) {
+        let text = self.text;
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
             match byte {
                 b'{' if let Some(numbers) = text.get(at..).and_then(Numbers::read) => {
                     let end = at + numbers.len;
-                    this.numbers.push((at, numbers));
+                    self.leaves.numbers.push((at, numbers));
+                    self.value();
                     at = end;
                 }
                 b'{' | b'[' => {
-                    this.containers.push(Container {
-                        parent: current,
+                    if self.stack.len() == MAX_DEPTH {
+                        return;
+                    }
+                    let key = self.value();
+                    self.stack.push(Frame {
                         is_object: byte == b'{',
-                        key: 0..0,
-                        label: None,
-                        part_type: 0..0,
+                        key,
+                        next: 0..0,
+                        members: Vec::new(),
+                        number: None,
                     });
-                    current = Some(this.containers.len() - 1);
                     at += 1;
                 }
                 b'}' | b']' => {
-                    let Some(container) = current.and_then(|index| this.containers.get(index))
-                    else {
-                        break;
-                    };
-                    current = container.parent;
+                    if !self.close() {
+                        return;
+                    }
                     at += 1;
                 }
                 b'"' => {
-                    let Some((end, escaped)) = string_end(text, at) else {
-                        break;
+                    let Some(end) = string_end(text, at) else {
+                        return;
                     };
-                    if let Some(container) = current {
-                        this.string(text, at..end, escaped, container, min_len);
-                    }
+                    self.string(at..end);
                     at = end;
+                }
+                b'0'..=b'9' | b't' | b'f' | b'n' | b'N' | b'I' | b'-' => {
+                    self.value();
+                    at += 1;
                 }
                 _ => at += 1,
             }
         }
-        this
     }
 
-    /// The byte arrays in the order of the text.
-    pub(super) fn take_numbers(&mut self) -> Vec<(usize, Numbers)> {
-        std::mem::take(&mut self.numbers)
+    /// A value begins: the name that it has, which is remembered if it says something.
+    fn value(&mut self) -> Range<usize> {
+        let Some(frame) = self.stack.last_mut() else {
+            return 0..0;
+        };
+        let key = std::mem::take(&mut frame.next);
+        frame.note(self.text, key.clone(), None);
+        key
     }
 
-    /// The strings in the order of the text.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Leaf> {
-        self.strings.iter()
-    }
-
-    /// The media type that the object of `leaf` gives.
-    pub(super) fn label(&self, text: &[u8], leaf: &Leaf) -> Option<String> {
-        let own = self.containers.get(leaf.container)?;
-        let label = own.label.as_ref().or_else(|| {
-            // Answers with several pictures say once, around them, what they are.
-            let outer = (text.get(leaf.key.clone())? == b"b64_json").then(|| self.outer(own));
-            outer??.label.as_ref()
-        });
-        let (key, value) = label?;
-        labels::media_type(text.get(key.clone())?, text.get(value.clone())?)
-    }
-
-    /// The member `type` of the object of `leaf`.
-    pub(super) fn part_type<'a>(&self, text: &'a [u8], leaf: &Leaf) -> &'a [u8] {
-        let own = self.containers.get(leaf.container);
-        own.and_then(|own| text.get(own.part_type.clone()))
-            .unwrap_or_default()
-    }
-
-    /// The next object around `container`.
-    fn outer(&self, container: &Container) -> Option<&Container> {
-        let mut outer = self.containers.get(container.parent?)?;
-        while !outer.is_object {
-            outer = self.containers.get(outer.parent?)?;
+    fn close(&mut self) -> bool {
+        let Some(frame) = self.stack.pop() else {
+            return false;
+        };
+        if let Some(object) = frame.number.and_then(|n| self.leaves.objects.get_mut(n)) {
+            object.members = frame.members;
         }
-        Some(outer)
+        true
     }
 
-    fn string(
-        &mut self,
-        text: &[u8],
-        literal: Range<usize>,
-        escaped: bool,
-        container: usize,
-        min_len: usize,
-    ) {
-        let Some(own) = self.containers.get_mut(container) else {
+    fn string(&mut self, literal: Range<usize>) {
+        let content = literal.start + 1..literal.end - 1;
+        let Some(frame) = self.stack.last_mut() else {
+            if content.len() >= self.min_len {
+                self.leaves.strings.push(Leaf {
+                    literal,
+                    key: 0..0,
+                    object: None,
+                });
+            }
             return;
         };
-        let content = literal.start + 1..literal.end - 1;
-        if own.is_object && is_name(text, literal.end) {
-            own.key = content;
+        if frame.is_object && is_name(self.text, literal.end) {
+            frame.next = content;
             return;
         }
-        let key = std::mem::take(&mut own.key);
-        if content.len() >= min_len {
-            self.strings.push(Leaf {
-                literal,
-                key,
-                escaped,
-                container,
+        let key = std::mem::take(&mut frame.next);
+        if content.len() < self.min_len {
+            frame.note(self.text, key, Some(content));
+            return;
+        }
+        frame.note(self.text, key.clone(), None);
+        // A label may be longer than a file.
+        if content.len() <= MAX_LABEL
+            && let Some(last) = frame.members.last_mut().filter(|(name, _)| *name == key)
+        {
+            last.1 = Some(content);
+        }
+        let is_object = frame.is_object;
+        let object = self.number(self.stack.len() - 1);
+        self.leaves.strings.push(Leaf {
+            literal,
+            key,
+            object: object.filter(|_| is_object),
+        });
+    }
+
+    /// The number of the object at `depth` of the stack, or of the next one around it, with the one
+    /// around that numbered, too.
+    fn number(&mut self, depth: usize) -> Option<usize> {
+        let is_object = |frame: &Frame| frame.is_object;
+        let depth = self.stack.get(..=depth)?.iter().rposition(is_object)?;
+        if let Some(number) = self.stack.get(depth)?.number {
+            return Some(number);
+        }
+        let around = self.stack.get(..depth)?.iter().rposition(is_object);
+        let around = match around {
+            Some(around) => Some(self.number_one(around, None)?),
+            None => None,
+        };
+        self.number_one(depth, around)
+    }
+
+    fn number_one(&mut self, depth: usize, around: Option<usize>) -> Option<usize> {
+        let frame = self.stack.get_mut(depth)?;
+        let objects = &mut self.leaves.objects;
+        let number = *frame.number.get_or_insert_with(|| {
+            objects.push(Object {
+                key: frame.key.clone(),
+                ..Object::default()
             });
-        } else if content.len() <= MAX_LABEL && !escaped {
-            match text.get(key.clone()) {
-                Some(b"type") => own.part_type = content,
-                Some(name) if labels::is_label(name) => own.label = Some((key, content)),
-                _ => {}
-            }
+            objects.len() - 1
+        });
+        if around.is_some() {
+            objects.get_mut(number)?.around = around;
+        }
+        Some(number)
+    }
+}
+
+impl Frame {
+    fn note(&mut self, text: &[u8], key: Range<usize>, value: Option<Range<usize>>) {
+        let plain = |range: &Range<usize>| {
+            range.len() <= MAX_LABEL
+                && text
+                    .get(range.clone())
+                    .is_some_and(|text| !text.contains(&b'\\'))
+        };
+        if key.is_empty() || self.members.len() == MAX_MEMBERS || !plain(&key) {
+            return;
+        }
+        if matters(text.get(key.clone()).unwrap_or_default()) {
+            self.members.push((key, value.filter(plain)));
         }
     }
 }
 
-/// The offset after the closing quote of the string that opens at `start`, and whether there are
-/// escapes in it.
-fn string_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
-    let mut at = start + 1;
-    let mut escaped = false;
+/// Whether a member of that name says something about the others, or would be in a link's way.
+fn matters(name: &[u8]) -> bool {
+    is_label(name) || crate::shapes::KEYS.contains(&name)
+}
+
+/// The offset after the closing quote of the string that opens at `start`.
+fn string_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut from = start + 1;
     loop {
-        let rest = text.get(at..)?;
-        let found = memchr2(b'"', b'\\', rest)?;
-        if rest.get(found) == Some(&b'"') {
-            return Some((at + found + 1, escaped));
+        let found = from + memchr(b'"', text.get(from..)?)?;
+        let inside = text.get(start + 1..found)?;
+        let backslashes = inside.iter().rev().take_while(|c| **c == b'\\').count();
+        if backslashes.is_multiple_of(2) {
+            return Some(found + 1);
         }
-        escaped = true;
-        at += found + 2;
+        from = found + 1;
     }
 }
 

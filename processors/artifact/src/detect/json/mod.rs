@@ -2,192 +2,247 @@
 //!
 //! The text is not parsed into values: senders write NaN, lone surrogates and texts cut short,
 //! and parsing costs more than everything else here. It is looked through for the strings in it,
-//! and for what stands beside a string in its object.
+//! and for what stands beside a string in its object. What is no string, or no JSON after all, is
+//! looked at as text.
 
-mod gate;
-mod labels;
+mod escapes;
 mod leaves;
-mod string;
 
-use super::{Candidate, Found, data_uri, python_literal};
-use crate::encoding::{Base64Text, HEAD, Numbers};
-use crate::{Digest, media_type};
-use leaves::{Leaf, Leaves};
+use std::ops::Range;
 
-/// The strings of a JSON object or array that hold a file.
-pub(super) fn files(candidate: &Candidate<'_>) -> Option<Vec<Found>> {
-    let text = candidate.content;
-    if !matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
-        return None;
+use memchr::memchr;
+
+use super::about::{self, About, Labels};
+use super::found::{Found, Literal, PartPlace, Payload};
+use super::{MAX_LEVELS, PLAIN, Scanner, gate, text};
+use crate::encoding::Numbers;
+use crate::shapes::Around;
+use leaves::{Leaf, Leaves, Object};
+
+/// Whether the text may be JSON that holds strings: an object, an array, or one string.
+pub(super) fn looks_like(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    match text.first() {
+        Some(b'{' | b'[') => true,
+        Some(b'"') => text.trim_ascii_end().ends_with(b"\"") && text.len() > 1,
+        _ => false,
     }
-    let threshold = candidate.policy.threshold;
-    let base64_len = threshold.div_ceil(3) * 4 - 2;
-    if !gate::may_hold_file(text, base64_len) {
-        return Some(Vec::new());
+}
+
+/// The files in a JSON text, in ascending order.
+pub(super) fn scan(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Vec<Found> {
+    let min_len = scanner.threshold().min(scanner.base64_len()).max(1);
+    let mut leaves = Leaves::of(text, min_len);
+    let mut all: Vec<Found> = Vec::new();
+    // What was read as part of the JSON text.
+    let mut read: Vec<Range<usize>> = Vec::new();
+    for (start, numbers) in std::mem::take(&mut leaves.numbers) {
+        let range = start..start + numbers.len;
+        read.push(range.clone());
+        all.extend(byte_array(scanner, text, range, numbers));
     }
-    let mut leaves = Leaves::of(text, threshold.min(base64_len));
-    let numbers = leaves.take_numbers().into_iter();
-    let mut files: Vec<Found> = numbers
-        .filter(|(_, numbers)| numbers.bytes.len() >= threshold)
-        .map(|(start, numbers)| byte_array(start, numbers))
-        .collect();
-    let strings = leaves.iter();
-    files.extend(strings.filter_map(|leaf| file(text, &leaves, leaf, threshold)));
-    files.sort_by_key(|file| file.range.start);
-    Some(files)
+    for leaf in &leaves.strings {
+        read.push(leaf.literal.clone());
+        all.extend(string(scanner, text, &leaves, leaf, about));
+    }
+    read.sort_unstable_by_key(|range| range.start);
+    let mut end = 0;
+    let end_of_text = text.len()..text.len();
+    for range in read.into_iter().chain(std::iter::once(end_of_text)) {
+        let gap = end..range.start;
+        end = range.end;
+        if gap.len() >= min_len {
+            all.extend(in_gap(scanner, text, gap));
+        }
+    }
+    all.sort_by_key(|found| found.range.start);
+    all
+}
+
+/// Files between the strings of what is only nearly JSON.
+fn in_gap(scanner: &mut Scanner<'_>, text: &[u8], gap: Range<usize>) -> Vec<Found> {
+    let part = text.get(gap.clone()).unwrap_or_default();
+    if !gate::may_hold_file(part, scanner.base64_len()) {
+        return Vec::new();
+    }
+    // What ends here is cut only if the text ends here.
+    let level = scanner.level;
+    if gap.end != text.len() {
+        scanner.level = level.max(1);
+    }
+    let mut found = text::scan(scanner, part);
+    scanner.level = level;
+    let places = |places: &[usize]| places.iter().map(|at| at + gap.start).collect();
+    Found::translate(&mut found, places);
+    found
 }
 
 /// Bytes that JavaScript wrote as an object or array of numbers.
-fn byte_array(start: usize, numbers: Numbers) -> Found {
-    Found {
-        range: start..start + numbers.len,
-        digest: Digest::of(&numbers.bytes),
-        media_type: media_type::of(&numbers.bytes, None),
-        encoding: numbers.encoding,
-        prefix: None,
-        bytes: numbers.bytes.into(),
+fn byte_array(
+    scanner: &Scanner<'_>,
+    text: &[u8],
+    range: Range<usize>,
+    numbers: Numbers,
+) -> Option<Found> {
+    if numbers.bytes.len() < scanner.threshold() {
+        return None;
+    }
+    let payload = Payload::new(numbers.bytes, numbers.codec);
+    let mut found = Found::new(range, payload, None);
+    if scanner.unescaped > 0 {
+        found.note_specials(text);
+    }
+    scanner.admits(&found).then_some(found)
+}
+
+/// The file that a string is, or the files in it.
+fn string(
+    scanner: &mut Scanner<'_>,
+    text: &[u8],
+    leaves: &Leaves,
+    leaf: &Leaf,
+    outside: &About,
+) -> Vec<Found> {
+    let range = leaf.content();
+    let Some(content) = text.get(range.clone()) else {
+        return Vec::new();
+    };
+    let about = about(scanner, text, leaves, leaf, outside);
+    if about.denied {
+        return Vec::new();
+    }
+    let level = scanner.level;
+    scanner.level += 1;
+    let mut found = if scanner.level > MAX_LEVELS {
+        Vec::new()
+    } else if begins_plain(content)
+        && let Some(found) = scanner.whole(&PLAIN, content, &about)
+    {
+        // Files are long, and most have no escapes that would have to be looked for.
+        found
+    } else if memchr(b'\\', content).is_some() {
+        escaped(scanner, content, &about)
+    } else {
+        scanner.scan(content, &about)
+    };
+    scanner.level = level;
+    let shift = |places: &[usize]| places.iter().map(|at| at + range.start).collect();
+    Found::translate(&mut found, shift);
+    if let [one] = &mut found[..]
+        && one.range == range
+        && !one.codec.is_json_object()
+    {
+        let Range { start, end } = leaf.literal;
+        one.literal = Some(Literal {
+            open: start..range.start,
+            close: range.end..end,
+        });
+        one.part = part(text, leaves, leaf);
+    }
+    found
+}
+
+/// Whether a string begins like base64 or a data URI, without escapes.
+fn begins_plain(content: &[u8]) -> bool {
+    let head = content.get(..64).unwrap_or(content);
+    head.iter()
+        .all(|c| c.is_ascii_graphic() && !matches!(c, b'\\' | b'{' | b'['))
+}
+
+/// The files in the text of a string that has escapes.
+fn escaped(scanner: &mut Scanner<'_>, content: &[u8], about: &About) -> Vec<Found> {
+    if content.len() > scanner.budget || !gate::may_hold_file(content, scanner.base64_len()) {
+        return Vec::new();
+    }
+    scanner.budget -= content.len();
+    scanner.unescaped += 1;
+    let plain = escapes::unescape(content);
+    let mut found = scanner.scan(&plain, about);
+    scanner.unescaped -= 1;
+    scanner.budget += content.len();
+    Found::translate(&mut found, |places| escapes::origins(content, places));
+    found
+}
+
+/// What the object of a string says about it.
+fn about(
+    scanner: &Scanner<'_>,
+    text: &[u8],
+    leaves: &Leaves,
+    leaf: &Leaf,
+    outside: &About,
+) -> About {
+    let key = text.get(leaf.key.clone()).unwrap_or_default();
+    let own = leaves.object(leaf);
+    let labels = own.map(|object| labels(text, object)).unwrap_or_default();
+    let outer = own.and_then(|object| leaves.around(object));
+    let mut label = labels.media_type().map(str::to_owned);
+    let mut file_name = labels.file_name().map(str::to_owned);
+    if let Some(outer) = outer {
+        let outer = self::labels(text, outer);
+        // Answers with several pictures say once, around them, what they are.
+        if key == b"b64_json" {
+            label = label.or_else(|| outer.media_type().map(str::to_owned));
+        }
+        if own.is_some_and(|own| text.get(own.key.clone()) == Some(b"source")) {
+            file_name = file_name.or_else(|| outer.file_name().map(str::to_owned));
+        }
+    }
+    if own.is_none() && leaf.literal.len() == text.trim_ascii().len() {
+        // A text of one string is what the text around it says.
+        label.clone_from(&outside.label);
+        file_name.clone_from(&outside.file_name);
+    }
+    About {
+        label,
+        file_name,
+        denied: about::is_denied(key, &labels.part_type, &scanner.policy.deny_keys),
     }
 }
 
-fn file(text: &[u8], leaves: &Leaves, leaf: &Leaf, threshold: usize) -> Option<Found> {
-    let content = text.get(leaf.content())?;
-    if leaf.escaped {
-        // Only texts of backslashes are written like this; base64 that is, is left alone.
-        return python_literal::find(&string::unescape(content)?, leaf.literal.clone(), threshold);
+fn labels(text: &[u8], object: &Object) -> Labels {
+    let mut labels = Labels::default();
+    for (key, value) in &object.members {
+        if let Some(value) = value
+            && let (Some(key), Some(value)) = (text.get(key.clone()), text.get(value.clone()))
+        {
+            labels.note(key, value);
+        }
     }
-    if data_uri::starts(content) {
-        return data_uri::find(content, leaf.literal.clone(), threshold);
-    }
-    let base64 = Base64Text::new(content)?;
-    if base64.decoded_len < threshold {
-        return None;
-    }
-    let key = text.get(leaf.key.clone())?;
-    let label = leaves.label(text, leaf);
-    if labels::is_secret(key, leaves.part_type(text, leaf)) {
-        return None;
-    }
-    // Random bytes are keys and signatures more often than files: something has to say that this
-    // is one.
-    if label.is_none() {
-        media_type::distinctive(base64.head(&mut [0; HEAD])?)?;
-    }
-    let decoded = base64.decode()?;
-    let media_type = media_type::of(&decoded.bytes, label.as_deref());
-    Some(Found::base64(leaf.literal.clone(), decoded, media_type))
+    labels
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::Policy;
-
-    /// Media types of the files in `text`, in which `%` is base64 of bytes without a magic number
-    /// and `@` is base64 of a picture.
-    fn media_types(text: &str) -> Vec<String> {
-        let plain = "A".repeat(400);
-        let picture = format!("iVBORw0KGgoA{}", "A".repeat(400));
-        let text = text.replace('%', &plain).replace('@', &picture);
-        let request = Bytes::new();
-        let policy = Policy {
-            threshold: 100,
-            uri_base: String::new(),
-            dropped: BTreeSet::new(),
-        };
-        let candidate = Candidate {
-            request: &request,
-            content: text.as_bytes(),
-            policy: &policy,
-        };
-        let found = files(&candidate).unwrap_or_default();
-        for file in &found {
-            let literal = &text[file.range.clone()];
-            assert!(
-                literal.starts_with('"') && literal.ends_with('"'),
-                "{literal}"
-            );
-        }
-        found.into_iter().map(|file| file.media_type).collect()
-    }
-
-    #[test]
-    fn base64_needs_a_label_beside_it_or_a_magic_number() {
-        for (text, expected) in [
-            (r#"["@"]"#, vec!["image/png"]),
-            (r#"{"data":"@"}"#, vec!["image/png"]),
-            (r#"{"data":"%"}"#, vec![]),
-            (r#"{"data":"%","mime_type":"audio/wav"}"#, vec!["audio/wav"]),
-            (
-                r#"{"mediaType" : "audio/wav" , "data" : "%"}"#,
-                vec!["audio/wav"],
-            ),
-            (r#"{"data":"%","format":"mp3"}"#, vec!["audio/mpeg"]),
-            (r#"{"data":"%","format":"anthropic-claude-v1"}"#, vec![]),
-            (r#"{"data":"%","mime_type":null}"#, vec![]),
-            (r#"{"data":"%","mime_type":"no type"}"#, vec![]),
-            (r#"{"mime_type":"audio/wav","part":{"data":"%"}}"#, vec![]),
-            (r#"{"part":{"mime_type":"audio/wav"},"data":"%"}"#, vec![]),
-            (r#"[{"mime_type":"audio/wav"},{"data":"%"}]"#, vec![]),
-            (
-                r#"{"data":[{"b64_json":"%"}],"output_format":"png"}"#,
-                vec!["image/png"],
-            ),
-            (
-                r#"{"b64_json":"%","output_format":"webp"}"#,
-                vec!["image/webp"],
-            ),
-            (r#"{"data":[{"raw":"%"}],"output_format":"png"}"#, vec![]),
-        ] {
-            assert_eq!(media_types(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn secrets_stay_whatever_stands_beside_them() {
-        for key in [
-            "signature",
-            "thought_signature",
-            "thoughtSignature",
-            "encrypted_content",
-            "encryptedContent",
-            "embedding",
-            "vector",
-            "authorization",
-            "access_token",
-        ] {
-            let text = format!(r#"{{"{key}":"@","mime_type":"image/png"}}"#);
-            assert_eq!(media_types(&text), [""; 0], "{key}");
-        }
-        let text = r#"{"type":"redacted_thinking","data":"@"}"#;
-        assert_eq!(media_types(text), [""; 0]);
-        let text = r#"{"data":"@","type":"redacted_thinking"}"#;
-        assert_eq!(media_types(text), [""; 0]);
-    }
-
-    #[test]
-    fn text_that_is_cut_or_odd_is_read_as_far_as_it_goes() {
-        for (text, expected) in [
-            (r#"[NaN, "@", Infinity, -1e5, "\ud83d", "@"]"#, 2),
-            (r#"["@", "@"#, 1),
-            (r#"{"a":"@""#, 1),
-            (r#"["@" "#, 1),
-            (r#"{"@":1}"#, 0),
-            (r#"["x\"","@"]"#, 1),
-            (r#"["\\","@"]"#, 1),
-            (r#"["\\\"@"]"#, 0),
-            ("{\"a\":1}\n{\"a\":\"@\"}\n", 1),
-            (r#"]]]}}}["@"]"#, 0),
-            (r#"["data:image/png;base64,@","data:;base64,%"]"#, 2),
-            (
-                r#"{"data:image/png;base64,@":"data:image/png;base64,@"}"#,
-                1,
-            ),
-        ] {
-            assert_eq!(media_types(text).len(), expected, "{text}");
-        }
-    }
+/// The message part that a string is the payload of.
+fn part(text: &[u8], leaves: &Leaves, leaf: &Leaf) -> Option<PartPlace> {
+    let object = leaves.object(leaf)?;
+    let word = |range: &Range<usize>| std::str::from_utf8(text.get(range.clone())?).ok();
+    let keys: Vec<&str> = object
+        .members
+        .iter()
+        .filter_map(|(key, _)| word(key))
+        .collect();
+    let mut kinds = object
+        .members
+        .iter()
+        .filter(|(key, _)| word(key) == Some("type"));
+    let kind = kinds.next().and_then(|(_, value)| value.clone());
+    let kind = kind.filter(|_| kinds.next().is_none());
+    let around = Around {
+        key: word(&leaf.key)?,
+        kind: kind.as_ref().and_then(word),
+        holder: word(&object.key),
+        keys,
+    };
+    let fit = around.fit()?;
+    let (rewrite, _) = fit.entry()?;
+    let word = match rewrite.word {
+        crate::shapes::Word::Type => kind?,
+        crate::shapes::Word::Holder => object.key.clone(),
+    };
+    Some(PartPlace {
+        fit,
+        word,
+        key: leaf.key.clone(),
+        key_quote: leaf.key.start.checked_sub(1)?,
+    })
 }

@@ -1,0 +1,75 @@
+//! Runs of base64 characters.
+
+/// Whether base64 of either alphabet has the character; padding is none.
+pub(super) fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+/// The length of the run at the start of `text`, with up to two characters of padding.
+pub(super) fn len(text: &[u8]) -> usize {
+    let mut digits = 0;
+    // Blocks first: checking one has no branches.
+    while let Some(block) = text.get(digits..digits + 64) {
+        if !block.iter().fold(true, |all, byte| all & is_digit(*byte)) {
+            break;
+        }
+        digits += 64;
+    }
+    let rest = text.get(digits..).unwrap_or_default();
+    digits += rest.iter().take_while(|byte| is_digit(**byte)).count();
+    let rest = text.get(digits..).unwrap_or_default();
+    digits
+        + rest
+            .iter()
+            .take(2)
+            .take_while(|byte| **byte == b'=')
+            .count()
+}
+
+/// The length of the stretch at the start of `text` of base64, line breaks and percent-escapes.
+pub(super) fn broken_len(text: &[u8]) -> usize {
+    let may = |byte: &&u8| is_digit(**byte) || matches!(**byte, b'=' | b'%' | b'\r' | b'\n');
+    text.iter().take_while(may).count()
+}
+
+/// How many characters before `at` belong to the run there, not going back beyond `from`.
+pub(super) fn len_before(text: &[u8], from: usize, at: usize) -> usize {
+    let before = text.get(from..at).unwrap_or_default();
+    before
+        .iter()
+        .rev()
+        .take_while(|byte| is_digit(**byte))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_with_its_first_padding() {
+        for (text, expected) in [
+            ("", 0),
+            ("aGk=", 4),
+            ("aGk==", 5),
+            ("aGk===", 5),
+            ("aGk=aGk=", 4),
+            ("a-_+/Z9.", 7),
+            ("=a", 1),
+            ("\"", 0),
+        ] {
+            assert_eq!(len(text.as_bytes()), expected, "{text}");
+        }
+        for digits in [0, 1, 63, 64, 65, 127, 128, 129, 1000] {
+            let text = format!("{}=\"", "a".repeat(digits));
+            assert_eq!(len(text.as_bytes()), digits + 1);
+        }
+    }
+
+    #[test]
+    fn a_run_is_followed_back_to_its_start() {
+        assert_eq!(len_before(b"x'abcd", 0, 6), 4);
+        assert_eq!(len_before(b"abcd", 1, 4), 3);
+        assert_eq!(len_before(b"abcd", 0, 0), 0);
+    }
+}

@@ -1,0 +1,177 @@
+//! Files that end too early.
+//!
+//! SDKs cut long values (`OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`), base64 in the middle. What is left
+//! may well be canonical base64, yet no file. Only files whose own structure says so are called
+//! cut: bytes that begin like a file and have no structure are nobody's loss.
+
+use memchr::memmem;
+
+use crate::encoding::{Base64Text, HEAD};
+use crate::media_type::magic;
+
+/// Whether `base64`, which cannot be decoded as a whole, is the beginning of a file.
+pub(super) fn is_cut_base64(base64: &[u8]) -> bool {
+    let mut buffer = [0; HEAD];
+    let head = Base64Text::head(base64, &mut buffer);
+    head.is_some_and(|head| magic::distinctive(head).is_some())
+}
+
+/// Whether the bytes are the beginning of a file whose structure goes on beyond their end.
+pub(super) fn is_cut(bytes: &[u8]) -> bool {
+    let cut = match magic::distinctive(bytes) {
+        Some("image/png") => png(bytes),
+        Some("image/jpeg") => jpeg(bytes),
+        Some("image/gif") => gif(bytes),
+        Some("image/webp" | "audio/wav" | "video/x-msvideo") => riff(bytes),
+        Some("application/pdf") => pdf(bytes),
+        Some("application/zip" | "application/epub+zip") => zip(bytes),
+        Some("video/mp4" | "audio/mp4" | "video/quicktime" | "image/heic" | "image/avif") => {
+            boxes(bytes)
+        }
+        _ => None,
+    };
+    cut.unwrap_or(false)
+}
+
+/// Whether the bytes begin like a file that tells its length, and have another: what is left of a
+/// file that was cut or went through a text encoding on its way.
+pub(super) fn is_damaged(bytes: &[u8]) -> bool {
+    let Some((b"RIFF", rest)) = bytes.split_first_chunk::<4>() else {
+        return false;
+    };
+    let Some((length, rest)) = rest.split_first_chunk::<4>() else {
+        return true;
+    };
+    // Streams are written before their length is known.
+    let told = u32::from_le_bytes(*length) as usize;
+    !matches!(told, 0 | 0xffff_ffff) && rest.len() != told && rest.len() != told + 1
+}
+
+fn be32(bytes: &[u8], at: usize) -> Option<usize> {
+    let word = bytes.get(at..)?.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*word) as usize)
+}
+
+/// Chunks, the last of which is IEND (ISO 15948, 5).
+fn png(bytes: &[u8]) -> Option<bool> {
+    if bytes.get(12..16)? != b"IHDR" || be32(bytes, 8)? != 13 {
+        return Some(false);
+    }
+    let mut at = 8;
+    loop {
+        let Some(kind) = bytes.get(at + 4..at + 8) else {
+            return Some(true);
+        };
+        if kind == b"IEND" {
+            return Some(bytes.len() < at + 12);
+        }
+        if !kind.iter().all(u8::is_ascii_alphabetic) {
+            return Some(false);
+        }
+        at += be32(bytes, at)? + 12;
+    }
+}
+
+/// Segments up to the first scan, and somewhere behind it the end of the image (ISO 10918-1, B).
+fn jpeg(bytes: &[u8]) -> Option<bool> {
+    let mut at = 2;
+    loop {
+        let Some(marker) = bytes.get(at..).and_then(<[u8]>::first_chunk::<4>) else {
+            return Some(true);
+        };
+        let [0xff, kind @ 0xc0..=0xfe, high, low] = *marker else {
+            return Some(false);
+        };
+        if kind == 0xda {
+            let scan = bytes.get(at..)?;
+            return Some(memmem::find(scan, b"\xff\xd9").is_none());
+        }
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        if len < 2 {
+            return Some(false);
+        }
+        at += 2 + len;
+    }
+}
+
+/// Blocks, the last of which is the trailer (GIF89a specification, 27).
+fn gif(bytes: &[u8]) -> Option<bool> {
+    let table = |flags: u8| -> usize {
+        if flags & 0x80 == 0 {
+            0
+        } else {
+            3 << ((flags & 7) + 1)
+        }
+    };
+    let mut at = 13 + table(*bytes.get(10)?);
+    loop {
+        let Some(kind) = bytes.get(at) else {
+            return Some(true);
+        };
+        at += match kind {
+            0x21 => 2,
+            0x2c => match bytes.get(at + 9) {
+                Some(flags) => 11 + table(*flags),
+                None => return Some(true),
+            },
+            // The trailer, or no block at all.
+            _ => return Some(false),
+        };
+        loop {
+            let Some(len) = bytes.get(at) else {
+                return Some(true);
+            };
+            at += usize::from(*len) + 1;
+            if *len == 0 {
+                break;
+            }
+        }
+    }
+}
+
+/// A length in front, and a first chunk that is one.
+fn riff(bytes: &[u8]) -> Option<bool> {
+    let known: [&[u8]; 6] = [b"fmt ", b"VP8 ", b"VP8L", b"VP8X", b"LIST", b"JUNK"];
+    let told = u32::from_le_bytes(*bytes.get(4..)?.first_chunk::<4>()?);
+    let sound = known.contains(&bytes.get(12..16)?);
+    Some(sound && told != u32::MAX && bytes.len() < told as usize + 8)
+}
+
+/// Objects, and a mark at the end (ISO 32000-1, 7.5.5).
+fn pdf(bytes: &[u8]) -> Option<bool> {
+    let head = bytes.get(..4096).unwrap_or(bytes);
+    memmem::find(head, b" obj")?;
+    Some(memmem::rfind(bytes, b"%%EOF").is_none())
+}
+
+/// A directory at the end (APPNOTE.TXT, 4.3.16).
+fn zip(bytes: &[u8]) -> Option<bool> {
+    let name = usize::from(u16::from_le_bytes(*bytes.get(26..)?.first_chunk::<2>()?));
+    let name = bytes.get(30..30 + name)?;
+    let sound = !name.is_empty() && name.iter().all(|c| !c.is_ascii_control());
+    Some(sound && memmem::rfind(bytes, b"PK\x05\x06").is_none())
+}
+
+/// Boxes that tell their lengths (ISO 14496-12, 4.2).
+fn boxes(bytes: &[u8]) -> Option<bool> {
+    let mut at = 0;
+    while at < bytes.len() {
+        let Some(kind) = bytes.get(at + 4..at + 8) else {
+            return Some(true);
+        };
+        if !kind.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
+            return Some(false);
+        }
+        at += match be32(bytes, at)? {
+            0 => return Some(false),
+            1 => {
+                let Some(len) = bytes.get(at + 8..).and_then(<[u8]>::first_chunk::<8>) else {
+                    return Some(true);
+                };
+                usize::try_from(u64::from_be_bytes(*len)).ok()?.max(16)
+            }
+            len => len.max(8),
+        };
+    }
+    Some(at > bytes.len())
+}

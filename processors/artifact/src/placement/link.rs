@@ -1,0 +1,171 @@
+//! Message parts that are kvlists and become links.
+
+use slimspan_proto::{Member, Members, ValueKind};
+
+use super::Placement;
+use super::part::{fit, token};
+use crate::detect::{About, Found, Labels};
+use crate::encoding::{Codec, Written};
+use crate::pattern::Pattern;
+use crate::policy::Form;
+use crate::reference::Standing;
+use crate::shapes::{Around, Fit, Word};
+
+/// No message part has more members.
+const MAX_MEMBERS: usize = 32;
+
+/// A message part with a payload.
+pub(crate) struct ListPart<'a> {
+    members: Vec<Member<'a>>,
+    payload: usize,
+    fit: Fit,
+}
+
+impl<'a> ListPart<'a> {
+    /// The member that holds the bytes.
+    pub(crate) fn payload(&self) -> Option<Member<'a>> {
+        self.members.get(self.payload).copied()
+    }
+
+    /// What the others say about it.
+    pub(crate) fn about(&self, deny_keys: &[Pattern]) -> About {
+        let mut labels = Labels::default();
+        for member in &self.members {
+            if member.kind == ValueKind::String {
+                labels.note(member.key, member.content);
+            }
+        }
+        let key = self
+            .payload()
+            .map(|payload| payload.key)
+            .unwrap_or_default();
+        About::new(key, &labels, deny_keys)
+    }
+}
+
+impl<'a> Placement<'_, '_, 'a> {
+    /// The part that the value, a kvlist, is, where its provider has links for such.
+    pub(crate) fn part(&self) -> Option<ListPart<'a>> {
+        let smallest = self.policy.smallest();
+        let content = self.value.content;
+        if self.policy.form != Form::Native || content.len() < smallest || !self.value.canonical {
+            return None;
+        }
+        let all = Members::of_list(content);
+        let members: Vec<Member<'a>> = all.iter().take(MAX_MEMBERS + 1).collect();
+        if members.len() > MAX_MEMBERS || !all.are_all() {
+            return None;
+        }
+        let mut large = members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| member.encoded.len() >= smallest);
+        let (payload, member) = large.next()?;
+        // What else is large would not be looked at.
+        if large.next().is_some()
+            || !matches!(member.kind, ValueKind::Bytes | ValueKind::String)
+            || !member.is_canonical()
+        {
+            return None;
+        }
+        let word = |bytes| std::str::from_utf8(bytes).ok();
+        let mut kinds = members
+            .iter()
+            .filter(|member| member.key == b"type" && member.kind == ValueKind::String);
+        let kind = kinds.next().filter(|kind| kind.is_canonical());
+        let around = Around {
+            key: word(member.key)?,
+            kind: kind.and_then(|kind| word(kind.content)),
+            holder: word(self.value.key),
+            keys: members
+                .iter()
+                .filter_map(|member| word(member.key))
+                .collect(),
+        };
+        let fit = around.fit()?;
+        let (rewrite, variant) = fit.entry()?;
+        // The holder's key stands outside of the list.
+        if rewrite.word == Word::Holder || kinds.next().is_some() {
+            return None;
+        }
+        let nothing_to_change = variant.word.0 == variant.word.1
+            && variant.key.0 == variant.key.1
+            && fit.initials().is_empty();
+        (!nothing_to_change).then_some(ListPart {
+            members,
+            payload,
+            fit,
+        })
+    }
+
+    /// The encoding of the part as a link to the file; none where it would not be smaller.
+    pub(crate) fn link(&self, part: &ListPart<'_>, found: &Found) -> Option<Vec<u8>> {
+        let payload = part.payload()?;
+        let mut written = super::written(payload.content, found)?;
+        written.part = token(part.fit);
+        let uri = self.reference(found, &written).to_uri(None);
+        let (_, variant) = part.fit.entry()?;
+        let text = |key: &str, text: &str| {
+            Member::encode(key.as_bytes(), ValueKind::String, text.as_bytes())
+        };
+        let mut list = Vec::with_capacity(self.value.content.len() - payload.content.len() + 512);
+        for (index, member) in part.members.iter().enumerate() {
+            if index == part.payload {
+                for (key, value) in part.fit.added(&found.media_type) {
+                    list.extend_from_slice(&text(key, value));
+                }
+                list.extend_from_slice(&text(variant.key.1, &uri));
+            } else if member.key == b"type" {
+                list.extend_from_slice(&text("type", variant.word.1));
+            } else {
+                list.extend_from_slice(member.encoded);
+            }
+        }
+        (list.len() < self.value.content.len()).then_some(list)
+    }
+}
+
+/// The encoding of the part that the kvlist `list` was before it became a link. `standing` tells
+/// what a text says that is a reference, `original` gives the text or bytes that it stands for.
+pub(crate) fn restore_link(
+    list: &[u8],
+    standing: impl Fn(&[u8]) -> Option<Standing>,
+    original: impl FnOnce(&Standing) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    memchr::memmem::find(list, b"part=")?;
+    let members: Vec<Member<'_>> = Members::of_list(list).iter().collect();
+    let is_link = |written: &Written| {
+        let part = written.part.as_ref()?;
+        part.targets.is_none().then(|| fit(part)).flatten()
+    };
+    let (index, standing, fit) = members.iter().enumerate().find_map(|(index, member)| {
+        if member.kind != ValueKind::String {
+            return None;
+        }
+        let standing = standing(member.content)?;
+        let fit = is_link(&standing.written)?;
+        Some((index, standing, fit))
+    })?;
+    let (_, variant) = fit.entry()?;
+    let added = fit.added_keys().count();
+    let first_added = index.checked_sub(added)?;
+    let kind = match standing.written.codec {
+        Codec::Bytes => ValueKind::Bytes,
+        _ => ValueKind::String,
+    };
+    let payload = original(&standing)?;
+    let mut restored = Vec::with_capacity(list.len() + payload.len());
+    for (at, member) in members.iter().enumerate() {
+        if at == index {
+            let key = variant.key.0.as_bytes();
+            restored.extend_from_slice(&Member::encode(key, kind, &payload));
+        } else if (first_added..index).contains(&at) {
+        } else if member.key == b"type" {
+            let word = variant.word.0.as_bytes();
+            restored.extend_from_slice(&Member::encode(b"type", ValueKind::String, word));
+        } else {
+            restored.extend_from_slice(member.encoded);
+        }
+    }
+    Some(restored)
+}

@@ -1,0 +1,270 @@
+//! What comes in place of a file: which form of reference, and what changes around it.
+
+mod link;
+mod part;
+
+use std::ops::Range;
+
+use slimspan_proto::{Edit, Value, ValueKind};
+
+use crate::Policy;
+use crate::detect::Found;
+use crate::encoding::{AllEscaped, Codec, Written};
+use crate::policy::{Action, Form};
+use crate::reference::Reference;
+use crate::reference::mention::Mention;
+use crate::reference::object::Kind;
+
+pub(crate) use link::restore_link;
+pub(crate) use part::restore_part;
+
+/// What the name of an attribute is extended by whose value is a link to the value.
+pub(crate) const REF: &[u8] = b"_ref";
+
+/// A change to a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) range: Range<usize>,
+    pub(crate) with: Vec<u8>,
+}
+
+/// What comes in place of a whole value.
+pub(crate) enum Whole {
+    /// A string.
+    String(Vec<u8>),
+    /// The encoding of a kvlist.
+    List(Vec<u8>),
+    /// A string beside another key; or, where that cannot be, a string.
+    Entry {
+        key: Vec<u8>,
+        text: Vec<u8>,
+        otherwise: Vec<u8>,
+    },
+}
+
+impl Whole {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::String(text) | Self::List(text) => text.len(),
+            Self::Entry { text, .. } => text.len() + REF.len(),
+        }
+    }
+
+    /// Makes it the value.
+    pub(crate) fn replace(&self, edit: &mut Edit<'_>) {
+        match self {
+            Self::String(text) => edit.set_string(text),
+            Self::List(list) => edit.set_list(list),
+            Self::Entry {
+                key,
+                text,
+                otherwise,
+            } => {
+                if !edit.set_entry(key, ValueKind::String, text) {
+                    edit.set_string(otherwise);
+                }
+            }
+        }
+    }
+}
+
+/// Places the references of one value.
+pub(crate) struct Placement<'p, 'v, 'a> {
+    policy: &'p Policy,
+    action: Action,
+    value: &'v Value<'a>,
+}
+
+impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
+    pub(crate) fn new(policy: &'p Policy, action: Action, value: &'v Value<'a>) -> Self {
+        Self {
+            policy,
+            action,
+            value,
+        }
+    }
+
+    /// What comes in place of a value that is a file as a whole; none where it would not be
+    /// smaller.
+    pub(crate) fn whole(&self, found: &Found) -> Option<Whole> {
+        if !self.value.canonical {
+            return None;
+        }
+        let content = self.value.content;
+        let mut written = written(content, found)?;
+        let whole = match self.object(found) {
+            Some(kind) if self.value.nested => {
+                Whole::List(self.reference(found, &written).to_list(kind))
+            }
+            Some(kind) => Whole::String(self.reference(found, &written).to_json(kind, 0)?),
+            None if self.policy.form == Form::Semconv && self.may_rename() => {
+                let otherwise = self.reference(found, &written).to_uri(None).into_bytes();
+                written.renamed = true;
+                Whole::Entry {
+                    key: [self.value.key, REF].concat(),
+                    text: self.reference(found, &written).to_uri(None).into_bytes(),
+                    otherwise,
+                }
+            }
+            None => Whole::String(self.reference(found, &written).to_uri(None).into_bytes()),
+        };
+        (whole.len() < content.len()).then_some(whole)
+    }
+
+    /// The changes that put references in place of the files within a string, and for each file
+    /// that was replaced its number, and its bytes before and after. Files whose reference would
+    /// not be smaller stay.
+    pub(crate) fn within(
+        &self,
+        found: &[Found],
+        mentions: &[Mention],
+    ) -> (Vec<Change>, Vec<(usize, usize, usize)>) {
+        let mut changes = Vec::new();
+        let mut replaced = Vec::new();
+        for (index, one) in found.iter().enumerate() {
+            let alone = |span: &Range<usize>| {
+                let apart =
+                    |range: &Range<usize>| range.end <= span.start || span.end <= range.start;
+                let mut others = found
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, _)| *other != index);
+                others.all(|(_, other)| apart(&other.range))
+                    && mentions.iter().all(|mention| apart(&mention.range))
+            };
+            let Some(of_one) = self.one(one, alone) else {
+                continue;
+            };
+            let before: usize = of_one.iter().map(|change| change.range.len()).sum();
+            let after: usize = of_one.iter().map(|change| change.with.len()).sum();
+            if after < before {
+                replaced.push((index, before, after));
+                changes.extend(of_one);
+            }
+        }
+        (changes, replaced)
+    }
+
+    /// The changes for one file; `alone` tells whether nothing else changes in a stretch.
+    fn one(&self, found: &Found, alone: impl Fn(&Range<usize>) -> bool) -> Option<Vec<Change>> {
+        let content = self.value.content;
+        let mut written = written(content, found)?;
+        if let Some(change) = self.object_within(found, &mut written) {
+            return Some(vec![change]);
+        }
+        if self.policy.form == Form::Native
+            && let Some(changes) = self.part_within(found, &mut written, alone)
+        {
+            return Some(changes);
+        }
+        let range = found.range.clone();
+        let with = if found.codec.is_json_object() {
+            written.quotes = true;
+            let quote = written.quote();
+            let uri = self
+                .reference(found, &written)
+                .to_uri(quote.first().copied());
+            [quote, uri.as_bytes(), quote].concat()
+        } else {
+            let next = content.get(range.end).copied();
+            self.reference(found, &written).to_uri(next).into_bytes()
+        };
+        Some(vec![Change { range, with }])
+    }
+
+    /// An object in place of a string in JSON, with its quotes, or of an object.
+    fn object_within(&self, found: &Found, written: &mut Written) -> Option<Change> {
+        let kind = self.object(found)?;
+        let content = self.value.content;
+        let (range, quote) = if found.codec.is_json_object() {
+            (found.range.clone(), written.quote().to_vec())
+        } else {
+            let literal = found.literal.as_ref()?;
+            let open = content.get(literal.open.clone())?;
+            if content.get(literal.close.clone())? != open {
+                return None;
+            }
+            (literal.open.start..literal.close.end, open.to_vec())
+        };
+        let backslashes = quote.strip_suffix(b"\"")?;
+        if !backslashes.iter().all(|c| *c == b'\\') {
+            return None;
+        }
+        written.literal = range == (0..content.len());
+        let with = self
+            .reference(found, written)
+            .to_json(kind, backslashes.len());
+        if with.is_none() {
+            written.literal = false;
+        }
+        with.map(|with| Change { range, with })
+    }
+
+    /// The kind of object that stands for the file, if an object does.
+    fn object(&self, found: &Found) -> Option<Kind> {
+        match self.policy.form {
+            Form::Object => Some(Kind::Artifact),
+            Form::Logfire => Some(Kind::Logfire),
+            // A link to a text says nothing; the object has a preview.
+            Form::Native if found.codec == Codec::Text => Some(Kind::Artifact),
+            Form::Native | Form::Uri | Form::Semconv => None,
+        }
+    }
+
+    /// Whether the attribute may get another name: there is none of that name yet.
+    fn may_rename(&self) -> bool {
+        let Some(members) = self.value.members.filter(|_| !self.value.nested) else {
+            return false;
+        };
+        let name = [self.value.key, REF].concat();
+        !self.value.key.is_empty() && members.iter().all(|member| member.key != name)
+    }
+
+    fn reference<'f>(&'f self, found: &'f Found, written: &'f Written) -> Reference<'f> {
+        let dropped = self.action == Action::Drop || self.policy.dropped.contains(&found.digest);
+        Reference {
+            digest: found.digest,
+            media_type: &found.media_type,
+            size: found.bytes.len() as u64,
+            file_name: found.file_name.as_deref(),
+            preview: self.preview(found),
+            location: (!dropped).then_some(&self.policy.location),
+            written,
+        }
+    }
+
+    /// The beginning of a text, up to the end of a character.
+    fn preview<'f>(&self, found: &'f Found) -> Option<&'f str> {
+        if found.codec != Codec::Text || self.policy.preview == 0 {
+            return None;
+        }
+        let text = std::str::from_utf8(&found.bytes).ok()?;
+        text.get(..text.floor_char_boundary(self.policy.preview))
+    }
+}
+
+/// How the file stands in `content`; none where it would not come back as it is.
+fn written(content: &[u8], found: &Found) -> Option<Written> {
+    let mut written = Written {
+        prefix: content.get(found.range.start..found.payload)?.to_vec(),
+        lines: found.lines,
+        ..Written::new(found.codec)
+    };
+    if !found.rewritten {
+        return Some(written);
+    }
+    for (plain, at) in &found.specials {
+        let form = content.get(at.clone())?;
+        if form != [*plain] {
+            written.escapes.push((*plain, form.to_vec()));
+        }
+    }
+    let text = content.get(found.range.clone())?;
+    if written.write(&found.bytes) == text {
+        return Some(written);
+    }
+    written.escapes.clear();
+    let payload = content.get(found.payload..found.range.end)?;
+    written.all_escaped = Some(AllEscaped::of(payload, &written.plain(&found.bytes))?);
+    Some(written)
+}
