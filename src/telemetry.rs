@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use slimspan_artifact::Extraction;
+use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 /// Writes the log to standard error: `info` and above unless `SLIMSPAN_LOG` says otherwise, in the
@@ -31,6 +33,7 @@ pub struct Counters {
     stored: AtomicU64,
     dropped: AtomicU64,
     forwarded: AtomicU64,
+    refused_connections: AtomicU64,
 }
 
 impl Counters {
@@ -63,6 +66,11 @@ impl Counters {
     pub fn forwarded(&self) {
         add(&self.forwarded, 1);
     }
+
+    /// A connection was closed because there are as many as there may be.
+    pub fn connection_refused(&self) {
+        add(&self.refused_connections, 1);
+    }
 }
 
 fn add(counter: &AtomicU64, count: usize) {
@@ -75,7 +83,7 @@ impl fmt::Display for Counters {
         write!(
             f,
             "requests {}, {} in, {} out; values replaced {}, artifacts stored {}, \
-             artifacts dropped {}, requests forwarded unmodified {}",
+             artifacts dropped {}, requests forwarded unmodified {}, connections refused {}",
             get(&self.requests),
             ByteSize::b(get(&self.bytes_in)),
             ByteSize::b(get(&self.bytes_out)),
@@ -83,6 +91,47 @@ impl fmt::Display for Counters {
             get(&self.stored),
             get(&self.dropped),
             get(&self.forwarded),
+            get(&self.refused_connections),
         )
+    }
+}
+
+/// How often the log tells of what comes in floods.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Counts what may come in floods, so that the log tells of it seldom, but tells how often it was.
+#[derive(Debug, Default)]
+pub struct Seldom {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl Seldom {
+    /// It occurred once more. Returns how often since the log told of it, where it is to tell again.
+    pub fn occurred(&mut self) -> Option<u64> {
+        self.untold += 1;
+        let now = Instant::now();
+        if self.told.is_some_and(|told| now < told + INTERVAL) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_told_once_in_an_interval_with_its_number() {
+        let mut flood = Seldom::default();
+        assert_eq!(flood.occurred(), Some(1));
+        for _ in 0..1000 {
+            assert_eq!(flood.occurred(), None);
+        }
+        tokio::time::advance(INTERVAL).await;
+        assert_eq!(flood.occurred(), Some(1001));
+        assert_eq!(flood.occurred(), None);
     }
 }
