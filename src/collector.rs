@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
 use slimspan_artifact::{Form, Location, Policy};
@@ -68,7 +67,6 @@ pub struct Collector {
 
 #[derive(Debug)]
 struct Receiver {
-    id: ComponentId,
     grpc: GrpcReceiver,
     pipelines: Arc<Pipelines>,
 }
@@ -131,14 +129,18 @@ impl Collector {
                 ),
             );
             receivers.push(Receiver {
-                id: id.clone(),
                 grpc,
                 pipelines: Arc::new(routes),
             });
         }
+        let pinned = receivers.iter().map(|one| one.grpc.pinned_by_connections());
         summary.push((
             "memory".to_owned(),
-            format!("requests in flight take at most {limit} MiB"),
+            format!(
+                "requests in flight take at most {limit} MiB, and what senders leave unread in \
+                 their connections at most {} MiB",
+                pinned.sum::<u64>() >> 20
+            ),
         ));
         Ok(Self {
             receivers,
@@ -153,25 +155,13 @@ impl Collector {
         &self.summary
     }
 
-    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever. Returns
-    /// whether every receiver served until then.
-    pub async fn run(self, stop: CancellationToken) -> bool {
-        let failed = AtomicBool::new(false);
-        // Without one of its receivers a collector is not what was configured: it ends.
-        let stop_all = stop.clone();
+    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever.
+    pub async fn run(self, stop: CancellationToken) {
         let servers = self.receivers.into_iter().map(|receiver| {
-            let stop = stop.clone().cancelled_owned();
-            let budget = self.budget.clone();
-            let failed = &failed;
-            let whole = stop_all.clone();
-            async move {
-                let served = receiver.grpc.serve(receiver.pipelines, budget, stop).await;
-                if let Err(error) = served {
-                    tracing::error!("receivers.{}: {error}", receiver.id);
-                    failed.store(true, Ordering::Relaxed);
-                    whole.cancel();
-                }
-            }
+            let (budget, stop) = (self.budget.clone(), stop.clone());
+            let counters = &self.counters;
+            let grpc = receiver.grpc;
+            async move { grpc.serve(receiver.pipelines, budget, counters, stop).await }
         });
         if !shutdown::within_grace(&stop, join_all(servers)).await {
             tracing::warn!(
@@ -181,7 +171,6 @@ impl Collector {
             );
         }
         tracing::info!("stopped: {}", self.counters);
-        !failed.into_inner()
     }
 }
 

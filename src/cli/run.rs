@@ -28,11 +28,8 @@ pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         let stop = shutdown::on_signals().context("cannot listen for signals")?;
         let collector = Collector::start(&config).await?;
         say(banner(collector.summary()));
-        anyhow::Ok(if collector.run(stop).await {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        collector.run(stop).await;
+        anyhow::Ok(ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(THREADS);
     outcome

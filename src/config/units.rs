@@ -4,6 +4,7 @@
 //! and show a correct one.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -91,6 +92,35 @@ where
         .ok_or_else(|| D::Error::custom(format!("must be from {MIN} to {MAX}, found {number}")))
 }
 
+/// A whole number from `MIN` to `MAX`, both included, or null for none.
+pub(crate) fn between_or_none<'de, D, N, const MIN: u64, const MAX: u64>(
+    deserializer: D,
+) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<u64>,
+{
+    struct OrNone<N, const MIN: u64, const MAX: u64>(PhantomData<N>);
+
+    impl<'de, N: TryFrom<u64>, const MIN: u64, const MAX: u64> Visitor<'de> for OrNone<N, MIN, MAX> {
+        type Value = Option<N>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number or null")
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Option<N>, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Option<N>, D::Error> {
+            between::<_, _, MIN, MAX>(value).map(Some)
+        }
+    }
+
+    deserializer.deserialize_option(OrNone::<N, MIN, MAX>(PhantomData))
+}
+
 struct WholeNumber;
 
 impl Visitor<'_> for WholeNumber {
@@ -132,6 +162,9 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     struct Number(#[serde(deserialize_with = "between::<_, _, 1, 1024>")] u16);
+
+    #[derive(Debug, Deserialize)]
+    struct NumberOrNone(#[serde(deserialize_with = "between_or_none::<_, _, 1, 9>")] Option<u16>);
 
     fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         de::from_node(&yaml::parse(text).unwrap()).map_err(|error| error.to_string())
@@ -257,6 +290,12 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(read::<Number>(text).unwrap_err(), expected, "{text}");
         }
+        assert_eq!(read::<NumberOrNone>("9").unwrap().0, Some(9));
+        assert_eq!(read::<NumberOrNone>("null").unwrap().0, None);
+        assert_eq!(
+            read::<NumberOrNone>("10").unwrap_err(),
+            "must be from 1 to 9, found 10"
+        );
         let beyond = read::<Number>(&"9".repeat(60)).unwrap_err();
         assert!(
             beyond.starts_with("expected a whole number, found "),

@@ -1,3 +1,4 @@
 //! Where telemetry comes in.
 
+mod connections;
 pub mod otlp;

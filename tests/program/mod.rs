@@ -9,6 +9,7 @@
 
 mod backend_answers;
 mod command_line;
+mod connections;
 mod delivery;
 mod disconnects;
 mod fan_out;

@@ -8,12 +8,14 @@ use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::frames::frame;
+use crate::support::http2::Peer;
 use crate::support::references::references;
 use crate::support::s3::{Behaviour, S3};
 use crate::support::sender::{Call, open_body};
@@ -120,6 +122,31 @@ async fn a_request_under_way_ends_well() {
     let ended = slimspan.end().await;
     assert_eq!(ended.code, Some(0));
     assert!(ended.stderr.contains("stopped: requests 1,"), "{ended:?}");
+}
+
+/// Who has nothing under way is not waited for: neither a sender between two requests nor one that
+/// never sent anything, or half of what opens a connection.
+#[tokio::test]
+async fn nobody_without_a_request_holds_the_exit() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let address = slimspan.addresses[0];
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let _deaf = Peer::connect(address).await.unwrap();
+    // Accepted after the others, so these are there when it is answered.
+    let idle = slimspan.sender().await;
+    idle.send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+
+    let stopped = Instant::now();
+    let ended = slimspan.stop().await;
+    let took = stopped.elapsed();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(took < GRACE / 2, "{took:?}");
+    assert!(!ended.stderr.contains("were cut off"), "{}", ended.stderr);
 }
 
 /// From the first signal on nobody new gets in, so that a load balancer looks elsewhere; a backend

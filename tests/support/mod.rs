@@ -10,6 +10,7 @@
 pub(crate) mod backend;
 pub(crate) mod config;
 pub(crate) mod frames;
+pub(crate) mod http2;
 pub(crate) mod otlp;
 pub(crate) mod references;
 pub(crate) mod refusing;

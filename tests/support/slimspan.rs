@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -129,6 +130,17 @@ impl Slimspan {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
         kib.parse::<u64>().unwrap() << 10
+    }
+
+    /// Lets it open files up to this number; returns what it was.
+    pub(crate) fn limit_open_files(&self, limit: Option<u64>) -> Option<u64> {
+        let pid = Pid::from_raw(self.child.id().unwrap().try_into().unwrap());
+        let before = getrlimit(Resource::Nofile);
+        let limit = Rlimit {
+            current: limit,
+            maximum: before.maximum,
+        };
+        prlimit(pid, Resource::Nofile, limit).unwrap().current
     }
 
     /// Sends a signal such as `TERM`.

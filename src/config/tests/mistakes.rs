@@ -74,7 +74,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:4317",
         "endpont: 127.0.0.1:4317",
-        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_concurrent_streams",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_concurrent_streams, max_connections, max_connections_per_address",
     ),
     (
         "      grpc:",
@@ -253,6 +253,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "max_recv_msg_size_mib: 64",
         "max_concurrent_streams: 0",
         "c.yaml:6: receivers.otlp.protocols.grpc.max_concurrent_streams: must be from 1 to 1000000, found 0",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_connections: 0",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_connections: must be from 1 to 1000000, found 0",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_connections_per_address: 0",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_connections_per_address: must be from 1 to 1000000, found 0",
     ),
     (
         "limit_mib: 512",

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::config::HostPort;
-use crate::config::units::between;
+use crate::config::units::{between, between_or_none};
 
 /// `otlp`: takes requests from OpenTelemetry SDKs and collectors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -33,6 +33,13 @@ pub struct GrpcConfig {
     /// The requests that one connection may have under way at a time; from 1 to a million.
     #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
     pub max_concurrent_streams: u32,
+    /// The connections that may be open at a time; from 1 to a million.
+    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    pub max_connections: u32,
+    /// The connections that may be open at a time from one address; no limit unless there is one,
+    /// because all senders behind a proxy, or beside slimspan, have the same.
+    #[serde(deserialize_with = "between_or_none::<_, _, 1, 1_000_000>")]
+    pub max_connections_per_address: Option<u32>,
 }
 
 impl GrpcConfig {
@@ -51,6 +58,8 @@ impl Default for GrpcConfig {
             },
             max_recv_msg_size_mib: 64,
             max_concurrent_streams: 100,
+            max_connections: 1000,
+            max_connections_per_address: None,
         }
     }
 }

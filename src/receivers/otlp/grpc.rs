@@ -1,4 +1,4 @@
-//! OTLP over gRPC, on tonic's transport with messages that stay bytes.
+//! OTLP over gRPC, with messages that stay bytes.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,13 +11,16 @@ use axum::routing::post;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use slimspan_proto::Signal;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tower::Service as _;
 
 use super::config::GrpcConfig;
 use crate::admission::Budget;
@@ -25,14 +28,15 @@ use crate::compute;
 use crate::grpc::compression::{Compression, DecompressError};
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
+use crate::receivers::connections::{self, Limits};
 use crate::refusal::{Culprit, Refusal};
+use crate::telemetry::Counters;
 
-/// What a stream, and a connection, may send before it is read. It bounds what a stranger can pin
-/// in memory, and throughput over distance: one stream reaches 100 MB/s at 10 ms of round trip.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Large frames spare work on large requests; senders that honour it are three times cheaper.
-const FRAME_SIZE: u32 = 1 << 20;
+/// What a connection, and a stream of it, may send before it is read. It bounds what a stranger can
+/// pin in memory, and throughput over distance: 100 MB/s at 10 ms of round trip.
+const WINDOW: u32 = 1 << 20;
+/// Large frames spare work on large requests, and one that is never whole stays in memory.
+const FRAME_SIZE: u32 = 256 << 10;
 const HEADER_LIST_SIZE: u32 = 16 << 10;
 /// Resets that a peer causes and has not caused us to forget yet (RUSTSEC-2024-0003, "rapid
 /// reset" and its relatives): a connection with more is closed.
@@ -40,8 +44,6 @@ const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 1024;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Long-lived connections would never reach a new replica behind a load balancer.
-const CONNECTION_AGE: Duration = Duration::from_mins(30);
 
 /// How long SDKs wait for an answer unless they are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,13 +70,23 @@ impl GrpcReceiver {
         self.listener.local_addr()
     }
 
+    /// The most bytes that all connections can pin beside the requests that are read from them: of
+    /// each what is in its window, and as much again for the book-keeping of small frames; a frame
+    /// that is not whole, in a buffer that doubles as it grows; and the headers of its requests.
+    pub fn pinned_by_connections(&self) -> u64 {
+        let headers = u64::from(self.config.max_concurrent_streams) * u64::from(HEADER_LIST_SIZE);
+        let each = 2 * u64::from(WINDOW) + 2 * u64::from(FRAME_SIZE) + headers;
+        each * u64::from(self.config.max_connections)
+    }
+
     /// Serves until `stop`, then lets requests under way end.
     pub async fn serve(
         self,
         pipelines: Arc<Pipelines>,
         budget: Budget,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), tonic::transport::Error> {
+        counters: &Counters,
+        stop: CancellationToken,
+    ) {
         let service = Arc::new(Service {
             limit: self.config.max_recv_msg_size(),
             pipelines,
@@ -90,24 +102,40 @@ impl GrpcReceiver {
             );
             router = router.route(signal.grpc_path(), export.with_state(service));
         }
-        let incoming = TcpIncoming::from(self.listener)
-            .with_nodelay(Some(true))
-            .with_keepalive(Some(KEEPALIVE));
-        Server::builder()
-            .max_concurrent_streams(self.config.max_concurrent_streams)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_frame_size(FRAME_SIZE)
-            .http2_max_header_list_size(HEADER_LIST_SIZE)
-            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
-            .http2_max_local_error_reset_streams(Some(LOCAL_RESETS))
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_connection_age(CONNECTION_AGE)
-            .add_routes(Routes::from(router))
-            .serve_with_incoming_shutdown(incoming, stop)
-            .await
+        let router = router.with_state(());
+        let limits = Limits {
+            total: self.config.max_connections,
+            per_address: self.config.max_connections_per_address,
+        };
+        let http2 = http2(&self.config);
+        connections::serve(self.listener, limits, counters, stop, |io, requests| {
+            let router = router.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let under_way = requests.begin();
+                let answer = router.clone().call(request);
+                async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
+            });
+            http2.serve_connection(io, service)
+        })
+        .await;
     }
+}
+
+/// HTTP/2 with everything limited that a peer could otherwise have without limit.
+fn http2(config: &GrpcConfig) -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.max_concurrent_streams)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME_SIZE)
+        .max_header_list_size(HEADER_LIST_SIZE)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    http2
 }
 
 #[derive(Debug)]

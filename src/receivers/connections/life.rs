@@ -1,0 +1,63 @@
+//! The life of a connection, from its first byte to its end.
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::requests::Requests;
+
+/// How long a peer has to send the headers of its first request. Whoever has nothing to say takes
+/// the place of somebody who has.
+pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
+/// How old a connection gets: one that lived for ever would never reach a new replica behind a load
+/// balancer.
+pub(super) const AGE: Duration = Duration::from_mins(30);
+
+/// How long requests may go on after the peer was told to send no more: longer than one may take to
+/// arrive and to be answered.
+pub(super) const LAST_REQUESTS: Duration = Duration::from_secs(90);
+
+/// How long a peer that was told to send no more has to say that it knows. What it sent before it
+/// was told arrives within this time.
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves `connection` until it ends by itself, or has to: because it keeps silent, has come of age,
+/// or because of `stop`. Then the peer is told, requests under way end, and nothing else is waited
+/// for.
+pub(super) async fn live<C>(connection: C, requests: &Requests, stop: &CancellationToken)
+where
+    C: GracefulConnection<Error: fmt::Display>,
+{
+    let mut connection = pin!(connection);
+    let why = tokio::select! {
+        outcome = &mut connection => {
+            if let Err(error) = outcome {
+                tracing::debug!("a connection failed: {error}");
+            }
+            return;
+        }
+        () = stop.cancelled() => "slimspan stops",
+        () = silence(requests) => "it has sent no request",
+        () = sleep(AGE) => "it has come of age",
+    };
+    tracing::debug!("closing a connection: {why}");
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        () = requests.quiet_for(FAREWELL) => {}
+        () = sleep(LAST_REQUESTS) => {}
+    }
+}
+
+/// Waits until a connection has been without any request for too long; for ever if it has one.
+async fn silence(requests: &Requests) {
+    tokio::select! {
+        () = requests.begun() => std::future::pending().await,
+        () = sleep(FIRST_REQUEST) => {}
+    }
+}

@@ -1,0 +1,100 @@
+//! The requests of a connection: whether there ever was one, and how many are under way.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// The requests of one connection. Clones are of the same.
+#[derive(Debug, Clone, Default)]
+pub(in crate::receivers) struct Requests(Arc<watch::Sender<Count>>);
+
+#[derive(Debug, Default)]
+struct Count {
+    any: bool,
+    under_way: usize,
+}
+
+/// A request that is under way until this is dropped.
+#[derive(Debug)]
+pub(in crate::receivers) struct UnderWay(Requests);
+
+impl Requests {
+    /// The headers of a request have come.
+    pub(in crate::receivers) fn begin(&self) -> UnderWay {
+        self.0.send_modify(|count| {
+            count.any = true;
+            count.under_way += 1;
+        });
+        UnderWay(self.clone())
+    }
+
+    /// Waits for the first request.
+    pub(super) async fn begun(&self) {
+        self.until(|count| count.any).await;
+    }
+
+    /// Waits until no request has been under way for `pause`.
+    pub(super) async fn quiet_for(&self, pause: Duration) {
+        loop {
+            self.until(|count| count.under_way == 0).await;
+            let next = self.until(|count| count.under_way > 0);
+            if timeout(pause, next).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn until(&self, holds: impl FnMut(&Count) -> bool) {
+        // It cannot fail: this is the sender that it listens to.
+        let _ = self.0.subscribe().wait_for(holds).await;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| count.under_way -= 1);
+    }
+}
+
+impl UnderWay {
+    /// Ties the request to its answer: it is under way until the whole answer is handed over.
+    pub(in crate::receivers) fn until_sent<B>(self, answer: Response<B>) -> Response<Answer<B>> {
+        answer.map(|body| Answer {
+            body,
+            _under_way: self,
+        })
+    }
+}
+
+/// The body of an answer, and the request that it ends.
+#[derive(Debug)]
+pub(in crate::receivers) struct Answer<B> {
+    body: B,
+    _under_way: UnderWay,
+}
+
+impl<B: Body + Unpin> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

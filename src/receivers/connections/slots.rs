@@ -1,0 +1,155 @@
+//! How many connections there may be at a time.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The limits, as they are configured.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::receivers) struct Limits {
+    pub(in crate::receivers) total: u32,
+    pub(in crate::receivers) per_address: Option<u32>,
+}
+
+/// Where connections have their places.
+#[derive(Debug)]
+pub(super) struct Slots {
+    limits: Limits,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    total: u32,
+    /// Empty unless they are limited.
+    by_address: HashMap<IpAddr, u32>,
+}
+
+/// The place of one connection; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    address: IpAddr,
+}
+
+/// Which limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Full {
+    #[error("{0} are open, and max_connections allows no more")]
+    Total(u32),
+    #[error("{0} are open from there, and max_connections_per_address allows no more")]
+    Address(u32),
+}
+
+impl Slots {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            taken: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection from `peer`.
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Slot, Full> {
+        let address = host(peer);
+        let mut taken = self.taken();
+        if taken.total >= self.limits.total {
+            return Err(Full::Total(taken.total));
+        }
+        if let Some(limit) = self.limits.per_address {
+            let open = taken.by_address.get(&address).copied().unwrap_or_default();
+            if open >= limit {
+                return Err(Full::Address(open));
+            }
+            taken.by_address.insert(address, open + 1);
+        }
+        taken.total += 1;
+        Ok(Slot {
+            slots: Arc::clone(self),
+            address,
+        })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        // Nothing in here panics with the lock held.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.taken();
+        taken.total -= 1;
+        if let Some(open) = taken.by_address.get_mut(&self.address) {
+            *open -= 1;
+            if *open == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What counts as one address: with IPv6 a host is given a network of 64 bits and has as many
+/// addresses as it likes.
+fn host(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn slots(total: u32, per_address: Option<u32>) -> Arc<Slots> {
+        Slots::new(Limits { total, per_address })
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn all_together_are_limited() {
+        let slots = slots(2, None);
+        let first = slots.take(ip("10.0.0.1")).unwrap();
+        let _second = slots.take(ip("10.0.0.1")).unwrap();
+        assert_eq!(slots.take(ip("10.0.0.2")).unwrap_err(), Full::Total(2));
+        drop(first);
+        let _third = slots.take(ip("10.0.0.2")).unwrap();
+        assert_eq!(slots.take(ip("10.0.0.3")).unwrap_err(), Full::Total(2));
+    }
+
+    #[test]
+    fn an_address_has_its_own_limit() {
+        let slots = slots(10, Some(1));
+        let first = slots.take(ip("10.0.0.1")).unwrap();
+        assert_eq!(slots.take(ip("10.0.0.1")).unwrap_err(), Full::Address(1));
+        // The same host on a listener for both protocols.
+        let mapped = ip("::ffff:10.0.0.1");
+        assert_eq!(slots.take(mapped).unwrap_err(), Full::Address(1));
+        let _other = slots.take(ip("10.0.0.2")).unwrap();
+        drop(first);
+        let _again = slots.take(ip("10.0.0.1")).unwrap();
+    }
+
+    #[test]
+    fn a_network_of_64_bits_is_one_address() {
+        let slots = slots(10, Some(1));
+        let _first = slots.take(ip("2001:db8:0:1::1")).unwrap();
+        let neighbour = ip("2001:db8:0:1:ffff::2");
+        assert_eq!(slots.take(neighbour).unwrap_err(), Full::Address(1));
+        let _elsewhere = slots.take(ip("2001:db8:0:2::1")).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_those_that_are_gone() {
+        let slots = slots(10, Some(5));
+        let open = [1, 2, 2, 3].map(|host| slots.take(ip(&format!("10.0.0.{host}"))).unwrap());
+        drop(open);
+        let taken = slots.taken();
+        assert_eq!((taken.total, taken.by_address.len()), (0, 0));
+    }
+}

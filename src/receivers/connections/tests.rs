@@ -1,0 +1,243 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2 as client;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS};
+use super::*;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+const GOAWAY: u8 = 7;
+
+/// A connection whose requests are answered when there is a permit for them; paths are ignored.
+struct Served {
+    peer: DuplexStream,
+    answers: Arc<Semaphore>,
+    stop: CancellationToken,
+    life: JoinHandle<()>,
+}
+
+fn served() -> Served {
+    let (peer, ours) = duplex(1 << 20);
+    let answers = Arc::new(Semaphore::new(0));
+    let stop = CancellationToken::new();
+    let life = tokio::spawn({
+        let (answers, stop) = (Arc::clone(&answers), stop.clone());
+        async move {
+            let requests = Requests::default();
+            let connection = connection(TokioIo::new(ours), requests.clone(), answers);
+            // A test fails rather than waits for ever.
+            let _ = timeout(AGE * 4, live(connection, &requests, &stop)).await;
+        }
+    });
+    Served {
+        peer,
+        answers,
+        stop,
+        life,
+    }
+}
+
+fn connection<I>(
+    io: I,
+    requests: Requests,
+    answers: Arc<Semaphore>,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let service = service_fn(move |_: Request<Incoming>| {
+        let (under_way, answers) = (requests.begin(), Arc::clone(&answers));
+        async move {
+            answers.acquire().await.unwrap().forget();
+            let answer = Response::new(Full::new(Bytes::from_static(b"done")));
+            Ok::<_, Infallible>(under_way.until_sent(answer))
+        }
+    });
+    http2::Builder::new(TokioExecutor::new()).serve_connection(io, service)
+}
+
+type Client = client::SendRequest<Empty<Bytes>>;
+
+/// A sender that keeps to the protocol, and the end of its connection.
+async fn sender(peer: DuplexStream) -> (Client, JoinHandle<Result<(), hyper::Error>>) {
+    let handshake = client::handshake(TokioExecutor::new(), TokioIo::new(peer));
+    let (client, connection) = handshake.await.unwrap();
+    (client, tokio::spawn(connection))
+}
+
+/// Sends a request; its answer when there is one.
+fn request(client: &mut Client) -> JoinHandle<Result<Bytes, hyper::Error>> {
+    let answer = client.send_request(Request::new(Empty::new()));
+    tokio::spawn(async move { Ok(answer.await?.into_body().collect().await?.to_bytes()) })
+}
+
+/// The types of the frames in `bytes`.
+fn frames(mut bytes: &[u8]) -> Vec<u8> {
+    let mut types = Vec::new();
+    while let [a, b, c, kind, ..] = bytes {
+        types.push(*kind);
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        bytes = &bytes[9 + length..];
+    }
+    types
+}
+
+/// Within the time to say farewell after `expected`.
+#[track_caller]
+fn assert_about(took: Duration, expected: Duration) {
+    assert!((expected..=expected + FAREWELL).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_closed() {
+    let begun = Instant::now();
+    let mut served = served();
+    served.peer.read_to_end(&mut Vec::new()).await.unwrap();
+    assert_about(begun.elapsed(), FIRST_REQUEST);
+}
+
+/// Every byte comes in time for something, and yet nothing comes of it.
+#[tokio::test(start_paused = true)]
+async fn who_says_it_byte_by_byte_is_closed() {
+    let begun = Instant::now();
+    let mut served = served();
+    for byte in [PREFACE, SETTINGS].concat() {
+        if served.peer.write_u8(byte).await.is_err() {
+            break;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    served.life.await.unwrap();
+    assert_about(begun.elapsed(), FIRST_REQUEST + Duration::from_secs(1));
+}
+
+/// Such as a client that connects long before it sends: it learns that it has to connect again.
+#[tokio::test(start_paused = true)]
+async fn who_speaks_the_protocol_and_asks_nothing_is_told_and_closed() {
+    let begun = Instant::now();
+    let mut served = served();
+    let hello = [PREFACE, SETTINGS].concat();
+    served.peer.write_all(&hello).await.unwrap();
+    let mut heard = Vec::new();
+    served.peer.read_to_end(&mut heard).await.unwrap();
+    assert!(frames(&heard).contains(&GOAWAY), "{heard:?}");
+    assert_about(begun.elapsed(), FIRST_REQUEST);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_sent_a_request_may_be_idle_until_it_is_of_age() {
+    let begun = Instant::now();
+    let served = served();
+    served.answers.add_permits(1);
+    let (mut client, connection) = sender(served.peer).await;
+    assert_eq!(request(&mut client).await.unwrap().unwrap(), "done");
+    connection.await.unwrap().unwrap();
+    assert_about(begun.elapsed(), AGE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_under_way_outlives_the_age_of_its_connection() {
+    let begun = Instant::now();
+    let served = served();
+    let (mut client, connection) = sender(served.peer).await;
+    sleep(Duration::from_secs(1)).await;
+    let answer = request(&mut client);
+    sleep(AGE).await;
+    // It was told to send no more.
+    request(&mut client).await.unwrap().unwrap_err();
+    served.answers.add_permits(1);
+    assert_eq!(answer.await.unwrap().unwrap(), "done");
+    connection.await.unwrap().unwrap();
+    assert_about(begun.elapsed(), AGE + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_ends_does_not() {
+    let begun = Instant::now();
+    let served = served();
+    let (mut client, _connection) = sender(served.peer).await;
+    let answer = request(&mut client);
+    served.life.await.unwrap();
+    assert_about(begun.elapsed(), AGE + LAST_REQUESTS);
+    answer.await.unwrap().unwrap_err();
+}
+
+/// A peer that does not answer, not even to the question whether it has heard.
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_who_is_idle() {
+    let mut served = served();
+    let hello = [PREFACE, SETTINGS].concat();
+    served.peer.write_all(&hello).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let stopped = Instant::now();
+    served.stop.cancel();
+    served.life.await.unwrap();
+    assert_about(stopped.elapsed(), Duration::ZERO);
+    let mut heard = Vec::new();
+    served.peer.read_to_end(&mut heard).await.unwrap();
+    assert!(frames(&heard).contains(&GOAWAY), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_requests_under_way() {
+    let served = served();
+    let (mut client, connection) = sender(served.peer).await;
+    let answer = request(&mut client);
+    sleep(Duration::from_secs(1)).await;
+    served.stop.cancel();
+    sleep(FAREWELL * 5).await;
+    assert!(!served.life.is_finished());
+    let answered = Instant::now();
+    served.answers.add_permits(1);
+    assert_eq!(answer.await.unwrap().unwrap(), "done");
+    connection.await.unwrap().unwrap();
+    assert_about(answered.elapsed(), Duration::ZERO);
+}
+
+/// The place of a connection is free again when it has ended, however it ended.
+#[tokio::test(start_paused = true)]
+async fn a_place_is_free_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits {
+        total: 1,
+        per_address: None,
+    };
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let answers = Arc::new(Semaphore::new(0));
+            let speak = |io, requests| connection(io, requests, Arc::clone(&answers));
+            serve(listener, limits, &Counters::default(), stop, speak).await;
+        }
+    });
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let mut only = TcpStream::connect(address).await.unwrap();
+        let mut refused = TcpStream::connect(address).await.unwrap();
+        assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+        assert!(begun.elapsed() < FIRST_REQUEST);
+        // Until it has been silent for too long.
+        only.read_to_end(&mut Vec::new()).await.unwrap();
+        assert_about(begun.elapsed(), FIRST_REQUEST);
+    }
+    stop.cancel();
+    serving.await.unwrap();
+}

@@ -1,0 +1,175 @@
+//! How many connections there may be, and what one may cost.
+
+use std::net::Ipv4Addr;
+
+use futures::future::join_all;
+use serde_json::Value;
+use slimspan_proto::Signal;
+
+use crate::support::backend::Backend;
+use crate::support::frames::announcement;
+use crate::support::http2::{self, Peer};
+use crate::support::sender::{Call, open_body};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+const MIB: usize = 1 << 20;
+
+fn limit(config: &mut Value, key: &str, connections: u32) {
+    config["receivers"]["otlp"]["protocols"]["grpc"][key] = connections.into();
+}
+
+/// One more is closed rather than left waiting, and gets in when another has gone.
+#[tokio::test]
+async fn one_connection_more_than_allowed_is_closed_at_once() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    limit(&mut config, "max_connections", 2);
+    let mut slimspan = Slimspan::start(&config).await;
+    let address = slimspan.addresses[0];
+    let sender = slimspan.sender().await;
+    let other = Peer::connect(address).await.unwrap();
+    sender
+        .send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+
+    for _ in 0..10 {
+        assert!(Peer::connect(address).await.is_none());
+    }
+    slimspan.logs("max_connections allows no more").await;
+    // Those that are there notice nothing.
+    sender
+        .send(Signal::Traces, &otlp::plain_span(2))
+        .await
+        .unwrap();
+    drop(other);
+    let gets_in = async { while Peer::connect(address).await.is_none() {} };
+    soon("a place is free", gets_in).await;
+
+    let ended = slimspan.stop().await;
+    let told = ended.stderr.matches("max_connections").count();
+    assert_eq!(told, 1, "a flood is not told one by one: {}", ended.stderr);
+    let (_, refused) = ended.stderr.rsplit_once("connections refused ").unwrap();
+    assert!(
+        refused.trim().parse::<u32>().unwrap() >= 10,
+        "{}",
+        ended.stderr
+    );
+}
+
+/// One address that takes all it can get leaves the rest to others.
+#[tokio::test]
+async fn an_address_may_have_a_limit_of_its_own() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    limit(&mut config, "max_connections_per_address", 2);
+    let mut slimspan = Slimspan::start(&config).await;
+    let address = slimspan.addresses[0];
+    let greedy = Ipv4Addr::new(127, 0, 0, 2);
+    let _first = Peer::connect_from(greedy, address).await.unwrap();
+    let _second = Peer::connect_from(greedy, address).await.unwrap();
+    assert!(Peer::connect_from(greedy, address).await.is_none());
+    slimspan
+        .logs("max_connections_per_address allows no more")
+        .await;
+    let sender = slimspan.sender().await;
+    sender
+        .send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+}
+
+/// Who comes while the system can open nothing more waits, and is served when it can again.
+#[tokio::test]
+async fn running_out_of_files_is_told_and_survived() {
+    let backend = Backend::start().await;
+    let mut slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let early = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    early.send(Signal::Traces, &span).await.unwrap();
+
+    let before = slimspan.limit_open_files(Some(3));
+    let address = slimspan.addresses[0];
+    let late = tokio::spawn(async move { Peer::connect(address).await });
+    slimspan.logs("cannot accept connections").await;
+    early.send(Signal::Traces, &span).await.unwrap();
+    assert!(!late.is_finished());
+    slimspan.limit_open_files(before);
+    assert!(late.await.unwrap().is_some());
+}
+
+/// What connections pin when nobody reads what they send: as much as they are allowed, in frames
+/// that cost the most for their size, and a frame that is never whole.
+#[tokio::test]
+async fn what_connections_pin_beside_requests_is_bounded() {
+    const PEERS: usize = 40;
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config::limit_requests(&mut config, 4);
+    config["processors"]["memory_limiter"]["limit_mib"] = 16.into();
+    let slimspan = Slimspan::start(&config).await;
+    let address = slimspan.addresses[0];
+
+    // Two requests that never end take the whole budget, so that nothing else is read.
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let request = otlp::sized_span(7 * MIB / 2);
+        let mut beginning = announcement(0, request.len());
+        beginning.extend_from_slice(&request[..request.len() - 1]);
+        let (more, body) = open_body(beginning.freeze());
+        let sender = slimspan.sender().await;
+        open.push(more);
+        tokio::spawn(async move { sender.try_call(Call::traces(body)).await });
+    }
+    let sender = slimspan.sender().await;
+    let full = async {
+        while sender
+            .send(Signal::Traces, &otlp::sized_span(MIB))
+            .await
+            .is_ok()
+        {}
+    };
+    soon("the budget is taken", full).await;
+    let before = slimspan.peak_memory();
+    let mut peers = Vec::new();
+    for _ in 0..PEERS {
+        peers.push(Peer::connect(address).await.unwrap());
+    }
+    assert_eq!(peers[0].connection_window, MIB);
+    assert_eq!(peers[0].frame_size, MIB / 4);
+    let most = 2 * (peers[0].connection_window + peers[0].frame_size);
+    let all = all_that_is_allowed(&peers[0]);
+    let frame = http2::data(1, &vec![0; peers[0].frame_size]);
+    let never_whole = &frame[..frame.len() - 1];
+    let sending = peers.iter_mut().map(async |peer| {
+        peer.send(&all).await.unwrap();
+        assert!(peer.ask().await);
+        peer.send(never_whole).await.unwrap();
+    });
+    join_all(sending).await;
+    let grown = slimspan.peak_memory() - before;
+    assert!(grown < (PEERS * most) as u64, "{} MiB", grown >> 20);
+    drop(open);
+}
+
+/// Requests that take the whole window of a connection, in the frames that cost the most for their
+/// size without being counted as a flood.
+fn all_that_is_allowed(peer: &Peer) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut left = peer.connection_window;
+    for stream in (1..).step_by(2) {
+        if left == 0 {
+            break;
+        }
+        let window = peer.stream_window.min(left);
+        left -= window;
+        let mut body = announcement(0, 4 * MIB);
+        body.resize(window, 0);
+        all.extend_from_slice(&http2::request(stream));
+        for part in body.chunks(256) {
+            all.extend_from_slice(&http2::data(stream, part));
+        }
+    }
+    all
+}
