@@ -254,8 +254,12 @@ impl<'a> Extractor<'a> {
         if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
             return Vec::new();
         }
-        let about = self.siblings.about(value, &self.policy.deny_keys);
         let mut scanner = Scanner::new(self.policy, treatment);
+        // Most texts hold nothing, and what stands beside them need not be asked.
+        if !scanner.may_find(value.content) {
+            return Vec::new();
+        }
+        let about = self.siblings.about(value, &self.policy.deny_keys);
         let found = scanner.string(value.content, &about);
         self.extraction.truncated += scanner.truncated;
         found

@@ -61,6 +61,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Whether there may be files in the string `text`.
+    pub(crate) fn may_find(&self, text: &[u8]) -> bool {
+        gate::may_hold_file(text, self.base64_len())
+    }
+
     /// The files in the string `text`, in ascending order.
     pub(crate) fn string(&mut self, text: &[u8], about: &About) -> Vec<Found> {
         self.budget = text.len().saturating_mul(MAX_COPIES);
@@ -83,7 +88,7 @@ impl<'a> Scanner<'a> {
         if let Some(found) = self.whole(&WHOLE, text, about) {
             return found;
         }
-        if !gate::may_hold_file(text, self.base64_len()) {
+        if !self.may_find(text) {
             return Vec::new();
         }
         if json::looks_like(text) {

@@ -52,11 +52,7 @@ impl<'a> Placement<'_, '_, 'a> {
             return None;
         }
         let all = Members::of_list(content);
-        let members: Vec<Member<'a>> = all.iter().take(MAX_MEMBERS + 1).collect();
-        if members.len() > MAX_MEMBERS || !all.are_all() {
-            return None;
-        }
-        let mut large = members
+        let mut large = all
             .iter()
             .enumerate()
             .filter(|(_, member)| member.encoded.len() >= smallest);
@@ -66,6 +62,10 @@ impl<'a> Placement<'_, '_, 'a> {
             || !matches!(member.kind, ValueKind::Bytes | ValueKind::String)
             || !member.is_canonical()
         {
+            return None;
+        }
+        let members: Vec<Member<'a>> = all.iter().take(MAX_MEMBERS + 1).collect();
+        if members.len() > MAX_MEMBERS || !all.are_all() {
             return None;
         }
         let word = |bytes| std::str::from_utf8(bytes).ok();

@@ -149,8 +149,10 @@ impl Listed {
     }
 }
 
-/// Whether references that are kvlists may be in `bytes`.
-pub(super) fn any(bytes: &[u8]) -> bool {
-    // The key: tag, length, name.
-    memchr::memmem::find(bytes, b"\x0a\x06sha256").is_some()
+/// Whether the `sha256` at `at` is the key of a member, and a reference may be around it.
+pub(super) fn begins(bytes: &[u8], at: usize) -> bool {
+    // Tag and length.
+    bytes
+        .get(..at)
+        .is_some_and(|before| before.ends_with(b"\x0a\x06"))
 }

@@ -65,10 +65,9 @@ impl Mentions {
         let [here, dropped, objects] = &self.finders;
         here.find(bytes).is_some()
             || dropped.find(bytes).is_some()
-            || list::any(bytes)
             || objects
                 .find_iter(bytes)
-                .any(|at| Stem::before(bytes, at).is_some())
+                .any(|at| list::begins(bytes, at) || Stem::before(bytes, at).is_some())
     }
 
     /// The references in `text`, in ascending order.
