@@ -26,6 +26,14 @@ pub fn pictures(count: usize, size: usize) -> Bytes {
     request((0..count).map(|_| chat_span(&mut random, size)).collect())
 }
 
+/// A batch of `count` chat completions, each with a conversation of 20 KB around a picture of
+/// `size` bytes.
+pub fn conversations(count: usize, size: usize) -> Bytes {
+    let mut random = Random::new(3);
+    let spans = (0..count).map(|_| conversation_span(&mut random, size));
+    request(spans.collect())
+}
+
 fn http_span(random: &mut Random) -> Span {
     let id = random.number();
     let mut attributes = vec![
@@ -70,6 +78,28 @@ fn http_span(random: &mut Random) -> Span {
         attributes,
     )
 }
+
+/// A long conversation with a picture in it, as JSON.
+fn conversation_span(random: &mut Random, size: usize) -> Span {
+    let picture = STANDARD.encode(fake_file(random, size));
+    let mut messages: Vec<_> = (0..40)
+        .map(|turn| {
+            let role = if turn % 2 == 0 { "user" } else { "assistant" };
+            json!({"role": role, "content": PROSE.repeat(2)})
+        })
+        .collect();
+    let picture = json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{picture}")}});
+    messages.push(json!({"role": "user", "content": [picture]}));
+    let messages = serde_json::Value::Array(messages);
+    let attributes = vec![
+        text("gen_ai.operation.name", "chat"),
+        text("gen_ai.input.messages", messages.to_string()),
+    ];
+    span(random, "chat gpt-5.2", attributes)
+}
+
+/// A paragraph as models write them: with lines, quotes and code.
+const PROSE: &str = "The chart shows \"net revenue\" by quarter.\n\n- Q1: 4.2 million\n- Q2: 4.9 million, up 17 %\n\nIn code:\n```python\nprint(f\"{total:.1f}\")\n```\nThe outlier in March is a one-off payment; without it the trend is flat. ";
 
 fn chat_span(random: &mut Random, size: usize) -> Span {
     let picture = STANDARD.encode(fake_file(random, size));

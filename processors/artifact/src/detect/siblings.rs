@@ -10,11 +10,11 @@ use crate::pattern::Pattern;
 /// What the lists of values say that were asked for, so that each is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Siblings<'a> {
-    lists: HashMap<usize, Vec<Label<'a>>>,
+    lists: HashMap<usize, ByPrefix<'a>>,
 }
 
-/// Key and value of an attribute or member.
-type Label<'a> = (&'a [u8], &'a [u8]);
+/// What the members of a list say, by the part of their keys up to the last dot.
+type ByPrefix<'a> = HashMap<&'a [u8], Labels>;
 
 /// Labels of one list that are kept: nobody writes more.
 const MAX_LABELS: usize = 256;
@@ -22,12 +22,20 @@ const MAX_LABELS: usize = 256;
 impl<'a> Siblings<'a> {
     /// What stands beside `value`.
     pub(crate) fn about(&mut self, value: &Value<'a>, deny_keys: &[Pattern]) -> About {
-        let own = value.members.map(|members| self.labels(members, value.key));
-        let own = own.unwrap_or_default();
-        let mut label = own.media_type().map(str::to_owned);
-        let mut file_name = own.file_name().map(str::to_owned);
-        if let Some((outer, holder)) = value.outer.filter(|_| value.nested) {
-            let outer = self.labels(outer, holder);
+        let mut label = None;
+        let mut file_name = None;
+        let mut denied = about::is_denied(value.attribute, b"", deny_keys);
+        let own = value.members.and_then(|of| self.labels(of, value.key));
+        let part_type = own.map(|own| &*own.part_type).unwrap_or_default();
+        denied = denied || about::is_denied(value.key, part_type, deny_keys);
+        if let Some(own) = own {
+            label = own.media_type().map(str::to_owned);
+            // `name` beside an attribute is anything's.
+            file_name = own.file_name().filter(|_| value.nested).map(str::to_owned);
+        }
+        if let Some((outer, holder)) = value.outer.filter(|_| value.nested)
+            && let Some(outer) = self.labels(outer, holder)
+        {
             if value.key == b"b64_json" {
                 label = label.or_else(|| outer.media_type().map(str::to_owned));
             }
@@ -35,12 +43,6 @@ impl<'a> Siblings<'a> {
                 file_name = file_name.or_else(|| outer.file_name().map(str::to_owned));
             }
         }
-        if !value.nested {
-            // `name` beside an attribute is anything's.
-            file_name = None;
-        }
-        let denied = about::is_denied(value.key, &own.part_type, deny_keys)
-            || about::is_denied(value.attribute, b"", deny_keys);
         About {
             label,
             file_name,
@@ -49,29 +51,23 @@ impl<'a> Siblings<'a> {
     }
 
     /// What the members say that have the same prefix as `key`, up to its last dot.
-    fn labels(&mut self, members: Members<'a>, key: &[u8]) -> Labels {
+    fn labels(&mut self, members: Members<'a>, key: &[u8]) -> Option<&Labels> {
         let list = self.lists.entry(members.start()).or_insert_with(|| {
-            members
-                .iter()
-                .filter(|member| {
-                    let (_, name) = split(member.key);
-                    member.kind == ValueKind::String
-                        && member.content.len() <= MAX_LABEL
-                        && about::is_label(name)
-                })
-                .map(|member| (member.key, member.content))
-                .take(MAX_LABELS)
-                .collect()
+            let mut list = ByPrefix::new();
+            let labels = members.iter().filter(|member| {
+                let (_, name) = split(member.key);
+                member.kind == ValueKind::String
+                    && member.content.len() <= MAX_LABEL
+                    && about::is_label(name)
+            });
+            for member in labels.take(MAX_LABELS) {
+                let (prefix, name) = split(member.key);
+                list.entry(prefix).or_default().note(name, member.content);
+            }
+            list
         });
         let (prefix, _) = split(key);
-        let mut labels = Labels::default();
-        for (key, value) in list {
-            let (of_label, name) = split(key);
-            if of_label == prefix {
-                labels.note(name, value);
-            }
-        }
-        labels
+        list.get(prefix)
     }
 }
 

@@ -23,6 +23,7 @@ fn policy(threshold: usize) -> Policy {
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let ordinary = workload::ordinary(512);
     let pictures = workload::pictures(10, 300_000);
+    let conversations = workload::conversations(10, 300_000);
     let usual = policy(8 * 1024);
     // No span is passed over as a whole, and every long text is judged.
     let tiny = policy(64);
@@ -30,8 +31,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     // A race against one who does not do the work is not won.
     let files = extract(Signal::Traces, &pictures, &usual)?.artifacts.len();
     let (_, theirs) = naive::extract(&pictures, usual.threshold)?;
+    let talked = extract(Signal::Traces, &conversations, &usual)?
+        .artifacts
+        .len();
     let none = extract(Signal::Traces, &ordinary, &tiny)?.artifacts.len();
-    if (files, theirs.len(), none) != (10, 10, 0) {
+    if (files, theirs.len(), talked, none) != (10, 10, 10, 0) {
         return Err("the requests do not hold what they should".into());
     }
 
@@ -53,6 +57,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             1.8,
             || extract(Signal::Traces, &pictures, &usual),
             || naive::extract(&pictures, usual.threshold),
+        ),
+        race(
+            "10 conversations of 20 KB, each with a data URI of 400 KB, against the same",
+            1.8,
+            || extract(Signal::Traces, &conversations, &usual),
+            || naive::extract(&conversations, usual.threshold),
         ),
     ];
     Ok(ExitCode::from(u8::from(passed.contains(&false))))

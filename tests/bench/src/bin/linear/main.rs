@@ -1,0 +1,70 @@
+//! Whether extraction takes time in proportion to its input, whatever the input is; fails where
+//! twice the bytes take more than 2.3 times the time, or a byte more than 50 ns.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's output is what it is for"
+)]
+
+mod inputs;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use slimspan_artifact::{Location, Policy, extract};
+use slimspan_bench::race::verdict;
+use slimspan_proto::Signal;
+
+/// The allocator of the collector.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SIZE: usize = 8 << 20;
+const ROUNDS: usize = 4;
+const MOST_ROUNDS: usize = 30;
+const MOST: f64 = 2.3;
+const NANOSECONDS_PER_BYTE: f64 = 50.0;
+const BESIDE: Duration = Duration::from_millis(10);
+
+fn main() -> ExitCode {
+    let mut passed = true;
+    for threshold in [64, 8 * 1024] {
+        let policy = Policy::new(threshold, Location::Public("http://127.0.0.1:4319".into()));
+        println!("threshold {threshold} bytes: 8 MiB, 16 MiB, ratio (target: below {MOST})");
+        for (name, input) in inputs::INPUTS {
+            let requests = [SIZE, 2 * SIZE].map(input);
+            let bytes = requests[1].len() as f64;
+            let allowed = bytes * NANOSECONDS_PER_BYTE / 1e9 + BESIDE.as_secs_f64();
+            let mut best = [f64::MAX; 2];
+            let mut ratio = f64::MAX;
+            // The best of several turns of each: a busy machine is slow now and then, and what
+            // takes four times as long for twice the bytes takes it every time.
+            for round in 0..MOST_ROUNDS {
+                for (best, request) in best.iter_mut().zip(&requests) {
+                    *best = best.min(time(request, &policy).as_secs_f64());
+                }
+                ratio = best[1] / best[0];
+                if round >= ROUNDS && ratio < MOST {
+                    break;
+                }
+            }
+            let kept = ratio < MOST && best[1] <= allowed;
+            passed &= kept;
+            println!(
+                "{} {name}: {:.2} ms, {:.2} ms, {ratio:.2}x, {:.2} ns a byte",
+                verdict(kept),
+                best[0] * 1e3,
+                best[1] * 1e3,
+                best[1] * 1e9 / bytes,
+            );
+        }
+    }
+    ExitCode::from(u8::from(!passed))
+}
+
+fn time(request: &Bytes, policy: &Policy) -> Duration {
+    let start = Instant::now();
+    let _ = std::hint::black_box(extract(Signal::Traces, request, policy));
+    start.elapsed()
+}
