@@ -15,6 +15,22 @@ pub fn excerpt(text: &str, limit: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}… ({} more)", ByteSize::b(rest.len() as u64)))
 }
 
+/// `text` with `…` in place of its middle where it is longer than `limit` characters: names that
+/// begin alike often differ at their end.
+pub fn middle_cut(text: &str, limit: usize) -> Cow<'_, str> {
+    let count = text.chars().count();
+    if count <= limit {
+        return Cow::Borrowed(text);
+    }
+    let kept = limit.saturating_sub(1);
+    let head = kept.div_ceil(2);
+    let cut = text.chars().take(head).chain(['…']);
+    Cow::Owned(
+        cut.chain(text.chars().skip(count - (kept - head)))
+            .collect(),
+    )
+}
+
 /// How many bytes there are, and the first of them as hexadecimal digits.
 pub fn bytes_excerpt(bytes: &[u8]) -> String {
     let head = bytes.get(..HEAD).unwrap_or(bytes);
@@ -43,6 +59,19 @@ mod tests {
         assert_eq!(excerpt("äöü", 3), "äöü");
         assert_eq!(excerpt("äöü", 2), "äö… (2 B more)");
         assert_eq!(excerpt("", 0), "");
+    }
+
+    #[test]
+    fn cuts_in_the_middle() {
+        for (limit, cut) in [
+            (8, "größe.ab"),
+            (7, "grö….ab"),
+            (6, "grö…ab"),
+            (2, "g…"),
+            (1, "…"),
+        ] {
+            assert_eq!(middle_cut("größe.ab", limit), cut);
+        }
     }
 
     #[test]

@@ -7,6 +7,6 @@ mod excerpt;
 mod page;
 mod reference;
 
-pub use excerpt::{bytes_excerpt, excerpt, hex};
-pub use page::{Page, Piece, Style};
+pub use excerpt::{bytes_excerpt, excerpt, hex, middle_cut};
+pub use page::{Page, Piece, Style, escaped};
 pub use reference::{PLACEHOLDER, Reference, replace_references};

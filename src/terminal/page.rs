@@ -100,17 +100,28 @@ impl Page {
         if coloured {
             let _ = write!(self.text, "{}", piece.look.render());
         }
-        for symbol in piece.text.chars() {
-            if is_unsafe(symbol) {
-                self.text.extend(symbol.escape_default());
-            } else {
-                self.text.push(symbol);
-            }
-        }
+        self.text.push_str(&escaped(&piece.text));
         if coloured {
             let _ = write!(self.text, "{}", piece.look.render_reset());
         }
     }
+}
+
+/// `text` with escapes in place of what would drive a terminal. Page does so by itself; this is
+/// for who has to know how wide a text will be.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for symbol in text.chars() {
+        if is_unsafe(symbol) {
+            escaped.extend(symbol.escape_default());
+        } else {
+            escaped.push(symbol);
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// Control characters, and the invisible ones that reorder or break a line.
