@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -31,13 +32,11 @@ pub(super) fn open(
     match Location::parse(&config.url)? {
         Location::Folder(path) => {
             refuse_options(config, "a local folder")?;
+            let layout = folder_layout(config, &path)?;
             let client = folder::open(&path)?;
-            let url = url::Url::from_file_path(&path)
-                .map_err(|()| OpenError::url(&config.url, "it is not a path of this machine"))?;
-            let base = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
             Ok(Opened {
                 client: Arc::new(client),
-                layout: Layout::new(Path::ROOT, base),
+                layout,
                 place: path.display().to_string(),
                 keeps_content_type: false,
             })
@@ -73,6 +72,35 @@ pub(super) fn open(
                 keeps_content_type: true,
             })
         }
+    }
+}
+
+/// What [`Layout::uri_base`] will be once the store is open.
+pub(super) fn uri_base(config: &StoreConfig) -> Result<String, OpenError> {
+    let layout = match Location::parse(&config.url)? {
+        Location::Folder(path) => folder_layout(config, &path)?,
+        Location::Memory { prefix, base } | Location::Bucket { prefix, base, .. } => {
+            Layout::new(prefix, &base)
+        }
+    };
+    Ok(layout.uri_base().to_owned())
+}
+
+fn folder_layout(config: &StoreConfig, path: &std::path::Path) -> Result<Layout, OpenError> {
+    let url = url::Url::from_file_path(path)
+        .map_err(|()| OpenError::url(&config.url, "it is not a path of this machine"))?;
+    let base = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
+    Ok(Layout::new(Path::ROOT, base))
+}
+
+/// Refuses a folder that is not there: who wants to read from it has another one in mind.
+pub(super) fn check_exists(config: &StoreConfig) -> Result<(), OpenError> {
+    match Location::parse(&config.url)? {
+        Location::Folder(path) if !path.is_dir() => Err(OpenError::Folder {
+            path: path.display().to_string(),
+            source: io::ErrorKind::NotFound.into(),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -116,6 +144,7 @@ mod tests {
         ] {
             let opened = open(&StoreConfig::new(url), &environment).unwrap();
             assert_eq!(opened.layout.uri_base(), uri_base);
+            assert_eq!(super::uri_base(&StoreConfig::new(url)).unwrap(), uri_base);
             assert_eq!(opened.place, place);
             assert!(opened.keeps_content_type);
         }
@@ -125,8 +154,12 @@ mod tests {
     fn a_folder_is_made_and_has_file_uris() {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("data/my artifacts");
-        let opened = open(&StoreConfig::new(root.to_str().unwrap()), &[]).unwrap();
+        let config = StoreConfig::new(root.to_str().unwrap());
+        let unopened = uri_base(&config).unwrap();
+        assert!(!root.exists());
+        let opened = open(&config, &[]).unwrap();
         assert!(root.is_dir());
+        assert_eq!(opened.layout.uri_base(), unopened);
         assert_eq!(opened.place, root.to_str().unwrap());
         assert!(!opened.keeps_content_type);
         let uri = format!("{}/ab", opened.layout.uri_base());

@@ -57,6 +57,12 @@ impl Store {
         Self::open_with(config, |client| client)
     }
 
+    /// Opens the store to read from it: a folder that is not there is an error, and not made.
+    pub fn open_existing(config: &StoreConfig) -> Result<Self, OpenError> {
+        open::check_exists(config)?;
+        Self::open(config)
+    }
+
     /// Opens the store as [`Store::open`] does and puts what `wrap` makes of its client in the
     /// client's place: tests look on and break things there.
     pub fn open_with(
@@ -83,6 +89,11 @@ impl Store {
                 uploads: Flights::new(),
             }),
         })
+    }
+
+    /// What [`Store::uri_base`] will be once the store is open; opens and makes nothing.
+    pub fn uri_base_of(config: &StoreConfig) -> Result<String, OpenError> {
+        open::uri_base(config)
     }
 
     /// What stands before `/<first two hex digits>/<digest>` in an artifact's URI.
