@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;
+pub mod report;
 pub mod shutdown;
 pub mod storage;
 pub mod telemetry;
