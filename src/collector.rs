@@ -234,19 +234,19 @@ fn artifacts(
         };
         let store = stores.get(&artifact.store)?.clone();
         Some(Artifacts {
-            policy: policy(artifact, &store),
+            policy: policy(artifact, store.uri_base()),
             store,
             on_store_failure: artifact.on_store_failure,
         })
     })
 }
 
-/// What the processor that is configured as `artifact` takes out for `store`.
-pub fn policy(artifact: &ArtifactConfig, store: &Store) -> Policy {
+/// What the processor that is configured as `artifact` takes out for the store at `uri_base`.
+pub fn policy(artifact: &ArtifactConfig, uri_base: &str) -> Policy {
     let threshold = usize::try_from(artifact.threshold.as_u64()).unwrap_or(usize::MAX);
     Policy {
         form: Form::Object,
-        ..Policy::new(threshold, Location::Store(store.uri_base().to_owned()))
+        ..Policy::new(threshold, Location::Store(uri_base.to_owned()))
     }
 }
 

@@ -1,6 +1,10 @@
 //! The command line: one file a subcommand.
 
+mod artifact_processor;
 mod demo;
+mod otlp_files;
+mod progress;
+mod restore;
 mod run;
 mod validate;
 
@@ -31,6 +35,7 @@ enum Command {
     Validate(ConfigFile),
     /// Send a picture, a PDF and a plain span through a running slimspan and show what became of them
     Demo(demo::Demo),
+    Restore(restore::Restore),
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +57,10 @@ pub fn main() -> ExitCode {
             command: Some(Command::Demo(demo)),
             ..
         } => demo::demo(&demo),
+        Cli {
+            command: Some(Command::Restore(restore)),
+            ..
+        } => restore::restore(&restore),
         Cli {
             run: Some(file), ..
         } => run::run(&file),

@@ -16,6 +16,7 @@ mod fan_out;
 mod framing;
 mod limits;
 mod memory;
+mod restore;
 mod sdk;
 mod sharing;
 mod shutdown;

@@ -125,11 +125,7 @@ impl Slimspan {
 
     /// The most memory that it has had so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let pid = self.child.id().unwrap();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
-        kib.parse::<u64>().unwrap() << 10
+        peak_memory(self.child.id().unwrap())
     }
 
     /// Lets it open files up to this number; returns what it was.
@@ -169,6 +165,14 @@ impl Slimspan {
         self.signal("TERM");
         self.end().await
     }
+}
+
+/// The most memory that a process has had so far, in bytes.
+pub(crate) fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
+    kib.parse::<u64>().unwrap() << 10
 }
 
 /// Reads to the end, so that the program never waits for a full pipe.

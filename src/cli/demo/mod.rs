@@ -121,7 +121,7 @@ impl Target {
         exporter.compression = Compression::None;
         Ok(Self {
             exporter: OtlpGrpcExporter::new("demo", &exporter)?,
-            policy: collector::policy(artifact, &store),
+            policy: collector::policy(artifact, store.uri_base()),
             store,
         })
     }
