@@ -2,6 +2,7 @@
 
 mod artifact_processor;
 mod demo;
+mod inspect;
 mod otlp_files;
 mod progress;
 mod restore;
@@ -35,6 +36,7 @@ enum Command {
     Validate(ConfigFile),
     /// Send a picture, a PDF and a plain span through a running slimspan and show what became of them
     Demo(demo::Demo),
+    Inspect(inspect::Inspect),
     Restore(restore::Restore),
 }
 
@@ -57,6 +59,10 @@ pub fn main() -> ExitCode {
             command: Some(Command::Demo(demo)),
             ..
         } => demo::demo(&demo),
+        Cli {
+            command: Some(Command::Inspect(inspect)),
+            ..
+        } => inspect::inspect(&inspect),
         Cli {
             command: Some(Command::Restore(restore)),
             ..

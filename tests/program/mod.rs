@@ -14,6 +14,7 @@ mod delivery;
 mod disconnects;
 mod fan_out;
 mod framing;
+mod inspect;
 mod limits;
 mod memory;
 mod restore;
