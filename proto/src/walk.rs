@@ -280,58 +280,54 @@ impl<'a> Walker<'a> {
     /// Describes the value on top of the stack.
     fn value(&self, kind: ValueKind, field: &Field) -> Value<'a> {
         let key = |frame: &Frame| self.request.get(frame.key.clone()).unwrap_or_default();
-        let keys = || {
-            self.frames
-                .iter()
-                .filter(|frame| frame.message == Message::KeyValue)
-        };
-        let mut lists = self
-            .frames
-            .windows(2)
-            .enumerate()
-            .rev()
-            .filter_map(|(at, pair)| {
-                let [parent, child] = pair else { return None };
-                (child.message == Message::KeyValue).then_some((at, parent, child.number))
-            });
-        let members = |parent: &Frame, number| Members {
+        let members = |parent: &Frame, child: &Frame| Members {
             request: self.request,
             start: parent.prefix.end,
             end: parent.end,
-            number,
+            number: child.number,
         };
-        let nearest = lists.next();
-        let outer = lists.next().and_then(|(at, parent, number)| {
-            let holder = self.frames.get(at + 1)?;
-            Some((members(parent, number), key(holder)))
-        });
-        let carrier = self
-            .frames
-            .windows(2)
-            .find_map(|pair| match pair {
-                [parent, child]
-                    if matches!(child.message, Message::KeyValue | Message::AnyValue) =>
-                {
-                    Carrier::of(parent.message, child.number)
-                }
-                _ => None,
-            })
-            .unwrap_or(Carrier::Metric);
-        Value {
+        // The attribute or body that holds the value, and what that belongs to.
+        let is_value =
+            |frame: &Frame| matches!(frame.message, Message::KeyValue | Message::AnyValue);
+        let top = self.frames.iter().position(is_value).unwrap_or_default();
+        let (above, within) = self.frames.split_at(top);
+        let (owner, first) = (above.last(), within.first());
+        let carrier = owner
+            .zip(first)
+            .and_then(|(owner, first)| Carrier::of(owner.message, first.number));
+        let entry = first.filter(|first| first.message == Message::KeyValue);
+        let attribute = entry.map(key).unwrap_or_default();
+        let nested = within.len() > 1 + usize::from(entry.is_some());
+        let mut value = Value {
             kind,
             content: self.request.get(field.body.clone()).unwrap_or_default(),
-            carrier,
-            attribute: keys().next().map(key).unwrap_or_default(),
-            key: keys().next_back().map(key).unwrap_or_default(),
-            members: nearest.map(|(_, parent, number)| members(parent, number)),
-            outer,
-            nested: self
-                .frames
-                .iter()
-                .any(|frame| matches!(frame.message, Message::ArrayValue | Message::KeyValueList)),
+            carrier: carrier.unwrap_or(Carrier::Metric),
+            attribute,
+            key: attribute,
+            members: owner.zip(entry).map(|(owner, entry)| members(owner, entry)),
+            outer: None,
+            nested,
             canonical: field.tag_end - field.start == 1
                 && field.body.start - field.tag_end == varint_width(field.body.len() as u64),
+        };
+        if nested {
+            let mut lists = self.frames.windows(2).rev().filter_map(|pair| match pair {
+                [parent, child] if child.message == Message::KeyValue => Some((parent, child)),
+                _ => None,
+            });
+            let outermost = within
+                .iter()
+                .find(|frame| frame.message == Message::KeyValue);
+            value.attribute = outermost.map(key).unwrap_or_default();
+            if let Some((parent, entry)) = lists.next() {
+                value.key = key(entry);
+                value.members = Some(members(parent, entry));
+            }
+            value.outer = lists
+                .next()
+                .map(|(parent, holder)| (members(parent, holder), key(holder)));
         }
+        value
     }
 
     /// Whether the message is not sound and the walk goes on without it.

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
 use crate::detect::{Found, Scanner, Siblings};
-use crate::placement::{Change, Placement};
-use crate::policy::Action;
+use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
+use crate::policy::{Action, Form};
 use crate::reference::list::Listed;
 use crate::reference::mention::{Mention, Mentions};
 use crate::{Artifact, Digest, Policy};
@@ -68,7 +68,7 @@ pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extra
     let mut splice = walk(signal, request, large, |value, edit| {
         extractor.visit(value, edit);
     })?;
-    if splice.untouched(request).any(|bytes| mentions.any(bytes)) {
+    if extractor.suspicious || splice.untouched(request).any(|bytes| mentions.any(bytes)) {
         // Rare enough to begin again: texts like these are short and anywhere. One that a file
         // was taken out of is none any more.
         let everything = Walk {
@@ -105,6 +105,8 @@ struct Extractor<'a> {
     mentions: &'a Mentions,
     /// Whether references that the sender wrote are looked for and marked.
     marks: bool,
+    /// Whether there is a value that the sender made to look like a reference.
+    suspicious: bool,
     siblings: Siblings<'a>,
     seen: HashSet<Digest>,
     extraction: Extraction,
@@ -117,6 +119,7 @@ impl<'a> Extractor<'a> {
             policy,
             mentions,
             marks,
+            suspicious: false,
             siblings: Siblings::default(),
             seen: HashSet::new(),
             extraction: Extraction::untouched(request),
@@ -133,56 +136,90 @@ impl<'a> Extractor<'a> {
     }
 
     fn string(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
+        let content = value.content;
         let mentions = if self.marks {
-            self.mentions.within(value.content)
+            self.mentions.within(content)
         } else {
             Vec::new()
         };
         let placement = self.placement(value);
         let mut found = self.files_in(value);
         // A text that is to come back as it was is not taken apart.
-        found.retain(|found| !mentions.iter().any(|mention| cuts(found, mention)));
+        found.retain(|found| {
+            overlapping(&mentions, &found.range).all(|mention| covers(&found.range, &mention.range))
+        });
         let treatment = self.policy.treatment(value.attribute);
         if let [one] = &found[..]
-            && one.range == (0..value.content.len())
+            && one.range == (0..content.len())
         {
-            if let Some(whole) = placement.whole(one) {
+            if let Some(whole) = placement.whole(one)
+                && self.is_read_back(&whole)
+            {
                 whole.replace(edit);
-                let after = whole.len();
-                self.moved(value, &found, &[(0, value.content.len(), after)]);
+                self.moved(value, &found, &[Replaced::whole(content, &whole)]);
                 return;
             }
             found.clear();
         }
-        let (mut changes, replaced) = placement.within(&found, &mentions);
+        let (mut changes, mut replaced) = changes(&placement, &found, &mentions);
         if let Some(threshold) = treatment.text_threshold
             && treatment.action != Action::Keep
-            && slim_len(value.content.len(), &changes) >= threshold
+            && slim_len(content.len(), &changes) >= threshold
             && let Some(text) = self.text(value)
             && let Some(whole) = placement.whole(&text)
+            && self.is_read_back(&whole)
         {
             whole.replace(edit);
-            let after = whole.len();
-            self.moved(value, &[text], &[(0, value.content.len(), after)]);
+            self.moved(value, &[text], &[Replaced::whole(content, &whole)]);
             return;
         }
-        for mention in mentions {
-            let inside = |found: &Found| {
-                found.range.start <= mention.range.start && mention.range.end <= found.range.end
-            };
-            let gone = replaced
-                .iter()
-                .any(|(index, ..)| found.get(*index).is_some_and(inside));
-            if !gone {
-                let (range, with) = mention.mark();
-                changes.push(Change { range, with });
-            }
+        if !replaced.is_empty() && !self.are_read_back(content, &changes) {
+            // With references where files were, the text reads as if there were others, too. Only a
+            // sender that means it writes such a text.
+            self.suspicious = true;
+            (changes, replaced) = self::changes(&placement, &[], &mentions);
         }
-        changes.sort_by_key(|change| (change.range.start, change.range.end));
-        for Change { range, with } in changes {
+        for Change { range, with, .. } in changes {
             edit.replace(range, with);
         }
         self.moved(value, &found, &replaced);
+    }
+
+    /// Whether what comes in place of a whole value is found there again.
+    fn is_read_back(&self, whole: &Whole) -> bool {
+        match whole {
+            Whole::List(list) => Listed::read(list).is_some_and(|listed| !listed.is_marked()),
+            Whole::String(text) | Whole::Entry { text, .. } => {
+                let found = self.mentions.within(text);
+                matches!(&found[..], [one] if one.range == (0..text.len()) && !one.is_marked())
+            }
+        }
+    }
+
+    /// Whether the references that `changes` put into `content`, and no others, are found there
+    /// again.
+    fn are_read_back(&self, content: &[u8], changes: &[Change]) -> bool {
+        let mut slim = Vec::with_capacity(slim_len(content.len(), changes));
+        let mut references = Vec::new();
+        let mut copied = 0;
+        for change in changes {
+            let before = content.get(copied..change.range.start);
+            slim.extend_from_slice(before.unwrap_or_default());
+            let start = slim.len();
+            slim.extend_from_slice(&change.with);
+            if change.is_reference {
+                references.push(start..slim.len());
+            }
+            copied = change.range.end;
+        }
+        slim.extend_from_slice(content.get(copied..).unwrap_or_default());
+        let mut references = references.iter();
+        let trusted = self.mentions.within(&slim).into_iter();
+        let mut trusted = trusted.filter(|mention| !mention.is_marked());
+        trusted.all(|mention| {
+            let reference = references.next();
+            reference.is_some_and(|reference| covers(reference, &mention.range))
+        }) && references.next().is_none()
     }
 
     fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
@@ -197,10 +234,11 @@ impl<'a> Extractor<'a> {
             return;
         };
         let placement = self.placement(value);
-        if let Some(whole) = placement.whole(&found) {
+        if let Some(whole) = placement.whole(&found)
+            && self.is_read_back(&whole)
+        {
             whole.replace(edit);
-            let after = whole.len();
-            self.moved(value, &[found], &[(0, value.content.len(), after)]);
+            self.moved(value, &[found], &[Replaced::whole(value.content, &whole)]);
         }
     }
 
@@ -218,8 +256,8 @@ impl<'a> Extractor<'a> {
         let Some(part) = placement.part() else {
             return;
         };
-        // What else is in it would be passed over.
-        if self.marks && self.mentions.any(value.content) {
+        // What else is in it is passed over, and may not be taken for ours.
+        if part.others().any(|other| self.mentions.any(other)) {
             return;
         }
         let treatment = self.policy.treatment(value.attribute);
@@ -240,11 +278,15 @@ impl<'a> Extractor<'a> {
         };
         let Some(found) = found else { return };
         if let Some(list) = placement.link(&part, &found) {
-            let saved = value.content.len() - list.len();
             let before = payload.content.len();
+            let after = before.saturating_sub(value.content.len() - list.len());
             edit.set_list(&list);
-            let after = before.saturating_sub(saved);
-            self.moved(value, &[found], &[(0, before, after)]);
+            let replaced = Replaced {
+                number: 0,
+                before,
+                after,
+            };
+            self.moved(value, &[found], &[replaced]);
         }
     }
 
@@ -285,16 +327,17 @@ impl<'a> Extractor<'a> {
         ))
     }
 
-    fn placement<'v>(&self, value: &'v Value<'a>) -> Placement<'a, 'v, 'a> {
+    fn placement<'v>(&mut self, value: &'v Value<'a>) -> Placement<'a, 'v, 'a> {
         let treatment = self.policy.treatment(value.attribute);
-        Placement::new(self.policy, treatment.action, value)
+        let may_rename = self.policy.form == Form::Semconv && self.siblings.may_be_ref(value);
+        Placement::new(self.policy, treatment.action, may_rename, value)
     }
 
-    /// Keeps what was replaced: each the number of a file, and the bytes before and after.
-    fn moved(&mut self, value: &Value<'_>, found: &[Found], replaced: &[(usize, usize, usize)]) {
+    /// Keeps what was replaced of `found`.
+    fn moved(&mut self, value: &Value<'_>, found: &[Found], replaced: &[Replaced]) {
         let action = self.policy.treatment(value.attribute).action;
-        for &(index, before, after) in replaced {
-            let Some(found) = found.get(index) else {
+        for replaced in replaced {
+            let Some(found) = found.get(replaced.number) else {
                 continue;
             };
             let stored = action != Action::Drop && !self.policy.dropped.contains(&found.digest);
@@ -304,8 +347,8 @@ impl<'a> Extractor<'a> {
                 media_type: found.media_type.declared.clone(),
                 digest: found.digest,
                 size: found.bytes.len(),
-                before,
-                after,
+                before: replaced.before,
+                after: replaced.after,
                 stored,
             });
             if stored && self.seen.insert(found.digest) {
@@ -319,12 +362,36 @@ impl<'a> Extractor<'a> {
     }
 }
 
-/// Whether taking the file out would leave a part of the reference, or no more than a part of it.
-fn cuts(found: &Found, mention: &Mention) -> bool {
-    let (file, reference) = (&found.range, &mention.range);
-    let apart = file.end <= reference.start || reference.end <= file.start;
-    let around = file.start <= reference.start && reference.end <= file.end;
-    !apart && !around
+/// The changes to a text that put references in place of files and mark those that its sender
+/// wrote, in ascending order, and what they replace.
+fn changes(
+    placement: &Placement<'_, '_, '_>,
+    found: &[Found],
+    mentions: &[Mention],
+) -> (Vec<Change>, Vec<Replaced>) {
+    let (mut changes, replaced) = placement.within(found, mentions);
+    let gone: Vec<_> = replaced
+        .iter()
+        .filter_map(|replaced| found.get(replaced.number))
+        .map(|found| found.range.clone())
+        .collect();
+    for mention in mentions {
+        // What is in a file comes back with it.
+        let next = gone.partition_point(|file| file.end <= mention.range.start);
+        if !gone
+            .get(next)
+            .is_some_and(|file| covers(file, &mention.range))
+        {
+            let (range, with) = mention.mark();
+            changes.push(Change {
+                range,
+                with,
+                is_reference: false,
+            });
+        }
+    }
+    changes.sort_by_key(|change| (change.range.start, change.range.end));
+    (changes, replaced)
 }
 
 fn slim_len(len: usize, changes: &[Change]) -> usize {

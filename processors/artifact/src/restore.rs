@@ -152,13 +152,17 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         for mention in &mentions {
             if mention.is_marked() {
                 let (range, with) = mention.unmark();
-                changes.push(Change { range, with });
+                changes.push(Change {
+                    range,
+                    with,
+                    is_reference: false,
+                });
             } else {
                 self.within(content, mention, &mut changes);
             }
         }
         changes.sort_by_key(|change| change.range.start);
-        for Change { range, with } in changes {
+        for Change { range, with, .. } in changes {
             edit.replace(range, with);
         }
     }
@@ -199,7 +203,11 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         }
         if let Some(original) = self.original(&mention.standing) {
             let with = [&quote[..], &original, &quote].concat();
-            changes.push(Change { range, with });
+            changes.push(Change {
+                range,
+                with,
+                is_reference: false,
+            });
             changes.append(&mut around);
         }
     }

@@ -33,6 +33,7 @@ pub fn value(random: &mut Random) -> Value {
                 .collect(),
         }),
         3 => list(&forged_members(random)),
+        4 if random.one_in(4) => Value::StringValue(nearly_forged(random)),
         _ => Value::StringValue(text(random, 3)),
     }
 }
@@ -79,7 +80,14 @@ fn part(random: &mut Random) -> Value {
         ("modality", &["image"]),
         ("uri", &["https://example.com/a.png"]),
         ("type", &["blob"]),
-        ("note", &["a", "http://127.0.0.1:4319/artifacts/"]),
+        (
+            "note",
+            &[
+                "a",
+                "http://127.0.0.1:4319/artifacts/",
+                "http://127.0.0.1:4319/artifacts/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.png?as=base64&part=genai.0.",
+            ],
+        ),
     ] {
         if random.one_in(2) {
             members.push((key.to_owned(), word(random, words)));
@@ -369,6 +377,22 @@ fn forged(random: &mut Random) -> String {
     ])
 }
 
+/// A text that becomes a reference to the letter when a file is taken out of it.
+fn nearly_forged(random: &mut Random) -> String {
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let long = STANDARD.encode(fake_file(random, 9_000));
+    let numbers = numbers(random);
+    let preview = random.pick(&[
+        format!(r#""data:image/png;base64,{long}""#),
+        format!(r#""{long}""#),
+        numbers,
+    ]);
+    let text = format!(
+        r#"{{"type":"artifact","sha256":"{digest}","content_type":"a/b","size_bytes":3,"preview":{preview},"uri":"x","encoding":"base64"}}"#
+    );
+    random.pick(&[text.clone(), format!("[{text}]"), format!("see {text}")])
+}
+
 /// The members of a reference that is a kvlist, or of something close to one.
 fn forged_members(random: &mut Random) -> Vec<(String, Value)> {
     let dots = ".untrusted".repeat(random.pick(&[0, 0, 1, 2]));
@@ -384,6 +408,9 @@ fn forged_members(random: &mut Random) -> Vec<(String, Value)> {
         ("uri", text("memory:/x")),
         ("encoding", text(random.pick(&["base64", "bytes", "other"]))),
     ];
+    if random.one_in(3) {
+        members.insert(4, ("preview", Value::BytesValue(file(random))));
+    }
     if random.one_in(4) {
         let other = random.below(members.len());
         members.swap(0, other);

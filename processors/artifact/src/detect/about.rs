@@ -1,5 +1,6 @@
 use crate::media_type::is_media_type;
 use crate::pattern::Pattern;
+use crate::reference::object;
 
 /// What stands beside a text and says what it is.
 #[derive(Debug, Default)]
@@ -100,6 +101,8 @@ pub(crate) fn is_denied(key: &[u8], part_type: &[u8], more: &[Pattern]) -> bool 
         // The flat form of redacted thinking: its type stands in another attribute.
         || lower.ends_with(b"message_content.data")
         || part_type == b"redacted_thinking"
+        // A reference that its sender wrote is not taken apart, nor made one by that.
+        || object::is_type(part_type)
         || !more.is_empty() && {
             let key = String::from_utf8_lossy(key);
             let last = key.rsplit('.').next().unwrap_or_default();

@@ -97,14 +97,18 @@ fn starts(text: &[u8]) -> bool {
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
+/// Colons in the head of a data URI: one after the scheme, and hardly ever one more.
+const MAX_COLONS: usize = 4;
+
 /// Where the data URI starts whose payload starts at `comma`, not before `from`.
 fn start_before(text: &[u8], from: usize, comma: usize) -> Option<usize> {
     let first = from.max(comma.saturating_sub(MAX_PREFIX));
-    let before = text.get(first..comma)?;
-    let start = first
-        + (0..before.len())
-            .rev()
-            .find(|at| before.get(*at..).is_some_and(starts))?;
+    let head = text.get(first..comma)?;
+    let mut colons = memchr::memrchr_iter(b':', head).take(MAX_COLONS);
+    let start = colons.find_map(|colon| {
+        let start = (colon + 1).checked_sub(SCHEME.len())?;
+        starts(head.get(start..)?).then_some(first + start)
+    })?;
     // Part of a longer word, unless it follows another data URI.
     let is_word = |c: &u8| c.is_ascii_alphanumeric() || *c == b'_' || *c == b'-';
     let free = start == from || !text.get(start.checked_sub(1)?).is_some_and(is_word);

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use memchr::memchr2;
 use memchr::memmem::Finder;
 
 /// Bytes that are looked at in one place: more than words and numbers are long.
@@ -10,9 +11,11 @@ pub(super) const WINDOW: usize = 32;
 /// Whether there may be a file in `text`, in any shape and however the text is escaped.
 pub(super) fn may_hold_file(text: &[u8], base64_len: usize) -> bool {
     may_hold_base64(text, base64_len)
-        || PYTHON_ESCAPE.find(text).is_some()
-        || BUFFER.find(text).is_some()
-        || may_hold_index_object(text)
+        // All other shapes have one of these.
+        || memchr2(b'\\', b'"', text).is_some()
+            && (PYTHON_ESCAPE.find(text).is_some()
+                || BUFFER.find(text).is_some()
+                || may_hold_index_object(text))
 }
 
 /// Whether `text` may have a run of at least `min_len` characters of base64 in it. Most texts have

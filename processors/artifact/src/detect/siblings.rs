@@ -1,16 +1,19 @@
 //! What the attributes and kvlist members beside a value say about it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use slimspan_proto::{Members, Value, ValueKind};
 
 use super::about::{self, About, Labels, MAX_LABEL};
 use crate::pattern::Pattern;
+use crate::placement::REF;
 
 /// What the lists of values say that were asked for, so that each is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Siblings<'a> {
     lists: HashMap<usize, ByPrefix<'a>>,
+    /// The keys that end like the name of a reference.
+    refs: HashMap<usize, HashSet<&'a [u8]>>,
 }
 
 /// What the members of a list say, by the part of their keys up to the last dot.
@@ -48,6 +51,19 @@ impl<'a> Siblings<'a> {
             file_name,
             denied,
         }
+    }
+
+    /// Whether the attribute of `value` may get the name of a reference: it is not in a list of
+    /// values, and nothing beside it has that name.
+    pub(crate) fn may_be_ref(&mut self, value: &Value<'a>) -> bool {
+        let Some(members) = value.members.filter(|_| !value.nested) else {
+            return false;
+        };
+        let refs = self.refs.entry(members.start()).or_insert_with(|| {
+            let keys = members.iter().map(|member| member.key);
+            keys.filter(|key| key.ends_with(REF)).collect()
+        });
+        !value.key.is_empty() && !refs.contains(&*[value.key, REF].concat())
     }
 
     /// What the members say that have the same prefix as `key`, up to its last dot.

@@ -27,6 +27,14 @@ impl<'a> ListPart<'a> {
         self.members.get(self.payload).copied()
     }
 
+    /// The other members.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &'a [u8]> {
+        let members = self.members.iter().enumerate();
+        members
+            .filter(|(number, _)| *number != self.payload)
+            .map(|(_, member)| member.encoded)
+    }
+
     /// What the others say about it.
     pub(crate) fn about(&self, deny_keys: &[Pattern]) -> About {
         let mut labels = Labels::default();

@@ -26,6 +26,62 @@ pub(crate) const REF: &[u8] = b"_ref";
 pub(crate) struct Change {
     pub(crate) range: Range<usize>,
     pub(crate) with: Vec<u8>,
+    /// Whether a reference comes with it.
+    pub(crate) is_reference: bool,
+}
+
+/// A file that a reference came in place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    /// Its number among the files of the value.
+    pub(crate) number: usize,
+    /// Bytes that changed, and what they became.
+    pub(crate) before: usize,
+    pub(crate) after: usize,
+}
+
+impl Replaced {
+    /// The only file of a value, which it was as a whole.
+    pub(crate) fn whole(content: &[u8], whole: &Whole) -> Self {
+        Self {
+            number: 0,
+            before: content.len(),
+            after: whole.len(),
+        }
+    }
+}
+
+/// What has a place in a text.
+pub(crate) trait Placed {
+    fn range(&self) -> &Range<usize>;
+}
+
+impl Placed for Found {
+    fn range(&self) -> &Range<usize> {
+        &self.range
+    }
+}
+
+impl Placed for Mention {
+    fn range(&self) -> &Range<usize> {
+        &self.range
+    }
+}
+
+/// Those of `placed`, which are in ascending order and apart, that share characters with `span`.
+pub(crate) fn overlapping<'p, T: Placed>(
+    placed: &'p [T],
+    span: &Range<usize>,
+) -> impl Iterator<Item = &'p T> + use<'p, T> {
+    let first = placed.partition_point(|one| one.range().end <= span.start);
+    let end = span.end;
+    let rest = placed.get(first..).unwrap_or_default();
+    rest.iter().take_while(move |one| one.range().start < end)
+}
+
+/// Whether all of `inner` is within `outer`.
+pub(crate) fn covers(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// What comes in place of a whole value.
@@ -72,14 +128,22 @@ impl Whole {
 pub(crate) struct Placement<'p, 'v, 'a> {
     policy: &'p Policy,
     action: Action,
+    /// Whether the attribute may get another name.
+    may_rename: bool,
     value: &'v Value<'a>,
 }
 
 impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
-    pub(crate) fn new(policy: &'p Policy, action: Action, value: &'v Value<'a>) -> Self {
+    pub(crate) fn new(
+        policy: &'p Policy,
+        action: Action,
+        may_rename: bool,
+        value: &'v Value<'a>,
+    ) -> Self {
         Self {
             policy,
             action,
+            may_rename,
             value,
         }
     }
@@ -97,7 +161,7 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
                 Whole::List(self.reference(found, &written).to_list(kind))
             }
             Some(kind) => Whole::String(self.reference(found, &written).to_json(kind, 0)?),
-            None if self.policy.form == Form::Semconv && self.may_rename() => {
+            None if self.may_rename => {
                 let otherwise = self.reference(found, &written).to_uri(None).into_bytes();
                 written.renamed = true;
                 Whole::Entry {
@@ -111,34 +175,31 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
         (whole.len() < content.len()).then_some(whole)
     }
 
-    /// The changes that put references in place of the files within a string, and for each file
-    /// that was replaced its number, and its bytes before and after. Files whose reference would
-    /// not be smaller stay.
+    /// The changes that put references in place of the files within a string, and what they
+    /// replace. Files whose reference would not be smaller stay.
     pub(crate) fn within(
         &self,
         found: &[Found],
         mentions: &[Mention],
-    ) -> (Vec<Change>, Vec<(usize, usize, usize)>) {
+    ) -> (Vec<Change>, Vec<Replaced>) {
         let mut changes = Vec::new();
         let mut replaced = Vec::new();
-        for (index, one) in found.iter().enumerate() {
+        for (number, one) in found.iter().enumerate() {
             let alone = |span: &Range<usize>| {
-                let apart =
-                    |range: &Range<usize>| range.end <= span.start || span.end <= range.start;
-                let mut others = found
-                    .iter()
-                    .enumerate()
-                    .filter(|(other, _)| *other != index);
-                others.all(|(_, other)| apart(&other.range))
-                    && mentions.iter().all(|mention| apart(&mention.range))
+                overlapping(found, span).take(2).count() == 1
+                    && overlapping(mentions, span).next().is_none()
             };
             let Some(of_one) = self.one(one, alone) else {
                 continue;
             };
-            let before: usize = of_one.iter().map(|change| change.range.len()).sum();
-            let after: usize = of_one.iter().map(|change| change.with.len()).sum();
+            let before = of_one.iter().map(|change| change.range.len()).sum();
+            let after = of_one.iter().map(|change| change.with.len()).sum();
             if after < before {
-                replaced.push((index, before, after));
+                replaced.push(Replaced {
+                    number,
+                    before,
+                    after,
+                });
                 changes.extend(of_one);
             }
         }
@@ -169,7 +230,11 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
             let next = content.get(range.end).copied();
             self.reference(found, &written).to_uri(next).into_bytes()
         };
-        Some(vec![Change { range, with }])
+        Some(vec![Change {
+            range,
+            with,
+            is_reference: true,
+        }])
     }
 
     /// An object in place of a string in JSON, with its quotes, or of an object.
@@ -197,7 +262,11 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
         if with.is_none() {
             written.literal = false;
         }
-        with.map(|with| Change { range, with })
+        with.map(|with| Change {
+            range,
+            with,
+            is_reference: true,
+        })
     }
 
     /// The kind of object that stands for the file, if an object does.
@@ -209,15 +278,6 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
             Form::Native if found.codec == Codec::Text => Some(Kind::Artifact),
             Form::Native | Form::Uri | Form::Semconv => None,
         }
-    }
-
-    /// Whether the attribute may get another name: there is none of that name yet.
-    fn may_rename(&self) -> bool {
-        let Some(members) = self.value.members.filter(|_| !self.value.nested) else {
-            return false;
-        };
-        let name = [self.value.key, REF].concat();
-        !self.value.key.is_empty() && members.iter().all(|member| member.key != name)
     }
 
     fn reference<'f>(&'f self, found: &'f Found, written: &'f Written) -> Reference<'f> {

@@ -44,6 +44,7 @@ impl Placement<'_, '_, '_> {
                 changes.push(Change {
                     range,
                     with: with.to_vec(),
+                    is_reference: false,
                 });
             }
         };
@@ -95,6 +96,7 @@ impl Placement<'_, '_, '_> {
         changes.push(Change {
             range,
             with: uri.into_bytes(),
+            is_reference: true,
         });
         Some(changes)
     }
@@ -138,6 +140,7 @@ pub(crate) fn restore_part(
             changes.push(Change {
                 range,
                 with: of_value.as_bytes().to_vec(),
+                is_reference: false,
             });
         }
         Some(())
@@ -160,6 +163,7 @@ pub(crate) fn restore_part(
         changes.push(Change {
             range: rest.len()..added_end,
             with: Vec::new(),
+            is_reference: false,
         });
     }
     Some(changes)

@@ -36,6 +36,14 @@ impl Kind {
     }
 }
 
+/// Whether an object of that type may be a reference, marked or not.
+pub(crate) fn is_type(name: &[u8]) -> bool {
+    Kind::ALL.iter().any(|kind| {
+        let rest = name.strip_prefix(kind.name().as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(&mark()))
+    })
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Object<'a> {

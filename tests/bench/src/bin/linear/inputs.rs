@@ -6,13 +6,36 @@ use bytes::Bytes;
 pub(crate) type Input = fn(usize) -> Bytes;
 
 /// Each with its name.
-pub(crate) const INPUTS: [(&str, Input); 25] = [
+pub(crate) const INPUTS: [(&str, Input); 30] = [
     ("one span with ever more attributes", attributes),
     ("the same with one key", colliding_keys),
     ("ever more events", events),
     ("arrays within arrays, side by side", deep_arrays),
     ("strings of one byte", short_strings),
     ("message parts in kvlists", list_parts),
+    ("small files in attributes", small_files),
+    ("small files in a text", |size| {
+        let file = format!(" data:image/png;base64,{}", "iVBORw0KGgoA".repeat(30));
+        text(size, b"", file.as_bytes(), b"")
+    }),
+    ("small files in message parts", |size| {
+        let file = format!(
+            r#"{{"type":"blob","content":"{}"}},"#,
+            "iVBORw0KGgoA".repeat(30)
+        );
+        text(size, b"[", file.as_bytes(), b"]")
+    }),
+    ("small files and references of a sender", |size| {
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let file = format!(
+            " http://127.0.0.1:4319/artifacts/{digest}.png data:image/png;base64,{}",
+            "iVBORw0KGgoA".repeat(30)
+        );
+        text(size, b"", file.as_bytes(), b"")
+    }),
+    ("payloads without data URIs", |size| {
+        prose(size, b"see ", b":base64,", b"")
+    }),
     ("base64 with a newline after every byte", |size| {
         text(size, b"data:image/png;base64,", b"a\n", b"")
     }),
@@ -155,6 +178,22 @@ fn colliding_keys(size: usize) -> Bytes {
     let value = [&b"iVBORw0KGgo"[..], &[b'A'; 101], b"!"].concat();
     let one = nested(&[9], key_value(b"image.mime_type", 1, &value));
     nested(&SPAN, one.repeat(size / one.len())).into()
+}
+
+fn small_files(size: usize) -> Bytes {
+    let mut span = Vec::with_capacity(size);
+    for number in 0_u64.. {
+        if span.len() >= size {
+            break;
+        }
+        let key = format!("key.{number}");
+        field(
+            &mut span,
+            9,
+            &key_value(key.as_bytes(), 7, &[number as u8; 200]),
+        );
+    }
+    nested(&SPAN, span).into()
 }
 
 fn events(size: usize) -> Bytes {
