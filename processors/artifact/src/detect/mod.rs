@@ -31,9 +31,10 @@ const PLAIN: [Shape; 2] = [data_uri::whole, base64_run::whole];
 /// JSON texts within JSON texts are looked into so deep.
 const MAX_LEVELS: usize = 8;
 
-/// Characters of JSON texts within the text that may be in memory at a time, as a multiple of the
-/// text: it bounds what a sender can make us take.
+/// Bytes of JSON texts within a text that may be in memory at a time, one within the other, as a
+/// multiple of the text and in all: it bounds what a sender can make us take.
 const MAX_COPIES: usize = 3;
+const MAX_COPIED: usize = 64 << 20;
 
 /// Looks for files in one value.
 pub(crate) struct Scanner<'a> {
@@ -68,7 +69,7 @@ impl<'a> Scanner<'a> {
 
     /// The files in the string `text`, in ascending order.
     pub(crate) fn string(&mut self, text: &[u8], about: &About) -> Vec<Found> {
-        self.budget = text.len().saturating_mul(MAX_COPIES);
+        self.budget = text.len().saturating_mul(MAX_COPIES).min(MAX_COPIED);
         self.scan(text, about)
     }
 
