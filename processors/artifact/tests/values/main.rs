@@ -1,0 +1,14 @@
+//! Requests of few values, written by hand, so that the slim request can be told to the byte.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
+
+mod request;
+
+mod providers;
+mod shapes;
