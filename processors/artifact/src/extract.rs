@@ -303,7 +303,7 @@ impl<'a> Extractor<'a> {
         }
         let about = self.siblings.about(value, &self.policy.deny_keys);
         let found = scanner.string(value.content, &about);
-        self.extraction.truncated += scanner.truncated;
+        self.extraction.truncated += usize::from(scanner.truncated);
         found
     }
 

@@ -51,9 +51,12 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
         let start = at - runs::len_before(text, seen, at);
         let run = text.get(start..).unwrap_or_default();
         let run = run.get(..runs::len(run)).unwrap_or_default();
-        seen = start + run.len();
+        // Padding ends base64. What goes on behind it is something else, all of it.
+        let odd = text.get(start + run.len()..).unwrap_or_default();
+        let odd = runs::padded_len(odd) * usize::from(run.ends_with(b"="));
+        seen = start + run.len() + odd;
         at = seen.max(at + 1);
-        if !shows_file(run) {
+        if odd > 0 || !shows_file(run) {
             continue;
         }
         let base64 =
@@ -65,7 +68,7 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
             }
             continue;
         };
-        if ends_text && !scanner.is_whole(&payload.bytes) {
+        if !scanner.is_whole_within(&payload.bytes, ends_text) {
             continue;
         }
         found.push(Found::new(start..seen, payload, None));

@@ -68,7 +68,7 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
             continue;
         };
         let stop = comma + len;
-        if stop == text.len() && !scanner.is_whole(&payload.bytes) {
+        if !scanner.is_whole_within(&payload.bytes, stop == text.len()) {
             continue;
         }
         let mut one = Found::new(start..stop, payload, header.media_type);
@@ -136,6 +136,11 @@ fn read_start(scanner: &Scanner<'_>, text: &[u8]) -> Option<(usize, Payload, Spe
         {
             return Some((broken, payload, specials));
         }
+    }
+    // Padding ends base64, and only another data URI may follow without a gap.
+    let odd = text.get(len..)?;
+    if run.ends_with(b"=") && runs::padded_len(odd) > 0 && !starts(odd) {
+        return None;
     }
     let (payload, specials) = read(scanner, text.get(..len)?, false)?;
     Some((len, payload, specials))

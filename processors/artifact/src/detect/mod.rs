@@ -46,8 +46,8 @@ pub(crate) struct Scanner<'a> {
     unescaped: usize,
     /// Characters that may still be copied out of JSON texts.
     budget: usize,
-    /// Base64 that was cut before it came here.
-    pub(crate) truncated: usize,
+    /// Whether base64 at the end of the text was cut before it came here.
+    pub(crate) truncated: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -58,7 +58,7 @@ impl<'a> Scanner<'a> {
             level: 0,
             unescaped: 0,
             budget: 0,
-            truncated: 0,
+            truncated: false,
         }
     }
 
@@ -131,13 +131,21 @@ impl<'a> Scanner<'a> {
     /// values where their limit is, and what is left is base64 of a part of a file as often as not.
     fn is_whole(&mut self, bytes: &[u8]) -> bool {
         let cut = self.level == 0 && truncated::is_cut(bytes);
-        self.truncated += usize::from(cut);
+        self.truncated |= cut;
+        !cut
+    }
+
+    /// The same for a file within a text, which goes on behind it unless it `ends_text`: what stands
+    /// there broke the base64 as often as not.
+    fn is_whole_within(&mut self, bytes: &[u8], ends_text: bool) -> bool {
+        let cut = truncated::is_cut(bytes);
+        self.truncated |= cut && ends_text && self.level == 0;
         !cut
     }
 
     /// Takes note of base64 that reaches the end of its text and is not whole.
     fn note_cut(&mut self, base64: &[u8]) {
         let cut = self.level == 0 && truncated::is_cut_base64(base64);
-        self.truncated += usize::from(cut);
+        self.truncated |= cut;
     }
 }

@@ -32,6 +32,12 @@ pub(super) fn broken_len(text: &[u8]) -> usize {
     text.iter().take_while(may).count()
 }
 
+/// The length of the stretch at the start of `text` of base64 and padding in any order.
+pub(super) fn padded_len(text: &[u8]) -> usize {
+    let may = |byte: &&u8| is_digit(**byte) || **byte == b'=';
+    text.iter().take_while(may).count()
+}
+
 /// How many characters before `at` belong to the run there, not going back beyond `from`.
 pub(super) fn len_before(text: &[u8], from: usize, at: usize) -> usize {
     let before = text.get(from..at).unwrap_or_default();
