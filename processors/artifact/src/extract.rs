@@ -264,7 +264,7 @@ impl<'a> Extractor<'a> {
         if treatment.action == Action::Keep {
             return;
         }
-        let about = part.about(&self.policy.deny_keys);
+        let about = part.about(value.attribute, &self.policy.deny_keys);
         let mut scanner = Scanner::new(self.policy, treatment);
         let Some(payload) = part.payload() else {
             return;

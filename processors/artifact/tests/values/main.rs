@@ -10,5 +10,6 @@
 
 mod request;
 
+mod labels;
 mod providers;
 mod shapes;

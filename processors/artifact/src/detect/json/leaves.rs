@@ -11,20 +11,20 @@ const MAX_DEPTH: usize = 128;
 /// Members of one object that are remembered: no message part has more that matter.
 const MAX_MEMBERS: usize = 32;
 
-/// The long strings of a JSON text and what stands beside them, and its byte arrays.
+/// The long strings and byte arrays of a JSON text, and what stands beside them.
 #[derive(Default)]
 pub(super) struct Leaves {
     /// In the order of the text.
     pub(super) strings: Vec<Leaf>,
-    /// Where each starts, and what it is; in the order of the text.
-    pub(super) numbers: Vec<(usize, Numbers)>,
-    /// The objects that have such strings, and those around them.
+    /// In the order of the text.
+    pub(super) numbers: Vec<(Leaf, Numbers)>,
+    /// The objects that have such values, and those around them.
     objects: Vec<Object>,
 }
 
-/// A string that is a value.
+/// A value: a string or a byte array.
 pub(super) struct Leaf {
-    /// Where it stands, quotes included.
+    /// Where it stands, quotes or braces included.
     pub(super) literal: Range<usize>,
     /// Its name in its object, without quotes; empty in an array.
     pub(super) key: Range<usize>,
@@ -62,8 +62,8 @@ impl Leaf {
 }
 
 impl Leaves {
-    /// Reads `text` as far as it is JSON; strings of at least `min_len` bytes are kept, and byte
-    /// arrays of any length.
+    /// Reads `text` as far as it is JSON; strings and byte arrays of at least `min_len` bytes are
+    /// kept.
     pub(super) fn of(text: &[u8], min_len: usize) -> Self {
         let mut reader = Reader {
             text,
@@ -102,8 +102,15 @@ impl Reader<'_> {
             match byte {
                 b'{' if let Some(numbers) = text.get(at..).and_then(Numbers::read) => {
                     let end = at + numbers.len;
-                    self.leaves.numbers.push((at, numbers));
-                    self.value();
+                    let key = self.value();
+                    if numbers.bytes.len() >= self.min_len {
+                        let leaf = Leaf {
+                            literal: at..end,
+                            key,
+                            object: self.own_object(),
+                        };
+                        self.leaves.numbers.push((leaf, numbers));
+                    }
                     at = end;
                 }
                 b'{' | b'[' => {
@@ -190,13 +197,19 @@ impl Reader<'_> {
         {
             last.1 = Some(content);
         }
-        let is_object = frame.is_object;
-        let object = self.number(self.stack.len() - 1);
+        let object = self.own_object();
         self.leaves.strings.push(Leaf {
             literal,
             key,
-            object: object.filter(|_| is_object),
+            object,
         });
+    }
+
+    /// The number of the object that the value at hand is a member of, if it is one.
+    fn own_object(&mut self) -> Option<usize> {
+        let depth = self.stack.len().checked_sub(1)?;
+        let object = self.number(depth);
+        object.filter(|_| self.stack.last().is_some_and(|frame| frame.is_object))
     }
 
     /// The number of the object at `depth` of the stack, or of the next one around it, with the one

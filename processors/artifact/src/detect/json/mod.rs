@@ -36,10 +36,10 @@ pub(super) fn scan(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Vec
     let mut all: Vec<Found> = Vec::new();
     // What was read as part of the JSON text.
     let mut read: Vec<Range<usize>> = Vec::new();
-    for (start, numbers) in std::mem::take(&mut leaves.numbers) {
-        let range = start..start + numbers.len;
-        read.push(range.clone());
-        all.extend(byte_array(scanner, text, range, numbers));
+    for (leaf, numbers) in std::mem::take(&mut leaves.numbers) {
+        read.push(leaf.literal.clone());
+        let about = self::about(scanner, text, &leaves, &leaf, about);
+        all.extend(byte_array(scanner, text, leaf.literal, numbers, &about));
     }
     for leaf in &leaves.strings {
         read.push(leaf.literal.clone());
@@ -83,12 +83,14 @@ fn byte_array(
     text: &[u8],
     range: Range<usize>,
     numbers: Numbers,
+    about: &About,
 ) -> Option<Found> {
-    if numbers.bytes.len() < scanner.threshold() {
+    if about.denied || numbers.bytes.len() < scanner.threshold() {
         return None;
     }
     let payload = Payload::new(numbers.bytes, numbers.codec);
-    let mut found = Found::new(range, payload, None);
+    let mut found = Found::new(range, payload, about.label.as_deref());
+    found.file_name.clone_from(&about.file_name);
     if scanner.unescaped > 0 {
         found.note_specials(text);
     }
@@ -164,7 +166,7 @@ fn escaped(scanner: &mut Scanner<'_>, content: &[u8], about: &About) -> Vec<Foun
     found
 }
 
-/// What the object of a string says about it.
+/// What the object of a value says about it.
 fn about(
     scanner: &Scanner<'_>,
     text: &[u8],
@@ -189,7 +191,7 @@ fn about(
         }
     }
     if own.is_none() && leaf.literal.len() == text.trim_ascii().len() {
-        // A text of one string is what the text around it says.
+        // A text of one value is what the text around it says.
         label.clone_from(&outside.label);
         file_name.clone_from(&outside.file_name);
     }
