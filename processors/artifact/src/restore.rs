@@ -134,6 +134,10 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
             && !mention.is_marked()
             && !mention.standing.written.literal
         {
+            // The list that is the link was asked already, and its artifact could not be had.
+            if mention.standing.written.part.is_some() {
+                return;
+            }
             let Some(original) = self.original(&mention.standing) else {
                 return;
             };

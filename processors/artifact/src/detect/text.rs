@@ -14,13 +14,12 @@ pub(super) fn scan(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
     for shape in WITHIN {
         let mut found = shape(scanner, text);
-        found.retain(|one| {
-            let fits = scanner.admits(one);
-            fits && !overlaps(&all, one)
-        });
+        found.retain(|one| !overlaps(&all, one));
         all.append(&mut found);
         all.sort_by_key(|one| one.range.start);
     }
+    // Not before, or a part of what is not moved would be taken for a file of its own.
+    all.retain(|one| scanner.admits(one));
     if scanner.unescaped > 0 {
         for one in &mut all {
             one.note_specials(text);

@@ -12,4 +12,5 @@ mod request;
 
 mod labels;
 mod providers;
+mod rules;
 mod shapes;
