@@ -395,8 +395,9 @@ fn changes(
 }
 
 fn slim_len(len: usize, changes: &[Change]) -> usize {
-    let saved = |change: &Change| change.range.len().saturating_sub(change.with.len());
-    len.saturating_sub(changes.iter().map(saved).sum())
+    let grown: usize = changes.iter().map(|change| change.with.len()).sum();
+    let gone: usize = changes.iter().map(|change| change.range.len()).sum();
+    len + grown - gone
 }
 
 fn attribute<'v>(value: &Value<'v>) -> Cow<'v, str> {

@@ -14,3 +14,4 @@ mod labels;
 mod providers;
 mod rules;
 mod shapes;
+mod texts;
