@@ -10,8 +10,10 @@
 
 mod request;
 
+mod forged;
 mod labels;
 mod providers;
+mod restraint;
 mod rules;
 mod shapes;
 mod texts;
