@@ -14,6 +14,7 @@ use crate::policy::{Action, Form};
 use crate::reference::Reference;
 use crate::reference::mention::Mention;
 use crate::reference::object::Kind;
+use crate::reference::uri;
 
 pub(crate) use link::restore_link;
 pub(crate) use part::restore_part;
@@ -189,7 +190,12 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
                 overlapping(found, span).take(2).count() == 1
                     && overlapping(mentions, span).next().is_none()
             };
-            let Some(of_one) = self.one(one, alone) else {
+            let next = match found.get(number + 1) {
+                // It will start with another reference.
+                Some(next) if next.range.start == one.range.end => Some(uri::END),
+                _ => self.value.content.get(one.range.end).copied(),
+            };
+            let Some(of_one) = self.one(one, next, alone) else {
                 continue;
             };
             let before = of_one.iter().map(|change| change.range.len()).sum();
@@ -206,8 +212,14 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
         (changes, replaced)
     }
 
-    /// The changes for one file; `alone` tells whether nothing else changes in a stretch.
-    fn one(&self, found: &Found, alone: impl Fn(&Range<usize>) -> bool) -> Option<Vec<Change>> {
+    /// The changes for one file, behind which the text goes on with `next`; `alone` tells whether
+    /// nothing else changes in a stretch.
+    fn one(
+        &self,
+        found: &Found,
+        next: Option<u8>,
+        alone: impl Fn(&Range<usize>) -> bool,
+    ) -> Option<Vec<Change>> {
         let content = self.value.content;
         let mut written = written(content, found)?;
         if let Some(change) = self.object_within(found, &mut written) {
@@ -227,7 +239,6 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
                 .to_uri(quote.first().copied());
             [quote, uri.as_bytes(), quote].concat()
         } else {
-            let next = content.get(range.end).copied();
             self.reference(found, &written).to_uri(next).into_bytes()
         };
         Some(vec![Change {

@@ -13,7 +13,7 @@ use crate::{Digest, Location};
 const DROPPED: &str = "artifact://dropped/";
 
 /// Ends a URI where more text follows.
-const END: u8 = b'~';
+pub(crate) const END: u8 = b'~';
 
 const HEX_DIGITS: usize = 64;
 

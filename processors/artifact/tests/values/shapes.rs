@@ -411,6 +411,36 @@ fn a_file_that_stands_twice_is_one_artifact() {
     assert_eq!(extraction.request, span(&left));
 }
 
+/// Escapes do not read on like the reference that takes their place.
+#[test]
+fn references_that_touch_are_told_apart() {
+    let files = [png(THRESHOLD), png(THRESHOLD + 1), png(THRESHOLD + 2)];
+    let uris = files
+        .each_ref()
+        .map(|file| format!("data:image/png;base64,{}", base64(file)));
+    let all_escaped = |text: &str| -> String {
+        let escapes: Vec<_> = text
+            .bytes()
+            .map(|byte| format!("\\u00{byte:02x}"))
+            .collect();
+        escapes.concat()
+    };
+    for text in [
+        uris.concat(),
+        format!(r#"["{}"]"#, all_escaped(&uris.concat())),
+        format!(r#"["{}{}{}"]"#, uris[0], all_escaped(&uris[1]), uris[2]),
+        format!(r#"["{}"]"#, uris.concat().replace("data", "\\u0064ata")),
+    ] {
+        for one in FORMS {
+            let extraction = slim(Traces, &crate::request::text(&text), &form(one));
+            assert_eq!(
+                digests(&extraction),
+                files.each_ref().map(|file| Digest::of(file))
+            );
+        }
+    }
+}
+
 /// Also in a store, whose URIs have no extension that would say what the file is.
 #[test]
 fn references_into_a_store_say_the_type() {
