@@ -10,6 +10,7 @@
 
 mod request;
 
+mod cut;
 mod forged;
 mod labels;
 mod providers;

@@ -287,3 +287,171 @@ fn is_name(text: &[u8], end: usize) -> bool {
     let mut after = after.iter().skip_while(|byte| byte.is_ascii_whitespace());
     after.next() == Some(&b':')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For every leaf its key, its text, and the members of the objects around it that say
+    /// something, from within.
+    fn leaves(text: &str) -> Vec<(String, String, Vec<String>)> {
+        let leaves = Leaves::of(text.as_bytes(), 8);
+        let word = |range: &Range<usize>| text[range.clone()].to_owned();
+        let members = |object: &Object| {
+            let members = object.members.iter().map(|(key, value)| match value {
+                Some(value) => format!("{}={}", word(key), word(value)),
+                None => word(key),
+            });
+            format!(
+                "{}:{}",
+                word(&object.key),
+                members.collect::<Vec<_>>().join(" ")
+            )
+        };
+        let numbers = leaves.numbers.iter().map(|(leaf, _)| leaf);
+        let of = |leaf: &Leaf| {
+            let mut objects = Vec::new();
+            let mut next = leaves.object(leaf);
+            while let Some(object) = next {
+                objects.push(members(object));
+                next = leaves.around(object);
+            }
+            (word(&leaf.key), word(&leaf.content()), objects)
+        };
+        leaves.strings.iter().chain(numbers).map(of).collect()
+    }
+
+    #[test]
+    fn a_leaf_knows_the_objects_around_it() {
+        for (text, key, objects) in [
+            (r#""LONGTEXT""#, "", &[][..]),
+            (r#"["LONGTEXT"]"#, "", &[]),
+            (r#"{"data":"LONGTEXT"}"#, "data", &[":"]),
+            (r#"{"type":"a","data":"LONGTEXT"}"#, "data", &[":type=a"]),
+            (
+                r#"{"data" : "LONGTEXT" , "type" : "a"}"#,
+                "data",
+                &[":type=a"],
+            ),
+            (r#"{"type":7,"x":"LONGTEXT"}"#, "x", &[":type"]),
+            (r#"{"type":{},"x":"LONGTEXT"}"#, "x", &[":type"]),
+            (
+                r#"{"type":"a","type":"b","x":"LONGTEXT"}"#,
+                "x",
+                &[":type=a type=b"],
+            ),
+            (r#"{"other":"a","x":"LONGTEXT"}"#, "x", &[":"]),
+            (r#"{"t\"":"a","x":"LONGTEXT"}"#, "x", &[":"]),
+            (r#"{"type":"\u0061","x":"LONGTEXT"}"#, "x", &[":type"]),
+            (
+                r#"{"name":"n","a":{"x":"LONGTEXT"}}"#,
+                "x",
+                &["a:", ":name=n"],
+            ),
+            (
+                r#"{"a":{"x":"LONGTEXT"},"name":"n"}"#,
+                "x",
+                &["a:", ":name=n"],
+            ),
+            (
+                r#"{"a":[[{"x":"LONGTEXT"}]],"name":"n"}"#,
+                "x",
+                &[":", ":name=n"],
+            ),
+            (r#"[{"type":"a"},{"x":"LONGTEXT"}]"#, "x", &[":"]),
+            (r#"{"a":{"type":"a"},"x":"LONGTEXT"}"#, "x", &[":"]),
+            (r#"{"x":"LONGTEXT","type":"a"#, "x", &[":"]),
+            (r#"{"type":"a","x":"LONGTEXT""#, "x", &[":type=a"]),
+        ] {
+            let expected = (key.to_owned(), "LONGTEXT".to_owned());
+            let [(key, value, around)] = &leaves(text)[..] else {
+                panic!("one leaf in {text}");
+            };
+            assert_eq!((key, value), (&expected.0, &expected.1), "{text}");
+            assert_eq!(around, objects, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_short_values_are_no_leaves() {
+        for text in [
+            r#"{"LONGTEXT":1}"#,
+            r#"{"LONGTEXT" : "a"}"#,
+            r#"["SHORTER"]"#,
+            r#"["LONGTEXT"#,
+            r#"]["LONGTEXT"]"#,
+            r#"{"0":1,"1":2}"#,
+        ] {
+            assert_eq!(leaves(text), [], "{text}");
+        }
+        assert_eq!(leaves(r#"["LONG\"TEXT","LONG\\","SHORT\""]"#).len(), 1);
+    }
+
+    #[test]
+    fn byte_arrays_are_leaves_from_the_smallest_size_on() {
+        let array = |len: u8| {
+            let members: Vec<_> = (0..len).map(|n| format!(r#""{n}":{n}"#)).collect();
+            format!(r#"{{"type":"a","x":{{{}}}}}"#, members.join(","))
+        };
+        assert_eq!(leaves(&array(7)), []);
+        let [(key, _, around)] = &leaves(&array(8))[..] else {
+            panic!("one leaf");
+        };
+        assert_eq!(
+            (key.as_str(), &around[..]),
+            ("x", &[":type=a".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn depth_has_a_limit() {
+        let nested = |depth: usize| format!("{}\"LONGTEXT\"", "[".repeat(depth));
+        assert_eq!(leaves(&nested(MAX_DEPTH)).len(), 1);
+        assert_eq!(leaves(&nested(MAX_DEPTH + 1)).len(), 0);
+        let text = r#"{"type":"a","x":"#.repeat(MAX_DEPTH) + "\"LONGTEXT\"";
+        assert_eq!(
+            leaves(&text)[0].2.len(),
+            2,
+            "objects beyond the next are not asked"
+        );
+    }
+
+    /// What is kept does not grow with what a sender can write in few characters.
+    #[test]
+    fn short_values_cost_no_memory() {
+        for unit in [
+            "[",
+            "{\"a\":",
+            "[]",
+            "{}",
+            "{},",
+            "{\"0\":1},",
+            "{\"type\":\"a\"},",
+            "\"\",",
+            "{\"type\":\"Buffer\",\"data\":[1]},",
+            "\"a\":",
+            "1,",
+            "\"type\":\"a\",",
+        ] {
+            for before in ["", "[", "{"] {
+                let text = before.to_owned() + &unit.repeat((1 << 20) / unit.len());
+                let mut reader = Reader {
+                    text: text.as_bytes(),
+                    min_len: 100,
+                    stack: Vec::new(),
+                    leaves: Leaves::default(),
+                };
+                reader.read();
+                assert!(reader.stack.len() <= MAX_DEPTH, "{unit}");
+                let members = reader.stack.iter().map(|frame| frame.members.len());
+                assert!(members.max().unwrap_or_default() <= MAX_MEMBERS, "{unit}");
+                let Leaves {
+                    strings,
+                    numbers,
+                    objects,
+                } = &reader.leaves;
+                assert!(strings.len() + numbers.len() + objects.len() == 0, "{unit}");
+            }
+        }
+    }
+}
