@@ -6,6 +6,8 @@
 pub(crate) mod list;
 pub(crate) mod mention;
 pub(crate) mod object;
+#[cfg(test)]
+mod tests;
 pub(crate) mod uri;
 
 use crate::encoding::Written;
