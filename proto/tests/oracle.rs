@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Decoded;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList};
 use proptest::prelude::*;
+use prost::Message as _;
 use slimspan_generators::{Generator, Random, Request, files, noise};
 use slimspan_proto::{
-    Carrier, Edit, Malformed, OnMalformed, Signal, Splice, Value, ValueKind, Walk, walk,
+    Carrier, Edit, Malformed, Member, Members, OnMalformed, Signal, Splice, Value, ValueKind, Walk,
+    walk,
 };
 
 const EVERYTHING: Walk = Walk {
@@ -348,4 +351,224 @@ fn a_malformed_neighbour_is_stepped_over_where_asked() {
     })
     .unwrap();
     assert_eq!(keys, [b"good".to_vec()]);
+}
+
+/// Key and kind of everything that stands in a list.
+type Described = Vec<(Vec<u8>, ValueKind)>;
+
+fn described(members: Members<'_>) -> Described {
+    members
+        .iter()
+        .map(|of| (of.key.to_vec(), of.kind))
+        .collect()
+}
+
+fn describe(list: &[KeyValue]) -> Described {
+    let kind = |of: &KeyValue| kind_of(of.value.as_ref().and_then(|any| any.value.as_ref()));
+    list.iter()
+        .map(|of| (of.key.clone().into_bytes(), kind(of)))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The members of every kvlist are those that prost decodes, in their order, with their content.
+    #[test]
+    fn members_are_what_prost_decodes(signal in signals(), seed: u64) {
+        let (mut request, bytes) = generate(signal, seed);
+        let mut expected: Vec<Described> = Vec::new();
+        request.visit(&mut |_, _, _, value| {
+            if let Some(Decoded::KvlistValue(list)) = &value.value {
+                expected.push(describe(&list.values));
+            }
+        });
+        let mut lists: Vec<Described> = Vec::new();
+        walk(signal, &bytes, EVERYTHING, |value, _| {
+            if value.kind == ValueKind::KeyValueList {
+                let members = Members::of_list(value.content);
+                let list = KeyValueList::decode(value.content).unwrap();
+                for (member, decoded) in members.iter().zip(&list.values) {
+                    assert_eq!(member.key, decoded.key.as_bytes());
+                    let content: &[u8] = match decoded.value.as_ref().and_then(|any| any.value.as_ref()) {
+                        Some(Decoded::StringValue(text)) => text.as_bytes(),
+                        Some(Decoded::BytesValue(bytes)) => bytes,
+                        _ => member.content,
+                    };
+                    assert_eq!(member.content, content);
+                }
+                lists.push(described(members));
+            }
+            // A value knows its list, and its own key is in it.
+            if let Some(members) = value.members {
+                let keys = described(members);
+                assert!(keys.iter().any(|(key, _)| key == value.key), "{keys:?}");
+            }
+        }).unwrap();
+        let order = |list: &Described| format!("{list:?}");
+        lists.sort_by_key(order);
+        expected.sort_by_key(order);
+        prop_assert_eq!(lists, expected);
+    }
+
+    /// A member that is written is the one that prost writes, and is read again.
+    #[test]
+    fn a_member_is_written_as_prost_writes_it(key: String, text: String, content: Vec<u8>, number: u64, truth: bool) {
+        for (value, kind, written) in [
+            (Decoded::StringValue(text.clone()), ValueKind::String, Member::encode(key.as_bytes(), ValueKind::String, text.as_bytes())),
+            (Decoded::BytesValue(content.clone()), ValueKind::Bytes, Member::encode(key.as_bytes(), ValueKind::Bytes, &content)),
+            (Decoded::IntValue(number.cast_signed()), ValueKind::Scalar, Member::encode_int(key.as_bytes(), number)),
+            (Decoded::BoolValue(truth), ValueKind::Scalar, Member::encode_bool(key.as_bytes(), truth)),
+        ] {
+            let value = Some(AnyValue { value: Some(value) });
+            let of = KeyValue { key: key.clone(), value, ..KeyValue::default() };
+            // Prost leaves an empty key out; other writers do not, and both read the same.
+            let decoded = KeyValueList::decode(&*written).unwrap();
+            prop_assert_eq!(&decoded.values, &[of]);
+            if !key.is_empty() {
+                prop_assert_eq!(&written, &decoded.encode_to_vec());
+            }
+            let members = Members::of_list(&written);
+            prop_assert!(members.are_all());
+            prop_assert_eq!(described(members), [(key.clone().into_bytes(), kind)]);
+            let member = members.iter().next().unwrap();
+            prop_assert_eq!(member.encoded, &*written);
+            prop_assert_eq!(member.is_canonical(), kind != ValueKind::Scalar);
+        }
+    }
+
+    /// `decode(splice(x)) == edit(decode(x))` for a list in place of a value.
+    #[test]
+    fn a_list_takes_the_place_of_a_value(signal in signals(), seed: u64) {
+        let (_, bytes) = generate(signal, seed);
+        let list = |len: usize| Member::encode_int(b"len", len as u64);
+        let mut expected = Request::decode(signal, &bytes).unwrap();
+        expected.visit(&mut |_, _, _, value| {
+            if let Some(Decoded::BytesValue(bytes)) = &value.value {
+                let list = KeyValueList::decode(&*list(bytes.len())).unwrap();
+                value.value = Some(Decoded::KvlistValue(list));
+            }
+        });
+        let splice = walk(signal, &bytes, EVERYTHING, |value, edit| {
+            assert!(value.key != b"len", "what was put there is not walked");
+            if value.kind == ValueKind::Bytes {
+                edit.set_list(&list(value.content.len()));
+            }
+        }).unwrap();
+        let Ok(spliced) = splice.apply(&bytes) else {
+            return Ok(()); // a length of ten bytes that had to grow
+        };
+        prop_assert!(Request::decode(signal, &spliced).unwrap() == expected);
+    }
+
+    /// Key and value are replaced together or not at all, and where they are, can be put back.
+    #[test]
+    fn an_entry_is_replaced_as_a_whole(signal in signals(), seed: u64) {
+        let (_, bytes) = generate(signal, seed);
+        let mut expected = Request::decode(signal, &bytes).unwrap();
+        let mut done = Vec::new();
+        let splice = walk(signal, &bytes, EVERYTHING, |value, edit| {
+            if value.kind == ValueKind::String && value.members.is_some() {
+                let key = [value.key, b"_ref"].concat();
+                if edit.set_entry(&key, ValueKind::Bytes, b"taken") {
+                    done.push((value.key.to_vec(), value.content.to_vec()));
+                }
+            }
+        }).unwrap();
+        let Ok(slim) = splice.apply(&bytes) else {
+            return Ok(()); // a length of ten bytes that had to grow
+        };
+        // As many as were done, and nothing else, is different.
+        let mut renamed = 0;
+        let mut request = Request::decode(signal, &slim).unwrap();
+        request.visit(&mut |_, _, key, value| {
+            let taken = Some(Decoded::BytesValue(b"taken".to_vec()));
+            renamed += usize::from(key.ends_with("_ref") && value.value == taken);
+        });
+        prop_assert_eq!(renamed, done.len());
+        let mut before = done.into_iter();
+        let back = walk(signal, &slim, EVERYTHING, |value, edit| {
+            if value.content == b"taken" && value.key.ends_with(b"_ref") {
+                let (key, text) = before.next().unwrap();
+                assert!(edit.set_entry(&key, ValueKind::String, &text));
+            }
+        }).unwrap().apply(&slim).unwrap();
+        prop_assert!(back == bytes);
+        let mut count = 0;
+        expected.visit(&mut |_, _, _, _| count += 1);
+        request.visit(&mut |_, _, _, _| count -= 1);
+        prop_assert_eq!(count, 0);
+    }
+
+    /// Bytes that never were a list.
+    #[test]
+    fn random_members_are_answered(bytes: Vec<u8>) {
+        let members = Members::of_list(&bytes);
+        let total: usize = members.iter().map(|member| member.encoded.len()).sum();
+        prop_assert!(total <= bytes.len());
+        if members.are_all() {
+            prop_assert_eq!(total, bytes.len());
+        }
+        for member in members.iter() {
+            if member.is_canonical() {
+                prop_assert_eq!(Member::encode(member.key, member.kind, member.content), member.encoded);
+            }
+        }
+    }
+}
+
+/// What more than the key and the value stands there, or in another way, would be lost.
+#[test]
+fn an_unusual_entry_is_not_replaced() {
+    let any_value = message(1, b"text");
+    let [key, value] = [message(1, b"key"), message(2, &any_value)];
+    for (entry, replaced) in [
+        ([&key[..], &value].concat(), true),
+        ([&value[..], &key].concat(), false),
+        ([&key[..], &value, &[0x18, 1]].concat(), false),
+        ([&key[..], &key, &value].concat(), false),
+        ([&key[..], &[0x12, 0x86, 0], &any_value].concat(), false),
+        (
+            [
+                &key[..],
+                &message(2, &[&any_value[..], &[0x78, 1]].concat()),
+            ]
+            .concat(),
+            false,
+        ),
+        (
+            [
+                &key[..],
+                &message(2, &[&[0x78, 1], &any_value[..]].concat()),
+            ]
+            .concat(),
+            false,
+        ),
+        ([&[0x0a, 0x83, 0], &b"key"[..], &value].concat(), false),
+    ] {
+        let bytes = message(1, &message(2, &message(2, &message(9, &entry))));
+        let mut done = None;
+        let splice = walk(Signal::Traces, &bytes, EVERYTHING, |_, edit| {
+            done = Some(edit.set_entry(b"key_ref", ValueKind::String, b"a"));
+        });
+        assert_eq!(done, Some(replaced), "{}", entry.escape_ascii());
+        assert_eq!(splice.unwrap().is_empty(), !replaced);
+    }
+    // The body of a log record has no key, and an element of an array none of its own.
+    for bytes in [
+        message(1, &message(2, &message(2, &message(5, &any_value)))),
+        with_attribute(&message(5, &message(1, &any_value))),
+    ] {
+        let signal = if bytes.len() < 16 {
+            Signal::Logs
+        } else {
+            Signal::Traces
+        };
+        walk(signal, &bytes, EVERYTHING, |value, edit| {
+            if value.kind == ValueKind::String {
+                assert!(!edit.set_entry(b"a", ValueKind::String, b"b"));
+            }
+        })
+        .unwrap();
+    }
 }
