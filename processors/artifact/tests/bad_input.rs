@@ -675,6 +675,19 @@ fn row_115_one_file_by_two_names() {
     assert_eq!(extraction.request, span(&left));
 }
 
+/// References that a sender wrote are many, and so are files among them.
+#[test]
+fn row_111_many_references_and_files_in_one_text() {
+    let file = format!("({DATA}{})", base64(&png(THRESHOLD)));
+    let digest = Digest::of(b"somebody else's");
+    let forged = format!("({PUBLIC}/artifacts/{digest}.png)").repeat(60);
+    let request = text(format!("{file}{forged}").repeat(4_000));
+    let begin = Instant::now();
+    assert_eq!(slim(Traces, &request, &policy()).moves.len(), 4_000);
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(20), "took {took:?}");
+}
+
 /// The location of another store is as good as any address.
 #[test]
 fn row_111_references_to_another_place_are_addresses() {
@@ -685,5 +698,26 @@ fn row_111_references_to_another_place_are_addresses() {
         format!("s3://theirs/sha256/{}/{digest}", &digest.to_string()[..2]),
     ] {
         assert_untouched_by(Traces, &text(&value), &policy, &value);
+    }
+}
+
+/// Attributes are many, and so are files among them. Generous: to look for each file through all
+/// attributes takes minutes.
+#[test]
+fn row_59_many_attributes_on_one_span() {
+    let file = bytes(png(THRESHOLD));
+    let small = ("a", string("b"));
+    let attributes: Vec<_> = (0..1_000)
+        .flat_map(|_| {
+            let few = std::iter::repeat_n(small.clone(), 500);
+            few.chain([("image", file.clone())])
+        })
+        .collect();
+    let request = span(&attributes);
+    for one in FORMS {
+        let begin = Instant::now();
+        assert_eq!(slim(Traces, &request, &form(one)).moves.len(), 1_000);
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(20), "{one:?} took {took:?}");
     }
 }
