@@ -25,6 +25,7 @@ fn extraction(after: usize, moves: Vec<Move>) -> Extraction {
         moves,
         truncated: 0,
         mislabelled: 0,
+        texts: 0,
     }
 }
 

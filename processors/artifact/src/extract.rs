@@ -27,6 +27,8 @@ pub struct Extraction {
     pub truncated: usize,
     /// Files that are something else than their senders say.
     pub mislabelled: usize,
+    /// Texts that were moved whole.
+    pub texts: usize,
 }
 
 /// A value, or part of one, that a reference stands for.
@@ -95,6 +97,7 @@ impl Extraction {
             moves: Vec::new(),
             truncated: 0,
             mislabelled: 0,
+            texts: 0,
         }
     }
 }
@@ -171,6 +174,7 @@ impl<'a> Extractor<'a> {
         {
             whole.replace(edit);
             self.moved(value, &[text], &[Replaced::whole(content, &whole)]);
+            self.extraction.texts += 1;
             return;
         }
         if !replaced.is_empty() && !self.are_read_back(content, &changes) {

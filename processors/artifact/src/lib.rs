@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 pub use digest::{Digest, NotADigest};
 pub use extract::{Extraction, Move, extract};
+pub use media_type::extension::media_type as media_type_of_extension;
 pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
 pub use restore::{Restoration, Unrestored, restore};

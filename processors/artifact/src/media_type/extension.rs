@@ -89,8 +89,8 @@ pub(crate) fn of(media_type: &str) -> &'static str {
     known.map_or(NONE, |(extension, _)| extension)
 }
 
-/// The type of files whose names end in `extension`.
-pub(crate) fn media_type(extension: &str) -> Option<&'static str> {
+/// The type of files whose names end in `extension`, without the dot.
+pub fn media_type(extension: &str) -> Option<&'static str> {
     if extension == NONE {
         return Some(super::UNKNOWN);
     }
