@@ -8,5 +8,5 @@ mod page;
 mod reference;
 
 pub use excerpt::{bytes_excerpt, excerpt, hex, middle_cut};
-pub use page::{Page, Piece, Style, escaped};
+pub use page::{Page, Piece, Style, escaped, is_unsafe};
 pub use reference::{PLACEHOLDER, Reference, replace_references};

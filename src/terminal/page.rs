@@ -125,7 +125,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters, and the invisible ones that reorder or break a line.
-fn is_unsafe(symbol: char) -> bool {
+pub fn is_unsafe(symbol: char) -> bool {
     symbol.is_control()
         || matches!(symbol,
             '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
