@@ -1,24 +1,26 @@
 //! A configuration, put together and running.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use slimspan_artifact::{Form, Location, Policy};
+use slimspan_artifact::Location;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Budget;
 use crate::config::{
-    ArtifactConfig, ComponentId, Config, ExporterConfig, ExtensionConfig, HostPort,
-    MemoryLimiterConfig, PipelineConfig, ProcessorConfig, ReceiverConfig,
+    ComponentId, Config, ExporterConfig, ExtensionConfig, HostPort, MemoryLimiterConfig,
+    PipelineConfig, ProcessorConfig, ReceiverConfig,
 };
+use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
 use crate::exporters::debug::DebugExporter;
 use crate::exporters::otlp_grpc::{OtlpGrpcExporter, SetupError};
-use crate::pipeline::{Artifacts, Pipeline, Pipelines};
+use crate::pipeline::{Artifacts, Fate, Pipeline, Pipelines};
 use crate::receivers::otlp::GrpcReceiver;
 use crate::shutdown;
+use crate::storage::config::StoreConfig;
 use crate::storage::{OpenError, Store};
 use crate::telemetry::Counters;
 
@@ -62,6 +64,7 @@ pub struct Collector {
     receivers: Vec<Receiver>,
     budget: Budget,
     counters: Arc<Counters>,
+    dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
     summary: Vec<(String, String)>,
 }
 
@@ -80,11 +83,12 @@ impl Collector {
         let exporters = set_up_exporters(config, &mut summary)?;
         let counters = Arc::new(Counters::default());
         let limit = memory_limit(config);
+        let mut dry_runs = BTreeMap::new();
 
         let mut pipelines = Vec::new();
         for (id, wiring) in &config.service.pipelines {
-            let artifacts = artifacts(config, wiring, &stores);
-            summary.push((id.to_string(), describe(wiring, artifacts.as_ref())));
+            let artifacts = artifacts(config, wiring, &stores, &mut dry_runs)?;
+            summary.push((id.to_string(), describe(config, wiring)));
             let exporters = wiring
                 .exporters
                 .iter()
@@ -97,8 +101,13 @@ impl Collector {
             };
             pipelines.push((wiring, Arc::new(pipeline)));
         }
-        for (id, store) in &stores {
-            summary.push((id.to_string(), format!("artifacts in {store}")));
+        for (id, ExtensionConfig::ArtifactStore(of_store)) in &config.extensions {
+            let place = match stores.get(id) {
+                Some(store) => format!("artifacts in {store}"),
+                None => "nothing is stored in a dry run".to_owned(),
+            };
+            let (Location::Store(url) | Location::Public(url)) = location(id, of_store)?;
+            summary.push((id.to_string(), format!("{place}; references lead to {url}")));
         }
 
         let mut receivers = Vec::new();
@@ -146,6 +155,7 @@ impl Collector {
             receivers,
             budget: Budget::new(limit),
             counters,
+            dry_runs,
             summary,
         })
     }
@@ -163,30 +173,57 @@ impl Collector {
             let grpc = receiver.grpc;
             async move { grpc.serve(receiver.pipelines, budget, counters, stop).await }
         });
-        if !shutdown::within_grace(&stop, join_all(servers)).await {
+        let reports = self
+            .dry_runs
+            .values()
+            .map(|dry_run| dry_run.report_every_minute(print));
+        let reports = async {
+            join_all(reports).await;
+            std::future::pending().await
+        };
+        let all_ended = tokio::select! {
+            all_ended = shutdown::within_grace(&stop, join_all(servers)) => all_ended,
+            never = reports => never,
+        };
+        if !all_ended {
             tracing::warn!(
                 "connections that did not end within {:?} were cut off; no request on them was \
                  acknowledged that is not delivered",
                 shutdown::GRACE
             );
         }
+        for dry_run in self.dry_runs.values() {
+            print(&dry_run.to_text());
+        }
         tracing::info!("stopped: {}", self.counters);
     }
 }
 
-/// The stores that run.
+/// The stores that run: a dry run needs none.
 fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartError> {
     let mut stores = BTreeMap::new();
     for id in &config.service.extensions {
+        let wirings = config.service.pipelines.values();
+        let mut users = wirings
+            .filter_map(|wiring| config.artifact_processor(wiring))
+            .filter(|(_, processor)| processor.store == *id)
+            .peekable();
+        if users.peek().is_some() && users.all(|(_, processor)| processor.dry_run) {
+            continue;
+        }
         if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
-            let store = Store::open(store).map_err(|reason| StartError::Store {
-                id: id.clone(),
-                reason,
-            })?;
+            let store = Store::open(store).map_err(|reason| not_opened(id, reason))?;
             stores.insert(id.clone(), store);
         }
     }
     Ok(stores)
+}
+
+fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
+    StartError::Store {
+        id: id.clone(),
+        reason,
+    }
 }
 
 /// The exporters that some pipeline uses.
@@ -227,27 +264,36 @@ fn artifacts(
     config: &Config,
     wiring: &PipelineConfig,
     stores: &BTreeMap<ComponentId, Store>,
-) -> Option<Artifacts> {
-    wiring.processors.iter().find_map(|id| {
-        let ProcessorConfig::Artifact(artifact) = config.processors.get(id)? else {
-            return None;
-        };
-        let store = stores.get(&artifact.store)?.clone();
-        Some(Artifacts {
-            policy: policy(artifact, store.uri_base()),
-            store,
-            on_store_failure: artifact.on_store_failure,
-        })
-    })
+    dry_runs: &mut BTreeMap<ComponentId, Arc<DryRun>>,
+) -> Result<Option<Artifacts>, StartError> {
+    let Some((id, processor)) = config.artifact_processor(wiring) else {
+        return Ok(None);
+    };
+    let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(&processor.store)
+    else {
+        return Ok(None);
+    };
+    let policy = processor.policy(location(&processor.store, store)?);
+    if processor.dry_run {
+        // Pipelines of one processor have one report.
+        let dry_run = dry_runs
+            .entry(id.clone())
+            .or_insert_with(|| Arc::new(DryRun::new(id.clone())));
+        let fate = Fate::Counted(Arc::clone(dry_run));
+        return Ok(Some(Artifacts { policy, fate }));
+    }
+    Ok(stores.get(&processor.store).map(|store| Artifacts {
+        policy,
+        fate: Fate::Kept {
+            store: store.clone(),
+            on_failure: processor.on_store_failure,
+        },
+    }))
 }
 
-/// What the processor that is configured as `artifact` takes out for the store at `uri_base`.
-pub fn policy(artifact: &ArtifactConfig, uri_base: &str) -> Policy {
-    let threshold = usize::try_from(artifact.threshold.as_u64()).unwrap_or(usize::MAX);
-    Policy {
-        form: Form::Object,
-        ..Policy::new(threshold, Location::Store(uri_base.to_owned()))
-    }
+/// Where references to the artifacts of the extension `id` lead.
+fn location(id: &ComponentId, store: &StoreConfig) -> Result<Location, StartError> {
+    Store::location_of(store).map_err(|reason| not_opened(id, reason))
 }
 
 /// The smallest limit of any pipeline: they share the receivers, and so the memory. There is one
@@ -266,17 +312,20 @@ fn memory_limit(config: &Config) -> u64 {
         .unwrap_or_else(|| MemoryLimiterConfig::default().limit_mib)
 }
 
-fn describe(wiring: &PipelineConfig, artifacts: Option<&Artifacts>) -> String {
+fn describe(config: &Config, wiring: &PipelineConfig) -> String {
     let list = |ids: &[ComponentId]| {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         ids.join(", ")
     };
     let (from, to) = (list(&wiring.receivers), list(&wiring.exporters));
-    match artifacts {
-        Some(artifacts) => format!(
-            "{from} -> files of {} and more out -> {to}",
-            bytesize::ByteSize::b(artifacts.policy.threshold as u64)
-        ),
+    match config.artifact_processor(wiring) {
+        Some((_, artifact)) => format!("{from} -> {artifact} -> {to}"),
         None => format!("{from} -> {to}"),
     }
+}
+
+/// Prints a report for people to standard error, where the log goes, too.
+fn print(text: &str) {
+    // Who has closed it does not want to know.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }

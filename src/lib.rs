@@ -9,6 +9,7 @@ pub mod cli;
 pub mod collector;
 pub mod compute;
 pub mod config;
+pub mod dry_run;
 pub mod exporters;
 pub mod grpc;
 pub mod pipeline;

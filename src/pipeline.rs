@@ -16,6 +16,7 @@ use crate::compute;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{OnStoreFailure, PipelineId};
+use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
 use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
@@ -50,15 +51,27 @@ pub struct Pipeline {
     pub counters: Arc<Counters>,
 }
 
-/// The `artifact` processor: what it takes out, and where it keeps that.
+/// The `artifact` processor: what it takes out, and what becomes of that.
 #[derive(Debug)]
 pub struct Artifacts {
     /// What is taken out.
     pub policy: Policy,
-    /// Where it is kept.
-    pub store: Store,
-    /// What becomes of a request whose artifacts cannot be kept.
-    pub on_store_failure: OnStoreFailure,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of the files in a request.
+#[derive(Debug)]
+pub enum Fate {
+    /// They are taken out and kept.
+    Kept {
+        /// Where they are kept.
+        store: Store,
+        /// What becomes of a request whose artifacts cannot be kept.
+        on_failure: OnStoreFailure,
+    },
+    /// They stay, and are counted.
+    Counted(Arc<DryRun>),
 }
 
 impl Pipelines {
@@ -107,7 +120,16 @@ impl Pipeline {
             check(self.id.signal, &request)?;
             return self.export(request).await;
         };
-        match self.process(artifacts, &request, deadline).await? {
+        let (store, on_failure) = match &artifacts.fate {
+            Fate::Kept { store, on_failure } => (store, *on_failure),
+            Fate::Counted(dry_run) => {
+                self.count(&artifacts.policy, dry_run, &request).await?;
+                return self.export(request).await;
+            }
+        };
+        let policy = &artifacts.policy;
+        let processed = self.process(policy, store, on_failure, &request, deadline);
+        match processed.await? {
             Processed::Safe(slim) => self.export(slim).await,
             Processed::NotStored => {
                 let outcome = self.export(request).await;
@@ -128,19 +150,23 @@ impl Pipeline {
 
     async fn process(
         &self,
-        artifacts: &Artifacts,
+        policy: &Policy,
+        store: &Store,
+        on_failure: OnStoreFailure,
         request: &Bytes,
         deadline: Instant,
     ) -> Result<Processed, Refusal> {
         let signal = self.id.signal;
-        let extraction = run_extract(signal, request, &artifacts.policy).await?;
+        let extraction = run_extract(signal, request, policy).await?;
+        self.counters.left_alone(&extraction);
         if extraction.artifacts.is_empty() {
+            self.counters.extracted(&extraction, 0);
             return Ok(Processed::Safe(extraction.request));
         }
         // Half of the time that is left is the backend's.
         let now = Instant::now();
         let until = now + deadline.saturating_duration_since(now) / 2;
-        let stored = timeout_at(until, artifacts.store.put_all(&extraction.artifacts)).await;
+        let stored = timeout_at(until, store.put_all(&extraction.artifacts)).await;
         let failure = match stored {
             Ok(Ok(stored)) => {
                 self.counters.extracted(&extraction, stored.written);
@@ -148,27 +174,44 @@ impl Pipeline {
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!(
-                "{} did not store {} artifacts in half of the time that the sender waits, {:?}",
-                artifacts.store,
+                "{store} did not store {} artifacts in half of the time that the sender waits, {:?}",
                 extraction.artifacts.len(),
                 until - now
             ),
         };
         tracing::warn!(pipeline = %self.id, "{failure}");
-        match artifacts.on_store_failure {
+        match on_failure {
             OnStoreFailure::Forward => Ok(Processed::NotStored),
             OnStoreFailure::Refuse => Err(Refusal::unavailable(Culprit::Store, failure)),
             OnStoreFailure::Drop => {
                 let dropped = extraction.artifacts.iter().map(|artifact| artifact.digest);
                 let policy = Policy {
                     dropped: dropped.collect(),
-                    ..artifacts.policy.clone()
+                    ..policy.clone()
                 };
                 let marked = run_extract(signal, request, &policy).await?;
-                self.counters.dropped(&marked);
+                self.counters.extracted(&marked, 0);
                 Ok(Processed::Safe(marked.request))
             }
         }
+    }
+
+    /// Counts what would be moved, for a request that goes on as it came. Only what would be
+    /// refused without the processor, too, is refused.
+    async fn count(
+        &self,
+        policy: &Policy,
+        dry_run: &DryRun,
+        request: &Bytes,
+    ) -> Result<(), Refusal> {
+        match run_extract(self.id.signal, request, policy).await {
+            Ok(extraction) => dry_run.add(&extraction, request.len()),
+            Err(refusal) => {
+                tracing::warn!(pipeline = %self.id, "not in a dry run, refused: {refusal}");
+                check(self.id.signal, request)?;
+            }
+        }
+        Ok(())
     }
 
     async fn export(&self, request: Bytes) -> Result<Bytes, Refusal> {

@@ -32,6 +32,9 @@ pub struct Counters {
     references: AtomicU64,
     stored: AtomicU64,
     dropped: AtomicU64,
+    texts: AtomicU64,
+    mislabelled: AtomicU64,
+    truncated: AtomicU64,
     forwarded: AtomicU64,
     refused_connections: AtomicU64,
 }
@@ -48,18 +51,21 @@ impl Counters {
         add(&self.bytes_out, bytes);
     }
 
-    /// Artifacts were replaced by references, and `written` of them were new to the store.
+    /// Values were cut before they came, and stay.
+    pub fn left_alone(&self, extraction: &Extraction) {
+        add(&self.truncated, extraction.truncated);
+    }
+
+    /// Artifacts were replaced by references; `written` of them were new to the store, and the
+    /// bytes of others may have been given up.
     pub fn extracted(&self, extraction: &Extraction, written: usize) {
         add(&self.references, extraction.moves.len());
         add(&self.stored, written);
-    }
-
-    /// The bytes of these artifacts were given up.
-    pub fn dropped(&self, extraction: &Extraction) {
-        add(&self.references, extraction.moves.len());
         let dropped = extraction.moves.iter().filter(|of| !of.stored);
         let digests: BTreeSet<_> = dropped.map(|of| of.digest).collect();
         add(&self.dropped, digests.len());
+        add(&self.texts, extraction.texts);
+        add(&self.mislabelled, extraction.mislabelled);
     }
 
     /// A request went on unmodified because its artifacts could not be stored.
@@ -83,13 +89,18 @@ impl fmt::Display for Counters {
         write!(
             f,
             "requests {}, {} in, {} out; values replaced {}, artifacts stored {}, \
-             artifacts dropped {}, requests forwarded unmodified {}, connections refused {}",
+             artifacts dropped {}, texts moved {}, mislabelled files {}, \
+             truncated values left alone {}, requests forwarded unmodified {}, \
+             connections refused {}",
             get(&self.requests),
             ByteSize::b(get(&self.bytes_in)),
             ByteSize::b(get(&self.bytes_out)),
             get(&self.references),
             get(&self.stored),
             get(&self.dropped),
+            get(&self.texts),
+            get(&self.mislabelled),
+            get(&self.truncated),
             get(&self.forwarded),
             get(&self.refused_connections),
         )

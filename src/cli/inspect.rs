@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
-use slimspan_artifact::{Policy, extract};
+use slimspan_artifact::{Location, Policy, extract};
 use slimspan_proto::Signal;
 
 use super::artifact_processor::{artifact_processor, store_config};
 use super::otlp_files::{Format, Input, ReadOptions, Requests, parse_signal};
 use super::progress::Progress;
 use super::{ConfigFile, say};
-use crate::collector;
 use crate::config::{ArtifactConfig, ComponentId, Config};
 use crate::report::Report;
 use crate::storage::Store;
@@ -109,11 +108,11 @@ pub(super) fn inspect(inspect: &Inspect) -> anyhow::Result<ExitCode> {
 impl Inspect {
     fn policy(&self, config: Option<&Config>) -> anyhow::Result<Policy> {
         let mut policy = match config {
-            None => collector::policy(&ArtifactConfig::new(STORE.parse()?), TYPICAL_URI),
+            None => ArtifactConfig::new(STORE.parse()?)
+                .policy(Location::Store(TYPICAL_URI.to_owned())),
             Some(config) => {
                 let artifact = artifact_processor(config, self.processor.as_ref())?;
-                let uri_base = Store::uri_base_of(store_config(config, artifact)?)?;
-                collector::policy(artifact, &uri_base)
+                artifact.policy(Store::location_of(store_config(config, artifact)?)?)
             }
         };
         if let Some(threshold) = self.threshold {

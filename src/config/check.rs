@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Config;
+use super::artifact::RuleConfig;
 use super::components::{
     Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
@@ -108,6 +109,19 @@ impl Check<'_> {
                     KeyPath::of([ProcessorConfig::SECTION]).key(id).key("store"),
                     not_configured(ExtensionConfig::KIND, &artifact.store),
                 );
+            }
+            self.rules(id, &artifact.rules);
+        }
+    }
+
+    fn rules(&mut self, id: &ComponentId, rules: &[RuleConfig]) {
+        let list = KeyPath::of([ProcessorConfig::SECTION]).key(id).key("rules");
+        for (index, rule) in rules.iter().enumerate() {
+            let is_last = index + 1 == rules.len();
+            if let Some((key, message)) = rule.mistake(is_last) {
+                let path = list.index(index);
+                let path = key.map_or_else(|| path.clone(), |key| path.key(key));
+                self.report(path, message);
             }
         }
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::artifact::ArtifactConfig;
 use super::de::{self, from_node};
 use super::id::ComponentId;
 use super::node::{Node, Value};
 use super::path::KeyPath;
 use super::problem::Problem;
-use super::processors::{ArtifactConfig, MemoryLimiterConfig};
+use super::processors::MemoryLimiterConfig;
 use crate::exporters::debug::config::DebugConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;

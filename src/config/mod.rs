@@ -5,11 +5,13 @@
 //! checked. Every mistake is told with its file, line and path; nothing is guessed or ignored.
 
 mod address;
+mod artifact;
 mod check;
 mod components;
 mod de;
 mod error;
 mod expand;
+mod glob;
 mod id;
 mod node;
 mod path;
@@ -28,10 +30,12 @@ use std::fs;
 use std::path::Path;
 
 pub use address::{HostPort, InvalidAddress};
+pub use artifact::{ArtifactConfig, OnStoreFailure, ReferenceForm, RuleAction, RuleConfig};
 pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 pub use error::{ConfigError, ConfigErrors, Warning};
+pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
-pub use processors::{ArtifactConfig, MemoryLimiterConfig, OnStoreFailure};
+pub use processors::MemoryLimiterConfig;
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
 
@@ -57,6 +61,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// The `artifact` processor of a pipeline, which has at most one.
+    pub fn artifact_processor(
+        &self,
+        pipeline: &PipelineConfig,
+    ) -> Option<(&ComponentId, &ArtifactConfig)> {
+        let mut ids = pipeline.processors.iter();
+        ids.find_map(|id| match self.processors.get_key_value(id)? {
+            (id, ProcessorConfig::Artifact(artifact)) => Some((id, artifact)),
+            _ => None,
+        })
+    }
+
     /// Reads the file at `path`; `env` gives the values of environment variables.
     pub fn load(
         path: &Path,

@@ -57,10 +57,44 @@ pub(crate) fn positive_duration<'de, D: Deserializer<'de>>(
 pub(crate) fn positive_size<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<ByteSize, D::Error> {
+    let size = size(deserializer, "1 byte")?;
+    if size.as_u64() == 0 {
+        return Err(D::Error::custom("must be 1 byte or more, such as 8KiB"));
+    }
+    Ok(size)
+}
+
+/// A size of at least one byte, or null.
+pub(crate) fn optional_positive_size<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ByteSize>, D::Error> {
+    #[derive(Deserialize)]
+    struct Positive(#[serde(deserialize_with = "positive_size")] ByteSize);
+
+    let size = Option::<Positive>::deserialize(deserializer)?;
+    Ok(size.map(|Positive(size)| size))
+}
+
+/// A size from 0 to `MAX` bytes.
+pub(crate) fn size_up_to<'de, D: Deserializer<'de>, const MAX: u64>(
+    deserializer: D,
+) -> Result<ByteSize, D::Error> {
+    let size = size(deserializer, "0")?;
+    if size.as_u64() > MAX {
+        return Err(D::Error::custom(format!(
+            "must be at most {MAX} bytes, found {}",
+            size.as_u64()
+        )));
+    }
+    Ok(size)
+}
+
+/// A size as it is written; errors call `least` the smallest there is.
+fn size<'de, D: Deserializer<'de>>(deserializer: D, least: &str) -> Result<ByteSize, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.starts_with('-') {
         return Err(D::Error::custom(format!(
-            "\"{text}\" is negative: a size is 1 byte or more"
+            "\"{text}\" is negative: a size is {least} or more"
         )));
     }
     let size: ByteSize = text.parse().map_err(|_| {
@@ -68,12 +102,11 @@ pub(crate) fn positive_size<'de, D: Deserializer<'de>>(
             "\"{text}\" is not a size: use a number with a unit such as 8KiB"
         ))
     })?;
-    match size.as_u64() {
-        0 => Err(D::Error::custom("must be 1 byte or more, such as 8KiB")),
-        // The parser stops here for everything larger.
-        u64::MAX => Err(D::Error::custom(format!("\"{text}\" is too large"))),
-        _ => Ok(size),
+    // The parser stops here for everything larger.
+    if size.as_u64() == u64::MAX {
+        return Err(D::Error::custom(format!("\"{text}\" is too large")));
     }
+    Ok(size)
 }
 
 /// A whole number from `MIN` to `MAX`, both included.
@@ -159,6 +192,12 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     struct Size(#[serde(deserialize_with = "positive_size")] ByteSize);
+
+    #[derive(Debug, Deserialize)]
+    struct MaybeSize(#[serde(deserialize_with = "optional_positive_size")] Option<ByteSize>);
+
+    #[derive(Debug, Deserialize)]
+    struct SmallSize(#[serde(deserialize_with = "size_up_to::<_, 1024>")] ByteSize);
 
     #[derive(Debug, Deserialize)]
     struct Number(#[serde(deserialize_with = "between::<_, _, 1, 1024>")] u16);
@@ -264,6 +303,33 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(read::<Size>(text).unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_may_be_missing() {
+        for (text, expected) in [("8KiB", Some(8 << 10)), ("null", None), ("", None)] {
+            let size = read::<MaybeSize>(text).unwrap().0;
+            assert_eq!(size.map(|size| size.as_u64()), expected, "{text}");
+        }
+        assert_eq!(
+            read::<MaybeSize>("0").unwrap_err(),
+            "must be 1 byte or more, such as 8KiB"
+        );
+    }
+
+    #[test]
+    fn sizes_within_limits() {
+        for (text, expected) in [("0", 0), ("256B", 256), ("1KiB", 1024)] {
+            let size = read::<SmallSize>(text).unwrap().0;
+            assert_eq!(size.as_u64(), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("1025", "must be at most 1024 bytes, found 1025"),
+            ("2KiB", "must be at most 1024 bytes, found 2048"),
+            ("-1", "\"-1\" is negative: a size is 0 or more"),
+        ] {
+            assert_eq!(read::<SmallSize>(text).unwrap_err(), expected, "{text}");
         }
     }
 

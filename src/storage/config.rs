@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use slimspan_artifact::Location;
+use url::Url;
 
 use crate::config::Secret;
 use crate::config::units::{between, duration, positive_duration};
@@ -16,6 +18,10 @@ pub struct StoreConfig {
     /// A path, or a URL such as `s3://bucket/prefix`, `gs://`, `az://` or `memory://`. Required.
     #[serde(deserialize_with = "url")]
     pub url: String,
+    /// Where people read the artifacts, without a slash at its end: references lead there if it is
+    /// given, else into the store.
+    #[serde(default, deserialize_with = "public_url")]
+    pub public_url: Option<String>,
     /// The time that the store has for one artifact; more than 0.
     #[serde(default = "default_timeout", deserialize_with = "positive_duration")]
     pub timeout: Duration,
@@ -44,11 +50,20 @@ impl StoreConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            public_url: None,
             timeout: default_timeout(),
             max_concurrent_puts: default_max_concurrent_puts(),
             refresh: default_refresh(),
             known_digests: default_known_digests(),
             options: BTreeMap::new(),
+        }
+    }
+
+    /// Where references lead; `uri_base` is where the store itself keeps artifacts.
+    pub fn location(&self, uri_base: &str) -> Location {
+        match &self.public_url {
+            Some(url) => Location::Public(url.clone()),
+            None => Location::Store(uri_base.to_owned()),
         }
     }
 }
@@ -77,4 +92,71 @@ fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
         ));
     }
     Ok(url)
+}
+
+fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let Some(text) = text else { return Ok(None) };
+    let custom = |message: &str| Err(D::Error::custom(message));
+    let Ok(url) = Url::parse(&text) else {
+        return custom("is not a URL: use one such as https://artifacts.example.com");
+    };
+    // None of these is repeated: each may hold a secret.
+    if !url.username().is_empty() || url.password().is_some() {
+        return custom("must not have a user or password: it stands in every reference");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return custom("must end with its path: references add to it");
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(D::Error::custom(format!(
+            "unknown scheme \"{}\": use http:// or https://",
+            url.scheme()
+        )));
+    }
+    Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(public_url: &serde_json::Value) -> Result<Option<String>, String> {
+        let config = json!({ "url": "./x", "public_url": public_url });
+        let config: Result<StoreConfig, _> = serde_json::from_value(config);
+        config
+            .map(|config| config.public_url)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn public_urls() {
+        for (written, read_as) in [
+            ("http://127.0.0.1:4319", "http://127.0.0.1:4319"),
+            ("https://Example.com/", "https://example.com"),
+            ("https://example.com/a/b//", "https://example.com/a/b"),
+            (
+                "https://example.com/a \"b\"",
+                "https://example.com/a%20%22b%22",
+            ),
+        ] {
+            assert_eq!(read(&json!(written)).unwrap().unwrap(), read_as);
+        }
+        assert_eq!(read(&json!(null)).unwrap(), None);
+    }
+
+    #[test]
+    fn where_references_lead() {
+        let mut config = StoreConfig::new("s3://media");
+        let base = "s3://media/default/sha256";
+        assert_eq!(config.location(base), Location::Store(base.to_owned()));
+        config.public_url = Some("https://example.com".to_owned());
+        assert_eq!(
+            config.location(base),
+            Location::Public("https://example.com".to_owned())
+        );
+    }
 }

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use object_store::{Attribute, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
-use slimspan_artifact::{Artifact, Digest};
+use slimspan_artifact::{Artifact, Digest, Location};
 
 use super::config::StoreConfig;
 use super::error::{Action, OpenError, StoreError};
@@ -89,6 +89,11 @@ impl Store {
                 uploads: Flights::new(),
             }),
         })
+    }
+
+    /// Where references to artifacts in such a store lead; opens and makes nothing.
+    pub fn location_of(config: &StoreConfig) -> Result<Location, OpenError> {
+        Ok(config.location(&Self::uri_base_of(config)?))
     }
 
     /// What [`Store::uri_base`] will be once the store is open; opens and makes nothing.

@@ -8,7 +8,7 @@ use slimspan_proto::Signal;
 use tokio::sync::Semaphore;
 
 use crate::support::backend::Backend;
-use crate::support::references::references;
+use crate::support::references::{Reference, references};
 use crate::support::s3::{Behaviour, S3};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -69,5 +69,9 @@ async fn a_picture_that_stands_twice_in_a_request_is_put_once() {
     let found = references(Signal::Traces, &backend.only());
     assert_eq!(found.len(), 2);
     assert_eq!(found[0].sha256, found[1].sha256);
-    assert_eq!(found[0].uri, found[1].uri);
+    let place = |one: &Reference| {
+        let uri = one.uri.as_deref().unwrap();
+        uri.split('?').next().map(str::to_owned)
+    };
+    assert_eq!(place(&found[0]), place(&found[1]));
 }

@@ -109,8 +109,9 @@ async fn with_drop_a_mark_takes_the_place_of_the_file() {
         let [slim] = <[_; 1]>::try_from(outcome.arrived).unwrap();
         let mark = Reference {
             sha256: Digest::of(otlp::PICTURE).to_string(),
-            content_type: "image/png".to_owned(),
-            size_bytes: otlp::PICTURE.len(),
+            content_type: None,
+            size_bytes: Some(otlp::PICTURE.len()),
+            preview: None,
             uri: None,
             dropped: true,
         };

@@ -13,23 +13,72 @@ use slimspan_proto::Signal;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Reference {
     pub(crate) sha256: String,
-    pub(crate) content_type: String,
-    pub(crate) size_bytes: usize,
+    /// URIs have none.
+    pub(crate) content_type: Option<String>,
+    /// URIs have it only where the file is dropped.
+    pub(crate) size_bytes: Option<usize>,
+    pub(crate) preview: Option<String>,
     pub(crate) uri: Option<String>,
     #[serde(default)]
     pub(crate) dropped: bool,
 }
 
-/// The references of a request that are a value or stand in its JSON text, in their order.
+/// The references of a request that are a value or stand in its text, in their order.
 pub(crate) fn references(signal: Signal, request: &[u8]) -> Vec<Reference> {
     let mut found = Vec::new();
+    for text in strings(signal, request) {
+        let before = found.len();
+        search_text(&text, &mut found);
+        // An object has its URI in it.
+        if found.len() == before {
+            search_uris(&text, &mut found);
+        }
+    }
+    found
+}
+
+/// The texts of a request's values, in their order.
+pub(crate) fn strings(signal: Signal, request: &[u8]) -> Vec<String> {
+    let mut strings = Vec::new();
     let mut request = Request::decode(signal, request).unwrap();
     request.visit(&mut |_, _, _, value| {
         if let Some(Value::StringValue(text)) = &value.value {
-            search_text(text, &mut found);
+            strings.push(text.clone());
         }
     });
-    found
+    strings
+}
+
+/// A digest at the end of a URI's path, whatever stands before it.
+fn search_uris(text: &str, found: &mut Vec<Reference>) {
+    let ends = |c: char| c.is_whitespace() || "\"\\~<>)".contains(c);
+    for word in text.split(ends) {
+        let Some((_, uri)) = word
+            .split_once("://")
+            .filter(|_| !word.contains("/untrusted/"))
+        else {
+            continue;
+        };
+        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let (digest, _) = name.split_once('.').unwrap_or((name, ""));
+        if digest.parse::<Digest>().is_err() {
+            continue;
+        }
+        let size = query.strip_prefix("size=").map(|rest| {
+            let digits = rest.split('&').next().unwrap();
+            digits.parse().unwrap()
+        });
+        let dropped = path.starts_with("dropped/");
+        found.push(Reference {
+            sha256: digest.to_owned(),
+            content_type: None,
+            size_bytes: size,
+            preview: None,
+            uri: (!dropped).then(|| word.to_owned()),
+            dropped,
+        });
+    }
 }
 
 fn search_text(text: &str, found: &mut Vec<Reference>) {
@@ -68,12 +117,22 @@ pub(crate) fn path_in(artifacts: &Path, digest: &str) -> PathBuf {
 /// The request that was sent, from what is at the backend and in the folder: nothing is missing
 /// there if that works.
 pub(crate) fn restored(signal: Signal, slim: &Bytes, artifacts: &Path) -> Bytes {
+    let base = format!("file://{}/default/sha256", artifacts.display());
+    restored_from(&Location::Store(base), signal, slim, artifacts)
+}
+
+/// The same where references lead to `location`.
+pub(crate) fn restored_from(
+    location: &Location,
+    signal: Signal,
+    slim: &Bytes,
+    artifacts: &Path,
+) -> Bytes {
     let fetch = |digest: Digest| {
         let path = path_in(artifacts, &digest.to_string());
         std::fs::read(path).ok().map(Bytes::from)
     };
-    let base = format!("file://{}/default/sha256", artifacts.display());
-    let restored = restore(signal, slim, &Location::Store(base), fetch).unwrap();
+    let restored = restore(signal, slim, location, fetch).unwrap();
     assert_eq!(restored.left, []);
     restored.request
 }

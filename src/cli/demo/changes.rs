@@ -10,6 +10,8 @@ use crate::terminal::bytes_excerpt;
 pub(super) struct Change {
     pub(super) key: String,
     pub(super) before: String,
+    /// Its key afterwards; some references get another one.
+    pub(super) key_after: String,
     pub(super) after: String,
 }
 
@@ -24,6 +26,7 @@ pub(super) fn changes(original: &[u8], slim: &[u8]) -> Result<Vec<Change>, Decod
             before: text(before.value),
             after: text(after.value),
             key: before.key,
+            key_after: after.key,
         })
         .collect())
 }

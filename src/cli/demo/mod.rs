@@ -14,9 +14,8 @@ use slimspan_artifact::{Artifact, Extraction, Policy, extract};
 use slimspan_proto::Signal;
 
 use super::{ConfigFile, say};
-use crate::collector;
 use crate::config::{
-    ArtifactConfig, Config, ExtensionConfig, PipelineConfig, ProcessorConfig, ReceiverConfig,
+    ArtifactConfig, ComponentId, Config, ExtensionConfig, PipelineConfig, ReceiverConfig,
 };
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
 use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
@@ -103,13 +102,17 @@ pub(super) fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
 
 impl Target {
     fn find(config: &Config, endpoint: Option<&Endpoint>) -> anyhow::Result<Self> {
-        let (wiring, artifact) = artifact_pipeline(config).context(
+        let (wiring, id, artifact) = artifact_pipeline(config).context(
             "the configuration has no traces pipeline with an artifact processor to show",
         )?;
         let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(&artifact.store)
         else {
             anyhow::bail!("extensions.{} is not configured", artifact.store);
         };
+        if artifact.dry_run {
+            anyhow::bail!("processors.{id} has dry_run: true, so nothing would become of files");
+        }
+        let location = Store::location_of(store)?;
         let store = Store::open(store)?;
         let endpoint = match endpoint {
             Some(endpoint) => endpoint.clone(),
@@ -121,7 +124,7 @@ impl Target {
         exporter.compression = Compression::None;
         Ok(Self {
             exporter: OtlpGrpcExporter::new("demo", &exporter)?,
-            policy: collector::policy(artifact, store.uri_base()),
+            policy: artifact.policy(location),
             store,
         })
     }
@@ -144,17 +147,11 @@ impl Target {
     }
 }
 
-fn artifact_pipeline(config: &Config) -> Option<(&PipelineConfig, &ArtifactConfig)> {
+fn artifact_pipeline(config: &Config) -> Option<(&PipelineConfig, &ComponentId, &ArtifactConfig)> {
     let mut pipelines = config.service.pipelines.iter();
     pipelines.find_map(|(id, wiring)| {
-        let artifact = wiring
-            .processors
-            .iter()
-            .find_map(|id| match config.processors.get(id) {
-                Some(ProcessorConfig::Artifact(artifact)) => Some(artifact),
-                _ => None,
-            })?;
-        (id.signal == Signal::Traces).then_some((wiring, artifact))
+        let (processor, artifact) = config.artifact_processor(wiring)?;
+        (id.signal == Signal::Traces).then_some((wiring, processor, artifact))
     })
 }
 

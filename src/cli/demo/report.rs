@@ -90,7 +90,7 @@ fn unchanged(outcome: &DemoOutcome<'_>) -> &'static str {
 
 fn replaced(page: &mut Page, change: &Change) {
     let (text, references) = replace_references(&change.after);
-    value(page, &change.key, &text);
+    value(page, &change.key_after, &text);
     for reference in references {
         page.line(3, [Piece::artifact(format!("↳ {}", reference.summary()))]);
     }

@@ -18,7 +18,6 @@ use super::artifact_processor::{artifact_processor, store_config};
 use super::otlp_files::{Format, Input, ReadOptions, Request, Requests, parse_signal};
 use super::progress::Progress;
 use super::{ConfigFile, say};
-use crate::collector;
 use crate::config::ComponentId;
 use crate::storage::Store;
 use artifacts::Artifacts;
@@ -71,12 +70,13 @@ pub(super) fn restore(restore: &Restore) -> anyhow::Result<ExitCode> {
         Err(exit_code) => return Ok(exit_code),
     };
     let artifact = artifact_processor(&config, restore.processor.as_ref())?;
-    let store = Store::open_existing(store_config(&config, artifact)?)
+    let store_config = store_config(&config, artifact)?;
+    let store = Store::open_existing(store_config)
         .with_context(|| format!("extensions.{}", artifact.store))?;
     let inputs = Input::of_arguments(&restore.files)?;
     let targets = targets(&inputs, restore.output.as_deref())?;
     let mut restoring = Restoring {
-        location: collector::policy(artifact, store.uri_base()).location,
+        location: Store::location_of(store_config)?,
         artifacts: Artifacts::new(store)?,
         options: ReadOptions {
             format: restore.format,

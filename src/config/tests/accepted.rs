@@ -4,9 +4,10 @@
     reason = "a panic is a failed test"
 )]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytesize::ByteSize;
+use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
 use slimspan_proto::Signal;
 
 use crate::config::*;
@@ -72,7 +73,22 @@ receivers:
   otlp/b: {protocols: {grpc: {endpoint: localhost:0}}}
 processors:
   memory_limiter/small: {limit_mib: 256}
-  artifact/x: {store: artifact_store/y, threshold: 1, on_store_failure: drop}
+  artifact/x:
+    store: artifact_store/y
+    threshold: 1
+    text_threshold: 64KiB
+    text_preview: 0
+    reference: semconv
+    media_types: [image/*, "*pdf"]
+    exclude_media_types: [Image/SVG+XML]
+    deny_keys: ["*.Sealed"]
+    dry_run: true
+    on_store_failure: drop
+    rules:
+    - {attributes: [input.value], action: move}
+    - {attributes: ["http.request.body*", b], threshold: 64KiB, text_threshold: 1MiB}
+    - {attributes: ["*password*"], action: keep}
+    - {attributes: [x], action: drop, threshold: 1}
 exporters:
   otlp:
     endpoint: https://example.org
@@ -84,6 +100,7 @@ exporters:
 extensions:
   artifact_store/y:
     url: s3://bucket/prefix
+    public_url: https://example.com/files/
     timeout: 1m
     max_concurrent_puts: 1
     refresh: 0
@@ -104,13 +121,50 @@ service:
     assert_eq!(receiver.protocols.grpc.max_recv_msg_size(), 8 << 20);
     assert_eq!(receiver.protocols.grpc.endpoint.host, "::1");
 
-    let artifact = ArtifactConfig {
-        store: id("artifact_store/y"),
-        threshold: ByteSize(1),
-        on_store_failure: OnStoreFailure::Drop,
+    let Some(ProcessorConfig::Artifact(artifact)) = config.processors.get(&id("artifact/x")) else {
+        panic!("{config:?}");
     };
-    let artifact = ProcessorConfig::Artifact(artifact);
-    assert_eq!(config.processors.get(&id("artifact/x")), Some(&artifact));
+    assert_eq!(artifact.store, id("artifact_store/y"));
+    assert_eq!(artifact.on_store_failure, OnStoreFailure::Drop);
+    assert!(artifact.dry_run);
+    let location = Location::Store("memory://".to_owned());
+    let rule = |keys: &[&str], action, threshold, text_threshold| Rule {
+        attributes: keys.iter().map(|key| Pattern::new(key)).collect(),
+        action,
+        threshold,
+        text_threshold,
+    };
+    let any_case = |globs: &[&str]| globs.iter().map(|glob| Pattern::any_case(glob)).collect();
+    let policy = Policy {
+        threshold: 1,
+        text_threshold: Some(64 << 10),
+        preview: 0,
+        form: Form::Semconv,
+        rules: vec![
+            rule(&["input.value"], Action::Move, None, None),
+            rule(
+                &["http.request.body*", "b"],
+                Action::Move,
+                Some(64 << 10),
+                Some(1 << 20),
+            ),
+            rule(&["*password*"], Action::Keep, None, None),
+            rule(&["x"], Action::Drop, Some(1), None),
+        ],
+        media_types: MediaTypes {
+            include: any_case(&["image/*", "*pdf"]),
+            exclude: any_case(&["Image/SVG+XML"]),
+        },
+        deny_keys: any_case(&["*.Sealed"]),
+        dropped: BTreeSet::new(),
+        location: location.clone(),
+    };
+    assert_eq!(artifact.policy(location), policy);
+    assert_eq!(
+        artifact.to_string(),
+        "would move files of 1 B and more, texts of 64.0 KiB and more, only image/* *pdf, \
+         not Image/SVG+XML, 4 rules, semconv references"
+    );
 
     let secret = |text: &str| Secret::new(text.to_owned());
     let exporter = OtlpGrpcConfig {
@@ -147,6 +201,10 @@ service:
     else {
         panic!("{config:?}");
     };
+    assert_eq!(
+        store.public_url.as_deref(),
+        Some("https://example.com/files")
+    );
     assert_eq!(store.refresh, Duration::ZERO);
     assert_eq!(store.options.get("aws_allow_http"), Some(&secret("true")));
     assert_eq!(
@@ -156,6 +214,45 @@ service:
 
     let shown = format!("{config:?}");
     assert!(!shown.contains("0123"), "a secret shows in {shown}");
+}
+
+/// The defaults of the processor are those of the extractor.
+#[test]
+fn what_is_not_said_is_as_the_extractor_has_it() {
+    let artifact = ArtifactConfig::new(id("artifact_store"));
+    let location = Location::Store("memory://".to_owned());
+    assert_eq!(
+        artifact.policy(location.clone()),
+        Policy::new(8 << 10, location)
+    );
+    assert_eq!(
+        artifact.to_string(),
+        "moves files of 8.0 KiB and more, native references"
+    );
+}
+
+#[test]
+fn every_form_of_reference_has_the_name_that_is_shown() {
+    for (name, form) in [
+        ("native", Form::Native),
+        ("object", Form::Object),
+        ("uri", Form::Uri),
+        ("semconv", Form::Semconv),
+        ("logfire", Form::Logfire),
+    ] {
+        let (config, _) = parse(&format!(
+            "receivers: {{otlp: }}\nprocessors: {{artifact: {{store: artifact_store, reference: {name}}}}}\n\
+             exporters: {{debug: }}\nextensions: {{artifact_store: {{url: \"memory://\"}}}}\n\
+             service:\n  extensions: [artifact_store]\n  \
+             pipelines: {{traces: {{receivers: [otlp], processors: [artifact], exporters: [debug]}}}}\n"
+        ));
+        let Some(ProcessorConfig::Artifact(artifact)) = config.processors.get(&id("artifact"))
+        else {
+            panic!("{config:?}");
+        };
+        assert_eq!(Form::from(artifact.reference), form);
+        assert_eq!(artifact.reference.to_string(), name);
+    }
 }
 
 #[test]

@@ -89,7 +89,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "threshold: 8KiB",
         "treshold: 8KiB",
-        "c.yaml:12: processors.artifact.treshold: unknown field \"treshold\"; known are store, threshold, on_store_failure",
+        "c.yaml:12: processors.artifact.treshold: unknown field \"treshold\"; known are store, threshold, text_threshold, text_preview, reference, media_types, exclude_media_types, deny_keys, dry_run, on_store_failure, rules",
     ),
     (
         "limit_mib",
@@ -109,7 +109,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "refresh: 24h",
         "bucket: x",
-        "c.yaml:25: extensions.artifact_store.bucket: unknown field \"bucket\"; known are url, timeout, max_concurrent_puts, refresh, known_digests, options",
+        "c.yaml:25: extensions.artifact_store.bucket: unknown field \"bucket\"; known are url, public_url, timeout, max_concurrent_puts, refresh, known_digests, options",
     ),
     (
         "  pipelines:",
@@ -353,6 +353,158 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "{a: b}",
         "\"authorization=hunter2\"",
         "c.yaml:18: exporters.otlp_grpc.headers: expected a mapping, found a string",
+    ),
+    // What is moved, and how it is referred to.
+    (
+        "threshold: 8KiB",
+        "text_threshold: 0",
+        "c.yaml:12: processors.artifact.text_threshold: must be 1 byte or more, such as 8KiB",
+    ),
+    (
+        "threshold: 8KiB",
+        "text_threshold: much",
+        "c.yaml:12: processors.artifact.text_threshold: \"much\" is not a size: use a number with a unit such as 8KiB",
+    ),
+    (
+        "threshold: 8KiB",
+        "text_preview: 2KiB",
+        "c.yaml:12: processors.artifact.text_preview: must be at most 1024 bytes, found 2048",
+    ),
+    (
+        "threshold: 8KiB",
+        "text_preview: -1",
+        "c.yaml:12: processors.artifact.text_preview: \"-1\" is negative: a size is 0 or more",
+    ),
+    (
+        "threshold: 8KiB",
+        "text_preview: null",
+        "c.yaml:12: processors.artifact.text_preview: expected a string, found null",
+    ),
+    (
+        "threshold: 8KiB",
+        "reference: link",
+        "c.yaml:12: processors.artifact.reference: unknown value \"link\"; known are native, object, uri, semconv, logfire",
+    ),
+    (
+        "threshold: 8KiB",
+        "media_types: image/*",
+        "c.yaml:12: processors.artifact.media_types: expected a list, found a string",
+    ),
+    (
+        "threshold: 8KiB",
+        "media_types: [image/*, audio]",
+        "c.yaml:12: processors.artifact.media_types[1]: \"audio\" fits no media type: write type/subtype, such as image/png or image/*",
+    ),
+    (
+        "threshold: 8KiB",
+        "exclude_media_types: ['']",
+        "c.yaml:12: processors.artifact.exclude_media_types[0]: must not be empty: * stands for any text, ? for one character",
+    ),
+    (
+        "threshold: 8KiB",
+        "deny_keys: [a, ' ']",
+        "c.yaml:12: processors.artifact.deny_keys[1]: must not be empty: * stands for any text, ? for one character",
+    ),
+    (
+        "threshold: 8KiB",
+        "deny_keys: [a, [b]]",
+        "c.yaml:12: processors.artifact.deny_keys[1]: expected a string, found a list",
+    ),
+    (
+        "threshold: 8KiB",
+        "dry_run: yes",
+        "c.yaml:12: processors.artifact.dry_run: expected a boolean, found string \"yes\"",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: {attributes: [a]}",
+        "c.yaml:12: processors.artifact.rules: expected a list, found a mapping",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{action: keep}]",
+        "c.yaml:12: processors.artifact.rules[0]: the field \"attributes\" is required",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [], action: keep}]",
+        "c.yaml:12: processors.artifact.rules[0].attributes: must name at least one key, such as \"http.request.body*\"",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a, ''], action: keep}]",
+        "c.yaml:12: processors.artifact.rules[0].attributes[1]: must not be empty: * stands for any text, ? for one character",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a], action: skip}]",
+        "c.yaml:12: processors.artifact.rules[0].action: unknown value \"skip\"; known are move, keep, drop",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a], thresold: 1}]",
+        "c.yaml:12: processors.artifact.rules[0].thresold: unknown field \"thresold\"; known are attributes, action, threshold, text_threshold",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a], threshold: 0}]",
+        "c.yaml:12: processors.artifact.rules[0].threshold: must be 1 byte or more, such as 8KiB",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a], text_threshold: x}]",
+        "c.yaml:12: processors.artifact.rules[0].text_threshold: \"x\" is not a size: use a number with a unit such as 8KiB",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules:\n    - {attributes: [b], action: drop}\n    - attributes: [a]",
+        "c.yaml:14: processors.artifact.rules[1]: changes nothing: give it an action (keep or drop), a threshold or a text_threshold",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a], action: move}]",
+        "c.yaml:12: processors.artifact.rules[0].action: changes nothing: files are moved anyway, and no rule follows from which these attributes would be an exception",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a], action: keep, threshold: 1KiB}]",
+        "c.yaml:12: processors.artifact.rules[0].threshold: has no effect beside action: keep, which leaves files of every size: remove one",
+    ),
+    (
+        "threshold: 8KiB",
+        "rules: [{attributes: [a], action: keep, text_threshold: 1KiB}]",
+        "c.yaml:12: processors.artifact.rules[0].text_threshold: has no effect beside action: keep, which leaves files of every size: remove one",
+    ),
+    // Where references lead.
+    (
+        "refresh: 24h",
+        "public_url: artifacts.example.com",
+        "c.yaml:25: extensions.artifact_store.public_url: is not a URL: use one such as https://artifacts.example.com",
+    ),
+    (
+        "refresh: 24h",
+        "public_url: s3://bucket",
+        "c.yaml:25: extensions.artifact_store.public_url: unknown scheme \"s3\": use http:// or https://",
+    ),
+    (
+        "refresh: 24h",
+        "public_url: https://example.com/a?b=c",
+        "c.yaml:25: extensions.artifact_store.public_url: must end with its path: references add to it",
+    ),
+    (
+        "refresh: 24h",
+        "public_url: https://example.com/#a",
+        "c.yaml:25: extensions.artifact_store.public_url: must end with its path: references add to it",
+    ),
+    (
+        "refresh: 24h",
+        "public_url: https://me:hunter2@example.com",
+        "c.yaml:25: extensions.artifact_store.public_url: must not have a user or password: it stands in every reference",
+    ),
+    (
+        "refresh: 24h",
+        "public_url: [https://example.com]",
+        "c.yaml:25: extensions.artifact_store.public_url: expected a string, found a list",
     ),
     // Missing values.
     (

@@ -1,0 +1,259 @@
+//! The configuration of the `artifact` processor.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
+
+use super::glob::{AnyCaseGlob, KeyGlob, MediaTypeGlob};
+use super::id::ComponentId;
+use super::units::{optional_positive_size, positive_size, size_up_to};
+
+/// `artifact`: moves files out of telemetry into a store.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactConfig {
+    /// The `artifact_store` extension that keeps the files. Required.
+    pub store: ComponentId,
+    /// The decoded size in bytes from which a value is moved; at least 1.
+    #[serde(default = "default_threshold", deserialize_with = "positive_size")]
+    pub threshold: ByteSize,
+    /// The size from which a text that is no file is moved; never if there is none.
+    #[serde(default, deserialize_with = "optional_positive_size")]
+    pub text_threshold: Option<ByteSize>,
+    /// How much of a text that is moved stays in its reference; from 0 to 1 KiB.
+    #[serde(
+        default = "default_text_preview",
+        deserialize_with = "size_up_to::<_, 1024>"
+    )]
+    pub text_preview: ByteSize,
+    /// How references look.
+    #[serde(default)]
+    pub reference: ReferenceForm,
+    /// The media types of the files that are moved; all if empty.
+    #[serde(default)]
+    pub media_types: Vec<MediaTypeGlob>,
+    /// The media types of files that stay.
+    #[serde(default)]
+    pub exclude_media_types: Vec<MediaTypeGlob>,
+    /// Keys of values that nobody may take apart, beside those that are never taken.
+    #[serde(default)]
+    pub deny_keys: Vec<AnyCaseGlob>,
+    /// Whether it only reports what it would move.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// What happens to a request whose files cannot be stored.
+    #[serde(default)]
+    pub on_store_failure: OnStoreFailure,
+    /// Exceptions for attributes: the first whose keys fit holds.
+    #[serde(default)]
+    pub rules: Vec<RuleConfig>,
+}
+
+impl ArtifactConfig {
+    /// The defaults of everything but the store.
+    pub fn new(store: ComponentId) -> Self {
+        Self {
+            store,
+            threshold: default_threshold(),
+            text_threshold: None,
+            text_preview: default_text_preview(),
+            reference: ReferenceForm::default(),
+            media_types: Vec::new(),
+            exclude_media_types: Vec::new(),
+            deny_keys: Vec::new(),
+            dry_run: false,
+            on_store_failure: OnStoreFailure::default(),
+            rules: Vec::new(),
+        }
+    }
+
+    /// What the extractor is to do for artifacts at `location`.
+    pub fn policy(&self, location: Location) -> Policy {
+        Policy {
+            text_threshold: self.text_threshold.map(bytes),
+            preview: bytes(self.text_preview),
+            form: self.reference.into(),
+            rules: self.rules.iter().map(Rule::from).collect(),
+            media_types: MediaTypes {
+                include: patterns(&self.media_types),
+                exclude: patterns(&self.exclude_media_types),
+            },
+            deny_keys: patterns(&self.deny_keys),
+            ..Policy::new(bytes(self.threshold), location)
+        }
+    }
+}
+
+/// What it moves and how, in a line.
+impl fmt::Display for ArtifactConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.dry_run { "would move" } else { "moves" };
+        write!(f, "{verb} files of {} and more", self.threshold)?;
+        if let Some(size) = self.text_threshold {
+            write!(f, ", texts of {size} and more")?;
+        }
+        for (word, globs) in [
+            ("only", &self.media_types),
+            ("not", &self.exclude_media_types),
+        ] {
+            if !globs.is_empty() {
+                let globs: Vec<String> = globs.iter().map(ToString::to_string).collect();
+                write!(f, ", {word} {}", globs.join(" "))?;
+            }
+        }
+        match self.rules.len() {
+            0 => {}
+            1 => write!(f, ", 1 rule")?,
+            rules => write!(f, ", {rules} rules")?,
+        }
+        write!(f, ", {} references", self.reference)
+    }
+}
+
+fn default_threshold() -> ByteSize {
+    ByteSize::kib(8)
+}
+
+fn default_text_preview() -> ByteSize {
+    ByteSize::b(256)
+}
+
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
+
+fn patterns<G: AsRef<Pattern>>(globs: &[G]) -> Vec<Pattern> {
+    globs.iter().map(|glob| glob.as_ref().clone()).collect()
+}
+
+/// How references look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferenceForm {
+    /// What the place calls for: links in message parts, URIs elsewhere.
+    #[default]
+    Native,
+    /// An object that says everything there is to say.
+    Object,
+    /// A URI and nothing else.
+    Uri,
+    /// `<attribute>_ref` with a URI, in place of the attribute.
+    Semconv,
+    /// The object with the type `logfire.artifact`.
+    Logfire,
+}
+
+impl fmt::Display for ReferenceForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Object => "object",
+            Self::Uri => "uri",
+            Self::Semconv => "semconv",
+            Self::Logfire => "logfire",
+        })
+    }
+}
+
+impl From<ReferenceForm> for Form {
+    fn from(form: ReferenceForm) -> Self {
+        match form {
+            ReferenceForm::Native => Self::Native,
+            ReferenceForm::Object => Self::Object,
+            ReferenceForm::Uri => Self::Uri,
+            ReferenceForm::Semconv => Self::Semconv,
+            ReferenceForm::Logfire => Self::Logfire,
+        }
+    }
+}
+
+/// What happens to a request whose files cannot be stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStoreFailure {
+    /// The request goes on unmodified.
+    #[default]
+    Forward,
+    /// The sender is asked to try again later.
+    Refuse,
+    /// The request goes on with a mark in place of each file that could not be stored.
+    Drop,
+}
+
+/// An exception for attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleConfig {
+    /// The keys it is for; at least one.
+    pub attributes: Vec<KeyGlob>,
+    /// What happens to files in their values; they are moved if nothing is said.
+    #[serde(default)]
+    pub action: Option<RuleAction>,
+    /// In place of the processor's own.
+    #[serde(default, deserialize_with = "optional_positive_size")]
+    pub threshold: Option<ByteSize>,
+    /// In place of the processor's own.
+    #[serde(default, deserialize_with = "optional_positive_size")]
+    pub text_threshold: Option<ByteSize>,
+}
+
+/// What happens to the files of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleAction {
+    /// They are moved.
+    Move,
+    /// They stay.
+    Keep,
+    /// Their bytes are given up.
+    Drop,
+}
+
+impl RuleConfig {
+    /// The key that is wrong, if it is one, and what is wrong. Where the rule `is_last`, none follows
+    /// that it could be an exception from.
+    pub(super) fn mistake(&self, is_last: bool) -> Option<(Option<&'static str>, &'static str)> {
+        let sizes = [
+            ("threshold", self.threshold),
+            ("text_threshold", self.text_threshold),
+        ];
+        let size = sizes.iter().find(|(_, size)| size.is_some());
+        match (self.action, size) {
+            _ if self.attributes.is_empty() => Some((
+                Some("attributes"),
+                "must name at least one key, such as \"http.request.body*\"",
+            )),
+            (Some(RuleAction::Keep), Some((key, _))) => Some((
+                Some(key),
+                "has no effect beside action: keep, which leaves files of every size: remove one",
+            )),
+            (None, None) => Some((
+                None,
+                "changes nothing: give it an action (keep or drop), a threshold or a text_threshold",
+            )),
+            (Some(RuleAction::Move), None) if is_last => Some((
+                Some("action"),
+                "changes nothing: files are moved anyway, and no rule follows from which these \
+                 attributes would be an exception",
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl From<&RuleConfig> for Rule {
+    fn from(rule: &RuleConfig) -> Self {
+        Self {
+            attributes: patterns(&rule.attributes),
+            action: match rule.action {
+                None | Some(RuleAction::Move) => Action::Move,
+                Some(RuleAction::Keep) => Action::Keep,
+                Some(RuleAction::Drop) => Action::Drop,
+            },
+            threshold: rule.threshold.map(bytes),
+            text_threshold: rule.text_threshold.map(bytes),
+        }
+    }
+}
