@@ -65,6 +65,17 @@ pub(crate) fn span(attributes: impl IntoIterator<Item = (&'static str, Value)>) 
     request.encode_to_vec().into()
 }
 
+/// The attributes of the only span of a request.
+pub(crate) fn attributes(request: &[u8]) -> Vec<(String, Value)> {
+    let request = ExportTraceServiceRequest::decode(request).unwrap();
+    let resources = request.resource_spans.into_iter();
+    let scopes = resources.flat_map(|resource| resource.scope_spans);
+    let spans: Vec<Span> = scopes.flat_map(|scope| scope.spans).collect();
+    let [span] = <[Span; 1]>::try_from(spans).unwrap();
+    let pair = |one: KeyValue| (one.key, one.value.unwrap().value.unwrap());
+    span.attributes.into_iter().map(pair).collect()
+}
+
 /// One span with one picture.
 pub(crate) fn span_with(file: &[u8]) -> Bytes {
     span([("picture", data_uri(file))])
