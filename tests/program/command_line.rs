@@ -25,6 +25,23 @@ async fn validate_tells_right_from_wrong() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("collector.yaml: valid"), "{ended:?}");
     assert_eq!(ended.stderr, "");
+    let told = "artifact: moves files of 8.0 KiB and more, native references\n";
+    assert!(ended.stdout.contains(told), "{ended:?}");
+    let told = "artifact_store: references lead to file:///";
+    assert!(ended.stdout.contains(told), "{ended:?}");
+
+    let readable = SHIPPED.replace("public_url: null", "public_url: https://files.example.com/");
+    let ended = run_with(&readable, &validate).await;
+    let told = "references lead to https://files.example.com\n";
+    assert!(ended.stdout.contains(told), "{ended:?}");
+
+    let nowhere = SHIPPED.replace("url: ./data/artifacts", "url: ftp://host/artifacts");
+    let ended = run_with(&nowhere, &validate).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+    let told =
+        "collector.yaml: extensions.artifact_store.url: \"ftp://host/artifacts\" cannot be used";
+    assert!(ended.stderr.starts_with(told), "{ended:?}");
 
     let wrong = SHIPPED.replace("threshold: 8KiB", "threshold: much");
     let line = wrong
