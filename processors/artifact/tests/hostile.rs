@@ -1,0 +1,167 @@
+//! Requests that somebody would write to get something else back, or to keep a core busy.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use slimspan_artifact::{Digest, Extraction, Form, Location, Policy, extract, restore};
+use slimspan_generators::{Random, fake_file};
+use slimspan_proto::{Member, Signal, ValueKind};
+
+const FORMS: [Form; 5] = [
+    Form::Native,
+    Form::Object,
+    Form::Uri,
+    Form::Semconv,
+    Form::Logfire,
+];
+
+/// The digest of `abc`, which no test has a file of.
+const ELSEWHERE: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+fn policy(form: Form) -> Policy {
+    let mut policy = Policy::new(100, Location::Store("memory:/default/sha256".to_owned()));
+    policy.form = form;
+    policy
+}
+
+/// A message in a field, for every number of `path`.
+fn nested(path: &[u8], content: Vec<u8>) -> Vec<u8> {
+    path.iter().rev().fold(content, |inner, number| {
+        let mut message = vec![number << 3 | 2];
+        let mut len = inner.len();
+        while len >= 0x80 {
+            message.push(len as u8 | 0x80);
+            len >>= 7;
+        }
+        message.push(len as u8);
+        message.extend(inner);
+        message
+    })
+}
+
+/// A request for the log record whose body is the text.
+fn body(text: impl AsRef<[u8]>) -> Bytes {
+    nested(&[1, 2, 2, 5, 1], text.as_ref().to_vec()).into()
+}
+
+/// A request for the log record whose body is a kvlist of these members.
+fn body_of_members(members: &[Vec<u8>]) -> Bytes {
+    nested(&[1, 2, 2, 5, 6], members.concat()).into()
+}
+
+fn string(key: &str, text: &str) -> Vec<u8> {
+    Member::encode(key.as_bytes(), ValueKind::String, text.as_bytes())
+}
+
+fn picture(len: usize) -> Vec<u8> {
+    fake_file(&mut Random::new(7), len)
+}
+
+fn data_uri(len: usize) -> String {
+    format!("data:image/png;base64,{}", STANDARD.encode(picture(len)))
+}
+
+/// Takes out and puts back; nobody else's artifact may be asked for.
+fn comes_back(request: &Bytes, policy: &Policy) -> Extraction {
+    let extraction = extract(Signal::Logs, request, policy).unwrap();
+    let stored: HashMap<Digest, Bytes> = extraction
+        .artifacts
+        .iter()
+        .map(|artifact| (artifact.digest, artifact.bytes.clone()))
+        .collect();
+    let restored = restore(
+        Signal::Logs,
+        &extraction.request,
+        &policy.location,
+        |digest| {
+            let bytes = stored.get(&digest).cloned();
+            assert!(bytes.is_some(), "fetched {digest}");
+            bytes
+        },
+    );
+    let restored = restored.unwrap();
+    assert_eq!(restored.left, []);
+    assert!(
+        restored.request == *request,
+        "{:?}: {}",
+        policy.form,
+        extraction.request.escape_ascii()
+    );
+    extraction
+}
+
+/// A text that is no reference and would be one without its file.
+#[test]
+fn no_reference_comes_about_where_a_file_was() {
+    let reference = |preview: &str| {
+        format!(
+            r#"{{"type":"artifact","sha256":"{ELSEWHERE}","content_type":"image/png","size_bytes":3,"preview":"{preview}","uri":"x","encoding":"base64"}}"#
+        )
+    };
+    let long = data_uri(9_000);
+    let escaped = data_uri(300).replace('/', "\\/");
+    let once = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    for text in [
+        reference(&long),
+        reference(&escaped),
+        format!("see {} there", reference(&escaped)),
+        format!(r#"["{}"]"#, once(&reference(&long))),
+        format!(r#"["{}"]"#, once(&reference(&escaped))),
+        format!(
+            r#"["{}"]"#,
+            once(&format!(r#"["{}"]"#, once(&reference(&escaped))))
+        ),
+        format!("{} {}", reference(&escaped), reference("short")),
+    ] {
+        for form in FORMS {
+            comes_back(&body(&text), &policy(form));
+        }
+    }
+}
+
+#[test]
+fn no_reference_comes_about_where_bytes_were() {
+    let members = |preview: Vec<u8>| {
+        [
+            string("type", "artifact"),
+            string("sha256", ELSEWHERE),
+            string("content_type", "image/png"),
+            Member::encode_int(b"size_bytes", 3),
+            preview,
+            string("uri", "x"),
+            string("encoding", "base64"),
+        ]
+    };
+    for preview in [
+        Member::encode(b"preview", ValueKind::Bytes, &picture(300)),
+        string("preview", &data_uri(300)),
+    ] {
+        for form in FORMS {
+            comes_back(&body_of_members(&members(preview.clone())), &policy(form));
+        }
+    }
+}
+
+#[test]
+fn a_link_of_a_sender_beside_a_file_is_none_of_ours() {
+    let shard = &ELSEWHERE[..2];
+    let link = format!("memory:/default/sha256/{shard}/{ELSEWHERE}?as=base64&part=genai.0.tm");
+    let file = Member::encode(b"content", ValueKind::Bytes, &picture(300));
+    let [note, kind] = [string("note", &link), string("type", "blob")];
+    for members in [
+        [note.clone(), kind.clone(), file.clone()],
+        [file.clone(), kind.clone(), note.clone()],
+        [kind, note, file],
+    ] {
+        for form in FORMS {
+            let mut policy = policy(form);
+            // So that the link is no second payload.
+            policy.threshold = 250;
+            comes_back(&body_of_members(&members), &policy);
+        }
+    }
+}
