@@ -94,6 +94,17 @@ fn comes_back(request: &Bytes, policy: &Policy) -> Extraction {
     extraction
 }
 
+#[test]
+fn a_length_that_turns_back_is_no_endless_loop() {
+    let boxes = [
+        &b"\0\0\0\x10ftypisom\0\0\0\0"[..],
+        b"\0\0\0\x01mdat\xff\xff\xff\xff\xff\xff\xff\xf0",
+        &[0; 200],
+    ]
+    .concat();
+    comes_back(&body(STANDARD.encode(boxes)), &policy(Form::Native));
+}
+
 /// A text that is no reference and would be one without its file.
 #[test]
 fn no_reference_comes_about_where_a_file_was() {

@@ -162,7 +162,8 @@ fn boxes(bytes: &[u8]) -> Option<bool> {
         if !kind.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
             return Some(false);
         }
-        at += match be32(bytes, at)? {
+        // A length can be any number; one that turned back would be read for ever.
+        let len = match be32(bytes, at)? {
             0 => return Some(false),
             1 => {
                 let Some(len) = bytes.get(at + 8..).and_then(<[u8]>::first_chunk::<8>) else {
@@ -172,6 +173,7 @@ fn boxes(bytes: &[u8]) -> Option<bool> {
             }
             len => len.max(8),
         };
+        at = at.saturating_add(len);
     }
     Some(at > bytes.len())
 }
