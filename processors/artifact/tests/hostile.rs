@@ -105,6 +105,19 @@ fn a_length_that_turns_back_is_no_endless_loop() {
     comes_back(&body(STANDARD.encode(boxes)), &policy(Form::Native));
 }
 
+#[test]
+fn a_payload_with_escapes_that_nobody_writes_stays() {
+    let base64 = STANDARD.encode(picture(300));
+    let (first, rest) = base64.split_at(1);
+    let escaped = format!("%{:02X}{rest}", first.as_bytes()[0]);
+    for payload in [escaped.clone(), escaped.replace('/', "%2F")] {
+        let text = format!("data:image/png;base64,{payload}");
+        for form in FORMS {
+            comes_back(&body(&text), &policy(form));
+        }
+    }
+}
+
 /// A text that is no reference and would be one without its file.
 #[test]
 fn no_reference_comes_about_where_a_file_was() {

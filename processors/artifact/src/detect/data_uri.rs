@@ -31,8 +31,8 @@ pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Op
     let label = header.media_type.or(about.label.as_deref());
     let mut found = Found::new(0..text.len(), payload, label);
     found.payload = header.len;
-    found.rewritten = !specials.is_empty();
-    found.specials = shift(specials, header.len);
+    found.rewritten = specials.is_some();
+    found.specials = shift(specials.unwrap_or_default(), header.len);
     Some(found)
 }
 
@@ -74,8 +74,8 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
         let mut one = Found::new(start..stop, payload, header.media_type);
         one.payload = comma;
         one.file_name = header.name;
-        one.rewritten = !specials.is_empty();
-        one.specials = shift(specials, comma);
+        one.rewritten = specials.is_some();
+        one.specials = shift(specials.unwrap_or_default(), comma);
         found.push(one);
         end = stop;
     }
@@ -116,7 +116,7 @@ fn start_before(text: &[u8], from: usize, comma: usize) -> Option<usize> {
 }
 
 /// Reads the payload that `text` begins with, and its length.
-fn read_start(scanner: &Scanner<'_>, text: &[u8]) -> Option<(usize, Payload, Specials)> {
+fn read_start(scanner: &Scanner<'_>, text: &[u8]) -> Option<(usize, Payload, Option<Specials>)> {
     let mut len = runs::len(text);
     let next = text.get(len).copied();
     // Without padding, the next data URI's scheme reads like the end of this one.
@@ -146,17 +146,18 @@ fn read_start(scanner: &Scanner<'_>, text: &[u8]) -> Option<(usize, Payload, Spe
     Some((len, payload, specials))
 }
 
-/// Reads a payload that is all of `text`.
-fn read(scanner: &Scanner<'_>, text: &[u8], whole: bool) -> Option<(Payload, Specials)> {
+/// Reads a payload that is all of `text`; with where the specials stand if any character of it is
+/// escaped, whichever it is.
+fn read(scanner: &Scanner<'_>, text: &[u8], whole: bool) -> Option<(Payload, Option<Specials>)> {
     let threshold = scanner.threshold();
     let fits = |base64: &Base64Text<'_>| base64.decoded_len >= threshold;
     if let Some(base64) = Base64Text::new(text).filter(fits)
         && let Some(payload) = Payload::base64(base64)
     {
-        return Some((payload, Vec::new()));
+        return Some((payload, None));
     }
     if let Some(payload) = base64_run::in_lines(text, threshold) {
-        return Some((payload, Vec::new()));
+        return Some((payload, None));
     }
     // A URI may be escaped as a whole; not every `%` behind a comma is one.
     if !whole && scanner.level > 0 {
@@ -182,7 +183,7 @@ fn read(scanner: &Scanner<'_>, text: &[u8], whole: bool) -> Option<(Payload, Spe
             specials.push((special, at..at + upper.len()));
         }
     }
-    Some((payload, specials))
+    Some((payload, Some(specials)))
 }
 
 /// The part before the payload, where `;base64` stands once, at its end.
