@@ -118,6 +118,21 @@ fn a_payload_with_escapes_that_nobody_writes_stays() {
     }
 }
 
+#[test]
+fn two_files_beside_one_type() {
+    let [one, other] = [300, 400].map(|len| STANDARD.encode(picture(len)));
+    for text in [
+        format!(r#"[{{"content":"{one}","type":"blob","data":"{other}"}}]"#),
+        format!(r#"{{"source":{{"data":"{one}","type":"base64","data":"{other}"}}}}"#),
+        format!(r#"{{"inline_data":{{"data":"{one}","data":"{other}"}}}}"#),
+    ] {
+        for form in FORMS {
+            let extraction = comes_back(&body(&text), &policy(form));
+            assert_eq!(extraction.artifacts.len(), 2);
+        }
+    }
+}
+
 /// A text that is no reference and would be one without its file.
 #[test]
 fn no_reference_comes_about_where_a_file_was() {

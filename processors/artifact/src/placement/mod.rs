@@ -185,9 +185,12 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
     ) -> (Vec<Change>, Vec<Replaced>) {
         let mut changes = Vec::new();
         let mut replaced = Vec::new();
+        // What stands before this is done already: two payloads can have one type beside them.
+        let mut done = 0;
         for (number, one) in found.iter().enumerate() {
             let alone = |span: &Range<usize>| {
-                overlapping(found, span).take(2).count() == 1
+                done <= span.start
+                    && overlapping(found, span).take(2).count() == 1
                     && overlapping(mentions, span).next().is_none()
             };
             let next = match found.get(number + 1) {
@@ -206,6 +209,8 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
                     before,
                     after,
                 });
+                let ends = of_one.iter().map(|change| change.range.end);
+                done = ends.fold(done, usize::max);
                 changes.extend(of_one);
             }
         }
