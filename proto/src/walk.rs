@@ -45,6 +45,8 @@ pub struct Value<'a> {
     pub outer: Option<(Members<'a>, &'a [u8])>,
     /// Whether the value stands in a kvlist or an array.
     pub nested: bool,
+    /// How many messages are around the content, the value's own and the request included.
+    pub depth: usize,
     /// Whether tag and length stand in as few bytes as possible. The tag and length of a value
     /// that is replaced as a whole are lost, so only a canonical one can be put back exactly.
     pub canonical: bool,
@@ -307,6 +309,7 @@ impl<'a> Walker<'a> {
             members: owner.zip(entry).map(|(owner, entry)| members(owner, entry)),
             outer: None,
             nested,
+            depth: self.frames.len(),
             canonical: field.tag_end - field.start == 1
                 && field.body.start - field.tag_end == varint_width(field.body.len() as u64),
         };

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use slimspan_artifact::{Digest, Extraction, Form, Location, Policy, extract, restore};
-use slimspan_generators::{Random, fake_file};
+use slimspan_generators::{Random, Request, fake_file};
 use slimspan_proto::{Member, Signal, ValueKind};
 
 const FORMS: [Form; 5] = [
@@ -201,6 +201,24 @@ fn a_link_of_a_sender_beside_a_file_is_none_of_ours() {
             // So that the link is no second payload.
             policy.threshold = 250;
             comes_back(&body_of_members(&members), &policy);
+        }
+    }
+}
+
+/// What a backend can read it can still read, however deep a file stands.
+#[test]
+fn references_do_not_stand_too_deep() {
+    for depth in 0..50 {
+        for form in FORMS {
+            let value = nested(&[7], picture(2_000));
+            let deep = (0..depth).fold(value, |inner, _| nested(&[5, 1], inner));
+            let request: Bytes = nested(&[1, 2, 2, 5], deep).into();
+            if extract(Signal::Logs, &request, &policy(form)).is_ok() {
+                assert!(Request::decode(Signal::Logs, &request).is_ok());
+                let extraction = comes_back(&request, &policy(form));
+                let slim = Request::decode(Signal::Logs, &extraction.request);
+                assert!(slim.is_ok(), "{depth} deep as {form:?}");
+            }
         }
     }
 }

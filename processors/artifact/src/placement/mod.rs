@@ -5,7 +5,7 @@ mod part;
 
 use std::ops::Range;
 
-use slimspan_proto::{Edit, Value, ValueKind};
+use slimspan_proto::{Edit, MAX_DEPTH, Value, ValueKind};
 
 use crate::Policy;
 use crate::detect::Found;
@@ -125,6 +125,10 @@ impl Whole {
     }
 }
 
+/// The messages within each other that a reference has which is a kvlist: the list, a member and
+/// its value.
+const LIST_DEPTH: usize = 3;
+
 /// Places the references of one value.
 pub(crate) struct Placement<'p, 'v, 'a> {
     policy: &'p Policy,
@@ -158,7 +162,8 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
         let content = self.value.content;
         let mut written = written(content, found)?;
         let whole = match self.object(found) {
-            Some(kind) if self.value.nested => {
+            // A backend reads no list that is too deep, but any text.
+            Some(kind) if self.value.nested && self.value.depth + LIST_DEPTH <= MAX_DEPTH => {
                 Whole::List(self.reference(found, &written).to_list(kind))
             }
             Some(kind) => Whole::String(self.reference(found, &written).to_json(kind, 0)?),
