@@ -6,7 +6,7 @@ use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, Value
 
 use crate::detect::{Found, Scanner, Siblings};
 use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
-use crate::policy::{Action, Form};
+use crate::policy::{Action, Form, Treatment};
 use crate::reference::list::Listed;
 use crate::reference::mention::{Mention, Mentions};
 use crate::{Artifact, Digest, Policy};
@@ -34,7 +34,7 @@ pub struct Extraction {
 /// A value, or part of one, that a reference stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
-    /// The key of the attribute; `(body)` for the body of a log record.
+    /// The key of the attribute, or its first 255 bytes; `(body)` for the body of a log record.
     pub attribute: String,
     /// What the sender says the file is, else what it shows to be.
     pub media_type: String,
@@ -111,6 +111,8 @@ struct Extractor<'a> {
     /// Whether there is a value that the sender made to look like a reference.
     suspicious: bool,
     siblings: Siblings<'a>,
+    /// What holds for the attribute that was asked for last.
+    last: Option<(&'a [u8], Treatment)>,
     seen: HashSet<Digest>,
     extraction: Extraction,
 }
@@ -124,6 +126,7 @@ impl<'a> Extractor<'a> {
             marks,
             suspicious: false,
             siblings: Siblings::default(),
+            last: None,
             seen: HashSet::new(),
             extraction: Extraction::untouched(request),
         }
@@ -151,7 +154,7 @@ impl<'a> Extractor<'a> {
         found.retain(|found| {
             overlapping(&mentions, &found.range).all(|mention| covers(&found.range, &mention.range))
         });
-        let treatment = self.policy.treatment(value.attribute);
+        let treatment = self.treatment(value);
         if let [one] = &found[..]
             && one.range == (0..content.len())
         {
@@ -227,7 +230,7 @@ impl<'a> Extractor<'a> {
     }
 
     fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
-        let treatment = self.policy.treatment(value.attribute);
+        let treatment = self.treatment(value);
         if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
             return;
         }
@@ -264,7 +267,7 @@ impl<'a> Extractor<'a> {
         if part.others().any(|other| self.mentions.any(other)) {
             return;
         }
-        let treatment = self.policy.treatment(value.attribute);
+        let treatment = self.treatment(value);
         if treatment.action == Action::Keep {
             return;
         }
@@ -296,7 +299,7 @@ impl<'a> Extractor<'a> {
 
     /// The files in a string.
     fn files_in(&mut self, value: &Value<'a>) -> Vec<Found> {
-        let treatment = self.policy.treatment(value.attribute);
+        let treatment = self.treatment(value);
         if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
             return Vec::new();
         }
@@ -331,15 +334,28 @@ impl<'a> Extractor<'a> {
         ))
     }
 
-    fn placement<'v>(&mut self, value: &'v Value<'a>) -> Placement<'a, 'v, 'a> {
+    /// What holds for the attribute of `value`, which is asked for once: an attribute can have any
+    /// number of values, and a key of any length.
+    fn treatment(&mut self, value: &Value<'a>) -> Treatment {
+        if let Some((attribute, treatment)) = self.last
+            && std::ptr::eq(attribute, value.attribute)
+        {
+            return treatment;
+        }
         let treatment = self.policy.treatment(value.attribute);
+        self.last = Some((value.attribute, treatment));
+        treatment
+    }
+
+    fn placement<'v>(&mut self, value: &'v Value<'a>) -> Placement<'a, 'v, 'a> {
+        let treatment = self.treatment(value);
         let may_rename = self.policy.form == Form::Semconv && self.siblings.may_be_ref(value);
         Placement::new(self.policy, treatment.action, may_rename, value)
     }
 
     /// Keeps what was replaced of `found`.
-    fn moved(&mut self, value: &Value<'_>, found: &[Found], replaced: &[Replaced]) {
-        let action = self.policy.treatment(value.attribute).action;
+    fn moved(&mut self, value: &Value<'a>, found: &[Found], replaced: &[Replaced]) {
+        let action = self.treatment(value).action;
         for replaced in replaced {
             let Some(found) = found.get(replaced.number) else {
                 continue;
@@ -404,9 +420,12 @@ fn slim_len(len: usize, changes: &[Change]) -> usize {
     len + grown - gone
 }
 
+/// Bytes of a key that are repeated for every file in the attribute.
+const MAX_KEY: usize = 255;
+
 fn attribute<'v>(value: &Value<'v>) -> Cow<'v, str> {
     match value.carrier {
         Carrier::LogBody => Cow::Borrowed("(body)"),
-        _ => String::from_utf8_lossy(value.attribute),
+        _ => String::from_utf8_lossy(value.attribute.get(..MAX_KEY).unwrap_or(value.attribute)),
     }
 }

@@ -222,3 +222,17 @@ fn references_do_not_stand_too_deep() {
         }
     }
 }
+
+/// However long a key is, it is read once and not repeated for every value that it has.
+#[test]
+fn a_long_key_costs_no_more_for_many_values() {
+    let key = vec![b'k'; 1 << 20];
+    let one = nested(&[1, 7], picture(200));
+    let value = nested(&[2, 5], one.repeat(2_000));
+    let attribute = [nested(&[1], key), value].concat();
+    let request: Bytes = nested(&[1, 2, 2, 6], attribute).into();
+    let extraction = comes_back(&request, &policy(Form::Native));
+    assert_eq!(extraction.moves.len(), 2_000);
+    let names: usize = extraction.moves.iter().map(|one| one.attribute.len()).sum();
+    assert!(names < request.len(), "{names}");
+}

@@ -3,7 +3,7 @@ use crate::pattern::Pattern;
 use crate::reference::object;
 
 /// What stands beside a text and says what it is.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct About {
     /// The media type that its object gives.
     pub(crate) label: Option<String>,

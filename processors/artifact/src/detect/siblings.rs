@@ -14,6 +14,27 @@ pub(crate) struct Siblings<'a> {
     lists: HashMap<usize, ByPrefix<'a>>,
     /// The keys that end like the name of a reference.
     refs: HashMap<usize, HashSet<&'a [u8]>>,
+    last: Option<Last<'a>>,
+}
+
+/// What stands beside the value that was asked for last. Elements of an array share it, and each
+/// would read keys again that can be as long as a request.
+#[derive(Debug)]
+struct Last<'a> {
+    attribute: &'a [u8],
+    key: &'a [u8],
+    nested: bool,
+    about: About,
+}
+
+impl<'a> Last<'a> {
+    fn is_of(&self, value: &Value<'a>) -> bool {
+        // The same places in the request, and so the same lists. An empty key has no place.
+        std::ptr::eq(self.attribute, value.attribute)
+            && std::ptr::eq(self.key, value.key)
+            && self.nested == value.nested
+            && !value.key.is_empty()
+    }
 }
 
 /// What the members of a list say, by the part of their keys up to the last dot.
@@ -25,6 +46,20 @@ const MAX_LABELS: usize = 256;
 impl<'a> Siblings<'a> {
     /// What stands beside `value`.
     pub(crate) fn about(&mut self, value: &Value<'a>, deny_keys: &[Pattern]) -> About {
+        if let Some(last) = self.last.as_ref().filter(|last| last.is_of(value)) {
+            return last.about.clone();
+        }
+        let about = self.read(value, deny_keys);
+        self.last = Some(Last {
+            attribute: value.attribute,
+            key: value.key,
+            nested: value.nested,
+            about: about.clone(),
+        });
+        about
+    }
+
+    fn read(&mut self, value: &Value<'a>, deny_keys: &[Pattern]) -> About {
         let mut label = None;
         let mut file_name = None;
         let mut denied = about::is_denied(value.attribute, b"", deny_keys);

@@ -6,9 +6,10 @@ use bytes::Bytes;
 pub(crate) type Input = fn(usize) -> Bytes;
 
 /// Each with its name.
-pub(crate) const INPUTS: [(&str, Input); 30] = [
+pub(crate) const INPUTS: [(&str, Input); 31] = [
     ("one span with ever more attributes", attributes),
     ("the same with one key", colliding_keys),
+    ("a long key of many values", long_key),
     ("ever more events", events),
     ("arrays within arrays, side by side", deep_arrays),
     ("strings of one byte", short_strings),
@@ -194,6 +195,12 @@ fn small_files(size: usize) -> Bytes {
         );
     }
     nested(&SPAN, span).into()
+}
+
+fn long_key(size: usize) -> Bytes {
+    let values = nested(&[1, 7], vec![b'v'; 10_000]).repeat(size / 20_000);
+    let key = vec![b'k'; size / 2];
+    span_of(&[9], [nested(&[1], key), nested(&[2, 5], values)].concat())
 }
 
 fn events(size: usize) -> Bytes {
