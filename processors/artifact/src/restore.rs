@@ -110,19 +110,24 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
     }
 
     fn list(&mut self, value: &Value<'_>, edit: &mut Edit<'_>) {
+        let left = self.left.len();
         if let Some(listed) = Listed::read(value.content) {
             if listed.is_marked() {
                 edit.set_list(&listed.unmark());
             } else if let Some(original) = self.original(&listed.standing) {
                 set(edit, &listed.standing, &original);
             }
-            return;
+        } else {
+            let mentions = self.mentions;
+            let standing = |text: &[u8]| whole(mentions.within(text), text.len());
+            let list = restore_link(value.content, standing, |standing| self.original(standing));
+            if let Some(list) = list {
+                edit.set_list(&list);
+            }
         }
-        let mentions = self.mentions;
-        let standing = |text: &[u8]| whole(mentions.within(text), text.len());
-        let list = restore_link(value.content, standing, |standing| self.original(standing));
-        if let Some(list) = list {
-            edit.set_list(&list);
+        if self.left.len() > left {
+            // It stays, and so does what is in it: a preview can name any artifact.
+            edit.set_list(value.content);
         }
     }
 

@@ -236,3 +236,28 @@ fn a_long_key_costs_no_more_for_many_values() {
     let names: usize = extraction.moves.iter().map(|one| one.attribute.len()).sum();
     assert!(names < request.len(), "{names}");
 }
+
+/// The preview of a text that was given up is no text to put files back into.
+#[test]
+fn a_preview_is_not_taken_for_more_than_it_is() {
+    let shard = &ELSEWHERE[..2];
+    let text = format!(
+        "memory:/default/sha256/{shard}/{ELSEWHERE} {}",
+        "word ".repeat(400)
+    );
+    let request = body_of_members(&[string("text", &text)]);
+    for form in FORMS {
+        let mut policy = policy(form);
+        policy.text_threshold = Some(100);
+        policy.dropped = [Digest::of(text.as_bytes())].into();
+        let extraction = extract(Signal::Logs, &request, &policy).unwrap();
+        assert_eq!(extraction.moves.len(), 1);
+        let restored = restore(
+            Signal::Logs,
+            &extraction.request,
+            &policy.location,
+            |digest| panic!("fetched {digest}"),
+        );
+        assert_eq!(restored.unwrap().left.len(), 1, "{form:?}");
+    }
+}
