@@ -132,7 +132,7 @@ pub(crate) fn restore_part(
     let (word_at, key_at) = (at(word)?, at(key)?);
     let mut changes = Vec::new();
     let mut back = |at: usize, (of_value, of_link): (&str, &str)| {
-        let range = at..at + of_link.len();
+        let range = at..at.checked_add(of_link.len())?;
         if content.get(range.clone())? != of_link.as_bytes() {
             return None;
         }
