@@ -108,8 +108,9 @@ pub(super) fn inspect(inspect: &Inspect) -> anyhow::Result<ExitCode> {
 impl Inspect {
     fn policy(&self, config: Option<&Config>) -> anyhow::Result<Policy> {
         let mut policy = match config {
-            None => ArtifactConfig::new(STORE.parse()?)
-                .policy(Location::Store(TYPICAL_URI.to_owned())),
+            None => {
+                ArtifactConfig::new(STORE.parse()?).policy(Location::Store(TYPICAL_URI.to_owned()))
+            }
             Some(config) => {
                 let artifact = artifact_processor(config, self.processor.as_ref())?;
                 artifact.policy(Store::location_of(store_config(config, artifact)?)?)

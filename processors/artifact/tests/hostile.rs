@@ -261,3 +261,98 @@ fn a_preview_is_not_taken_for_more_than_it_is() {
         assert_eq!(restored.unwrap().left.len(), 1, "{form:?}");
     }
 }
+
+/// With a mark in its URI, such a text would be a reference to the letter.
+#[test]
+fn a_mark_makes_no_reference_of_what_was_none() {
+    let uri = format!("memory:/default/sha256/ba/{ELSEWHERE}");
+    let escaped: String = format!("data:{uri};base64,")
+        .bytes()
+        .map(|c| match c {
+            c if c.is_ascii_alphanumeric() => char::from(c).to_string(),
+            c => format!("%{c:02X}"),
+        })
+        .collect();
+    let marked = escaped.replacen("sha256%2F", "sha256%2Funtrusted%2F", 1);
+    for prefix in [escaped, marked] {
+        let encoding = format!("base64&prefix={prefix}");
+        let object = format!(
+            r#"{{"type":"artifact","sha256":"{ELSEWHERE}","content_type":"{uri}","size_bytes":6,"uri":"x","encoding":"{encoding}"}}"#
+        );
+        let list = [
+            string("type", "artifact"),
+            string("sha256", ELSEWHERE),
+            string("content_type", &uri),
+            Member::encode_int(b"size_bytes", 6),
+            string("uri", "x"),
+            string("encoding", &encoding),
+        ];
+        for form in FORMS {
+            comes_back(&body(&object), &policy(form));
+            comes_back(&body(format!("see {object}.")), &policy(form));
+            comes_back(&body_of_members(&list), &policy(form));
+        }
+    }
+}
+
+#[test]
+fn a_type_that_is_no_text_stays_what_it_is() {
+    let part = [
+        string("type", "blob"),
+        Member::encode_int(b"type", 5),
+        string("mime_type", "image/png"),
+        string("modality", "image"),
+        Member::encode(b"content", ValueKind::Bytes, &picture(600)),
+    ];
+    for form in FORMS {
+        let extraction = comes_back(&body_of_members(&part), &policy(form));
+        assert_eq!(extraction.artifacts.len(), 1, "{form:?}");
+    }
+}
+
+#[test]
+fn urls_are_left_alone() {
+    let base64 = STANDARD.encode(picture(600));
+    for text in [
+        format!("https://example.com/x?img={base64}"),
+        format!("see https://example.com/x?u=data:image/png;base64,{base64} here"),
+        format!(r#"{{"url":"https://example.com/x?img={base64}"}}"#),
+    ] {
+        let extraction = comes_back(&body(&text), &policy(Form::Native));
+        assert_eq!(extraction.moves, [], "{text}");
+    }
+}
+
+#[test]
+fn a_string_that_is_not_closed_was_cut() {
+    let mp3 = [&b"ID3\x04"[..], &[7; 599]].concat();
+    let base64 = STANDARD.encode(mp3);
+    assert_eq!(base64.len() % 4, 0);
+    for text in [
+        format!(r#"[{{"type":"blob","mime_type":"audio/mpeg","content":"{base64}"#),
+        format!(r#"[{{"type":"uri","uri":"data:audio/mpeg;base64,{base64}"#),
+    ] {
+        let extraction = comes_back(&body(&text), &policy(Form::Native));
+        assert_eq!(
+            (extraction.moves.len(), extraction.truncated),
+            (0, 1),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_denied_key_is_denied_however_it_is_written() {
+    let base64 = STANDARD.encode(picture(600));
+    for text in [
+        format!(r#"{{"signature":["{base64}"]}}"#),
+        format!(r#"{{"signature":[[["{base64}"]]]}}"#),
+        format!(r#"{{"\u0073ignature":"{base64}"}}"#),
+    ] {
+        let extraction = comes_back(&body(&text), &policy(Form::Native));
+        assert_eq!(extraction.moves, [], "{text}");
+    }
+    let text = format!(r#"{{"mime_type":"image\/png","type":"artifact","data":"{base64}"}}"#);
+    let extraction = comes_back(&body(&text), &policy(Form::Native));
+    assert_eq!(extraction.moves.len(), 1, "{text}");
+}

@@ -20,6 +20,8 @@ pub(crate) struct Labels {
     format: Option<String>,
     file_name: [Option<String>; FILE_NAME.len()],
     pub(crate) part_type: Vec<u8>,
+    /// Whether there is a digest among them, as in a reference.
+    has_digest: bool,
 }
 
 /// Members whose value is a media type.
@@ -65,6 +67,9 @@ const FILE_NAME: [&[u8]; 6] = [
     b"identifier",
 ];
 
+/// The member that every reference has.
+const DIGEST: &[u8] = b"sha256";
+
 /// File names that are longer are no names.
 const MAX_FILE_NAME: usize = 255;
 
@@ -89,7 +94,11 @@ const SECRET: [&[u8]; 11] = [
 
 /// Whether a member of that key says something about the others.
 pub(crate) fn is_label(key: &[u8]) -> bool {
-    key == b"type" || MEDIA_TYPE.contains(&key) || FORMAT.contains(&key) || FILE_NAME.contains(&key)
+    key == b"type"
+        || key == DIGEST
+        || MEDIA_TYPE.contains(&key)
+        || FORMAT.contains(&key)
+        || FILE_NAME.contains(&key)
 }
 
 /// Whether values of that key, in a part of type `part_type`, are never files.
@@ -101,8 +110,6 @@ pub(crate) fn is_denied(key: &[u8], part_type: &[u8], more: &[Pattern]) -> bool 
         // The flat form of redacted thinking: its type stands in another attribute.
         || lower.ends_with(b"message_content.data")
         || part_type == b"redacted_thinking"
-        // A reference that its sender wrote is not taken apart, nor made one by that.
-        || object::is_type(part_type)
         || !more.is_empty() && {
             let key = String::from_utf8_lossy(key);
             let last = key.rsplit('.').next().unwrap_or_default();
@@ -123,7 +130,8 @@ impl About {
             label: labels.media_type().map(str::to_owned),
             file_name: labels.file_name().map(str::to_owned),
             denied: is_denied(key, &labels.part_type, deny_keys)
-                || is_denied(attribute, b"", deny_keys),
+                || is_denied(attribute, b"", deny_keys)
+                || labels.are_of_reference(),
         }
     }
 }
@@ -135,6 +143,7 @@ impl Labels {
             value.clone_into(&mut self.part_type);
             return;
         }
+        self.has_digest |= key == DIGEST;
         let Ok(text) = std::str::from_utf8(value) else {
             return;
         };
@@ -151,6 +160,12 @@ impl Labels {
         {
             *name = Some(text.to_owned());
         }
+    }
+
+    /// Whether they are those of a reference that its sender wrote: that is not taken apart, nor
+    /// made one by doing so.
+    pub(crate) fn are_of_reference(&self) -> bool {
+        self.has_digest && object::is_type(&self.part_type)
     }
 
     /// What they say the media type is: by its name, else by the format's.

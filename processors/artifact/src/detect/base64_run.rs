@@ -6,7 +6,7 @@
 use super::found::{Found, Payload};
 use super::{About, Scanner, gate, runs};
 use crate::encoding::{Base64Text, HEAD, Lines};
-use crate::media_type::magic;
+use crate::media_type::{is_text, magic};
 
 /// A text that is base64 and nothing else, in one line or in lines of one width.
 pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Option<Found> {
@@ -29,7 +29,9 @@ pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Op
         }
         return None;
     };
-    if !scanner.is_whole(&payload.bytes) {
+    // Hex and other words are base64 as well, but not of text.
+    let is_other = label.is_some_and(is_text) && std::str::from_utf8(&payload.bytes).is_err();
+    if !scanner.is_whole(&payload.bytes) || is_other && !shows_file(text) {
         return None;
     }
     Some(Found::new(0..text.len(), payload, label))
@@ -68,7 +70,7 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
             }
             continue;
         };
-        if !scanner.is_whole_within(&payload.bytes, ends_text) {
+        if runs::is_in_url(text, start) || !scanner.is_whole_within(&payload.bytes, ends_text) {
             continue;
         }
         found.push(Found::new(start..seen, payload, None));

@@ -68,6 +68,9 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
             continue;
         };
         let stop = comma + len;
+        if start != end && runs::is_in_url(text, start) {
+            continue;
+        }
         if !scanner.is_whole_within(&payload.bytes, stop == text.len()) {
             continue;
         }

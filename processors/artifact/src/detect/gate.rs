@@ -11,9 +11,12 @@ pub(super) const WINDOW: usize = 32;
 /// Whether there may be a file in `text`, in any shape and however the text is escaped.
 pub(super) fn may_hold_file(text: &[u8], base64_len: usize) -> bool {
     may_hold_base64(text, base64_len)
+        || text.starts_with(b"b'")
+        || text.starts_with(b"b\"")
         // All other shapes have one of these.
         || memchr2(b'\\', b'"', text).is_some()
             && (PYTHON_ESCAPE.find(text).is_some()
+                || PYTHON_LITERAL.find(text).is_some()
                 || BUFFER.find(text).is_some()
                 || may_hold_index_object(text))
 }
@@ -34,7 +37,10 @@ fn may_hold_base64(text: &[u8], min_len: usize) -> bool {
         .any(|window| window.iter().copied().all(in_run))
 }
 
-/// No file is without bytes that Python escapes.
+/// What Python prints for bytes that it need not escape, as a string in JSON.
+static PYTHON_LITERAL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"b'"));
+
+/// Hardly any file is without bytes that Python escapes.
 static PYTHON_ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\x"));
 
 /// What every Node.js buffer begins with.

@@ -48,8 +48,36 @@ pub(super) fn len_before(text: &[u8], from: usize, at: usize) -> usize {
         .count()
 }
 
+/// How far back the beginning of a URL is looked for.
+const LONGEST_URL: usize = 2048;
+
+/// Whether what starts at `at` is a part of a URL: those belong to somebody, and are left alone.
+pub(super) fn is_in_url(text: &[u8], at: usize) -> bool {
+    let before = text
+        .get(at.saturating_sub(LONGEST_URL)..at)
+        .unwrap_or_default();
+    let ends = |c: &u8| c.is_ascii_whitespace() || b"\"'<>()[]{}\\|`".contains(c);
+    let start = before.iter().rposition(ends).map_or(0, |end| end + 1);
+    let before = before.get(start..).unwrap_or_default();
+    memchr::memmem::find(before, b"://").is_some()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_url_reaches_back_to_what_cannot_be_in_one() {
+        for (text, is) in [
+            ("https://example.com/x?img=", true),
+            ("see s3://bucket/", true),
+            ("see (https://example.com) ", false),
+            ("![](", false),
+            ("url: ", false),
+            ("", false),
+        ] {
+            assert_eq!(is_in_url(text.as_bytes(), text.len()), is, "{text}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -67,6 +67,7 @@ impl<'a> Siblings<'a> {
         let part_type = own.map(|own| &*own.part_type).unwrap_or_default();
         denied = denied || about::is_denied(value.key, part_type, deny_keys);
         if let Some(own) = own {
+            denied = denied || own.are_of_reference();
             label = own.media_type().map(str::to_owned);
             // `name` beside an attribute is anything's.
             file_name = own.file_name().filter(|_| value.nested).map(str::to_owned);

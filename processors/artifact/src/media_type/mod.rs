@@ -111,6 +111,15 @@ pub(crate) fn usual(media_type: &str) -> &str {
     alias.map_or(media_type, |(_, usual)| usual)
 }
 
+/// Whether files of the type are text.
+pub(crate) fn is_text(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    media_type.starts_with("text/")
+        || ["json", "xml", "javascript"]
+            .iter()
+            .any(|format| media_type.ends_with(format))
+}
+
 /// Whether a file that shows to be `shown` can be what its sender calls it.
 fn agree(label: &str, shown: &str) -> bool {
     let label = usual(label);

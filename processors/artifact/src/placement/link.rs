@@ -77,9 +77,7 @@ impl<'a> Placement<'_, '_, 'a> {
             return None;
         }
         let word = |bytes| std::str::from_utf8(bytes).ok();
-        let mut kinds = members
-            .iter()
-            .filter(|member| member.key == b"type" && member.kind == ValueKind::String);
+        let mut kinds = members.iter().filter(|member| is_kind(member));
         let kind = kinds.next().filter(|kind| kind.is_canonical());
         let around = Around {
             key: word(member.key)?,
@@ -123,7 +121,7 @@ impl<'a> Placement<'_, '_, 'a> {
                     list.extend_from_slice(&text(key, value));
                 }
                 list.extend_from_slice(&text(variant.key.1, &uri));
-            } else if member.key == b"type" {
+            } else if is_kind(member) {
                 list.extend_from_slice(&text("type", variant.word.1));
             } else {
                 list.extend_from_slice(member.encoded);
@@ -131,6 +129,11 @@ impl<'a> Placement<'_, '_, 'a> {
         }
         (list.len() < self.value.content.len()).then_some(list)
     }
+}
+
+/// Whether it says what the part is.
+fn is_kind(member: &Member<'_>) -> bool {
+    member.key == b"type" && member.kind == ValueKind::String
 }
 
 /// The encoding of the part that the kvlist `list` was before it became a link. `standing` tells
@@ -168,7 +171,7 @@ pub(crate) fn restore_link(
             let key = variant.key.0.as_bytes();
             restored.extend_from_slice(&Member::encode(key, kind, &payload));
         } else if (first_added..index).contains(&at) {
-        } else if member.key == b"type" {
+        } else if is_kind(member) {
             let word = variant.word.0.as_bytes();
             restored.extend_from_slice(&Member::encode(b"type", ValueKind::String, word));
         } else {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reference, Standing, UNTRUSTED};
 use crate::encoding::Written;
+use crate::media_type::is_media_type;
 
 /// The longest reference that is read: longer ones are nobody's.
 const LONGEST: usize = 8 * 1024;
@@ -108,7 +109,14 @@ impl Object<'_> {
     }
 
     /// What the object says, if its values are what they have to be.
+    ///
+    /// Whether they are may not depend on a text in which a reference can be: with a mark in that,
+    /// an object could become what it was not.
     pub(super) fn standing(&self) -> Option<Standing> {
+        let mut types = std::iter::once(&self.content_type).chain(&self.sniffed_type);
+        if !types.all(|text| is_media_type(text)) {
+            return None;
+        }
         Some(Standing {
             digest: self.sha256.parse().ok()?,
             dropped: self.dropped,

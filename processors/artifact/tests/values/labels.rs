@@ -8,7 +8,7 @@ use crate::shapes::{index_object, node_buffer};
 
 /// `text` with files in it: `%` is bytes without a magic number in base64, `@` a picture.
 fn filled(text: &str) -> String {
-    text.replace('%', &base64(&noise(THRESHOLD)))
+    text.replace('%', &base64(&prose(THRESHOLD)))
         .replace('@', &base64(&png(THRESHOLD)))
         .replace("INDEX", &index_object(&noise(THRESHOLD)))
         .replace("BUFFER", &node_buffer(&noise(THRESHOLD)))

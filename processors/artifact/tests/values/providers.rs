@@ -239,7 +239,7 @@ impl Part {
         let file = png(SIZE);
         self.value
             .replace("BASE64", &base64(&file))
-            .replace("UNSHOWN", &base64(&noise(SIZE)))
+            .replace("UNSHOWN", &base64(&prose(SIZE)))
             .replace("INDEX", &index_object(&file))
             .replace("BUFFER", &node_buffer(&file))
             .replace("REPR", &escaped(&unquoted(&file)))
@@ -256,7 +256,7 @@ impl Part {
         };
         let left = left.replace("KIND", kind);
         let shown = !left.contains("OTHER");
-        let (file, unshown) = (png(SIZE), noise(SIZE));
+        let (file, unshown) = (png(SIZE), prose(SIZE));
         let uri = |file: &[u8]| format!("{PUBLIC}/artifacts/{}", Digest::of(file));
         let left = left
             .replace("URI", &uri(&file))

@@ -144,6 +144,16 @@ pub fn whole_png(len: usize) -> Vec<u8> {
     .concat()
 }
 
+/// Bytes that are text and begin like no file.
+pub fn prose(len: usize) -> Vec<u8> {
+    b"words, and more words. "
+        .iter()
+        .copied()
+        .cycle()
+        .take(len)
+        .collect()
+}
+
 /// Bytes that nothing tells what they are, no character among them.
 pub fn noise(len: usize) -> Vec<u8> {
     let bytes = Random::new(!(len as u64)).bytes(len);

@@ -18,6 +18,8 @@ pub(super) struct Leaves {
     pub(super) strings: Vec<Leaf>,
     /// In the order of the text.
     pub(super) numbers: Vec<(Leaf, Numbers)>,
+    /// Where a string opens that is not closed.
+    pub(super) open: Option<usize>,
     /// The objects that have such values, and those around them.
     objects: Vec<Object>,
 }
@@ -26,7 +28,7 @@ pub(super) struct Leaves {
 pub(super) struct Leaf {
     /// Where it stands, quotes or braces included.
     pub(super) literal: Range<usize>,
-    /// Its name in its object, without quotes; empty in an array.
+    /// Its name in its object, or that of the array that it is in, without quotes.
     pub(super) key: Range<usize>,
     /// The object that it is a member of, if it is in one.
     object: Option<usize>,
@@ -117,7 +119,11 @@ impl Reader<'_> {
                     if self.stack.len() == MAX_DEPTH {
                         return;
                     }
-                    let key = self.value();
+                    // An array within an array has its name.
+                    let key = match self.stack.last() {
+                        Some(array) if byte == b'[' && !array.is_object => array.key.clone(),
+                        _ => self.value(),
+                    };
                     self.stack.push(Frame {
                         is_object: byte == b'{',
                         key,
@@ -135,6 +141,7 @@ impl Reader<'_> {
                 }
                 b'"' => {
                     let Some(end) = string_end(text, at) else {
+                        self.leaves.open = Some(at);
                         return;
                     };
                     self.string(at..end);
@@ -185,7 +192,7 @@ impl Reader<'_> {
             frame.next = content;
             return;
         }
-        let key = std::mem::take(&mut frame.next);
+        let mut key = std::mem::take(&mut frame.next);
         if content.len() < self.min_len {
             frame.note(self.text, key, Some(content));
             return;
@@ -196,6 +203,9 @@ impl Reader<'_> {
             && let Some(last) = frame.members.last_mut().filter(|(name, _)| *name == key)
         {
             last.1 = Some(content);
+        }
+        if !frame.is_object {
+            key = frame.key.clone();
         }
         let object = self.own_object();
         self.leaves.strings.push(Leaf {
@@ -257,7 +267,8 @@ impl Frame {
             return;
         }
         if matters(text.get(key.clone()).unwrap_or_default()) {
-            self.members.push((key, value.filter(plain)));
+            self.members
+                .push((key, value.filter(|value| value.len() <= MAX_LABEL)));
         }
     }
 }
@@ -342,7 +353,11 @@ mod tests {
             ),
             (r#"{"other":"a","x":"LONGTEXT"}"#, "x", &[":"]),
             (r#"{"t\"":"a","x":"LONGTEXT"}"#, "x", &[":"]),
-            (r#"{"type":"\u0061","x":"LONGTEXT"}"#, "x", &[":type"]),
+            (
+                r#"{"type":"\u0061","x":"LONGTEXT"}"#,
+                "x",
+                &[":type=\\u0061"],
+            ),
             (
                 r#"{"name":"n","a":{"x":"LONGTEXT"}}"#,
                 "x",
@@ -448,6 +463,7 @@ mod tests {
                 let Leaves {
                     strings,
                     numbers,
+                    open: _,
                     objects,
                 } = &reader.leaves;
                 assert!(strings.len() + numbers.len() + objects.len() == 0, "{unit}");

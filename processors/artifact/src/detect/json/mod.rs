@@ -8,6 +8,7 @@
 mod escapes;
 mod leaves;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr;
@@ -52,7 +53,7 @@ pub(super) fn scan(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Vec
         let gap = end..range.start;
         end = range.end;
         if gap.len() >= min_len {
-            all.extend(in_gap(scanner, text, gap));
+            all.extend(in_gap(scanner, text, gap, leaves.open));
         }
     }
     all.sort_by_key(|found| found.range.start);
@@ -60,7 +61,14 @@ pub(super) fn scan(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Vec
 }
 
 /// Files between the strings of what is only nearly JSON.
-fn in_gap(scanner: &mut Scanner<'_>, text: &[u8], gap: Range<usize>) -> Vec<Found> {
+///
+/// `open` is where a string opens that is not closed.
+fn in_gap(
+    scanner: &mut Scanner<'_>,
+    text: &[u8],
+    gap: Range<usize>,
+    open: Option<usize>,
+) -> Vec<Found> {
     let part = text.get(gap.clone()).unwrap_or_default();
     if !gate::may_hold_file(part, scanner.base64_len()) {
         return Vec::new();
@@ -74,6 +82,14 @@ fn in_gap(scanner: &mut Scanner<'_>, text: &[u8], gap: Range<usize>) -> Vec<Foun
     scanner.level = level;
     let places = |places: &[usize]| places.iter().map(|at| at + gap.start).collect();
     Found::translate(&mut found, places);
+    // A string that is not closed was cut, whatever is left of it.
+    let is_cut = |one: &Found| {
+        one.range.end == text.len() && open.is_some_and(|open| open < one.range.start)
+    };
+    if found.last().is_some_and(is_cut) {
+        found.pop();
+        scanner.truncated |= level == 0;
+    }
     found
 }
 
@@ -174,7 +190,7 @@ fn about(
     leaf: &Leaf,
     outside: &About,
 ) -> About {
-    let key = text.get(leaf.key.clone()).unwrap_or_default();
+    let key = plain(text.get(leaf.key.clone()).unwrap_or_default());
     let own = leaves.object(leaf);
     let labels = own.map(|object| labels(text, object)).unwrap_or_default();
     let outer = own.and_then(|object| leaves.around(object));
@@ -183,7 +199,7 @@ fn about(
     if let Some(outer) = outer {
         let outer = self::labels(text, outer);
         // Answers with several pictures say once, around them, what they are.
-        if key == b"b64_json" {
+        if *key == *b"b64_json" {
             label = label.or_else(|| outer.media_type().map(str::to_owned));
         }
         if own.is_some_and(|own| text.get(own.key.clone()) == Some(b"source")) {
@@ -198,7 +214,7 @@ fn about(
     About {
         label,
         file_name,
-        denied: about::is_denied(key, &labels.part_type, &scanner.policy.deny_keys),
+        denied: about::is_denied(&key, &labels.part_type, &scanner.policy.deny_keys),
     }
 }
 
@@ -208,10 +224,19 @@ fn labels(text: &[u8], object: &Object) -> Labels {
         if let Some(value) = value
             && let (Some(key), Some(value)) = (text.get(key.clone()), text.get(value.clone()))
         {
-            labels.note(key, value);
+            labels.note(key, &plain(value));
         }
     }
     labels
+}
+
+/// The text of a short string.
+fn plain(content: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'\\', content).is_some() {
+        Cow::Owned(escapes::unescape(content))
+    } else {
+        Cow::Borrowed(content)
+    }
 }
 
 /// The message part that a string is the payload of.
