@@ -170,6 +170,8 @@ impl<'a> Extractor<'a> {
         let (mut changes, mut replaced) = changes(&placement, &found, &mentions);
         if let Some(threshold) = treatment.text_threshold
             && treatment.action != Action::Keep
+            // A mark makes no text long that was short.
+            && content.len() >= threshold
             && slim_len(content.len(), &changes) >= threshold
             && let Some(text) = self.text(value)
             && let Some(whole) = placement.whole(&text)

@@ -356,3 +356,16 @@ fn a_denied_key_is_denied_however_it_is_written() {
     let extraction = comes_back(&body(&text), &policy(Form::Native));
     assert_eq!(extraction.moves.len(), 1, "{text}");
 }
+
+/// A text that only our own mark makes long enough.
+#[test]
+fn a_mark_makes_no_text_long() {
+    let shard = &ELSEWHERE[..2];
+    let text = format!("memory:/default/sha256/{shard}/{ELSEWHERE}?as=bytes");
+    for form in FORMS {
+        let mut policy = policy(form);
+        policy.text_threshold = Some(text.len() + 1);
+        let extraction = comes_back(&body(&text), &policy);
+        assert_eq!(extraction.moves, [], "{form:?}");
+    }
+}
