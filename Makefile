@@ -36,9 +36,14 @@ bench: ## Measure slimspan against the naive way and against bare forwarding; pr
 	$(CARGO) run --release --locked --package slimspan-bench --bin linear
 	$(CARGO) run --release --locked --package slimspan-bench --bin end_to_end
 
+.PHONY: fuzz
+fuzz: ## Look for requests that do not come back as they were, for FUZZ_SECONDS (1800)
+	tests/tools/fuzz.sh
+
 .PHONY: lint
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path processors/artifact/fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: rules
