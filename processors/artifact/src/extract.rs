@@ -273,7 +273,9 @@ impl<'a> Extractor<'a> {
         if treatment.action == Action::Keep {
             return;
         }
-        let about = part.about(value.attribute, &self.policy.deny_keys);
+        let deny_keys = &self.policy.deny_keys;
+        let mut about = part.about(deny_keys);
+        about.denied |= self.siblings.denies(value.attribute, deny_keys);
         let mut scanner = Scanner::new(self.policy, treatment);
         let Some(payload) = part.payload() else {
             return;

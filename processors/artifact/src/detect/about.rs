@@ -119,19 +119,12 @@ pub(crate) fn is_denied(key: &[u8], part_type: &[u8], more: &[Pattern]) -> bool 
 }
 
 impl About {
-    /// What `labels` say about the value beside `key`, in an attribute.
-    pub(crate) fn new(
-        key: &[u8],
-        attribute: &[u8],
-        labels: &Labels,
-        deny_keys: &[Pattern],
-    ) -> Self {
+    /// What `labels` say about the value beside `key`.
+    pub(crate) fn new(key: &[u8], labels: &Labels, deny_keys: &[Pattern]) -> Self {
         Self {
             label: labels.media_type().map(str::to_owned),
             file_name: labels.file_name().map(str::to_owned),
-            denied: is_denied(key, &labels.part_type, deny_keys)
-                || is_denied(attribute, b"", deny_keys)
-                || labels.are_of_reference(),
+            denied: is_denied(key, &labels.part_type, deny_keys) || labels.are_of_reference(),
         }
     }
 }

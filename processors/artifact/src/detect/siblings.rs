@@ -15,6 +15,8 @@ pub(crate) struct Siblings<'a> {
     /// The keys that end like the name of a reference.
     refs: HashMap<usize, HashSet<&'a [u8]>>,
     last: Option<Last<'a>>,
+    /// Whether the attribute that was asked for last is denied.
+    denied: Option<(&'a [u8], bool)>,
 }
 
 /// What stands beside the value that was asked for last. Elements of an array share it, and each
@@ -62,7 +64,7 @@ impl<'a> Siblings<'a> {
     fn read(&mut self, value: &Value<'a>, deny_keys: &[Pattern]) -> About {
         let mut label = None;
         let mut file_name = None;
-        let mut denied = about::is_denied(value.attribute, b"", deny_keys);
+        let mut denied = self.denies(value.attribute, deny_keys);
         let own = value.members.and_then(|of| self.labels(of, value.key));
         let part_type = own.map(|own| &*own.part_type).unwrap_or_default();
         denied = denied || about::is_denied(value.key, part_type, deny_keys);
@@ -73,6 +75,7 @@ impl<'a> Siblings<'a> {
             file_name = own.file_name().filter(|_| value.nested).map(str::to_owned);
         }
         if let Some((outer, holder)) = value.outer.filter(|_| value.nested)
+            && holder.len() <= MAX_LABEL
             && let Some(outer) = self.labels(outer, holder)
         {
             if value.key == b"b64_json" {
@@ -87,6 +90,18 @@ impl<'a> Siblings<'a> {
             file_name,
             denied,
         }
+    }
+
+    /// Whether no value of `attribute` may be taken apart. Read once, like all of a long key.
+    pub(crate) fn denies(&mut self, attribute: &'a [u8], deny_keys: &[Pattern]) -> bool {
+        if let Some((last, denied)) = self.denied
+            && std::ptr::eq(last, attribute)
+        {
+            return denied;
+        }
+        let denied = about::is_denied(attribute, b"", deny_keys);
+        self.denied = Some((attribute, denied));
+        denied
     }
 
     /// Whether the attribute of `value` may get the name of a reference: it is not in a list of

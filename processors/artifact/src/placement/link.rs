@@ -36,7 +36,7 @@ impl<'a> ListPart<'a> {
     }
 
     /// What the others say about it, where the part stands in an attribute.
-    pub(crate) fn about(&self, attribute: &[u8], deny_keys: &[Pattern]) -> About {
+    pub(crate) fn about(&self, deny_keys: &[Pattern]) -> About {
         let mut labels = Labels::default();
         for member in &self.members {
             if member.kind == ValueKind::String {
@@ -47,7 +47,7 @@ impl<'a> ListPart<'a> {
             .payload()
             .map(|payload| payload.key)
             .unwrap_or_default();
-        About::new(key, attribute, &labels, deny_keys)
+        About::new(key, &labels, deny_keys)
     }
 }
 

@@ -6,10 +6,11 @@ use bytes::Bytes;
 pub(crate) type Input = fn(usize) -> Bytes;
 
 /// Each with its name.
-pub(crate) const INPUTS: [(&str, Input); 31] = [
+pub(crate) const INPUTS: [(&str, Input); 32] = [
     ("one span with ever more attributes", attributes),
     ("the same with one key", colliding_keys),
     ("a long key of many values", long_key),
+    ("a long key of many message parts", long_key_of_parts),
     ("ever more events", events),
     ("arrays within arrays, side by side", deep_arrays),
     ("strings of one byte", short_strings),
@@ -198,9 +199,23 @@ fn small_files(size: usize) -> Bytes {
 }
 
 fn long_key(size: usize) -> Bytes {
-    let values = nested(&[1, 7], vec![b'v'; 10_000]).repeat(size / 20_000);
+    of_long_key(size, nested(&[1, 7], vec![b'v'; 10_000]))
+}
+
+fn long_key_of_parts(size: usize) -> Bytes {
+    let mut part = nested(&[1], key_value(b"type", 1, b"blob"));
+    part.extend(nested(&[1], key_value(b"content", 7, &[7; 10_000])));
+    of_long_key(size, nested(&[1, 6], part))
+}
+
+/// An attribute of which one half is the key, and the other ever more of an element.
+fn of_long_key(size: usize, element: Vec<u8>) -> Bytes {
+    let elements = element.repeat(size / 2 / element.len());
     let key = vec![b'k'; size / 2];
-    span_of(&[9], [nested(&[1], key), nested(&[2, 5], values)].concat())
+    span_of(
+        &[9],
+        [nested(&[1], key), nested(&[2, 5], elements)].concat(),
+    )
 }
 
 fn events(size: usize) -> Bytes {
