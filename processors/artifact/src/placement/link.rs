@@ -14,6 +14,9 @@ use crate::shapes::{Around, Fit, Word};
 /// No message part has more members.
 const MAX_MEMBERS: usize = 32;
 
+/// No key that a message part has to have is longer.
+const MAX_HOLDER: usize = 64;
+
 /// A message part with a payload.
 pub(crate) struct ListPart<'a> {
     members: Vec<Member<'a>>,
@@ -82,7 +85,10 @@ impl<'a> Placement<'_, '_, 'a> {
         let around = Around {
             key: word(member.key)?,
             kind: kind.and_then(|kind| word(kind.content)),
-            holder: word(self.value.key),
+            // Read for every part that an array has; no holder's name is long.
+            holder: Some(self.value.key)
+                .filter(|key| key.len() <= MAX_HOLDER)
+                .and_then(word),
             keys: members
                 .iter()
                 .filter_map(|member| word(member.key))

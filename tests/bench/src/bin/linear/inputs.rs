@@ -199,17 +199,17 @@ fn small_files(size: usize) -> Bytes {
 }
 
 fn long_key(size: usize) -> Bytes {
-    of_long_key(size, nested(&[1, 7], vec![b'v'; 10_000]))
+    of_long_key(size, &nested(&[1, 7], vec![b'v'; 10_000]))
 }
 
 fn long_key_of_parts(size: usize) -> Bytes {
     let mut part = nested(&[1], key_value(b"type", 1, b"blob"));
     part.extend(nested(&[1], key_value(b"content", 7, &[7; 10_000])));
-    of_long_key(size, nested(&[1, 6], part))
+    of_long_key(size, &nested(&[1, 6], part))
 }
 
 /// An attribute of which one half is the key, and the other ever more of an element.
-fn of_long_key(size: usize, element: Vec<u8>) -> Bytes {
+fn of_long_key(size: usize, element: &[u8]) -> Bytes {
     let elements = element.repeat(size / 2 / element.len());
     let key = vec![b'k'; size / 2];
     span_of(
