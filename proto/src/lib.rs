@@ -12,6 +12,7 @@ mod member;
 mod message;
 mod signal;
 mod splice;
+mod value;
 mod walk;
 mod wire;
 
@@ -19,5 +20,6 @@ pub use member::{Member, Members};
 pub use message::{Carrier, Message, PointKind};
 pub use signal::Signal;
 pub use splice::Splice;
-pub use walk::{Edit, OnMalformed, Value, ValueKind, Walk, walk};
+pub use value::{Value, ValueKind};
+pub use walk::{Edit, OnMalformed, Walk, walk};
 pub use wire::{Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, varint};

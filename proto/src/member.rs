@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::walk::ValueKind;
+use crate::value::ValueKind;
 use crate::wire::{Field, Fields, Malformed, WireType, expect, varint_width, write_varint};
 
 /// Values that stand beside each other: the attributes of one span, the members of one kvlist.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
 use crate::detect::{Found, Scanner, Siblings};
+use crate::extraction::{Extraction, Move};
 use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
 use crate::policy::{Action, Form, Treatment};
 use crate::reference::list::Listed;
@@ -13,42 +14,6 @@ use crate::{Artifact, Digest, Policy};
 
 /// The shortest text that can be a reference, and that anything need be done about.
 pub(crate) const SHORTEST_REFERENCE: usize = 18;
-
-/// What [`extract`] makes of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extraction {
-    /// The request with references in place of artifacts; the very same bytes if there are none.
-    pub request: Bytes,
-    /// The artifacts in the order of the request, each once.
-    pub artifacts: Vec<Artifact>,
-    /// What was replaced, in the order of the request; at least as much as there are artifacts.
-    pub moves: Vec<Move>,
-    /// Values that are the beginning of a file in base64, cut before they came here. They stay.
-    pub truncated: usize,
-    /// Files that are something else than their senders say.
-    pub mislabelled: usize,
-    /// Texts that were moved whole.
-    pub texts: usize,
-}
-
-/// A value, or part of one, that a reference stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
-    /// The key of the attribute, or its first 255 bytes; `(body)` for the body of a log record.
-    pub attribute: String,
-    /// What the sender says the file is, else what it shows to be.
-    pub media_type: String,
-    /// SHA-256 of the file.
-    pub digest: Digest,
-    /// Decoded bytes.
-    pub size: usize,
-    /// Bytes that it took in the request.
-    pub before: usize,
-    /// Bytes that its reference takes.
-    pub after: usize,
-    /// Whether its bytes are kept; else they are given up.
-    pub stored: bool,
-}
 
 /// Takes the files out of an `Export{Trace,Logs,Metrics}ServiceRequest`.
 ///
@@ -87,19 +52,6 @@ pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extra
         extraction.request = splice.apply(request)?.into();
     }
     Ok(extraction)
-}
-
-impl Extraction {
-    fn untouched(request: &Bytes) -> Self {
-        Self {
-            request: request.clone(),
-            artifacts: Vec::new(),
-            moves: Vec::new(),
-            truncated: 0,
-            mislabelled: 0,
-            texts: 0,
-        }
-    }
 }
 
 struct Extractor<'a> {

@@ -12,6 +12,7 @@ mod detect;
 mod digest;
 mod encoding;
 mod extract;
+mod extraction;
 mod media_type;
 mod pattern;
 mod placement;
@@ -23,7 +24,8 @@ mod shapes;
 use bytes::Bytes;
 
 pub use digest::{Digest, NotADigest};
-pub use extract::{Extraction, Move, extract};
+pub use extract::extract;
+pub use extraction::{Extraction, Move};
 pub use media_type::extension::media_type as media_type_of_extension;
 pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};

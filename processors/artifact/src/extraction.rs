@@ -1,0 +1,53 @@
+use bytes::Bytes;
+
+use crate::{Artifact, Digest};
+
+/// What [`extract`](crate::extract) makes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extraction {
+    /// The request with references in place of artifacts; the very same bytes if there are none.
+    pub request: Bytes,
+    /// The artifacts in the order of the request, each once.
+    pub artifacts: Vec<Artifact>,
+    /// What was replaced, in the order of the request; at least as much as there are artifacts.
+    pub moves: Vec<Move>,
+    /// Values that are the beginning of a file in base64, cut before they came here. They stay.
+    pub truncated: usize,
+    /// Files that are something else than their senders say.
+    pub mislabelled: usize,
+    /// Texts that were moved whole.
+    pub texts: usize,
+}
+
+/// A value, or part of one, that a reference stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The key of the attribute, or its first 255 bytes; `(body)` for the body of a log record.
+    pub attribute: String,
+    /// What the sender says the file is, else what it shows to be.
+    pub media_type: String,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Decoded bytes.
+    pub size: usize,
+    /// Bytes that it took in the request.
+    pub before: usize,
+    /// Bytes that its reference takes.
+    pub after: usize,
+    /// Whether its bytes are kept; else they are given up.
+    pub stored: bool,
+}
+
+impl Extraction {
+    /// Of a request that stays as it is.
+    pub(crate) fn untouched(request: &Bytes) -> Self {
+        Self {
+            request: request.clone(),
+            artifacts: Vec::new(),
+            moves: Vec::new(),
+            truncated: 0,
+            mislabelled: 0,
+            texts: 0,
+        }
+    }
+}
