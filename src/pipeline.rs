@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
+use crate::exporters::retry::Patience;
 use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
 use crate::telemetry::Counters;
@@ -118,21 +119,21 @@ impl Pipeline {
         self.counters.received(request.len());
         let Some(artifacts) = &self.artifacts else {
             check(self.id.signal, &request)?;
-            return self.export(request).await;
+            return self.export(request, deadline).await;
         };
         let (store, on_failure) = match &artifacts.fate {
             Fate::Kept { store, on_failure } => (store, *on_failure),
             Fate::Counted(dry_run) => {
                 self.count(&artifacts.policy, dry_run, &request).await?;
-                return self.export(request).await;
+                return self.export(request, deadline).await;
             }
         };
         let policy = &artifacts.policy;
         let processed = self.process(policy, store, on_failure, &request, deadline);
         match processed.await? {
-            Processed::Safe(slim) => self.export(slim).await,
+            Processed::Safe(slim) => self.export(slim, deadline).await,
             Processed::NotStored => {
-                let outcome = self.export(request).await;
+                let outcome = self.export(request, deadline).await;
                 if outcome.is_ok() {
                     self.counters.forwarded();
                 }
@@ -214,16 +215,16 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn export(&self, request: Bytes) -> Result<Bytes, Refusal> {
-        let signal = self.id.signal;
+    async fn export(&self, request: Bytes, deadline: Instant) -> Result<Bytes, Refusal> {
+        let (signal, patience) = (self.id.signal, Patience::Until(deadline));
         let len = request.len();
         let outcome = if let [exporter] = self.exporters.as_slice() {
-            exporter.export(signal, request).await
+            exporter.export(signal, request, patience).await
         } else {
             let outcomes = self
                 .exporters
                 .iter()
-                .map(|exporter| exporter.export(signal, request.clone()));
+                .map(|exporter| exporter.export(signal, request.clone(), patience));
             worst(join_all(outcomes).await)
         };
         if outcome.is_ok() {

@@ -127,6 +127,11 @@ impl Refusal {
         self.culprit
     }
 
+    /// When the sender should come back, if that was said.
+    pub fn asked_delay(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// Whether a sender may send the request again (OTLP specification, "Failures").
     pub fn is_retryable(&self) -> bool {
         match self.code {

@@ -2,11 +2,13 @@
 
 pub mod debug;
 pub mod otlp_grpc;
+pub mod retry;
 
 use bytes::Bytes;
 use slimspan_proto::Signal;
 
 use crate::refusal::Refusal;
+use retry::Patience;
 
 /// An exporter of any type.
 #[derive(Debug)]
@@ -19,9 +21,14 @@ pub enum Exporter {
 
 impl Exporter {
     /// Sends an OTLP request on; returns the OTLP response of whoever took it.
-    pub async fn export(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
+    pub async fn export(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        patience: Patience,
+    ) -> Result<Bytes, Refusal> {
         match self {
-            Self::OtlpGrpc(exporter) => exporter.export(signal, request).await,
+            Self::OtlpGrpc(exporter) => exporter.export(signal, request, patience).await,
             Self::Debug(exporter) => Ok(exporter.export(signal, request)),
         }
     }

@@ -20,6 +20,7 @@ mod limits;
 mod memory;
 mod reference_forms;
 mod restore;
+mod retries;
 mod rules;
 mod sdk;
 mod sharing;

@@ -11,9 +11,10 @@ use serde::de::{Deserializer, Error};
 use super::Endpoint;
 use crate::config::Secret;
 use crate::config::units::positive_duration;
+use crate::exporters::retry::config::RetryConfig;
 
 /// `otlp_grpc`, or `otlp`: sends requests to a backend over OTLP/gRPC.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtlpGrpcConfig {
     /// The address of the backend. Required.
@@ -24,9 +25,12 @@ pub struct OtlpGrpcConfig {
     /// Metadata of every request, by lower-case name. The names and values are valid headers.
     #[serde(default, deserialize_with = "headers")]
     pub headers: BTreeMap<String, Secret>,
-    /// The time that the backend has for one request; more than 0.
+    /// The time that the backend has for one attempt; more than 0.
     #[serde(default = "default_timeout", deserialize_with = "positive_duration")]
     pub timeout: Duration,
+    /// How often a request is sent again that the backend could not take.
+    #[serde(default)]
+    pub retry_on_failure: RetryConfig,
     /// How the connection is protected.
     #[serde(default)]
     pub tls: TlsConfig,
@@ -40,6 +44,7 @@ impl OtlpGrpcConfig {
             compression: Compression::default(),
             headers: BTreeMap::new(),
             timeout: default_timeout(),
+            retry_on_failure: RetryConfig::default(),
             tls: TlsConfig::default(),
         }
     }

@@ -48,6 +48,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long SDKs wait for an answer unless they are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What an answer may take to its sender: one that leaves at the end of its patience is not heard.
+/// Of a short patience it is a tenth.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
+
 const LIMIT_KEY: &str = "max_recv_msg_size_mib";
 
 /// A gRPC listener that is bound and does not accept yet.
@@ -166,7 +170,8 @@ impl Service {
         signal: Signal,
         request: Request<axum::body::Body>,
     ) -> Result<Bytes, Refusal> {
-        let deadline = Instant::now() + patience(request.headers())?;
+        let patience = patience(request.headers())?;
+        let deadline = Instant::now() + patience - (patience / 10).min(ON_THE_WAY);
         let request = self.read(request).await?;
         self.pipelines.consume(signal, request, deadline).await
     }
