@@ -5,6 +5,7 @@
 //! [exporters]. [`pipeline`] is that path; everything else is what it needs.
 
 pub mod admission;
+pub mod answer;
 pub mod cli;
 pub mod collector;
 pub mod compute;

@@ -193,13 +193,13 @@ pub fn varint(request: &[u8], at: usize, end: usize) -> Result<(u64, usize), Mal
 }
 
 /// How many bytes the shortest varint of `value` has.
-pub(crate) fn varint_width(value: u64) -> usize {
+pub fn varint_width(value: u64) -> usize {
     (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 /// Appends `value` as a varint of `width` bytes; a width above the shortest one makes the same
 /// number with leading zeros, which every reader accepts.
-pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
+pub fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
     for _ in 1..width {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -7,6 +7,7 @@ pub mod retry;
 use bytes::Bytes;
 use slimspan_proto::Signal;
 
+use crate::answer::Answer;
 use crate::refusal::Refusal;
 use retry::Patience;
 
@@ -20,16 +21,16 @@ pub enum Exporter {
 }
 
 impl Exporter {
-    /// Sends an OTLP request on; returns the OTLP response of whoever took it.
+    /// Sends an OTLP request on; returns the answer of whoever took it.
     pub async fn export(
         &self,
         signal: Signal,
         request: Bytes,
         patience: Patience,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Answer, Refusal> {
         match self {
             Self::OtlpGrpc(exporter) => exporter.export(signal, request, patience).await,
-            Self::Debug(exporter) => Ok(exporter.export(signal, request)),
+            Self::Debug(exporter) => Ok(exporter.export(signal, request).into()),
         }
     }
 }

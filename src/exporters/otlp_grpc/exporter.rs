@@ -18,6 +18,7 @@ use tonic::{Status, TimeoutExpired};
 use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
+use crate::answer::Answer;
 use crate::compute;
 use crate::exporters::retry::config::RetryConfig;
 use crate::exporters::retry::{Patience, retry};
@@ -101,16 +102,18 @@ impl OtlpGrpcExporter {
     }
 
     /// Sends `request`, an `Export{Trace,Logs,Metrics}ServiceRequest`, and returns the backend's
-    /// response message.
+    /// answer.
     pub async fn export(
         &self,
         signal: Signal,
         request: Bytes,
         patience: Patience,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let parts = self.compress(request).await?;
         let attempt = || self.attempt(signal, parts.clone(), patience);
-        retry(&self.retries, patience, attempt).await
+        retry(&self.retries, patience, attempt)
+            .await
+            .map(Answer::from)
     }
 
     async fn attempt(

@@ -24,6 +24,7 @@ use tower::Service as _;
 
 use super::config::GrpcConfig;
 use crate::admission::Budget;
+use crate::answer::Answer;
 use crate::compute;
 use crate::grpc::compression::{Compression, DecompressError};
 use crate::grpc::message::{self, ReadError};
@@ -157,7 +158,7 @@ impl Service {
             return response;
         }
         match self.answer(signal, request).await {
-            Ok(message) => success(message),
+            Ok(answer) => success(answer.into()),
             Err(refusal) => {
                 tracing::debug!(%signal, culprit = %refusal.culprit(), "refused: {refusal}");
                 failure(&refusal)
@@ -169,7 +170,7 @@ impl Service {
         &self,
         signal: Signal,
         request: Request<axum::body::Body>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let patience = patience(request.headers())?;
         let deadline = Instant::now() + patience - (patience / 10).min(ON_THE_WAY);
         let request = self.read(request).await?;
