@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
-use crate::exporters::Exporter;
 use crate::exporters::retry::Patience;
+use crate::exporters::{Exporter, Oversize};
 use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
 use crate::telemetry::Counters;
@@ -120,21 +120,21 @@ impl Pipeline {
         self.counters.received(request.len());
         let Some(artifacts) = &self.artifacts else {
             check(self.id.signal, &request)?;
-            return self.export(request, deadline).await;
+            return self.export(request, deadline, Oversize::Refused).await;
         };
         let (store, on_failure) = match &artifacts.fate {
             Fate::Kept { store, on_failure } => (store, *on_failure),
             Fate::Counted(dry_run) => {
                 self.count(&artifacts.policy, dry_run, &request).await?;
-                return self.export(request, deadline).await;
+                return self.export(request, deadline, Oversize::Refused).await;
             }
         };
         let policy = &artifacts.policy;
         let processed = self.process(policy, store, on_failure, &request, deadline);
         match processed.await? {
-            Processed::Safe(slim) => self.export(slim, deadline).await,
+            Processed::Safe(slim) => self.export(slim, deadline, Oversize::Kept).await,
             Processed::NotStored => {
-                let outcome = self.export(request, deadline).await;
+                let outcome = self.export(request, deadline, Oversize::Refused).await;
                 if outcome.is_ok() {
                     self.counters.forwarded();
                 }
@@ -216,16 +216,21 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn export(&self, request: Bytes, deadline: Instant) -> Result<Answer, Refusal> {
+    async fn export(
+        &self,
+        request: Bytes,
+        deadline: Instant,
+        oversize: Oversize,
+    ) -> Result<Answer, Refusal> {
         let (signal, patience) = (self.id.signal, Patience::Until(deadline));
         let len = request.len();
         let outcome = if let [exporter] = self.exporters.as_slice() {
-            exporter.export(signal, request, patience).await
+            exporter.export(signal, request, patience, oversize).await
         } else {
             let outcomes = self
                 .exporters
                 .iter()
-                .map(|exporter| exporter.export(signal, request.clone(), patience));
+                .map(|exporter| exporter.export(signal, request.clone(), patience, oversize));
             worst(join_all(outcomes).await)
         };
         if outcome.is_ok() {

@@ -1,6 +1,9 @@
 //! Where requests leave the pipeline.
 
+pub mod dead_letters;
 pub mod debug;
+mod delivery;
+mod fitting;
 pub mod otlp_grpc;
 pub mod retry;
 
@@ -9,13 +12,14 @@ use slimspan_proto::Signal;
 
 use crate::answer::Answer;
 use crate::refusal::Refusal;
+pub use delivery::{Delivery, Oversize};
 use retry::Patience;
 
 /// An exporter of any type.
 #[derive(Debug)]
 pub enum Exporter {
     /// `otlp_grpc`
-    OtlpGrpc(Box<otlp_grpc::OtlpGrpcExporter>),
+    OtlpGrpc(Box<Delivery>),
     /// `debug`
     Debug(debug::DebugExporter),
 }
@@ -27,9 +31,10 @@ impl Exporter {
         signal: Signal,
         request: Bytes,
         patience: Patience,
+        oversize: Oversize,
     ) -> Result<Answer, Refusal> {
         match self {
-            Self::OtlpGrpc(exporter) => exporter.export(signal, request, patience).await,
+            Self::OtlpGrpc(delivery) => delivery.deliver(signal, request, patience, oversize).await,
             Self::Debug(exporter) => Ok(exporter.export(signal, request).into()),
         }
     }

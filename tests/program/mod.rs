@@ -25,6 +25,7 @@ mod rules;
 mod sdk;
 mod sharing;
 mod shutdown;
+mod sizes;
 mod store_failures;
 mod tls;
 mod untrusted;

@@ -19,7 +19,6 @@ use crate::config::{
 };
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
 use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
-use crate::exporters::retry::Patience;
 use crate::storage::Store;
 use crate::terminal::Style;
 use cases::cases;
@@ -56,10 +55,10 @@ pub(super) fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
         let mut outcomes = Vec::new();
         let mut extractions = Vec::new();
         for case in &cases {
-            let answer = target
+            let prepared = target
                 .exporter
-                .export(Signal::Traces, case.request.clone(), Patience::Configured)
-                .await;
+                .prepare(Signal::Traces, case.request.clone());
+            let answer = target.exporter.send(&prepared.await?, None).await;
             // What a reference says follows from the bytes alone, so this process comes to the
             // same slim span as the one that sent it on; that it did shows in the store, where
             // nothing but that run can have put these files.
@@ -123,8 +122,6 @@ impl Target {
         let mut exporter = OtlpGrpcConfig::new(endpoint);
         exporter.tls.insecure = true;
         exporter.compression = Compression::None;
-        // Somebody looks on, and can start it again.
-        exporter.retry_on_failure.enabled = false;
         Ok(Self {
             exporter: OtlpGrpcExporter::new("demo", &exporter)?,
             policy: artifact.policy(location),

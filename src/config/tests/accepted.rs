@@ -7,10 +7,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
 use slimspan_proto::Signal;
 
 use crate::config::*;
+use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig, TlsConfig};
 use crate::exporters::retry::config::RetryConfig;
@@ -97,6 +100,8 @@ exporters:
     headers: {Authorization: "Bearer ${env:TOKEN}", x-token: "${TOKEN}", x-empty: "${env:NONE:-}"}
     timeout: 1.5s
     retry_on_failure: {enabled: false, initial_interval: 1s, randomization_factor: 0, multiplier: 2, max_interval: 1m, max_elapsed_time: 0}
+    max_request_bytes: 16MiB
+    dead_letters: {directory: null, max_bytes: 1GiB}
     tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
   debug: {verbosity: detailed}
 extensions:
@@ -186,6 +191,11 @@ service:
             multiplier: 2.0,
             max_interval: Duration::from_mins(1),
             max_elapsed_time: Duration::ZERO,
+        },
+        max_request_bytes: ByteSize::mib(16),
+        dead_letters: DeadLetterConfig {
+            directory: None,
+            max_bytes: ByteSize::gib(1),
         },
         tls: TlsConfig {
             insecure: true,

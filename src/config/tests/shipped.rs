@@ -12,6 +12,7 @@ use super::super::de::from_node;
 use super::super::node::{Node, Value};
 use super::super::yaml;
 use crate::config::*;
+use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::{OtlpGrpcConfig, TlsConfig};
 use crate::exporters::retry::config::RetryConfig;
@@ -106,6 +107,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<DebugConfig>(&root, &["exporters", "debug"]);
     spells_out::<OtlpGrpcConfig>(&root, &["exporters", "otlp_grpc"]);
     spells_out::<TlsConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
+    spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_grpc", "dead_letters"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
     spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);
 }

@@ -20,8 +20,6 @@ use tower::{Service as _, ServiceExt as _};
 use super::config::{Compression as Configured, OtlpGrpcConfig};
 use crate::answer::Answer;
 use crate::compute;
-use crate::exporters::retry::config::RetryConfig;
-use crate::exporters::retry::{Patience, retry};
 use crate::grpc::{Compression, message};
 use crate::refusal::{Culprit, Refusal};
 
@@ -68,7 +66,13 @@ pub struct OtlpGrpcExporter {
     headers: HeaderMap,
     compression: Option<Compression>,
     timeout: Duration,
-    retries: RetryConfig,
+}
+
+/// A request in its frame, compressed.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    signal: Signal,
+    parts: [Bytes; 2],
 }
 
 impl OtlpGrpcExporter {
@@ -97,35 +101,26 @@ impl OtlpGrpcExporter {
                 Configured::None => None,
             },
             timeout: config.timeout,
-            retries: config.retry_on_failure.clone(),
         })
     }
 
-    /// Sends `request`, an `Export{Trace,Logs,Metrics}ServiceRequest`, and returns the backend's
-    /// answer.
-    pub async fn export(
-        &self,
-        signal: Signal,
-        request: Bytes,
-        patience: Patience,
-    ) -> Result<Answer, Refusal> {
+    /// A request as it goes over the wire, to be sent once or more.
+    pub async fn prepare(&self, signal: Signal, request: Bytes) -> Result<Prepared, Refusal> {
         let parts = self.compress(request).await?;
-        let attempt = || self.attempt(signal, parts.clone(), patience);
-        retry(&self.retries, patience, attempt)
-            .await
-            .map(Answer::from)
+        Ok(Prepared { signal, parts })
     }
 
-    async fn attempt(
+    /// Sends a request once; returns the backend's answer. It is given up after `timeout`, or after
+    /// `left`, where less than that is left of its sender's time.
+    pub async fn send(
         &self,
-        signal: Signal,
-        parts: [Bytes; 2],
-        patience: Patience,
-    ) -> Result<Bytes, Refusal> {
-        let left = patience.left();
+        prepared: &Prepared,
+        left: Option<Duration>,
+    ) -> Result<Answer, Refusal> {
         let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
+        let Prepared { signal, parts } = prepared.clone();
         match tokio::time::timeout(limit, self.call(signal, parts, limit)).await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => outcome.map(Answer::from),
             Err(_) => Err(self.timed_out(limit)),
         }
     }

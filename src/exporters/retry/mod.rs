@@ -116,9 +116,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_grow_up_to_the_longest_and_end_with_the_time() {
         let (made, outcome) = attempts(&config(), Patience::Configured, 5, down()).await;
-        assert_eq!((made, outcome), (vec![0, 5, 12, 23, 40, 66], Ok(())));
+        assert_eq!((made, outcome), (vec![0, 5, 12, 23, 40, 65], Ok(())));
         let (made, outcome) = attempts(&config(), Patience::Configured, 99, down()).await;
-        assert_eq!(made.last(), Some(&276), "the next would come at 306");
+        assert_eq!(made.last(), Some(&275), "the next would come at 305");
         assert_eq!(outcome, Err(down()));
     }
 
