@@ -22,4 +22,4 @@ pub use signal::Signal;
 pub use splice::Splice;
 pub use value::{Value, ValueKind};
 pub use walk::{Edit, OnMalformed, Walk, walk};
-pub use wire::{Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, varint};
+pub use wire::{Field, Fields, MAX_DEPTH, MAX_SURPLUS, Malformed, Reason, WireType, varint};
