@@ -8,6 +8,11 @@ pub const MAX_DEPTH: usize = 100;
 /// The most bytes that a varint has.
 pub(crate) const MAX_VARINT_WIDTH: usize = 10;
 
+/// The most bytes that the length of a message may have beyond those it needs, for the message to be
+/// edited. Such surplus is kept whatever is edited, so that an edit can be undone; with no more
+/// than this, every length up to 32 GiB has room for it.
+pub const MAX_SURPLUS: usize = 5;
+
 /// The largest field number that protobuf allows.
 const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
 
@@ -133,6 +138,13 @@ impl Field {
             tag_end,
             body,
         })
+    }
+
+    /// Whether its length has more surplus bytes than an edit of its payload leaves room for.
+    pub(crate) fn is_sealed(&self) -> bool {
+        let prefix = self.body.start - self.tag_end;
+        self.wire_type == WireType::Len
+            && prefix > varint_width(self.body.len() as u64) + MAX_SURPLUS
     }
 
     /// The whole field: tag, length and payload.

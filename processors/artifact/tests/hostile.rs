@@ -213,12 +213,55 @@ fn references_do_not_stand_too_deep() {
             let value = nested(&[7], picture(2_000));
             let deep = (0..depth).fold(value, |inner, _| nested(&[5, 1], inner));
             let request: Bytes = nested(&[1, 2, 2, 5], deep).into();
-            if extract(Signal::Logs, &request, &policy(form)).is_ok() {
-                assert!(Request::decode(Signal::Logs, &request).is_ok());
+            let is_read = Request::decode(Signal::Logs, &request).is_ok();
+            // The deepest that prost reads is taken, too.
+            assert_eq!(is_read, depth <= 48, "{depth}");
+            let extracted = extract(Signal::Logs, &request, &policy(form));
+            assert_eq!(extracted.is_ok(), is_read, "{depth}");
+            if is_read {
                 let extraction = comes_back(&request, &policy(form));
                 let slim = Request::decode(Signal::Logs, &extraction.request);
                 assert!(slim.is_ok(), "{depth} deep as {form:?}");
             }
+        }
+    }
+}
+
+/// What cannot be marked, because a length around it cannot grow, is left alone, there and back.
+#[test]
+fn a_forged_reference_in_a_length_without_room_is_data() {
+    let shard = &ELSEWHERE[..2];
+    let uri = format!("memory:/default/sha256/{shard}/{ELSEWHERE}");
+    let link = string("uri", &format!("{uri}?as=bytes&part=genai.0."));
+    let padded = |number: u8, inner: &[u8]| {
+        let mut field = vec![number << 3 | 2];
+        let mut len = inner.len();
+        for _ in 0..9 {
+            field.push(len as u8 | 0x80);
+            len >>= 7;
+        }
+        field.push(0);
+        [&field[..], inner].concat()
+    };
+    // The fields of a member in a list: the member, its value, the text.
+    let sealed_link = padded(1, &link[2..]);
+    for request in [
+        padded(1, &nested(&[2, 2, 5, 1], uri.clone().into_bytes())),
+        nested(&[1, 2, 2, 5], padded(1, uri.as_bytes())),
+        nested(
+            &[1, 2, 2],
+            padded(5, &nested(&[1], uri.clone().into_bytes())),
+        ),
+        nested(
+            &[1, 2, 2, 5, 6],
+            [string("type", "uri"), sealed_link].concat(),
+        ),
+    ] {
+        let request = Bytes::from(request);
+        assert!(Request::decode(Signal::Logs, &request).is_ok());
+        for form in FORMS {
+            let extraction = comes_back(&request, &policy(form));
+            assert_eq!(extraction.request, request, "{form:?}");
         }
     }
 }
