@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use slimspan_proto::Signal;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ use crate::grpc::compression::{Compression, DecompressError};
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
 use crate::receivers::connections::{self, Limits};
+use crate::receivers::http2::Watched;
 use crate::refusal::{Culprit, Refusal};
 use crate::telemetry::Counters;
 
@@ -121,7 +122,7 @@ impl GrpcReceiver {
                 let answer = router.clone().call(request);
                 async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
             });
-            http2.serve_connection(io, service)
+            http2.serve_connection(TokioIo::new(Watched::new(io.into_inner())), service)
         })
         .await;
     }
