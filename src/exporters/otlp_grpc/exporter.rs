@@ -207,7 +207,7 @@ impl OtlpGrpcExporter {
                     size += bytes;
                     if size > ANSWER { Err(()) } else { Ok(()) }
                 };
-                compression.decompress(&message.bytes, limit).ok()
+                compression.decompress(&message.bytes, ANSWER, limit).ok()
             })
             .ok_or_else(|| self.unavailable("its answer cannot be decompressed"))
     }
