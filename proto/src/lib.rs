@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod items;
 mod member;
 mod message;
 mod signal;
@@ -16,6 +17,7 @@ mod value;
 mod walk;
 mod wire;
 
+pub use items::{Item, Items, Split, count, halves, split};
 pub use member::{Member, Members};
 pub use message::{Carrier, Message, PointKind};
 pub use signal::Signal;
