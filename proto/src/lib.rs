@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod check;
 mod items;
 mod member;
 mod message;
@@ -17,6 +18,7 @@ mod value;
 mod walk;
 mod wire;
 
+pub use check::{CheckError, Checked, Fault, Verdict, check};
 pub use items::{Item, Items, Split, count, halves, split};
 pub use member::{Member, Members};
 pub use message::{Carrier, Message, PointKind};

@@ -125,7 +125,7 @@ impl Field {
             }
             3 => (
                 WireType::Group,
-                tag_end..skip_group(request, number, tag_end, end)?,
+                tag_end..skip_group(request, number, tag_end, end, MAX_DEPTH)?,
             ),
             4 => return Err(Reason::GroupEnd.at(at)),
             5 => (WireType::Fixed32, fixed(tag_end, 4, end)?),
@@ -219,7 +219,7 @@ pub fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
     out.push(value as u8 & 0x7f);
 }
 
-fn field_number(tag: u64, at: usize) -> Result<u32, Malformed> {
+pub(crate) fn field_number(tag: u64, at: usize) -> Result<u32, Malformed> {
     match tag >> 3 {
         number @ 1..=MAX_FIELD_NUMBER => Ok(number as u32),
         _ => Err(Reason::FieldNumber.at(at)),
@@ -233,16 +233,25 @@ fn fixed(start: usize, width: usize, end: usize) -> Result<Range<usize>, Malform
     Ok(start..start + width)
 }
 
-/// The offset after the end tag of the group `number`. A loop with a bounded stack of its own,
+/// The offset after the end tag of the group `number`, with groups up to `max_depth` deep. A loop with a bounded stack of its own,
 /// because nested groups are as deep as a sender likes.
-fn skip_group(request: &[u8], number: u32, start: usize, end: usize) -> Result<usize, Malformed> {
+pub(crate) fn skip_group(
+    request: &[u8],
+    number: u32,
+    start: usize,
+    end: usize,
+    max_depth: usize,
+) -> Result<usize, Malformed> {
+    if max_depth == 0 {
+        return Err(Reason::TooDeep.at(start));
+    }
     let mut open = Vec::from([number]);
     let mut at = start;
     loop {
         let (tag, after) = varint(request, at, end)?;
         let number = field_number(tag, at)?;
         match tag & 7 {
-            3 if open.len() == MAX_DEPTH => return Err(Reason::TooDeep.at(at)),
+            3 if open.len() == max_depth => return Err(Reason::TooDeep.at(at)),
             3 => {
                 open.push(number);
                 at = after;

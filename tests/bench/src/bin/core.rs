@@ -3,11 +3,14 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Instant;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
 use slimspan_artifact::{Location, Policy, extract};
 use slimspan_bench::race::race;
 use slimspan_bench::{naive, workload};
-use slimspan_proto::Signal;
+use slimspan_proto::{Signal, check};
 
 /// The allocator of the collector, for both sides.
 #[global_allocator]
@@ -35,16 +38,27 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .artifacts
         .len();
     let none = extract(Signal::Traces, &ordinary, &tiny)?.artifacts.len();
-    if (files, theirs.len(), talked, none) != (10, 10, 10, 0) {
+    if (files, theirs.len(), talked, none) != (10, 10, 10, 0) || !checked(&ordinary) {
         return Err("the requests do not hold what they should".into());
     }
 
     let passed = [
         race(
-            "512 ordinary spans, against prost decode and encode",
+            "512 ordinary spans, checked and walked, against prost decode and encode",
             6.0,
-            || extract(Signal::Traces, &ordinary, &usual),
+            || {
+                (
+                    checked(&ordinary),
+                    extract(Signal::Traces, &ordinary, &usual),
+                )
+            },
             || naive::pass(&ordinary),
+        ),
+        race(
+            "512 ordinary spans, checked only, against prost decode",
+            6.0,
+            || checked(&ordinary),
+            || ExportTraceServiceRequest::decode(&ordinary[..]),
         ),
         race(
             "the same with a threshold of 64 bytes",
@@ -65,5 +79,29 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             || naive::extract(&conversations, usual.threshold),
         ),
     ];
+    tell_rate("ordinary spans", &ordinary, 512);
+    tell_rate("conversations", &conversations, 10);
     Ok(ExitCode::from(u8::from(passed.contains(&false))))
+}
+
+/// Whether every item is sound; nothing is limited.
+fn checked(request: &[u8]) -> bool {
+    check(Signal::Traces, request, usize::MAX).is_ok_and(|checked| checked.faults.is_empty())
+}
+
+/// Prints what the check alone costs.
+fn tell_rate(what: &str, request: &[u8], spans: u32) {
+    let best = (0..200)
+        .map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(checked(std::hint::black_box(request)));
+            start.elapsed()
+        })
+        .min()
+        .unwrap_or_default();
+    println!(
+        "     the check of {what}: {} ns a span, {:.2} GB/s",
+        best.as_nanos() / u128::from(spans),
+        request.len() as f64 / best.as_secs_f64() / 1e9,
+    );
 }
