@@ -13,6 +13,7 @@ pub mod config;
 pub mod dry_run;
 pub mod exporters;
 pub mod grpc;
+pub mod journal;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;
