@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Decoded;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList};
 use proptest::prelude::*;
 use prost::Message as _;
+use slimspan_generators::wire::field as message;
 use slimspan_generators::{Generator, Random, Request, files, noise};
 use slimspan_proto::{
     Carrier, Edit, Malformed, Member, Members, OnMalformed, Signal, Splice, Value, ValueKind, Walk,
@@ -233,19 +234,6 @@ proptest! {
             let _ = splice.apply(&bytes);
         }
     }
-}
-
-/// Wraps `inner` in field `number`.
-fn message(number: u8, inner: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut len = inner.len();
-    while len >= 0x80 {
-        out.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    out.extend_from_slice(inner);
-    out
 }
 
 /// A trace request with one span attribute that has this AnyValue.

@@ -294,6 +294,8 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
     fn object(&self, found: &Found) -> Option<Kind> {
         match self.policy.form {
             Form::Object => Some(Kind::Artifact),
+            // Logfire's SDK says in another attribute that such a value is a string.
+            Form::Logfire if found.codec == (Codec::PythonRepr { quoted: false }) => None,
             Form::Logfire => Some(Kind::Logfire),
             // A link to a text says nothing; the object has a preview.
             Form::Native if found.codec == Codec::Text => Some(Kind::Artifact),
