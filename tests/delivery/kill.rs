@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use slimspan_generators::Random;
 use tokio::sync::watch;
 
@@ -16,6 +17,7 @@ use super::life::Subject;
 use super::load::Load;
 use crate::support::checker::{Complaint, Rules, Scenario};
 use crate::support::config;
+use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::ledger::Ledger;
 use crate::support::measured::{measured, number};
 use crate::support::references::files;
@@ -36,11 +38,11 @@ struct Plan {
 }
 
 impl Plan {
-    /// Forty short lives, or as many as `SLIMSPAN_LIVES` says with all that senders may send.
-    fn from_environment(seed: &Seed) -> Self {
+    /// Few short lives, or as many as `SLIMSPAN_LIVES` says with all that senders may send.
+    fn from_environment(seed: &Seed, everyday: usize) -> Self {
         let lives = number("SLIMSPAN_LIVES", 0);
         let (lives, longest, largest) = match lives {
-            0 => (40, Duration::from_millis(600), 128 << 10),
+            0 => (everyday, Duration::from_millis(600), 128 << 10),
             lives => (lives, Duration::from_secs(2), 8 << 20),
         };
         Self {
@@ -104,60 +106,102 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random) -> Rest {
     }
 }
 
-/// The configuration of one way to deliver; every way has its line in [`ways`].
-fn ways(backend: std::net::SocketAddr) -> Vec<(&'static str, serde_json::Value)> {
-    vec![("sync", config::standard(backend))]
+/// A way to deliver that has to survive. A new one is one more of these and a test that names it.
+struct Way {
+    name: &'static str,
+    /// Files go into a bucket where these go wrong, else into a folder.
+    bucket: Option<&'static [(Fault, usize)]>,
+    /// What differs from the standard configuration.
+    change: fn(&mut Value),
+    rules: Rules,
 }
+
+const SYNC: Way = Way {
+    name: "sync",
+    bucket: None,
+    change: |_| (),
+    rules: Rules::STRICT,
+};
+
+/// Senders are to come back when a file was not stored, so that everything arrives slim at last.
+const SYNC_WITH_FAULTS: Way = Way {
+    name: "sync, a store that fails",
+    bucket: Some(&[
+        (Fault::Error, 20),
+        (Fault::ErrorAfter, 20),
+        (Fault::HangAfter, 5),
+        (Fault::Conflict, 10),
+        (Fault::SlowDown, 10),
+        (Fault::Reset, 20),
+        (Fault::Delay(Duration::from_millis(20)), 50),
+    ]),
+    change: |config| {
+        config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+        config["extensions"]["artifact_store"]["timeout"] = json!("300ms");
+    },
+    rules: Rules::STRICT,
+};
 
 /// OK means done, whatever happens to the process afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9() {
-    let seed = Seed::any();
-    let plan = Plan::from_environment(&seed);
-    let mut random = seed.random();
-    let names: Vec<_> = ways(([0; 4], 0).into())
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    for (number, name) in names.into_iter().enumerate() {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let artifacts = folder.path().join("artifacts");
-        let fetch = in_folder(artifacts.clone());
-        let backend = Verifying::start(Arc::clone(&fetch)).await;
-        let (_, config) = ways(backend.address).swap_remove(number);
-        let subject = Subject::slimspan(&folder, &config);
-        let rest = lives(&subject, &plan, &mut random).await;
-        assert_eq!(
-            rest.ended.as_ref().unwrap().code,
-            Some(0),
-            "{:?}",
-            rest.ended
-        );
+    survives(&SYNC, 40).await;
+}
 
-        let entries = rest.ledger.entries();
-        let (objects, half_written) = objects(&artifacts);
-        let checked = Scenario {
-            entries: &entries,
-            receipts: &backend.receipts(),
-            fetch: &fetch,
-            objects: &objects,
-            rules: Rules::STRICT,
-        }
-        .assert();
-        let in_flight = plan.lives * SENDERS as usize;
-        assert!(checked.duplicates <= in_flight, "{checked}");
-        assert!(checked.references > 0 && rest.used > 0, "{checked}");
-        measured(
-            "P1, P4",
-            &format!("delivery::kill, {name}"),
-            "0 lost, 0 dangling, duplicates <= in flight, 1 object a file",
-            format_args!(
-                "0 lost in {} lives ({} that acknowledged): {checked}, at most {in_flight} in \
-                 flight; {half_written} files left half-written beside the store's own",
-                plan.lives, rest.used
-            ),
-        );
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_while_the_store_fails() {
+    survives(&SYNC_WITH_FAULTS, 20).await;
+}
+
+async fn survives(way: &Way, everyday_lives: usize) {
+    let seed = Seed::any();
+    let plan = Plan::from_environment(&seed, everyday_lives);
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let artifacts = folder.path().join("artifacts");
+    let bucket = FaultStore::start(seed.number(), way.bucket.unwrap_or_default()).await;
+    let fetch = match way.bucket {
+        Some(_) => bucket.fetch(),
+        None => in_folder(artifacts.clone()),
+    };
+    let backend = Verifying::start(Arc::clone(&fetch)).await;
+    let mut config = match way.bucket {
+        Some(_) => config::with_s3(backend.address, bucket.address),
+        None => config::standard(backend.address),
+    };
+    (way.change)(&mut config);
+    let subject = Subject::slimspan(&folder, &config);
+    let rest = lives(&subject, &plan, &mut seed.random()).await;
+    assert_eq!(
+        rest.ended.as_ref().unwrap().code,
+        Some(0),
+        "{:?}",
+        rest.ended
+    );
+
+    let entries = rest.ledger.entries();
+    let (mut objects, half_written) = objects(&artifacts);
+    objects.extend(bucket.objects());
+    let checked = Scenario {
+        entries: &entries,
+        receipts: &backend.receipts(),
+        fetch: &fetch,
+        objects: &objects,
+        rules: way.rules,
     }
+    .assert();
+    let in_flight = plan.lives * SENDERS as usize;
+    assert!(checked.duplicates <= in_flight, "{checked}");
+    assert!(checked.references > 0 && rest.used > 0, "{checked}");
+    measured(
+        "P1, P3, P4",
+        &format!("delivery::kill, {}", way.name),
+        "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight",
+        format_args!(
+            "0 lost, 0 early or dangling in {} lives, {} of which acknowledged: {checked} of at \
+             most {in_flight} in flight; {half_written} leftovers of writes that were cut off",
+            plan.lives, rest.used
+        ),
+    );
 }
 
 /// The same loop around a collector that says OK before anything is safe: it has to shout.
