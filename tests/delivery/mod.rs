@@ -17,6 +17,7 @@ mod life;
 mod load;
 mod network;
 mod ordering;
+mod power_cut;
 mod reads;
 mod retries;
 mod same_file;
