@@ -1,5 +1,6 @@
 //! Tests of slimspan against the real world: sockets, processes, disks.
 
+mod delivery;
 mod layers;
 mod program;
 mod store;

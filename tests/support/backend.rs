@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::routing::post;
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -35,7 +36,22 @@ pub(crate) struct Received {
 /// The response message or the refusal.
 pub(crate) type Answer = Result<Bytes, Status>;
 
-type Script = Arc<dyn Fn(Received) -> BoxFuture<'static, Answer> + Send + Sync>;
+/// What goes back over the wire, which need not be gRPC.
+pub(crate) enum Reply {
+    Answer(Answer),
+    Raw(Response<Body>),
+}
+
+/// Which of the requests are kept for the test to look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    All,
+    Nothing,
+}
+
+type Record = Arc<dyn Fn(&Received) + Send + Sync>;
+
+type Script = Arc<dyn Fn(Received) -> BoxFuture<'static, Reply> + Send + Sync>;
 
 /// A running backend. What it has accepted or refused is told by [`Backend::received`] from the
 /// moment of its arrival. It runs in threads of its own and dies with them.
@@ -72,27 +88,36 @@ impl Backend {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        Self::serve(([127, 0, 0, 1], 0).into(), None, script).await
+        Self::serve(LOCAL.into(), None, Keep::All, answer_of(script)).await
+    }
+
+    /// Replies what `script` comes to, which need not be an answer. [`Backend::received`] has
+    /// nothing of it: who sends mebibytes for hours keeps what is needed.
+    pub(crate) async fn replying<F>(script: impl Fn(Received) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        Self::serve(LOCAL.into(), None, Keep::Nothing, script).await
     }
 
     /// Accepts everything, over TLS.
     pub(crate) async fn with_tls(identity: Identity) -> Self {
-        let accept = |_| std::future::ready(Ok(Bytes::new()));
-        Self::serve(([127, 0, 0, 1], 0).into(), Some(identity), accept).await
+        Self::serve(LOCAL.into(), Some(identity), Keep::All, answer_of(accept)).await
     }
 
     /// Accepts everything at an address that another backend had.
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
-        Self::serve(address, None, |_| std::future::ready(Ok(Bytes::new()))).await
+        Self::serve(address, None, Keep::All, answer_of(accept)).await
     }
 
     async fn serve<F>(
         address: SocketAddr,
         identity: Option<Identity>,
+        keep: Keep,
         script: impl Fn(Received) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = Reply> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -104,6 +129,12 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let (record, received) = watch::channel(Vec::new());
         let record = Arc::new(record);
+        let record = move |received: &Received| {
+            if keep == Keep::All {
+                record.send_modify(|all| all.push(received.clone()));
+            }
+        };
+        let record: Record = Arc::new(record);
         let script: Script = Arc::new(move |received| Box::pin(script(received)));
         let mut router = axum::Router::new();
         for signal in Signal::ALL {
@@ -168,9 +199,21 @@ impl Drop for Backend {
     }
 }
 
+const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+fn accept(_: Received) -> std::future::Ready<Answer> {
+    std::future::ready(Ok(Bytes::new()))
+}
+
+fn answer_of<F: Future<Output = Answer>>(
+    script: impl Fn(Received) -> F,
+) -> impl Fn(Received) -> futures::future::Map<F, fn(Answer) -> Reply> {
+    move |received| script(received).map(Reply::Answer as fn(Answer) -> Reply)
+}
+
 async fn export(
     signal: Signal,
-    record: Arc<watch::Sender<Vec<Received>>>,
+    record: Record,
     script: Script,
     request: Request<axum::body::Body>,
 ) -> Response<Body> {
@@ -191,10 +234,11 @@ async fn export(
         encoding: encoding.clone(),
         headers: head.headers,
     };
-    record.send_modify(|all| all.push(received.clone()));
+    record(&received);
     match script(received).await {
-        Ok(message) => success(&message, encoding),
-        Err(status) => status.into_http(),
+        Reply::Answer(Ok(message)) => success(&message, encoding),
+        Reply::Answer(Err(status)) => status.into_http(),
+        Reply::Raw(response) => response,
     }
 }
 

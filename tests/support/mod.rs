@@ -7,17 +7,28 @@
     reason = "a test fails by panicking and says what it skips"
 )]
 
+pub(crate) mod arrivals;
 pub(crate) mod backend;
+pub(crate) mod checker;
 pub(crate) mod config;
+pub(crate) mod fault_store;
 pub(crate) mod frames;
 pub(crate) mod http2;
+pub(crate) mod insistent;
+pub(crate) mod ledger;
+pub(crate) mod measured;
+pub(crate) mod mounted;
 pub(crate) mod otlp;
+pub(crate) mod proxy;
 pub(crate) mod references;
 pub(crate) mod refusing;
 pub(crate) mod s3;
+pub(crate) mod seed;
 pub(crate) mod sender;
 pub(crate) mod slimspan;
 pub(crate) mod tools;
+pub(crate) mod verifying;
+pub(crate) mod workload;
 
 use std::time::Duration;
 

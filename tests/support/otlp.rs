@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use slimspan_generators::{Random, fake_file};
+use slimspan_proto::Signal;
 
 /// A file of the size of a photo.
 pub(crate) const PHOTO: usize = 200_000;
@@ -41,22 +42,42 @@ pub(crate) fn text(text: impl Into<String>) -> Value {
     Value::StringValue(text.into())
 }
 
+/// A message to a model that shows it a picture.
+pub(crate) fn chat_with(file: &[u8]) -> Value {
+    let url = STANDARD.encode(file);
+    Value::StringValue(format!(
+        r#"[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{url}"}}}}]}}]"#
+    ))
+}
+
 /// One span with these attributes.
 pub(crate) fn span(attributes: impl IntoIterator<Item = (&'static str, Value)>) -> Bytes {
-    let span = Span {
+    let attributes = attributes.into_iter();
+    let attributes = attributes.map(|(key, value)| (key.to_owned(), value));
+    request(Signal::Traces, vec![attributes.collect()])
+}
+
+/// Spans or log records that have these attributes, in one request.
+pub(crate) fn request(signal: Signal, items: Vec<Vec<(String, Value)>>) -> Bytes {
+    let items = items.into_iter();
+    let items = items.map(|attributes| attributes.into_iter().map(attribute).collect());
+    if signal == Signal::Logs {
+        return logs(items.map(|attributes| record(text("hello"), attributes)));
+    }
+    let spans = items.map(|attributes| Span {
         trace_id: vec![7; 16],
         span_id: vec![8; 8],
         name: "chat gpt-4o".to_owned(),
         start_time_unix_nano: 1_700_000_000_000_000_000,
         end_time_unix_nano: 1_700_000_001_000_000_000,
-        attributes: attributes.into_iter().map(attribute).collect(),
+        attributes,
         ..Span::default()
-    };
+    });
     let request = ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(resource()),
             scope_spans: vec![ScopeSpans {
-                spans: vec![span],
+                spans: spans.collect(),
                 ..ScopeSpans::default()
             }],
             ..ResourceSpans::default()
@@ -106,17 +127,26 @@ pub(crate) fn log(
     body: Value,
     attributes: impl IntoIterator<Item = (&'static str, Value)>,
 ) -> Bytes {
-    let record = LogRecord {
+    let attributes = attributes.into_iter();
+    let attributes = attributes.map(|(key, value)| attribute((key.to_owned(), value)));
+    logs([record(body, attributes.collect())])
+}
+
+fn record(body: Value, attributes: Vec<KeyValue>) -> LogRecord {
+    LogRecord {
         time_unix_nano: 1_700_000_000_000_000_000,
         body: Some(AnyValue { value: Some(body) }),
-        attributes: attributes.into_iter().map(attribute).collect(),
+        attributes,
         ..LogRecord::default()
-    };
+    }
+}
+
+fn logs(records: impl IntoIterator<Item = LogRecord>) -> Bytes {
     let request = ExportLogsServiceRequest {
         resource_logs: vec![ResourceLogs {
             resource: Some(resource()),
             scope_logs: vec![ScopeLogs {
-                log_records: vec![record],
+                log_records: records.into_iter().collect(),
                 ..ScopeLogs::default()
             }],
             ..ResourceLogs::default()
@@ -128,7 +158,7 @@ pub(crate) fn log(
 /// One metric, with an attribute of this value on its data point.
 pub(crate) fn metric(value: Value) -> Bytes {
     let point = NumberDataPoint {
-        attributes: vec![attribute(("picture", value))],
+        attributes: vec![attribute(("picture".to_owned(), value))],
         time_unix_nano: 1_700_000_000_000_000_000,
         value: Some(number_data_point::Value::AsInt(7)),
         ..NumberDataPoint::default()
@@ -165,14 +195,14 @@ pub(crate) fn partial_success(rejected_spans: i64, error_message: &str) -> Bytes
 
 fn resource() -> Resource {
     Resource {
-        attributes: vec![attribute(("service.name", text("shop")))],
+        attributes: vec![attribute(("service.name".to_owned(), text("shop")))],
         ..Resource::default()
     }
 }
 
-fn attribute((key, value): (&str, Value)) -> KeyValue {
+fn attribute((key, value): (String, Value)) -> KeyValue {
     KeyValue {
-        key: key.to_owned(),
+        key,
         value: Some(AnyValue { value: Some(value) }),
         ..KeyValue::default()
     }

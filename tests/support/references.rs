@@ -25,14 +25,17 @@ pub(crate) struct Reference {
 
 /// The references of a request that are a value or stand in its text, in their order.
 pub(crate) fn references(signal: Signal, request: &[u8]) -> Vec<Reference> {
+    let texts = strings(signal, request);
+    texts.iter().flat_map(|text| references_in(text)).collect()
+}
+
+/// The references that a text is or has in it.
+pub(crate) fn references_in(text: &str) -> Vec<Reference> {
     let mut found = Vec::new();
-    for text in strings(signal, request) {
-        let before = found.len();
-        search_text(&text, &mut found);
-        // An object has its URI in it.
-        if found.len() == before {
-            search_uris(&text, &mut found);
-        }
+    search_text(text, &mut found);
+    // An object has its URI in it.
+    if found.is_empty() {
+        search_uris(text, &mut found);
     }
     found
 }

@@ -44,9 +44,14 @@ pub(crate) struct Answer {
 
 impl Sender {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).await.unwrap()
+    }
+
+    /// Connects to an address where nobody may listen.
+    pub(crate) async fn try_connect(address: SocketAddr) -> Result<Self, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        let channel = soon("slimspan accepts", endpoint.connect()).await.unwrap();
-        Self { channel }
+        let channel = soon("slimspan accepts", endpoint.connect()).await?;
+        Ok(Self { channel })
     }
 
     /// Sends a request as every SDK does; returns the response message.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub(crate) struct Slimspan {
     pub(crate) addresses: Vec<SocketAddr>,
     stdout: watch::Receiver<String>,
     stderr: watch::Receiver<String>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// What an ended process leaves behind.
@@ -69,6 +70,14 @@ impl Slimspan {
 
     /// Starts with the text of a configuration.
     pub(crate) async fn start_with_yaml(folder: TempDir, yaml: &str) -> Self {
+        let mut slimspan = Self::spawn(Arc::new(folder), yaml);
+        let ready = slimspan.ready().await;
+        assert!(ready, "slimspan ended at once: {}", slimspan.stderr());
+        slimspan
+    }
+
+    /// Starts in a folder that may outlive it, and does not wait for anything.
+    pub(crate) fn spawn(folder: Arc<TempDir>, yaml: &str) -> Self {
         let file = folder.path().join("collector.yaml");
         std::fs::write(&file, yaml).unwrap();
         let mut child = command()
@@ -79,20 +88,25 @@ impl Slimspan {
             .unwrap();
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
-        let mut banner = stdout.clone();
-        let is_ready = |text: &String| text.lines().any(|line| line.trim() == "ready");
-        let ready = soon("slimspan is ready", banner.wait_for(is_ready)).await;
-        let Ok(banner) = ready.map(|banner| banner.clone()) else {
-            panic!("slimspan ended at once: {}", *stderr.borrow());
-        };
-        let addresses = banner.lines().filter_map(listening_on).collect();
         Self {
             child,
-            addresses,
+            addresses: Vec::new(),
             stdout,
             stderr,
             folder,
         }
+    }
+
+    /// Waits until it accepts requests, and knows then where; false if it ends before.
+    pub(crate) async fn ready(&mut self) -> bool {
+        let mut banner = self.stdout.clone();
+        let is_ready = |text: &String| text.lines().any(|line| line.trim() == "ready");
+        let ready = soon("slimspan is ready", banner.wait_for(is_ready)).await;
+        let Ok(banner) = ready.map(|banner| banner.clone()) else {
+            return false;
+        };
+        self.addresses = banner.lines().filter_map(listening_on).collect();
+        true
     }
 
     /// A connection to the first receiver.
@@ -158,6 +172,11 @@ impl Slimspan {
             stdout: self.stdout.borrow().clone(),
             stderr: self.stderr(),
         }
+    }
+
+    /// Ends it as a crash does, with `kill -9`.
+    pub(crate) async fn kill(mut self) {
+        soon("slimspan dies", self.child.kill()).await.unwrap();
     }
 
     /// Stops it as an operator does.

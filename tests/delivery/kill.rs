@@ -1,0 +1,251 @@
+//! P1: after an OK, `kill -9` at any instant loses neither span nor file. P4: repeating what had no
+//! answer makes no second file, and no more duplicates than requests were in flight.
+//!
+//! Senders keep a ledger and give nothing up; slimspan is killed and started again, over and over,
+//! also while it starts. When it may live at last and everything is answered, the ledger is held
+//! against what the backend got.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use slimspan_generators::Random;
+use tokio::sync::watch;
+
+use super::life::Subject;
+use super::load::Load;
+use crate::support::checker::{Complaint, Rules, Scenario};
+use crate::support::config;
+use crate::support::fault_store::{Fault, FaultStore};
+use crate::support::ledger::Ledger;
+use crate::support::measured::{measured, number};
+use crate::support::references::files;
+use crate::support::seed::Seed;
+use crate::support::slimspan::Ended;
+use crate::support::verifying::{Fetch, Verifying, in_folder};
+use crate::support::workload::Workload;
+
+const SENDERS: u64 = 8;
+
+/// How long lives are and how often there is one.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    lives: usize,
+    shortest: Duration,
+    longest: Duration,
+    workload: Workload,
+}
+
+impl Plan {
+    /// Few short lives, or as many as `SLIMSPAN_LIVES` says with all that senders may send.
+    fn from_environment(seed: &Seed, everyday: usize) -> Self {
+        let lives = number("SLIMSPAN_LIVES", 0);
+        let (lives, longest, largest) = match lives {
+            0 => (everyday, Duration::from_millis(600), 128 << 10),
+            lives => (lives, Duration::from_secs(2), 8 << 20),
+        };
+        Self {
+            lives,
+            shortest: Duration::from_millis(5),
+            longest,
+            workload: Workload {
+                seed: seed.number(),
+                smallest: 1 << 10,
+                largest,
+            },
+        }
+    }
+
+    /// When the next life ends, counted from its beginning.
+    fn span(&self, random: &mut Random) -> Duration {
+        let range = self.longest.saturating_sub(self.shortest).as_micros() as usize;
+        self.shortest + Duration::from_micros(random.below(range + 1) as u64)
+    }
+}
+
+/// What is left when everything has come to rest.
+struct Rest {
+    ledger: Ledger,
+    /// Lives that were long enough to accept a request.
+    used: usize,
+    ended: Option<Ended>,
+}
+
+/// Lets senders send while their collector dies again and again.
+async fn lives(subject: &Subject, plan: &Plan, random: &mut Random) -> Rest {
+    let (announce, whereabouts) = watch::channel(None);
+    let load = Load {
+        senders: SENDERS,
+        requests: usize::MAX,
+        workload: plan.workload,
+    };
+    let sending = load.begin(&whereabouts);
+    let mut used = 0;
+    for _ in 0..plan.lives {
+        let end = Instant::now() + plan.span(random);
+        let mut life = subject.start().await;
+        let before = sending.ledger.acknowledged();
+        tokio::select! {
+            address = life.ready() => {
+                announce.send_replace(Some(address));
+                tokio::time::sleep_until(end.into()).await;
+            }
+            () = tokio::time::sleep_until(end.into()) => {}
+        }
+        life.kill().await;
+        announce.send_replace(None);
+        used += usize::from(sending.ledger.acknowledged() > before);
+    }
+    let mut life = subject.start().await;
+    announce.send_replace(Some(life.ready().await));
+    Rest {
+        ledger: sending.stop().await,
+        used,
+        ended: life.stop().await,
+    }
+}
+
+/// A way to deliver that has to survive. A new one is one more of these and a test that names it.
+struct Way {
+    name: &'static str,
+    /// Files go into a bucket where these go wrong, else into a folder.
+    bucket: Option<&'static [(Fault, usize)]>,
+    /// What differs from the standard configuration.
+    change: fn(&mut Value),
+    rules: Rules,
+}
+
+const SYNC: Way = Way {
+    name: "sync",
+    bucket: None,
+    change: |_| (),
+    rules: Rules::STRICT,
+};
+
+/// Senders are to come back when a file was not stored, so that everything arrives slim at last.
+const SYNC_WITH_FAULTS: Way = Way {
+    name: "sync, a store that fails",
+    bucket: Some(&[
+        (Fault::Error, 20),
+        (Fault::ErrorAfter, 20),
+        (Fault::HangAfter, 5),
+        (Fault::Conflict, 10),
+        (Fault::SlowDown, 10),
+        (Fault::Reset, 20),
+        (Fault::Delay(Duration::from_millis(20)), 50),
+    ]),
+    change: |config| {
+        config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+        config["extensions"]["artifact_store"]["timeout"] = json!("300ms");
+    },
+    rules: Rules::STRICT,
+};
+
+/// OK means done, whatever happens to the process afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9() {
+    survives(&SYNC, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_while_the_store_fails() {
+    survives(&SYNC_WITH_FAULTS, 20).await;
+}
+
+async fn survives(way: &Way, everyday_lives: usize) {
+    let seed = Seed::any();
+    let plan = Plan::from_environment(&seed, everyday_lives);
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let artifacts = folder.path().join("artifacts");
+    let bucket = FaultStore::start(seed.number(), way.bucket.unwrap_or_default()).await;
+    let fetch = match way.bucket {
+        Some(_) => bucket.fetch(),
+        None => in_folder(artifacts.clone()),
+    };
+    let backend = Verifying::start(Arc::clone(&fetch)).await;
+    let mut config = match way.bucket {
+        Some(_) => config::with_s3(backend.address, bucket.address),
+        None => config::standard(backend.address),
+    };
+    (way.change)(&mut config);
+    let subject = Subject::slimspan(&folder, &config);
+    let rest = lives(&subject, &plan, &mut seed.random()).await;
+    assert_eq!(
+        rest.ended.as_ref().unwrap().code,
+        Some(0),
+        "{:?}",
+        rest.ended
+    );
+
+    let entries = rest.ledger.entries();
+    let (mut objects, half_written) = objects(&artifacts);
+    objects.extend(bucket.objects());
+    let checked = Scenario {
+        entries: &entries,
+        receipts: &backend.receipts(),
+        fetch: &fetch,
+        objects: &objects,
+        rules: way.rules,
+    }
+    .assert();
+    let in_flight = plan.lives * SENDERS as usize;
+    assert!(checked.duplicates <= in_flight, "{checked}");
+    assert!(checked.references > 0 && rest.used > 0, "{checked}");
+    measured(
+        "P1, P3, P4",
+        &format!("delivery::kill, {}", way.name),
+        "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight",
+        format_args!(
+            "0 lost, 0 early or dangling in {} lives, {} of which acknowledged: {checked} of at \
+             most {in_flight} in flight; {half_written} leftovers of writes that were cut off",
+            plan.lives, rest.used
+        ),
+    );
+}
+
+/// The same loop around a collector that says OK before anything is safe: it has to shout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loop_sees_loss() {
+    let seed = Seed::any();
+    let backend = Verifying::start(Arc::new(|_| None)).await;
+    let plan = Plan {
+        lives: 5,
+        shortest: Duration::from_millis(100),
+        longest: Duration::from_millis(200),
+        workload: Workload {
+            seed: seed.number(),
+            smallest: 1 << 10,
+            largest: 8 << 10,
+        },
+    };
+    let subject = Subject::Hasty {
+        backend: backend.address,
+    };
+    let rest = lives(&subject, &plan, &mut seed.random()).await;
+    let complaints = Scenario {
+        entries: &rest.ledger.entries(),
+        receipts: &backend.receipts(),
+        fetch: &(Arc::new(|_: &_| None) as Fetch),
+        objects: &[],
+        rules: Rules::FORWARDED,
+    }
+    .complaints();
+    let lost = complaints
+        .iter()
+        .filter(|one| matches!(one, Complaint::Lost(_)));
+    assert!(lost.count() > 0, "five kills, and nothing was missed");
+    let other = complaints
+        .iter()
+        .find(|one| !matches!(one, Complaint::Lost(_)));
+    assert_eq!(other, None);
+}
+
+/// The names of the objects in a folder, and how many files there are beside them that a kill
+/// left half-written.
+fn objects(folder: &Path) -> (Vec<String>, usize) {
+    let names = files(folder).into_iter();
+    let names = names.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let (half, whole): (Vec<_>, Vec<_>) = names.partition(|name| name.contains('#'));
+    (whole, half.len())
+}

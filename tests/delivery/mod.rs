@@ -1,0 +1,24 @@
+//! Delivery that can be trusted: senders that keep a ledger, a backend that verifies every
+//! reference, faults in between, and a checker that holds the one against the other.
+//!
+//! Every file is one promise. The everyday forms are short; `make soak` runs the long ones.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod answers;
+mod checker;
+mod full_disk;
+mod hung_store;
+mod kill;
+mod life;
+mod load;
+mod network;
+mod ordering;
+mod power_cut;
+mod reads;
+mod retries;
+mod same_file;
+mod store_faults;

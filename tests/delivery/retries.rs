@@ -1,0 +1,61 @@
+//! P4: repeating a request after any failure is safe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::load::Load;
+use crate::support::checker::{Rules, Scenario};
+use crate::support::config;
+use crate::support::fault_store::FaultStore;
+use crate::support::measured::{measured, number};
+use crate::support::seed::Seed;
+use crate::support::slimspan::Slimspan;
+use crate::support::verifying::{Reaction, Verifying};
+
+/// A backend that refuses, or takes a request and does not say so: everything arrives, no file is
+/// stored twice, and nothing arrives again but for an answer that was not given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_repeated_makes_no_second_file_and_few_duplicates() {
+    let seed = Seed::any();
+    let store = FaultStore::start(seed.number(), &[]).await;
+    let random = Arc::new(std::sync::Mutex::new(seed.random()));
+    let soon = Duration::from_millis(10);
+    let backend = Verifying::reacting(store.fetch(), move |_| {
+        match random.lock().unwrap().below(20) {
+            0 => Reaction::Reset,
+            1 => Reaction::Garbage,
+            2 | 3 => Reaction::Unavailable(soon),
+            4 => Reaction::Exhausted(Some(soon)),
+            5 => Reaction::Warn,
+            _ => Reaction::Accept,
+        }
+    })
+    .await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+    let slimspan = Slimspan::start(&config).await;
+    let requests = number("SLIMSPAN_REQUESTS", 160) / 8;
+    let load = Load::small(seed.number(), 8, requests);
+    let ledger = load.send(slimspan.addresses[0]).await;
+    let (entries, receipts) = (ledger.entries(), backend.receipts());
+    let checked = Scenario {
+        entries: &entries,
+        receipts: &receipts,
+        fetch: &store.fetch(),
+        objects: &store.objects(),
+        rules: Rules::STRICT,
+    }
+    .assert();
+    let attempts: usize = entries.iter().map(|entry| entry.attempts.len()).sum();
+    assert!(attempts > entries.len(), "the backend never refused");
+    // Nothing was wrong with the store.
+    assert_eq!(store.puts(), store.objects().len());
+    measured(
+        "P4",
+        "delivery::retries",
+        "1 put a file, no duplicate without an answer that was lost",
+        format_args!("{checked}, {attempts} attempts, {} puts", store.puts()),
+    );
+}

@@ -1,0 +1,228 @@
+//! An S3 server in memory with everything that can be wrong with one, by chance or by command.
+//!
+//! Which fault a request meets follows from the seed, from its key and from how often that key was
+//! asked for, so the order in which concurrent requests come changes nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use slimspan_artifact::Digest;
+use slimspan_generators::Random;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::soon;
+use super::verifying::Fetch;
+
+/// What may go wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// 500, and nothing is done.
+    Error,
+    /// It is done, and the answer is 500.
+    ErrorAfter,
+    /// Nothing is done, and there is no answer.
+    Hang,
+    /// It is done, and there is no answer.
+    HangAfter,
+    /// It takes so long.
+    Delay(Duration),
+    /// 409, as S3 answers to writes that meet.
+    Conflict,
+    /// 503 SlowDown.
+    SlowDown,
+    /// 403.
+    Forbidden,
+    /// The connection ends in the middle of the request.
+    Reset,
+    /// 200, and nothing is done.
+    Lie,
+    /// A read gets other bytes.
+    WrongBytes,
+    /// A read gets 404.
+    Stale,
+}
+
+/// A bucket that lives as long as the test's runtime.
+pub(crate) struct FaultStore {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    objects: Mutex<HashMap<String, Bytes>>,
+    seed: u64,
+    /// With the chance of each, in a thousand.
+    faults: Mutex<Vec<(Fault, usize)>>,
+    /// How often each key was asked for.
+    asked: Mutex<HashMap<String, u64>>,
+    puts: watch::Sender<usize>,
+}
+
+impl FaultStore {
+    pub(crate) async fn start(seed: u64, faults: &[(Fault, usize)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            objects: Mutex::default(),
+            seed,
+            faults: Mutex::new(faults.to_vec()),
+            asked: Mutex::default(),
+            puts: watch::Sender::new(0),
+        });
+        let serving = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let shared = Arc::clone(&serving);
+                let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(socket), service),
+                );
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// From now on these go wrong; what hangs, hangs on.
+    pub(crate) fn set(&self, faults: &[(Fault, usize)]) {
+        *self.shared.faults.lock().unwrap() = faults.to_vec();
+    }
+
+    /// From now on nothing goes wrong.
+    pub(crate) fn heal(&self) {
+        self.set(&[]);
+    }
+
+    /// Reads past all faults.
+    pub(crate) fn fetch(&self) -> Fetch {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move |digest: &Digest| {
+            let name = digest.to_string();
+            shared.objects.lock().unwrap().get(&name).cloned()
+        })
+    }
+
+    /// The names of all objects, without what stands before them.
+    pub(crate) fn objects(&self) -> Vec<String> {
+        self.shared
+            .objects
+            .lock()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    }
+
+    /// How many puts have come in, repetitions included.
+    pub(crate) fn puts(&self) -> usize {
+        *self.shared.puts.borrow()
+    }
+
+    /// Waits until as many puts have come in.
+    pub(crate) async fn begun(&self, count: usize) {
+        let mut puts = self.shared.puts.subscribe();
+        let begun = puts.wait_for(|puts| *puts >= count);
+        soon("the store gets a put", begun).await.unwrap();
+    }
+}
+
+impl Shared {
+    fn fault(&self, key: &str) -> Option<Fault> {
+        let faults = self.faults.lock().unwrap();
+        let mut asked = self.asked.lock().unwrap();
+        let times = asked.entry(key.to_owned()).or_default();
+        *times += 1;
+        let key = key.bytes().fold(0_u64, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(byte.into())
+        });
+        let mut left = Random::new(self.seed ^ key ^ (*times << 32)).below(1000);
+        for (fault, chance) in faults.iter() {
+            match left.checked_sub(*chance) {
+                None => return Some(*fault),
+                Some(rest) => left = rest,
+            }
+        }
+        None
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> io::Result<Response<Full<Bytes>>> {
+    let (head, mut body) = request.into_parts();
+    let name = head.uri.path().rsplit('/').next().unwrap().to_owned();
+    let is_put = head.method == Method::PUT;
+    if is_put {
+        shared.puts.send_modify(|puts| *puts += 1);
+    }
+    let fault = shared.fault(&name);
+    match fault {
+        Some(Fault::Error) => return Ok(status(StatusCode::INTERNAL_SERVER_ERROR)),
+        Some(Fault::Conflict) => return Ok(status(StatusCode::CONFLICT)),
+        Some(Fault::SlowDown) => {
+            let xml =
+                "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
+            let mut response = status(StatusCode::SERVICE_UNAVAILABLE);
+            *response.body_mut() = Full::from(xml);
+            return Ok(response);
+        }
+        Some(Fault::Forbidden) => return Ok(status(StatusCode::FORBIDDEN)),
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::Reset) => {
+            let _ = body.frame().await;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Some(Fault::Lie) if is_put => return Ok(found(Bytes::new())),
+        Some(Fault::Stale) if !is_put => return Ok(status(StatusCode::NOT_FOUND)),
+        // Those that come later or concern the other kind of request.
+        None | Some(_) => {}
+    }
+    // A sender that goes away in the middle has stored nothing.
+    let bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let response = if is_put {
+        shared.objects.lock().unwrap().insert(name, bytes);
+        found(Bytes::new())
+    } else {
+        let object = shared.objects.lock().unwrap().get(&name).cloned();
+        match object {
+            None => status(StatusCode::NOT_FOUND),
+            Some(bytes) if fault == Some(Fault::WrongBytes) => {
+                let mut wrong = bytes.to_vec();
+                let middle = wrong.len() / 2;
+                wrong[middle] ^= 1;
+                found(wrong.into())
+            }
+            Some(bytes) => found(bytes),
+        }
+    };
+    match fault {
+        Some(Fault::ErrorAfter) => Ok(status(StatusCode::INTERNAL_SERVER_ERROR)),
+        Some(Fault::HangAfter) => std::future::pending().await,
+        _ => Ok(response),
+    }
+}
+
+fn status(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+fn found(bytes: Bytes) -> Response<Full<Bytes>> {
+    let response = Response::builder()
+        .header("etag", "\"etag\"")
+        .header("last-modified", "Fri, 20 Nov 2026 12:00:00 GMT");
+    response.body(Full::new(bytes)).unwrap()
+}

@@ -1,0 +1,92 @@
+//! A sender that gives nothing up, as SDKs with a retry queue do, and keeps a ledger.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::ledger::{Ledger, Outcome};
+use super::sender::Sender;
+use super::workload::{Numbered, Workload};
+
+/// Where slimspan listens now, if it does: it may be killed and come back elsewhere.
+pub(crate) type Whereabouts = watch::Receiver<Option<SocketAddr>>;
+
+/// After a refusal that names no delay, and after a connection that ended.
+const FIRST_DELAY: Duration = Duration::from_millis(20);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+/// One sender with one request in flight.
+pub(crate) struct Insistent {
+    number: u64,
+    workload: Workload,
+    ledger: Ledger,
+    whereabouts: Whereabouts,
+    connection: Option<(SocketAddr, Sender)>,
+    /// Of the items to come.
+    next: u64,
+}
+
+impl Insistent {
+    pub(crate) fn new(
+        number: u64,
+        workload: Workload,
+        ledger: Ledger,
+        whereabouts: Whereabouts,
+    ) -> Self {
+        Self {
+            number,
+            workload,
+            ledger,
+            whereabouts,
+            connection: None,
+            next: 0,
+        }
+    }
+
+    /// Sends its next request as often as it takes; returns what it was told in the end.
+    pub(crate) async fn send_next(&mut self) -> Outcome {
+        let request = self.workload.request(self.number, self.next);
+        self.next += request.items.len() as u64;
+        let page = self.ledger.open(&request);
+        let mut delay = FIRST_DELAY;
+        loop {
+            let mut told = None;
+            if let Some((outcome, took)) = self.attempt(&request).await {
+                page.note(outcome.clone(), took);
+                match outcome {
+                    Outcome::Accepted { .. } | Outcome::Refused { .. } => return outcome,
+                    Outcome::Postponed { delay, .. } => told = delay,
+                    Outcome::Unanswered => self.connection = None,
+                }
+            }
+            // What an SDK does, but for one that comes back elsewhere nobody has to wait.
+            tokio::select! {
+                () = tokio::time::sleep(told.unwrap_or(delay)) => {}
+                Ok(()) = self.whereabouts.changed() => {}
+            }
+            delay = (delay * 2).min(LONGEST_DELAY);
+        }
+    }
+
+    /// Sends the request once; nothing comes of it where nobody listens.
+    async fn attempt(&mut self, request: &Numbered) -> Option<(Outcome, Duration)> {
+        let place = self.whereabouts.wait_for(Option::is_some).await;
+        // Nobody tells it any more: the test is over, or has failed.
+        let Some(address) = place.ok().and_then(|place| *place) else {
+            std::future::pending().await
+        };
+        if self
+            .connection
+            .as_ref()
+            .is_none_or(|(to, _)| *to != address)
+        {
+            let sender = Sender::try_connect(address).await.ok()?;
+            self.connection = Some((address, sender));
+        }
+        let (_, sender) = self.connection.as_ref()?;
+        let begun = Instant::now();
+        let answer = sender.send(request.signal, &request.message).await;
+        Some((Outcome::of(answer), begun.elapsed()))
+    }
+}
