@@ -191,6 +191,10 @@ pub fn varint(request: &[u8], at: usize, end: usize) -> Result<(u64, usize), Mal
     let bytes = request
         .get(at..end)
         .ok_or_else(|| Reason::Truncated.at(at))?;
+    // As nearly all are.
+    if let [byte @ 0..0x80, ..] = bytes {
+        return Ok((u64::from(*byte), at + 1));
+    }
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(MAX_VARINT_WIDTH).enumerate() {
         if index == MAX_VARINT_WIDTH - 1 && byte > 1 {

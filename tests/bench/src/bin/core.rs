@@ -3,12 +3,11 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use slimspan_artifact::{Location, Policy, extract};
-use slimspan_bench::race::race;
+use slimspan_bench::race::{race, rate};
 use slimspan_bench::{naive, workload};
 use slimspan_proto::{Signal, check};
 
@@ -79,29 +78,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             || naive::extract(&conversations, usual.threshold),
         ),
     ];
-    tell_rate("ordinary spans", &ordinary, 512);
-    tell_rate("conversations", &conversations, 10);
+    rate("the check of ordinary spans", 512, ordinary.len(), || {
+        checked(&ordinary)
+    });
+    rate(
+        "the check of conversations",
+        10,
+        conversations.len(),
+        || checked(&conversations),
+    );
     Ok(ExitCode::from(u8::from(passed.contains(&false))))
 }
 
 /// Whether every item is sound; nothing is limited.
 fn checked(request: &[u8]) -> bool {
     check(Signal::Traces, request, usize::MAX).is_ok_and(|checked| checked.faults.is_empty())
-}
-
-/// Prints what the check alone costs.
-fn tell_rate(what: &str, request: &[u8], spans: u32) {
-    let best = (0..200)
-        .map(|_| {
-            let start = Instant::now();
-            std::hint::black_box(checked(std::hint::black_box(request)));
-            start.elapsed()
-        })
-        .min()
-        .unwrap_or_default();
-    println!(
-        "     the check of {what}: {} ns a span, {:.2} GB/s",
-        best.as_nanos() / u128::from(spans),
-        request.len() as f64 / best.as_secs_f64() / 1e9,
-    );
 }
