@@ -5,6 +5,7 @@
 //! [exporters]. [`pipeline`] is that path; everything else is what it needs.
 
 pub mod admission;
+pub mod answer;
 pub mod cli;
 pub mod collector;
 pub mod compute;
@@ -12,11 +13,14 @@ pub mod config;
 pub mod dry_run;
 pub mod exporters;
 pub mod grpc;
+pub mod isolation;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;
 pub mod report;
 pub mod shutdown;
+pub mod sift;
 pub mod storage;
+pub mod tally;
 pub mod telemetry;
 pub mod terminal;

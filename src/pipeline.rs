@@ -1,25 +1,29 @@
-//! The path of a request: extract, store, export.
+//! The path of a request: sift, extract, store, export.
 //!
 //! The sender's pending call is the acknowledgement: it ends well only when every artifact is
 //! durable and every exporter's backend has accepted the request. Nothing is queued in between,
 //! so nothing acknowledged lives in this process alone.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::{Extraction, Policy, extract};
-use slimspan_proto::{Fields, OnMalformed, Signal, ValueKind, Walk, WireType, varint, walk};
-
-use crate::compute;
+use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
 use tokio::time::{Instant, timeout_at};
 
+use crate::answer::{and_rejected, worst};
+use crate::compute;
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
+use crate::isolation::send_apart;
 use crate::refusal::{Culprit, Refusal};
+use crate::sift::{Sifted, sift};
 use crate::storage::Store;
+use crate::tally::UnderWay;
 use crate::telemetry::Counters;
 
 /// More than this is decoded and hashed on threads for such work: a mebibyte takes most of a
@@ -29,13 +33,12 @@ const INLINE: usize = 128 * 1024;
 /// Larger requests are not even walked elsewhere than on such a thread.
 const WALKED: usize = 256 * 1024;
 
-/// Of a request that only passes through, what is shorter is not looked into.
-const OUTLINE: usize = 64 * 1024;
-
 /// What the requests of a receiver go through, by signal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pipelines {
-    pipelines: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
+    max_items: usize,
+    counters: Arc<Counters>,
+    by_signal: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
 }
 
 /// The processors and exporters of one pipeline.
@@ -75,15 +78,24 @@ pub enum Fate {
 }
 
 impl Pipelines {
+    /// None yet. Requests may have `max_items` entries.
+    pub fn new(max_items: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            max_items,
+            counters,
+            by_signal: BTreeMap::new(),
+        }
+    }
+
     /// Adds a pipeline to those of its signal.
     pub fn add(&mut self, pipeline: Arc<Pipeline>) {
         let signal = pipeline.id.signal;
-        self.pipelines.entry(signal).or_default().push(pipeline);
+        self.by_signal.entry(signal).or_default().push(pipeline);
     }
 
     /// Whether no signal has a pipeline.
     pub fn is_empty(&self) -> bool {
-        self.pipelines.is_empty()
+        self.by_signal.is_empty()
     }
 
     /// Takes an OTLP request through every pipeline of its signal; returns the OTLP response. At
@@ -94,7 +106,21 @@ impl Pipelines {
         request: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, Refusal> {
-        let Some(pipelines) = self.pipelines.get(&signal) else {
+        let mut under_way = self.counters.items.begin(signal, &request);
+        let outcome = self.sift_and_pass(signal, request, deadline, &mut under_way);
+        let outcome = outcome.await;
+        under_way.ended(&outcome);
+        outcome
+    }
+
+    async fn sift_and_pass(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        deadline: Instant,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<Bytes, Refusal> {
+        let Some(pipelines) = self.by_signal.get(&signal) else {
             return Err(Refusal::unimplemented(format!(
                 "no pipeline takes {signal} from this receiver; see service.pipelines"
             )));
@@ -103,36 +129,50 @@ impl Pipelines {
             // Nothing to lose, nothing to forward: a success (OTLP specification).
             return Ok(Bytes::new());
         }
-        if let [pipeline] = pipelines.as_slice() {
-            return pipeline.consume(request, deadline).await;
-        }
-        let outcomes = pipelines
-            .iter()
-            .map(|pipeline| pipeline.consume(request.clone(), deadline));
-        worst(join_all(outcomes).await)
+        let sifted = match sift(signal, &request, self.max_items).await {
+            Ok(sifted) => sifted,
+            Err(unfit) => {
+                under_way.counted(unfit.count);
+                return Err(unfit.refusal);
+            }
+        };
+        under_way.counted(sifted.count);
+        let answer = if let [pipeline] = pipelines.as_slice() {
+            pipeline.consume(&sifted, deadline).await?
+        } else {
+            let outcomes = pipelines
+                .iter()
+                .map(|pipeline| pipeline.consume(&sifted, deadline));
+            worst(join_all(outcomes).await)?
+        };
+        Ok(match sifted.rejected {
+            None => answer,
+            Some(rejected) => and_rejected(&answer, rejected.count as u64, &rejected.reason),
+        })
     }
 }
 
 impl Pipeline {
-    async fn consume(&self, request: Bytes, deadline: Instant) -> Result<Bytes, Refusal> {
+    async fn consume(&self, sifted: &Sifted, deadline: Instant) -> Result<Bytes, Refusal> {
+        let (request, isolated) = (&sifted.request, &sifted.isolated);
         self.counters.received(request.len());
+        let export = |request| self.export(request, isolated, deadline);
         let Some(artifacts) = &self.artifacts else {
-            check(self.id.signal, &request)?;
-            return self.export(request).await;
+            return export(request.clone()).await;
         };
         let (store, on_failure) = match &artifacts.fate {
             Fate::Kept { store, on_failure } => (store, *on_failure),
             Fate::Counted(dry_run) => {
-                self.count(&artifacts.policy, dry_run, &request).await?;
-                return self.export(request).await;
+                self.count(&artifacts.policy, dry_run, request).await;
+                return export(request.clone()).await;
             }
         };
         let policy = &artifacts.policy;
-        let processed = self.process(policy, store, on_failure, &request, deadline);
+        let processed = self.process(policy, store, on_failure, request, deadline);
         match processed.await? {
-            Processed::Safe(slim) => self.export(slim).await,
+            Processed::Safe(slim) => export(slim).await,
             Processed::NotStored => {
-                let outcome = self.export(request).await;
+                let outcome = export(request.clone()).await;
                 if outcome.is_ok() {
                     self.counters.forwarded();
                 }
@@ -196,34 +236,38 @@ impl Pipeline {
         }
     }
 
-    /// Counts what would be moved, for a request that goes on as it came. Only what would be
-    /// refused without the processor, too, is refused.
-    async fn count(
-        &self,
-        policy: &Policy,
-        dry_run: &DryRun,
-        request: &Bytes,
-    ) -> Result<(), Refusal> {
+    /// Counts what would be moved, for a request that goes on as it came.
+    async fn count(&self, policy: &Policy, dry_run: &DryRun, request: &Bytes) {
         match run_extract(self.id.signal, request, policy).await {
             Ok(extraction) => dry_run.add(&extraction, request.len()),
             Err(refusal) => {
                 tracing::warn!(pipeline = %self.id, "not in a dry run, refused: {refusal}");
-                check(self.id.signal, request)?;
             }
         }
-        Ok(())
     }
 
-    async fn export(&self, request: Bytes) -> Result<Bytes, Refusal> {
+    /// Sends a request to every exporter, with the `isolated` items of it apart.
+    async fn export(
+        &self,
+        request: Bytes,
+        isolated: &[Range<usize>],
+        deadline: Instant,
+    ) -> Result<Bytes, Refusal> {
         let signal = self.id.signal;
         let len = request.len();
+        let send = |exporter: &Arc<Exporter>, request| {
+            let exporter = Arc::clone(exporter);
+            let send = move |part| {
+                let exporter = Arc::clone(&exporter);
+                async move { exporter.export(signal, part).await }
+            };
+            send_apart(signal, request, isolated, deadline, send)
+        };
         let outcome = if let [exporter] = self.exporters.as_slice() {
-            exporter.export(signal, request).await
+            send(exporter, request).await
         } else {
-            let outcomes = self
-                .exporters
-                .iter()
-                .map(|exporter| exporter.export(signal, request.clone()));
+            let exporters = self.exporters.iter();
+            let outcomes = exporters.map(|exporter| send(exporter, request.clone()));
             worst(join_all(outcomes).await)
         };
         if outcome.is_ok() {
@@ -273,100 +317,4 @@ fn large_values(signal: Signal, request: &[u8], threshold: usize) -> usize {
         }
     });
     bytes
-}
-
-/// What a request that is not processed has to be all the same: a message of its signal.
-fn check(signal: Signal, request: &[u8]) -> Result<(), Refusal> {
-    let outline = Walk {
-        min_len: OUTLINE,
-        on_malformed: OnMalformed::Fail,
-    };
-    walk(signal, request, outline, |_, _| {})?;
-    Ok(())
-}
-
-/// All must accept; the worst answer is the answer.
-fn worst(outcomes: Vec<Result<Bytes, Refusal>>) -> Result<Bytes, Refusal> {
-    outcomes
-        .into_iter()
-        .reduce(|one, other| match (one, other) {
-            (Err(one), Err(other)) => Err(one.or_worse(other)),
-            (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(refusal),
-            (Ok(one), Ok(other)) if rejected(&one) < rejected(&other) => Ok(other),
-            (Ok(one), Ok(_)) => Ok(one),
-        })
-        .unwrap_or_else(|| Ok(Bytes::new()))
-}
-
-/// How bad a response is: whether it tells of a partial success, and how many items it rejects.
-fn rejected(response: &[u8]) -> (bool, u64) {
-    let field = |range, wire_type| {
-        Fields::new(response, range)
-            .flatten()
-            .find(|field| field.number == 1 && field.wire_type == wire_type)
-    };
-    let Some(partial_success) = field(0..response.len(), WireType::Len) else {
-        return (false, 0);
-    };
-    let rejected = field(partial_success.body, WireType::Varint)
-        .and_then(|count| varint(response, count.body.start, count.body.end).ok())
-        .map_or(0, |(count, _)| count);
-    (true, rejected)
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use opentelemetry_proto::tonic::collector::trace::v1::{
-        ExportTracePartialSuccess, ExportTraceServiceResponse,
-    };
-    use prost::Message as _;
-
-    use super::*;
-
-    fn response(rejected_spans: i64, message: &str) -> Bytes {
-        let partial_success = Some(ExportTracePartialSuccess {
-            rejected_spans,
-            error_message: message.to_owned(),
-        });
-        ExportTraceServiceResponse { partial_success }
-            .encode_to_vec()
-            .into()
-    }
-
-    #[test]
-    fn the_worst_answer_is_the_answer() {
-        let (full, warning) = (Bytes::new(), response(0, "careful"));
-        let (few, many) = (response(2, "two"), response(300, "many"));
-        let refused = || Refusal::unavailable(Culprit::Backend, "later");
-        let ranked = [full, warning, few, many];
-        for (better, one) in ranked.iter().enumerate() {
-            for other in &ranked[better..] {
-                assert_eq!(
-                    worst(vec![Ok(one.clone()), Ok(other.clone())]).unwrap(),
-                    other
-                );
-                assert_eq!(
-                    worst(vec![Ok(other.clone()), Ok(one.clone())]).unwrap(),
-                    other
-                );
-            }
-            let outcomes = vec![Ok(one.clone()), Err(refused()), Ok(one.clone())];
-            assert_eq!(worst(outcomes), Err(refused()));
-        }
-    }
-
-    #[test]
-    fn an_answer_that_is_no_message_rejects_nothing() {
-        for response in [&b""[..], b"\xff", b"\x0a\x05\x08", b"\x08\x01", b"\x12\x00"] {
-            assert_eq!(
-                rejected(response),
-                (false, 0),
-                "{}",
-                response.escape_ascii()
-            );
-        }
-        assert_eq!(rejected(&response(0, "careful")), (true, 0));
-        assert_eq!(rejected(&response(300, "")), (true, 300));
-    }
 }

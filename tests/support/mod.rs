@@ -9,6 +9,7 @@
 
 pub(crate) mod backend;
 pub(crate) mod config;
+pub(crate) mod conservation;
 pub(crate) mod frames;
 pub(crate) mod http2;
 pub(crate) mod otlp;
