@@ -625,11 +625,11 @@ async fn too_many_entries_are_refused() {
     let backend = Backend::start().await;
     let mut config = config::standard(backend.address);
     let (slimspan, sender) = started(&backend).await;
-    // The resource and the scope are two.
+    // The resource and the scope are two, and the attribute of the resource a sixteenth.
     let empty = |count| request(std::iter::repeat_n(vec![], count));
-    sender.send(Signal::Traces, &empty(99_998)).await.unwrap();
+    sender.send(Signal::Traces, &empty(99_997)).await.unwrap();
     let refused = sender
-        .send(Signal::Traces, &empty(99_999))
+        .send(Signal::Traces, &empty(99_998))
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
@@ -640,9 +640,9 @@ async fn too_many_entries_are_refused() {
     let attributes = request([attribute(b"k", b"").repeat(1_000_000)]);
     sender.send(Signal::Traces, &attributes).await.unwrap();
     let items = conserved_of(Signal::Traces, &slimspan.stop().await.stderr);
-    assert_eq!((items.delivered, items.refused), (99_999, 99_999));
+    assert_eq!((items.delivered, items.refused), (99_998, 99_998));
 
-    config["receivers"]["otlp"]["protocols"]["grpc"]["max_items"] = 3.into();
+    config["receivers"]["otlp"]["protocols"]["grpc"]["max_items"] = 4.into();
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     sender.send(Signal::Traces, &empty(1)).await.unwrap();
