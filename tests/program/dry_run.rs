@@ -93,11 +93,29 @@ async fn requests_pass_byte_for_byte_and_are_reported() {
     );
 }
 
-/// What only the extractor cannot read is not held up by its dry run.
+/// What only the extractor refuses is not held up by its dry run.
 #[tokio::test]
 async fn what_would_be_refused_passes() {
-    // Ten thousand bytes in place of spans, which no smaller part than this is looked into for.
-    let broken = [&b"\x0a\x90\x4e"[..], &[0xff; 10_000]].concat();
+    // A text that looks like a reference is marked, which makes it longer than its length, in ten
+    // bytes of which nine are surplus, can say.
+    let forged = format!("see artifact://dropped/{}.png?size=9 ", "0a".repeat(32));
+    let forged = format!("{forged:-<125}");
+    let length = [&[0x80 | 125][..], &[0x80; 8], &[0x00]].concat();
+    let value = [&[0x0a][..], &length, forged.as_bytes()].concat();
+    let mut broken = value;
+    for (number, before) in [
+        (2, &b"\x0a\x01k"[..]),
+        (9, b""),
+        (2, b""),
+        (2, b""),
+        (1, b""),
+    ] {
+        let mut field = before.to_vec();
+        field.push(number << 3 | 2);
+        prost::encode_length_delimiter(broken.len(), &mut field).unwrap();
+        field.extend(broken);
+        broken = field;
+    }
     let broken = Bytes::from(broken);
     for (dry_run, code) in [(true, Code::Ok), (false, Code::InvalidArgument)] {
         let backend = Backend::start().await;
