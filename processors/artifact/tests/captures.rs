@@ -100,7 +100,7 @@ const FORMS: [Form; 5] = [
     Form::Logfire,
 ];
 
-/// Every capture that is protobuf, each once.
+/// Every capture, each once.
 fn captures() -> Vec<Capture> {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
     let more = std::env::var_os("SLIMSPAN_CAPTURES").map(PathBuf::from);
@@ -116,9 +116,16 @@ fn read(folder: &Path) -> Vec<Capture> {
     let index = std::fs::read(folder.join("index.json"))
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut captures: Vec<Capture> = serde_json::from_slice(&index).unwrap();
-    captures.retain(|capture| Path::new(&capture.file).extension() == Some("pb".as_ref()));
     for capture in &mut captures {
-        capture.request = std::fs::read(folder.join(&capture.file)).unwrap().into();
+        let bytes = std::fs::read(folder.join(&capture.file)).unwrap();
+        capture.request = if bytes.starts_with(b"{") {
+            // OTLP/JSON.
+            assert_eq!(capture.signal(), Signal::Traces, "{}", capture.file);
+            let request: ExportTraceServiceRequest = serde_json::from_slice(&bytes).unwrap();
+            request.encode_to_vec().into()
+        } else {
+            bytes.into()
+        };
     }
     captures
 }
