@@ -18,6 +18,7 @@ mod framing;
 mod inspect;
 mod limits;
 mod memory;
+mod progress;
 mod reference_forms;
 mod restore;
 mod rules;
