@@ -66,7 +66,7 @@ async fn what_was_acknowledged_survives_a_power_cut() {
         let left = disk.cut();
         slimspan.signal("CONT");
 
-        entries.retain(|entry| entry.is_acknowledged());
+        entries.retain(crate::support::ledger::Entry::is_acknowledged);
         let items = entries.iter().flat_map(|entry| &entry.items);
         let ids: BTreeSet<_> = items.map(|item| item.id).collect();
         let of_these = receipts

@@ -1,9 +1,7 @@
 //! A dry run tells what would happen, and does nothing of it.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
-use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::slimspan::Slimspan;

@@ -19,6 +19,7 @@ mod inspect;
 mod items;
 mod limits;
 mod memory;
+mod progress;
 mod reference_forms;
 mod restore;
 mod retries;
