@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use slimspan_artifact::Location;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Budget;
@@ -16,7 +17,9 @@ use crate::config::{
 use crate::dry_run::DryRun;
 use crate::exporters::debug::DebugExporter;
 use crate::exporters::otlp_grpc::{OtlpGrpcExporter, SetupError};
-use crate::exporters::{Delivery, Exporter};
+use crate::exporters::queue::config::QueueConfig;
+use crate::exporters::queue::{OnDisk, Queue};
+use crate::exporters::{Delivery, Exporter, Way};
 use crate::pipeline::{Artifacts, Fate, Pipeline, Pipelines};
 use crate::receivers::otlp::GrpcReceiver;
 use crate::shutdown;
@@ -43,6 +46,14 @@ pub enum StartError {
         /// Why; the text begins with the key to change.
         reason: SetupError,
     },
+    /// A queue on disk cannot be opened.
+    #[error("extensions.{id}.directory: {reason}")]
+    Queue {
+        /// The extension.
+        id: ComponentId,
+        /// Why.
+        reason: String,
+    },
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -62,6 +73,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Collector {
     receivers: Vec<Receiver>,
+    exporters: Vec<Arc<Exporter>>,
     budget: Budget,
     counters: Arc<Counters>,
     dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
@@ -80,9 +92,10 @@ impl Collector {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let mut summary = Vec::new();
         let stores = open_stores(config)?;
-        let exporters = set_up_exporters(config, &mut summary)?;
         let counters = Arc::new(Counters::default());
         let limit = memory_limit(config);
+        let budget = Budget::new(limit);
+        let exporters = set_up_exporters(config, &budget, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
 
         let mut pipelines = Vec::new();
@@ -101,7 +114,7 @@ impl Collector {
             };
             pipelines.push((wiring, Arc::new(pipeline)));
         }
-        for (id, ExtensionConfig::ArtifactStore(of_store)) in &config.extensions {
+        for (id, of_store) in config.artifact_stores() {
             let place = match stores.get(id) {
                 Some(store) => format!("artifacts in {store}"),
                 None => "nothing is stored in a dry run".to_owned(),
@@ -154,7 +167,8 @@ impl Collector {
         ));
         Ok(Self {
             receivers,
-            budget: Budget::new(limit),
+            exporters: exporters.into_values().collect(),
+            budget,
             counters,
             dry_runs,
             summary,
@@ -193,6 +207,8 @@ impl Collector {
                 shutdown::GRACE
             );
         }
+        let until = Instant::now() + shutdown::GRACE / 2;
+        join_all(self.exporters.iter().map(|exporter| exporter.end(until))).await;
         for dry_run in self.dry_runs.values() {
             print(&dry_run.to_text());
         }
@@ -233,6 +249,8 @@ fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
 /// The exporters that some pipeline uses.
 fn set_up_exporters(
     config: &Config,
+    budget: &Budget,
+    counters: &Arc<Counters>,
     summary: &mut Vec<(String, String)>,
 ) -> Result<BTreeMap<ComponentId, Arc<Exporter>>, StartError> {
     let mut exporters = BTreeMap::new();
@@ -242,14 +260,23 @@ fn set_up_exporters(
             continue;
         }
         let exporter = match exporter {
-            ExporterConfig::OtlpGrpc(config) => {
-                let exporter = OtlpGrpcExporter::new(id.to_string(), config).map_err(|reason| {
-                    StartError::Exporter {
-                        id: id.clone(),
-                        reason,
-                    }
+            ExporterConfig::OtlpGrpc(of_exporter) => {
+                let name = id.to_string();
+                let exporter = OtlpGrpcExporter::new(name.clone(), of_exporter);
+                let exporter = exporter.map_err(|reason| StartError::Exporter {
+                    id: id.clone(),
+                    reason,
                 })?;
-                let delivery = Delivery::new(id.to_string(), exporter, config);
+                let way = Arc::new(Way::new(name, exporter, of_exporter));
+                let queue = open_queue(
+                    config,
+                    id,
+                    &of_exporter.sending_queue,
+                    &way,
+                    budget,
+                    counters,
+                )?;
+                let delivery = Delivery::new(way, queue);
                 summary.push((id.to_string(), format!("sends OTLP/gRPC to {delivery}")));
                 Exporter::OtlpGrpc(Box::new(delivery))
             }
@@ -261,6 +288,40 @@ fn set_up_exporters(
         exporters.insert(id.clone(), Arc::new(exporter));
     }
     Ok(exporters)
+}
+
+/// The queue of the exporter `id`, if it has one.
+fn open_queue(
+    config: &Config,
+    id: &ComponentId,
+    queue: &QueueConfig,
+    way: &Arc<Way>,
+    budget: &Budget,
+    counters: &Arc<Counters>,
+) -> Result<Option<Queue>, StartError> {
+    if !queue.enabled {
+        return Ok(None);
+    }
+    let storage = queue.storage.as_ref();
+    let storage = storage.and_then(|storage| match config.extensions.get(storage) {
+        Some(ExtensionConfig::FileStorage(on_disk)) => Some((storage, on_disk)),
+        _ => None,
+    });
+    let failed = |reason: String| StartError::Queue {
+        id: storage.map_or(id, |(storage, _)| storage).clone(),
+        reason,
+    };
+    let on_disk = storage.map(|(_, storage)| (storage.folder_of(id), storage.options()));
+    if let Some((_, storage)) = storage {
+        storage.check().map_err(failed)?;
+    }
+    let on_disk = on_disk.as_ref().map(|(folder, options)| OnDisk {
+        folder,
+        options: *options,
+    });
+    let (way, budget, counters) = (Arc::clone(way), budget.clone(), Arc::clone(counters));
+    let queue = Queue::open(way, queue, on_disk, budget, counters);
+    queue.map(Some).map_err(|error| failed(error.to_string()))
 }
 
 /// The `artifact` processor of a pipeline.

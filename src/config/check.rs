@@ -93,7 +93,7 @@ impl Check<'_> {
             &config.service.extensions,
             &config.extensions,
         );
-        for (id, ExtensionConfig::ArtifactStore(_)) in &config.extensions {
+        for id in config.extensions.keys() {
             if !config.service.extensions.contains(id) {
                 self.report(
                     KeyPath::of([ExtensionConfig::SECTION]).key(id),
@@ -105,11 +105,11 @@ impl Check<'_> {
             let ProcessorConfig::Artifact(artifact) = processor else {
                 continue;
             };
-            if !config.extensions.contains_key(&artifact.store) {
-                self.report(
-                    KeyPath::of([ProcessorConfig::SECTION]).key(id).key("store"),
-                    not_configured(ExtensionConfig::KIND, &artifact.store),
-                );
+            let path = KeyPath::of([ProcessorConfig::SECTION]).key(id).key("store");
+            match config.extensions.get(&artifact.store) {
+                Some(ExtensionConfig::ArtifactStore(_)) => {}
+                Some(_) => self.report(path, wrong_type(&artifact.store, "an artifact_store")),
+                None => self.report(path, not_configured(ExtensionConfig::KIND, &artifact.store)),
             }
             self.rules(id, &artifact.rules);
         }
@@ -117,11 +117,28 @@ impl Check<'_> {
 
     fn exporters(&mut self) {
         for (id, exporter) in &self.config.exporters {
-            if let ExporterConfig::OtlpGrpc(exporter) = exporter
-                && let Some((key, message)) = exporter.retry_on_failure.mistake()
-            {
-                let exporter = KeyPath::of([ExporterConfig::SECTION]).key(id);
-                self.report(exporter.key("retry_on_failure").key(key), message);
+            let ExporterConfig::OtlpGrpc(exporter) = exporter else {
+                continue;
+            };
+            let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
+            if let Some((key, message)) = exporter.retry_on_failure.mistake() {
+                self.report(path.key("retry_on_failure").key(key), message);
+            }
+            let path = path.key("sending_queue");
+            if let Some((key, message)) = exporter.sending_queue.mistake() {
+                self.report(path.key(key), message);
+            }
+            if let Some(storage) = &exporter.sending_queue.storage {
+                match self.config.extensions.get(storage) {
+                    Some(ExtensionConfig::FileStorage(_)) => {}
+                    Some(_) => {
+                        self.report(path.key("storage"), wrong_type(storage, "a file_storage"));
+                    }
+                    None => self.report(
+                        path.key("storage"),
+                        not_configured(ExtensionConfig::KIND, storage),
+                    ),
+                }
             }
         }
     }
@@ -265,6 +282,10 @@ impl Check<'_> {
             message,
         });
     }
+}
+
+fn wrong_type(id: &ComponentId, wanted: &str) -> String {
+    format!("references extension \"{id}\" which is not {wanted}")
 }
 
 fn not_configured(kind: &str, id: &ComponentId) -> String {

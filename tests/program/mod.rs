@@ -20,6 +20,7 @@ mod items;
 mod limits;
 mod memory;
 mod progress;
+mod queue;
 mod reference_forms;
 mod restore;
 mod retries;
