@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_of_the_store_is_an_error_for_the_sender() {
     let seed = Seed::any();
-    let requests = number("SLIMSPAN_REQUESTS", 16);
+    let requests = number("SLIMSPAN_FAULT_REQUESTS", 16);
     join_all(FAULTS.map(|fault| with(&seed, fault, requests))).await;
 }
 
