@@ -14,9 +14,9 @@ use crate::config::{
     PipelineConfig, ProcessorConfig, ReceiverConfig,
 };
 use crate::dry_run::DryRun;
-use crate::exporters::Exporter;
 use crate::exporters::debug::DebugExporter;
 use crate::exporters::otlp_grpc::{OtlpGrpcExporter, SetupError};
+use crate::exporters::{Delivery, Exporter};
 use crate::pipeline::{Artifacts, Fate, Pipeline, Pipelines};
 use crate::receivers::otlp::GrpcReceiver;
 use crate::shutdown;
@@ -238,16 +238,16 @@ fn set_up_exporters(
             continue;
         }
         let exporter = match exporter {
-            ExporterConfig::OtlpGrpc(exporter) => {
-                let exporter =
-                    OtlpGrpcExporter::new(id.to_string(), exporter).map_err(|reason| {
-                        StartError::Exporter {
-                            id: id.clone(),
-                            reason,
-                        }
-                    })?;
-                summary.push((id.to_string(), format!("sends OTLP/gRPC to {exporter}")));
-                Exporter::OtlpGrpc(Box::new(exporter))
+            ExporterConfig::OtlpGrpc(config) => {
+                let exporter = OtlpGrpcExporter::new(id.to_string(), config).map_err(|reason| {
+                    StartError::Exporter {
+                        id: id.clone(),
+                        reason,
+                    }
+                })?;
+                let delivery = Delivery::new(id.to_string(), exporter, config);
+                summary.push((id.to_string(), format!("sends OTLP/gRPC to {delivery}")));
+                Exporter::OtlpGrpc(Box::new(delivery))
             }
             ExporterConfig::Debug(debug) => {
                 summary.push((id.to_string(), "prints to this terminal".to_owned()));

@@ -5,6 +5,7 @@
 //! [exporters]. [`pipeline`] is that path; everything else is what it needs.
 
 pub mod admission;
+pub mod answer;
 pub mod cli;
 pub mod collector;
 pub mod compute;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod dry_run;
 pub mod exporters;
 pub mod grpc;
+pub mod journal;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;

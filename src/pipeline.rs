@@ -10,14 +10,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::{Extraction, Policy, extract};
-use slimspan_proto::{Fields, OnMalformed, Signal, ValueKind, Walk, WireType, varint, walk};
+use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
 
+use crate::answer::Answer;
 use crate::compute;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
-use crate::exporters::Exporter;
+use crate::exporters::retry::Patience;
+use crate::exporters::{Exporter, Oversize};
 use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
 use crate::telemetry::Counters;
@@ -93,7 +95,7 @@ impl Pipelines {
         signal: Signal,
         request: Bytes,
         deadline: Instant,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let Some(pipelines) = self.pipelines.get(&signal) else {
             return Err(Refusal::unimplemented(format!(
                 "no pipeline takes {signal} from this receiver; see service.pipelines"
@@ -101,7 +103,7 @@ impl Pipelines {
         };
         if request.is_empty() {
             // Nothing to lose, nothing to forward: a success (OTLP specification).
-            return Ok(Bytes::new());
+            return Ok(Answer::success());
         }
         if let [pipeline] = pipelines.as_slice() {
             return pipeline.consume(request, deadline).await;
@@ -114,25 +116,25 @@ impl Pipelines {
 }
 
 impl Pipeline {
-    async fn consume(&self, request: Bytes, deadline: Instant) -> Result<Bytes, Refusal> {
+    async fn consume(&self, request: Bytes, deadline: Instant) -> Result<Answer, Refusal> {
         self.counters.received(request.len());
         let Some(artifacts) = &self.artifacts else {
             check(self.id.signal, &request)?;
-            return self.export(request).await;
+            return self.export(request, deadline, Oversize::Refused).await;
         };
         let (store, on_failure) = match &artifacts.fate {
             Fate::Kept { store, on_failure } => (store, *on_failure),
             Fate::Counted(dry_run) => {
                 self.count(&artifacts.policy, dry_run, &request).await?;
-                return self.export(request).await;
+                return self.export(request, deadline, Oversize::Refused).await;
             }
         };
         let policy = &artifacts.policy;
         let processed = self.process(policy, store, on_failure, &request, deadline);
         match processed.await? {
-            Processed::Safe(slim) => self.export(slim).await,
+            Processed::Safe(slim) => self.export(slim, deadline, Oversize::Kept).await,
             Processed::NotStored => {
-                let outcome = self.export(request).await;
+                let outcome = self.export(request, deadline, Oversize::Refused).await;
                 if outcome.is_ok() {
                     self.counters.forwarded();
                 }
@@ -214,16 +216,21 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn export(&self, request: Bytes) -> Result<Bytes, Refusal> {
-        let signal = self.id.signal;
+    async fn export(
+        &self,
+        request: Bytes,
+        deadline: Instant,
+        oversize: Oversize,
+    ) -> Result<Answer, Refusal> {
+        let (signal, patience) = (self.id.signal, Patience::Until(deadline));
         let len = request.len();
         let outcome = if let [exporter] = self.exporters.as_slice() {
-            exporter.export(signal, request).await
+            exporter.export(signal, request, patience, oversize).await
         } else {
             let outcomes = self
                 .exporters
                 .iter()
-                .map(|exporter| exporter.export(signal, request.clone()));
+                .map(|exporter| exporter.export(signal, request.clone(), patience, oversize));
             worst(join_all(outcomes).await)
         };
         if outcome.is_ok() {
@@ -286,87 +293,30 @@ fn check(signal: Signal, request: &[u8]) -> Result<(), Refusal> {
 }
 
 /// All must accept; the worst answer is the answer.
-fn worst(outcomes: Vec<Result<Bytes, Refusal>>) -> Result<Bytes, Refusal> {
+fn worst(outcomes: Vec<Result<Answer, Refusal>>) -> Result<Answer, Refusal> {
     outcomes
         .into_iter()
         .reduce(|one, other| match (one, other) {
             (Err(one), Err(other)) => Err(one.or_worse(other)),
             (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(refusal),
-            (Ok(one), Ok(other)) if rejected(&one) < rejected(&other) => Ok(other),
-            (Ok(one), Ok(_)) => Ok(one),
+            (Ok(one), Ok(other)) => Ok(one.or_worse(other)),
         })
-        .unwrap_or_else(|| Ok(Bytes::new()))
-}
-
-/// How bad a response is: whether it tells of a partial success, and how many items it rejects.
-fn rejected(response: &[u8]) -> (bool, u64) {
-    let field = |range, wire_type| {
-        Fields::new(response, range)
-            .flatten()
-            .find(|field| field.number == 1 && field.wire_type == wire_type)
-    };
-    let Some(partial_success) = field(0..response.len(), WireType::Len) else {
-        return (false, 0);
-    };
-    let rejected = field(partial_success.body, WireType::Varint)
-        .and_then(|count| varint(response, count.body.start, count.body.end).ok())
-        .map_or(0, |(count, _)| count);
-    (true, rejected)
+        .unwrap_or_else(|| Ok(Answer::success()))
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use opentelemetry_proto::tonic::collector::trace::v1::{
-        ExportTracePartialSuccess, ExportTraceServiceResponse,
-    };
-    use prost::Message as _;
-
     use super::*;
 
-    fn response(rejected_spans: i64, message: &str) -> Bytes {
-        let partial_success = Some(ExportTracePartialSuccess {
-            rejected_spans,
-            error_message: message.to_owned(),
-        });
-        ExportTraceServiceResponse { partial_success }
-            .encode_to_vec()
-            .into()
-    }
-
     #[test]
-    fn the_worst_answer_is_the_answer() {
-        let (full, warning) = (Bytes::new(), response(0, "careful"));
-        let (few, many) = (response(2, "two"), response(300, "many"));
+    fn one_refusal_refuses_for_all() {
         let refused = || Refusal::unavailable(Culprit::Backend, "later");
-        let ranked = [full, warning, few, many];
-        for (better, one) in ranked.iter().enumerate() {
-            for other in &ranked[better..] {
-                assert_eq!(
-                    worst(vec![Ok(one.clone()), Ok(other.clone())]).unwrap(),
-                    other
-                );
-                assert_eq!(
-                    worst(vec![Ok(other.clone()), Ok(one.clone())]).unwrap(),
-                    other
-                );
-            }
-            let outcomes = vec![Ok(one.clone()), Err(refused()), Ok(one.clone())];
+        let (full, few) = (Answer::success(), Answer::rejecting(2, "two"));
+        for other in [&full, &few] {
+            let outcomes = vec![Ok(other.clone()), Err(refused()), Ok(other.clone())];
             assert_eq!(worst(outcomes), Err(refused()));
         }
-    }
-
-    #[test]
-    fn an_answer_that_is_no_message_rejects_nothing() {
-        for response in [&b""[..], b"\xff", b"\x0a\x05\x08", b"\x08\x01", b"\x12\x00"] {
-            assert_eq!(
-                rejected(response),
-                (false, 0),
-                "{}",
-                response.escape_ascii()
-            );
-        }
-        assert_eq!(rejected(&response(0, "careful")), (true, 0));
-        assert_eq!(rejected(&response(300, "")), (true, 300));
+        assert_eq!(worst(vec![Ok(full.clone()), Ok(few.clone())]), Ok(few));
+        assert_eq!(worst(vec![]), Ok(full));
     }
 }

@@ -60,6 +60,20 @@ impl Refusal {
         Self::new(Code::ResourceExhausted, Culprit::Sender, message)
     }
 
+    /// The request takes more of something than any request is given.
+    pub fn too_costly(message: impl Into<String>) -> Self {
+        Self::new(Code::ResourceExhausted, Culprit::Sender, message)
+    }
+
+    /// The sender does not wait any more, and nothing was done with the request.
+    pub fn too_late() -> Self {
+        Self::new(
+            Code::DeadlineExceeded,
+            Culprit::Sender,
+            "the grpc-timeout was over before the request had come",
+        )
+    }
+
     /// There is no such method, or it is spoken in a way that is not understood.
     pub fn unimplemented(message: impl Into<String>) -> Self {
         Self::new(Code::Unimplemented, Culprit::Sender, message)
@@ -125,6 +139,11 @@ impl Refusal {
     /// Whose doing it is.
     pub fn culprit(&self) -> Culprit {
         self.culprit
+    }
+
+    /// When the sender should come back, if that was said.
+    pub fn asked_delay(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Whether a sender may send the request again (OTLP specification, "Failures").
@@ -201,6 +220,7 @@ mod tests {
                 None,
             ),
             (Refusal::unimplemented("x"), Code::Unimplemented, None),
+            (Refusal::too_costly("x"), Code::ResourceExhausted, None),
             (
                 Refusal::unavailable(Culprit::Store, "x"),
                 Code::Unavailable,

@@ -8,6 +8,8 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod check;
+mod items;
 mod member;
 mod message;
 mod signal;
@@ -16,10 +18,15 @@ mod value;
 mod walk;
 mod wire;
 
+pub use check::{CheckError, Checked, Fault, Verdict, check};
+pub use items::{Item, Items, Split, count, halves, split};
 pub use member::{Member, Members};
 pub use message::{Carrier, Message, PointKind};
 pub use signal::Signal;
 pub use splice::Splice;
 pub use value::{Value, ValueKind};
 pub use walk::{Edit, OnMalformed, Walk, walk};
-pub use wire::{Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, varint};
+pub use wire::{
+    Field, Fields, MAX_DEPTH, MAX_SURPLUS, Malformed, Reason, WireType, varint, varint_width,
+    write_varint,
+};

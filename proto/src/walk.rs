@@ -59,7 +59,9 @@ struct Frame {
 /// `walk.min_len` bytes long, in the order of the request, containers before what they hold.
 ///
 /// Values are handed over as slices; nothing reads them here. The way down is a stack of at most
-/// [`MAX_DEPTH`] messages, not recursion.
+/// [`MAX_DEPTH`] messages, not recursion. What stands behind a length with more than
+/// [`MAX_SURPLUS`] bytes too many is not visited: it may grow by an edit, and with it its length,
+/// which no longer one can be.
 pub fn walk<'a>(
     signal: Signal,
     request: &'a [u8],
@@ -126,8 +128,12 @@ impl<'a> Walker<'a> {
         field: &Field,
         visit: &mut impl FnMut(&Value<'a>, &mut Edit<'_>),
     ) -> Result<(), Malformed> {
-        if self.frames.len() >= MAX_DEPTH {
+        // The request itself is no level.
+        if self.frames.len() > MAX_DEPTH {
             return Err(Reason::TooDeep.at(field.start));
+        }
+        if field.is_sealed() {
+            return Ok(());
         }
         let frame = Frame {
             message,
@@ -191,6 +197,9 @@ impl<'a> Walker<'a> {
             frame.at = frame.end;
         }
         self.frames.push(frame);
+        if field.is_sealed() {
+            return Ok(());
+        }
         let value = self.value(kind, &field);
         let mut edit = Edit {
             request: self.request,

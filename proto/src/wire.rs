@@ -8,6 +8,11 @@ pub const MAX_DEPTH: usize = 100;
 /// The most bytes that a varint has.
 pub(crate) const MAX_VARINT_WIDTH: usize = 10;
 
+/// The most bytes that the length of a message may have beyond those it needs, for the message to be
+/// edited. Such surplus is kept whatever is edited, so that an edit can be undone; with no more
+/// than this, every length up to 32 GiB has room for it.
+pub const MAX_SURPLUS: usize = 5;
+
 /// The largest field number that protobuf allows.
 const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
 
@@ -120,7 +125,7 @@ impl Field {
             }
             3 => (
                 WireType::Group,
-                tag_end..skip_group(request, number, tag_end, end)?,
+                tag_end..skip_group(request, number, tag_end, end, MAX_DEPTH)?,
             ),
             4 => return Err(Reason::GroupEnd.at(at)),
             5 => (WireType::Fixed32, fixed(tag_end, 4, end)?),
@@ -133,6 +138,13 @@ impl Field {
             tag_end,
             body,
         })
+    }
+
+    /// Whether its length has more surplus bytes than an edit of its payload leaves room for.
+    pub(crate) fn is_sealed(&self) -> bool {
+        let prefix = self.body.start - self.tag_end;
+        self.wire_type == WireType::Len
+            && prefix > varint_width(self.body.len() as u64) + MAX_SURPLUS
     }
 
     /// The whole field: tag, length and payload.
@@ -179,6 +191,10 @@ pub fn varint(request: &[u8], at: usize, end: usize) -> Result<(u64, usize), Mal
     let bytes = request
         .get(at..end)
         .ok_or_else(|| Reason::Truncated.at(at))?;
+    // As nearly all are.
+    if let [byte @ 0..0x80, ..] = bytes {
+        return Ok((u64::from(*byte), at + 1));
+    }
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(MAX_VARINT_WIDTH).enumerate() {
         if index == MAX_VARINT_WIDTH - 1 && byte > 1 {
@@ -193,13 +209,13 @@ pub fn varint(request: &[u8], at: usize, end: usize) -> Result<(u64, usize), Mal
 }
 
 /// How many bytes the shortest varint of `value` has.
-pub(crate) fn varint_width(value: u64) -> usize {
+pub fn varint_width(value: u64) -> usize {
     (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 /// Appends `value` as a varint of `width` bytes; a width above the shortest one makes the same
 /// number with leading zeros, which every reader accepts.
-pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
+pub fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
     for _ in 1..width {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -207,7 +223,7 @@ pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64, width: usize) {
     out.push(value as u8 & 0x7f);
 }
 
-fn field_number(tag: u64, at: usize) -> Result<u32, Malformed> {
+pub(crate) fn field_number(tag: u64, at: usize) -> Result<u32, Malformed> {
     match tag >> 3 {
         number @ 1..=MAX_FIELD_NUMBER => Ok(number as u32),
         _ => Err(Reason::FieldNumber.at(at)),
@@ -221,16 +237,25 @@ fn fixed(start: usize, width: usize, end: usize) -> Result<Range<usize>, Malform
     Ok(start..start + width)
 }
 
-/// The offset after the end tag of the group `number`. A loop with a bounded stack of its own,
+/// The offset after the end tag of the group `number`, with groups up to `max_depth` deep. A loop with a bounded stack of its own,
 /// because nested groups are as deep as a sender likes.
-fn skip_group(request: &[u8], number: u32, start: usize, end: usize) -> Result<usize, Malformed> {
+pub(crate) fn skip_group(
+    request: &[u8],
+    number: u32,
+    start: usize,
+    end: usize,
+    max_depth: usize,
+) -> Result<usize, Malformed> {
+    if max_depth == 0 {
+        return Err(Reason::TooDeep.at(start));
+    }
     let mut open = Vec::from([number]);
     let mut at = start;
     loop {
         let (tag, after) = varint(request, at, end)?;
         let number = field_number(tag, at)?;
         match tag & 7 {
-            3 if open.len() == MAX_DEPTH => return Err(Reason::TooDeep.at(at)),
+            3 if open.len() == max_depth => return Err(Reason::TooDeep.at(at)),
             3 => {
                 open.push(number);
                 at = after;

@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Decoded;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList};
 use proptest::prelude::*;
 use prost::Message as _;
+use slimspan_generators::wire::field as message;
 use slimspan_generators::{Generator, Random, Request, files, noise};
 use slimspan_proto::{
     Carrier, Edit, Malformed, Member, Members, OnMalformed, Signal, Splice, Value, ValueKind, Walk,
@@ -23,7 +24,7 @@ type Seen = (Carrier, String, String, ValueKind, usize, Vec<u8>);
 fn generate(signal: Signal, seed: u64) -> (Request, Vec<u8>) {
     let mut random = Random::new(seed);
     let request = Generator::new(&mut random, 3, files::value).request(signal);
-    let bytes = noise::noisy(signal, &request.encode(), &mut random);
+    let bytes = noise::roomy(signal, &request.encode(), &mut random);
     (request, bytes)
 }
 
@@ -235,19 +236,6 @@ proptest! {
     }
 }
 
-/// Wraps `inner` in field `number`.
-fn message(number: u8, inner: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut len = inner.len();
-    while len >= 0x80 {
-        out.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    out.extend_from_slice(inner);
-    out
-}
-
 /// A trace request with one span attribute that has this AnyValue.
 fn with_attribute(any_value: &[u8]) -> Vec<u8> {
     let attribute = [message(1, b"key"), message(2, any_value)].concat();
@@ -273,6 +261,16 @@ fn nesting_has_a_limit_and_no_recursion() {
     assert_eq!(count(&nested(47)), Ok(48), "what prost takes is taken");
     assert!(Request::decode(Signal::Traces, &nested(47)).is_ok());
     assert!(count(&nested(48)).is_err());
+    // The body of a log record stands one level higher.
+    for (depth, fits) in [(47, true), (48, true), (49, false)] {
+        let value = (0..depth).fold(message(1, b"text"), |value, _| {
+            message(5, &message(1, &value))
+        });
+        let request = message(1, &message(2, &message(2, &message(5, &value))));
+        assert_eq!(Request::decode(Signal::Logs, &request).is_ok(), fits);
+        let walked = walk(Signal::Logs, &request, EVERYTHING, |_, _| {});
+        assert_eq!(walked.is_ok(), fits, "{depth}");
+    }
 
     let deep = nested(2_000);
     let error = count(&deep).unwrap_err();
@@ -285,6 +283,34 @@ fn nesting_has_a_limit_and_no_recursion() {
         ..EVERYTHING
     };
     assert!(no_edit(Signal::Traces, &deep, stepped).unwrap().is_empty());
+}
+
+#[test]
+fn what_has_no_room_to_grow_is_not_visited() {
+    // A length of one byte in as many.
+    let padded = |number: u8, inner: &[u8], width: usize| {
+        let mut out = vec![number << 3 | 2, inner.len() as u8 | 0x80];
+        out.resize(width, 0x80);
+        out.push(0);
+        [&out[..], inner].concat()
+    };
+    for width in 2..=10 {
+        let text = with_attribute(&padded(1, b"text", width));
+        let value = padded(2, &message(1, b"text"), width);
+        let attribute = [message(1, b"key"), value].concat();
+        let within = message(1, &message(2, &message(2, &message(9, &attribute))));
+        for request in [text, within] {
+            assert!(Request::decode(Signal::Traces, &request).is_ok());
+            let mut visited = 0;
+            let edited = walk(Signal::Traces, &request, EVERYTHING, |value, edit| {
+                visited += 1;
+                edit.replace(0..value.content.len(), vec![b'x'; 100_000]);
+            });
+            let edited = edited.unwrap().apply(&request).unwrap();
+            assert_eq!(visited, usize::from(width <= 6), "{width}");
+            assert!(Request::decode(Signal::Traces, &edited).is_ok());
+        }
+    }
 }
 
 #[test]

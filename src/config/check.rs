@@ -25,6 +25,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     for (id, pipeline) in &config.service.pipelines {
         check.pipeline(id, pipeline);
     }
+    check.exporters();
     check.memory_limits();
     check.problems
 }
@@ -111,6 +112,17 @@ impl Check<'_> {
                 );
             }
             self.rules(id, &artifact.rules);
+        }
+    }
+
+    fn exporters(&mut self) {
+        for (id, exporter) in &self.config.exporters {
+            if let ExporterConfig::OtlpGrpc(exporter) = exporter
+                && let Some((key, message)) = exporter.retry_on_failure.mistake()
+            {
+                let exporter = KeyPath::of([ExporterConfig::SECTION]).key(id);
+                self.report(exporter.key("retry_on_failure").key(key), message);
+            }
         }
     }
 

@@ -31,10 +31,10 @@ pub enum ProcessorConfig {
 }
 
 /// An exporter, by its type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ExporterConfig {
     /// `otlp_grpc`, or `otlp`
-    OtlpGrpc(OtlpGrpcConfig),
+    OtlpGrpc(Box<OtlpGrpcConfig>),
     /// `debug`
     Debug(DebugConfig),
 }
@@ -97,7 +97,7 @@ impl Component for ExporterConfig {
         ComponentType {
             name: "otlp_grpc",
             alias: Some("otlp"),
-            read: |node| from_node(node).map(Self::OtlpGrpc),
+            read: |node| from_node(node).map(|config| Self::OtlpGrpc(Box::new(config))),
         },
         ComponentType {
             name: "debug",

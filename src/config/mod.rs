@@ -46,7 +46,7 @@ use path::KeyPath;
 use problem::Problem;
 
 /// A configuration in which every reference leads to a component.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// Where telemetry comes in; at least one.
     pub receivers: BTreeMap<ComponentId, ReceiverConfig>,

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use flate2::read::{GzEncoder, MultiGzDecoder};
+use zstd::zstd_safe;
 
 /// How a gRPC message is compressed; the names are those of the `grpc-encoding` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +22,20 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// What is read at a time while a message expands.
 const STEP: usize = 64 * 1024;
 
+/// What is set aside for any message before it expands, where its sender does not say how large it
+/// becomes.
+const BEGINNING: usize = 1024;
+
+/// The code of zstd's error for a window above the limit, as its functions return it.
+const WINDOW_TOO_LARGE: usize = 16_usize.wrapping_neg();
+
 /// Why a message could not be decompressed.
 #[derive(Debug)]
 pub enum DecompressError<E> {
     /// It is not compressed as it says.
     Malformed(io::Error),
+    /// To decompress it takes a window of more memory than anybody has to give.
+    WindowTooLarge,
     /// The consumer of the bytes does not want more.
     Refused(E),
 }
@@ -65,38 +75,102 @@ impl Compression {
         }
     }
 
-    /// Decompresses `message`. `charge` is told the number of bytes before each step of expansion
-    /// is kept and may end it, so that a small message cannot become a large one unnoticed.
+    /// Decompresses `message`, which may become `limit` bytes at most. `charge` is told the number
+    /// of bytes before each step of expansion is kept and may end it, so that a small message cannot
+    /// become a large one unnoticed: it has to end it before there are more than `limit`.
     pub fn decompress<E>(
         self,
         message: &[u8],
+        limit: usize,
         mut charge: impl FnMut(usize) -> Result<(), E>,
     ) -> Result<Bytes, DecompressError<E>> {
-        let mut decoder: Box<dyn Read> = match self {
+        let (mut decoder, announced): (Box<dyn Read>, _) = match self {
             // A gzip file may have several members, one after the other.
-            Self::Gzip => Box::new(MultiGzDecoder::new(message)),
+            Self::Gzip => (
+                Box::new(MultiGzDecoder::new(message)),
+                size_of_last_member(message),
+            ),
             Self::Zstd => {
+                let announced = size_of_frames(message).map_err(DecompressError::Malformed)?;
                 let mut decoder =
                     zstd::Decoder::with_buffer(message).map_err(DecompressError::Malformed)?;
                 decoder
                     .window_log_max(ZSTD_WINDOW_LOG_MAX)
                     .map_err(DecompressError::Malformed)?;
-                Box::new(decoder)
+                (Box::new(decoder), announced)
             }
         };
-        let mut out = Vec::with_capacity(message.len() * 2);
+        let beginning = announced.unwrap_or_else(|| message.len().saturating_mul(2));
+        let mut out = Vec::with_capacity(room(beginning, limit));
         let mut step = vec![0; STEP];
         loop {
             let read = match decoder.read(&mut step) {
                 Ok(0) => return Ok(out.into()),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if is_window(&error) => return Err(DecompressError::WindowTooLarge),
                 Err(error) => return Err(DecompressError::Malformed(error)),
             };
             charge(read).map_err(DecompressError::Refused)?;
+            if out.capacity() - out.len() < read {
+                let capacity = room((out.capacity() * 2).max(out.len() + read), limit);
+                out.reserve_exact((capacity - out.len()).max(read));
+            }
             out.extend_from_slice(step.get(..read).unwrap_or_default());
         }
     }
+}
+
+/// How much to set aside for a message that may have `expected` bytes. Where that is much, it is all
+/// that there may ever be: to move what is there into something larger takes as much again for a
+/// moment, and what is set aside and not written to takes addresses, but no memory.
+fn room(expected: usize, limit: usize) -> usize {
+    if expected > limit / 2 {
+        limit
+    } else {
+        expected.max(BEGINNING)
+    }
+}
+
+/// The size that the end of a gzip file tells, of its last member: mostly the only one.
+fn size_of_last_member(message: &[u8]) -> Option<usize> {
+    let size = message.last_chunk::<4>()?;
+    usize::try_from(u32::from_le_bytes(*size)).ok()
+}
+
+/// The size that the frames of a zstd file tell, if they do. An error where there is none but such
+/// as hold no message, or where they are broken.
+fn size_of_frames(mut message: &[u8]) -> io::Result<Option<usize>> {
+    /// What a frame that is to be skipped begins with, but for the last four bits.
+    const SKIPPABLE: u32 = 0x184d_2a50;
+    let mut size = Some(0_usize);
+    let mut any = false;
+    while let Some(magic) = message.first_chunk::<4>() {
+        let len = zstd_safe::find_frame_compressed_size(message)
+            .map_err(|code| io::Error::other(zstd_safe::get_error_name(code)))?;
+        let (frame, rest) = message.split_at_checked(len).unwrap_or_default();
+        if u32::from_le_bytes(*magic) & !0xf != SKIPPABLE {
+            any = true;
+            let told = zstd_safe::get_frame_content_size(frame).ok().flatten();
+            let told = told.and_then(|told| usize::try_from(told).ok());
+            size = size
+                .zip(told)
+                .and_then(|(size, told)| size.checked_add(told));
+        }
+        message = rest;
+    }
+    if any && message.is_empty() {
+        Ok(size)
+    } else {
+        Err(io::Error::other("it has no frame, or ends within one"))
+    }
+}
+
+/// Whether zstd gives up because of its window.
+fn is_window(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|error| error.to_string() == zstd_safe::get_error_name(WINDOW_TOO_LARGE))
 }
 
 impl fmt::Display for Compression {
@@ -115,7 +189,7 @@ mod tests {
     use super::*;
 
     fn decompress(compression: Compression, message: &[u8]) -> Option<Bytes> {
-        let outcome = compression.decompress(message, |_| Ok::<(), ()>(()));
+        let outcome = compression.decompress(message, 1 << 26, |_| Ok::<(), ()>(()));
         outcome.ok()
     }
 
@@ -156,7 +230,7 @@ mod tests {
         for compression in [Compression::Gzip, Compression::Zstd] {
             let bomb = compression.compress(&vec![0; 64 << 20]).unwrap();
             let mut taken = 0;
-            let outcome = compression.decompress(&bomb, |bytes| {
+            let outcome = compression.decompress(&bomb, 1 << 20, |bytes| {
                 taken += bytes;
                 if taken > 1 << 20 {
                     Err("enough")
@@ -169,13 +243,58 @@ mod tests {
         }
     }
 
+    /// Frames without a message in them are no message, however many there are, and soon told.
+    #[test]
+    fn frames_to_be_skipped_are_no_message() {
+        let skipped = [0x5f, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7];
+        let message = Compression::Zstd.compress(b"text").unwrap();
+        let between = [&skipped, &message[..], &skipped].concat();
+        assert_eq!(decompress(Compression::Zstd, &between).unwrap(), "text");
+        for none in [&b""[..], &skipped, &skipped.repeat(1 << 20)] {
+            assert_eq!(decompress(Compression::Zstd, none), None);
+        }
+        let cut = [&message[..], &skipped[..9]].concat();
+        assert_eq!(decompress(Compression::Zstd, &cut), None);
+    }
+
+    /// Nothing is moved into something larger that is more than half of what there may be.
+    #[test]
+    fn what_is_set_aside_grows_without_taking_twice_the_limit() {
+        const LIMIT: usize = 1 << 20;
+        assert_eq!(room(0, LIMIT), BEGINNING);
+        assert_eq!(room(LIMIT / 2, LIMIT), LIMIT / 2);
+        assert_eq!(room(LIMIT / 2 + 1, LIMIT), LIMIT);
+        assert_eq!(room(usize::MAX, LIMIT), LIMIT);
+        // What a sender says of the size is believed as far as it costs nothing.
+        let mut lie = Compression::Gzip.compress(&[7; 1000]).unwrap();
+        for told in [0, 1000, LIMIT, u32::MAX as usize] {
+            let at = lie.len() - 4;
+            lie[at..].copy_from_slice(&u32::try_from(told).unwrap().to_le_bytes());
+            assert_eq!(size_of_last_member(&lie), Some(told));
+            let told_right = decompress(Compression::Gzip, &lie).is_some();
+            assert_eq!(told_right, told == 1000, "{told}");
+        }
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let member = compression.compress(&vec![7; 300_000]).unwrap();
+            let expanded = decompress(compression, &member.repeat(3)).unwrap();
+            assert_eq!(expanded.len(), 900_000, "{compression}");
+        }
+    }
+
     #[test]
     fn a_zstd_window_has_a_limit() {
-        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
-        encoder.window_log(27).unwrap();
-        encoder.include_contentsize(false).unwrap();
-        io::Write::write_all(&mut encoder, &vec![0; 1 << 24]).unwrap();
-        let message = encoder.finish().unwrap();
-        assert_eq!(decompress(Compression::Zstd, &message), None);
+        for (log, allowed) in [(23, true), (24, false), (27, false)] {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.window_log(log).unwrap();
+            encoder.include_contentsize(false).unwrap();
+            io::Write::write_all(&mut encoder, &vec![0; 1 << 25]).unwrap();
+            let message = encoder.finish().unwrap();
+            let outcome = Compression::Zstd.decompress(&message, 1 << 25, |_| Ok::<(), ()>(()));
+            match outcome {
+                Ok(expanded) => assert!(allowed && expanded.len() == 1 << 25, "{log}"),
+                Err(DecompressError::WindowTooLarge) => assert!(!allowed, "{log}"),
+                Err(error) => unreachable!("{log}: {error:?}"),
+            }
+        }
     }
 }

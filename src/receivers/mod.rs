@@ -1,4 +1,5 @@
 //! Where telemetry comes in.
 
 mod connections;
+mod http2;
 pub mod otlp;

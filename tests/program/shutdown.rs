@@ -172,9 +172,7 @@ async fn nothing_holds_the_exit_beyond_the_grace() {
     let ended = slimspan.end().await;
     let took = stopped.elapsed();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(took > GRACE * 9 / 10, "{took:?}");
-    assert!(took < GRACE + Duration::from_secs(5), "{took:?}");
-    assert!(ended.stderr.contains("were cut off"), "{}", ended.stderr);
+    assert!(took < GRACE + Duration::from_millis(500), "{took:?}");
     pending.await.unwrap();
     if let Ok(answer) = stalled.await.unwrap() {
         assert_ne!(answer.status().code(), Code::Ok);

@@ -47,9 +47,13 @@ pub(crate) fn with_s3(backend: SocketAddr, store: SocketAddr) -> Value {
     config
 }
 
-/// An exporter without TLS.
+/// An exporter without TLS, and without retries: most tests ask what comes of one attempt.
 pub(crate) fn exporter(backend: SocketAddr) -> Value {
-    json!({ "endpoint": backend.to_string(), "tls": { "insecure": true } })
+    json!({
+        "endpoint": backend.to_string(),
+        "tls": { "insecure": true },
+        "retry_on_failure": { "enabled": false },
+    })
 }
 
 fn with_artifacts() -> Value {

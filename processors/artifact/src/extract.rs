@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
-use crate::detect::{Found, Scanner, Siblings};
+use crate::detect::{About, Enclosing, Found, Scanner, Siblings};
 use crate::extraction::{Extraction, Move};
 use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
 use crate::policy::{Action, Form, Treatment};
@@ -63,6 +63,9 @@ struct Extractor<'a> {
     /// Whether there is a value that the sender made to look like a reference.
     suspicious: bool,
     siblings: Siblings<'a>,
+    enclosing: Enclosing<'a>,
+    /// Whether a key around the value at hand denies what is in it.
+    denied: bool,
     /// What holds for the attribute that was asked for last.
     last: Option<(&'a [u8], Treatment)>,
     seen: HashSet<Digest>,
@@ -78,6 +81,8 @@ impl<'a> Extractor<'a> {
             marks,
             suspicious: false,
             siblings: Siblings::default(),
+            enclosing: Enclosing::default(),
+            denied: false,
             last: None,
             seen: HashSet::new(),
             extraction: Extraction::untouched(request),
@@ -85,6 +90,7 @@ impl<'a> Extractor<'a> {
     }
 
     fn visit(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
+        self.denied = self.enclosing.denies(value, &self.policy.deny_keys);
         match value.kind {
             ValueKind::String => self.string(value, edit),
             ValueKind::Bytes => self.bytes(value, edit),
@@ -188,7 +194,7 @@ impl<'a> Extractor<'a> {
         if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
             return;
         }
-        let about = self.siblings.about(value, &self.policy.deny_keys);
+        let about = self.about(value);
         let scanner = Scanner::new(self.policy, treatment);
         let bytes = self.request.slice_ref(value.content);
         let Some(found) = scanner.bytes(&bytes, &about) else {
@@ -227,7 +233,7 @@ impl<'a> Extractor<'a> {
         }
         let deny_keys = &self.policy.deny_keys;
         let mut about = part.about(deny_keys);
-        about.denied |= self.siblings.denies(value.attribute, deny_keys);
+        about.denied |= self.denied || self.siblings.denies(value.attribute, deny_keys);
         let mut scanner = Scanner::new(self.policy, treatment);
         let Some(payload) = part.payload() else {
             return;
@@ -264,7 +270,7 @@ impl<'a> Extractor<'a> {
         if !scanner.may_find(value.content) {
             return Vec::new();
         }
-        let about = self.siblings.about(value, &self.policy.deny_keys);
+        let about = self.about(value);
         let found = scanner.string(value.content, &about);
         self.extraction.truncated += usize::from(scanner.truncated);
         found
@@ -273,7 +279,7 @@ impl<'a> Extractor<'a> {
     /// The whole string as an artifact.
     fn text(&mut self, value: &Value<'a>) -> Option<Found> {
         std::str::from_utf8(value.content).ok()?;
-        if self.siblings.about(value, &self.policy.deny_keys).denied {
+        if self.about(value).denied {
             return None;
         }
         let starts_json = matches!(value.content.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -288,6 +294,13 @@ impl<'a> Extractor<'a> {
             self.request.slice_ref(value.content),
             media_type,
         ))
+    }
+
+    /// What stands beside and around the value at hand.
+    fn about(&mut self, value: &Value<'a>) -> About {
+        let mut about = self.siblings.about(value, &self.policy.deny_keys);
+        about.denied |= self.denied;
+        about
     }
 
     /// What holds for the attribute of `value`, which is asked for once: an attribute can have any

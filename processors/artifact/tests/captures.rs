@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use prost::Message as _;
 use serde::Deserialize;
 use slimspan_artifact::{Digest, Extraction, Form, Location, Policy, extract, restore};
 use slimspan_generators::Request;
@@ -98,7 +100,7 @@ const FORMS: [Form; 5] = [
     Form::Logfire,
 ];
 
-/// Every capture that is protobuf, each once.
+/// Every capture, each once.
 fn captures() -> Vec<Capture> {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
     let more = std::env::var_os("SLIMSPAN_CAPTURES").map(PathBuf::from);
@@ -114,9 +116,16 @@ fn read(folder: &Path) -> Vec<Capture> {
     let index = std::fs::read(folder.join("index.json"))
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut captures: Vec<Capture> = serde_json::from_slice(&index).unwrap();
-    captures.retain(|capture| Path::new(&capture.file).extension() == Some("pb".as_ref()));
     for capture in &mut captures {
-        capture.request = std::fs::read(folder.join(&capture.file)).unwrap().into();
+        let bytes = std::fs::read(folder.join(&capture.file)).unwrap();
+        capture.request = if bytes.starts_with(b"{") {
+            // OTLP/JSON.
+            assert_eq!(capture.signal(), Signal::Traces, "{}", capture.file);
+            let request: ExportTraceServiceRequest = serde_json::from_slice(&bytes).unwrap();
+            request.encode_to_vec().into()
+        } else {
+            bytes.into()
+        };
     }
     captures
 }
@@ -264,6 +273,85 @@ fn encrypted_values_and_signatures_stay() {
                 .sum();
             assert!(kept >= trap.count, "{}: {}", capture.file, trap.location);
         }
+    }
+}
+
+/// Logfire's SDK says in `logfire.json_schema` what type each attribute of the span has.
+#[test]
+fn a_value_keeps_the_type_that_its_schema_states() {
+    let mut moved = 0;
+    for capture in captures() {
+        if capture.signal() != Signal::Traces {
+            continue;
+        }
+        let before = stated(&capture.request);
+        for form in [Form::Logfire, Form::Native, Form::Uri] {
+            let mut policy = policy(SMALLEST);
+            policy.form = form;
+            let after = stated(&capture.extract(&policy).request);
+            assert_eq!(before.len(), after.len());
+            for ((path, expected, before), (_, _, after)) in before.iter().zip(&after) {
+                assert_eq!(kind(before), expected, "{}: {path}", capture.file);
+                assert_eq!(kind(after), expected, "{}: {path}", capture.file);
+                moved += usize::from(before.is_string() && before != after);
+            }
+        }
+    }
+    assert!(moved >= 9, "{moved}");
+}
+
+/// The places in spans that have a type by their schema, the type, and the value.
+fn stated(request: &[u8]) -> Vec<(String, String, serde_json::Value)> {
+    let request = ExportTraceServiceRequest::decode(request).unwrap();
+    let mut stated = Vec::new();
+    let scopes = request.resource_spans.iter().flat_map(|of| &of.scope_spans);
+    for span in scopes.flat_map(|scope| &scope.spans) {
+        let text = |key: &str| {
+            let of_key = span.attributes.iter().find(|one| one.key == key)?;
+            match of_key.value.as_ref()?.value.as_ref()? {
+                Value::StringValue(text) => Some(text.as_str()),
+                _ => None,
+            }
+        };
+        let schema = text("logfire.json_schema").map(serde_json::from_str);
+        let Some(schema) = schema.map(|schema: Result<serde_json::Value, _>| schema.unwrap())
+        else {
+            continue;
+        };
+        for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+            if let Some(value) = text(key).and_then(|text| serde_json::from_str(text).ok()) {
+                types(key, schema, &value, &mut stated);
+            }
+        }
+    }
+    stated
+}
+
+fn types(
+    path: &str,
+    schema: &serde_json::Value,
+    value: &serde_json::Value,
+    stated: &mut Vec<(String, String, serde_json::Value)>,
+) {
+    if let Some(expected @ ("string" | "object" | "array")) = schema["type"].as_str() {
+        stated.push((path.to_owned(), expected.to_owned(), value.clone()));
+    }
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        types(&format!("{path}.{key}"), schema, &value[key], stated);
+    }
+    for (at, value) in value.as_array().into_iter().flatten().enumerate() {
+        let of_all = &schema["items"];
+        let schema = schema["prefixItems"].get(at).unwrap_or(of_all);
+        types(&format!("{path}[{at}]"), schema, value, stated);
+    }
+}
+
+fn kind(value: &serde_json::Value) -> &'static str {
+    match value {
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Object(_) => "object",
+        serde_json::Value::Array(_) => "array",
+        _ => "other",
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use slimspan_artifact::{Digest, Extraction, Form, Location, Policy, extract, restore};
+use slimspan_artifact::{Digest, Extraction, Form, Location, Pattern, Policy, extract, restore};
+use slimspan_generators::wire::nested;
 use slimspan_generators::{Random, Request, fake_file};
 use slimspan_proto::{Member, Signal, ValueKind};
 
@@ -28,24 +29,9 @@ fn policy(form: Form) -> Policy {
     policy
 }
 
-/// A message in a field, for every number of `path`.
-fn nested(path: &[u8], content: Vec<u8>) -> Vec<u8> {
-    path.iter().rev().fold(content, |inner, number| {
-        let mut message = vec![number << 3 | 2];
-        let mut len = inner.len();
-        while len >= 0x80 {
-            message.push(len as u8 | 0x80);
-            len >>= 7;
-        }
-        message.push(len as u8);
-        message.extend(inner);
-        message
-    })
-}
-
 /// A request for the log record whose body is the text.
 fn body(text: impl AsRef<[u8]>) -> Bytes {
-    nested(&[1, 2, 2, 5, 1], text.as_ref().to_vec()).into()
+    nested(&[1, 2, 2, 5, 1], text).into()
 }
 
 /// A request for the log record whose body is a kvlist of these members.
@@ -213,12 +199,55 @@ fn references_do_not_stand_too_deep() {
             let value = nested(&[7], picture(2_000));
             let deep = (0..depth).fold(value, |inner, _| nested(&[5, 1], inner));
             let request: Bytes = nested(&[1, 2, 2, 5], deep).into();
-            if extract(Signal::Logs, &request, &policy(form)).is_ok() {
-                assert!(Request::decode(Signal::Logs, &request).is_ok());
+            let is_read = Request::decode(Signal::Logs, &request).is_ok();
+            // The deepest that prost reads is taken, too.
+            assert_eq!(is_read, depth <= 48, "{depth}");
+            let extracted = extract(Signal::Logs, &request, &policy(form));
+            assert_eq!(extracted.is_ok(), is_read, "{depth}");
+            if is_read {
                 let extraction = comes_back(&request, &policy(form));
                 let slim = Request::decode(Signal::Logs, &extraction.request);
                 assert!(slim.is_ok(), "{depth} deep as {form:?}");
             }
+        }
+    }
+}
+
+/// What cannot be marked, because a length around it cannot grow, is left alone, there and back.
+#[test]
+fn a_forged_reference_in_a_length_without_room_is_data() {
+    let shard = &ELSEWHERE[..2];
+    let uri = format!("memory:/default/sha256/{shard}/{ELSEWHERE}");
+    let link = string("uri", &format!("{uri}?as=bytes&part=genai.0."));
+    let padded = |number: u8, inner: &[u8]| {
+        let mut field = vec![number << 3 | 2];
+        let mut len = inner.len();
+        for _ in 0..9 {
+            field.push(len as u8 | 0x80);
+            len >>= 7;
+        }
+        field.push(0);
+        [&field[..], inner].concat()
+    };
+    // The fields of a member in a list: the member, its value, the text.
+    let sealed_link = padded(1, &link[2..]);
+    for request in [
+        padded(1, &nested(&[2, 2, 5, 1], uri.clone().into_bytes())),
+        nested(&[1, 2, 2, 5], padded(1, uri.as_bytes())),
+        nested(
+            &[1, 2, 2],
+            padded(5, &nested(&[1], uri.clone().into_bytes())),
+        ),
+        nested(
+            &[1, 2, 2, 5, 6],
+            [string("type", "uri"), sealed_link].concat(),
+        ),
+    ] {
+        let request = Bytes::from(request);
+        assert!(Request::decode(Signal::Logs, &request).is_ok());
+        for form in FORMS {
+            let extraction = comes_back(&request, &policy(form));
+            assert_eq!(extraction.request, request, "{form:?}");
         }
     }
 }
@@ -323,6 +352,30 @@ fn urls_are_left_alone() {
     }
 }
 
+/// Letters and digits are base64, too. Where they are said to stand for text, they do or are none.
+#[test]
+fn what_is_called_text_is_text_or_a_file() {
+    let noise: Vec<u8> = picture(600).into_iter().skip(8).collect();
+    let part = |mime_type: &str, file: &[u8]| {
+        format!(
+            r#"{{"mime_type":"{mime_type}","data":"{}"}}"#,
+            STANDARD.encode(file)
+        )
+    };
+    for (text, found) in [
+        (part("text/plain", &noise), 0),
+        (part("application/json", &noise), 0),
+        (part("text/plain", &[b'a'; 600]), 1),
+        (part("text/plain", &picture(600)), 1),
+        (part("audio/wav", &noise), 1),
+    ] {
+        for form in FORMS {
+            let extraction = comes_back(&body(&text), &policy(form));
+            assert_eq!(extraction.moves.len(), found, "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_string_that_is_not_closed_was_cut() {
     let mp3 = [&b"ID3\x04"[..], &[7; 599]].concat();
@@ -352,9 +405,112 @@ fn a_denied_key_is_denied_however_it_is_written() {
         let extraction = comes_back(&body(&text), &policy(Form::Native));
         assert_eq!(extraction.moves, [], "{text}");
     }
+    let numbers: Vec<String> = picture(600).iter().map(ToString::to_string).collect();
+    let buffer = format!(r#"{{"type":"Buffer","data":[{}]}}"#, numbers.join(","));
+    let members = numbers.iter().enumerate();
+    let members: Vec<String> = members.map(|(at, n)| format!(r#""{at}":{n}"#)).collect();
+    let index = format!("{{{}}}", members.join(","));
+    let data = format!(r#"{{"data":"{base64}"}}"#);
+    let escaped = data.replace('"', "\\\"");
+    for (text, found) in [
+        (format!(r#"{{"thought_signature":{data}}}"#), 0),
+        (format!(r#"[{{"signature":{{"a":[{{"b":{data}}}]}}}}]"#), 0),
+        (format!(r#"{{"encrypted_content":[{data}]}}"#), 0),
+        (format!(r#"{{"encrypted_content":[[{data}]]}}"#), 0),
+        (format!(r#"{{"encrypted_content":"{escaped}"}}"#), 0),
+        (format!(r#"{{"signature":{{"a":"{escaped}"}}}}"#), 0),
+        (format!(r#"{{"embedding":[{buffer},{index}]}}"#), 0),
+        (format!(r#"{{"embedding":{{"x":{index}}}}}"#), 0),
+        (format!(r#"{{"vector":{}{data}"#, "[".repeat(200)), 0),
+        (
+            format!(r#"{{"vector":{{"a":{}{data}"#, r#"{"b":"#.repeat(200)),
+            0,
+        ),
+        (format!(r#"{{"a":{}{data}"#, "[".repeat(200)), 1),
+        (
+            format!(r#"{{"type":"redacted_thinking","data":["{base64}",{data}]}}"#),
+            0,
+        ),
+        (format!(r#"{{"signature":{{"a":1}},"image":{data}}}"#), 1),
+        (format!(r#"{{"signature":[{data}],"image":[{data}]}}"#), 1),
+        (format!(r#"{{"image":[{index}]}}"#), 1),
+    ] {
+        for form in FORMS {
+            let extraction = comes_back(&body(&text), &policy(form));
+            assert_eq!(extraction.moves.len(), found, "{text}");
+        }
+    }
     let text = format!(r#"{{"mime_type":"image\/png","type":"artifact","data":"{base64}"}}"#);
     let extraction = comes_back(&body(&text), &policy(Form::Native));
     assert_eq!(extraction.moves.len(), 1, "{text}");
+}
+
+#[test]
+fn a_denied_key_is_denied_in_lists_of_any_depth() {
+    let list = |key: &str, members: Vec<u8>| {
+        let value = nested(&[2, 6], members);
+        nested(&[1], [nested(&[1], key), value].concat())
+    };
+    let array = |key: &str, elements: &[Vec<u8>]| {
+        let elements: Vec<u8> = elements
+            .iter()
+            .flat_map(|element| nested(&[1], element.clone()))
+            .collect();
+        let value = nested(&[2, 5], elements);
+        nested(&[1], [nested(&[1], key), value].concat())
+    };
+    let bytes = Member::encode(b"data", ValueKind::Bytes, &picture(600));
+    let part = [string("type", "blob"), bytes.clone()].concat();
+    let text = string("data", &data_uri(600));
+    let json = string("data", &format!(r#"["{}"]"#, data_uri(600)));
+    for file in [bytes, part, text, json] {
+        let value = nested(&[6], file.clone());
+        for (members, found) in [
+            (list("thought_signature", file.clone()), 0),
+            (list("Signature", list("a", list("b", file.clone()))), 0),
+            (
+                array("encrypted_content", &[value.clone(), value.clone()]),
+                0,
+            ),
+            (list("vector", array("a", std::slice::from_ref(&value))), 0),
+            (list("sealed.box", list("a", file.clone())), 0),
+            (list("a", list("b", file.clone())), 1),
+            (array("a", &[value.clone(), value]), 2),
+            // What comes behind is not denied.
+            ([list("signature", file.clone()), file.clone()].concat(), 1),
+            (
+                [list("signature", file.clone()), list("a", file)].concat(),
+                1,
+            ),
+        ] {
+            for form in FORMS {
+                for text_threshold in [None, Some(500)] {
+                    let mut policy = policy(form);
+                    policy.text_threshold = text_threshold;
+                    policy.deny_keys = vec![Pattern::any_case("sealed*")];
+                    let request = body_of_members(&[list("top", members.clone())]);
+                    let extraction = comes_back(&request, &policy);
+                    assert_eq!(extraction.moves.len(), found, "{}", members.escape_ascii());
+                }
+            }
+        }
+    }
+}
+
+/// The name of an array is read once, however many elements have it.
+#[test]
+fn a_long_name_in_json_costs_no_more_for_many_values() {
+    let name = "k".repeat(1 << 20);
+    let base64 = STANDARD.encode(picture(200));
+    let element = format!(r#""{base64}",{{"data":"{base64}"}},"#);
+    let text = format!(r#"{{"{name}":[{}1]}}"#, element.repeat(5_000));
+    let mut policy = policy(Form::Native);
+    policy.deny_keys = vec![Pattern::any_case("*sealed")];
+    let started = std::time::Instant::now();
+    let extraction = comes_back(&body(&text), &policy);
+    assert_eq!(extraction.moves.len(), 10_000);
+    // Ten thousand readings of the name would be a hundred times that.
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
 /// A text that only our own mark makes long enough.

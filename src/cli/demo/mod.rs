@@ -55,10 +55,10 @@ pub(super) fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
         let mut outcomes = Vec::new();
         let mut extractions = Vec::new();
         for case in &cases {
-            let answer = target
+            let prepared = target
                 .exporter
-                .export(Signal::Traces, case.request.clone())
-                .await;
+                .prepare(Signal::Traces, case.request.clone());
+            let answer = target.exporter.send(&prepared.await?, None).await;
             // What a reference says follows from the bytes alone, so this process comes to the
             // same slim span as the one that sent it on; that it did shows in the store, where
             // nothing but that run can have put these files.

@@ -7,12 +7,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
 use slimspan_proto::Signal;
 
 use crate::config::*;
+use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig, TlsConfig};
+use crate::exporters::retry::config::RetryConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
 
 fn id(text: &str) -> ComponentId {
@@ -95,6 +99,9 @@ exporters:
     compression: none
     headers: {Authorization: "Bearer ${env:TOKEN}", x-token: "${TOKEN}", x-empty: "${env:NONE:-}"}
     timeout: 1.5s
+    retry_on_failure: {enabled: false, initial_interval: 1s, randomization_factor: 0, multiplier: 2, max_interval: 1m, max_elapsed_time: 0}
+    max_request_bytes: 16MiB
+    dead_letters: {directory: null, max_bytes: 1GiB}
     tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
   debug: {verbosity: detailed}
 extensions:
@@ -177,6 +184,19 @@ service:
         ]
         .into(),
         timeout: Duration::from_millis(1500),
+        retry_on_failure: RetryConfig {
+            enabled: false,
+            initial_interval: Duration::from_secs(1),
+            randomization_factor: 0.0,
+            multiplier: 2.0,
+            max_interval: Duration::from_mins(1),
+            max_elapsed_time: Duration::ZERO,
+        },
+        max_request_bytes: ByteSize::mib(16),
+        dead_letters: DeadLetterConfig {
+            directory: None,
+            max_bytes: ByteSize::gib(1),
+        },
         tls: TlsConfig {
             insecure: true,
             ca_file: Some("/ca.pem".into()),
@@ -186,7 +206,7 @@ service:
     assert!(exporter.uses_tls(), "https has the last word");
     assert_eq!(
         config.exporters.get(&id("otlp")),
-        Some(&ExporterConfig::OtlpGrpc(exporter))
+        Some(&ExporterConfig::OtlpGrpc(Box::new(exporter)))
     );
     let debug = DebugConfig {
         verbosity: Verbosity::Detailed,

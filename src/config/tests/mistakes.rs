@@ -300,6 +300,26 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "c.yaml:17: exporters.otlp_grpc.timeout: must be longer than 0, such as 5s",
     ),
     (
+        "timeout: 5s",
+        "retry_on_failure: { randomization_factor: 1.5 }",
+        "c.yaml:17: exporters.otlp_grpc.retry_on_failure.randomization_factor: 1.5 is not from 0 to 1, such as 0.5",
+    ),
+    (
+        "timeout: 5s",
+        "retry_on_failure: { multiplier: 0.5 }",
+        "c.yaml:17: exporters.otlp_grpc.retry_on_failure.multiplier: 0.5 is less than 1: intervals must not shrink, such as 1.5",
+    ),
+    (
+        "timeout: 5s",
+        "retry_on_failure: { max_elapsed_time: 10s }",
+        "c.yaml:17: exporters.otlp_grpc.retry_on_failure.max_elapsed_time: 10s is less than the 30s of max_interval; 0 retries for ever",
+    ),
+    (
+        "timeout: 5s",
+        "retry_on_failure: { initial_interval: 0 }",
+        "c.yaml:17: exporters.otlp_grpc.retry_on_failure.initial_interval: must be longer than 0, such as 5s",
+    ),
+    (
         "refresh: 24h",
         "refresh: -24h",
         "c.yaml:25: extensions.artifact_store.refresh: \"-24h\" is negative: a duration is 0 or more",

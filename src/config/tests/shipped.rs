@@ -12,8 +12,10 @@ use super::super::de::from_node;
 use super::super::node::{Node, Value};
 use super::super::yaml;
 use crate::config::*;
+use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::{OtlpGrpcConfig, TlsConfig};
+use crate::exporters::retry::config::RetryConfig;
 use crate::receivers::otlp::config::{GrpcConfig, OtlpReceiverConfig, Protocols};
 use crate::storage::config::StoreConfig;
 
@@ -90,7 +92,7 @@ fn the_commented_out_backend_works_once_uncommented() {
     backend.tls.insecure = true;
     assert_eq!(
         config.exporters.get(&id("otlp_grpc")),
-        Some(&ExporterConfig::OtlpGrpc(backend))
+        Some(&ExporterConfig::OtlpGrpc(Box::new(backend)))
     );
 }
 
@@ -105,6 +107,8 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<DebugConfig>(&root, &["exporters", "debug"]);
     spells_out::<OtlpGrpcConfig>(&root, &["exporters", "otlp_grpc"]);
     spells_out::<TlsConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
+    spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_grpc", "dead_letters"]);
+    spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
     spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);
 }
 

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::Endpoint;
 use crate::config::Secret;
-use crate::config::units::positive_duration;
+use crate::config::units::{positive_duration, positive_size};
+use crate::exporters::dead_letters::config::DeadLetterConfig;
+use crate::exporters::retry::config::RetryConfig;
 
 /// `otlp_grpc`, or `otlp`: sends requests to a backend over OTLP/gRPC.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtlpGrpcConfig {
     /// The address of the backend. Required.
@@ -24,9 +27,21 @@ pub struct OtlpGrpcConfig {
     /// Metadata of every request, by lower-case name. The names and values are valid headers.
     #[serde(default, deserialize_with = "headers")]
     pub headers: BTreeMap<String, Secret>,
-    /// The time that the backend has for one request; more than 0.
+    /// The time that the backend has for one attempt; more than 0.
     #[serde(default = "default_timeout", deserialize_with = "positive_duration")]
     pub timeout: Duration,
+    /// How often a request is sent again that the backend could not take.
+    #[serde(default)]
+    pub retry_on_failure: RetryConfig,
+    /// The largest message that the backend takes; larger requests go in parts.
+    #[serde(
+        default = "default_max_request_bytes",
+        deserialize_with = "positive_size"
+    )]
+    pub max_request_bytes: ByteSize,
+    /// Where requests are kept that the backend never takes.
+    #[serde(default)]
+    pub dead_letters: DeadLetterConfig,
     /// How the connection is protected.
     #[serde(default)]
     pub tls: TlsConfig,
@@ -40,6 +55,9 @@ impl OtlpGrpcConfig {
             compression: Compression::default(),
             headers: BTreeMap::new(),
             timeout: default_timeout(),
+            retry_on_failure: RetryConfig::default(),
+            max_request_bytes: default_max_request_bytes(),
+            dead_letters: DeadLetterConfig::default(),
             tls: TlsConfig::default(),
         }
     }
@@ -49,6 +67,11 @@ impl OtlpGrpcConfig {
     pub fn uses_tls(&self) -> bool {
         self.endpoint.tls.unwrap_or(!self.tls.insecure)
     }
+}
+
+/// What servers in Go take unless they are told otherwise.
+fn default_max_request_bytes() -> ByteSize {
+    ByteSize::mib(4)
 }
 
 fn default_timeout() -> Duration {

@@ -18,6 +18,7 @@ use tonic::{Status, TimeoutExpired};
 use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
+use crate::answer::Answer;
 use crate::compute;
 use crate::grpc::{Compression, message};
 use crate::refusal::{Culprit, Refusal};
@@ -67,6 +68,13 @@ pub struct OtlpGrpcExporter {
     timeout: Duration,
 }
 
+/// A request in its frame, compressed.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    signal: Signal,
+    parts: [Bytes; 2],
+}
+
 impl OtlpGrpcExporter {
     /// Sets the connection up without making it.
     pub fn new(name: impl Into<String>, config: &OtlpGrpcConfig) -> Result<Self, SetupError> {
@@ -96,23 +104,38 @@ impl OtlpGrpcExporter {
         })
     }
 
-    /// Sends `request`, an `Export{Trace,Logs,Metrics}ServiceRequest`, and returns the backend's
-    /// response message.
-    pub async fn export(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
-        match tokio::time::timeout(self.timeout, self.call(signal, request)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.timed_out()),
+    /// A request as it goes over the wire, to be sent once or more.
+    pub async fn prepare(&self, signal: Signal, request: Bytes) -> Result<Prepared, Refusal> {
+        let parts = self.compress(request).await?;
+        Ok(Prepared { signal, parts })
+    }
+
+    /// Sends a request once; returns the backend's answer. It is given up after `timeout`, or after
+    /// `left`, where less than that is left of its sender's time.
+    pub async fn send(
+        &self,
+        prepared: &Prepared,
+        left: Option<Duration>,
+    ) -> Result<Answer, Refusal> {
+        let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
+        let Prepared { signal, parts } = prepared.clone();
+        match tokio::time::timeout(limit, self.call(signal, parts, limit)).await {
+            Ok(outcome) => outcome.map(Answer::from),
+            Err(_) => Err(self.timed_out(limit)),
         }
     }
 
-    async fn call(&self, signal: Signal, message: Bytes) -> Result<Bytes, Refusal> {
-        let request = self.request(signal, self.compress(message).await?);
+    async fn call(
+        &self,
+        signal: Signal,
+        parts: [Bytes; 2],
+        limit: Duration,
+    ) -> Result<Bytes, Refusal> {
+        let broken = |error: tonic::transport::Error| self.broken(&error, limit);
+        let request = self.request(signal, parts, limit);
         let mut channel = self.channel.clone();
-        let channel = channel.ready().await.map_err(|error| self.broken(&error))?;
-        let response = channel
-            .call(request)
-            .await
-            .map_err(|error| self.broken(&error))?;
+        let channel = channel.ready().await.map_err(broken)?;
+        let response = channel.call(request).await.map_err(broken)?;
         self.answer(response).await
     }
 
@@ -135,7 +158,7 @@ impl OtlpGrpcExporter {
         Ok([prefix, bytes])
     }
 
-    fn request(&self, signal: Signal, parts: [Bytes; 2]) -> Request<Body> {
+    fn request(&self, signal: Signal, parts: [Bytes; 2], limit: Duration) -> Request<Body> {
         let frames = parts
             .into_iter()
             .map(|part| Ok::<_, Status>(Frame::data(part)));
@@ -145,7 +168,7 @@ impl OtlpGrpcExporter {
         *request.uri_mut() = Uri::from(PathAndQuery::from_static(signal.grpc_path()));
         let headers = request.headers_mut();
         *headers = self.headers.clone();
-        let timeout = format!("{}m", self.timeout.as_millis().min(99_999_999));
+        let timeout = format!("{}m", limit.as_millis().min(99_999_999));
         if let Ok(timeout) = HeaderValue::from_str(&timeout) {
             headers.insert("grpc-timeout", timeout);
         }
@@ -184,12 +207,12 @@ impl OtlpGrpcExporter {
                     size += bytes;
                     if size > ANSWER { Err(()) } else { Ok(()) }
                 };
-                compression.decompress(&message.bytes, limit).ok()
+                compression.decompress(&message.bytes, ANSWER, limit).ok()
             })
             .ok_or_else(|| self.unavailable("its answer cannot be decompressed"))
     }
 
-    fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Refusal {
+    fn broken(&self, error: &(dyn std::error::Error + 'static), limit: Duration) -> Refusal {
         // The outermost message of these errors is "transport error".
         let mut cause = error;
         while let Some(source) = cause.source() {
@@ -201,15 +224,20 @@ impl OtlpGrpcExporter {
         if cause.is::<TimeoutExpired>()
             || connect.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
         {
-            return self.timed_out();
+            return self.timed_out(limit);
         }
         self.unavailable(cause)
     }
 
-    fn timed_out(&self) -> Refusal {
+    fn timed_out(&self, limit: Duration) -> Refusal {
+        if limit < self.timeout {
+            return self.unavailable(format_args!(
+                "no answer in the {limit:?} that its sender had left to wait"
+            ));
+        }
         self.unavailable(format_args!(
-            "no answer within {:?}; see exporters.{}.timeout",
-            self.timeout, self.name
+            "no answer within {limit:?}; see exporters.{}.timeout",
+            self.name
         ))
     }
 

@@ -5,4 +5,4 @@ mod endpoint;
 mod exporter;
 
 pub use endpoint::{Endpoint, InvalidEndpoint};
-pub use exporter::{OtlpGrpcExporter, SetupError};
+pub use exporter::{OtlpGrpcExporter, Prepared, SetupError};

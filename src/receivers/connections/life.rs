@@ -26,6 +26,10 @@ pub(super) const LAST_REQUESTS: Duration = Duration::from_secs(90);
 /// was told arrives within this time.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a peer may leave an answer unread: to keep one costs little, but somebody who never reads
+/// has no use for its place.
+pub(super) const UNREAD: Duration = Duration::from_secs(30);
+
 /// Serves `connection` until it ends by itself, or has to: because it keeps silent, has come of age,
 /// or because of `stop`. Then the peer is told, requests under way end, and nothing else is waited
 /// for.
@@ -44,6 +48,10 @@ where
         () = stop.cancelled() => "slimspan stops",
         () = silence(requests) => "it has sent no request",
         () = sleep(AGE) => "it has come of age",
+        () = unread(requests) => {
+            tracing::debug!("cutting a connection: its peer does not take its answers");
+            return;
+        }
     };
     tracing::debug!("closing a connection: {why}");
     connection.as_mut().graceful_shutdown();
@@ -59,5 +67,17 @@ async fn silence(requests: &Requests) {
     tokio::select! {
         () = requests.begun() => std::future::pending().await,
         () = sleep(FIRST_REQUEST) => {}
+    }
+}
+
+/// Waits until an answer has been left unread for too long.
+async fn unread(requests: &Requests) {
+    loop {
+        let left = UNREAD.saturating_sub(requests.unsent_for());
+        if left.is_zero() {
+            return;
+        }
+        // Most answers are gone by then, and nobody was woken for them.
+        sleep(left.max(UNREAD / 10)).await;
     }
 }

@@ -1,5 +1,6 @@
 //! The requests of a connection: whether there ever was one, and how many are under way.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// The requests of one connection. Clones are of the same.
 #[derive(Debug, Clone, Default)]
@@ -18,11 +19,17 @@ pub(in crate::receivers) struct Requests(Arc<watch::Sender<Count>>);
 struct Count {
     any: bool,
     under_way: usize,
+    /// When there were answers that have not been sent yet, by the order in which they came.
+    unsent: BTreeMap<u64, Instant>,
+    answers: u64,
 }
 
 /// A request that is under way until this is dropped.
 #[derive(Debug)]
-pub(in crate::receivers) struct UnderWay(Requests);
+pub(in crate::receivers) struct UnderWay {
+    requests: Requests,
+    answer: Option<u64>,
+}
 
 impl Requests {
     /// The headers of a request have come.
@@ -31,7 +38,17 @@ impl Requests {
             count.any = true;
             count.under_way += 1;
         });
-        UnderWay(self.clone())
+        UnderWay {
+            requests: self.clone(),
+            answer: None,
+        }
+    }
+
+    /// How long the oldest answer has waited for its peer to take it.
+    pub(super) fn unsent_for(&self) -> Duration {
+        let count = self.0.borrow();
+        let oldest = count.unsent.first_key_value();
+        oldest.map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
 
     /// Waits for the first request.
@@ -58,13 +75,26 @@ impl Requests {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| count.under_way -= 1);
+        self.requests.0.send_modify(|count| {
+            count.under_way -= 1;
+            if let Some(answer) = self.answer {
+                count.unsent.remove(&answer);
+            }
+        });
     }
 }
 
 impl UnderWay {
     /// Ties the request to its answer: it is under way until the whole answer is handed over.
-    pub(in crate::receivers) fn until_sent<B>(self, answer: Response<B>) -> Response<Answer<B>> {
+    pub(in crate::receivers) fn until_sent<B>(
+        mut self,
+        answer: Response<B>,
+    ) -> Response<Answer<B>> {
+        self.requests.0.send_modify(|count| {
+            count.answers += 1;
+            count.unsent.insert(count.answers, Instant::now());
+            self.answer = Some(count.answers);
+        });
         answer.map(|body| Answer {
             body,
             _under_way: self,

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS};
+use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS, UNREAD};
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -176,6 +176,27 @@ async fn a_request_that_never_ends_does_not() {
     served.life.await.unwrap();
     assert_about(begun.elapsed(), AGE + LAST_REQUESTS);
     answer.await.unwrap().unwrap_err();
+}
+
+/// A peer whose window has no room for what it asked for, and that goes on asking.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_take_its_answers_is_cut() {
+    let served = served();
+    served.answers.add_permits(100);
+    let mut builder = client::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(0);
+    let handshake = builder.handshake::<_, Empty<Bytes>>(TokioIo::new(served.peer));
+    let (mut client, connection) = handshake.await.unwrap();
+    let connection = tokio::spawn(connection);
+    let begun = Instant::now();
+    while !served.life.is_finished() {
+        assert!(begun.elapsed() < UNREAD * 2);
+        drop(request(&mut client));
+        sleep(UNREAD / 10).await;
+    }
+    let took = begun.elapsed();
+    assert!((UNREAD..=UNREAD * 6 / 5).contains(&took), "{took:?}");
+    drop(connection);
 }
 
 /// A peer that does not answer, not even to the question whether it has heard.

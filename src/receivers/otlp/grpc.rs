@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use slimspan_proto::Signal;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -23,12 +23,15 @@ use tonic::body::Body;
 use tower::Service as _;
 
 use super::config::GrpcConfig;
+use super::metadata;
 use crate::admission::Budget;
+use crate::answer::Answer;
 use crate::compute;
 use crate::grpc::compression::{Compression, DecompressError};
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
 use crate::receivers::connections::{self, Limits};
+use crate::receivers::http2::Watched;
 use crate::refusal::{Culprit, Refusal};
 use crate::telemetry::Counters;
 
@@ -47,6 +50,14 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long SDKs wait for an answer unless they are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an answer may take to its sender: one that leaves at the end of its patience is not heard.
+/// Of a short patience it is a tenth.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
+
+/// How long a request that has begun may still arrive after the stop: what is under way through the
+/// network is there by then, and a sender that is told early repeats it early.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 const LIMIT_KEY: &str = "max_recv_msg_size_mib";
 
@@ -91,6 +102,7 @@ impl GrpcReceiver {
             limit: self.config.max_recv_msg_size(),
             pipelines,
             budget,
+            stop: stop.clone(),
         });
         let mut router = axum::Router::new().fallback(unknown_method);
         for signal in Signal::ALL {
@@ -115,7 +127,7 @@ impl GrpcReceiver {
                 let answer = router.clone().call(request);
                 async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
             });
-            http2.serve_connection(io, service)
+            http2.serve_connection(TokioIo::new(Watched::new(io.into_inner())), service)
         })
         .await;
     }
@@ -143,17 +155,18 @@ struct Service {
     limit: usize,
     pipelines: Arc<Pipelines>,
     budget: Budget,
+    stop: CancellationToken,
 }
 
 impl Service {
     async fn export(&self, signal: Signal, request: Request<axum::body::Body>) -> Response<Body> {
-        if !is_grpc(request.headers()) {
+        if !metadata::is_grpc(request.headers()) {
             let mut response = Response::new(Body::default());
             *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return response;
         }
         match self.answer(signal, request).await {
-            Ok(message) => success(message),
+            Ok(answer) => success(answer.into()),
             Err(refusal) => {
                 tracing::debug!(%signal, culprit = %refusal.culprit(), "refused: {refusal}");
                 failure(&refusal)
@@ -165,10 +178,33 @@ impl Service {
         &self,
         signal: Signal,
         request: Request<axum::body::Body>,
-    ) -> Result<Bytes, Refusal> {
-        let deadline = Instant::now() + patience(request.headers())?;
-        let request = self.read(request).await?;
+    ) -> Result<Answer, Refusal> {
+        metadata::check(request.headers())?;
+        let gives_up = metadata::timeout(request.headers())?.map(|after| Instant::now() + after);
+        let request = tokio::select! {
+            request = self.read(request) => request?,
+            () = at(gives_up) => return Err(Refusal::too_late()),
+            () = self.stopped() => return Err(Refusal::unavailable(
+                Culprit::Slimspan,
+                "slimspan stops, and the request had not come in time",
+            )),
+        };
+        let now = Instant::now();
+        // From here on it is taken to its end: a sender that has given up meanwhile sends it again,
+        // and finds its files stored.
+        let gives_up = gives_up.map_or(now + PATIENCE, |then| then.min(now + PATIENCE));
+        let left = gives_up.saturating_duration_since(now);
+        if left.is_zero() {
+            return Err(Refusal::too_late());
+        }
+        let deadline = gives_up - (left / 10).min(ON_THE_WAY);
         self.pipelines.consume(signal, request, deadline).await
+    }
+
+    /// Waits until requests that are not there yet are not waited for any more.
+    async fn stopped(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_BYTES).await;
     }
 
     /// The request, which has its share of the budget as long as it is in memory.
@@ -215,7 +251,7 @@ impl Service {
         let mut lease = self.budget.lease();
         let expand = move || {
             let mut size = 0;
-            let expanded = compression.decompress(&message, |bytes| {
+            let expanded = compression.decompress(&message, limit, |bytes| {
                 size += bytes;
                 if size > limit {
                     return Err(Refusal::too_large(
@@ -235,8 +271,20 @@ impl Service {
             DecompressError::Malformed(error) => {
                 Refusal::malformed(format!("the message is not sound {compression}: {error}"))
             }
+            DecompressError::WindowTooLarge => Refusal::too_costly(format!(
+                "the message is {compression} with a window of more than 8 MiB; compress it with \
+                 a smaller one"
+            )),
             DecompressError::Refused(refusal) => refusal,
         })
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -245,39 +293,6 @@ async fn unknown_method(request: Request<axum::body::Body>) -> Response<Body> {
     failure(&Refusal::unimplemented(format!(
         "there is no method {path}"
     )))
-}
-
-/// Whether the request is gRPC of any message format, and not gRPC-Web or the like.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-/// How long the sender waits for its answer, as far as anybody should: what its `grpc-timeout`
-/// says, and at most [`PATIENCE`].
-fn patience(headers: &HeaderMap) -> Result<Duration, Refusal> {
-    let Some(value) = headers.get("grpc-timeout") else {
-        return Ok(PATIENCE);
-    };
-    let timeout = value.to_str().ok().and_then(|text| {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let digits = (1..=8).contains(&number.len()) && number.bytes().all(|c| c.is_ascii_digit());
-        let number: u64 = digits.then(|| number.parse().ok())??;
-        Some(match unit {
-            "H" => Duration::from_secs(number * 3600),
-            "M" => Duration::from_secs(number * 60),
-            "S" => Duration::from_secs(number),
-            "m" => Duration::from_millis(number),
-            "u" => Duration::from_micros(number),
-            "n" => Duration::from_nanos(number),
-            _ => return None,
-        })
-    });
-    timeout.map(|timeout| timeout.min(PATIENCE)).ok_or_else(|| {
-        Refusal::malformed("grpc-timeout is not a number of up to 8 digits and a unit")
-    })
 }
 
 fn success(message: Bytes) -> Response<Body> {
@@ -309,58 +324,4 @@ fn failure(refusal: &Refusal) -> Response<Body> {
         HeaderValue::from_static(Compression::ACCEPTED),
     );
     response
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patience_is_the_senders_up_to_a_limit() {
-        let with = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", HeaderValue::from_static(text));
-            patience(&headers)
-        };
-        assert_eq!(patience(&HeaderMap::new()).unwrap(), PATIENCE);
-        for (text, expected) in [
-            ("5S", Duration::from_secs(5)),
-            ("250m", Duration::from_millis(250)),
-            ("1n", Duration::from_nanos(1)),
-            ("99999999H", PATIENCE),
-            ("1M", PATIENCE),
-        ] {
-            assert_eq!(with(text).unwrap(), expected, "{text}");
-        }
-        for text in [
-            "",
-            "5",
-            "S",
-            "5s",
-            "-1S",
-            "+1S",
-            "1.5S",
-            "123456789n",
-            "abc",
-        ] {
-            assert!(with(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_grpc_is_grpc() {
-        for (content_type, expected) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc;x=y", true),
-            ("application/grpc-web", false),
-            ("application/grpcfoo", false),
-            ("application/json", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-            assert_eq!(is_grpc(&headers), expected, "{content_type}");
-        }
-    }
 }

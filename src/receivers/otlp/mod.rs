@@ -2,5 +2,6 @@
 
 pub mod config;
 mod grpc;
+mod metadata;
 
 pub use grpc::GrpcReceiver;

@@ -48,6 +48,17 @@ pub fn race<A, B>(
     passed
 }
 
+/// Prints what `run` costs for each of `spans` in a request of `bytes`, where nothing disturbs it.
+pub fn rate<T>(what: &str, spans: u32, bytes: usize, mut run: impl FnMut() -> T) {
+    let best = (0..ROUNDS * 20).map(|_| turn(&mut run, 1)).min();
+    let best = best.unwrap_or_default();
+    println!(
+        "     {what}: {} ns a span, {:.1} GB/s",
+        best.as_nanos() / u128::from(spans),
+        bytes as f64 / best.as_secs_f64() / 1e9,
+    );
+}
+
 /// How a line of output starts.
 pub fn verdict(passed: bool) -> &'static str {
     if passed { "PASS" } else { "MISS" }

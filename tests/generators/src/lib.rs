@@ -10,6 +10,7 @@ mod generate;
 pub mod noise;
 mod random;
 mod request;
+pub mod wire;
 
 pub use files::fake_file;
 pub use generate::{Generator, Payload};

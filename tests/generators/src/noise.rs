@@ -1,18 +1,32 @@
 //! What protobuf allows a sender to write, and no library writes: unknown fields of every wire
 //! type, numbers in more bytes than they need, fields in any order. Decoders read the same.
 
-use slimspan_proto::{Fields, Message, Signal, WireType};
+use slimspan_proto::{Fields, MAX_SURPLUS, Message, Signal, WireType};
 
 use crate::Random;
 
 /// Writes `request`, which must be sound, again with noise in every message that leads to values.
 pub fn noisy(signal: Signal, request: &[u8], random: &mut Random) -> Vec<u8> {
     let mut out = Vec::with_capacity(request.len() * 2);
-    message(Message::Request(signal), request, random, &mut out);
+    message(Message::Request(signal), request, 10, random, &mut out);
     out
 }
 
-fn message(kind: Message, bytes: &[u8], random: &mut Random, out: &mut Vec<u8>) {
+/// The same where every message can still be edited: lengths have room to grow.
+pub fn roomy(signal: Signal, request: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut out = Vec::with_capacity(request.len() * 2);
+    message(
+        Message::Request(signal),
+        request,
+        1 + MAX_SURPLUS,
+        random,
+        &mut out,
+    );
+    out
+}
+
+/// Lengths get up to `width` bytes.
+fn message(kind: Message, bytes: &[u8], width: usize, random: &mut Random, out: &mut Vec<u8>) {
     let mut fields: Vec<_> = Fields::new(bytes, 0..bytes.len())
         .map(|field| field.expect("a sound request"))
         .collect();
@@ -30,11 +44,11 @@ fn message(kind: Message, bytes: &[u8], random: &mut Random, out: &mut Vec<u8>) 
         }
         let mut inner = Vec::new();
         match kind.child(field.number) {
-            Some(child) => message(child, body, random, &mut inner),
+            Some(child) => message(child, body, width, random, &mut inner),
             None => inner.extend_from_slice(body),
         }
         varint(u64::from(field.number) << 3 | 2, random, 5, out);
-        varint(inner.len() as u64, random, 10, out);
+        varint(inner.len() as u64, random, width, out);
         out.extend_from_slice(&inner);
     }
     if random.one_in(6) {

@@ -1,5 +1,6 @@
 //! Requests with one text in one place.
 
+use slimspan_generators::wire::{field, nested};
 use slimspan_proto::{Member, Signal, ValueKind};
 
 use crate::choices::Choices;
@@ -51,9 +52,9 @@ impl Place {
     pub fn request_of(&self, text: &[u8]) -> (Signal, Vec<u8>) {
         match self.holder {
             Holder::Span => (Signal::Traces, nested(&[1, 2, 2], self.members(9, text))),
-            Holder::LogBody => (Signal::Logs, nested(&[1, 2, 2, 5, 1], text.to_vec())),
+            Holder::LogBody => (Signal::Logs, nested(&[1, 2, 2, 5, 1], text)),
             Holder::Array => {
-                let value = nested(&[5, 1, 1], text.to_vec());
+                let value = nested(&[5, 1, 1], text);
                 let attribute = [field(1, self.key), field(2, &value)].concat();
                 (Signal::Traces, nested(&[1, 2, 2, 9], attribute))
             }
@@ -102,22 +103,4 @@ fn member(number: u8, key: &[u8], text: &[u8]) -> Vec<u8> {
     // A KeyValue is the same in every list but for its field.
     member[0] = number << 3 | 2;
     member
-}
-
-/// A message in a field, for every number of `path`.
-fn nested(path: &[u8], content: Vec<u8>) -> Vec<u8> {
-    let fields = path.iter().rev();
-    fields.fold(content, |inner, number| field(*number, &inner))
-}
-
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    let mut len = content.len();
-    while len >= 0x80 {
-        field.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    field.push(len as u8);
-    field.extend_from_slice(content);
-    field
 }

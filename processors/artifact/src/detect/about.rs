@@ -109,13 +109,18 @@ pub(crate) fn is_denied(key: &[u8], part_type: &[u8], more: &[Pattern]) -> bool 
         || memchr::memmem::find(last, b"token").is_some()
         // The flat form of redacted thinking: its type stands in another attribute.
         || lower.ends_with(b"message_content.data")
-        || part_type == b"redacted_thinking"
+        || is_denied_type(part_type)
         || !more.is_empty() && {
             let key = String::from_utf8_lossy(key);
             let last = key.rsplit('.').next().unwrap_or_default();
             more.iter()
                 .any(|pattern| pattern.matches(&key) || pattern.matches(last))
         }
+}
+
+/// Whether a part of that type holds nothing that may be taken apart.
+pub(crate) fn is_denied_type(part_type: &[u8]) -> bool {
+    part_type == b"redacted_thinking"
 }
 
 impl About {

@@ -3,6 +3,7 @@
 mod about;
 mod base64_run;
 mod data_uri;
+mod enclosing;
 mod found;
 mod gate;
 mod json;
@@ -13,6 +14,7 @@ mod text;
 mod truncated;
 
 pub(crate) use about::{About, Labels};
+pub(crate) use enclosing::Enclosing;
 pub(crate) use found::Found;
 pub(crate) use siblings::Siblings;
 

@@ -95,7 +95,7 @@ pub(crate) fn distinctive(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// The media type that the bytes show, if they are known to be a file.
-pub(super) fn any(bytes: &[u8]) -> Option<&'static str> {
+pub(crate) fn any(bytes: &[u8]) -> Option<&'static str> {
     distinctive(bytes).or_else(|| find(&WEAK, bytes))
 }
 

@@ -156,7 +156,8 @@ pub(crate) fn restore_link(
         part.targets.is_none().then(|| fit(part)).flatten()
     };
     let (index, standing, fit) = members.iter().enumerate().find_map(|(index, member)| {
-        if member.kind != ValueKind::String {
+        // Ours are written like that, and another's may have been passed over unmarked.
+        if member.kind != ValueKind::String || !member.is_canonical() {
             return None;
         }
         let standing = standing(member.content)?;

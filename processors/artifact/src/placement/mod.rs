@@ -162,8 +162,8 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
         let content = self.value.content;
         let mut written = written(content, found)?;
         let whole = match self.object(found) {
-            // A backend reads no list that is too deep, but any text.
-            Some(kind) if self.value.nested && self.value.depth + LIST_DEPTH <= MAX_DEPTH => {
+            // A backend reads no list that is too deep, but any text. The request is no level.
+            Some(kind) if self.value.nested && self.value.depth + LIST_DEPTH <= MAX_DEPTH + 1 => {
                 Whole::List(self.reference(found, &written).to_list(kind))
             }
             Some(kind) => Whole::String(self.reference(found, &written).to_json(kind, 0)?),
@@ -294,6 +294,8 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
     fn object(&self, found: &Found) -> Option<Kind> {
         match self.policy.form {
             Form::Object => Some(Kind::Artifact),
+            // Logfire's SDK says in another attribute that such a value is a string.
+            Form::Logfire if found.codec == (Codec::PythonRepr { quoted: false }) => None,
             Form::Logfire => Some(Kind::Logfire),
             // A link to a text says nothing; the object has a preview.
             Form::Native if found.codec == Codec::Text => Some(Kind::Artifact),

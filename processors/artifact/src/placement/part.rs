@@ -8,6 +8,9 @@ use crate::encoding::{PartToken, Target, Written};
 use crate::reference::object::levels;
 use crate::shapes::Fit;
 
+/// A quote in a JSON string, as serializers write it that escape what HTML must not have.
+const ESCAPED: &[u8] = br"\u0022";
+
 impl Placement<'_, '_, '_> {
     /// The changes that make the part around the file a link to it, if its provider has such.
     pub(super) fn part_within(
@@ -23,9 +26,10 @@ impl Placement<'_, '_, '_> {
         let (word, key) = (place.word.clone(), place.key.clone());
         let quote = content.get(place.key_quote..key.start)?;
         // The same quotes everywhere, such as we can find again, and the words as we know them.
-        let plain = quote.strip_suffix(b"\"").is_some_and(|before| {
-            before.iter().all(|c| *c == b'\\') && levels(before.len()).is_some()
-        });
+        let plain = quote == ESCAPED
+            || quote.strip_suffix(b"\"").is_some_and(|before| {
+                before.iter().all(|c| *c == b'\\') && levels(before.len()).is_some()
+            });
         if !plain
             || content.get(literal.open.clone())? != quote
             || content.get(word.clone())? != variant.word.0.as_bytes()
@@ -148,9 +152,14 @@ pub(crate) fn restore_part(
     back(word_at, variant.word)?;
     back(key_at, variant.key)?;
     // The members in front of the key, from the last to the first.
-    let before = content.get(..key_at)?.strip_suffix(b"\"")?;
-    let backslashes = before.iter().rev().take_while(|c| **c == b'\\').count();
-    let quote = content.get(key_at - 1 - backslashes..key_at)?;
+    let before = content.get(..key_at)?;
+    let quote = if before.ends_with(ESCAPED) {
+        ESCAPED
+    } else {
+        let before = before.strip_suffix(b"\"")?;
+        let backslashes = before.iter().rev().take_while(|c| **c == b'\\').count();
+        content.get(key_at - 1 - backslashes..key_at)?
+    };
     let added_end = key_at - quote.len();
     let mut rest = content.get(..added_end)?;
     for name in fit.added_keys().rev() {

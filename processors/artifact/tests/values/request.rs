@@ -6,6 +6,7 @@ use bytes::Bytes;
 use slimspan_artifact::{
     Action, Digest, Extraction, Form, Location, Pattern, Policy, Rule, extract, restore,
 };
+pub use slimspan_generators::wire::{field, nested};
 use slimspan_generators::{Random, fake_file};
 use slimspan_proto::Signal::{self, Traces};
 
@@ -31,26 +32,6 @@ pub type Path = &'static [u8];
 
 pub const STRING: u8 = 1;
 pub const BYTES: u8 = 7;
-
-/// One length-delimited field.
-pub fn field(number: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
-    let content = content.as_ref();
-    let mut out = vec![number << 3 | 2];
-    let mut len = content.len();
-    while len >= 0x80 {
-        out.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    out.extend_from_slice(content);
-    out
-}
-
-/// The message of one field inside another, for every number of `path`.
-pub fn nested(path: &[u8], content: &[u8]) -> Vec<u8> {
-    let wrap = |inner: Vec<u8>, number: &u8| field(*number, inner);
-    path.iter().rev().fold(content.to_vec(), wrap)
-}
 
 /// An AnyValue that is a string.
 pub fn string(text: impl AsRef<[u8]>) -> Vec<u8> {

@@ -206,6 +206,10 @@ impl Shape {
         // Where an object takes the place of a string, its quotes go, too.
         let in_json = before.starts_with(['{', '[']);
         match form {
+            // Its schema says that this is a string.
+            Form::Logfire if self.token.starts_with("python-repr-unquoted") => {
+                format!("{before}{uri}{query}{after}")
+            }
             Form::Object | Form::Logfire if self.object => {
                 let kind = match form {
                     Form::Object => "artifact",

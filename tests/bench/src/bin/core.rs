@@ -4,10 +4,12 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
 use slimspan_artifact::{Location, Policy, extract};
-use slimspan_bench::race::race;
+use slimspan_bench::race::{race, rate};
 use slimspan_bench::{naive, workload};
-use slimspan_proto::Signal;
+use slimspan_proto::{Signal, check};
 
 /// The allocator of the collector, for both sides.
 #[global_allocator]
@@ -35,16 +37,27 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .artifacts
         .len();
     let none = extract(Signal::Traces, &ordinary, &tiny)?.artifacts.len();
-    if (files, theirs.len(), talked, none) != (10, 10, 10, 0) {
+    if (files, theirs.len(), talked, none) != (10, 10, 10, 0) || !checked(&ordinary) {
         return Err("the requests do not hold what they should".into());
     }
 
     let passed = [
         race(
-            "512 ordinary spans, against prost decode and encode",
+            "512 ordinary spans, checked and walked, against prost decode and encode",
             6.0,
-            || extract(Signal::Traces, &ordinary, &usual),
+            || {
+                (
+                    checked(&ordinary),
+                    extract(Signal::Traces, &ordinary, &usual),
+                )
+            },
             || naive::pass(&ordinary),
+        ),
+        race(
+            "512 ordinary spans, checked only, against prost decode",
+            6.0,
+            || checked(&ordinary),
+            || ExportTraceServiceRequest::decode(&ordinary[..]),
         ),
         race(
             "the same with a threshold of 64 bytes",
@@ -65,5 +78,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             || naive::extract(&conversations, usual.threshold),
         ),
     ];
+    rate("the check of ordinary spans", 512, ordinary.len(), || {
+        checked(&ordinary)
+    });
+    rate(
+        "the check of conversations",
+        10,
+        conversations.len(),
+        || checked(&conversations),
+    );
     Ok(ExitCode::from(u8::from(passed.contains(&false))))
+}
+
+/// Whether every item is sound; nothing is limited.
+fn checked(request: &[u8]) -> bool {
+    check(Signal::Traces, request, usize::MAX).is_ok_and(|checked| checked.faults.is_empty())
 }

@@ -20,8 +20,10 @@ pub(super) struct Leaves {
     pub(super) numbers: Vec<(Leaf, Numbers)>,
     /// Where a string opens that is not closed.
     pub(super) open: Option<usize>,
-    /// The objects that have such values, and those around them.
-    objects: Vec<Object>,
+    /// What is too deep to be read.
+    pub(super) beyond: Option<Leaf>,
+    /// The objects that have such values, and those around them, which come first.
+    pub(super) objects: Vec<Object>,
 }
 
 /// A value: a string or a byte array.
@@ -32,6 +34,8 @@ pub(super) struct Leaf {
     pub(super) key: Range<usize>,
     /// The object that it is a member of, if it is in one.
     object: Option<usize>,
+    /// The next object around it, also where an array is between them.
+    pub(super) within: Option<usize>,
 }
 
 /// What is known of an object.
@@ -39,7 +43,9 @@ pub(super) struct Leaf {
 pub(super) struct Object {
     /// Its name in the object around it, without quotes; empty in an array.
     pub(super) key: Range<usize>,
-    around: Option<usize>,
+    /// The same, or the name of the array that it is in.
+    pub(super) name: Range<usize>,
+    pub(super) around: Option<usize>,
     /// Members that say something about the others: names, and values that are short strings.
     pub(super) members: Vec<(Range<usize>, Option<Range<usize>>)>,
 }
@@ -49,6 +55,8 @@ struct Frame {
     is_object: bool,
     /// Its name in the object around it.
     key: Range<usize>,
+    /// The same, or the name of the array that it is in.
+    name: Range<usize>,
     /// The member that the next value belongs to.
     next: Range<usize>,
     members: Vec<(Range<usize>, Option<Range<usize>>)>,
@@ -104,12 +112,14 @@ impl Reader<'_> {
             match byte {
                 b'{' if let Some(numbers) = text.get(at..).and_then(Numbers::read) => {
                     let end = at + numbers.len;
-                    let key = self.value();
+                    let key = self.element();
                     if numbers.bytes.len() >= self.min_len {
+                        let (object, within) = self.objects_around();
                         let leaf = Leaf {
                             literal: at..end,
                             key,
-                            object: self.own_object(),
+                            object,
+                            within,
                         };
                         self.leaves.numbers.push((leaf, numbers));
                     }
@@ -117,15 +127,28 @@ impl Reader<'_> {
                 }
                 b'{' | b'[' => {
                     if self.stack.len() == MAX_DEPTH {
+                        let key = self.element();
+                        let (object, within) = self.objects_around();
+                        self.leaves.beyond = Some(Leaf {
+                            literal: at..text.len(),
+                            key,
+                            object,
+                            within,
+                        });
                         return;
                     }
+                    let is_object = byte == b'{';
+                    let name = self.element();
+                    let is_named = self.stack.last().is_some_and(|around| around.is_object);
                     // An array within an array has its name.
-                    let key = match self.stack.last() {
-                        Some(array) if byte == b'[' && !array.is_object => array.key.clone(),
-                        _ => self.value(),
+                    let key = if is_named || !is_object {
+                        name.clone()
+                    } else {
+                        0..0
                     };
                     self.stack.push(Frame {
-                        is_object: byte == b'{',
+                        name,
+                        is_object,
                         key,
                         next: 0..0,
                         members: Vec::new(),
@@ -166,6 +189,14 @@ impl Reader<'_> {
         key
     }
 
+    /// A value begins: the name that it has, or the array that it is in.
+    fn element(&mut self) -> Range<usize> {
+        match self.stack.last() {
+            Some(array) if !array.is_object => array.name.clone(),
+            _ => self.value(),
+        }
+    }
+
     fn close(&mut self) -> bool {
         let Some(frame) = self.stack.pop() else {
             return false;
@@ -184,6 +215,7 @@ impl Reader<'_> {
                     literal,
                     key: 0..0,
                     object: None,
+                    within: None,
                 });
             }
             return;
@@ -207,51 +239,36 @@ impl Reader<'_> {
         if !frame.is_object {
             key = frame.key.clone();
         }
-        let object = self.own_object();
+        let (object, within) = self.objects_around();
         self.leaves.strings.push(Leaf {
             literal,
             key,
             object,
+            within,
         });
     }
 
-    /// The number of the object that the value at hand is a member of, if it is one.
-    fn own_object(&mut self) -> Option<usize> {
-        let depth = self.stack.len().checked_sub(1)?;
-        let object = self.number(depth);
-        object.filter(|_| self.stack.last().is_some_and(|frame| frame.is_object))
-    }
-
-    /// The number of the object at `depth` of the stack, or of the next one around it, with the one
-    /// around that numbered, too.
-    fn number(&mut self, depth: usize) -> Option<usize> {
-        let is_object = |frame: &Frame| frame.is_object;
-        let depth = self.stack.get(..=depth)?.iter().rposition(is_object)?;
-        if let Some(number) = self.stack.get(depth)?.number {
-            return Some(number);
+    /// The numbers of the object that the value at hand is a member of, if it is one, and of the
+    /// next object around it.
+    fn objects_around(&mut self) -> (Option<usize>, Option<usize>) {
+        let numbered = self.stack.iter().rposition(|frame| frame.number.is_some());
+        let mut within = numbered.and_then(|depth| self.stack.get(depth)?.number);
+        let rest = numbered.map_or(0, |depth| depth + 1);
+        for frame in self.stack.iter_mut().skip(rest) {
+            if frame.is_object {
+                let objects = &mut self.leaves.objects;
+                frame.number = Some(objects.len());
+                objects.push(Object {
+                    key: frame.key.clone(),
+                    name: frame.name.clone(),
+                    around: within,
+                    members: Vec::new(),
+                });
+                within = frame.number;
+            }
         }
-        let around = self.stack.get(..depth)?.iter().rposition(is_object);
-        let around = match around {
-            Some(around) => Some(self.number_one(around, None)?),
-            None => None,
-        };
-        self.number_one(depth, around)
-    }
-
-    fn number_one(&mut self, depth: usize, around: Option<usize>) -> Option<usize> {
-        let frame = self.stack.get_mut(depth)?;
-        let objects = &mut self.leaves.objects;
-        let number = *frame.number.get_or_insert_with(|| {
-            objects.push(Object {
-                key: frame.key.clone(),
-                ..Object::default()
-            });
-            objects.len() - 1
-        });
-        if around.is_some() {
-            objects.get_mut(number)?.around = around;
-        }
-        Some(number)
+        let own = self.stack.last().and_then(|frame| frame.number);
+        (own, within)
     }
 }
 
@@ -424,11 +441,7 @@ mod tests {
         assert_eq!(leaves(&nested(MAX_DEPTH)).len(), 1);
         assert_eq!(leaves(&nested(MAX_DEPTH + 1)).len(), 0);
         let text = r#"{"type":"a","x":"#.repeat(MAX_DEPTH) + "\"LONGTEXT\"";
-        assert_eq!(
-            leaves(&text)[0].2.len(),
-            2,
-            "objects beyond the next are not asked"
-        );
+        assert_eq!(leaves(&text)[0].2.len(), MAX_DEPTH);
     }
 
     /// What is kept does not grow with what a sender can write in few characters.
@@ -464,9 +477,11 @@ mod tests {
                     strings,
                     numbers,
                     open: _,
+                    beyond: _,
                     objects,
                 } = &reader.leaves;
-                assert!(strings.len() + numbers.len() + objects.len() == 0, "{unit}");
+                assert!(strings.len() + numbers.len() == 0, "{unit}");
+                assert!(objects.len() <= MAX_DEPTH, "{unit}");
             }
         }
     }

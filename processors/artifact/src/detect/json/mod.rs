@@ -5,6 +5,7 @@
 //! and for what stands beside a string in its object. What is no string, or no JSON after all, is
 //! looked at as text.
 
+mod denied;
 mod escapes;
 mod leaves;
 
@@ -13,11 +14,12 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::about::{self, About, Labels};
+use super::about::{About, Labels};
 use super::found::{Found, Literal, PartPlace, Payload};
 use super::{MAX_LEVELS, PLAIN, Scanner, gate, text};
 use crate::encoding::Numbers;
 use crate::shapes::Around;
+use denied::Denied;
 use leaves::{Leaf, Leaves, Object};
 
 /// Whether the text may be JSON that holds strings: an object, an array, or one string.
@@ -34,17 +36,22 @@ pub(super) fn looks_like(text: &[u8]) -> bool {
 pub(super) fn scan(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Vec<Found> {
     let min_len = scanner.threshold().min(scanner.base64_len()).max(1);
     let mut leaves = Leaves::of(text, min_len);
+    let mut denied = Denied::of(text, &leaves, &scanner.policy.deny_keys);
     let mut all: Vec<Found> = Vec::new();
     // What was read as part of the JSON text.
     let mut read: Vec<Range<usize>> = Vec::new();
     for (leaf, numbers) in std::mem::take(&mut leaves.numbers) {
         read.push(leaf.literal.clone());
-        let about = self::about(scanner, text, &leaves, &leaf, about);
+        let about = self::about(&mut denied, text, &leaves, &leaf, about);
         all.extend(byte_array(scanner, text, leaf.literal, numbers, &about));
     }
     for leaf in &leaves.strings {
         read.push(leaf.literal.clone());
-        all.extend(string(scanner, text, &leaves, leaf, about));
+        let about = self::about(&mut denied, text, &leaves, leaf, about);
+        all.extend(string(scanner, text, &leaves, leaf, &about));
+    }
+    if let Some(beyond) = leaves.beyond.take_if(|beyond| denied.denies(beyond)) {
+        read.push(beyond.literal);
     }
     read.sort_unstable_by_key(|range| range.start);
     let mut end = 0;
@@ -119,13 +126,12 @@ fn string(
     text: &[u8],
     leaves: &Leaves,
     leaf: &Leaf,
-    outside: &About,
+    about: &About,
 ) -> Vec<Found> {
     let range = leaf.content();
     let Some(content) = text.get(range.clone()) else {
         return Vec::new();
     };
-    let about = about(scanner, text, leaves, leaf, outside);
     if about.denied {
         return Vec::new();
     }
@@ -134,14 +140,14 @@ fn string(
     let mut found = if scanner.level > MAX_LEVELS {
         Vec::new()
     } else if begins_plain(content)
-        && let Some(found) = scanner.whole(&PLAIN, content, &about)
+        && let Some(found) = scanner.whole(&PLAIN, content, about)
     {
         // Files are long, and most have no escapes that would have to be looked for.
         found
     } else if memchr(b'\\', content).is_some() {
-        escaped(scanner, content, &about)
+        escaped(scanner, content, about)
     } else {
-        scanner.scan(content, &about)
+        scanner.scan(content, about)
     };
     scanner.level = level;
     let shift = |places: &[usize]| places.iter().map(|at| at + range.start).collect();
@@ -184,13 +190,13 @@ fn escaped(scanner: &mut Scanner<'_>, content: &[u8], about: &About) -> Vec<Foun
 
 /// What the object of a value says about it.
 fn about(
-    scanner: &Scanner<'_>,
+    denied: &mut Denied<'_>,
     text: &[u8],
     leaves: &Leaves,
     leaf: &Leaf,
     outside: &About,
 ) -> About {
-    let key = plain(text.get(leaf.key.clone()).unwrap_or_default());
+    let key = text.get(leaf.key.clone()).unwrap_or_default();
     let own = leaves.object(leaf);
     let labels = own.map(|object| labels(text, object)).unwrap_or_default();
     let outer = own.and_then(|object| leaves.around(object));
@@ -199,7 +205,7 @@ fn about(
     if let Some(outer) = outer {
         let outer = self::labels(text, outer);
         // Answers with several pictures say once, around them, what they are.
-        if *key == *b"b64_json" {
+        if key == b"b64_json" {
             label = label.or_else(|| outer.media_type().map(str::to_owned));
         }
         if own.is_some_and(|own| text.get(own.key.clone()) == Some(b"source")) {
@@ -214,7 +220,7 @@ fn about(
     About {
         label,
         file_name,
-        denied: about::is_denied(&key, &labels.part_type, &scanner.policy.deny_keys),
+        denied: denied.denies(leaf),
     }
 }
 

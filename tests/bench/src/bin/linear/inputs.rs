@@ -1,6 +1,7 @@
 //! Requests that somebody would send to keep a core busy.
 
 use bytes::Bytes;
+use slimspan_generators::wire::{field, nested};
 
 /// Makes a request of about so many bytes.
 pub(crate) type Input = fn(usize) -> Bytes;
@@ -102,26 +103,6 @@ pub(crate) const INPUTS: [(&str, Input); 32] = [
     }),
 ];
 
-/// A message in a field, for every number of `path`.
-fn nested(path: &[u8], content: Vec<u8>) -> Vec<u8> {
-    path.iter().rev().fold(content, |inner, number| {
-        let mut message = Vec::with_capacity(inner.len() + 12);
-        field(&mut message, *number, &inner);
-        message
-    })
-}
-
-fn field(out: &mut Vec<u8>, number: u8, content: &[u8]) {
-    out.push(number << 3 | 2);
-    let mut len = content.len();
-    while len >= 0x80 {
-        out.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    out.extend_from_slice(content);
-}
-
 /// The fields on the way to a span.
 const SPAN: [u8; 3] = [1, 2, 2];
 
@@ -155,12 +136,7 @@ fn span_of(path: &[u8], content: Vec<u8>) -> Bytes {
 }
 
 fn key_value(key: &[u8], number: u8, content: &[u8]) -> Vec<u8> {
-    let mut entry = Vec::new();
-    field(&mut entry, 1, key);
-    let mut value = Vec::new();
-    field(&mut value, number, content);
-    field(&mut entry, 2, &value);
-    entry
+    [field(1, key), nested(&[2, number], content)].concat()
 }
 
 fn attributes(size: usize) -> Bytes {
@@ -170,7 +146,7 @@ fn attributes(size: usize) -> Bytes {
             break;
         }
         let key = format!("key.{number}");
-        field(&mut span, 9, &key_value(key.as_bytes(), 1, &[b'v'; 100]));
+        span.extend(field(9, key_value(key.as_bytes(), 1, &[b'v'; 100])));
     }
     nested(&SPAN, span).into()
 }
@@ -189,11 +165,8 @@ fn small_files(size: usize) -> Bytes {
             break;
         }
         let key = format!("key.{number}");
-        field(
-            &mut span,
-            9,
-            &key_value(key.as_bytes(), 7, &[number as u8; 200]),
-        );
+        let file = [number as u8; 200];
+        span.extend(field(9, key_value(key.as_bytes(), 7, &file)));
     }
     nested(&SPAN, span).into()
 }
@@ -226,7 +199,7 @@ fn events(size: usize) -> Bytes {
 fn deep_arrays(size: usize) -> Bytes {
     let value = nested(
         &[1],
-        b"a text of more bytes than the threshold that is used here, and more".to_vec(),
+        b"a text of more bytes than the threshold that is used here, and more",
     );
     let deep = (0..45).fold(value, |inner, _| nested(&[5, 1], inner));
     let one = nested(&[9, 2], deep);
@@ -234,7 +207,7 @@ fn deep_arrays(size: usize) -> Bytes {
 }
 
 fn short_strings(size: usize) -> Bytes {
-    let one = nested(&[1, 1], b"a".to_vec());
+    let one = nested(&[1, 1], b"a");
     span_of(&[9, 2, 5], one.repeat(size / one.len()))
 }
 
@@ -248,7 +221,7 @@ fn list_parts(size: usize) -> Bytes {
 fn json_in_json(size: usize) -> Bytes {
     let mut text = br"b'\x89' ".repeat(size / 64);
     for _ in 0..3 {
-        let mut escaped = b"[\"".to_vec();
+        let mut escaped = b"[\"";
         for c in text {
             if matches!(c, b'"' | b'\\') {
                 escaped.push(b'\\');

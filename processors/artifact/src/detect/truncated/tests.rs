@@ -1,0 +1,246 @@
+use super::*;
+
+/// Data that no structure is in, and no end of one.
+fn data(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n % 97) as u8 | 0x80).collect()
+}
+
+fn png_file() -> Vec<u8> {
+    let chunk = |kind: &[u8], data: &[u8]| {
+        [&(data.len() as u32).to_be_bytes()[..], kind, data, &[0; 4]].concat()
+    };
+    [
+        &b"\x89PNG\r\n\x1a\n"[..],
+        &chunk(b"IHDR", &[1; 13]),
+        &chunk(b"IDAT", &data(300)),
+        &chunk(b"IDAT", &data(300)),
+        &chunk(b"IEND", b""),
+    ]
+    .concat()
+}
+
+fn jpeg_file() -> Vec<u8> {
+    let segment = |kind: u8, data: &[u8]| {
+        let len = data.len() as u16 + 2;
+        [&[0xff, kind][..], &len.to_be_bytes(), data].concat()
+    };
+    // A preview in a segment ends like a picture.
+    let preview = [&data(100)[..], b"\xff\xd9", &data(100)].concat();
+    [
+        &b"\xff\xd8"[..],
+        &segment(0xe0, b"JFIF\0"),
+        &segment(0xe1, &preview),
+        &segment(0xda, &[0; 10]),
+        &data(500),
+        b"\xff\xd9",
+    ]
+    .concat()
+}
+
+fn gif_file() -> Vec<u8> {
+    let blocks = |data: &[u8]| {
+        let mut blocks = Vec::new();
+        for block in data.chunks(255) {
+            blocks.push(block.len() as u8);
+            blocks.extend_from_slice(block);
+        }
+        blocks.push(0);
+        blocks
+    };
+    [
+        // A table of four colours for all, and one of two for the picture.
+        &b"GIF89a\x01\0\x01\0\x81\0\0"[..],
+        &[7; 12],
+        b"\x21\xfe",
+        &blocks(b"a comment"),
+        b"\x2c\0\0\0\0\x01\0\x01\0\x80",
+        &[7; 6],
+        b"\x02",
+        &blocks(&data(600)),
+        b"\x3b",
+    ]
+    .concat()
+}
+
+fn riff_file(kind: &[u8], chunk: &[u8]) -> Vec<u8> {
+    let data = data(600);
+    let size = |len: usize| (len as u32).to_le_bytes();
+    [
+        &b"RIFF"[..],
+        &size(data.len() + 12),
+        kind,
+        chunk,
+        &size(data.len()),
+        &data,
+    ]
+    .concat()
+}
+
+fn pdf_file() -> Vec<u8> {
+    let stream = data(600);
+    [
+        &b"%PDF-1.7\n1 0 obj\n<<>>stream\n"[..],
+        &stream,
+        b"\nendstream\nendobj\n%%EOF\n",
+    ]
+    .concat()
+}
+
+fn zip_file() -> Vec<u8> {
+    let mut header = [0; 30];
+    header[..4].copy_from_slice(b"PK\x03\x04");
+    header[26] = 5;
+    [&header[..], b"a.txt", &data(600), b"PK\x05\x06", &[0; 18]].concat()
+}
+
+fn mp4_file(brand: &[u8]) -> Vec<u8> {
+    let sized = |kind: &[u8], data: &[u8]| {
+        [&(data.len() as u32 + 8).to_be_bytes()[..], kind, data].concat()
+    };
+    let long = |kind: &[u8], data: &[u8]| {
+        let len = data.len() as u64 + 16;
+        [&1_u32.to_be_bytes()[..], kind, &len.to_be_bytes(), data].concat()
+    };
+    [
+        sized(b"ftyp", brand),
+        sized(b"moov", &data(200)),
+        long(b"mdat", &data(400)),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_file_is_cut_wherever_it_is_cut() {
+    for file in [
+        png_file(),
+        jpeg_file(),
+        gif_file(),
+        riff_file(b"WEBP", b"VP8 "),
+        riff_file(b"WAVE", b"fmt "),
+        riff_file(b"AVI ", b"LIST"),
+        pdf_file(),
+        zip_file(),
+        mp4_file(b"isom"),
+        mp4_file(b"M4A "),
+        mp4_file(b"qt  "),
+        mp4_file(b"heic"),
+        mp4_file(b"avif"),
+    ] {
+        let kind = magic::distinctive(&file).unwrap();
+        assert!(!is_cut(&file), "{kind}");
+        for tenth in 1..10 {
+            let cut = &file[..file.len() * tenth / 10];
+            assert!(is_cut(cut), "{tenth} tenths of {kind}");
+        }
+        // The last byte is part of it, but for the line break of a PDF.
+        let last = file.len() - if kind == "application/pdf" { 2 } else { 1 };
+        if kind != "application/zip" {
+            assert!(is_cut(&file[..last]) || kind == "image/gif", "{kind}");
+        }
+    }
+}
+
+#[test]
+fn what_only_begins_like_a_file_is_not_cut() {
+    for magic in [
+        &b"\x89PNG\r\n\x1a\n"[..],
+        b"\xff\xd8\xff",
+        b"GIF89a",
+        b"RIFF\xff\xff\0\0WEBP",
+        b"RIFF\xff\xff\0\0WAVE",
+        b"RIFF\xff\xff\0\0AVI ",
+        b"%PDF-1.7",
+        b"PK\x03\x04",
+        b"\0\0\0\x10ftypisom\0\0\0\0",
+        b"OggS",
+        b"\x1f\x8b\x08",
+    ] {
+        let fake = [magic, &data(600)].concat();
+        assert!(!is_cut(&fake), "{}", magic.escape_ascii());
+    }
+    // A stream was written before its length was known.
+    let mut stream = riff_file(b"WAVE", b"fmt ");
+    stream[4..8].fill(0xff);
+    assert!(!is_cut(&stream));
+}
+
+#[test]
+fn a_riff_of_another_length_is_damaged() {
+    let file = riff_file(b"WAVE", b"fmt ");
+    assert!(!is_damaged(&file));
+    assert!(!is_damaged(&[&file[..], b"\0"].concat()), "padding");
+    assert!(is_damaged(&file[..file.len() - 1]));
+    assert!(is_damaged(&[&file[..], b"\0\0"].concat()));
+    assert!(is_damaged(b"RIFF\0"));
+    assert!(!is_damaged(&png_file()));
+}
+
+/// Files that encoders wrote.
+const WRITTEN: [(&str, &[u8]); 10] = [
+    ("sound.mp3", include_bytes!("files/sound.mp3")),
+    ("sound.opus", include_bytes!("files/sound.opus")),
+    ("sound.flac", include_bytes!("files/sound.flac")),
+    ("sound.webm", include_bytes!("files/sound.webm")),
+    ("live.webm", include_bytes!("files/live.webm")),
+    ("sound.aiff", include_bytes!("files/sound.aiff")),
+    ("picture.bmp", include_bytes!("files/picture.bmp")),
+    ("picture.tiff", include_bytes!("files/picture.tiff")),
+    ("strips.tiff", include_bytes!("files/strips.tiff")),
+    ("changed.pdf", include_bytes!("files/changed.pdf")),
+];
+
+#[test]
+fn what_an_encoder_wrote_is_cut_nearly_wherever_it_is_cut() {
+    for (name, file) in WRITTEN {
+        assert!(!is_cut(file), "{name}");
+        // A cut where a frame, page or element ends leaves a shorter one of those, and in the last
+        // frame of a FLAC and the last strip of a TIFF none is seen.
+        let places = 400..file.len() - 200.min(file.len() / 2);
+        let seen = places.clone().filter(|at| is_cut(&file[..*at])).count();
+        let places = places.len();
+        assert!(seen * 100 >= places * 95, "{name}: {seen} of {places}");
+    }
+}
+
+#[test]
+fn what_stands_behind_a_whole_file_makes_no_cut_one_of_it() {
+    for (name, file) in WRITTEN {
+        for behind in [&b"\0"[..], b"\0\0\0\0", b"TAG and more", b"\n", b"<html>"] {
+            assert!(!is_cut(&[file, behind].concat()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn wrong_lengths_that_writers_are_known_for_prove_nothing() {
+    let file = |name: &str| {
+        let (_, file) = WRITTEN.iter().find(|(known, _)| *known == name).unwrap();
+        file.to_vec()
+    };
+    let mut bmp = file("picture.bmp");
+    bmp[2..6].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(!is_cut(&bmp), "a length that is too large");
+    let mut flac = file("sound.flac");
+    flac[21] &= 0xf0;
+    flac[22..26].fill(0);
+    assert!(!is_cut(&flac[..flac.len() / 2]), "unknown samples");
+    let mut aiff = file("sound.aiff");
+    aiff[4..8].fill(0xff);
+    assert!(!is_cut(&aiff), "a stream");
+}
+
+/// No number in a file leads anywhere it must not, or keeps a core busy.
+#[test]
+fn nothing_in_a_file_is_taken_on_trust() {
+    for (_, file) in WRITTEN {
+        for at in 0..file.len().min(600) {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = file.to_vec();
+                bytes[at] = byte;
+                is_cut(&bytes);
+                bytes[at..file.len().min(at + 8)].fill(byte);
+                is_cut(&bytes);
+            }
+        }
+    }
+}

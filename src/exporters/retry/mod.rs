@@ -1,0 +1,169 @@
+//! Sends again what a backend could not take.
+
+mod backoff;
+pub mod config;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::refusal::Refusal;
+pub(crate) use backoff::Backoff;
+use config::RetryConfig;
+
+/// How long a request may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as its sender waits, and `max_elapsed_time` allows.
+    Until(Instant),
+    /// As long as `max_elapsed_time` allows: nobody waits.
+    Configured,
+    /// As long as it takes: it is kept on disk, and nowhere else.
+    Endless,
+}
+
+impl Patience {
+    /// What is left of a sender's time.
+    pub fn left(self) -> Option<Duration> {
+        match self {
+            Self::Until(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+            Self::Configured | Self::Endless => None,
+        }
+    }
+
+    fn end(self, config: &RetryConfig, start: Instant) -> Option<Instant> {
+        let longest = config.max_elapsed_time;
+        let given_up = (!longest.is_zero()).then(|| start + longest);
+        match self {
+            Self::Until(deadline) => {
+                Some(given_up.map_or(deadline, |given_up| given_up.min(deadline)))
+            }
+            Self::Configured => given_up,
+            Self::Endless => None,
+        }
+    }
+}
+
+/// Makes attempts until one succeeds, is refused for good, or would come too late. The last
+/// refusal is the answer. Between attempts it waits as long as the backend asks for, and at least
+/// as long as the backoff says.
+pub async fn retry<T, F>(
+    config: &RetryConfig,
+    patience: Patience,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
+    let start = Instant::now();
+    let end = patience.end(config, start);
+    let mut backoff = Backoff::new(config);
+    loop {
+        let refusal = match attempt().await {
+            Err(refusal) if config.enabled && refusal.is_retryable() => refusal,
+            outcome => return outcome,
+        };
+        let asked = refusal.asked_delay().unwrap_or(Duration::ZERO);
+        let wait = backoff.next().max(asked);
+        if end.is_some_and(|end| Instant::now() + wait >= end) {
+            return Err(refusal);
+        }
+        tracing::debug!("trying again in {wait:?}: {refusal}");
+        sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::refusal::Culprit;
+    use tonic::{Code, Status};
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    fn config() -> RetryConfig {
+        RetryConfig {
+            randomization_factor: 0.0,
+            ..RetryConfig::default()
+        }
+    }
+
+    fn down() -> Refusal {
+        Refusal::unavailable(Culprit::Backend, "down")
+    }
+
+    /// When the attempts were made, and what came of them, if the backend is back after `failures`.
+    async fn attempts(
+        config: &RetryConfig,
+        patience: Patience,
+        failures: usize,
+        refusal: Refusal,
+    ) -> (Vec<u64>, Result<(), Refusal>) {
+        let start = Instant::now();
+        let mut made = Vec::new();
+        let outcome = retry(config, patience, || {
+            made.push(start.elapsed().as_secs());
+            std::future::ready(if made.len() > failures {
+                Ok(())
+            } else {
+                Err(refusal.clone())
+            })
+        });
+        let outcome = outcome.await;
+        (made, outcome)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_up_to_the_longest_and_end_with_the_time() {
+        let (made, outcome) = attempts(&config(), Patience::Configured, 5, down()).await;
+        assert_eq!((made, outcome), (vec![0, 5, 12, 23, 40, 65], Ok(())));
+        let (made, outcome) = attempts(&config(), Patience::Configured, 99, down()).await;
+        assert_eq!(made.last(), Some(&275), "the next would come at 305");
+        assert_eq!(outcome, Err(down()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_tried_that_the_sender_would_not_hear_of() {
+        let start = Instant::now();
+        let patience = Patience::Until(start + Duration::from_secs(10));
+        let (made, outcome) = attempts(&config(), patience, 99, down()).await;
+        assert_eq!((made, outcome), (vec![0, 5], Err(down())));
+        assert_eq!(start.elapsed().as_secs(), 5, "it does not wait for the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_else_has_is_tried_for_ever() {
+        let (made, outcome) = attempts(&config(), Patience::Endless, 1_000, down()).await;
+        assert_eq!((made.len(), outcome), (1_001, Ok(())));
+        let mut for_ever = config();
+        for_ever.max_elapsed_time = Duration::ZERO;
+        let (made, _) = attempts(&for_ever, Patience::Configured, 1_000, down()).await;
+        assert_eq!(made.len(), 1_001);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_backends_delay_counts_where_it_is_longer() {
+        let asking = |seconds| {
+            let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
+            let status = Status::with_error_details(Code::ResourceExhausted, "busy", details);
+            Refusal::of_backend("otlp_grpc", &status)
+        };
+        let (made, _) = attempts(&config(), Patience::Configured, 1, asking(42)).await;
+        assert_eq!(made, [0, 42]);
+        let (made, _) = attempts(&config(), Patience::Configured, 1, asking(1)).await;
+        assert_eq!(made, [0, 5]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_final_or_switched_off_is_tried_once() {
+        let last = Refusal::malformed("no");
+        let (made, outcome) = attempts(&config(), Patience::Endless, 9, last.clone()).await;
+        assert_eq!((made, outcome), (vec![0], Err(last)));
+        let off = RetryConfig {
+            enabled: false,
+            ..config()
+        };
+        let (made, outcome) = attempts(&off, Patience::Configured, 9, down()).await;
+        assert_eq!((made, outcome.unwrap_err()), (vec![0], down()));
+    }
+}

@@ -1,0 +1,148 @@
+//! What a journal changes on disk goes through here, so that tests can make it fail, end it half-way
+//! and see what was synced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice, Write as _};
+use std::path::Path;
+
+/// Changes files and folders.
+pub(super) trait Disk: Send + Sync + std::fmt::Debug {
+    /// Makes a file that is not there yet, to append to.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>>;
+    /// Cuts a file.
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
+    /// Gives a file another name; who has that name is replaced.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Deletes a file.
+    fn delete(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder and those above it, if they are missing.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that grows.
+pub(super) trait Appending: Send {
+    /// Writes at the end, maybe less than there is.
+    fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Makes durable what was written. After an error nobody knows what is: no second call helps.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts off what was written last.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// Writes all of `parts`, or an error and some of them.
+pub(super) fn write_all(file: &mut dyn Appending, parts: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut rest = slices.as_mut_slice();
+    // Takes away empty ones at the beginning: a write of nothing is no progress.
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The disk of this machine.
+#[derive(Debug)]
+pub(super) struct LocalDisk;
+
+impl Disk for LocalDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
+        let file = private(OpenOptions::new().append(true).create_new(true)).open(path)?;
+        Ok(Box::new(LocalFile(file)))
+    }
+
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn delete(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        // Each new folder is a name in its parent, and a power cut must not take that name away.
+        let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+        private_folder(path)?;
+        for made in missing {
+            match made.parent() {
+                Some(parent) if parent.as_os_str().is_empty() => {
+                    self.sync_folder(Path::new("."))?;
+                }
+                Some(parent) => self.sync_folder(parent)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    #[cfg(not(unix))]
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct LocalFile(File);
+
+impl Appending for LocalFile {
+    fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+}
+
+/// Records are what users sent to a model: nobody else on the machine reads them.
+#[cfg(unix)]
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600)
+}
+
+#[cfg(unix)]
+fn private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(not(unix))]
+fn private_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}

@@ -1,0 +1,26 @@
+/// Where a record of a journal stands. Small, so that there may be many; good for as long as the
+/// journal is open, and only for that journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Entry {
+    /// Older records have smaller ones.
+    pub(super) sequence: u64,
+    /// Of the header.
+    pub(super) offset: u64,
+    /// The segment, as this process counts the files it has found.
+    pub(super) slot: u32,
+    /// Of the body.
+    pub(super) len: u32,
+}
+
+impl Entry {
+    /// The length of the record in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a record is no container")]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// The record's place among those of its journal: older ones have smaller numbers.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}

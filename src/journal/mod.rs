@@ -1,0 +1,37 @@
+//! Records on disk that outlive the process: what is appended is durable when the append ends, and
+//! is there after every restart until it is removed.
+//!
+//! A journal is a folder with one owner. Records stand one behind the other in segments; one thread
+//! appends to the newest of them, and writes and syncs all records that wait at the same time
+//! together. Which records are removed stands in a file of its own, the [marks]. A segment whose
+//! records are all removed is deleted.
+//!
+//! What the disk did to the bytes meanwhile is found when a journal is [opened](Journal::open): every
+//! intact record is delivered, before and behind the damage, and the damaged bytes are kept in the
+//! folder `quarantine`. The [format] makes that possible: a checksum of each record's
+//! header beside that of its body, and in each header the id of its segment, which nobody who sends
+//! bytes to be recorded can know.
+
+mod damage;
+mod disk;
+mod entry;
+mod error;
+mod format;
+mod marks;
+mod owner;
+mod read;
+mod reader;
+mod repair;
+mod scan;
+mod sequences;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod window;
+mod writer;
+
+pub use damage::Damage;
+pub use entry::Entry;
+pub use error::{AppendError, OpenError, ReadError};
+pub use owner::{Journal, Options, Recovered};
+pub use reader::Reader;

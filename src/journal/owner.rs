@@ -1,0 +1,245 @@
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::damage::Damage;
+use super::disk::{self, Disk, LocalDisk};
+use super::entry::Entry;
+use super::error::{AppendError, OpenError, ReadError};
+use super::read;
+use super::reader::Reader;
+use super::repair::Repair;
+use super::survey::Survey;
+use super::writer::{Command, Writer};
+
+/// How a journal uses its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The size at which a segment is full and the next one begins. At most an eighth of `max_bytes`
+    /// is used, so that removing records makes room soon.
+    pub segment_bytes: u64,
+    /// The bytes that all segments may have together.
+    pub max_bytes: u64,
+    /// Whether what is appended survives a power cut; otherwise it survives the process.
+    pub fsync: bool,
+}
+
+/// What was found in a journal.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// What is not removed, oldest first.
+    pub entries: Vec<Entry>,
+    /// What was wrong.
+    pub damage: Damage,
+}
+
+/// A journal that this process owns. Clones share it; when the last one is dropped, what is under way
+/// ends first.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    owner: Arc<Owner>,
+}
+
+#[derive(Debug)]
+struct Owner {
+    shared: Arc<Shared>,
+    commands: Sender<Command>,
+    thread: Option<JoinHandle<()>>,
+    /// Held for as long as the journal is open.
+    _lock: File,
+}
+
+/// What the journal and its thread both know.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Where segments are, and their ids.
+    pub(super) segments: RwLock<HashMap<u32, (Arc<Path>, u64)>>,
+    /// The bytes of all segments.
+    pub(super) held: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn add_segment(&self, slot: u32, path: &Path, id: u64) {
+        let mut segments = self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        segments.insert(slot, (path.into(), id));
+    }
+
+    pub(super) fn forget_segment(&self, slot: u32) {
+        let mut segments = self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        segments.remove(&slot);
+    }
+
+    fn segment(&self, slot: u32) -> Option<(Arc<Path>, u64)> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.get(&slot).cloned()
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is made if it is missing, and returns what is in it.
+    ///
+    /// Damage is put in order and told, and is no error. Blocks for as long as reading all of it
+    /// takes; memory is bounded by the number of records, at 24 bytes for each.
+    pub fn open(folder: &Path, options: Options) -> Result<(Self, Recovered), OpenError> {
+        Self::open_on(Arc::new(LocalDisk), folder, options)
+    }
+
+    /// Looks at the journal in `folder`, which another process may own.
+    pub fn open_read_only(folder: &Path) -> Result<Reader, OpenError> {
+        Reader::open(folder)
+    }
+
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        options: Options,
+    ) -> Result<(Self, Recovered), OpenError> {
+        let failed = |source| OpenError::Folder {
+            folder: folder.to_owned(),
+            source,
+        };
+        disk.create_folder(folder).map_err(failed)?;
+        let lock = lock(folder)?;
+        let mut survey = Survey::of(folder).map_err(failed)?;
+        if survey.damage.is_any() {
+            tracing::warn!("damage in {}: {}", folder.display(), survey.damage);
+        }
+        let recovered = Recovered {
+            entries: std::mem::take(&mut survey.entries),
+            damage: survey.damage,
+        };
+        let repair = Repair {
+            disk: disk.as_ref(),
+            folder,
+        };
+        let mut done = Vec::new();
+        survey.segments.retain(|slot, segment| {
+            let mended = repair.mend(segment);
+            if segment.is_copy && segment.live == 0 {
+                return !repair.set_aside(&segment.path);
+            }
+            if mended && segment.live == 0 {
+                done.push(*slot);
+            }
+            true
+        });
+
+        let shared = Arc::new(Shared::default());
+        let (commands, receiver) = channel();
+        let mut writer = Writer::new(disk, folder, options, survey, &shared, commands.clone());
+        writer.tidy(&done);
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&receiver))
+            .map_err(failed)?;
+        let owner = Owner {
+            shared,
+            commands,
+            thread: Some(thread),
+            _lock: lock,
+        };
+        let journal = Self {
+            owner: Arc::new(owner),
+        };
+        Ok((journal, recovered))
+    }
+
+    /// Appends a record of all `parts`, one behind the other. When this ends well, the record is
+    /// durable; records that are appended at the same time are synced together.
+    ///
+    /// It may be dropped at any time: a record that nobody has heard of is removed again.
+    pub fn append(
+        &self,
+        parts: &[Bytes],
+    ) -> impl Future<Output = Result<Entry, AppendError>> + Send + use<> {
+        let (reply, appended) = oneshot::channel();
+        let append = Command::Append {
+            parts: parts.to_vec(),
+            reply,
+        };
+        // Where the thread is gone, so is the other end of the reply.
+        let _ = self.owner.commands.send(append);
+        async move {
+            let unclaimed = appended.await.map_err(|_| AppendError::Closed)??;
+            Ok(unclaimed.claim())
+        }
+    }
+
+    /// Reads a record and checks it.
+    pub async fn read(&self, entry: &Entry) -> Result<Bytes, ReadError> {
+        let (path, id) = self.segment(entry)?;
+        let entry = *entry;
+        let read = tokio::task::spawn_blocking(move || read::record(&path, id, &entry));
+        // Fails only where the runtime ends.
+        read.await.unwrap_or(Err(ReadError::Removed))
+    }
+
+    /// Reads a record and checks it, and blocks meanwhile.
+    pub fn read_blocking(&self, entry: &Entry) -> Result<Bytes, ReadError> {
+        let (path, id) = self.segment(entry)?;
+        read::record(&path, id, entry)
+    }
+
+    /// Reads the first `len` bytes of a record, unchecked, and blocks meanwhile: for what was intact
+    /// when the journal was opened.
+    pub fn read_beginning(&self, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
+        let (path, _) = self.segment(entry)?;
+        read::beginning(&path, entry, len)
+    }
+
+    /// A record is done. It comes again only after a power cut, or where the process ends at once.
+    pub fn remove(&self, entry: &Entry) {
+        let _ = self.owner.commands.send(Command::Remove(*entry));
+    }
+
+    /// The bytes that it takes on disk: those of all segments in which a record is not removed.
+    pub fn held(&self) -> u64 {
+        self.owner.shared.held.load(Ordering::Relaxed)
+    }
+
+    fn segment(&self, entry: &Entry) -> Result<(Arc<Path>, u64), ReadError> {
+        let segment = self.owner.shared.segment(entry.slot);
+        segment.ok_or(ReadError::Removed)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = self.commands.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path: PathBuf = folder.join("lock");
+    let failed = |source| OpenError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    let options = disk::private(options.write(true).create(true).truncate(false));
+    let file = options.open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

@@ -1,0 +1,63 @@
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::entry::Entry;
+use super::error::ReadError;
+use super::format::{RECORD_HEADER, RecordHeader, crc};
+
+/// Reads the record of `entry` from its segment, and checks it.
+pub(super) fn record(path: &Path, segment_id: u64, entry: &Entry) -> Result<Bytes, ReadError> {
+    let bytes = read(path, entry.offset, RECORD_HEADER + entry.len())
+        .map_err(|source| failed(path, entry, source))?;
+    let header = RecordHeader::decode(&bytes, segment_id);
+    let body = Bytes::from(bytes).split_off(RECORD_HEADER);
+    let intact = header.is_some_and(|header| {
+        header.sequence == entry.sequence
+            && header.len == entry.len
+            && header.body_crc == crc(&body)
+    });
+    if intact {
+        Ok(body)
+    } else {
+        Err(damaged(path, entry))
+    }
+}
+
+/// Reads the first `len` bytes of a record, unchecked.
+pub(super) fn beginning(path: &Path, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
+    let body = entry.offset + RECORD_HEADER as u64;
+    read(path, body, len.min(entry.len()))
+        .map(Bytes::from)
+        .map_err(|source| failed(path, entry, source))
+}
+
+fn read(path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = vec![0; len];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn failed(path: &Path, entry: &Entry, source: io::Error) -> ReadError {
+    match source.kind() {
+        // A segment goes when all its records are removed.
+        io::ErrorKind::NotFound => ReadError::Removed,
+        io::ErrorKind::UnexpectedEof => damaged(path, entry),
+        _ => ReadError::Io {
+            file: path.to_owned(),
+            source,
+        },
+    }
+}
+
+fn damaged(path: &Path, entry: &Entry) -> ReadError {
+    ReadError::Damaged {
+        file: path.to_owned(),
+        offset: entry.offset,
+        len: entry.len(),
+    }
+}

@@ -1,0 +1,315 @@
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::damage::Damage;
+use super::entry::Entry;
+use super::format::{Beginning, EXTENSION, SEGMENT_HEADER, SegmentHeader};
+use super::marks::{self, History};
+use super::scan::Scan;
+use super::sequences::Sequences;
+use super::window::Window;
+
+/// All that is found in the folder of a journal. To look changes nothing.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// By slot.
+    pub(super) segments: BTreeMap<u32, Found>,
+    /// What was not removed, oldest first.
+    pub(super) entries: Vec<Entry>,
+    /// What was removed, by the id of the segment.
+    pub(super) removed: HashMap<u64, Sequences>,
+    pub(super) history: History,
+    pub(super) damage: Damage,
+    /// Of the segment that is begun next.
+    pub(super) next_number: u64,
+    /// Of the record that is appended next.
+    pub(super) next_sequence: u64,
+}
+
+/// A file with records.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) header: SegmentHeader,
+    pub(super) len: u64,
+    /// Damaged bytes.
+    pub(super) holes: Vec<Range<u64>>,
+    /// Where a record begins that a crash left half written.
+    pub(super) torn: Option<u64>,
+    /// Entries in it.
+    pub(super) live: u64,
+    /// Whether another file has records that stand here, too.
+    pub(super) is_copy: bool,
+    /// Whether the disk gave all of it.
+    pub(super) is_whole: bool,
+}
+
+/// One file, before it is compared with the others.
+struct Looked {
+    found: Found,
+    records: Vec<super::scan::Record>,
+}
+
+impl Survey {
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        let mut survey = Self::default();
+        let mut looked = Vec::new();
+        let mut unreadable = Vec::new();
+        for path in segment_files(folder)? {
+            match look(&path, &mut survey.damage) {
+                Ok(Some(one)) => looked.push(one),
+                Ok(None) => unreadable.extend(named(&path)),
+                // Its records were removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    unreadable.extend(named(&path));
+                    tracing::error!("cannot read {}, which stays: {error}", path.display());
+                    survey.damage.unreadable_segments += 1;
+                }
+            }
+        }
+        looked.sort_by(|one, other| {
+            let key = |of: &Looked| (of.found.header.number, of.found.path.clone());
+            key(one).cmp(&key(other))
+        });
+        survey.read_marks(folder, &looked);
+        survey.count_what_is_missing(&looked, &unreadable);
+        survey.compare(looked);
+        Ok(survey)
+    }
+
+    /// Reads what was removed, as far as it can still be there.
+    fn read_marks(&mut self, folder: &Path, looked: &[Looked]) {
+        for one in looked {
+            let first = one.found.header.first_sequence;
+            let removed = self.removed.entry(one.found.header.id);
+            let removed = removed.or_insert_with(|| Sequences::none_of(first..first));
+            for record in &one.records {
+                removed.reach(record.sequence);
+            }
+        }
+        let removed = &mut self.removed;
+        let read = marks::read(folder, |id, sequence| {
+            if let Some(removed) = removed.get_mut(&id) {
+                // Beyond what is intact there may be one that is damaged.
+                removed.reach(sequence);
+                removed.insert(sequence);
+            }
+        });
+        match read {
+            Ok(Some((history, damaged))) => {
+                self.history = history;
+                self.damage.damaged_marks = damaged;
+            }
+            // There is one as soon as there is a segment.
+            Ok(None) => self.damage.damaged_marks = u64::from(!looked.is_empty()),
+            Err(error) => {
+                self.damage.damaged_marks = 1;
+                tracing::error!(
+                    "cannot read which records of {} are done: {error}",
+                    folder.display()
+                );
+            }
+        }
+    }
+
+    fn count_what_is_missing(&mut self, looked: &[Looked], unreadable: &[SegmentHeader]) {
+        let headers = looked.iter().map(|one| &one.found.header);
+        let present: BTreeMap<u64, u64> = headers
+            .chain(unreadable)
+            .map(|header| (header.number, header.first_sequence))
+            .collect();
+        for (number, first_sequence) in &present {
+            self.history.begin(*number, *first_sequence);
+        }
+        // Without a mark for each segment that is done, nobody knows which others are missing.
+        if self.damage.damaged_marks == 0 {
+            let known = |number| {
+                present.contains_key(&number) || self.history.deleted.contains_key(&number)
+            };
+            let newest = self.history.begun.map_or(0, |(number, _)| number);
+            let missing: Vec<u64> = (self.history.floor.max(1)..=newest)
+                .filter(|number| !known(*number))
+                .take(1 << 20)
+                .collect();
+            self.damage.missing_segments = missing.len() as u64;
+            for number in missing {
+                // It is told once.
+                let first_sequence = self.history.first_sequence(number).unwrap_or(0);
+                self.history.deleted.insert(number, first_sequence);
+            }
+        }
+        // Copies have one id, and what is damaged in one may be intact in the other.
+        let mut seen: BTreeMap<(u64, u64), Sequences> = BTreeMap::new();
+        for one in looked {
+            let header = one.found.header;
+            let begin = header.first_sequence;
+            let last = one.records.iter().map(|record| record.sequence + 1).max();
+            let after = header.number + 1;
+            let follower = present.get(&after).copied();
+            let follower = follower.or_else(|| {
+                self.history
+                    .first_sequence(after)
+                    .filter(|first| *first > 0)
+            });
+            let end = follower.or(last).unwrap_or(begin);
+            let seen = seen.entry((header.number, header.id));
+            let seen = seen.or_insert_with(|| Sequences::none_of(begin..end));
+            for record in &one.records {
+                if follower.is_none() {
+                    seen.reach(record.sequence);
+                }
+                seen.insert(record.sequence);
+            }
+        }
+        for ((_, id), seen) in seen {
+            let removed = self.removed.get(&id);
+            let gone = |sequence: &u64| {
+                !seen.contains(*sequence)
+                    && !removed.is_some_and(|removed| removed.contains(*sequence))
+            };
+            self.damage.lost_records += seen.range().filter(gone).count() as u64;
+        }
+    }
+
+    /// Takes each record once, and finds out what comes next.
+    fn compare(&mut self, looked: Vec<Looked>) {
+        let (newest, newest_first) = self.history.begun.unwrap_or_default();
+        self.next_number = newest + 1;
+        self.next_sequence = newest_first.max(1);
+        let mut all: Vec<(u64, Entry)> = Vec::new();
+        for (slot, one) in (0..).zip(looked) {
+            let id = one.found.header.id;
+            for record in one.records {
+                self.next_sequence = self.next_sequence.max(record.sequence + 1);
+                let removed = self.removed.get(&id);
+                if removed.is_some_and(|removed| removed.contains(record.sequence)) {
+                    continue;
+                }
+                all.push((
+                    id,
+                    Entry {
+                        sequence: record.sequence,
+                        offset: record.offset,
+                        slot,
+                        len: record.len,
+                    },
+                ));
+            }
+            self.segments.insert(slot, one.found);
+        }
+        all.sort_by_key(|(id, entry)| (entry.sequence, *id, entry.slot, entry.offset));
+        let mut last = None;
+        for (id, entry) in all {
+            let Some(segment) = self.segments.get_mut(&entry.slot) else {
+                continue;
+            };
+            if last.replace((entry.sequence, id)) == Some((entry.sequence, id)) {
+                segment.is_copy = true;
+                self.damage.duplicate_records += 1;
+            } else {
+                segment.live += 1;
+                self.entries.push(entry);
+            }
+        }
+        for segment in self.segments.values_mut() {
+            // Only the newest can have been written to when a crash came.
+            if segment.header.number != newest
+                && let Some(torn) = segment.torn.take()
+            {
+                segment.holes.push(torn..segment.len);
+            }
+            self.damage.torn_tails += u64::from(segment.torn.is_some());
+            self.damage.holes += segment.holes.len() as u64;
+            let bytes = segment.holes.iter().map(|hole| hole.end - hole.start);
+            self.damage.damaged_bytes += bytes.sum::<u64>();
+        }
+    }
+}
+
+fn segment_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == EXTENSION)
+            && path.is_file()
+        {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// What the name of a file says that it is.
+fn named(path: &Path) -> Option<SegmentHeader> {
+    SegmentHeader::of_file_name(path.file_name()?.to_str()?)
+}
+
+/// Looks into one file; none if a later slimspan wrote it.
+fn look(path: &Path, damage: &mut Damage) -> io::Result<Option<Looked>> {
+    let mut window = Window::open(path)?;
+    let named = named(path);
+    let mut scan = Scan::default();
+    let mut begin = SEGMENT_HEADER as u64;
+    let header = match SegmentHeader::decode(window.at(0, SEGMENT_HEADER)?) {
+        Beginning::Segment(header) => {
+            damage.misnamed_segments += u64::from(named != Some(header));
+            Some(header)
+        }
+        Beginning::Newer(version) => {
+            tracing::error!(
+                "{} has version {version} of the format, which this slimspan cannot read; it stays",
+                path.display()
+            );
+            damage.unreadable_segments += 1;
+            return Ok(None);
+        }
+        Beginning::Damaged if window.len() < begin && named.is_some() => {
+            scan.torn = Some(0);
+            begin = window.len();
+            named
+        }
+        Beginning::Damaged => {
+            begin = 0;
+            named
+        }
+    };
+    let ran = if let Some(header) = header {
+        scan.run(&mut window, header.id, begin)
+    } else {
+        // Nothing tells which segment it is.
+        scan.holes.push(0..window.len());
+        Ok(())
+    };
+    if let Err(error) = &ran {
+        damage.unreadable_segments += 1;
+        let found = scan.records.len();
+        tracing::error!(
+            "cannot read {} to its end, it stays; its first {found} records are fine: {error}",
+            path.display()
+        );
+    }
+    let header = header.unwrap_or(SegmentHeader {
+        number: 0,
+        id: 0,
+        first_sequence: 0,
+    });
+    Ok(Some(Looked {
+        found: Found {
+            path: path.to_owned(),
+            header,
+            len: window.len(),
+            holes: scan.holes,
+            torn: scan.torn,
+            live: 0,
+            is_copy: false,
+            is_whole: ran.is_ok(),
+        },
+        records: scan.records,
+    }))
+}

@@ -1,0 +1,131 @@
+//! What the backend could not take is sent again, as long as its sender waits.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::support::backend::Backend;
+use crate::support::sender::{Call, retry_after};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, frames, otlp};
+
+/// A backend that refuses the first requests and notes when they came.
+struct Busy {
+    backend: Backend,
+    arrivals: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl Busy {
+    async fn start(refusals: usize, refusal: Status) -> Self {
+        let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&arrivals);
+        let backend = Backend::answering(move |_| {
+            let mut arrivals = noted.lock().unwrap();
+            arrivals.push(Instant::now());
+            if arrivals.len() > refusals {
+                Ok(Bytes::new())
+            } else {
+                Err(refusal.clone())
+            }
+        });
+        Self {
+            backend: backend.await,
+            arrivals,
+        }
+    }
+
+    async fn before(&self, retries: Value) -> Slimspan {
+        let mut config = config::standard(self.backend.address);
+        config["exporters"]["otlp_grpc"]["retry_on_failure"] = retries;
+        Slimspan::start(&config).await
+    }
+
+    fn waits(&self) -> Vec<Duration> {
+        let arrivals = self.arrivals.lock().unwrap();
+        arrivals.windows(2).map(|two| two[1] - two[0]).collect()
+    }
+}
+
+fn asking_for(code: Code, delay: Duration) -> Status {
+    Status::with_error_details(code, "busy", ErrorDetails::with_retry_info(Some(delay)))
+}
+
+#[tokio::test]
+async fn a_backend_that_is_back_soon_is_no_failure() {
+    let busy = Busy::start(3, Status::unavailable("restarting")).await;
+    let retries = json!({ "initial_interval": "20ms", "randomization_factor": 0 });
+    let slimspan = busy.before(retries).await;
+    let request = otlp::plain_span(1);
+    let answer = slimspan.sender().await.send(Signal::Traces, &request).await;
+    assert_eq!(answer.unwrap(), Bytes::new());
+    let received = busy.backend.received();
+    assert_eq!(received.len(), 4);
+    assert!(received.iter().all(|received| received.message == request));
+    for (wait, least) in busy.waits().into_iter().zip([20, 30, 45]) {
+        assert!(
+            wait >= Duration::from_millis(least),
+            "{wait:?}, not {least} ms"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_backend_says_when_to_come_back() {
+    let delay = Duration::from_millis(400);
+    let busy = Busy::start(2, asking_for(Code::ResourceExhausted, delay)).await;
+    let slimspan = busy.before(json!({ "initial_interval": "1ms" })).await;
+    let sender = slimspan.sender().await;
+    let answer = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    answer.unwrap();
+    let waits = busy.waits();
+    assert_eq!(waits.len(), 2);
+    assert!(waits.iter().all(|wait| *wait >= delay), "{waits:?}");
+}
+
+/// Who has four seconds hears within them that the backend wants ten, and does not wait in vain.
+#[tokio::test]
+async fn a_wait_that_is_longer_than_the_senders_is_the_senders() {
+    let delay = Duration::from_secs(10);
+    let busy = Busy::start(usize::MAX, asking_for(Code::Unavailable, delay)).await;
+    let slimspan = busy.before(json!({ "initial_interval": "1ms" })).await;
+    let call = Call::whole(frames::frame(0, &otlp::plain_span(1)));
+    let start = Instant::now();
+    let answer = slimspan
+        .sender()
+        .await
+        .call(call.header("grpc-timeout", "4S"))
+        .await;
+    assert!(start.elapsed() < Duration::from_secs(4));
+    assert_eq!(answer.status().code(), Code::Unavailable);
+    assert_eq!(retry_after(answer.status()), Some(delay));
+    assert!(busy.waits().is_empty());
+}
+
+/// The backend hangs in the second attempt: its sender hears of it in time all the same.
+#[tokio::test]
+async fn an_attempt_lasts_no_longer_than_its_sender_waits() {
+    let backend = Backend::hanging().await;
+    let mut config = config::standard(backend.address);
+    config["exporters"]["otlp_grpc"]["timeout"] = json!("1h");
+    let slimspan = Slimspan::start(&config).await;
+    let call = Call::whole(frames::frame(0, &otlp::plain_span(1)));
+    let call = call.header("grpc-timeout", "300m");
+    let answer = slimspan.sender().await.call(call).await;
+    assert_eq!(answer.status().code(), Code::Unavailable);
+    assert!(answer.status().message().contains("its sender had left"));
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_sent_once() {
+    let busy = Busy::start(usize::MAX, Status::invalid_argument("no")).await;
+    let slimspan = busy.before(json!({ "initial_interval": "1ms" })).await;
+    let sender = slimspan.sender().await;
+    let answer = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(busy.backend.received().len(), 1);
+}
