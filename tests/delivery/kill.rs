@@ -28,6 +28,9 @@ use crate::support::workload::Workload;
 
 const SENDERS: u64 = 8;
 
+/// After so many lives everything is checked and thrown away: senders send faster than disks grow.
+const LIVES_OF_A_DISK: usize = 25;
+
 /// How long lives are and how often there is one.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
@@ -191,9 +194,6 @@ async fn survives(way: &Way, everyday_lives: usize) {
         ),
     );
 }
-
-/// After so many lives everything is checked and thrown away: senders send faster than disks grow.
-const LIVES_OF_A_DISK: usize = 50;
 
 async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Survived) {
     let folder = Arc::new(tempfile::tempdir().unwrap());

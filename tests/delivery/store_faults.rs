@@ -67,6 +67,6 @@ async fn with(seed: &Seed, fault: Fault, requests: usize) {
         "P9",
         &format!("delivery::store_faults, {fault:?}"),
         "0 errors, each reply within the deadline",
-        format_args!("0 errors, slowest reply {slowest:.0?}: {checked}"),
+        format_args!("0 errors, slowest reply {slowest:.1?}: {checked}"),
     );
 }
