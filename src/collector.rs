@@ -112,7 +112,8 @@ impl Collector {
 
         let mut receivers = Vec::new();
         for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
-            let mut routes = Pipelines::default();
+            let max_items = receiver.protocols.grpc.max_items as usize;
+            let mut routes = Pipelines::new(max_items, Arc::clone(&counters));
             for (wiring, pipeline) in &pipelines {
                 if wiring.receivers.contains(id) {
                     routes.add(Arc::clone(pipeline));
@@ -194,6 +195,9 @@ impl Collector {
         }
         for dry_run in self.dry_runs.values() {
             print(&dry_run.to_text());
+        }
+        for line in self.counters.items.lines() {
+            tracing::info!("{line}");
         }
         tracing::info!("stopped: {}", self.counters);
     }

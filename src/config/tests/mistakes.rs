@@ -74,7 +74,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:4317",
         "endpont: 127.0.0.1:4317",
-        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_concurrent_streams, max_connections, max_connections_per_address",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address",
     ),
     (
         "      grpc:",
