@@ -243,18 +243,7 @@ impl Service {
         let limit = self.limit;
         let mut lease = self.budget.lease();
         let expand = move || {
-            let mut size = 0;
-            let expanded = compression.decompress(&message, limit, |bytes| {
-                size += bytes;
-                if size > limit {
-                    return Err(Refusal::too_large(
-                        format_args!("more than {limit}"),
-                        limit,
-                        LIMIT_KEY,
-                    ));
-                }
-                lease.try_charge(bytes)
-            });
+            let expanded = compression.decompress(&message, limit, |bytes| lease.try_charge(bytes));
             expanded.map(|bytes| lease.hold(bytes))
         };
         let expanded = compute::run(expand).await.map_err(|error| {
@@ -263,6 +252,9 @@ impl Service {
         expanded.map_err(|error| match error {
             DecompressError::Malformed(error) => {
                 Refusal::malformed(format!("the message is not sound {compression}: {error}"))
+            }
+            DecompressError::TooLarge => {
+                Refusal::too_large(format_args!("more than {limit}"), limit, LIMIT_KEY)
             }
             DecompressError::WindowTooLarge => Refusal::too_costly(format!(
                 "the message is {compression} with a window of more than 8 MiB; compress it with \
