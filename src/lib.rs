@@ -12,6 +12,7 @@ pub mod config;
 pub mod dry_run;
 pub mod exporters;
 pub mod grpc;
+pub mod machine;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// How long requests under way may take after the first signal.
+/// How long everything may take after the first signal.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 /// What a process that was stopped by a second signal exits with: 128 + SIGINT, as shells say.
@@ -35,14 +37,89 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     }
 }
 
-/// Waits for `work`, after `stop` only for [`GRACE`] more; returns whether it ended.
-pub async fn within_grace(stop: &CancellationToken, work: impl Future) -> bool {
-    let deadline = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        _ = work => true,
-        () = deadline => false,
+/// What a stage has at least, whatever those before it took: a fortieth of all, so a quarter of a
+/// second of [`GRACE`].
+const LEAST: u32 = 40;
+
+/// What has to end, in this order: each is begun when the one before it has ended, or was given up.
+///
+/// The order is that of the way of a request: receivers, pipelines, exporters, spool, telemetry. What
+/// comes in must have stopped before what passes it on may, and what tells of all that goes last.
+#[derive(Default)]
+pub struct Stages<'a> {
+    stages: Vec<(&'static str, BoxFuture<'a, ()>)>,
+}
+
+impl<'a> Stages<'a> {
+    /// Adds a stage. It begins when it is polled first, and is dropped where it does not end in time.
+    #[must_use]
+    pub fn then(mut self, name: &'static str, stage: impl Future<Output = ()> + Send + 'a) -> Self {
+        self.stages.push((name, Box::pin(stage)));
+        self
+    }
+
+    /// Ends them all within `grace`; returns the names of those that did not end in time. One that
+    /// hangs takes what those before it left, but not the least that each one after it has.
+    pub async fn end(self, grace: Duration) -> Vec<&'static str> {
+        let deadline = Instant::now() + grace;
+        let mut after = u32::try_from(self.stages.len()).unwrap_or(u32::MAX);
+        let mut late = Vec::new();
+        for (name, stage) in self.stages {
+            after -= 1;
+            let until = deadline - (grace / LEAST * after).min(grace);
+            if timeout_at(until, stage).await.is_err() {
+                late.push(name);
+            }
+        }
+        late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Stages that take as long, in the order in which they end.
+    async fn end(take: &[(&'static str, Duration)]) -> (Vec<&'static str>, Vec<&'static str>) {
+        let ended = Mutex::new(Vec::new());
+        let stages = take
+            .iter()
+            .fold(Stages::default(), |stages, &(name, time)| {
+                let ended = &ended;
+                stages.then(name, async move {
+                    sleep(time).await;
+                    if let Ok(mut ended) = ended.lock() {
+                        ended.push(name);
+                    }
+                })
+            });
+        let late = stages.end(GRACE).await;
+        (ended.into_inner().unwrap_or_default(), late)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stages_end_in_their_order() {
+        let begun = Instant::now();
+        let slow_first = [("a", GRACE / 2), ("b", GRACE / 4), ("c", Duration::ZERO)];
+        assert_eq!(end(&slow_first).await, (vec!["a", "b", "c"], vec![]));
+        assert_eq!(begun.elapsed(), GRACE * 3 / 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_leaves_the_least_to_those_after_it() {
+        let least = GRACE / LEAST;
+        let begun = Instant::now();
+        let first_hangs = [("a", GRACE * 9), ("b", least), ("c", Duration::ZERO)];
+        assert_eq!(end(&first_hangs).await, (vec!["b", "c"], vec!["a"]));
+        assert_eq!(begun.elapsed() + least, GRACE);
+
+        let begun = Instant::now();
+        let all_hang = [("a", GRACE * 9), ("b", GRACE * 9), ("c", GRACE * 9)];
+        assert_eq!(end(&all_hang).await, (vec![], vec!["a", "b", "c"]));
+        assert_eq!(begun.elapsed(), GRACE);
     }
 }

@@ -119,7 +119,7 @@ impl Compression {
             .saturating_mul(BELIEVED)
             .max(UNTOLD)
             .min(limit);
-        let expected = told.unwrap_or(UNTOLD.min(limit));
+        let expected = told.unwrap_or_else(|| UNTOLD.min(limit));
         if expected <= believed
             && let Some(expanded) = expand(expected)?
         {

@@ -39,7 +39,7 @@ async fn the_limits_of_http2_are_told_in_the_first_frame() {
     let slimspan = Slimspan::start(&config::standard(backend.address)).await;
     let peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
     let told: Vec<(u16, u32)> = peer.settings.into_iter().collect();
-    let (streams, window, frame_size, header_list) = (100, 1 << 20, 256 << 10, 16 << 10);
+    let (streams, window, frame_size, header_list) = (100, 1 << 20, 16 << 10, 16 << 10);
     let expected = [(3, streams), (4, window), (5, frame_size), (6, header_list)];
     assert_eq!(told, expected);
     assert_eq!(peer.connection_window, 1 << 20);
@@ -66,7 +66,7 @@ async fn a_flood_ends_its_own_connection_and_nothing_else() {
         let end = peer.flood(go_on).await;
         // Those on their way in buffers count, too.
         assert!(end.sent < 50_000, "{what}: {}", end.sent);
-        let cpu = slimspan.cpu_time() - cpu;
+        let cpu = slimspan.cpu_time().saturating_sub(cpu);
         assert!(cpu < CPU, "{what}: {cpu:?}");
         let grown = slimspan.peak_memory() - memory;
         assert!(grown < MEMORY, "{what}: {} KiB", grown >> 10);
@@ -217,9 +217,14 @@ async fn too_many_headers_cost_their_request_only() {
             .map(|(name, value)| (*name, &value[..]))
             .collect();
         let block = headers(&more);
-        peer.send(&frame(HEADERS, END_HEADERS | 1, 1, &block))
-            .await
-            .unwrap();
+        let (first, rest) = block.split_at(block.len().min(16 << 10));
+        let mut frames = frame(HEADERS, 1, 1, first);
+        for part in rest.chunks(16 << 10) {
+            frames.extend(frame(CONTINUATION, 0, 1, part));
+        }
+        frames.extend(frame(CONTINUATION, END_HEADERS, 1, &[]));
+        // Where they are far too many, the rest comes too late.
+        let _ = peer.send(&frames).await;
         let answered = peer.answered().await;
         assert_eq!(answered, survives, "{what}");
         assert_eq!(peer.ask().await, survives, "{what}");
@@ -268,8 +273,7 @@ impl Neighbour {
         crate::support::soon("another request succeeds", answered.changed())
             .await
             .unwrap();
-        let answered = *answered.borrow();
-        answered
+        *answered.borrow()
     }
 
     async fn end(self) -> usize {
