@@ -10,8 +10,9 @@ use super::components::{
 use super::id::{ComponentId, PipelineId};
 use super::path::KeyPath;
 use super::problem::Problem;
-use super::processors::MemoryLimiterConfig;
+use super::processors::{MemoryLimit, MemoryLimiterConfig};
 use super::service::PipelineConfig;
+use crate::admission::Limits;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
@@ -202,7 +203,6 @@ impl Check<'_> {
     /// What can never fit must not be admitted by the configuration. A compressed request is there
     /// as it came and as what it expands to, and each of these is charged twice.
     fn memory_limits(&mut self) {
-        const SHARES: u64 = 4;
         let pipelines = || self.config.service.pipelines.values();
         let largest = pipelines()
             .flat_map(|pipeline| &pipeline.receivers)
@@ -218,12 +218,16 @@ impl Check<'_> {
         let smallest = pipelines()
             .flat_map(|pipeline| &pipeline.processors)
             .filter_map(|id| match self.config.processors.get_key_value(id)? {
-                (id, ProcessorConfig::MemoryLimiter(limiter)) => Some((limiter.limit_mib, id)),
+                (id, ProcessorConfig::MemoryLimiter(limiter)) => match limiter.limit {
+                    MemoryLimit::Mib { limit, .. } => Some((limit, id)),
+                    // How much that is turns out where it runs.
+                    MemoryLimit::Percentage { .. } => Some((u64::MAX, id)),
+                },
                 _ => None,
             })
             .min();
         let size_key = grpc_key(receiver, "max_recv_msg_size_mib");
-        let needed = SHARES * largest;
+        let needed = Limits::SHARES * largest;
         match smallest {
             Some((limit, id)) if limit < needed => self.report(
                 KeyPath::of([ProcessorConfig::SECTION])
@@ -234,7 +238,7 @@ impl Check<'_> {
                      {needed}, four times {size_key}, or lower that"
                 ),
             ),
-            None if MemoryLimiterConfig::default().limit_mib < needed => self.report(
+            None if MemoryLimiterConfig::DEFAULT_MIB < needed => self.report(
                 size_key,
                 format!(
                     "{largest} is too much for the default memory limit: add a memory_limiter with \

@@ -35,7 +35,7 @@ pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverC
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
-pub use processors::MemoryLimiterConfig;
+pub use processors::{MemoryLimit, MemoryLimiterConfig};
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
 

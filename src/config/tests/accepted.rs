@@ -78,7 +78,7 @@ receivers:
   otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", max_recv_msg_size_mib: 8, max_concurrent_streams: 1}}}
   otlp/b: {protocols: {grpc: {endpoint: localhost:0}}}
 processors:
-  memory_limiter/small: {limit_mib: 256}
+  memory_limiter/small: {limit_mib: 256, spike_limit_mib: 32, check_interval: 5s}
   artifact/x:
     store: artifact_store/y
     threshold: 1

@@ -94,7 +94,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "limit_mib",
         "limit_mb",
-        "c.yaml:9: processors.memory_limiter.limit_mb: unknown field \"limit_mb\"; known are limit_mib",
+        "c.yaml:9: processors.memory_limiter.limit_mb: unknown field \"limit_mb\"; known are check_interval, limit_mib, spike_limit_mib, limit_percentage, spike_limit_percentage",
     ),
     (
         "verbosity: normal",
