@@ -3,6 +3,7 @@
 //! An artifact stands under its SHA-256, so equal bytes are one object, a put can be repeated
 //! without harm, and a reference is known before anything is uploaded.
 
+mod breaker;
 mod cloud;
 pub mod config;
 mod error;
@@ -11,6 +12,7 @@ mod folder;
 mod layout;
 mod location;
 mod open;
+mod retry;
 mod store;
 
 pub use config::StoreConfig;

@@ -8,12 +8,15 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use object_store::{Attribute, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use slimspan_artifact::{Artifact, Digest, Location};
+use tokio::task::JoinError;
 
+use super::breaker::{Breaker, Permit};
 use super::config::StoreConfig;
 use super::error::{Action, OpenError, StoreError};
 use super::flights::Flights;
 use super::layout::Layout;
 use super::open;
+use super::retry::{Attempts, patience};
 
 /// The artifact store. Clones share everything.
 #[derive(Clone)]
@@ -32,6 +35,7 @@ struct Shared {
     /// what others stored does not count: a bucket's lifecycle may be about to delete it.
     known: Cache<Digest, ()>,
     uploads: Flights<Digest, Result<Outcome, StoreError>>,
+    breaker: Arc<Breaker>,
 }
 
 /// What became of the artifacts of one request. All of them are durable.
@@ -73,11 +77,13 @@ impl Store {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let opened = open::open(config, &environment)?;
+        let place: Arc<str> = opened.place.into();
         Ok(Self {
             shared: Arc::new(Shared {
                 client: wrap(opened.client),
                 layout: opened.layout,
-                place: opened.place.into(),
+                breaker: Breaker::new(Arc::clone(&place)),
+                place,
                 keeps_content_type: opened.keeps_content_type,
                 timeout: config.timeout,
                 max_concurrent_puts: config.max_concurrent_puts.max(1),
@@ -144,8 +150,16 @@ impl Store {
     /// Reads an artifact and checks its bytes against its digest.
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let key = self.shared.layout.key(digest);
-        let read = async { self.shared.client.get(&key).await?.bytes().await };
-        let bytes = self.shared.within(Action::Get, digest, read).await?;
+        let mut attempts = Attempts::within(self.shared.timeout);
+        let bytes = loop {
+            let read = async { self.shared.client.get(&key).await?.bytes().await };
+            let limit = Limit::All(attempts.left());
+            match self.shared.within(limit, Action::Get, digest, read).await {
+                Ok(bytes) => break bytes,
+                Err(error) if error.is_outage() && attempts.again().await => {}
+                Err(error) => return Err(error),
+            }
+        };
         let found = Digest::of(&bytes);
         if found == *digest {
             Ok(bytes)
@@ -175,12 +189,51 @@ impl fmt::Debug for Store {
 /// The cache of known digests refuses to remember for more than a thousand years.
 const LONGEST_REFRESH: Duration = Duration::from_hours(100 * 365 * 24);
 
+/// Puts an artifact, in as many attempts as its time allows.
 async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, StoreError> {
-    let digest = artifact.digest;
     // An upload may have ended between the caller's look at `known` and now.
-    if shared.known.contains_key(&digest) {
+    if shared.known.contains_key(&artifact.digest) {
         return Ok(Outcome::Known);
     }
+    let mut attempts = Attempts::within(shared.timeout);
+    loop {
+        let permit = shared.breaker.admit().map_err(|refused| {
+            let store = Arc::clone(&shared.place);
+            StoreError::not_asked(store, refused)
+        })?;
+        let is_probe = permit.is_probe();
+        let attempt = attempt(
+            Arc::clone(&shared),
+            artifact.clone(),
+            permit,
+            attempts.left(),
+        );
+        let outcome = if is_probe {
+            // All others wait for what it shows, even if the one who began it goes away.
+            let lost = |error: JoinError| {
+                let store = Arc::clone(&shared.place);
+                Err(StoreError::lost(store, Action::Put, artifact.digest, error))
+            };
+            tokio::spawn(attempt).await.unwrap_or_else(lost)
+        } else {
+            attempt.await
+        };
+        match outcome {
+            Ok(()) => return Ok(Outcome::Written),
+            Err(error) if error.is_outage() && attempts.again().await => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Asks the store once. `left` is all the time that there is.
+async fn attempt(
+    shared: Arc<Shared>,
+    artifact: Artifact,
+    permit: Permit,
+    left: Duration,
+) -> Result<(), StoreError> {
+    let digest = artifact.digest;
     let mut options = PutOptions {
         // The same key always holds the same bytes, so overwriting is harmless and can be
         // repeated, whereas a store may answer "already exists" without having stored anything.
@@ -194,31 +247,54 @@ async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, Stor
             .insert(Attribute::ContentType, content_type.into());
     }
     let key = shared.layout.key(&digest);
+    let patience = patience(artifact.bytes.len());
     let put = shared
         .client
         .put_opts(&key, PutPayload::from(artifact.bytes), options);
-    shared.within(Action::Put, &digest, put).await?;
+    let limit = if patience < left {
+        Limit::Attempt(patience)
+    } else {
+        Limit::All(left)
+    };
+    let outcome = shared.within(limit, Action::Put, &digest, put).await;
+    permit.ended(&outcome);
+    outcome?;
     shared.known.insert(digest, ()).await;
-    Ok(Outcome::Written)
+    Ok(())
+}
+
+/// The time that one attempt has.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// There may be another one behind it.
+    Attempt(Duration),
+    /// It is all that is left.
+    All(Duration),
 }
 
 impl Shared {
     async fn within<T>(
         &self,
+        limit: Limit,
         action: Action,
         digest: &Digest,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.timeout, work).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => {
-                let store = Arc::clone(&self.place);
-                Err(StoreError::from_client(store, action, *digest, error))
-            }
-            Err(_) => Err(StoreError::TimedOut {
-                store: Arc::clone(&self.place),
+        let (store, digest) = (Arc::clone(&self.place), *digest);
+        let (Limit::Attempt(time) | Limit::All(time)) = limit;
+        match (tokio::time::timeout(time, work).await, limit) {
+            (Ok(Ok(done)), _) => Ok(done),
+            (Ok(Err(error)), _) => Err(StoreError::from_client(store, action, digest, error)),
+            (Err(_), Limit::Attempt(waited)) => Err(StoreError::Silent {
+                store,
                 action,
-                digest: *digest,
+                digest,
+                waited,
+            }),
+            (Err(_), Limit::All(_)) => Err(StoreError::TimedOut {
+                store,
+                action,
+                digest,
                 limit: self.timeout,
             }),
         }

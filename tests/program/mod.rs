@@ -25,5 +25,6 @@ mod sdk;
 mod sharing;
 mod shutdown;
 mod store_failures;
+mod store_recovery;
 mod tls;
 mod untrusted;

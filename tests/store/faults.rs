@@ -22,6 +22,7 @@ pub(super) struct Faults {
     hung: Mutex<HashSet<Path>>,
     fail: Mutex<HashSet<Path>>,
     fail_after_storing: AtomicUsize,
+    away: Mutex<Option<Away>>,
     arrival: Notify,
 }
 
@@ -51,8 +52,14 @@ impl Faults {
         self.fail_after_storing.store(count, Ordering::SeqCst);
     }
 
+    /// No put works.
+    pub(super) fn go_away(&self, how: Away) {
+        *self.away.lock().unwrap() = Some(how);
+    }
+
     /// All that is asked for from now on works.
     pub(super) fn heal(&self) {
+        *self.away.lock().unwrap() = None;
         self.hung.lock().unwrap().clear();
         self.fail.lock().unwrap().clear();
         self.fail_after_storing(0);
@@ -64,6 +71,15 @@ impl Faults {
             self.arrival.notified().await;
         }
     }
+}
+
+/// How a store is away.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Away {
+    /// It does not answer.
+    Silent,
+    /// Its connections end at once.
+    Reset,
 }
 
 /// A client in front of another one that counts and breaks puts.
@@ -123,6 +139,18 @@ impl ObjectStore for FaultyStore {
         let _running = Running::begin(faults);
         // Lets others begin, as a put over a network does.
         tokio::task::yield_now().await;
+        let away = *faults.away.lock().unwrap();
+        match away {
+            Some(Away::Silent) => std::future::pending().await,
+            Some(Away::Reset) => {
+                let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                return Err(Error::Generic {
+                    store: "faulty",
+                    source: Box::new(reset),
+                });
+            }
+            None => {}
+        }
         if faults.hung.lock().unwrap().contains(location) {
             std::future::pending::<()>().await;
         }

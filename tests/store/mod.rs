@@ -18,3 +18,4 @@ mod faults;
 mod gcs_stub;
 mod outages;
 mod process;
+mod recovery;
