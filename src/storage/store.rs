@@ -1,11 +1,10 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use moka::future::Cache;
-use moka::policy::EvictionPolicy;
 use object_store::{Attribute, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use slimspan_artifact::{Artifact, Digest, Location};
 use tokio::task::JoinError;
@@ -14,7 +13,9 @@ use super::breaker::{Breaker, Permit};
 use super::config::StoreConfig;
 use super::error::{Action, OpenError, StoreError};
 use super::flights::Flights;
+use super::known::{Known, Moment};
 use super::layout::Layout;
+use super::leftovers::{self, Swept};
 use super::open;
 use super::retry::{Attempts, patience};
 
@@ -29,11 +30,10 @@ struct Shared {
     layout: Layout,
     place: Arc<str>,
     keeps_content_type: bool,
+    folder: Option<PathBuf>,
     timeout: Duration,
     max_concurrent_puts: usize,
-    /// Artifacts that this process stored less than `refresh` ago. A hit spares the upload, so
-    /// what others stored does not count: a bucket's lifecycle may be about to delete it.
-    known: Cache<Digest, ()>,
+    known: Known,
     uploads: Flights<Digest, Result<Outcome, StoreError>>,
     breaker: Arc<Breaker>,
 }
@@ -85,13 +85,10 @@ impl Store {
                 breaker: Breaker::new(Arc::clone(&place)),
                 place,
                 keeps_content_type: opened.keeps_content_type,
+                folder: opened.folder,
                 timeout: config.timeout,
                 max_concurrent_puts: config.max_concurrent_puts.max(1),
-                known: Cache::builder()
-                    .max_capacity(config.known_digests)
-                    .eviction_policy(EvictionPolicy::lru())
-                    .time_to_live(config.refresh.min(LONGEST_REFRESH))
-                    .build(),
+                known: Known::new(config.known_digests, config.refresh),
                 uploads: Flights::new(),
             }),
         })
@@ -135,7 +132,7 @@ impl Store {
 
     async fn put(&self, artifact: Artifact) -> Result<(Outcome, u64), StoreError> {
         let size = artifact.bytes.len() as u64;
-        if self.shared.known.get(&artifact.digest).await.is_some() {
+        if self.shared.known.has(&artifact.digest) {
             return Ok((Outcome::Known, size));
         }
         let digest = artifact.digest;
@@ -144,6 +141,31 @@ impl Store {
         match passenger.work.await? {
             Outcome::Written if passenger.first => Ok((Outcome::Written, size)),
             _ => Ok((Outcome::Known, size)),
+        }
+    }
+
+    /// Removes in the background what a process that was killed left unfinished in a folder. Other
+    /// stores have no such files.
+    pub fn sweep_leftovers(&self) {
+        let Some(folder) = &self.shared.folder else {
+            return;
+        };
+        let root = folder.join(self.shared.layout.root().as_ref());
+        // A thread of its own does not hold up the end of the process.
+        let sweep = move || match leftovers::sweep(&root, SystemTime::now()) {
+            Ok(Swept { files: 0, .. }) => {}
+            Ok(Swept { files, bytes }) => tracing::info!(
+                "{}: removed {files} unfinished files of {bytes} bytes that a killed process left",
+                root.display()
+            ),
+            Err(error) => tracing::warn!(
+                "{}: cannot look for unfinished files: {error}",
+                root.display()
+            ),
+        };
+        let thread = std::thread::Builder::new().name("leftovers".to_owned());
+        if let Err(error) = thread.spawn(sweep) {
+            tracing::warn!("no thread to look for unfinished files: {error}");
         }
     }
 
@@ -186,13 +208,10 @@ impl fmt::Debug for Store {
     }
 }
 
-/// The cache of known digests refuses to remember for more than a thousand years.
-const LONGEST_REFRESH: Duration = Duration::from_hours(100 * 365 * 24);
-
 /// Puts an artifact, in as many attempts as its time allows.
 async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, StoreError> {
     // An upload may have ended between the caller's look at `known` and now.
-    if shared.known.contains_key(&artifact.digest) {
+    if shared.known.has(&artifact.digest) {
         return Ok(Outcome::Known);
     }
     let mut attempts = Attempts::within(shared.timeout);
@@ -233,6 +252,7 @@ async fn attempt(
     permit: Permit,
     left: Duration,
 ) -> Result<(), StoreError> {
+    let began = Moment::now();
     let digest = artifact.digest;
     let mut options = PutOptions {
         // The same key always holds the same bytes, so overwriting is harmless and can be
@@ -259,7 +279,7 @@ async fn attempt(
     let outcome = shared.within(limit, Action::Put, &digest, put).await;
     permit.ended(&outcome);
     outcome?;
-    shared.known.insert(digest, ()).await;
+    shared.known.stored(digest, began);
     Ok(())
 }
 

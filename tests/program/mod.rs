@@ -16,6 +16,7 @@ mod dry_run;
 mod fan_out;
 mod framing;
 mod inspect;
+mod leftovers;
 mod limits;
 mod memory;
 mod reference_forms;

@@ -1,8 +1,9 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -12,6 +13,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// What happens to puts, and what has happened.
 #[derive(Debug, Default)]
@@ -23,6 +25,10 @@ pub(super) struct Faults {
     fail: Mutex<HashSet<Path>>,
     fail_after_storing: AtomicUsize,
     away: Mutex<Option<Away>>,
+    /// How long a put takes.
+    slow: Mutex<Duration>,
+    /// When each key was put last, by the store's clock.
+    put_at: Mutex<HashMap<Path, Instant>>,
     arrival: Notify,
 }
 
@@ -55,6 +61,20 @@ impl Faults {
     /// No put works.
     pub(super) fn go_away(&self, how: Away) {
         *self.away.lock().unwrap() = Some(how);
+    }
+
+    /// Puts take so long.
+    pub(super) fn slow(&self, by: Duration) {
+        *self.slow.lock().unwrap() = by;
+    }
+
+    /// Takes the keys out that were put last more than `age` ago.
+    pub(super) fn older_than(&self, age: Duration) -> Vec<Path> {
+        let mut put_at = self.put_at.lock().unwrap();
+        put_at
+            .extract_if(|_, at| at.elapsed() > age)
+            .map(|(key, _)| key)
+            .collect()
     }
 
     /// All that is asked for from now on works.
@@ -151,6 +171,11 @@ impl ObjectStore for FaultyStore {
             }
             None => {}
         }
+        let at = Instant::now();
+        let slow = *faults.slow.lock().unwrap();
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         if faults.hung.lock().unwrap().contains(location) {
             std::future::pending::<()>().await;
         }
@@ -158,6 +183,7 @@ impl ObjectStore for FaultyStore {
             return Err(injected("injected before storing"));
         }
         let stored = self.inner.put_opts(location, payload, options).await?;
+        faults.put_at.lock().unwrap().insert(location.clone(), at);
         let left =
             faults
                 .fail_after_storing
