@@ -213,6 +213,7 @@ fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartErr
         }
         if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
             let store = Store::open(store).map_err(|reason| not_opened(id, reason))?;
+            store.sweep_leftovers();
             stores.insert(id.clone(), store);
         }
     }

@@ -3,14 +3,18 @@
 //! An artifact stands under its SHA-256, so equal bytes are one object, a put can be repeated
 //! without harm, and a reference is known before anything is uploaded.
 
+mod breaker;
 mod cloud;
 pub mod config;
 mod error;
 mod flights;
 mod folder;
+mod known;
 mod layout;
+mod leftovers;
 mod location;
 mod open;
+mod retry;
 mod store;
 
 pub use config::StoreConfig;
