@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use slimspan_artifact::Location;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use crate::pipeline::{Artifacts, Fate, Pipeline, Pipelines};
 use crate::receivers::otlp::GrpcReceiver;
 use crate::shutdown;
 use crate::storage::config::StoreConfig;
-use crate::storage::{OpenError, Store};
+use crate::storage::{OpenError, Spool, Store};
 use crate::telemetry::Counters;
 
 /// Why a collector could not start.
@@ -65,6 +65,7 @@ pub struct Collector {
     budget: Budget,
     counters: Arc<Counters>,
     dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
+    stores: BTreeMap<ComponentId, Store>,
     summary: Vec<(String, String)>,
 }
 
@@ -103,7 +104,15 @@ impl Collector {
         }
         for (id, ExtensionConfig::ArtifactStore(of_store)) in &config.extensions {
             let place = match stores.get(id) {
-                Some(store) => format!("artifacts in {store}"),
+                Some(store) => match store.spool() {
+                    Some(spool) => {
+                        format!(
+                            "artifacts in {store}, by way of {spool}, where {} wait",
+                            spool.left()
+                        )
+                    }
+                    None => format!("artifacts in {store}"),
+                },
                 None => "nothing is stored in a dry run".to_owned(),
             };
             let (Location::Store(url) | Location::Public(url)) = location(id, of_store)?;
@@ -156,6 +165,7 @@ impl Collector {
             budget: Budget::new(limit),
             counters,
             dry_runs,
+            stores,
             summary,
         })
     }
@@ -173,24 +183,44 @@ impl Collector {
             let grpc = receiver.grpc;
             async move { grpc.serve(receiver.pipelines, budget, counters, stop).await }
         });
+        // What senders still bring is uploaded, too, as far as there is time.
+        let drain = CancellationToken::new();
+        let uploads = self.stores.values().filter_map(|store| {
+            let spool = store.spool()?;
+            Some(spool.upload(store, &self.counters, drain.clone()))
+        });
+        let work = join(
+            async {
+                join_all(servers).await;
+                drain.cancel();
+            },
+            join_all(uploads),
+        );
         let reports = self
             .dry_runs
             .values()
             .map(|dry_run| dry_run.report_every_minute(print));
         let reports = async {
             join_all(reports).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
-        let all_ended = tokio::select! {
-            all_ended = shutdown::within_grace(&stop, join_all(servers)) => all_ended,
-            never = reports => never,
-        };
-        if !all_ended {
+        tokio::select! {
+            _ = shutdown::within_grace(&stop, work) => {}
+            () = reports => {}
+        }
+        if !drain.is_cancelled() {
             tracing::warn!(
                 "connections that did not end within {:?} were cut off; no request on them was \
                  acknowledged that is not delivered",
                 shutdown::GRACE
             );
+        }
+        for spool in self.stores.values().filter_map(Store::spool) {
+            spool.settle().await;
+            let left = spool.left();
+            if left.artifacts > 0 {
+                tracing::info!("{spool}: {left} stay there for the next start");
+            }
         }
         for dry_run in self.dry_runs.values() {
             print(&dry_run.to_text());
@@ -212,12 +242,31 @@ fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartErr
             continue;
         }
         if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
-            let store = Store::open(store).map_err(|reason| not_opened(id, reason))?;
-            store.sweep_leftovers();
-            stores.insert(id.clone(), store);
+            let opened = open_store(config, id, store).map_err(|reason| not_opened(id, reason))?;
+            opened.sweep_leftovers();
+            stores.insert(id.clone(), opened);
         }
     }
     Ok(stores)
+}
+
+/// A store, and its spool if something is or may be in there.
+fn open_store(config: &Config, id: &ComponentId, of: &StoreConfig) -> Result<Store, OpenError> {
+    let store = Store::open(of)?;
+    let directory = &of.spool.directory;
+    let is_mine =
+        config
+            .extensions
+            .iter()
+            .all(|(other, ExtensionConfig::ArtifactStore(other_store))| {
+                other == id || other_store.spool.directory != *directory
+            });
+    // What an earlier run left there has references that lead to the store.
+    if config.fills_spool_of(id) || (is_mine && directory.is_dir()) {
+        let spool = Spool::open(&of.spool, format!("extensions.{id}.spool"))?;
+        return Ok(store.with_spool(spool));
+    }
+    Ok(store)
 }
 
 fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
@@ -270,11 +319,11 @@ fn artifacts(
     let Some((id, processor)) = config.artifact_processor(wiring) else {
         return Ok(None);
     };
-    let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(&processor.store)
+    let Some(ExtensionConfig::ArtifactStore(of_store)) = config.extensions.get(&processor.store)
     else {
         return Ok(None);
     };
-    let policy = processor.policy(location(&processor.store, store)?);
+    let policy = processor.policy(location(&processor.store, of_store)?);
     if processor.dry_run {
         // Pipelines of one processor have one report.
         let dry_run = dry_runs
@@ -287,7 +336,12 @@ fn artifacts(
         policy,
         fate: Fate::Kept {
             store: store.clone(),
-            on_failure: processor.on_store_failure,
+            delivery: processor.delivery,
+            on_failure: if processor.is_in_background() {
+                of_store.spool.on_full
+            } else {
+                processor.on_store_failure
+            },
         },
     }))
 }

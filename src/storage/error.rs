@@ -43,6 +43,9 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The spool cannot be opened.
+    #[error("spool.directory: {0}")]
+    Spool(#[from] crate::journal::OpenError),
     /// The client of the cloud refuses its configuration.
     #[error("url: cannot open {url}: {}", one_line(.source))]
     Client {

@@ -15,8 +15,10 @@ mod leftovers;
 mod location;
 mod open;
 mod retry;
+pub mod spool;
 mod store;
 
 pub use config::StoreConfig;
 pub use error::{Action, OpenError, StoreError};
-pub use store::{Store, Stored};
+pub use spool::Spool;
+pub use store::{KeepError, Kept, Store, Stored};

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,11 +18,23 @@ use super::layout::Layout;
 use super::leftovers::{self, Swept};
 use super::open;
 use super::retry::{Attempts, patience};
+use super::spool::{self, Spool, SpoolError};
+use crate::config::Delivery;
 
 /// The artifact store. Clones share everything.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
+    spool: Option<SpoolAccess>,
+}
+
+/// Where artifacts may be that the store does not have yet.
+#[derive(Clone)]
+enum SpoolAccess {
+    /// This process fills and empties it.
+    Own(Spool),
+    /// Another process may.
+    Beside(Arc<Path>),
 }
 
 struct Shared {
@@ -49,6 +61,26 @@ pub struct Stored {
     pub known: usize,
 }
 
+/// What became of the artifacts of one request, wherever they are kept. All of them are durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Artifacts that were put into the store.
+    pub stored: usize,
+    /// Artifacts that were written to the spool.
+    pub spooled: usize,
+}
+
+/// Artifacts could not be kept.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum KeepError {
+    /// In the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// In the spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Written,
@@ -61,10 +93,49 @@ impl Store {
         Self::open_with(config, |client| client)
     }
 
-    /// Opens the store to read from it: a folder that is not there is an error, and not made.
+    /// Opens the store to read from it, and from its spool, beside a process that writes: a folder
+    /// that is not there is an error, and not made.
     pub fn open_existing(config: &StoreConfig) -> Result<Self, OpenError> {
         open::check_exists(config)?;
-        Self::open(config)
+        Self::open_beside(config)
+    }
+
+    /// Opens the store beside a process that writes to it and owns its spool, if there is one.
+    pub fn open_beside(config: &StoreConfig) -> Result<Self, OpenError> {
+        Ok(Self {
+            spool: Some(SpoolAccess::Beside(config.spool.directory.as_path().into())),
+            ..Self::open(config)?
+        })
+    }
+
+    /// The store with a spool in front of it.
+    #[must_use]
+    pub fn with_spool(self, spool: Spool) -> Self {
+        Self {
+            spool: Some(SpoolAccess::Own(spool)),
+            ..self
+        }
+    }
+
+    /// Its spool, if this process has one.
+    pub fn spool(&self) -> Option<&Spool> {
+        match &self.spool {
+            Some(SpoolAccess::Own(spool)) => Some(spool),
+            _ => None,
+        }
+    }
+
+    /// Who makes artifacts durable, for people.
+    pub fn keeper(&self, delivery: Delivery) -> String {
+        match (delivery, self.spool()) {
+            (Delivery::Background, Some(spool)) => spool.to_string(),
+            _ => self.to_string(),
+        }
+    }
+
+    /// How many artifacts of one request may be put at a time.
+    pub(super) fn max_concurrent_puts(&self) -> usize {
+        self.shared.max_concurrent_puts
     }
 
     /// Opens the store as [`Store::open`] does and puts what `wrap` makes of its client in the
@@ -91,6 +162,7 @@ impl Store {
                 known: Known::new(config.known_digests, config.refresh),
                 uploads: Flights::new(),
             }),
+            spool: None,
         })
     }
 
@@ -128,6 +200,24 @@ impl Store {
                 std::future::ready(Ok(stored))
             })
             .await
+    }
+
+    /// Makes `artifacts` durable in the store or, with a delivery in the background, in its spool.
+    /// What [`Store::put_all`] says of failures holds here, too.
+    pub async fn keep_all(
+        &self,
+        artifacts: &[Artifact],
+        delivery: Delivery,
+    ) -> Result<Kept, KeepError> {
+        if delivery == Delivery::Background
+            && let Some(spool) = self.spool()
+        {
+            let known = |digest: &Digest| self.shared.known.has(digest);
+            let spooled = spool.keep_all(artifacts, known).await?;
+            return Ok(Kept { stored: 0, spooled });
+        }
+        let stored = self.put_all(artifacts).await?.written;
+        Ok(Kept { stored, spooled: 0 })
     }
 
     async fn put(&self, artifact: Artifact) -> Result<(Outcome, u64), StoreError> {
@@ -169,8 +259,37 @@ impl Store {
         }
     }
 
-    /// Reads an artifact and checks its bytes against its digest.
+    /// Reads an artifact, also one that the store does not have yet, and checks its bytes against
+    /// its digest.
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
+        match &self.spool {
+            None => self.get_stored(digest).await,
+            Some(SpoolAccess::Own(spool)) => match spool.get(digest).await {
+                Some(bytes) => Ok(bytes),
+                None => self.get_stored(digest).await,
+            },
+            // To look there takes longer.
+            Some(SpoolAccess::Beside(directory)) => {
+                let error = match self.get_stored(digest).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) if directory.is_dir() => error,
+                    Err(error) => return Err(error),
+                };
+                let (directory, wanted) = (Arc::clone(directory), *digest);
+                let read = move || spool::read_beside(&directory, &wanted);
+                match tokio::task::spawn_blocking(read).await {
+                    Ok(Some(bytes)) => Ok(bytes),
+                    // It may have been uploaded between the two looks.
+                    _ if matches!(error, StoreError::NotFound { .. }) => {
+                        self.get_stored(digest).await
+                    }
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn get_stored(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let key = self.shared.layout.key(digest);
         let mut attempts = Attempts::within(self.shared.timeout);
         let bytes = loop {

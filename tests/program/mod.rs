@@ -8,6 +8,7 @@
 )]
 
 mod backend_answers;
+mod background;
 mod command_line;
 mod connections;
 mod delivery;
