@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use slimspan_artifact::Location;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Budget, Limits};
@@ -26,11 +27,14 @@ use crate::pipeline::{Artifacts, Fate, Pipeline, Pipelines};
 use crate::receivers::otlp::GrpcReceiver;
 use crate::shutdown::{self, Stages};
 use crate::storage::config::StoreConfig;
-use crate::storage::{OpenError, Store};
+use crate::storage::{OpenError, Spool, Store};
 use crate::telemetry::Counters;
 
 /// What exporters have at the end to deliver what is in their queues, or to keep it.
 const LAST_DELIVERIES: Duration = Duration::from_millis(1500);
+
+/// What uploads from a spool have at the end; what is left waits there for the next start.
+const LAST_UPLOADS: Duration = Duration::from_millis(250);
 
 /// What telling of the end has.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -109,6 +113,7 @@ pub struct Collector {
     budget: Budget,
     counters: Arc<Counters>,
     dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
+    stores: BTreeMap<ComponentId, Store>,
     summary: Vec<(String, String)>,
 }
 
@@ -149,7 +154,15 @@ impl Collector {
         }
         for (id, of_store) in config.artifact_stores() {
             let place = match stores.get(id) {
-                Some(store) => format!("artifacts in {store}"),
+                Some(store) => match store.spool() {
+                    Some(spool) => {
+                        format!(
+                            "artifacts in {store}, by way of {spool}, where {} wait",
+                            spool.left()
+                        )
+                    }
+                    None => format!("artifacts in {store}"),
+                },
                 None => "nothing is stored in a dry run".to_owned(),
             };
             let (Location::Store(url) | Location::Public(url)) = location(id, of_store)?;
@@ -212,6 +225,7 @@ impl Collector {
             budget,
             counters,
             dry_runs,
+            stores,
             summary,
         })
     }
@@ -230,6 +244,17 @@ impl Collector {
             async move { grpc.serve(receiver.pipelines, budget, counters, stop).await }
         });
         let mut servers = pin!(join_all(servers));
+        let drain = CancellationToken::new();
+        let mut uploads = JoinSet::new();
+        for store in self.stores.values().filter(|store| store.spool().is_some()) {
+            let (store, counters) = (store.clone(), Arc::clone(&self.counters));
+            let drain = drain.clone();
+            uploads.spawn(async move {
+                if let Some(spool) = store.spool() {
+                    spool.upload(&store, &counters, drain).await;
+                }
+            });
+        }
         let reports = self
             .dry_runs
             .values()
@@ -255,6 +280,18 @@ impl Collector {
             .then("exporters", LAST_DELIVERIES, |until| async move {
                 let ends = exporters.iter().map(|exporter| exporter.end(until));
                 join_all(ends).await;
+            })
+            // What senders still brought is uploaded, too, as far as there is time.
+            .then("spool", LAST_UPLOADS, |_| async {
+                drain.cancel();
+                while uploads.join_next().await.is_some() {}
+                for spool in self.stores.values().filter_map(Store::spool) {
+                    spool.settle().await;
+                    let left = spool.left();
+                    if left.artifacts > 0 {
+                        tracing::info!("{spool}: {left} stay there for the next start");
+                    }
+                }
             })
             .then("telemetry", LAST_WORDS, |_| async {
                 for dry_run in self.dry_runs.values() {
@@ -290,11 +327,27 @@ fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartErr
             continue;
         }
         if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
-            let store = Store::open(store).map_err(|reason| not_opened(id, reason))?;
-            stores.insert(id.clone(), store);
+            let opened = open_store(config, id, store).map_err(|reason| not_opened(id, reason))?;
+            opened.sweep_leftovers();
+            stores.insert(id.clone(), opened);
         }
     }
     Ok(stores)
+}
+
+/// A store, and its spool if something is or may be in there.
+fn open_store(config: &Config, id: &ComponentId, of: &StoreConfig) -> Result<Store, OpenError> {
+    let store = Store::open(of)?;
+    let directory = &of.spool.directory;
+    let is_mine = config
+        .artifact_stores()
+        .all(|(other, other_store)| other == id || other_store.spool.directory != *directory);
+    // What an earlier run left there has references that lead to the store.
+    if config.fills_spool_of(id) || (is_mine && directory.is_dir()) {
+        let spool = Spool::open(&of.spool, format!("extensions.{id}.spool"))?;
+        return Ok(store.with_spool(spool));
+    }
+    Ok(store)
 }
 
 fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
@@ -392,11 +445,11 @@ fn artifacts(
     let Some((id, processor)) = config.artifact_processor(wiring) else {
         return Ok(None);
     };
-    let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(&processor.store)
+    let Some(ExtensionConfig::ArtifactStore(of_store)) = config.extensions.get(&processor.store)
     else {
         return Ok(None);
     };
-    let policy = processor.policy(location(&processor.store, store)?);
+    let policy = processor.policy(location(&processor.store, of_store)?);
     if processor.dry_run {
         // Pipelines of one processor have one report.
         let dry_run = dry_runs
@@ -409,7 +462,12 @@ fn artifacts(
         policy,
         fate: Fate::Kept {
             store: store.clone(),
-            on_failure: processor.on_store_failure,
+            delivery: processor.delivery,
+            on_failure: if processor.is_in_background() {
+                of_store.spool.on_full
+            } else {
+                processor.on_store_failure
+            },
         },
     }))
 }

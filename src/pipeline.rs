@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Answer;
 use crate::compute;
-use crate::config::{OnStoreFailure, PipelineId};
+use crate::config::{Delivery, OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
 use crate::exporters::{Exporter, Oversize};
 use crate::isolation::send_apart;
@@ -70,6 +70,8 @@ pub enum Fate {
     Kept {
         /// Where they are kept.
         store: Store,
+        /// Whether the answer waits until the store has them.
+        delivery: Delivery,
         /// What becomes of a request whose artifacts cannot be kept.
         on_failure: OnStoreFailure,
     },
@@ -160,15 +162,19 @@ impl Pipeline {
         let Some(artifacts) = &self.artifacts else {
             return export(request.clone()).await;
         };
-        let (store, on_failure) = match &artifacts.fate {
-            Fate::Kept { store, on_failure } => (store, *on_failure),
+        let kept = match &artifacts.fate {
+            Fate::Kept {
+                store,
+                delivery,
+                on_failure,
+            } => (store, *delivery, *on_failure),
             Fate::Counted(dry_run) => {
                 self.count(&artifacts.policy, dry_run, request).await;
                 return export(request.clone()).await;
             }
         };
         let policy = &artifacts.policy;
-        let processed = self.process(policy, store, on_failure, request, deadline);
+        let processed = self.process(policy, kept, request, deadline);
         match processed.await? {
             Processed::Safe(slim) => export(slim).await,
             Processed::NotStored => {
@@ -194,8 +200,7 @@ impl Pipeline {
     async fn process(
         &self,
         policy: &Policy,
-        store: &Store,
-        on_failure: OnStoreFailure,
+        (store, delivery, on_failure): (&Store, Delivery, OnStoreFailure),
         request: &Bytes,
         deadline: Instant,
     ) -> Result<Processed, Refusal> {
@@ -209,15 +214,17 @@ impl Pipeline {
         // Half of the time that is left is the backend's.
         let now = Instant::now();
         let until = now + deadline.saturating_duration_since(now) / 2;
-        let stored = timeout_at(until, store.put_all(&extraction.artifacts)).await;
-        let failure = match stored {
-            Ok(Ok(stored)) => {
-                self.counters.extracted(&extraction, stored.written);
+        let keep = store.keep_all(&extraction.artifacts, delivery);
+        let failure = match timeout_at(until, keep).await {
+            Ok(Ok(kept)) => {
+                self.counters.extracted(&extraction, kept.stored);
+                self.counters.spooled(kept.spooled);
                 return Ok(Processed::Safe(extraction.request));
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!(
-                "{store} did not store {} artifacts in half of the time that the sender waits, {:?}",
+                "{} did not take {} artifacts in half of the time that the sender waits, {:?}",
+                store.keeper(delivery),
                 extraction.artifacts.len(),
                 until - now
             ),

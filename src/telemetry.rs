@@ -40,6 +40,9 @@ pub struct Counters {
     mislabelled: AtomicU64,
     truncated: AtomicU64,
     forwarded: AtomicU64,
+    spooled: AtomicU64,
+    uploaded: AtomicU64,
+    damaged: AtomicU64,
     refused_connections: AtomicU64,
 }
 
@@ -72,6 +75,22 @@ impl Counters {
         add(&self.mislabelled, extraction.mislabelled);
     }
 
+    /// Artifacts were written to a spool.
+    pub fn spooled(&self, artifacts: usize) {
+        add(&self.spooled, artifacts);
+    }
+
+    /// An artifact of a spool was put into the store.
+    pub fn uploaded(&self) {
+        add(&self.uploaded, 1);
+        add(&self.stored, 1);
+    }
+
+    /// An artifact of a spool cannot be read any more.
+    pub fn damaged(&self) {
+        add(&self.damaged, 1);
+    }
+
     /// A request went on unmodified because its artifacts could not be stored.
     pub fn forwarded(&self) {
         add(&self.forwarded, 1);
@@ -95,7 +114,7 @@ impl fmt::Display for Counters {
             "requests {}, {} in, {} out; values replaced {}, artifacts stored {}, \
              artifacts dropped {}, texts moved {}, mislabelled files {}, \
              truncated values left alone {}, requests forwarded unmodified {}, \
-             connections refused {}",
+             connections refused {}, artifacts spooled {}, of these uploaded {}, damaged {}",
             get(&self.requests),
             ByteSize::b(get(&self.bytes_in)),
             ByteSize::b(get(&self.bytes_out)),
@@ -107,6 +126,9 @@ impl fmt::Display for Counters {
             get(&self.truncated),
             get(&self.forwarded),
             get(&self.refused_connections),
+            get(&self.spooled),
+            get(&self.uploaded),
+            get(&self.damaged),
         )
     }
 }

@@ -43,6 +43,9 @@ pub struct ArtifactConfig {
     /// Whether it only reports what it would move.
     #[serde(default)]
     pub dry_run: bool,
+    /// When a sender gets its answer.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// What happens to a request whose files cannot be stored.
     #[serde(default)]
     pub on_store_failure: OnStoreFailure,
@@ -64,9 +67,15 @@ impl ArtifactConfig {
             exclude_media_types: Vec::new(),
             deny_keys: Vec::new(),
             dry_run: false,
+            delivery: Delivery::default(),
             on_store_failure: OnStoreFailure::default(),
             rules: Vec::new(),
         }
+    }
+
+    /// Whether a sender gets its answer before the store has its files.
+    pub fn is_in_background(&self) -> bool {
+        self.delivery == Delivery::Background && !self.dry_run
     }
 
     /// What the extractor is to do for artifacts at `location`.
@@ -108,7 +117,11 @@ impl fmt::Display for ArtifactConfig {
             1 => write!(f, ", 1 rule")?,
             rules => write!(f, ", {rules} rules")?,
         }
-        write!(f, ", {} references", self.reference)
+        write!(f, ", {} references", self.reference)?;
+        if self.is_in_background() {
+            f.write_str(", in the background")?;
+        }
+        Ok(())
     }
 }
 
@@ -167,6 +180,17 @@ impl From<ReferenceForm> for Form {
             ReferenceForm::Logfire => Self::Logfire,
         }
     }
+}
+
+/// When a sender gets its answer, as far as files are concerned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// When the store has them.
+    #[default]
+    Sync,
+    /// When the spool has them.
+    Background,
 }
 
 /// What happens to a request whose files cannot be stored.

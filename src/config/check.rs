@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytesize::ByteSize;
+
 use super::Config;
 use super::artifact::RuleConfig;
 use super::components::{
@@ -13,6 +15,7 @@ use super::problem::Problem;
 use super::processors::{MemoryLimit, MemoryLimiterConfig};
 use super::service::PipelineConfig;
 use crate::admission::Limits;
+use crate::storage::config::StoreConfig;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
@@ -28,6 +31,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     }
     check.exporters();
     check.memory_limits();
+    check.spools();
     check.problems
 }
 
@@ -246,6 +250,48 @@ impl Check<'_> {
                 ),
             ),
             _ => {}
+        }
+    }
+
+    /// What waits in a spool is for one store, and any artifact must fit in.
+    fn spools(&mut self) {
+        let config = self.config;
+        let stores = || config.artifact_stores();
+        let is_used = |id: &ComponentId| config.fills_spool_of(id);
+        let largest = config
+            .receivers
+            .values()
+            .map(|ReceiverConfig::Otlp(receiver)| receiver.protocols.grpc.max_recv_msg_size_mib)
+            .max()
+            .unwrap_or_default();
+        for (id, store) in stores().filter(|(id, _)| is_used(id)) {
+            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id).key("spool");
+            let directory = &store.spool.directory;
+            let same = |other: &StoreConfig| other.spool.directory == *directory;
+            let other = stores().find(|(other, config)| {
+                *other != id && same(config) && (!is_used(other) || *other < id)
+            });
+            if let Some((other, _)) = other {
+                self.report(
+                    path.key("directory"),
+                    format!(
+                        "{} is also the spool of extensions.{other}: give each store a folder of \
+                         its own",
+                        directory.display()
+                    ),
+                );
+            }
+            let needed = 2 * u64::from(largest);
+            if store.spool.max_bytes < ByteSize::mib(needed) {
+                self.report(
+                    path.key("max_bytes"),
+                    format!(
+                        "{} is too little for requests of {largest} MiB: set it to at least \
+                         {needed}MiB, or lower max_recv_msg_size_mib",
+                        store.spool.max_bytes
+                    ),
+                );
+            }
         }
     }
 

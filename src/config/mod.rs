@@ -30,7 +30,9 @@ use std::fs;
 use std::path::Path;
 
 pub use address::{HostPort, InvalidAddress};
-pub use artifact::{ArtifactConfig, OnStoreFailure, ReferenceForm, RuleAction, RuleConfig};
+pub use artifact::{
+    ArtifactConfig, Delivery, OnStoreFailure, ReferenceForm, RuleAction, RuleConfig,
+};
 pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
@@ -82,6 +84,16 @@ impl Config {
                 ExtensionConfig::ArtifactStore(store) => Some((id, store)),
                 ExtensionConfig::FileStorage(_) => None,
             })
+    }
+
+    /// Whether artifacts for the store `id` go through its spool.
+    pub(crate) fn fills_spool_of(&self, id: &ComponentId) -> bool {
+        self.processors.values().any(|processor| match processor {
+            ProcessorConfig::Artifact(artifact) => {
+                artifact.store == *id && artifact.is_in_background()
+            }
+            ProcessorConfig::MemoryLimiter(_) => false,
+        })
     }
 
     /// Reads the file at `path`; `env` gives the values of environment variables.

@@ -205,6 +205,16 @@ impl Journal {
         let _ = self.owner.commands.send(Command::Remove(*entry));
     }
 
+    /// Ends when what was asked before is done, removals included.
+    pub fn settle(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (reply, settled) = oneshot::channel();
+        let _ = self.owner.commands.send(Command::Settle(reply));
+        async move {
+            // Where the thread is gone, there is nothing to wait for.
+            let _ = settled.await;
+        }
+    }
+
     /// The bytes that it takes on disk: those of all segments in which a record is not removed.
     pub fn held(&self) -> u64 {
         self.owner.shared.held.load(Ordering::Relaxed)

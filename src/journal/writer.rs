@@ -25,8 +25,13 @@ const MOST_UNSYNCED: u64 = 32 << 20;
 /// What the thread of a journal is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    Append { parts: Vec<Bytes>, reply: Reply },
+    Append {
+        parts: Vec<Bytes>,
+        reply: Reply,
+    },
     Remove(Entry),
+    /// Answers when all before it is done.
+    Settle(oneshot::Sender<()>),
     Stop,
 }
 
@@ -146,6 +151,7 @@ impl Writer {
     /// Does what comes until it is told to stop, and what came before that.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut stopping = false;
+        let mut settling = Vec::new();
         while !stopping {
             let Ok(mut command) = commands.recv() else {
                 break;
@@ -155,6 +161,7 @@ impl Writer {
                 match command {
                     Command::Append { parts, reply } => self.append(&parts, reply),
                     Command::Remove(entry) => self.remove(&entry),
+                    Command::Settle(reply) => settling.push(reply),
                     Command::Stop => stopping = true,
                 }
                 let unsynced = self.active.as_ref().map_or(0, |of| of.len - of.synced);
@@ -168,6 +175,9 @@ impl Writer {
             }
             self.commit();
             self.marks.write();
+            for settled in settling.drain(..) {
+                let _ = settled.send(());
+            }
         }
         self.seal();
     }

@@ -115,16 +115,16 @@ fn google(
 }
 
 impl Settings<'_> {
-    /// Enough for a dropped connection or a server's hiccup; whoever sent the request repeats it
-    /// after anything longer, and the client's own patience is three minutes.
+    /// Enough for a connection that the server has closed meanwhile. Anything longer is for the
+    /// store to see, which knows how much time there is; the client's own patience is three minutes.
     fn retry(&self) -> RetryConfig {
         RetryConfig {
             backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(1),
+                init_backoff: Duration::from_millis(50),
+                max_backoff: Duration::from_millis(100),
                 base: 2.0,
             },
-            max_retries: 4,
+            max_retries: 1,
             retry_timeout: self.timeout,
         }
     }

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Error};
 use slimspan_artifact::Location;
 use url::Url;
 
+use super::spool::config::SpoolConfig;
 use crate::config::Secret;
 use crate::config::units::{between, duration, positive_duration};
 
@@ -40,6 +41,9 @@ pub struct StoreConfig {
         deserialize_with = "between::<_, _, 0, 1_000_000_000>"
     )]
     pub known_digests: u64,
+    /// Where artifacts wait for the store, with `delivery: background`.
+    #[serde(default)]
+    pub spool: SpoolConfig,
     /// Options of the object store, such as its region and access keys.
     #[serde(default)]
     pub options: BTreeMap<String, Secret>,
@@ -55,6 +59,7 @@ impl StoreConfig {
             max_concurrent_puts: default_max_concurrent_puts(),
             refresh: default_refresh(),
             known_digests: default_known_digests(),
+            spool: SpoolConfig::default(),
             options: BTreeMap::new(),
         }
     }

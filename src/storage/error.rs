@@ -3,7 +3,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use object_store::client::{HttpError, HttpErrorKind};
 use slimspan_artifact::Digest;
+use tokio::task::JoinError;
+
+use super::breaker::Refused;
 
 /// The store cannot be opened as configured. Trying again does not help.
 ///
@@ -38,6 +43,9 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The spool cannot be opened.
+    #[error("spool.directory: {0}")]
+    Spool(#[from] crate::journal::OpenError),
     /// The client of the cloud refuses its configuration.
     #[error("url: cannot open {url}: {}", one_line(.source))]
     Client {
@@ -97,6 +105,49 @@ pub enum StoreError {
         digest: Digest,
         /// The `timeout` of the `artifact_store` extension.
         limit: Duration,
+    },
+    /// No answer to one attempt; the artifact may be stored or not. Trying again can help.
+    #[error("{store} was silent for {waited:?} when it was asked to {action} artifact {digest}")]
+    Silent {
+        /// Where.
+        store: Arc<str>,
+        /// What was tried.
+        action: Action,
+        /// Which artifact.
+        digest: Digest,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The store did not work lately and was not asked. Trying again can help, later.
+    #[error(
+        "{store} does not work since {since:.0} and is asked again {}; the last attempt: {cause}",
+        in_time(.wait)
+    )]
+    NotAsked {
+        /// Where.
+        store: Arc<str>,
+        /// Since when.
+        since: Timestamp,
+        /// Until an attempt is made again; none is left where one is under way.
+        wait: Duration,
+        /// What the last attempt failed with.
+        cause: Arc<str>,
+    },
+    /// The store takes no requests that were signed at another time than its own.
+    #[error(
+        "{store} refuses to {action} artifact {digest} because its clock and the one of this \
+         machine differ: set the clock, with NTP for example: {}",
+        one_line(.source)
+    )]
+    ClockSkew {
+        /// Where.
+        store: Arc<str>,
+        /// What was tried.
+        action: Action,
+        /// Which artifact.
+        digest: Digest,
+        /// What the store said.
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// The store is away, overloaded or full. Trying again can help.
     #[error("{store} failed to {action} artifact {digest}: {}", one_line(.source))]
@@ -171,6 +222,15 @@ impl StoreError {
         use object_store::Error as E;
         match (&error, action) {
             (E::NotFound { .. }, Action::Get) => Self::NotFound { store, digest },
+            // Answered with 403 like a wrong key, but it passes when the clock is right again.
+            (E::PermissionDenied { source, .. }, _) if is_clock_skew(source.as_ref()) => {
+                Self::ClockSkew {
+                    store,
+                    action,
+                    digest,
+                    source: Arc::new(error),
+                }
+            }
             (E::PermissionDenied { .. } | E::Unauthenticated { .. }, _) => Self::Denied {
                 store,
                 action,
@@ -204,6 +264,96 @@ impl StoreError {
                 source: Arc::new(error),
             },
         }
+    }
+
+    pub(super) fn not_asked(store: Arc<str>, refused: Refused) -> Self {
+        let Refused { since, wait, cause } = refused;
+        Self::NotAsked {
+            store,
+            since,
+            wait,
+            cause,
+        }
+    }
+
+    /// The task that did it did not end.
+    pub(super) fn lost(store: Arc<str>, action: Action, digest: Digest, error: JoinError) -> Self {
+        Self::Unavailable {
+            store,
+            action,
+            digest,
+            source: Arc::new(error),
+        }
+    }
+
+    /// Whether the store is away or too busy, so that the same attempt may work in a moment.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Silent { .. } => true,
+            Self::Unavailable { source, .. } => passes(source.as_ref()),
+            _ => false,
+        }
+    }
+
+    /// When to try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NotAsked { wait, .. } => Some(*wait),
+            _ => None,
+        }
+    }
+}
+
+/// The errors behind an error, itself included.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Whether what went wrong passes by itself: no connection, no answer, an answer that says so.
+fn passes(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| {
+        if let Some(status) = status(error) {
+            matches!(status, 408 | 429 | 500 | 502..=504 | 506..=599)
+        } else if let Some(transport) = error.downcast_ref::<HttpError>() {
+            transport.kind() != HttpErrorKind::Decode
+        } else if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind as K;
+            matches!(
+                io.kind(),
+                K::ConnectionRefused
+                    | K::ConnectionReset
+                    | K::ConnectionAborted
+                    | K::NotConnected
+                    | K::BrokenPipe
+                    | K::HostUnreachable
+                    | K::NetworkUnreachable
+                    | K::NetworkDown
+                    | K::TimedOut
+                    | K::UnexpectedEof
+                    | K::Interrupted
+            )
+        } else {
+            false
+        }
+    })
+}
+
+/// The status of an answer that is an error. The client keeps it to itself, but says it.
+fn status(error: &(dyn Error + 'static)) -> Option<u16> {
+    let text = error.to_string();
+    let after = text.strip_prefix("Server returned non-2xx status code: ")?;
+    after.get(..3)?.parse().ok()
+}
+
+fn is_clock_skew(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| error.to_string().contains("RequestTimeTooSkewed"))
+}
+
+fn in_time(wait: &Duration) -> String {
+    if wait.is_zero() {
+        "now".to_owned()
+    } else {
+        format!("in {wait:.1?}")
     }
 }
 
@@ -288,6 +438,31 @@ mod tests {
             of(missing(), Action::Put),
             StoreError::Misconfigured { .. }
         ));
+        let skewed = object_store::Error::PermissionDenied {
+            path: "key".to_owned(),
+            source: "<Code>RequestTimeTooSkewed</Code>".into(),
+        };
+        assert!(matches!(
+            of(skewed, Action::Put),
+            StoreError::ClockSkew { .. }
+        ));
+    }
+
+    #[test]
+    fn what_passes_is_an_outage() {
+        use std::io::{Error as Io, ErrorKind};
+        for (kind, is) in [
+            (ErrorKind::ConnectionRefused, true),
+            (ErrorKind::ConnectionReset, true),
+            (ErrorKind::TimedOut, true),
+            (ErrorKind::StorageFull, false),
+            (ErrorKind::PermissionDenied, false),
+            (ErrorKind::Other, false),
+        ] {
+            let error = of(generic(Io::from(kind)), Action::Put);
+            assert_eq!(error.is_outage(), is, "{kind}");
+        }
+        assert!(!of(missing(), Action::Put).is_outage());
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Layout {
         self.root.clone().join(shard).join(name.as_str())
     }
 
+    /// What all keys are under.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) fn uri_base(&self) -> &str {
         &self.uri_base
     }

@@ -3,16 +3,22 @@
 //! An artifact stands under its SHA-256, so equal bytes are one object, a put can be repeated
 //! without harm, and a reference is known before anything is uploaded.
 
+mod breaker;
 mod cloud;
 pub mod config;
 mod error;
 mod flights;
 mod folder;
+mod known;
 mod layout;
+mod leftovers;
 mod location;
 mod open;
+mod retry;
+pub mod spool;
 mod store;
 
 pub use config::StoreConfig;
 pub use error::{Action, OpenError, StoreError};
-pub use store::{Store, Stored};
+pub use spool::Spool;
+pub use store::{KeepError, Kept, Store, Stored};

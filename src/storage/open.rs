@@ -1,4 +1,5 @@
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -20,6 +21,8 @@ pub(super) struct Opened {
     pub(super) place: String,
     /// A folder has nowhere to put a content type, and its client refuses one.
     pub(super) keeps_content_type: bool,
+    /// The folder that it is, if it is one.
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// Opens what `config.url` names, with `environment` for the clients of clouds.
@@ -39,6 +42,7 @@ pub(super) fn open(
                 layout,
                 place: path.display().to_string(),
                 keeps_content_type: false,
+                folder: Some(path),
             })
         }
         Location::Memory { prefix, base } => {
@@ -48,6 +52,7 @@ pub(super) fn open(
                 layout: Layout::new(prefix, &base),
                 place: "memory".to_owned(),
                 keeps_content_type: true,
+                folder: None,
             })
         }
         Location::Bucket {
@@ -70,6 +75,7 @@ pub(super) fn open(
                     None => base,
                 },
                 keeps_content_type: true,
+                folder: None,
             })
         }
     }

@@ -1,24 +1,40 @@
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use moka::future::Cache;
-use moka::policy::EvictionPolicy;
 use object_store::{Attribute, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use slimspan_artifact::{Artifact, Digest, Location};
+use tokio::task::JoinError;
 
+use super::breaker::{Breaker, Permit};
 use super::config::StoreConfig;
 use super::error::{Action, OpenError, StoreError};
 use super::flights::Flights;
+use super::known::{Known, Moment};
 use super::layout::Layout;
+use super::leftovers::{self, Swept};
 use super::open;
+use super::retry::{Attempts, patience};
+use super::spool::{self, Spool, SpoolError};
+use crate::config::Delivery;
 
 /// The artifact store. Clones share everything.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
+    spool: Option<SpoolAccess>,
+}
+
+/// Where artifacts may be that the store does not have yet.
+#[derive(Clone)]
+enum SpoolAccess {
+    /// This process fills and empties it.
+    Own(Spool),
+    /// Another process may.
+    Beside(Arc<Path>),
 }
 
 struct Shared {
@@ -26,12 +42,12 @@ struct Shared {
     layout: Layout,
     place: Arc<str>,
     keeps_content_type: bool,
+    folder: Option<PathBuf>,
     timeout: Duration,
     max_concurrent_puts: usize,
-    /// Artifacts that this process stored less than `refresh` ago. A hit spares the upload, so
-    /// what others stored does not count: a bucket's lifecycle may be about to delete it.
-    known: Cache<Digest, ()>,
+    known: Known,
     uploads: Flights<Digest, Result<Outcome, StoreError>>,
+    breaker: Arc<Breaker>,
 }
 
 /// What became of the artifacts of one request. All of them are durable.
@@ -43,6 +59,26 @@ pub struct Stored {
     pub written_bytes: u64,
     /// Artifacts that were stored lately, or uploaded by another request meanwhile.
     pub known: usize,
+}
+
+/// What became of the artifacts of one request, wherever they are kept. All of them are durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Artifacts that were put into the store.
+    pub stored: usize,
+    /// Artifacts that were written to the spool.
+    pub spooled: usize,
+}
+
+/// Artifacts could not be kept.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum KeepError {
+    /// In the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// In the spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +93,49 @@ impl Store {
         Self::open_with(config, |client| client)
     }
 
-    /// Opens the store to read from it: a folder that is not there is an error, and not made.
+    /// Opens the store to read from it, and from its spool, beside a process that writes: a folder
+    /// that is not there is an error, and not made.
     pub fn open_existing(config: &StoreConfig) -> Result<Self, OpenError> {
         open::check_exists(config)?;
-        Self::open(config)
+        Self::open_beside(config)
+    }
+
+    /// Opens the store beside a process that writes to it and owns its spool, if there is one.
+    pub fn open_beside(config: &StoreConfig) -> Result<Self, OpenError> {
+        Ok(Self {
+            spool: Some(SpoolAccess::Beside(config.spool.directory.as_path().into())),
+            ..Self::open(config)?
+        })
+    }
+
+    /// The store with a spool in front of it.
+    #[must_use]
+    pub fn with_spool(self, spool: Spool) -> Self {
+        Self {
+            spool: Some(SpoolAccess::Own(spool)),
+            ..self
+        }
+    }
+
+    /// Its spool, if this process has one.
+    pub fn spool(&self) -> Option<&Spool> {
+        match &self.spool {
+            Some(SpoolAccess::Own(spool)) => Some(spool),
+            _ => None,
+        }
+    }
+
+    /// Who makes artifacts durable, for people.
+    pub fn keeper(&self, delivery: Delivery) -> String {
+        match (delivery, self.spool()) {
+            (Delivery::Background, Some(spool)) => spool.to_string(),
+            _ => self.to_string(),
+        }
+    }
+
+    /// How many artifacts of one request may be put at a time.
+    pub(super) fn max_concurrent_puts(&self) -> usize {
+        self.shared.max_concurrent_puts
     }
 
     /// Opens the store as [`Store::open`] does and puts what `wrap` makes of its client in the
@@ -73,21 +148,21 @@ impl Store {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let opened = open::open(config, &environment)?;
+        let place: Arc<str> = opened.place.into();
         Ok(Self {
             shared: Arc::new(Shared {
                 client: wrap(opened.client),
                 layout: opened.layout,
-                place: opened.place.into(),
+                breaker: Breaker::new(Arc::clone(&place)),
+                place,
                 keeps_content_type: opened.keeps_content_type,
+                folder: opened.folder,
                 timeout: config.timeout,
                 max_concurrent_puts: config.max_concurrent_puts.max(1),
-                known: Cache::builder()
-                    .max_capacity(config.known_digests)
-                    .eviction_policy(EvictionPolicy::lru())
-                    .time_to_live(config.refresh.min(LONGEST_REFRESH))
-                    .build(),
+                known: Known::new(config.known_digests, config.refresh),
                 uploads: Flights::new(),
             }),
+            spool: None,
         })
     }
 
@@ -127,9 +202,27 @@ impl Store {
             .await
     }
 
+    /// Makes `artifacts` durable in the store or, with a delivery in the background, in its spool.
+    /// What [`Store::put_all`] says of failures holds here, too.
+    pub async fn keep_all(
+        &self,
+        artifacts: &[Artifact],
+        delivery: Delivery,
+    ) -> Result<Kept, KeepError> {
+        if delivery == Delivery::Background
+            && let Some(spool) = self.spool()
+        {
+            let known = |digest: &Digest| self.shared.known.has(digest);
+            let spooled = spool.keep_all(artifacts, known).await?;
+            return Ok(Kept { stored: 0, spooled });
+        }
+        let stored = self.put_all(artifacts).await?.written;
+        Ok(Kept { stored, spooled: 0 })
+    }
+
     async fn put(&self, artifact: Artifact) -> Result<(Outcome, u64), StoreError> {
         let size = artifact.bytes.len() as u64;
-        if self.shared.known.get(&artifact.digest).await.is_some() {
+        if self.shared.known.has(&artifact.digest) {
             return Ok((Outcome::Known, size));
         }
         let digest = artifact.digest;
@@ -141,11 +234,73 @@ impl Store {
         }
     }
 
-    /// Reads an artifact and checks its bytes against its digest.
+    /// Removes in the background what a process that was killed left unfinished in a folder. Other
+    /// stores have no such files.
+    pub fn sweep_leftovers(&self) {
+        let Some(folder) = &self.shared.folder else {
+            return;
+        };
+        let root = folder.join(self.shared.layout.root().as_ref());
+        // A thread of its own does not hold up the end of the process.
+        let sweep = move || match leftovers::sweep(&root, SystemTime::now()) {
+            Ok(Swept { files: 0, .. }) => {}
+            Ok(Swept { files, bytes }) => tracing::info!(
+                "{}: removed {files} unfinished files of {bytes} bytes that a killed process left",
+                root.display()
+            ),
+            Err(error) => tracing::warn!(
+                "{}: cannot look for unfinished files: {error}",
+                root.display()
+            ),
+        };
+        let thread = std::thread::Builder::new().name("leftovers".to_owned());
+        if let Err(error) = thread.spawn(sweep) {
+            tracing::warn!("no thread to look for unfinished files: {error}");
+        }
+    }
+
+    /// Reads an artifact, also one that the store does not have yet, and checks its bytes against
+    /// its digest.
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
+        match &self.spool {
+            None => self.get_stored(digest).await,
+            Some(SpoolAccess::Own(spool)) => match spool.get(digest).await {
+                Some(bytes) => Ok(bytes),
+                None => self.get_stored(digest).await,
+            },
+            // To look there takes longer.
+            Some(SpoolAccess::Beside(directory)) => {
+                let error = match self.get_stored(digest).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) if directory.is_dir() => error,
+                    Err(error) => return Err(error),
+                };
+                let (directory, wanted) = (Arc::clone(directory), *digest);
+                let read = move || spool::read_beside(&directory, &wanted);
+                match tokio::task::spawn_blocking(read).await {
+                    Ok(Some(bytes)) => Ok(bytes),
+                    // It may have been uploaded between the two looks.
+                    _ if matches!(error, StoreError::NotFound { .. }) => {
+                        self.get_stored(digest).await
+                    }
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn get_stored(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let key = self.shared.layout.key(digest);
-        let read = async { self.shared.client.get(&key).await?.bytes().await };
-        let bytes = self.shared.within(Action::Get, digest, read).await?;
+        let mut attempts = Attempts::within(self.shared.timeout);
+        let bytes = loop {
+            let read = async { self.shared.client.get(&key).await?.bytes().await };
+            let limit = Limit::All(attempts.left());
+            match self.shared.within(limit, Action::Get, digest, read).await {
+                Ok(bytes) => break bytes,
+                Err(error) if error.is_outage() && attempts.again().await => {}
+                Err(error) => return Err(error),
+            }
+        };
         let found = Digest::of(&bytes);
         if found == *digest {
             Ok(bytes)
@@ -172,15 +327,52 @@ impl fmt::Debug for Store {
     }
 }
 
-/// The cache of known digests refuses to remember for more than a thousand years.
-const LONGEST_REFRESH: Duration = Duration::from_hours(100 * 365 * 24);
-
+/// Puts an artifact, in as many attempts as its time allows.
 async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, StoreError> {
-    let digest = artifact.digest;
     // An upload may have ended between the caller's look at `known` and now.
-    if shared.known.contains_key(&digest) {
+    if shared.known.has(&artifact.digest) {
         return Ok(Outcome::Known);
     }
+    let mut attempts = Attempts::within(shared.timeout);
+    loop {
+        let permit = shared.breaker.admit().map_err(|refused| {
+            let store = Arc::clone(&shared.place);
+            StoreError::not_asked(store, refused)
+        })?;
+        let is_probe = permit.is_probe();
+        let attempt = attempt(
+            Arc::clone(&shared),
+            artifact.clone(),
+            permit,
+            attempts.left(),
+        );
+        let outcome = if is_probe {
+            // All others wait for what it shows, even if the one who began it goes away.
+            let lost = |error: JoinError| {
+                let store = Arc::clone(&shared.place);
+                Err(StoreError::lost(store, Action::Put, artifact.digest, error))
+            };
+            tokio::spawn(attempt).await.unwrap_or_else(lost)
+        } else {
+            attempt.await
+        };
+        match outcome {
+            Ok(()) => return Ok(Outcome::Written),
+            Err(error) if error.is_outage() && attempts.again().await => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Asks the store once. `left` is all the time that there is.
+async fn attempt(
+    shared: Arc<Shared>,
+    artifact: Artifact,
+    permit: Permit,
+    left: Duration,
+) -> Result<(), StoreError> {
+    let began = Moment::now();
+    let digest = artifact.digest;
     let mut options = PutOptions {
         // The same key always holds the same bytes, so overwriting is harmless and can be
         // repeated, whereas a store may answer "already exists" without having stored anything.
@@ -194,31 +386,54 @@ async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, Stor
             .insert(Attribute::ContentType, content_type.into());
     }
     let key = shared.layout.key(&digest);
+    let patience = patience(artifact.bytes.len());
     let put = shared
         .client
         .put_opts(&key, PutPayload::from(artifact.bytes), options);
-    shared.within(Action::Put, &digest, put).await?;
-    shared.known.insert(digest, ()).await;
-    Ok(Outcome::Written)
+    let limit = if patience < left {
+        Limit::Attempt(patience)
+    } else {
+        Limit::All(left)
+    };
+    let outcome = shared.within(limit, Action::Put, &digest, put).await;
+    permit.ended(&outcome);
+    outcome?;
+    shared.known.stored(digest, began);
+    Ok(())
+}
+
+/// The time that one attempt has.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// There may be another one behind it.
+    Attempt(Duration),
+    /// It is all that is left.
+    All(Duration),
 }
 
 impl Shared {
     async fn within<T>(
         &self,
+        limit: Limit,
         action: Action,
         digest: &Digest,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.timeout, work).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => {
-                let store = Arc::clone(&self.place);
-                Err(StoreError::from_client(store, action, *digest, error))
-            }
-            Err(_) => Err(StoreError::TimedOut {
-                store: Arc::clone(&self.place),
+        let (store, digest) = (Arc::clone(&self.place), *digest);
+        let (Limit::Attempt(time) | Limit::All(time)) = limit;
+        match (tokio::time::timeout(time, work).await, limit) {
+            (Ok(Ok(done)), _) => Ok(done),
+            (Ok(Err(error)), _) => Err(StoreError::from_client(store, action, digest, error)),
+            (Err(_), Limit::Attempt(waited)) => Err(StoreError::Silent {
+                store,
                 action,
-                digest: *digest,
+                digest,
+                waited,
+            }),
+            (Err(_), Limit::All(_)) => Err(StoreError::TimedOut {
+                store,
+                action,
+                digest,
                 limit: self.timeout,
             }),
         }

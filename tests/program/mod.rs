@@ -8,6 +8,7 @@
 )]
 
 mod backend_answers;
+mod background;
 mod command_line;
 mod connections;
 mod delivery;
@@ -18,6 +19,7 @@ mod floods;
 mod framing;
 mod inspect;
 mod items;
+mod leftovers;
 mod limits;
 mod memory;
 mod progress;
@@ -31,6 +33,7 @@ mod sharing;
 mod shutdown;
 mod sizes;
 mod store_failures;
+mod store_recovery;
 mod tls;
 mod transport;
 mod untrusted;

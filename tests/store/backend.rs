@@ -153,3 +153,9 @@ pub(super) fn artifact(seed: u32, size: usize) -> Artifact {
         bytes: bytes.into(),
     }
 }
+
+/// The key of an artifact where the store has no prefix.
+pub(super) fn key(artifact: &Artifact) -> Path {
+    let name = artifact.digest.to_string();
+    Path::from(format!("default/sha256/{}/{name}", &name[..2]))
+}

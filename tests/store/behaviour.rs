@@ -1,16 +1,8 @@
 //! What needs no backend in particular, seen through memory.
 
 use slimspan::storage::{StoreConfig, StoreError};
-use slimspan_artifact::Artifact;
 
-use object_store::path::Path;
-
-use super::backend::{Opened, artifact, open};
-
-fn key(artifact: &Artifact) -> Path {
-    let name = artifact.digest.to_string();
-    Path::from(format!("default/sha256/{}/{name}", &name[..2]))
-}
+use super::backend::{Opened, artifact, key, open};
 
 fn opened(max_concurrent_puts: usize) -> Opened {
     open(&StoreConfig {

@@ -1,8 +1,9 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -12,6 +13,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// What happens to puts, and what has happened.
 #[derive(Debug, Default)]
@@ -22,6 +24,11 @@ pub(super) struct Faults {
     hung: Mutex<HashSet<Path>>,
     fail: Mutex<HashSet<Path>>,
     fail_after_storing: AtomicUsize,
+    away: Mutex<Option<Away>>,
+    /// How long a put takes.
+    slow: Mutex<Duration>,
+    /// When each key was put last, by the store's clock.
+    put_at: Mutex<HashMap<Path, Instant>>,
     arrival: Notify,
 }
 
@@ -51,8 +58,28 @@ impl Faults {
         self.fail_after_storing.store(count, Ordering::SeqCst);
     }
 
+    /// No put works.
+    pub(super) fn go_away(&self, how: Away) {
+        *self.away.lock().unwrap() = Some(how);
+    }
+
+    /// Puts take so long.
+    pub(super) fn slow(&self, by: Duration) {
+        *self.slow.lock().unwrap() = by;
+    }
+
+    /// Takes the keys out that were put last more than `age` ago.
+    pub(super) fn older_than(&self, age: Duration) -> Vec<Path> {
+        let mut put_at = self.put_at.lock().unwrap();
+        put_at
+            .extract_if(|_, at| at.elapsed() > age)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
     /// All that is asked for from now on works.
     pub(super) fn heal(&self) {
+        *self.away.lock().unwrap() = None;
         self.hung.lock().unwrap().clear();
         self.fail.lock().unwrap().clear();
         self.fail_after_storing(0);
@@ -64,6 +91,15 @@ impl Faults {
             self.arrival.notified().await;
         }
     }
+}
+
+/// How a store is away.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Away {
+    /// It does not answer.
+    Silent,
+    /// Its connections end at once.
+    Reset,
 }
 
 /// A client in front of another one that counts and breaks puts.
@@ -123,6 +159,23 @@ impl ObjectStore for FaultyStore {
         let _running = Running::begin(faults);
         // Lets others begin, as a put over a network does.
         tokio::task::yield_now().await;
+        let away = *faults.away.lock().unwrap();
+        match away {
+            Some(Away::Silent) => std::future::pending().await,
+            Some(Away::Reset) => {
+                let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                return Err(Error::Generic {
+                    store: "faulty",
+                    source: Box::new(reset),
+                });
+            }
+            None => {}
+        }
+        let at = Instant::now();
+        let slow = *faults.slow.lock().unwrap();
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         if faults.hung.lock().unwrap().contains(location) {
             std::future::pending::<()>().await;
         }
@@ -130,6 +183,7 @@ impl ObjectStore for FaultyStore {
             return Err(injected("injected before storing"));
         }
         let stored = self.inner.put_opts(location, payload, options).await?;
+        faults.put_at.lock().unwrap().insert(location.clone(), at);
         let left =
             faults
                 .fail_after_storing

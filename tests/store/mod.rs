@@ -16,5 +16,7 @@ mod conformance;
 mod emulators;
 mod faults;
 mod gcs_stub;
+mod lifecycle;
 mod outages;
 mod process;
+mod recovery;

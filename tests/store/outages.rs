@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use slimspan::storage::{Store, StoreError};
 use slimspan_artifact::Artifact;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +16,8 @@ pub(super) async fn check(backend: &Backend) {
     refusals(backend, process).await;
     eprintln!("{}: a server that hangs", backend.name);
     a_server_that_hangs(backend, process).await;
+    eprintln!("{}: many senders and a server that hangs", backend.name);
+    many_senders_and_a_server_that_hangs(backend, process).await;
     eprintln!("{}: a server killed and started again", backend.name);
     a_server_killed_and_started_again(backend, process).await;
 }
@@ -59,6 +62,41 @@ async fn a_server_that_hangs(backend: &Backend, process: &Process) {
     until_stored(&opened.store, &one[0], &mpsc::unbounded_channel().0).await;
     let [one] = one;
     assert_eq!(opened.store.get(&one.digest).await.unwrap(), one.bytes);
+}
+
+/// They are told so at once, and all of them work again soon after it does.
+async fn many_senders_and_a_server_that_hangs(backend: &Backend, process: &Process) {
+    let opened = backend.open("breaker");
+    let each = async |from: u32| {
+        let puts = (from..from + 64).map(|seed| {
+            let store = opened.store.clone();
+            async move { store.put_all(&[artifact(seed, 1_000)]).await }
+        });
+        join_all(puts).await
+    };
+    process.signal("STOP");
+    let begun = Instant::now();
+    let outcomes = each(10_000).await;
+    let waited = begun.elapsed();
+    let begun = Instant::now();
+    let at_once = each(20_000).await;
+    let waited_then = begun.elapsed();
+    process.signal("CONT");
+    assert!(outcomes.iter().all(Result::is_err));
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
+    for outcome in at_once {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, StoreError::NotAsked { .. }), "{error}");
+    }
+    assert!(waited_then < Duration::from_millis(250), "{waited_then:?}");
+    let healed = Instant::now();
+    let mut seed = 30_000;
+    while each(seed).await.iter().any(Result::is_err) {
+        let elapsed = healed.elapsed();
+        assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+        seed += 64;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -66,6 +66,7 @@ struct Shared {
     /// How often each key was asked for.
     asked: Mutex<HashMap<String, u64>>,
     puts: watch::Sender<usize>,
+    stored: watch::Sender<usize>,
 }
 
 impl FaultStore {
@@ -78,6 +79,7 @@ impl FaultStore {
             faults: Mutex::new(faults.to_vec()),
             asked: Mutex::default(),
             puts: watch::Sender::new(0),
+            stored: watch::Sender::new(0),
         });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -126,6 +128,13 @@ impl FaultStore {
     /// How many puts have come in, repetitions included.
     pub(crate) fn puts(&self) -> usize {
         *self.shared.puts.borrow()
+    }
+
+    /// Waits until there are as many objects.
+    pub(crate) async fn stored(&self, count: usize) {
+        let mut stored = self.shared.stored.subscribe();
+        let stored = stored.wait_for(|stored| *stored >= count);
+        soon("the store has it", stored).await.unwrap();
     }
 
     /// Waits until as many puts have come in.
@@ -192,7 +201,12 @@ async fn answer(
     // A sender that goes away in the middle has stored nothing.
     let bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let response = if is_put {
-        shared.objects.lock().unwrap().insert(name, bytes);
+        let count = {
+            let mut objects = shared.objects.lock().unwrap();
+            objects.insert(name, bytes);
+            objects.len()
+        };
+        shared.stored.send_replace(count);
         found(Bytes::new())
     } else {
         let object = shared.objects.lock().unwrap().get(&name).cloned();

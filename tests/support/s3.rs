@@ -25,8 +25,12 @@ pub(crate) enum Behaviour {
     StoreWhen(Arc<Semaphore>),
     /// Reads the request and never answers.
     Hang,
+    /// Stores, but goes no further while it is told to stop, as a process that is stopped.
+    StoreUnlessStopped(watch::Receiver<bool>),
     /// Answers so and stores nothing.
     Answer(StatusCode),
+    /// Answers so to the first puts, so many, and stores the others.
+    AnswerFirst(StatusCode, usize),
 }
 
 /// A bucket in memory that lives as long as the test's runtime.
@@ -102,15 +106,24 @@ async fn put(
         Behaviour::Store => {}
         Behaviour::StoreWhen(gate) => gate.acquire().await.unwrap().forget(),
         Behaviour::Hang => std::future::pending().await,
-        Behaviour::Answer(status) => {
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = status;
-            return Ok(response);
+        Behaviour::StoreUnlessStopped(mut stopped) => {
+            stopped.wait_for(|stopped| !stopped).await.unwrap();
         }
+        Behaviour::Answer(status) => return Ok(only(status)),
+        Behaviour::AnswerFirst(status, count) if *begun.borrow() <= count => {
+            return Ok(only(status));
+        }
+        Behaviour::AnswerFirst(..) => {}
     }
     let digest = Digest::of(&bytes);
     assert_eq!(digest.to_string(), name);
     stored.send_modify(|stored| stored.push(digest));
     let response = Response::builder().header("etag", "\"etag\"");
     Ok(response.body(Full::default()).unwrap())
+}
+
+fn only(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
 }

@@ -113,7 +113,7 @@ impl Target {
             anyhow::bail!("processors.{id} has dry_run: true, so nothing would become of files");
         }
         let location = Store::location_of(store)?;
-        let store = Store::open(store)?;
+        let store = Store::open_beside(store)?;
         let endpoint = match endpoint {
             Some(endpoint) => endpoint.clone(),
             None => receiver_endpoint(config, wiring)

@@ -20,6 +20,7 @@ use crate::exporters::queue::config::{QueueConfig, Sizer};
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
+use crate::storage::spool::config::SpoolConfig;
 
 fn id(text: &str) -> ComponentId {
     text.parse().unwrap()
@@ -89,6 +90,7 @@ processors:
     exclude_media_types: [Image/SVG+XML]
     deny_keys: ["*.Sealed"]
     dry_run: true
+    delivery: background
     on_store_failure: drop
     rules:
     - {attributes: [input.value], action: move}
@@ -116,6 +118,7 @@ extensions:
     max_concurrent_puts: 1
     refresh: 0
     known_digests: 0
+    spool: {directory: /var/spool/x, max_bytes: 16MiB, on_full: drop}
     options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
 service:
   extensions: [artifact_store/y, file_storage/q]
@@ -136,6 +139,11 @@ service:
         panic!("{config:?}");
     };
     assert_eq!(artifact.store, id("artifact_store/y"));
+    assert_eq!(artifact.delivery, Delivery::Background);
+    assert!(
+        !artifact.is_in_background(),
+        "nothing is stored in a dry run"
+    );
     assert_eq!(artifact.on_store_failure, OnStoreFailure::Drop);
     assert!(artifact.dry_run);
     let location = Location::Store("memory://".to_owned());
@@ -244,6 +252,12 @@ service:
     else {
         panic!("{config:?}");
     };
+    let spool = SpoolConfig {
+        directory: "/var/spool/x".into(),
+        max_bytes: ByteSize::mib(16),
+        on_full: OnStoreFailure::Drop,
+    };
+    assert_eq!(store.spool, spool);
     assert_eq!(
         store.public_url.as_deref(),
         Some("https://example.com/files")

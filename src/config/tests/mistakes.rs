@@ -89,7 +89,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "threshold: 8KiB",
         "treshold: 8KiB",
-        "c.yaml:12: processors.artifact.treshold: unknown field \"treshold\"; known are store, threshold, text_threshold, text_preview, reference, media_types, exclude_media_types, deny_keys, dry_run, on_store_failure, rules",
+        "c.yaml:12: processors.artifact.treshold: unknown field \"treshold\"; known are store, threshold, text_threshold, text_preview, reference, media_types, exclude_media_types, deny_keys, dry_run, delivery, on_store_failure, rules",
     ),
     (
         "limit_mib",
@@ -109,7 +109,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "refresh: 24h",
         "bucket: x",
-        "c.yaml:25: extensions.artifact_store.bucket: unknown field \"bucket\"; known are url, public_url, timeout, max_concurrent_puts, refresh, known_digests, options",
+        "c.yaml:25: extensions.artifact_store.bucket: unknown field \"bucket\"; known are url, public_url, timeout, max_concurrent_puts, refresh, known_digests, spool, options",
     ),
     (
         "  pipelines:",
@@ -150,6 +150,26 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "verbosity: normal",
         "verbosity: loud",
         "c.yaml:21: exporters.debug.verbosity: unknown value \"loud\"; known are basic, normal, detailed",
+    ),
+    (
+        "on_store_failure: forward",
+        "delivery: later",
+        "c.yaml:13: processors.artifact.delivery: unknown value \"later\"; known are sync, background",
+    ),
+    (
+        "refresh: 24h",
+        "spool: {on_full: wait}",
+        "c.yaml:25: extensions.artifact_store.spool.on_full: unknown value \"wait\"; known are forward, refuse, drop",
+    ),
+    (
+        "refresh: 24h",
+        "spool: {max_size: 1GiB}",
+        "c.yaml:25: extensions.artifact_store.spool.max_size: unknown field \"max_size\"; known are directory, max_bytes, on_full",
+    ),
+    (
+        "refresh: 24h",
+        "spool: {directory: ''}",
+        "c.yaml:25: extensions.artifact_store.spool.directory: must not be empty: use a path such as ./data/spool",
     ),
     (
         "on_store_failure: forward",
@@ -680,6 +700,39 @@ fn two_artifact_processors_in_one_pipeline() {
         "c.yaml:32: service.pipelines.traces.processors: \"artifact\" and \"artifact/2\" are both \
          artifact processors, and a pipeline has at most one"
     );
+}
+
+/// What waits in a spool is for one store, and every artifact has to fit.
+#[test]
+fn a_spool_is_of_one_store_and_large_enough() {
+    let with = |delivery: &str, spool: &str| {
+        let text = GOOD
+            .replace(
+                "on_store_failure: forward",
+                &format!("delivery: {delivery}"),
+            )
+            .replace(
+                "    refresh: 24h\n",
+                &format!("    spool: {spool}\n  artifact_store/b:\n    url: ./other\n"),
+            )
+            .replace("[artifact_store]", "[artifact_store, artifact_store/b]");
+        errors(&text)
+    };
+    let shared = "c.yaml:25: extensions.artifact_store.spool.directory: ./data/spool is also the spool of extensions.artifact_store/b: give each store a folder of its own";
+    let small = "c.yaml:25: extensions.artifact_store.spool.max_bytes: 127.0 MiB is too little for requests of 64 MiB: set it to at least 128MiB, or lower max_recv_msg_size_mib";
+    for (delivery, spool, expected) in [
+        ("background", "{}", shared),
+        ("background", "{directory: ./a, max_bytes: 127MiB}", small),
+        (
+            "background",
+            "{directory: ./a, max_bytes: 128MiB}",
+            "no error",
+        ),
+        // Nothing goes into it.
+        ("sync", "{max_bytes: 1}", "no error"),
+    ] {
+        assert_eq!(with(delivery, spool), expected);
+    }
 }
 
 #[test]

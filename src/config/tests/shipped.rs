@@ -20,6 +20,7 @@ use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{GrpcConfig, OtlpReceiverConfig, Protocols};
 use crate::storage::config::StoreConfig;
+use crate::storage::spool::config::SpoolConfig;
 
 const SHIPPED: &str = include_str!("../../../collector.yaml");
 
@@ -115,6 +116,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<FileStorageConfig>(&root, &["extensions", "file_storage"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
     spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);
+    spells_out::<SpoolConfig>(&root, &["extensions", "artifact_store", "spool"]);
 }
 
 /// Asks the type for its keys, by way of the error that names them.

@@ -232,6 +232,31 @@ async fn a_page_of_zeros_costs_the_records_that_it_touches() {
     }
 }
 
+/// What stands behind a gap is found although its offsets are others.
+#[tokio::test]
+async fn bytes_that_are_gone_cost_the_records_that_they_were_in() {
+    let intact = intact().await;
+    for (at, file) in intact.files.iter().enumerate() {
+        for begin in (SEGMENT_HEADER..file.bytes.len() - 300).step_by(301) {
+            let mut bytes = file.bytes.clone();
+            let gone = begin..begin + 299;
+            bytes.drain(gone.clone());
+            fs::write(&file.path, &bytes).unwrap();
+            let (found, damage) = recover(copy(intact.folder.path()).path());
+            let touched = |of: &Range<usize>| of.start < gone.end && gone.start < of.end;
+            assert!(
+                found == intact.without(at, touched),
+                "{begin} of {at}: {damage}"
+            );
+            assert!(
+                damage.holes + damage.torn_tails > 0,
+                "{begin} of {at}: {damage}"
+            );
+        }
+        fs::write(&file.path, &file.bytes).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn garbage_behind_a_segment_costs_nothing() {
     let intact = intact().await;

@@ -1,0 +1,358 @@
+//! A circuit breaker: who needs a store that does not work is told so at once.
+//!
+//! Without it every request with a file waits for a store that hangs as long as its sender allows,
+//! and a store that comes back is met by all of them at the same moment.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::error::StoreError;
+
+/// Failures in a row that open it.
+const FAILURES: u32 = 5;
+
+/// Two failures and no success in so long open it, too: one sender alone makes few attempts.
+const TROUBLE: Duration = Duration::from_secs(2);
+
+/// How often an open one lets an attempt through, to see whether the store works again.
+pub(super) const PROBE: Duration = Duration::from_secs(5);
+
+/// An attempt that is given up earlier says nothing about the store.
+const TELLING: Duration = Duration::from_millis(250);
+
+/// Counts what becomes of attempts.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    /// The store, for the log.
+    place: Arc<str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    circuit: Circuit,
+    /// When the store worked last. What began before and failed is no news.
+    worked: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Circuit {
+    Closed {
+        failures: u32,
+        /// When the first of them was seen.
+        since: Option<Instant>,
+    },
+    Open(Outage),
+}
+
+/// What is known of a store that does not work.
+#[derive(Debug, Clone)]
+struct Outage {
+    since: Timestamp,
+    /// When an attempt is let through again.
+    probe: Instant,
+    /// Whether one is under way.
+    probing: bool,
+    /// What the last attempt failed with.
+    cause: Arc<str>,
+}
+
+/// Leave to make one attempt; what became of it has to be said.
+#[derive(Debug)]
+pub(super) struct Permit {
+    breaker: Arc<Breaker>,
+    began: Instant,
+    probe: bool,
+    said: bool,
+}
+
+/// No attempt is made.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    pub(super) since: Timestamp,
+    /// Until the next attempt is let through; none is left where one is under way.
+    pub(super) wait: Duration,
+    pub(super) cause: Arc<str>,
+}
+
+impl Breaker {
+    pub(super) fn new(place: Arc<str>) -> Arc<Self> {
+        Arc::new(Self {
+            place,
+            state: Mutex::new(State {
+                circuit: Circuit::Closed {
+                    failures: 0,
+                    since: None,
+                },
+                worked: None,
+            }),
+        })
+    }
+
+    /// Asks whether an attempt may be made now.
+    pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Refused> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let probe = match &mut state.circuit {
+            Circuit::Closed { .. } => false,
+            Circuit::Open(outage) if outage.probing || now < outage.probe => {
+                return Err(Refused {
+                    since: outage.since,
+                    wait: outage.probe.saturating_duration_since(now),
+                    cause: Arc::clone(&outage.cause),
+                });
+            }
+            Circuit::Open(outage) => {
+                outage.probing = true;
+                outage.probe = now + PROBE;
+                true
+            }
+        };
+        drop(state);
+        Ok(Permit {
+            breaker: Arc::clone(self),
+            began: now,
+            probe,
+            said: false,
+        })
+    }
+
+    fn worked(&self) {
+        let mut state = self.lock();
+        state.worked = Some(Instant::now());
+        let closed = Circuit::Closed {
+            failures: 0,
+            since: None,
+        };
+        let before = std::mem::replace(&mut state.circuit, closed);
+        drop(state);
+        if let Circuit::Open(outage) = before {
+            tracing::info!("{} works again, after {}", self.place, outage.since);
+        }
+    }
+
+    fn failed(&self, permit: &Permit, cause: &dyn Fn() -> Arc<str>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.worked.is_some_and(|worked| worked > permit.began) {
+            return;
+        }
+        match &mut state.circuit {
+            Circuit::Open(outage) => {
+                if permit.probe {
+                    outage.probing = false;
+                    outage.cause = cause();
+                }
+            }
+            Circuit::Closed { failures, since } => {
+                *failures += 1;
+                let since = *since.get_or_insert(now);
+                let enough = *failures >= FAILURES || *failures > 1 && now - since >= TROUBLE;
+                if !enough {
+                    return;
+                }
+                let outage = Outage {
+                    since: Timestamp::now(),
+                    probe: now + PROBE,
+                    probing: false,
+                    cause: cause(),
+                };
+                let told = Arc::clone(&outage.cause);
+                state.circuit = Circuit::Open(outage);
+                drop(state);
+                tracing::warn!(
+                    "{} is not asked any more but once in {PROBE:?}, until it works: {told}",
+                    self.place
+                );
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock panics half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// Whether it is the one that shows whether the store works again.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// Says what became of the attempt.
+    pub(super) fn ended<T>(mut self, outcome: &Result<T, StoreError>) {
+        self.said = true;
+        match outcome {
+            Err(error) if error.is_outage() => {
+                self.breaker.failed(&self, &|| error.to_string().into());
+            }
+            // A store that says no is there.
+            _ => self.breaker.worked(),
+        }
+    }
+}
+
+/// An attempt that nobody waits for any more has no outcome, but a store that was silent for as long
+/// as somebody waited.
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.said && (self.probe || self.began.elapsed() >= TELLING) {
+            let waited = self.began.elapsed();
+            self.breaker
+                .failed(self, &|| format!("no answer within {waited:.1?}").into());
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use slimspan_artifact::Digest;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::storage::Action;
+
+    fn breaker() -> Arc<Breaker> {
+        Breaker::new("s3://media".into())
+    }
+
+    fn silence() -> Result<(), StoreError> {
+        Err(StoreError::TimedOut {
+            store: "s3://media".into(),
+            action: Action::Put,
+            digest: Digest::of(b""),
+            limit: Duration::from_secs(1),
+        })
+    }
+
+    fn denied() -> Result<(), StoreError> {
+        Err(StoreError::Denied {
+            store: "s3://media".into(),
+            action: Action::Put,
+            digest: Digest::of(b""),
+            source: Arc::new(std::io::Error::other("no")),
+        })
+    }
+
+    fn open() -> Arc<Breaker> {
+        let breaker = breaker();
+        for _ in 0..FAILURES {
+            breaker.admit().unwrap().ended(&silence());
+        }
+        breaker
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_in_a_row_open_it() {
+        let breaker = breaker();
+        for _ in 0..10 {
+            for _ in 1..FAILURES {
+                breaker.admit().unwrap().ended(&silence());
+            }
+            breaker.admit().unwrap().ended(&Ok(()));
+            advance(Duration::from_millis(1)).await;
+        }
+        for _ in 0..FAILURES {
+            breaker.admit().unwrap().ended(&silence());
+        }
+        let refused = breaker.admit().unwrap_err();
+        assert_eq!(refused.wait, PROBE);
+        assert!(refused.cause.contains("within 1s"), "{}", refused.cause);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_failures_open_it_when_nothing_works_for_a_while() {
+        let breaker = breaker();
+        breaker.admit().unwrap().ended(&silence());
+        advance(TROUBLE).await;
+        // The store may have been busy once.
+        breaker.admit().unwrap().ended(&silence());
+        assert!(breaker.admit().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_away_from_a_silent_store_is_counted() {
+        let breaker = breaker();
+        for _ in 0..100 {
+            drop(breaker.admit().unwrap());
+        }
+        for _ in 0..FAILURES {
+            let permit = breaker.admit().unwrap();
+            advance(TELLING).await;
+            drop(permit);
+        }
+        let refused = breaker.admit().unwrap_err();
+        assert_eq!(&*refused.cause, "no answer within 250.0ms");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_says_no_works() {
+        let breaker = breaker();
+        for _ in 0..100 {
+            breaker.admit().unwrap().ended(&denied());
+        }
+        assert!(breaker.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_one_lets_one_through_every_five_seconds() {
+        let breaker = open();
+        advance(PROBE - Duration::from_millis(1)).await;
+        let refused = breaker.admit().unwrap_err();
+        assert_eq!(refused.wait, Duration::from_millis(1));
+        for _ in 0..3 {
+            advance(Duration::from_millis(1)).await;
+            let probe = breaker.admit().unwrap();
+            assert!(probe.is_probe());
+            for _ in 0..64 {
+                assert!(breaker.admit().is_err(), "one only");
+            }
+            probe.ended(&silence());
+            advance(PROBE - Duration::from_millis(1)).await;
+            assert!(breaker.admit().is_err(), "not before its time");
+        }
+        advance(Duration::from_millis(1)).await;
+        breaker.admit().unwrap().ended(&Ok(()));
+        let permits: Vec<_> = (0..64).map(|_| breaker.admit().unwrap()).collect();
+        assert!(!permits.iter().any(Permit::is_probe));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_nobody_ends_is_not_the_last() {
+        let breaker = open();
+        advance(PROBE).await;
+        drop(breaker.admit().unwrap());
+        assert!(breaker.admit().is_err());
+        advance(PROBE).await;
+        assert!(breaker.admit().unwrap().is_probe());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_before_the_store_worked_is_no_news() {
+        let breaker = breaker();
+        let old: Vec<_> = (0..64).map(|_| breaker.admit().unwrap()).collect();
+        advance(Duration::from_secs(1)).await;
+        breaker.admit().unwrap().ended(&Ok(()));
+        for permit in old {
+            permit.ended(&silence());
+        }
+        assert!(breaker.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_attempt_that_works_closes_it() {
+        let breaker = breaker();
+        let old = breaker.admit().unwrap();
+        for _ in 0..FAILURES {
+            breaker.admit().unwrap().ended(&silence());
+        }
+        assert!(breaker.admit().is_err());
+        old.ended(&Ok(()));
+        assert!(breaker.admit().is_ok());
+    }
+}

@@ -1,0 +1,44 @@
+//! The configuration of an `artifact_store`'s spool.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use crate::config::OnStoreFailure;
+use crate::config::units::positive_size;
+
+/// `spool`: keeps artifacts on disk until the store has them, for `delivery: background`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolConfig {
+    /// The folder. No two processes, and no two stores, may share one.
+    #[serde(deserialize_with = "directory")]
+    pub directory: PathBuf,
+    /// The bytes that it may take on disk.
+    #[serde(deserialize_with = "positive_size")]
+    pub max_bytes: ByteSize,
+    /// What happens to a request whose artifacts do not fit.
+    pub on_full: OnStoreFailure,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("./data/spool"),
+            max_bytes: ByteSize::gib(1),
+            on_full: OnStoreFailure::Refuse,
+        }
+    }
+}
+
+fn directory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let directory = String::deserialize(deserializer)?;
+    if directory.trim().is_empty() {
+        return Err(D::Error::custom(
+            "must not be empty: use a path such as ./data/spool",
+        ));
+    }
+    Ok(directory.into())
+}

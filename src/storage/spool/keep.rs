@@ -1,0 +1,86 @@
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use slimspan_artifact::{Artifact, Digest};
+
+use super::{Shared, Spool, record};
+use crate::journal::AppendError;
+
+/// An artifact cannot be kept in the spool. Trying again can help. The text names the key that is
+/// about it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpoolError {
+    /// It has no room until the store takes some of it.
+    #[error(
+        "{key}.max_bytes: {spool} is full with artifacts that the store does not take: {source}"
+    )]
+    Full {
+        /// The path of its configuration.
+        key: String,
+        /// The spool, for people.
+        spool: String,
+        /// What is missing.
+        source: AppendError,
+    },
+    /// Its disk takes nothing.
+    #[error("{key}.directory: {spool} cannot be written to: {source}")]
+    Disk {
+        /// The path of its configuration.
+        key: String,
+        /// The spool, for people.
+        spool: String,
+        /// What the system said.
+        source: AppendError,
+    },
+}
+
+impl Spool {
+    /// Makes `artifacts` durable: when this returns `Ok`, each of them waits here, or is `known` to
+    /// be stored. Returns how many are new.
+    ///
+    /// One that several requests carry at the same time is appended once. It is safe to try again,
+    /// and to drop the future.
+    pub(in super::super) async fn keep_all(
+        &self,
+        artifacts: &[Artifact],
+        known: impl Fn(&Digest) -> bool,
+    ) -> Result<usize, SpoolError> {
+        let new: Vec<&Artifact> = artifacts
+            .iter()
+            .filter(|artifact| !known(&artifact.digest) && !self.has(&artifact.digest))
+            .collect();
+        let appends = new.into_iter().map(|artifact| {
+            let append = append(self.clone(), artifact.clone());
+            let passenger = self.shared.appends.join(artifact.digest, append);
+            async move { passenger.work.await.map(|()| passenger.first) }
+        });
+        // All at the same time, so that they share a sync.
+        let appended = try_join_all(appends).await?;
+        Ok(appended.into_iter().filter(|first| *first).count())
+    }
+}
+
+async fn append(spool: Spool, artifact: Artifact) -> Result<(), SpoolError> {
+    let shared: &Arc<Shared> = &spool.shared;
+    // Another append may have ended between the caller's look and now.
+    if spool.has(&artifact.digest) {
+        return Ok(());
+    }
+    let appended = shared.journal.append(&record::parts(&artifact)).await;
+    let entry = appended.map_err(|source| {
+        let (key, spool) = (shared.key.clone(), spool.to_string());
+        // What can never fit is kept from happening when the configuration is checked.
+        if matches!(
+            source,
+            AppendError::Full { .. } | AppendError::TooLarge { .. }
+        ) {
+            SpoolError::Full { key, spool, source }
+        } else {
+            SpoolError::Disk { key, spool, source }
+        }
+    })?;
+    shared.waiting().add(artifact.digest, entry);
+    shared.arrived.notify_one();
+    Ok(())
+}

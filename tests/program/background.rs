@@ -1,0 +1,394 @@
+//! `delivery: background`: the answer comes when the files are in the spool, and the store has them
+//! when it can.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
+use tonic::{Code, Status};
+
+use crate::support::backend::Backend;
+use crate::support::fault_store::{Fault, FaultStore};
+use crate::support::mounted::{Disk, Mounted};
+use crate::support::references::{files, references};
+use crate::support::sender::retry_after;
+use crate::support::slimspan::{Slimspan, run};
+use crate::support::{config, otlp, soon};
+
+const DOWN: &[(Fault, usize)] = &[(Fault::Error, 1000)];
+
+/// A bucket, a backend, and a configuration with a spool in front of the bucket.
+struct Rig {
+    store: FaultStore,
+    backend: Backend,
+    config: Value,
+}
+
+impl Rig {
+    async fn start(faults: &[(Fault, usize)]) -> Self {
+        let store = FaultStore::start(7, faults).await;
+        let backend = Backend::start().await;
+        let mut config = config::with_s3(backend.address, store.address);
+        config["processors"]["artifact"]["delivery"] = json!("background");
+        config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
+        Self {
+            store,
+            backend,
+            config,
+        }
+    }
+
+    /// Lets the spool take little.
+    fn limit(&mut self, on_full: &str) {
+        config::limit_requests(&mut self.config, 1);
+        self.config["extensions"]["artifact_store"]["spool"] = json!({
+            "directory": "./spool",
+            "max_bytes": "2MiB",
+            "on_full": on_full,
+        });
+    }
+
+    /// Starts with a spool in `home`, where an earlier one may have been.
+    async fn start_in(&self, home: &Path) -> Slimspan {
+        let mut config = self.config.clone();
+        config["extensions"]["artifact_store"]["spool"]["directory"] = json!(home.join("spool"));
+        Slimspan::start(&config).await
+    }
+
+    fn has(&self, file: &[u8]) -> bool {
+        let fetched = (self.store.fetch())(&Digest::of(file));
+        fetched.is_some_and(|bytes| bytes == file)
+    }
+}
+
+/// Sends spans with these files, one after the other; each has to be accepted.
+async fn deliver(slimspan: &Slimspan, files: &[Vec<u8>]) {
+    let sender = slimspan.sender().await;
+    for file in files {
+        let request = otlp::span_with(file);
+        sender.send(Signal::Traces, &request).await.unwrap();
+    }
+}
+
+fn photos(count: u64) -> Vec<Vec<u8>> {
+    (0..count).map(|seed| otlp::photo(seed, 20_000)).collect()
+}
+
+/// The segments of the spool in `folder`.
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let mut files = files(&folder.join("spool"));
+    files.retain(|file| file.extension().is_some_and(|of| of == "segment"));
+    files.sort();
+    files
+}
+
+/// Damages a record of the spool: the one with these bytes in it.
+fn damage(folder: &Path, file: &[u8]) {
+    for segment in segments(folder) {
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let found = bytes
+            .windows(64)
+            .position(|window| window == &file[100..164]);
+        if let Some(at) = found {
+            bytes[at] ^= 1;
+            // In place: a process may have it open.
+            return std::fs::write(&segment, bytes).unwrap();
+        }
+    }
+    panic!("the spool has no such file");
+}
+
+#[tokio::test]
+async fn a_sender_does_not_wait_for_a_store_that_is_down() {
+    let rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let mut slimspan = rig.start_in(home.path()).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    // The second one finds it in the spool.
+    for _ in 0..2 {
+        sender.send(Signal::Traces, &request).await.unwrap();
+    }
+    let slim = rig.backend.received()[0].message.clone();
+    let [reference] = <[_; 1]>::try_from(references(Signal::Traces, &slim)).unwrap();
+    assert_eq!(reference.sha256, Digest::of(otlp::PICTURE).to_string());
+    assert!(reference.uri.unwrap().starts_with("s3://media/x/"));
+    assert!(rig.store.objects().is_empty());
+    slimspan.logs("1 artifact of").await;
+
+    // It can be read from the spool, beside the process that owns it.
+    std::fs::write(slimspan.folder().join("slim.pb"), &slim).unwrap();
+    let arguments = [
+        "restore",
+        "--config",
+        "collector.yaml",
+        "slim.pb",
+        "-o",
+        "whole.pb",
+    ];
+    let restored = run(slimspan.folder(), &arguments).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    let whole = std::fs::read(slimspan.folder().join("whole.pb")).unwrap();
+    assert!(whole == request);
+
+    rig.store.heal();
+    rig.store.stored(1).await;
+    assert!(rig.has(otlp::PICTURE));
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = ended.stderr;
+    assert!(
+        log.contains("artifacts spooled 1, of these uploaded 1"),
+        "{log}"
+    );
+    assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
+}
+
+#[tokio::test]
+async fn a_kill_loses_nothing_and_neither_does_one_while_that_is_made_good() {
+    let rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let photos = photos(20);
+    let slimspan = rig.start_in(home.path()).await;
+    deliver(&slimspan, &photos).await;
+    assert_eq!(rig.backend.received().len(), 20);
+    slimspan.kill().await;
+
+    // Some are stored and not told so, some are not stored, when the second one is killed.
+    rig.store
+        .set(&[(Fault::HangAfter, 300), (Fault::Hang, 300)]);
+    let before = rig.store.puts();
+    let mut slimspan = rig.start_in(home.path()).await;
+    slimspan.logs("20 artifacts of").await;
+    rig.store.begun(before + 10).await;
+    slimspan.kill().await;
+
+    rig.store.heal();
+    let slimspan = rig.start_in(home.path()).await;
+    rig.store.stored(20).await;
+    for photo in &photos {
+        assert!(rig.has(photo));
+    }
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
+    // Nobody sends them again.
+    assert_eq!(rig.backend.received().len(), 20);
+}
+
+/// A spool that is not used any more is emptied all the same.
+#[tokio::test]
+async fn what_is_left_is_uploaded_by_a_synchronous_successor() {
+    let mut rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let slimspan = rig.start_in(home.path()).await;
+    deliver(&slimspan, &photos(3)).await;
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = ended.stderr;
+    assert!(
+        log.contains("3 artifacts of 58.8 KiB stay there for the next start"),
+        "{log}"
+    );
+    rig.config["processors"]["artifact"]["delivery"] = json!("sync");
+    rig.store.heal();
+    let slimspan = rig.start_in(home.path()).await;
+    rig.store.stored(3).await;
+    slimspan.stop().await;
+    assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
+}
+
+/// Sends photos until one is not accepted as all before.
+async fn fill(rig: &Rig, slimspan: &Slimspan) -> (Bytes, Result<Bytes, Status>) {
+    let sender = slimspan.sender().await;
+    for number in 0.. {
+        let request = otlp::span_with(&otlp::photo(number, 300_000));
+        let answer = sender.send(Signal::Traces, &request).await;
+        let passed = rig.backend.received().len() as u64 > number
+            && rig.backend.received().last().unwrap().message.len() < 1000;
+        let dropped = || {
+            let last = rig.backend.received().last().unwrap().message.clone();
+            references(Signal::Traces, &last)
+                .iter()
+                .any(|of| of.dropped)
+        };
+        if answer.is_err() || !passed || dropped() {
+            return (request, answer);
+        }
+    }
+    unreachable!("numbers do not end")
+}
+
+#[tokio::test]
+async fn a_full_spool_refuses_until_the_store_takes_something() {
+    let mut rig = Rig::start(DOWN).await;
+    rig.limit("refuse");
+    let slimspan = Slimspan::start(&rig.config).await;
+    let (request, answer) = fill(&rig, &slimspan).await;
+    let status = answer.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(retry_after(&status).is_some(), "{status}");
+    let key = "extensions.artifact_store.spool.max_bytes";
+    assert!(status.message().contains(key), "{status}");
+    let accepted = rig.backend.received().len();
+    assert!((5..=7).contains(&accepted), "{accepted}");
+    let plain = otlp::plain_span(1);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &plain).await.unwrap();
+
+    rig.store.heal();
+    rig.store.stored(accepted).await;
+    let accepts = async { while sender.send(Signal::Traces, &request).await.is_err() {} };
+    soon("it has room again", accepts).await;
+    rig.store.stored(accepted + 1).await;
+}
+
+#[tokio::test]
+async fn a_full_spool_lets_requests_pass_if_it_is_told_so() {
+    let mut rig = Rig::start(DOWN).await;
+    rig.limit("forward");
+    let slimspan = Slimspan::start(&rig.config).await;
+    let (request, answer) = fill(&rig, &slimspan).await;
+    answer.unwrap();
+    assert!(rig.backend.received().last().unwrap().message == request);
+    let log = slimspan.stop().await.stderr;
+    assert!(log.contains("requests forwarded unmodified 1"), "{log}");
+}
+
+#[tokio::test]
+async fn a_full_spool_drops_files_if_it_is_told_so() {
+    let mut rig = Rig::start(DOWN).await;
+    rig.limit("drop");
+    let slimspan = Slimspan::start(&rig.config).await;
+    let (_, answer) = fill(&rig, &slimspan).await;
+    answer.unwrap();
+    let last = rig.backend.received().last().unwrap().message.clone();
+    let [mark] = <[_; 1]>::try_from(references(Signal::Traces, &last)).unwrap();
+    assert!(mark.dropped && mark.uri.is_none());
+    let log = slimspan.stop().await.stderr;
+    assert!(log.contains("artifacts dropped 1"), "{log}");
+}
+
+/// A disk without room is a full spool, and heals without a restart.
+#[tokio::test]
+async fn a_full_disk_is_a_full_spool() {
+    let Some(disk) = Mounted::memory(1 << 20) else {
+        return;
+    };
+    let rig = Rig::start(DOWN).await;
+    let slimspan = rig.start_in(disk.path()).await;
+    let (request, answer) = fill(&rig, &slimspan).await;
+    let status = answer.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(retry_after(&status).is_some(), "{status}");
+    let key = "extensions.artifact_store.spool.directory";
+    assert!(status.message().contains(key), "{status}");
+    let accepted = rig.backend.received().len();
+    assert!((2..=3).contains(&accepted), "{accepted}");
+
+    rig.store.heal();
+    rig.store.stored(accepted).await;
+    let sender = slimspan.sender().await;
+    let accepts = async { while sender.send(Signal::Traces, &request).await.is_err() {} };
+    soon("it has room again", accepts).await;
+    rig.store.stored(accepted + 1).await;
+}
+
+#[tokio::test]
+async fn two_processes_do_not_share_a_spool() {
+    let rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let first = rig.start_in(home.path()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = rig.config.clone();
+    config["extensions"]["artifact_store"]["spool"]["directory"] = json!(home.path().join("spool"));
+    std::fs::write(folder.path().join("collector.yaml"), config.to_string()).unwrap();
+    let second = run(folder.path(), &["--config", "collector.yaml"]).await;
+    assert_eq!(second.code, Some(1), "{}", second.stderr);
+    let told = "extensions.artifact_store.spool.directory: the folder";
+    assert!(second.stderr.contains(told), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("is in use by another process"),
+        "{}",
+        second.stderr
+    );
+    deliver(&first, &photos(1)).await;
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_put_into_quarantine_and_the_others_are_uploaded() {
+    let rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let photos = photos(3);
+    let slimspan = rig.start_in(home.path()).await;
+    deliver(&slimspan, &photos).await;
+    slimspan.kill().await;
+    damage(home.path(), &photos[1]);
+    rig.store.heal();
+    let mut slimspan = rig.start_in(home.path()).await;
+    slimspan.logs("damaged places 1").await;
+    slimspan.logs("quarantine").await;
+    rig.store.stored(2).await;
+    assert!(rig.has(&photos[0]) && rig.has(&photos[2]));
+    assert_eq!(files(&home.path().join("spool/quarantine")).len(), 1);
+    slimspan.stop().await;
+    assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
+}
+
+/// What was spooled counts as stored only once the store has it.
+#[tokio::test]
+async fn what_the_spool_lost_is_taken_from_the_next_request() {
+    let rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let mut slimspan = rig.start_in(home.path()).await;
+    let photos = photos(1);
+    deliver(&slimspan, &photos).await;
+    damage(home.path(), &photos[0]);
+    slimspan
+        .logs("is lost, references to it lead nowhere")
+        .await;
+    deliver(&slimspan, &photos).await;
+    rig.store.heal();
+    rig.store.stored(1).await;
+    assert!(rig.has(&photos[0]));
+}
+
+/// What a sender was told survives a power cut while the store is down.
+#[tokio::test]
+async fn a_power_cut_loses_nothing() {
+    let Some(disk) = Disk::new(32 << 20) else {
+        return;
+    };
+    let rig = Rig::start(DOWN).await;
+    let photos = photos(10);
+    let slimspan = rig.start_in(disk.path()).await;
+    deliver(&slimspan, &photos).await;
+    slimspan.signal("STOP");
+    let left = disk.cut();
+    slimspan.kill().await;
+    rig.store.heal();
+    let _slimspan = rig.start_in(left.path()).await;
+    rig.store.stored(10).await;
+    for photo in &photos {
+        assert!(rig.has(photo));
+    }
+}
+
+/// A store that is down is asked now and then, and when it is back it is not overrun.
+#[tokio::test]
+async fn a_store_that_is_down_is_not_flooded() {
+    let rig = Rig::start(DOWN).await;
+    let slimspan = Slimspan::start(&rig.config).await;
+    deliver(&slimspan, &photos(100)).await;
+    let asked = rig.store.puts();
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let while_down = rig.store.puts() - asked;
+    assert!(while_down < 40, "{while_down} puts in four seconds");
+    let before = rig.store.puts();
+    rig.store.heal();
+    rig.store.stored(100).await;
+    let needed = rig.store.puts() - before;
+    assert!(needed <= 110, "{needed} puts for 100 artifacts");
+}

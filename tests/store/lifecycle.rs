@@ -1,0 +1,102 @@
+//! What is referred to stays as long as it should where a bucket's rules delete what is old.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use object_store::ObjectStoreExt as _;
+use slimspan::storage::StoreConfig;
+use slimspan_generators::Random;
+use tokio::time::{Instant, advance};
+
+use super::backend::{artifact, key, open};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long a reference has to lead to its artifact.
+const RETENTION: Duration = Duration::from_hours(30 * 24);
+
+/// What the bucket's rule is set to: retention + refresh + 1 day.
+const EXPIRY: Duration = Duration::from_hours(32 * 24);
+
+#[derive(Debug, Default)]
+struct Outcome {
+    references: usize,
+    dangling: usize,
+    deleted: usize,
+    puts: usize,
+}
+
+/// Ninety days of references to artifacts at random: some are met all the time, some once in weeks.
+async fn ninety_days(refresh: Duration) -> Outcome {
+    let opened = open(&StoreConfig {
+        refresh,
+        ..StoreConfig::new("memory://")
+    });
+    let mut random = Random::new(1);
+    let artifacts: Vec<_> = (0..3_000).map(|seed| artifact(seed, 40)).collect();
+    let begun = Instant::now();
+    // When each artifact was referred to, in order.
+    let mut references: HashMap<usize, Vec<Instant>> = HashMap::new();
+    let keys: HashMap<_, _> = artifacts
+        .iter()
+        .enumerate()
+        .map(|(number, artifact)| (key(artifact), number))
+        .collect();
+    let mut outcome = Outcome::default();
+    let mut next_sweep = begun + DAY;
+    while begun.elapsed() < 90 * DAY {
+        advance(Duration::from_secs(random.below(120) as u64)).await;
+        // The square makes the first ones frequent and the last ones rare.
+        let (one, other) = (random.below(artifacts.len()), random.below(artifacts.len()));
+        let number = one * other / artifacts.len();
+        let one = std::slice::from_ref(&artifacts[number]);
+        opened.store.put_all(one).await.unwrap();
+        references.entry(number).or_default().push(Instant::now());
+        outcome.references += 1;
+        if Instant::now() < next_sweep {
+            continue;
+        }
+        next_sweep += DAY;
+        for gone in opened.faults.older_than(EXPIRY) {
+            opened.client.delete(&gone).await.unwrap();
+            outcome.deleted += 1;
+            let of_it = references.get_mut(&keys[&gone]).unwrap();
+            of_it.retain(|issued| issued.elapsed() < RETENTION);
+            outcome.dangling += of_it.len();
+        }
+    }
+    outcome.puts = opened.faults.begun();
+    outcome
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_reference_dangles_in_ninety_days() {
+    let outcome = ninety_days(DAY).await;
+    assert!(outcome.references >= 100_000, "{outcome:?}");
+    assert_eq!(outcome.dangling, 0, "{outcome:?}");
+    // Neither is everything put every time, nor does nothing ever expire.
+    assert!(outcome.puts < outcome.references * 9 / 10, "{outcome:?}");
+    assert!(outcome.deleted > 100, "{outcome:?}");
+    // One that trusts what it once stored leaves references without artifacts.
+    let trusting = ninety_days(Duration::from_hours(365 * 24)).await;
+    assert!(trusting.dangling > 1_000, "{trusting:?}");
+}
+
+/// The bucket's clock starts when a put comes in, not when it has been answered.
+#[tokio::test(start_paused = true)]
+async fn an_artifact_is_known_from_the_beginning_of_its_put() {
+    let refresh = Duration::from_secs(10);
+    let opened = open(&StoreConfig {
+        refresh,
+        ..StoreConfig::new("memory://")
+    });
+    opened.faults.slow(Duration::from_secs(2));
+    let begun = Instant::now();
+    let one = [artifact(1, 100)];
+    assert_eq!(opened.store.put_all(&one).await.unwrap().written, 1);
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    advance(refresh - begun.elapsed() - Duration::from_millis(1)).await;
+    assert_eq!(opened.store.put_all(&one).await.unwrap().known, 1);
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(opened.store.put_all(&one).await.unwrap().written, 1);
+}
