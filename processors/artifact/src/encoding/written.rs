@@ -121,7 +121,11 @@ impl Written {
 
     /// The text or bytes that stood in the request.
     pub(crate) fn write(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut text = self.plain(bytes);
+        self.write_plain(self.plain(bytes))
+    }
+
+    /// The same, from what [`plain`](Self::plain) gives.
+    pub(crate) fn write_plain(&self, mut text: Vec<u8>) -> Vec<u8> {
         if let Some(all) = &self.all_escaped {
             text = all.write(&text);
         } else if !self.escapes.is_empty() {
