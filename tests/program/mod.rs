@@ -20,6 +20,7 @@ mod leftovers;
 mod limits;
 mod memory;
 mod reference_forms;
+mod repeats;
 mod restore;
 mod rules;
 mod sdk;

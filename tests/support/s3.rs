@@ -29,6 +29,8 @@ pub(crate) enum Behaviour {
     StoreUnlessStopped(watch::Receiver<bool>),
     /// Answers so and stores nothing.
     Answer(StatusCode),
+    /// Stores the first puts, so many, and answers so to the others.
+    StoreFirst(usize, StatusCode),
     /// Answers so to the first puts, so many, and stores the others.
     AnswerFirst(StatusCode, usize),
 }
@@ -113,7 +115,10 @@ async fn put(
         Behaviour::AnswerFirst(status, count) if *begun.borrow() <= count => {
             return Ok(only(status));
         }
-        Behaviour::AnswerFirst(..) => {}
+        Behaviour::StoreFirst(count, status) if *begun.borrow() > count => {
+            return Ok(only(status));
+        }
+        Behaviour::AnswerFirst(..) | Behaviour::StoreFirst(..) => {}
     }
     let digest = Digest::of(&bytes);
     assert_eq!(digest.to_string(), name);

@@ -105,6 +105,7 @@ extensions:
     max_concurrent_puts: 1
     refresh: 0
     known_digests: 0
+    known_values: 1000
     options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
 service:
   extensions: [artifact_store/y]
