@@ -93,7 +93,7 @@ fn default_known_digests() -> u64 {
 }
 
 fn default_known_values() -> u64 {
-    100_000
+    20_000
 }
 
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -105,7 +105,6 @@ async fn put(
     let bytes = request.into_body().collect().await.unwrap().to_bytes();
     begun.send_modify(|begun| *begun += 1);
     match behaviour {
-        Behaviour::Store => {}
         Behaviour::StoreWhen(gate) => gate.acquire().await.unwrap().forget(),
         Behaviour::Hang => std::future::pending().await,
         Behaviour::StoreUnlessStopped(mut stopped) => {
@@ -118,7 +117,7 @@ async fn put(
         Behaviour::StoreFirst(count, status) if *begun.borrow() > count => {
             return Ok(only(status));
         }
-        Behaviour::AnswerFirst(..) | Behaviour::StoreFirst(..) => {}
+        Behaviour::Store | Behaviour::AnswerFirst(..) | Behaviour::StoreFirst(..) => {}
     }
     let digest = Digest::of(&bytes);
     assert_eq!(digest.to_string(), name);

@@ -158,9 +158,7 @@ fn what_is_recalled_is_not_decoded() {
     let json = format!(r#"[{{"type":"image_url","url":"data:image/png;base64,{base64}"}}]"#);
     let in_json = serde_json::to_string(&json).unwrap();
     let with_slashes = json.replace('/', r"\/");
-    let printed: String = (0..9_000u32)
-        .map(|number| format!(r"\x{:02x}", number % 7 + 1))
-        .collect();
+    let printed = r"\x01\x02\x03\xfe".repeat(3_000);
     for text in [
         base64.clone(),
         format!("data:image/png;base64,{base64}"),
@@ -170,7 +168,7 @@ fn what_is_recalled_is_not_decoded() {
         ),
         in_lines.join("\n"),
         format!("![a](data:image/png;base64,{base64}) and more"),
-        json.clone(),
+        json,
         format!(r#"{{"messages":{in_json}}}"#),
         with_slashes,
         format!(r"b'\x89PNG\r\n\x1a\n{printed}'"),

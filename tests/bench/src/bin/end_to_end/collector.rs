@@ -106,7 +106,7 @@ fn configuration(way: Way, backend: SocketAddr, folder: &Path) -> String {
     };
     let known_values = match way {
         Way::Known | Way::Forgetful => 0,
-        _ => 100_000,
+        _ => 20_000,
     };
     format!(
         r#"
