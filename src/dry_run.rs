@@ -111,6 +111,8 @@ mod tests {
         let extraction = Extraction {
             request: Bytes::from_static(&[0; 500]),
             artifacts: Vec::new(),
+            recalled: Vec::new(),
+            learned: Vec::new(),
             moves: vec![moved],
             truncated: 0,
             mislabelled: 0,

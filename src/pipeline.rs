@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use slimspan_artifact::{Extraction, Policy, extract};
+use slimspan_artifact::{Extraction, Policy, extract, extract_recalling};
 use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
 use tokio::time::{Instant, timeout_at};
 
@@ -205,7 +205,11 @@ impl Pipeline {
         deadline: Instant,
     ) -> Result<Processed, Refusal> {
         let signal = self.id.signal;
-        let extraction = run_extract(signal, request, policy).await?;
+        let mut extraction = run_extract(signal, request, policy, Some(store)).await?;
+        if !store.has_all(&extraction.recalled) {
+            // Stored so long ago that it may be gone by now: it is decoded to be stored again.
+            extraction = run_extract(signal, request, policy, None).await?;
+        }
         self.counters.left_alone(&extraction);
         if extraction.artifacts.is_empty() {
             self.counters.extracted(&extraction, 0);
@@ -219,6 +223,7 @@ impl Pipeline {
             Ok(Ok(kept)) => {
                 self.counters.extracted(&extraction, kept.stored);
                 self.counters.spooled(kept.spooled);
+                store.remember(&extraction);
                 return Ok(Processed::Safe(extraction.request));
             }
             Ok(Err(error)) => error.to_string(),
@@ -236,10 +241,10 @@ impl Pipeline {
             OnStoreFailure::Drop => {
                 let dropped = extraction.artifacts.iter().map(|artifact| artifact.digest);
                 let policy = Policy {
-                    dropped: dropped.collect(),
+                    dropped: dropped.chain(extraction.recalled).collect(),
                     ..policy.clone()
                 };
-                let marked = run_extract(signal, request, &policy).await?;
+                let marked = run_extract(signal, request, &policy, Some(store)).await?;
                 self.counters.extracted(&marked, 0);
                 Ok(Processed::Safe(marked.request))
             }
@@ -248,7 +253,7 @@ impl Pipeline {
 
     /// Counts what would be moved, for a request that goes on as it came.
     async fn count(&self, policy: &Policy, dry_run: &DryRun, request: &Bytes) {
-        match run_extract(self.id.signal, request, policy).await {
+        match run_extract(self.id.signal, request, policy, None).await {
             Ok(extraction) => dry_run.add(&extraction, request.len()),
             Err(refusal) => {
                 tracing::warn!(pipeline = %self.id, "not in a dry run, refused: {refusal}");
@@ -296,17 +301,23 @@ enum Processed {
     NotStored,
 }
 
-/// Extracts where it does no harm to other requests.
+/// Extracts where it does no harm to other requests, and decodes no values that `store` remembers, if
+/// there is one.
 async fn run_extract(
     signal: Signal,
     request: &Bytes,
     policy: &Policy,
+    store: Option<&Store>,
 ) -> Result<Extraction, Refusal> {
+    let extract = move |request: &Bytes, policy: &Policy, store: Option<&Store>| match store {
+        Some(store) => extract_recalling(signal, request, policy, store.recall()),
+        None => extract(signal, request, policy),
+    };
     if request.len() <= WALKED && large_values(signal, request, policy.smallest()) <= INLINE {
-        return Ok(extract(signal, request, policy)?);
+        return Ok(extract(request, policy, store)?);
     }
-    let (request, policy) = (request.clone(), policy.clone());
-    let work = move || extract(signal, &request, &policy);
+    let (request, policy, store) = (request.clone(), policy.clone(), store.cloned());
+    let work = move || extract(&request, &policy, store.as_ref());
     let extraction = compute::run(work).await.map_err(|error| {
         tracing::error!("the extractor failed: {error}");
         Refusal::unavailable(Culprit::Slimspan, "the extractor failed")

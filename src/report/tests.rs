@@ -22,6 +22,8 @@ fn extraction(after: usize, moves: Vec<Move>) -> Extraction {
     Extraction {
         request: Bytes::from(vec![0; after]),
         artifacts: Vec::new(),
+        recalled: Vec::new(),
+        learned: Vec::new(),
         moves,
         truncated: 0,
         mislabelled: 0,

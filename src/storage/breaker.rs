@@ -217,6 +217,9 @@ mod tests {
     use super::*;
     use crate::storage::Action;
 
+    /// A moment before the next attempt is let through.
+    const SHORTLY: Duration = Duration::from_millis(4_999);
+
     fn breaker() -> Arc<Breaker> {
         Breaker::new("s3://media".into())
     }
@@ -302,7 +305,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_open_one_lets_one_through_every_five_seconds() {
         let breaker = open();
-        advance(PROBE - Duration::from_millis(1)).await;
+        advance(SHORTLY).await;
         let refused = breaker.admit().unwrap_err();
         assert_eq!(refused.wait, Duration::from_millis(1));
         for _ in 0..3 {
@@ -313,7 +316,7 @@ mod tests {
                 assert!(breaker.admit().is_err(), "one only");
             }
             probe.ended(&silence());
-            advance(PROBE - Duration::from_millis(1)).await;
+            advance(SHORTLY).await;
             assert!(breaker.admit().is_err(), "not before its time");
         }
         advance(Duration::from_millis(1)).await;

@@ -41,6 +41,13 @@ pub struct StoreConfig {
         deserialize_with = "between::<_, _, 0, 1_000_000_000>"
     )]
     pub known_digests: u64,
+    /// The encoded values remembered, which are not decoded when they come again; up to a thousand
+    /// million, and 0 remembers none.
+    #[serde(
+        default = "default_known_values",
+        deserialize_with = "between::<_, _, 0, 1_000_000_000>"
+    )]
+    pub known_values: u64,
     /// Where artifacts wait for the store, with `delivery: background`.
     #[serde(default)]
     pub spool: SpoolConfig,
@@ -59,6 +66,7 @@ impl StoreConfig {
             max_concurrent_puts: default_max_concurrent_puts(),
             refresh: default_refresh(),
             known_digests: default_known_digests(),
+            known_values: default_known_values(),
             spool: SpoolConfig::default(),
             options: BTreeMap::new(),
         }
@@ -87,6 +95,10 @@ fn default_refresh() -> Duration {
 
 fn default_known_digests() -> u64 {
     100_000
+}
+
+fn default_known_values() -> u64 {
+    20_000
 }
 
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -131,9 +131,9 @@ mod tests {
             symlink(elsewhere.parent().unwrap(), root.join("cc")).unwrap();
             symlink(&elsewhere, root.join(format!("ba/{DIGEST}#9"))).unwrap();
         }
-        let young = SystemTime::now() + AGE - Duration::from_secs(60);
+        let young = SystemTime::now() + Duration::from_mins(59);
         assert_eq!(sweep(&root, young).unwrap(), Swept::default());
-        let later = SystemTime::now() + AGE + Duration::from_secs(60);
+        let later = SystemTime::now() + Duration::from_mins(61);
         let swept = sweep(&root, later).unwrap();
         assert_eq!(swept, Swept { files: 2, bytes: 8 });
         for name in &leftovers {

@@ -14,6 +14,7 @@ mod layout;
 mod leftovers;
 mod location;
 mod open;
+mod recollections;
 mod retry;
 pub mod spool;
 mod store;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{Attribute, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
-use slimspan_artifact::{Artifact, Digest, Location};
+use slimspan_artifact::{Artifact, Digest, Extraction, Location, Recall};
 use tokio::task::JoinError;
 
 use super::breaker::{Breaker, Permit};
@@ -17,6 +17,7 @@ use super::known::{Known, Moment};
 use super::layout::Layout;
 use super::leftovers::{self, Swept};
 use super::open;
+use super::recollections::Recollections;
 use super::retry::{Attempts, patience};
 use super::spool::{self, Spool, SpoolError};
 use crate::config::Delivery;
@@ -46,6 +47,7 @@ struct Shared {
     timeout: Duration,
     max_concurrent_puts: usize,
     known: Known,
+    recollections: Recollections,
     uploads: Flights<Digest, Result<Outcome, StoreError>>,
     breaker: Arc<Breaker>,
 }
@@ -160,6 +162,7 @@ impl Store {
                 timeout: config.timeout,
                 max_concurrent_puts: config.max_concurrent_puts.max(1),
                 known: Known::new(config.known_digests, config.refresh),
+                recollections: Recollections::new(config.known_values),
                 uploads: Flights::new(),
             }),
             spool: None,
@@ -218,6 +221,28 @@ impl Store {
         }
         let stored = self.put_all(artifacts).await?.written;
         Ok(Kept { stored, spooled: 0 })
+    }
+
+    /// What is remembered of values that this store has the artifacts of.
+    ///
+    /// An artifact that is recalled by it may be gone by now, as [`Store::has_all`] tells.
+    pub fn recall(&self) -> &dyn Recall {
+        &self.shared.recollections
+    }
+
+    /// Whether all of the artifacts count as stored: this process put them less than `refresh` ago, or
+    /// they wait in the spool.
+    pub fn has_all(&self, digests: &[Digest]) -> bool {
+        let waits = |digest| self.spool().is_some_and(|spool| spool.has(digest));
+        let mut digests = digests.iter();
+        digests.all(|digest| self.shared.known.has(digest) || waits(digest))
+    }
+
+    /// Remembers the values of an extraction. All of its artifacts have to be stored by now.
+    pub fn remember(&self, extraction: &Extraction) {
+        self.shared
+            .recollections
+            .learn(extraction.learned.iter().copied());
     }
 
     async fn put(&self, artifact: Artifact) -> Result<(Outcome, u64), StoreError> {

@@ -25,6 +25,7 @@ mod memory;
 mod progress;
 mod queue;
 mod reference_forms;
+mod repeats;
 mod restore;
 mod retries;
 mod rules;

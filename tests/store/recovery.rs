@@ -31,13 +31,13 @@ async fn put_each(opened: &Opened, artifacts: &[Artifact]) -> Vec<Option<StoreEr
         match timeout(SENDERS_HALF, opened.store.put_all(one)).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(error),
-            Err(_) => panic!("waited for all the time that there was"),
+            Err(late) => panic!("waited for all the time that there was: {late}"),
         }
     });
     join_all(puts).await
 }
 
-fn is_not_asked(outcome: &Option<StoreError>) -> bool {
+fn is_not_asked(outcome: Option<&StoreError>) -> bool {
     matches!(outcome, Some(StoreError::NotAsked { .. }))
 }
 
@@ -82,7 +82,7 @@ async fn one_sender_finds_out_too() {
             let _ = timeout(SENDERS_HALF, opened.store.put_all(&one)).await;
         }
         let outcome = &put_each(&opened, &artifacts(9, 1)).await[0];
-        assert!(is_not_asked(outcome), "{away:?}: {outcome:?}");
+        assert!(is_not_asked(outcome.as_ref()), "{away:?}: {outcome:?}");
     }
 }
 
@@ -97,7 +97,10 @@ async fn one_request_in_five_seconds_shows_whether_it_works_again() {
         advance(Duration::from_secs(5)).await;
         let outcomes = put_each(&opened, &artifacts(seed, 64)).await;
         seed += 64;
-        let failed_fast = outcomes.iter().filter(|one| is_not_asked(one)).count();
+        let failed_fast = outcomes
+            .iter()
+            .filter(|one| is_not_asked(one.as_ref()))
+            .count();
         assert_eq!(opened.faults.begun(), puts + 1, "one only");
         assert_eq!(failed_fast, 64);
     }

@@ -29,6 +29,8 @@ pub(crate) enum Behaviour {
     StoreUnlessStopped(watch::Receiver<bool>),
     /// Answers so and stores nothing.
     Answer(StatusCode),
+    /// Stores the first puts, so many, and answers so to the others.
+    StoreFirst(usize, StatusCode),
     /// Answers so to the first puts, so many, and stores the others.
     AnswerFirst(StatusCode, usize),
 }
@@ -103,7 +105,6 @@ async fn put(
     let bytes = request.into_body().collect().await.unwrap().to_bytes();
     begun.send_modify(|begun| *begun += 1);
     match behaviour {
-        Behaviour::Store => {}
         Behaviour::StoreWhen(gate) => gate.acquire().await.unwrap().forget(),
         Behaviour::Hang => std::future::pending().await,
         Behaviour::StoreUnlessStopped(mut stopped) => {
@@ -113,7 +114,10 @@ async fn put(
         Behaviour::AnswerFirst(status, count) if *begun.borrow() <= count => {
             return Ok(only(status));
         }
-        Behaviour::AnswerFirst(..) => {}
+        Behaviour::StoreFirst(count, status) if *begun.borrow() > count => {
+            return Ok(only(status));
+        }
+        Behaviour::Store | Behaviour::AnswerFirst(..) | Behaviour::StoreFirst(..) => {}
     }
     let digest = Digest::of(&bytes);
     assert_eq!(digest.to_string(), name);

@@ -5,12 +5,14 @@ use bytes::Bytes;
 use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
 use crate::detect::{About, Enclosing, Found, Scanner, Siblings};
+use crate::encoding::Codec;
 use crate::extraction::{Extraction, Move};
 use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
 use crate::policy::{Action, Form, Treatment};
+use crate::recall::Memory;
 use crate::reference::list::Listed;
 use crate::reference::mention::{Mention, Mentions};
-use crate::{Artifact, Digest, Policy};
+use crate::{Artifact, Digest, Policy, Recall};
 
 /// The shortest text that can be a reference, and that anything need be done about.
 pub(crate) const SHORTEST_REFERENCE: usize = 18;
@@ -21,6 +23,28 @@ pub(crate) const SHORTEST_REFERENCE: usize = 18;
 /// protobuf on the way to a value of at least the smallest threshold; what is smaller is not
 /// looked at. Only what [`restore`](crate::restore) can put back byte for byte is taken.
 pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extraction, Malformed> {
+    extract_with(signal, request, policy, Memory::default())
+}
+
+/// Does what [`extract`] does without decoding what it recalls.
+///
+/// The request comes out the same. Artifacts that were recalled have to be stored already: who calls
+/// this makes sure of it, or extracts again without recalling.
+pub fn extract_recalling(
+    signal: Signal,
+    request: &Bytes,
+    policy: &Policy,
+    recall: &dyn Recall,
+) -> Result<Extraction, Malformed> {
+    extract_with(signal, request, policy, Memory(Some(recall)))
+}
+
+fn extract_with(
+    signal: Signal,
+    request: &Bytes,
+    policy: &Policy,
+    memory: Memory<'_>,
+) -> Result<Extraction, Malformed> {
     let large = Walk {
         min_len: policy.smallest(),
         on_malformed: OnMalformed::Fail,
@@ -31,7 +55,7 @@ pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extra
     }
 
     let mentions = Mentions::of(&policy.location);
-    let mut extractor = Extractor::new(request, policy, &mentions, false);
+    let mut extractor = Extractor::new(request, policy, &mentions, memory, false);
     let mut splice = walk(signal, request, large, |value, edit| {
         extractor.visit(value, edit);
     })?;
@@ -42,12 +66,15 @@ pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extra
             min_len: SHORTEST_REFERENCE,
             on_malformed: OnMalformed::StepOver,
         };
-        extractor = Extractor::new(request, policy, &mentions, true);
+        extractor = Extractor::new(request, policy, &mentions, memory, true);
         splice = walk(signal, request, everything, |value, edit| {
             extractor.visit(value, edit);
         })?;
     }
     let mut extraction = extractor.extraction;
+    // One that stood there in another way, too, has its bytes.
+    let mut seen = extractor.seen;
+    extraction.recalled.retain(|digest| seen.insert(*digest));
     if !splice.is_empty() {
         extraction.request = splice.apply(request)?.into();
     }
@@ -58,6 +85,7 @@ struct Extractor<'a> {
     request: &'a Bytes,
     policy: &'a Policy,
     mentions: &'a Mentions,
+    memory: Memory<'a>,
     /// Whether references that the sender wrote are looked for and marked.
     marks: bool,
     /// Whether there is a value that the sender made to look like a reference.
@@ -73,11 +101,18 @@ struct Extractor<'a> {
 }
 
 impl<'a> Extractor<'a> {
-    fn new(request: &'a Bytes, policy: &'a Policy, mentions: &'a Mentions, marks: bool) -> Self {
+    fn new(
+        request: &'a Bytes,
+        policy: &'a Policy,
+        mentions: &'a Mentions,
+        memory: Memory<'a>,
+        marks: bool,
+    ) -> Self {
         Self {
             request,
             policy,
             mentions,
+            memory,
             marks,
             suspicious: false,
             siblings: Siblings::default(),
@@ -195,7 +230,7 @@ impl<'a> Extractor<'a> {
             return;
         }
         let about = self.about(value);
-        let scanner = Scanner::new(self.policy, treatment);
+        let scanner = Scanner::new(self.policy, treatment, self.memory);
         let bytes = self.request.slice_ref(value.content);
         let Some(found) = scanner.bytes(&bytes, &about) else {
             return;
@@ -234,7 +269,7 @@ impl<'a> Extractor<'a> {
         let deny_keys = &self.policy.deny_keys;
         let mut about = part.about(deny_keys);
         about.denied |= self.denied || self.siblings.denies(value.attribute, deny_keys);
-        let mut scanner = Scanner::new(self.policy, treatment);
+        let mut scanner = Scanner::new(self.policy, treatment, self.memory);
         let Some(payload) = part.payload() else {
             return;
         };
@@ -265,7 +300,7 @@ impl<'a> Extractor<'a> {
         if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
             return Vec::new();
         }
-        let mut scanner = Scanner::new(self.policy, treatment);
+        let mut scanner = Scanner::new(self.policy, treatment, self.memory);
         // Most texts hold nothing, and what stands beside them need not be asked.
         if !scanner.may_find(value.content) {
             return Vec::new();
@@ -290,10 +325,9 @@ impl<'a> Extractor<'a> {
         } else {
             "text/plain"
         };
-        Some(Found::of_text(
-            self.request.slice_ref(value.content),
-            media_type,
-        ))
+        let text = self.request.slice_ref(value.content);
+        let content = self.memory.of_bytes(text, Codec::Text);
+        Some(Found::of_text(content, media_type))
     }
 
     /// What stands beside and around the value at hand.
@@ -329,22 +363,31 @@ impl<'a> Extractor<'a> {
             let Some(found) = found.get(replaced.number) else {
                 continue;
             };
-            let stored = action != Action::Drop && !self.policy.dropped.contains(&found.digest);
+            let content = &found.content;
+            let stored = action != Action::Drop && !self.policy.dropped.contains(&content.digest);
             self.extraction.mislabelled += usize::from(found.media_type.contradiction.is_some());
             self.extraction.moves.push(Move {
                 attribute: attribute(value).into_owned(),
                 media_type: found.media_type.declared.clone(),
-                digest: found.digest,
-                size: found.bytes.len(),
+                digest: content.digest,
+                size: content.size,
                 before: replaced.before,
                 after: replaced.after,
                 stored,
             });
-            if stored && self.seen.insert(found.digest) {
+            if !stored {
+                continue;
+            }
+            content.learn(&mut self.extraction);
+            let Some(bytes) = &content.bytes else {
+                self.extraction.recalled.push(content.digest);
+                continue;
+            };
+            if self.seen.insert(content.digest) {
                 self.extraction.artifacts.push(Artifact {
-                    digest: found.digest,
+                    digest: content.digest,
                     media_type: found.media_type.proven().to_owned(),
-                    bytes: found.bytes.clone(),
+                    bytes: bytes.clone(),
                 });
             }
         }

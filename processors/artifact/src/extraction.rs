@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::{Artifact, Digest};
+use crate::{Artifact, Digest, Facts, Fingerprint};
 
 /// What [`extract`](crate::extract) makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,13 @@ pub struct Extraction {
     pub request: Bytes,
     /// The artifacts in the order of the request, each once.
     pub artifacts: Vec<Artifact>,
-    /// What was replaced, in the order of the request; at least as much as there are artifacts.
+    /// Artifacts that were recalled, each once: they have to be stored already, and their bytes are
+    /// not among `artifacts`.
+    pub recalled: Vec<Digest>,
+    /// What can be recalled next time, once the artifacts are stored.
+    pub learned: Vec<(Fingerprint, Facts)>,
+    /// What was replaced, in the order of the request; at least as much as there are artifacts
+    /// and recalled ones.
     pub moves: Vec<Move>,
     /// Values that are the beginning of a file in base64, cut before they came here. They stay.
     pub truncated: usize,
@@ -44,6 +50,8 @@ impl Extraction {
         Self {
             request: request.clone(),
             artifacts: Vec::new(),
+            recalled: Vec::new(),
+            learned: Vec::new(),
             moves: Vec::new(),
             truncated: 0,
             mislabelled: 0,

@@ -17,6 +17,7 @@ mod media_type;
 mod pattern;
 mod placement;
 mod policy;
+mod recall;
 mod reference;
 mod restore;
 mod shapes;
@@ -24,11 +25,12 @@ mod shapes;
 use bytes::Bytes;
 
 pub use digest::{Digest, NotADigest};
-pub use extract::extract;
+pub use extract::{extract, extract_recalling};
 pub use extraction::{Extraction, Move};
 pub use media_type::extension::media_type as media_type_of_extension;
 pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
+pub use recall::{Facts, Fingerprint, Recall};
 pub use restore::{Restoration, Unrestored, restore, restore_within};
 
 /// A file that stood in a request.

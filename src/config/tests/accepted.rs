@@ -119,6 +119,7 @@ extensions:
     refresh: 0
     known_digests: 0
     spool: {directory: /var/spool/x, max_bytes: 16MiB, on_full: drop}
+    known_values: 1000
     options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
 service:
   extensions: [artifact_store/y, file_storage/q]

@@ -109,7 +109,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "refresh: 24h",
         "bucket: x",
-        "c.yaml:25: extensions.artifact_store.bucket: unknown field \"bucket\"; known are url, public_url, timeout, max_concurrent_puts, refresh, known_digests, spool, options",
+        "c.yaml:25: extensions.artifact_store.bucket: unknown field \"bucket\"; known are url, public_url, timeout, max_concurrent_puts, refresh, known_digests, known_values, spool, options",
     ),
     (
         "  pipelines:",
@@ -373,6 +373,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "refresh: 24h",
         "max_concurrent_puts: 0",
         "c.yaml:25: extensions.artifact_store.max_concurrent_puts: must be from 1 to 1024, found 0",
+    ),
+    (
+        "refresh: 24h",
+        "known_values: -1",
+        "c.yaml:25: extensions.artifact_store.known_values: must be from 0 to 1000000000, found -1",
     ),
     (
         "refresh: 24h",

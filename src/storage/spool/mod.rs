@@ -131,7 +131,8 @@ impl Spool {
         self.shared.journal.settle().await;
     }
 
-    fn has(&self, digest: &Digest) -> bool {
+    /// Whether it waits here.
+    pub fn has(&self, digest: &Digest) -> bool {
         self.shared.waiting().by_digest.contains_key(digest)
     }
 }

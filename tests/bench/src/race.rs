@@ -41,7 +41,7 @@ pub fn race<A, B>(
         verdict(passed)
     };
     println!(
-        "{word} {what}: {} against {}, {ratio:.2}x (target {target:.1}x)",
+        "{word} {what}: {} against {}, {ratio:.2}x (target {target:.2}x)",
         milliseconds(ours),
         milliseconds(theirs),
     );

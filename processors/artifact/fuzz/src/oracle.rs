@@ -1,9 +1,11 @@
 //! What has to hold of every extraction, whatever the request was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use slimspan_artifact::{Digest, Extraction, Policy, extract, restore};
+use slimspan_artifact::{
+    Digest, Extraction, Facts, Fingerprint, Policy, Recall, extract, extract_recalling, restore,
+};
 use slimspan_generators::Request;
 use slimspan_proto::Signal;
 
@@ -45,7 +47,47 @@ fn pass(signal: Signal, request: &Bytes, policy: &Policy) -> Option<Extraction> 
         assert_eq!(extraction.request.as_ptr(), request.as_ptr(), "copied");
     }
     restorable(signal, request, policy, &extraction);
+    recallable(signal, request, policy, &extraction);
     Some(extraction)
+}
+
+/// Remembers values of any length.
+#[derive(Default)]
+struct Memory(HashMap<Fingerprint, Facts>);
+
+impl Recall for Memory {
+    fn key(&self) -> &[u8; 32] {
+        &[7; 32]
+    }
+
+    fn shortest(&self) -> usize {
+        0
+    }
+
+    fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts> {
+        self.0.get(fingerprint).copied()
+    }
+}
+
+/// What is recalled comes out as it did when it was decoded.
+fn recallable(signal: Signal, request: &Bytes, policy: &Policy, decoded: &Extraction) {
+    let mut memory = Memory::default();
+    for _ in 0..2 {
+        let found = extract_recalling(signal, request, policy, &memory);
+        let found = found.expect("what can be extracted can be recalled");
+        assert!(found.request == decoded.request, "another: {policy:?}");
+        assert_eq!(found.moves, decoded.moves);
+        assert_eq!(
+            (found.truncated, found.mislabelled, found.texts),
+            (decoded.truncated, decoded.mislabelled, decoded.texts)
+        );
+        let digests = |of: &Extraction| -> BTreeSet<Digest> {
+            let artifacts = of.artifacts.iter().map(|artifact| artifact.digest);
+            artifacts.chain(of.recalled.iter().copied()).collect()
+        };
+        assert_eq!(digests(&found), digests(decoded));
+        memory.0.extend(found.learned);
+    }
 }
 
 fn restorable(signal: Signal, request: &Bytes, policy: &Policy, extraction: &Extraction) {

@@ -20,18 +20,18 @@ pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Op
     }
     let payload =
         match Base64Text::new(text).filter(|base64| base64.decoded_len >= scanner.threshold()) {
-            Some(base64) => Payload::base64(base64),
+            Some(base64) => scanner.base64(base64),
             None => None,
         };
-    let Some(payload) = payload.or_else(|| in_lines(text, scanner.threshold())) else {
+    let Some(payload) = payload.or_else(|| in_lines(scanner, text)) else {
         if runs::len(text) == text.len() {
             scanner.note_cut(text);
         }
         return None;
     };
     // Hex and other words are base64 as well, but not of text.
-    let is_other = label.is_some_and(is_text) && std::str::from_utf8(&payload.bytes).is_err();
-    if !scanner.is_whole(&payload.bytes) || is_other && !shows_file(text) {
+    let is_other = label.is_some_and(is_text) && !payload.content.is_utf8();
+    if !scanner.is_whole(&payload.content) || is_other && !shows_file(text) {
         return None;
     }
     Some(Found::new(0..text.len(), payload, label))
@@ -64,13 +64,13 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
         let base64 =
             Base64Text::new(run).filter(|base64| base64.decoded_len >= scanner.threshold());
         let ends_text = seen == text.len();
-        let Some(payload) = base64.and_then(Payload::base64) else {
+        let Some(payload) = base64.and_then(|base64| scanner.base64(base64)) else {
             if ends_text {
                 scanner.note_cut(run);
             }
             continue;
         };
-        if runs::is_in_url(text, start) || !scanner.is_whole_within(&payload.bytes, ends_text) {
+        if runs::is_in_url(text, start) || !scanner.is_whole_within(&payload.content, ends_text) {
             continue;
         }
         found.push(Found::new(start..seen, payload, None));
@@ -86,12 +86,13 @@ pub(super) fn shows_file(text: &[u8]) -> bool {
 }
 
 /// Reads base64 in lines of one width.
-pub(super) fn in_lines(text: &[u8], threshold: usize) -> Option<Payload> {
+pub(super) fn in_lines(scanner: &Scanner<'_>, text: &[u8]) -> Option<Payload> {
     let first = text.get(..=Lines::MAX_WIDTH).unwrap_or(text);
     memchr::memchr(b'\n', first)?;
     let (joined, lines) = Lines::join(text)?;
-    let base64 = Base64Text::new(&joined).filter(|base64| base64.decoded_len >= threshold)?;
-    let mut payload = Payload::base64(base64)?;
+    let base64 =
+        Base64Text::new(&joined).filter(|base64| base64.decoded_len >= scanner.threshold())?;
+    let mut payload = scanner.base64(base64)?;
     payload.lines = Some(lines);
     Some(payload)
 }

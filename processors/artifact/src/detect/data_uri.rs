@@ -25,7 +25,7 @@ pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], about: &About) -> Op
         scanner.note_cut(payload);
     }
     let (payload, specials) = found?;
-    if !scanner.is_whole(&payload.bytes) {
+    if !scanner.is_whole(&payload.content) {
         return None;
     }
     let label = header.media_type.or(about.label.as_deref());
@@ -71,7 +71,7 @@ pub(super) fn within(scanner: &mut Scanner<'_>, text: &[u8]) -> Vec<Found> {
         if start != end && runs::is_in_url(text, start) {
             continue;
         }
-        if !scanner.is_whole_within(&payload.bytes, stop == text.len()) {
+        if !scanner.is_whole_within(&payload.content, stop == text.len()) {
             continue;
         }
         let mut one = Found::new(start..stop, payload, header.media_type);
@@ -155,11 +155,11 @@ fn read(scanner: &Scanner<'_>, text: &[u8], whole: bool) -> Option<(Payload, Opt
     let threshold = scanner.threshold();
     let fits = |base64: &Base64Text<'_>| base64.decoded_len >= threshold;
     if let Some(base64) = Base64Text::new(text).filter(fits)
-        && let Some(payload) = Payload::base64(base64)
+        && let Some(payload) = scanner.base64(base64)
     {
         return Some((payload, None));
     }
-    if let Some(payload) = base64_run::in_lines(text, threshold) {
+    if let Some(payload) = base64_run::in_lines(scanner, text) {
         return Some((payload, None));
     }
     // A URI may be escaped as a whole; not every `%` behind a comma is one.
@@ -172,7 +172,10 @@ fn read(scanner: &Scanner<'_>, text: &[u8], whole: bool) -> Option<(Payload, Opt
     }
     let plain = percent::decode(text)?;
     let base64 = Base64Text::new(&plain).filter(fits)?;
-    let payload = Payload::base64(base64)?;
+    let mut payload = scanner.base64(base64)?;
+    if payload.content.bytes.is_none() {
+        payload.plain = Some(plain);
+    }
     let mut specials = Vec::new();
     for (special, upper, lower) in [
         (b'/', &b"%2F"[..], &b"%2f"[..]),

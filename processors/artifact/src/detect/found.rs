@@ -1,11 +1,9 @@
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use super::About;
-use crate::Digest;
-use crate::encoding::{Base64Text, Codec, Lines};
+use crate::encoding::Lines;
 use crate::media_type::MediaType;
+use crate::recall::Content;
 use crate::shapes::Fit;
 
 /// A file in a text.
@@ -15,11 +13,11 @@ pub(crate) struct Found {
     pub(crate) range: Range<usize>,
     /// Where the codec's text starts.
     pub(crate) payload: usize,
-    pub(crate) bytes: Bytes,
-    pub(crate) digest: Digest,
+    pub(crate) content: Content,
     pub(crate) media_type: MediaType,
-    pub(crate) codec: Codec,
     pub(crate) lines: Option<Lines>,
+    /// The codec's text, in lines if it was, where that cannot be had from the bytes.
+    pub(crate) plain: Option<Vec<u8>>,
     pub(crate) file_name: Option<String>,
     /// Whether the text around it may write it in another way than the codec does.
     pub(crate) rewritten: bool,
@@ -49,32 +47,20 @@ pub(crate) struct PartPlace {
     pub(crate) key_quote: usize,
 }
 
-/// Bytes that were read from a text.
+/// A file that was read from a text.
 pub(crate) struct Payload {
-    pub(crate) bytes: Bytes,
-    pub(crate) digest: Digest,
-    pub(crate) codec: Codec,
+    pub(crate) content: Content,
     pub(crate) lines: Option<Lines>,
+    /// The codec's text, where it stood otherwise and the file was recalled.
+    pub(crate) plain: Option<Vec<u8>>,
 }
 
-impl Payload {
-    /// Reads canonical base64.
-    pub(super) fn base64(text: Base64Text<'_>) -> Option<Self> {
-        let decoded = text.decode()?;
-        Some(Self {
-            bytes: decoded.bytes,
-            digest: decoded.digest,
-            codec: decoded.codec,
-            lines: None,
-        })
-    }
-
-    pub(super) fn new(bytes: Vec<u8>, codec: Codec) -> Self {
+impl From<Content> for Payload {
+    fn from(content: Content) -> Self {
         Self {
-            digest: Digest::of(&bytes),
-            bytes: bytes.into(),
-            codec,
+            content,
             lines: None,
+            plain: None,
         }
     }
 }
@@ -85,11 +71,10 @@ impl Found {
         Self {
             payload: range.start,
             range,
-            media_type: MediaType::of(&payload.bytes, label),
-            bytes: payload.bytes,
-            digest: payload.digest,
-            codec: payload.codec,
+            media_type: MediaType::of(payload.content.shown, label),
+            content: payload.content,
             lines: payload.lines,
+            plain: payload.plain,
             file_name: None,
             rewritten: false,
             specials: Vec::new(),
@@ -99,27 +84,15 @@ impl Found {
     }
 
     /// A file that stands as what it is.
-    pub(super) fn of_bytes(bytes: Bytes, about: &About) -> Self {
-        let payload = Payload {
-            digest: Digest::of(&bytes),
-            codec: Codec::Bytes,
-            lines: None,
-            bytes,
-        };
-        let mut found = Self::new(0..payload.bytes.len(), payload, about.label.as_deref());
+    pub(super) fn of_bytes(content: Content, about: &About) -> Self {
+        let mut found = Self::new(0..content.size, content.into(), about.label.as_deref());
         found.file_name.clone_from(&about.file_name);
         found
     }
 
     /// A text that is moved whole.
-    pub(crate) fn of_text(text: Bytes, media_type: &str) -> Self {
-        let payload = Payload {
-            digest: Digest::of(&text),
-            codec: Codec::Text,
-            lines: None,
-            bytes: text,
-        };
-        let mut found = Self::new(0..payload.bytes.len(), payload, None);
+    pub(crate) fn of_text(content: Content, media_type: &str) -> Self {
+        let mut found = Self::new(0..content.size, content.into(), None);
         found.media_type = MediaType::shown(media_type);
         found
     }
@@ -131,10 +104,13 @@ impl Found {
             return;
         };
         self.rewritten = true;
+        if self.content.bytes.is_none() && self.plain.is_none() {
+            self.plain = Some(payload.to_vec());
+        }
         if !self.specials.is_empty() {
             return;
         }
-        for &special in self.codec.specials() {
+        for &special in self.content.codec.specials() {
             if let Some(at) = memchr::memchr(special, payload) {
                 let at = self.payload + at;
                 self.specials.push((special, at..at + 1));

@@ -11,14 +11,19 @@ mod python_literal;
 mod runs;
 mod siblings;
 mod text;
-mod truncated;
+pub(crate) mod truncated;
 
 pub(crate) use about::{About, Labels};
 pub(crate) use enclosing::Enclosing;
 pub(crate) use found::Found;
+use found::Payload;
+
 pub(crate) use siblings::Siblings;
 
+use crate::Digest;
+use crate::encoding::{Base64Text, Codec, python};
 use crate::policy::{Policy, Treatment};
+use crate::recall::{Content, Memory, Reading};
 
 /// Looks for a file of one shape that a text is as a whole.
 type Shape = fn(&mut Scanner<'_>, &[u8], &About) -> Option<Found>;
@@ -41,6 +46,7 @@ const MAX_COPIED: usize = 64 << 20;
 /// Looks for files in one value.
 pub(crate) struct Scanner<'a> {
     policy: &'a Policy,
+    memory: Memory<'a>,
     treatment: Treatment,
     /// JSON texts around the text that is being looked at.
     level: usize,
@@ -53,9 +59,10 @@ pub(crate) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(policy: &'a Policy, treatment: Treatment) -> Self {
+    pub(crate) fn new(policy: &'a Policy, treatment: Treatment, memory: Memory<'a>) -> Self {
         Self {
             policy,
+            memory,
             treatment,
             level: 0,
             unescaped: 0,
@@ -80,7 +87,8 @@ impl<'a> Scanner<'a> {
         if bytes.len() < self.threshold() || about.denied {
             return None;
         }
-        let found = Found::of_bytes(bytes.clone(), about);
+        let content = self.memory.of_bytes(bytes.clone(), Codec::Bytes);
+        let found = Found::of_bytes(content, about);
         self.admits(&found).then_some(found)
     }
 
@@ -129,18 +137,39 @@ impl<'a> Scanner<'a> {
         self.policy.media_types.admit(found.media_type.proven())
     }
 
+    /// Reads canonical base64.
+    fn base64(&self, base64: Base64Text<'_>) -> Option<Payload> {
+        let decode = || {
+            let decoded = base64.decode()?;
+            Some(Content::new(decoded.bytes, decoded.digest, decoded.codec))
+        };
+        let content = self.memory.content(Reading::Base64, base64.text, decode);
+        content.map(Payload::from)
+    }
+
+    /// Reads what Python printed for bytes.
+    fn python(&self, text: &[u8]) -> Option<Payload> {
+        let decode = || {
+            let (bytes, codec) = python::read(text)?;
+            let digest = Digest::of(&bytes);
+            Some(Content::new(bytes.into(), digest, codec))
+        };
+        let content = self.memory.content(Reading::Python, text, decode);
+        content.map(Payload::from)
+    }
+
     /// Whether nothing is lost of the file, which stands at the end of its text. Senders cut long
     /// values where their limit is, and what is left is base64 of a part of a file as often as not.
-    fn is_whole(&mut self, bytes: &[u8]) -> bool {
-        let cut = self.level == 0 && truncated::is_cut(bytes);
+    fn is_whole(&mut self, content: &Content) -> bool {
+        let cut = self.level == 0 && content.is_cut();
         self.truncated |= cut;
         !cut
     }
 
     /// The same for a file within a text, which goes on behind it unless it `ends_text`: what stands
     /// there broke the base64 as often as not.
-    fn is_whole_within(&mut self, bytes: &[u8], ends_text: bool) -> bool {
-        let cut = truncated::is_cut(bytes);
+    fn is_whole_within(&mut self, content: &Content, ends_text: bool) -> bool {
+        let cut = content.is_cut();
         self.truncated |= cut && ends_text && self.level == 0;
         !cut
     }

@@ -5,8 +5,8 @@
 
 use memchr::{memchr, memmem};
 
-use super::found::{Found, Payload};
-use super::{About, Scanner, base64_run, runs, truncated};
+use super::found::Found;
+use super::{About, Scanner, base64_run, runs};
 use crate::encoding::python;
 use crate::media_type::magic;
 
@@ -25,11 +25,11 @@ pub(super) fn whole(scanner: &mut Scanner<'_>, text: &[u8], _about: &About) -> O
     // No file is without bytes that Python escapes.
     memchr(b'\\', text)?;
     magic::distinctive(&python::head(text))?;
-    let (bytes, codec) = python::read(text)?;
-    if truncated::is_damaged(&bytes) || bytes.len() < scanner.threshold() {
+    let payload = scanner.python(text)?;
+    if payload.content.is_damaged() || payload.content.size < scanner.threshold() {
         return None;
     }
-    Some(Found::new(0..text.len(), Payload::new(bytes, codec), None))
+    Some(Found::new(0..text.len(), payload, None))
 }
 
 /// The literals in `text`, which is longer than they are.
@@ -75,11 +75,11 @@ fn quoted_literal(scanner: &Scanner<'_>, text: &[u8], at: usize) -> Option<Found
         // Letters and digits alone are text that was bytes, and no file but in base64.
         return base64_in(scanner, inner, at + 2);
     }
-    let (bytes, codec) = python::read(literal)?;
-    if bytes.len() < scanner.threshold() {
+    let payload = scanner.python(literal)?;
+    if payload.content.size < scanner.threshold() {
         return None;
     }
-    Some(Found::new(at..end, Payload::new(bytes, codec), None))
+    Some(Found::new(at..end, payload, None))
 }
 
 fn base64_in(scanner: &Scanner<'_>, text: &[u8], at: usize) -> Option<Found> {
@@ -90,7 +90,7 @@ fn base64_in(scanner: &Scanner<'_>, text: &[u8], at: usize) -> Option<Found> {
     if base64.decoded_len < scanner.threshold() {
         return None;
     }
-    let payload = Payload::base64(base64)?;
+    let payload = scanner.base64(base64)?;
     Some(Found::new(at..at + text.len(), payload, None))
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Decoded {
 /// A text that could be base64, judged by its length and its end alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Base64Text<'a> {
-    text: &'a [u8],
+    pub(crate) text: &'a [u8],
     padded: bool,
     /// Exact number of bytes that the text decodes to, if it is base64 at all.
     pub(crate) decoded_len: usize,

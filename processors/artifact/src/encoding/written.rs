@@ -142,15 +142,11 @@ impl Written {
             let grown = self.escapes.iter().map(escape);
             grown.fold(plain.len(), usize::saturating_add)
         };
-        (escaped.saturating_add(self.prefix.len()) <= limit).then(|| self.finish(plain))
+        (escaped.saturating_add(self.prefix.len()) <= limit).then(|| self.write_plain(plain))
     }
 
-    /// The text or bytes that stood in the request.
-    pub(crate) fn write(&self, bytes: &[u8]) -> Vec<u8> {
-        self.finish(self.plain(bytes))
-    }
-
-    fn finish(&self, mut text: Vec<u8>) -> Vec<u8> {
+    /// The text or bytes that stood in the request, from what [`plain`](Self::plain) gives.
+    pub(crate) fn write_plain(&self, mut text: Vec<u8>) -> Vec<u8> {
         if let Some(all) = &self.all_escaped {
             text = all.write(&text);
         } else if !self.escapes.is_empty() {
@@ -320,6 +316,10 @@ impl Target {
 mod tests {
     use super::*;
 
+    fn write(written: &Written, bytes: &[u8]) -> Vec<u8> {
+        written.write_plain(written.plain(bytes))
+    }
+
     #[test]
     fn a_token_says_all_there_is_to_know() {
         let base64 = Written::new(Codec::BASE64);
@@ -412,16 +412,16 @@ mod tests {
             prefix: b"data:;base64,".to_vec(),
             ..Written::new(Codec::BASE64)
         };
-        assert_eq!(written.write(b"\xff\xff\xfe"), b"data:;base64,///+");
+        assert_eq!(write(&written, b"\xff\xff\xfe"), b"data:;base64,///+");
         written.escapes = vec![(b'/', b"\\/".to_vec()), (b'+', b"\\u002b".to_vec())];
         assert_eq!(
-            written.write(b"\xff\xff\xfe"),
+            write(&written, b"\xff\xff\xfe"),
             br"data:;base64,\/\/\/\u002b"
         );
         written.lines = Lines::parse("2");
         written.escapes.push((b'\n', b"\\n".to_vec()));
         assert_eq!(
-            written.write(b"\xff\xff\xfe"),
+            write(&written, b"\xff\xff\xfe"),
             br"data:;base64,\/\/\n\/\u002b"
         );
         let plain = b"aZ+/";

@@ -6,6 +6,25 @@ pub(crate) mod magic;
 /// The type of bytes whose type nothing tells.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
 
+/// What the bytes of a file show it to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// By a magic number that is not met by chance.
+    distinctive: Option<&'static str>,
+    /// By any.
+    any: Option<&'static str>,
+}
+
+impl Shown {
+    pub(crate) fn by(bytes: &[u8]) -> Self {
+        let distinctive = magic::distinctive(bytes);
+        Self {
+            distinctive,
+            any: distinctive.or_else(|| magic::weak(bytes)),
+        }
+    }
+}
+
 /// What kind of file something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaType {
@@ -16,22 +35,21 @@ pub(crate) struct MediaType {
 }
 
 impl MediaType {
-    /// Judges `bytes`, about which the sender says `label`.
+    /// Judges bytes by what they show, about which the sender says `label`.
     ///
     /// A label is kept even where the bytes contradict it, because senders' tools look for what
     /// they wrote. It decides nothing else: bytes are kept, and named, as what they show.
-    pub(crate) fn of(bytes: &[u8], label: Option<&str>) -> Self {
-        let shown = magic::any(bytes);
+    pub(crate) fn of(shown: Shown, label: Option<&str>) -> Self {
         let label = label
             .filter(|label| is_media_type(label))
             .map(str::to_ascii_lowercase)
             .filter(|label| label != UNKNOWN);
         let Some(label) = label else {
-            return Self::shown(shown.unwrap_or(UNKNOWN));
+            return Self::shown(shown.any.unwrap_or(UNKNOWN));
         };
-        let contradiction = match magic::distinctive(bytes) {
+        let contradiction = match shown.distinctive {
             Some(shown) if !agree(&label, shown) => Some(shown),
-            None if shown.is_none() && ALWAYS_SHOWN.contains(&usual(&label)) => Some(UNKNOWN),
+            None if shown.any.is_none() && ALWAYS_SHOWN.contains(&usual(&label)) => Some(UNKNOWN),
             _ => None,
         };
         Self {
@@ -173,7 +191,7 @@ mod tests {
             (b"\xff\xfb\x90\x64", Some("audio/mp3"), "audio/mp3", None),
             (b"....ftypM4A ", Some("video/mp4"), "video/mp4", None),
         ] {
-            let media_type = MediaType::of(bytes, label);
+            let media_type = MediaType::of(Shown::by(bytes), label);
             assert_eq!(media_type.declared, declared, "{label:?}");
             assert_eq!(
                 media_type.contradiction.as_deref(),
@@ -194,7 +212,10 @@ mod tests {
             "/",
             "\"/\"",
         ] {
-            assert_eq!(MediaType::of(b"no magic", Some(label)).declared, UNKNOWN);
+            assert_eq!(
+                MediaType::of(Shown::by(b"no magic"), Some(label)).declared,
+                UNKNOWN
+            );
         }
     }
 }

@@ -241,7 +241,7 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
             return Some(changes);
         }
         let range = found.range.clone();
-        let with = if found.codec.is_json_object() {
+        let with = if found.content.codec.is_json_object() {
             written.quotes = true;
             let quote = written.quote();
             let uri = self
@@ -262,7 +262,7 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
     fn object_within(&self, found: &Found, written: &mut Written) -> Option<Change> {
         let kind = self.object(found)?;
         let content = self.value.content;
-        let (range, quote) = if found.codec.is_json_object() {
+        let (range, quote) = if found.content.codec.is_json_object() {
             (found.range.clone(), written.quote().to_vec())
         } else {
             let literal = found.literal.as_ref()?;
@@ -295,20 +295,21 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
         match self.policy.form {
             Form::Object => Some(Kind::Artifact),
             // Logfire's SDK says in another attribute that such a value is a string.
-            Form::Logfire if found.codec == (Codec::PythonRepr { quoted: false }) => None,
+            Form::Logfire if found.content.codec == (Codec::PythonRepr { quoted: false }) => None,
             Form::Logfire => Some(Kind::Logfire),
             // A link to a text says nothing; the object has a preview.
-            Form::Native if found.codec == Codec::Text => Some(Kind::Artifact),
+            Form::Native if found.content.codec == Codec::Text => Some(Kind::Artifact),
             Form::Native | Form::Uri | Form::Semconv => None,
         }
     }
 
     fn reference<'f>(&'f self, found: &'f Found, written: &'f Written) -> Reference<'f> {
-        let dropped = self.action == Action::Drop || self.policy.dropped.contains(&found.digest);
+        let dropped =
+            self.action == Action::Drop || self.policy.dropped.contains(&found.content.digest);
         Reference {
-            digest: found.digest,
+            digest: found.content.digest,
             media_type: &found.media_type,
-            size: found.bytes.len() as u64,
+            size: found.content.size as u64,
             file_name: found.file_name.as_deref(),
             preview: self.preview(found),
             location: (!dropped).then_some(&self.policy.location),
@@ -318,23 +319,23 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
 
     /// The beginning of a text, up to the end of a character.
     fn preview<'f>(&self, found: &'f Found) -> Option<&'f str> {
-        if found.codec != Codec::Text || self.policy.preview == 0 {
+        if found.content.codec != Codec::Text || self.policy.preview == 0 {
             return None;
         }
-        let text = std::str::from_utf8(&found.bytes).ok()?;
+        let text = std::str::from_utf8(found.content.bytes.as_ref()?).ok()?;
         text.get(..text.floor_char_boundary(self.policy.preview))
     }
 }
 
 /// How the file stands in `content`; none where it would not come back as it is.
 fn written(content: &[u8], found: &Found) -> Option<Written> {
-    if found.range.len() > Written::longest(found.bytes.len()) {
+    if found.range.len() > Written::longest(found.content.size) {
         return None;
     }
     let mut written = Written {
         prefix: content.get(found.range.start..found.payload)?.to_vec(),
         lines: found.lines,
-        ..Written::new(found.codec)
+        ..Written::new(found.content.codec)
     };
     if !found.rewritten {
         return Some(written);
@@ -346,11 +347,16 @@ fn written(content: &[u8], found: &Found) -> Option<Written> {
         }
     }
     let text = content.get(found.range.clone())?;
-    if written.write(&found.bytes) == text {
+    let plain = match (&found.content.bytes, &found.plain) {
+        (_, Some(plain)) => plain.clone(),
+        (Some(bytes), None) => written.plain(bytes),
+        (None, None) => return None,
+    };
+    if written.write_plain(plain.clone()) == text {
         return Some(written);
     }
     written.escapes.clear();
     let payload = content.get(found.payload..found.range.end)?;
-    written.all_escaped = Some(AllEscaped::of(payload, &written.plain(&found.bytes))?);
+    written.all_escaped = Some(AllEscaped::of(payload, &plain)?);
     Some(written)
 }

@@ -4,6 +4,7 @@ use super::mention::{Mention, Mentions, Style};
 use super::object::Kind;
 use super::*;
 use crate::encoding::{Codec, Lines, PartToken, Target};
+use crate::media_type::Shown;
 
 const BYTES: &[u8] = b"what is stored";
 
@@ -16,11 +17,11 @@ fn locations() -> [Location; 2] {
 
 fn media_types() -> Vec<MediaType> {
     vec![
-        MediaType::of(BYTES, None),
-        MediaType::of(BYTES, Some("image/svg+xml")),
-        MediaType::of(BYTES, Some("image/png")),
-        MediaType::of(b"\x89PNG\r\n\x1a\n", Some("text/html")),
-        MediaType::of(BYTES, Some("application/vnd.one-of_a.kind+json")),
+        MediaType::of(Shown::by(BYTES), None),
+        MediaType::of(Shown::by(BYTES), Some("image/svg+xml")),
+        MediaType::of(Shown::by(BYTES), Some("image/png")),
+        MediaType::of(Shown::by(b"\x89PNG\r\n\x1a\n"), Some("text/html")),
+        MediaType::of(Shown::by(BYTES), Some("application/vnd.one-of_a.kind+json")),
     ]
 }
 

@@ -1,12 +1,13 @@
 //! What extraction costs, in turns with the naive way to do the same; fails where a target is
 //! missed.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::process::ExitCode;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
-use slimspan_artifact::{Location, Policy, extract};
+use slimspan_artifact::{Facts, Fingerprint, Location, Policy, Recall, extract, extract_recalling};
 use slimspan_bench::race::{race, rate};
 use slimspan_bench::{naive, workload};
 use slimspan_proto::{Signal, check};
@@ -14,6 +15,30 @@ use slimspan_proto::{Signal, check};
 /// The allocator of the collector, for both sides.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Remembers what it was given.
+#[derive(Default)]
+struct Memory(HashMap<Fingerprint, Facts>);
+
+impl Recall for Memory {
+    fn key(&self) -> &[u8; 32] {
+        &[7; 32]
+    }
+
+    fn shortest(&self) -> usize {
+        16 * 1024
+    }
+
+    fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts> {
+        self.0.get(fingerprint).copied()
+    }
+}
+
+/// Repeated files have to cost at most 0.6 of new ones.
+const REPEATED: f64 = 1.0 / 0.6;
+
+/// New files may cost 1.15 of what they cost where nothing is remembered.
+const REMEMBERED: f64 = 1.0 / 1.15;
 
 fn policy(threshold: usize) -> Policy {
     Policy::new(
@@ -37,7 +62,20 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .artifacts
         .len();
     let none = extract(Signal::Traces, &ordinary, &tiny)?.artifacts.len();
-    if (files, theirs.len(), talked, none) != (10, 10, 10, 0) || !checked(&ordinary) {
+    let mut memory = Memory::default();
+    let nothing = Memory::default();
+    let small = workload::pictures(100, 12_500);
+    for request in [&pictures, &small] {
+        let learned = extract_recalling(Signal::Traces, request, &usual, &memory)?.learned;
+        memory.0.extend(learned);
+    }
+    let recalled = |request| extract_recalling(Signal::Traces, request, &usual, &memory);
+    let new = |request| extract_recalling(Signal::Traces, request, &usual, &nothing);
+    let known = recalled(&pictures)?.recalled.len() + recalled(&small)?.recalled.len();
+    let unknown = new(&pictures)?.artifacts.len() + new(&small)?.artifacts.len();
+    if (files, theirs.len(), talked, none, known, unknown) != (10, 10, 10, 0, 110, 110)
+        || !checked(&ordinary)
+    {
         return Err("the requests do not hold what they should".into());
     }
 
@@ -76,6 +114,30 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             1.8,
             || extract(Signal::Traces, &conversations, &usual),
             || naive::extract(&conversations, usual.threshold),
+        ),
+        race(
+            "10 repeated pictures of 300 KB, against new ones",
+            REPEATED,
+            || recalled(&pictures),
+            || new(&pictures),
+        ),
+        race(
+            "100 repeated pictures of 12.5 KB, the smallest that are remembered, against new ones",
+            1.0,
+            || recalled(&small),
+            || new(&small),
+        ),
+        race(
+            "10 new pictures of 300 KB, against where nothing is remembered",
+            REMEMBERED,
+            || new(&pictures),
+            || extract(Signal::Traces, &pictures, &usual),
+        ),
+        race(
+            "100 new pictures of 12.5 KB, against where nothing is remembered",
+            REMEMBERED,
+            || new(&small),
+            || extract(Signal::Traces, &small, &usual),
         ),
     ];
     rate("the check of ordinary spans", 512, ordinary.len(), || {

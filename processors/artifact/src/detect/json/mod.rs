@@ -15,7 +15,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::about::{About, Labels};
-use super::found::{Found, Literal, PartPlace, Payload};
+use super::found::{Found, Literal, PartPlace};
 use super::{MAX_LEVELS, PLAIN, Scanner, gate, text};
 use crate::encoding::Numbers;
 use crate::shapes::Around;
@@ -111,8 +111,8 @@ fn byte_array(
     if about.denied || numbers.bytes.len() < scanner.threshold() {
         return None;
     }
-    let payload = Payload::new(numbers.bytes, numbers.codec);
-    let mut found = Found::new(range, payload, about.label.as_deref());
+    let content = scanner.memory.of_bytes(numbers.bytes.into(), numbers.codec);
+    let mut found = Found::new(range, content.into(), about.label.as_deref());
     found.file_name.clone_from(&about.file_name);
     if scanner.unescaped > 0 {
         found.note_specials(text);
@@ -154,7 +154,7 @@ fn string(
     Found::translate(&mut found, shift);
     if let [one] = &mut found[..]
         && one.range == range
-        && !one.codec.is_json_object()
+        && !one.content.codec.is_json_object()
     {
         let Range { start, end } = leaf.literal;
         one.literal = Some(Literal {

@@ -28,7 +28,7 @@ pub(super) fn is_cut_base64(base64: &[u8]) -> bool {
 }
 
 /// Whether the bytes are the beginning of a file whose structure goes on beyond their end.
-pub(super) fn is_cut(bytes: &[u8]) -> bool {
+pub(crate) fn is_cut(bytes: &[u8]) -> bool {
     let cut = match magic::any(bytes) {
         Some("image/png") => png(bytes),
         Some("image/jpeg") => jpeg(bytes),
@@ -53,7 +53,7 @@ pub(super) fn is_cut(bytes: &[u8]) -> bool {
 
 /// Whether the bytes begin like a file that tells its length, and have another: what is left of a
 /// file that was cut or went through a text encoding on its way.
-pub(super) fn is_damaged(bytes: &[u8]) -> bool {
+pub(crate) fn is_damaged(bytes: &[u8]) -> bool {
     let Some((b"RIFF", rest)) = bytes.split_first_chunk::<4>() else {
         return false;
     };

@@ -95,12 +95,18 @@ impl Drop for Collector {
 
 fn configuration(way: Way, backend: SocketAddr, folder: &Path) -> String {
     let store = match way {
-        Way::Bare | Way::Known | Way::Memory => "memory://".to_owned(),
+        Way::Bare | Way::Known | Way::Recalled | Way::Forgetful | Way::Memory => {
+            "memory://".to_owned()
+        }
         Way::Folder => folder.join("artifacts").display().to_string(),
     };
     let processors = match way {
         Way::Bare => "memory_limiter",
-        Way::Known | Way::Memory | Way::Folder => "memory_limiter, artifact",
+        _ => "memory_limiter, artifact",
+    };
+    let known_values = match way {
+        Way::Known | Way::Forgetful => 0,
+        _ => 20_000,
     };
     format!(
         r#"
@@ -114,7 +120,7 @@ processors:
 exporters:
   otlp_grpc: {{ endpoint: "{backend}", compression: none, tls: {{ insecure: true }} }}
 extensions:
-  artifact_store: {{ url: "{store}" }}
+  artifact_store: {{ url: "{store}", known_values: {known_values} }}
 service:
   extensions: [artifact_store]
   pipelines:

@@ -89,6 +89,21 @@ pub(crate) fn ordinary_throughput(rows: &[Row<'_>]) -> Option<f64> {
     Some(of(Way::Memory)?.against(of(Way::Bare)?, throughput))
 }
 
+/// CPU seconds on images that were seen before, as a part of those on new ones.
+pub(crate) fn repeated_images(rows: &[Row<'_>]) -> Option<f64> {
+    images(rows, Way::Recalled, Way::Memory)
+}
+
+/// CPU seconds on new images, as a part of those where none is remembered.
+pub(crate) fn remembered_images(rows: &[Row<'_>]) -> Option<f64> {
+    images(rows, Way::Memory, Way::Forgetful)
+}
+
+fn images(rows: &[Row<'_>], ours: Way, theirs: Way) -> Option<f64> {
+    let of = |way| rows.iter().find(|row| row.is(0, Load::Images, way));
+    Some(of(ours)?.against(of(theirs)?, cpu))
+}
+
 /// CPU seconds of the collector for each GB that it received.
 fn cpu(turn: &Turn) -> f64 {
     turn.cpu_seconds / (turn.bytes / 1e9)

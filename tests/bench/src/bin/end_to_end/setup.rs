@@ -26,22 +26,35 @@ pub(crate) enum Load {
 pub(crate) enum Way {
     /// Forwards, without the artifact processor.
     Bare,
-    /// Extracts what was stored long ago: extraction alone, without a store.
+    /// Extracts what was stored before: extraction alone, without a store.
     Known,
+    /// Recalls what was stored before, and decodes nothing.
+    Recalled,
+    /// Extracts, and remembers no values; otherwise as [`Way::Memory`].
+    Forgetful,
     /// Extracts; artifacts stay in memory, which grows and is touched for the first time all along.
     Memory,
     /// Extracts; artifacts go to files that are synced before the answer.
     Folder,
 }
 
-pub(crate) const SETUPS: [Setup; 6] = [
+pub(crate) const SETUPS: [Setup; 8] = [
     Setup::of(Load::Images, Way::Bare),
     Setup::of(Load::Images, Way::Known),
+    Setup::of(Load::Images, Way::Recalled),
+    Setup::of(Load::Images, Way::Forgetful),
     Setup::of(Load::Images, Way::Memory),
     Setup::of(Load::Images, Way::Folder),
     Setup::of(Load::Ordinary, Way::Bare),
     Setup::of(Load::Ordinary, Way::Memory),
 ];
+
+impl Way {
+    /// Whether each image is another one.
+    pub(crate) fn is_of_fresh(self) -> bool {
+        !matches!(self, Self::Known | Self::Recalled)
+    }
+}
 
 impl Setup {
     const fn of(load: Load, way: Way) -> Self {
@@ -76,6 +89,8 @@ impl fmt::Display for Setup {
         let way = match self.way {
             Way::Bare => "bare forwarding",
             Way::Known => "artifacts seen before",
+            Way::Recalled => "artifacts recalled",
+            Way::Forgetful => "artifacts, none remembered",
             Way::Memory => "artifacts in memory",
             Way::Folder => "artifacts in synced files",
         };

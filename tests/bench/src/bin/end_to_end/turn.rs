@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::backend::Backend;
 use crate::collector::Collector;
 use crate::sender::Sender;
-use crate::setup::{Load, Setup, Way};
+use crate::setup::{Load, Setup};
 
 /// What does not count: connections are made, memory is touched for the first time.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -60,7 +60,7 @@ impl Contender {
         let sender = Sender::connect(collector.address).await?;
         let contender = Self {
             load: setup.load,
-            fresh: setup.way != Way::Known,
+            fresh: setup.way.is_of_fresh(),
             request: setup.load.request(),
             backend,
             collector,
