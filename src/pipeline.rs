@@ -291,7 +291,10 @@ async fn run_extract(
     request: &Bytes,
     policy: &Policy,
 ) -> Result<Extraction, Refusal> {
-    if request.len() <= WALKED && large_values(signal, request, policy.smallest()) <= INLINE {
+    // A request cannot hold more than it has, so a small one need not be asked.
+    if request.len() <= INLINE
+        || request.len() <= WALKED && large_values(signal, request, policy.smallest()) <= INLINE
+    {
         return Ok(extract(signal, request, policy)?);
     }
     let (request, policy) = (request.clone(), policy.clone());
