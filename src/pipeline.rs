@@ -313,7 +313,10 @@ async fn run_extract(
         Some(store) => extract_recalling(signal, request, policy, store.recall()),
         None => extract(signal, request, policy),
     };
-    if request.len() <= WALKED && large_values(signal, request, policy.smallest()) <= INLINE {
+    // A request cannot hold more than it has, so a small one need not be asked.
+    if request.len() <= INLINE
+        || request.len() <= WALKED && large_values(signal, request, policy.smallest()) <= INLINE
+    {
         return Ok(extract(request, policy, store)?);
     }
     let (request, policy, store) = (request.clone(), policy.clone(), store.cloned());

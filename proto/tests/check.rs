@@ -62,7 +62,7 @@ fn answers(mut decodes: impl FnMut(Vec<u8>) -> bool, number: u32) -> Vec<bool> {
 #[test]
 fn the_table_is_the_schema_of_the_generated_types() {
     const FIELDS: u32 = 40;
-    const DEEPEST: usize = 12;
+    const DEEPEST: usize = 10;
     let mut messages = 0;
     for signal in Signal::ALL {
         let prost = |bytes: &[u8]| Request::decode(signal, bytes).is_ok();
@@ -91,7 +91,7 @@ fn the_table_is_the_schema_of_the_generated_types() {
             }
         }
     }
-    assert!(messages > 500, "{messages}");
+    assert!(messages > 300, "{messages}");
 }
 
 fn verdict_of(signal: Signal, request: &[u8]) -> Option<Verdict> {

@@ -16,7 +16,7 @@ use self::scan::{Scanner, is_utf8};
 use self::schema::Shape;
 use crate::Signal;
 use crate::items::points;
-use crate::wire::{Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, expect, skip_group};
+use crate::wire::{Field, Fields, MAX_DEPTH, Malformed, WireType, expect, skip_group};
 
 /// What a span, a log record and the like cost, and what is small beside them: an attribute, an
 /// element of an array. Empty, a span takes a decoder some 250 bytes, an attribute or an element
@@ -209,15 +209,5 @@ fn worse(one: Option<Verdict>, other: Option<Verdict>) -> Option<Verdict> {
     match (one, other) {
         (Some(Verdict::Rejected(_)), _) | (_, None) => one,
         _ => other,
-    }
-}
-
-impl Verdict {
-    /// What is wrong, for people.
-    pub fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Rejected(malformed) => Some(malformed.reason),
-            Self::Isolated => None,
-        }
     }
 }
