@@ -10,7 +10,7 @@ endif
 
 .PHONY: help
 help: ## Show what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 .PHONY: run
 run: ## Build slimspan and run it with collector.yaml (CONFIG=file for another)
@@ -39,6 +39,15 @@ bench: ## Measure slimspan against the naive way and against bare forwarding; pr
 .PHONY: fuzz
 fuzz: ## Look for requests that do not come back as they were, for FUZZ_SECONDS (1800)
 	tests/tools/fuzz.sh
+
+.PHONY: reliability
+reliability: export SLIMSPAN_LIVES ?= 200
+reliability: export SOAK_SECONDS ?= 600
+reliability: soak ## Kill, break and cut for ten minutes and more: 200 lives of each kill loop
+
+.PHONY: soak
+soak: ## Kill, break and cut for SOAK_SECONDS (3600), and write docs/reliability.md
+	tests/tools/soak.sh
 
 .PHONY: lint
 lint: ## Check format and lints

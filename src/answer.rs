@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use slimspan_proto::{Field, Fields, WireType, varint, varint_width, write_varint};
 
+use crate::refusal::Refusal;
+
 /// An `Export{Trace,Logs,Metrics}ServiceResponse`. A backend's own stays as it came: nothing of it is
 /// read where it need not be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +39,9 @@ impl Answer {
         let rejected = self.find(partial.body, 1, WireType::Varint);
         let rejected = rejected
             .and_then(|count| varint(&self.0, count.body.start, count.body.end).ok())
-            .map_or(0, |(count, _)| count);
+            .and_then(|(count, _)| i64::try_from(count).ok())
+            // A number below 0 says nothing.
+            .map_or(0, i64::unsigned_abs);
         Some(rejected)
     }
 
@@ -73,13 +77,26 @@ impl Answer {
     }
 
     /// Of two answers to the same request, the one that tells of more.
-    #[must_use]
-    pub fn or_worse(self, other: Self) -> Self {
+    fn or_worse(self, other: Self) -> Self {
         if self.rejected() < other.rejected() {
             other
         } else {
             self
         }
+    }
+
+    /// Where all must accept, the worst answer is the answer.
+    pub fn worst(
+        outcomes: impl IntoIterator<Item = Result<Self, Refusal>>,
+    ) -> Result<Self, Refusal> {
+        outcomes
+            .into_iter()
+            .reduce(|one, other| match (one, other) {
+                (Err(one), Err(other)) => Err(one.or_worse(other)),
+                (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(refusal),
+                (Ok(one), Ok(other)) => Ok(one.or_worse(other)),
+            })
+            .unwrap_or_else(|| Ok(Self::success()))
     }
 
     fn partial(&self) -> Option<Field> {
@@ -133,6 +150,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
+    use crate::refusal::Culprit;
 
     fn told(rejected_spans: i64, message: &str) -> ExportTraceServiceResponse {
         ExportTraceServiceResponse {
@@ -154,6 +172,8 @@ mod tests {
             assert_eq!(answer.rejected(), Some(rejected as u64));
             assert_eq!(answer.message(), "too deep");
         }
+        let odd = Answer(told(-1, "odd").encode_to_vec().into());
+        assert_eq!(odd.rejected(), Some(0));
         assert_eq!(Answer::success().rejected(), None);
         assert_eq!(Bytes::from(Answer::success()), "");
     }
@@ -182,7 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_tells_of_more_is_the_worse_one() {
+    fn the_worst_answer_is_the_answer() {
+        let refused = || Refusal::unavailable(Culprit::Backend, "later");
         let ranked = [
             Answer::success(),
             Answer::rejecting(0, "careful"),
@@ -191,9 +212,14 @@ mod tests {
         ];
         for (better, one) in ranked.iter().enumerate() {
             for other in &ranked[better..] {
-                assert_eq!(one.clone().or_worse(other.clone()), *other);
-                assert_eq!(other.clone().or_worse(one.clone()), *other);
+                let (one, other) = (Ok(one.clone()), Ok(other.clone()));
+                assert_eq!(Answer::worst([one.clone(), other.clone()]), other);
+                assert_eq!(Answer::worst([other.clone(), one]), other);
             }
+            let one = Ok(one.clone());
+            let outcomes = [one.clone(), Err(refused()), one];
+            assert_eq!(Answer::worst(outcomes), Err(refused()));
         }
+        assert_eq!(Answer::worst([]), Ok(Answer::success()));
     }
 }

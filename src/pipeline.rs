@@ -1,27 +1,29 @@
-//! The path of a request: extract, store, export.
+//! The path of a request: sift, extract, store, export.
 //!
 //! The sender's pending call is the acknowledgement: it ends well only when every artifact is
 //! durable and every exporter's backend has accepted the request. Nothing is queued in between,
 //! so nothing acknowledged lives in this process alone.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::{Extraction, Policy, extract};
 use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
+use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Answer;
 use crate::compute;
-use tokio::time::{Instant, timeout_at};
-
 use crate::config::{Delivery, OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
-use crate::exporters::retry::Patience;
 use crate::exporters::{Exporter, Oversize};
+use crate::isolation::send_apart;
 use crate::refusal::{Culprit, Refusal};
+use crate::sift::{Sifted, sift};
 use crate::storage::Store;
+use crate::tally::UnderWay;
 use crate::telemetry::Counters;
 
 /// More than this is decoded and hashed on threads for such work: a mebibyte takes most of a
@@ -31,13 +33,12 @@ const INLINE: usize = 128 * 1024;
 /// Larger requests are not even walked elsewhere than on such a thread.
 const WALKED: usize = 256 * 1024;
 
-/// Of a request that only passes through, what is shorter is not looked into.
-const OUTLINE: usize = 64 * 1024;
-
 /// What the requests of a receiver go through, by signal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pipelines {
-    pipelines: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
+    max_items: usize,
+    counters: Arc<Counters>,
+    by_signal: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
 }
 
 /// The processors and exporters of one pipeline.
@@ -79,15 +80,24 @@ pub enum Fate {
 }
 
 impl Pipelines {
+    /// None yet. Requests may have `max_items` entries.
+    pub fn new(max_items: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            max_items,
+            counters,
+            by_signal: BTreeMap::new(),
+        }
+    }
+
     /// Adds a pipeline to those of its signal.
     pub fn add(&mut self, pipeline: Arc<Pipeline>) {
         let signal = pipeline.id.signal;
-        self.pipelines.entry(signal).or_default().push(pipeline);
+        self.by_signal.entry(signal).or_default().push(pipeline);
     }
 
     /// Whether no signal has a pipeline.
     pub fn is_empty(&self) -> bool {
-        self.pipelines.is_empty()
+        self.by_signal.is_empty()
     }
 
     /// Takes an OTLP request through every pipeline of its signal; returns the OTLP response. At
@@ -98,7 +108,21 @@ impl Pipelines {
         request: Bytes,
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
-        let Some(pipelines) = self.pipelines.get(&signal) else {
+        let mut under_way = self.counters.items.begin(signal, &request);
+        let outcome = self.sift_and_pass(signal, request, deadline, &mut under_way);
+        let outcome = outcome.await;
+        under_way.ended(&outcome);
+        outcome
+    }
+
+    async fn sift_and_pass(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        deadline: Instant,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<Answer, Refusal> {
+        let Some(pipelines) = self.by_signal.get(&signal) else {
             return Err(Refusal::unimplemented(format!(
                 "no pipeline takes {signal} from this receiver; see service.pipelines"
             )));
@@ -107,22 +131,36 @@ impl Pipelines {
             // Nothing to lose, nothing to forward: a success (OTLP specification).
             return Ok(Answer::success());
         }
-        if let [pipeline] = pipelines.as_slice() {
-            return pipeline.consume(request, deadline).await;
-        }
-        let outcomes = pipelines
-            .iter()
-            .map(|pipeline| pipeline.consume(request.clone(), deadline));
-        worst(join_all(outcomes).await)
+        let sifted = match sift(signal, &request, self.max_items).await {
+            Ok(sifted) => sifted,
+            Err(unfit) => {
+                under_way.counted(unfit.count);
+                return Err(unfit.refusal);
+            }
+        };
+        under_way.counted(sifted.count);
+        let answer = if let [pipeline] = pipelines.as_slice() {
+            pipeline.consume(&sifted, deadline).await?
+        } else {
+            let outcomes = pipelines
+                .iter()
+                .map(|pipeline| pipeline.consume(&sifted, deadline));
+            Answer::worst(join_all(outcomes).await)?
+        };
+        Ok(match sifted.rejected {
+            None => answer,
+            Some(rejected) => answer.and(Answer::rejecting(rejected.count, &rejected.reason)),
+        })
     }
 }
 
 impl Pipeline {
-    async fn consume(&self, request: Bytes, deadline: Instant) -> Result<Answer, Refusal> {
+    async fn consume(&self, sifted: &Sifted, deadline: Instant) -> Result<Answer, Refusal> {
+        let (request, isolated) = (&sifted.request, &sifted.isolated);
         self.counters.received(request.len());
+        let export = |request| self.export(request, isolated, deadline, Oversize::Kept);
         let Some(artifacts) = &self.artifacts else {
-            check(self.id.signal, &request)?;
-            return self.export(request, deadline, Oversize::Refused).await;
+            return export(request.clone()).await;
         };
         let kept = match &artifacts.fate {
             Fate::Kept {
@@ -131,16 +169,19 @@ impl Pipeline {
                 on_failure,
             } => (store, *delivery, *on_failure),
             Fate::Counted(dry_run) => {
-                self.count(&artifacts.policy, dry_run, &request).await?;
-                return self.export(request, deadline, Oversize::Refused).await;
+                self.count(&artifacts.policy, dry_run, request).await;
+                return export(request.clone()).await;
             }
         };
         let policy = &artifacts.policy;
-        let processed = self.process(policy, kept, &request, deadline);
+        let processed = self.process(policy, kept, request, deadline);
         match processed.await? {
-            Processed::Safe(slim) => self.export(slim, deadline, Oversize::Kept).await,
+            Processed::Safe(slim) => export(slim).await,
             Processed::NotStored => {
-                let outcome = self.export(request, deadline, Oversize::Refused).await;
+                let unmodified = request.clone();
+                let outcome = self
+                    .export(unmodified, isolated, deadline, Oversize::Refused)
+                    .await;
                 if outcome.is_ok() {
                     self.counters.forwarded();
                 }
@@ -205,40 +246,40 @@ impl Pipeline {
         }
     }
 
-    /// Counts what would be moved, for a request that goes on as it came. Only what would be
-    /// refused without the processor, too, is refused.
-    async fn count(
-        &self,
-        policy: &Policy,
-        dry_run: &DryRun,
-        request: &Bytes,
-    ) -> Result<(), Refusal> {
+    /// Counts what would be moved, for a request that goes on as it came.
+    async fn count(&self, policy: &Policy, dry_run: &DryRun, request: &Bytes) {
         match run_extract(self.id.signal, request, policy).await {
             Ok(extraction) => dry_run.add(&extraction, request.len()),
             Err(refusal) => {
                 tracing::warn!(pipeline = %self.id, "not in a dry run, refused: {refusal}");
-                check(self.id.signal, request)?;
             }
         }
-        Ok(())
     }
 
+    /// Sends a request to every exporter, with the `isolated` items of it apart.
     async fn export(
         &self,
         request: Bytes,
+        isolated: &[Range<usize>],
         deadline: Instant,
         oversize: Oversize,
     ) -> Result<Answer, Refusal> {
-        let (signal, patience) = (self.id.signal, Patience::Until(deadline));
+        let signal = self.id.signal;
         let len = request.len();
+        let send = |exporter: &Arc<Exporter>, request| {
+            let exporter = Arc::clone(exporter);
+            let send = move |part| {
+                let exporter = Arc::clone(&exporter);
+                async move { exporter.export(signal, part, deadline, oversize).await }
+            };
+            send_apart(signal, request, isolated, deadline, send)
+        };
         let outcome = if let [exporter] = self.exporters.as_slice() {
-            exporter.export(signal, request, patience, oversize).await
+            send(exporter, request).await
         } else {
-            let outcomes = self
-                .exporters
-                .iter()
-                .map(|exporter| exporter.export(signal, request.clone(), patience, oversize));
-            worst(join_all(outcomes).await)
+            let exporters = self.exporters.iter();
+            let outcomes = exporters.map(|exporter| send(exporter, request.clone()));
+            Answer::worst(join_all(outcomes).await)
         };
         if outcome.is_ok() {
             self.counters.sent(len);
@@ -287,43 +328,4 @@ fn large_values(signal: Signal, request: &[u8], threshold: usize) -> usize {
         }
     });
     bytes
-}
-
-/// What a request that is not processed has to be all the same: a message of its signal.
-fn check(signal: Signal, request: &[u8]) -> Result<(), Refusal> {
-    let outline = Walk {
-        min_len: OUTLINE,
-        on_malformed: OnMalformed::Fail,
-    };
-    walk(signal, request, outline, |_, _| {})?;
-    Ok(())
-}
-
-/// All must accept; the worst answer is the answer.
-fn worst(outcomes: Vec<Result<Answer, Refusal>>) -> Result<Answer, Refusal> {
-    outcomes
-        .into_iter()
-        .reduce(|one, other| match (one, other) {
-            (Err(one), Err(other)) => Err(one.or_worse(other)),
-            (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(refusal),
-            (Ok(one), Ok(other)) => Ok(one.or_worse(other)),
-        })
-        .unwrap_or_else(|| Ok(Answer::success()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_refusal_refuses_for_all() {
-        let refused = || Refusal::unavailable(Culprit::Backend, "later");
-        let (full, few) = (Answer::success(), Answer::rejecting(2, "two"));
-        for other in [&full, &few] {
-            let outcomes = vec![Ok(other.clone()), Err(refused()), Ok(other.clone())];
-            assert_eq!(worst(outcomes), Err(refused()));
-        }
-        assert_eq!(worst(vec![Ok(full.clone()), Ok(few.clone())]), Ok(few));
-        assert_eq!(worst(vec![]), Ok(full));
-    }
 }

@@ -74,6 +74,12 @@ impl Refusal {
         )
     }
 
+    /// The request has more entries than the limit named `key`.
+    pub fn too_many(limit: usize, key: &str) -> Self {
+        let message = format!("the request has more entries than the {limit} of {key}");
+        Self::new(Code::ResourceExhausted, Culprit::Sender, message)
+    }
+
     /// There is no such method, or it is spoken in a way that is not understood.
     pub fn unimplemented(message: impl Into<String>) -> Self {
         Self::new(Code::Unimplemented, Culprit::Sender, message)
@@ -219,6 +225,7 @@ mod tests {
                 Code::ResourceExhausted,
                 None,
             ),
+            (Refusal::too_many(1, "key"), Code::ResourceExhausted, None),
             (Refusal::unimplemented("x"), Code::Unimplemented, None),
             (Refusal::too_costly("x"), Code::ResourceExhausted, None),
             (

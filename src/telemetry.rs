@@ -11,6 +11,8 @@ use slimspan_artifact::Extraction;
 use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
+use crate::tally::Tallies;
+
 /// Writes the log to standard error: `info` and above unless `SLIMSPAN_LOG` says otherwise, in the
 /// syntax of `tracing_subscriber::EnvFilter`.
 pub fn init() {
@@ -26,6 +28,8 @@ pub fn init() {
 /// What became of the requests of this process. Its `Display` is the sum that is told at the end.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// What became of every item.
+    pub items: Tallies,
     requests: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,

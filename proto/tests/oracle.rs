@@ -239,7 +239,7 @@ proptest! {
 /// A trace request with one span attribute that has this AnyValue.
 fn with_attribute(any_value: &[u8]) -> Vec<u8> {
     let attribute = [message(1, b"key"), message(2, any_value)].concat();
-    message(1, &message(2, &message(2, &message(9, &attribute))))
+    message(1, message(2, message(2, message(9, &attribute))))
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn nesting_has_a_limit_and_no_recursion() {
     let nested = |depth| {
         let mut value = message(1, b"text");
         for _ in 0..depth {
-            value = message(5, &message(1, &value));
+            value = message(5, message(1, &value));
         }
         with_attribute(&value)
     };
@@ -264,9 +264,9 @@ fn nesting_has_a_limit_and_no_recursion() {
     // The body of a log record stands one level higher.
     for (depth, fits) in [(47, true), (48, true), (49, false)] {
         let value = (0..depth).fold(message(1, b"text"), |value, _| {
-            message(5, &message(1, &value))
+            message(5, message(1, &value))
         });
-        let request = message(1, &message(2, &message(2, &message(5, &value))));
+        let request = message(1, message(2, message(2, message(5, &value))));
         assert_eq!(Request::decode(Signal::Logs, &request).is_ok(), fits);
         let walked = walk(Signal::Logs, &request, EVERYTHING, |_, _| {});
         assert_eq!(walked.is_ok(), fits, "{depth}");
@@ -298,7 +298,7 @@ fn what_has_no_room_to_grow_is_not_visited() {
         let text = with_attribute(&padded(1, b"text", width));
         let value = padded(2, &message(1, b"text"), width);
         let attribute = [message(1, b"key"), value].concat();
-        let within = message(1, &message(2, &message(2, &message(9, &attribute))));
+        let within = message(1, message(2, message(2, message(9, &attribute))));
         for request in [text, within] {
             assert!(Request::decode(Signal::Traces, &request).is_ok());
             let mut visited = 0;
@@ -330,7 +330,7 @@ fn values_given_twice_are_not_touched() {
         message(2, &any_value),
     ]
     .concat();
-    let merged = message(1, &message(2, &message(2, &message(9, &attribute))));
+    let merged = message(1, message(2, message(2, message(9, &attribute))));
     let mut visited = 0;
     walk(Signal::Traces, &merged, EVERYTHING, |_, _| {
         visited += 1;
@@ -343,7 +343,7 @@ fn values_given_twice_are_not_touched() {
 fn known_fields_of_another_wire_type_are_malformed() {
     for (bytes, at) in [
         (vec![0x08, 0x01], 0),
-        (message(1, &[0x10, 0x01]), 2),
+        (message(1, [0x10, 0x01]), 2),
         (with_attribute(&[0x08, 0x01]), 15),
         (with_attribute(&[0x3d, 0, 0, 0, 0]), 15),
     ] {
@@ -362,10 +362,10 @@ fn known_fields_of_another_wire_type_are_malformed() {
 fn a_malformed_neighbour_is_stepped_over_where_asked() {
     let good = message(
         9,
-        &[message(1, b"good"), message(2, &message(1, b"text"))].concat(),
+        [message(1, b"good"), message(2, message(1, b"text"))].concat(),
     );
-    let bad = message(9, &[message(1, b"bad"), message(2, &[0x0a, 0x7f])].concat());
-    let bytes = message(1, &message(2, &message(2, &[bad, good].concat())));
+    let bad = message(9, [message(1, b"bad"), message(2, [0x0a, 0x7f])].concat());
+    let bytes = message(1, message(2, message(2, [bad, good].concat())));
     assert!(no_edit(Signal::Traces, &bytes, EVERYTHING).is_err());
     let mut keys = Vec::new();
     let stepped = Walk {
@@ -555,24 +555,16 @@ fn an_unusual_entry_is_not_replaced() {
         ([&key[..], &key, &value].concat(), false),
         ([&key[..], &[0x12, 0x86, 0], &any_value].concat(), false),
         (
-            [
-                &key[..],
-                &message(2, &[&any_value[..], &[0x78, 1]].concat()),
-            ]
-            .concat(),
+            [&key[..], &message(2, [&any_value[..], &[0x78, 1]].concat())].concat(),
             false,
         ),
         (
-            [
-                &key[..],
-                &message(2, &[&[0x78, 1], &any_value[..]].concat()),
-            ]
-            .concat(),
+            [&key[..], &message(2, [&[0x78, 1], &any_value[..]].concat())].concat(),
             false,
         ),
         ([&[0x0a, 0x83, 0], &b"key"[..], &value].concat(), false),
     ] {
-        let bytes = message(1, &message(2, &message(2, &message(9, &entry))));
+        let bytes = message(1, message(2, message(2, message(9, &entry))));
         let mut done = None;
         let splice = walk(Signal::Traces, &bytes, EVERYTHING, |_, edit| {
             done = Some(edit.set_entry(b"key_ref", ValueKind::String, b"a"));
@@ -582,8 +574,8 @@ fn an_unusual_entry_is_not_replaced() {
     }
     // The body of a log record has no key, and an element of an array none of its own.
     for bytes in [
-        message(1, &message(2, &message(2, &message(5, &any_value)))),
-        with_attribute(&message(5, &message(1, &any_value))),
+        message(1, message(2, message(2, message(5, &any_value)))),
+        with_attribute(&message(5, message(1, &any_value))),
     ] {
         let signal = if bytes.len() < 16 {
             Signal::Logs

@@ -89,6 +89,10 @@ pub(super) fn inspect(inspect: &Inspect) -> anyhow::Result<ExitCode> {
         let reader = progress.reading(input.open()?);
         let requests = Requests::read(reader, input.path(), options);
         let requests = requests.with_context(|| input.to_string())?;
+        if requests.is_empty() {
+            progress.complain(format_args!("{input} is empty, and is skipped"));
+            continue;
+        }
         for (index, request) in requests.enumerate() {
             let place = || format!("{input}, request {}", index + 1);
             let request = request.with_context(place)?;

@@ -67,7 +67,7 @@ async fn a_hung_store_holds_nobody_beyond_the_deadline() {
             &format!("delivery::hung_store, {policy}"),
             "p100 <= deadline of 2 s + 250 ms",
             format_args!(
-                "p100 {slowest:.0?} of {senders} senders; p100 {without:.0?} of 50 requests \
+                "p100 {slowest:.1?} of {senders} senders; p100 {without:.1?} of 50 requests \
                  without files beside them"
             ),
         );

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::life::Subject;
 use super::load::Load;
-use crate::support::checker::{Complaint, Rules, Scenario};
+use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
 use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::ledger::Ledger;
@@ -27,6 +27,9 @@ use crate::support::verifying::{Fetch, Verifying, in_folder};
 use crate::support::workload::Workload;
 
 const SENDERS: u64 = 8;
+
+/// After so many lives everything is checked and thrown away: senders send faster than disks grow.
+const LIVES_OF_A_DISK: usize = 25;
 
 /// How long lives are and how often there is one.
 #[derive(Debug, Clone, Copy)]
@@ -153,12 +156,50 @@ async fn nothing_acknowledged_is_lost_by_kill_9_while_the_store_fails() {
     survives(&SYNC_WITH_FAULTS, 20).await;
 }
 
+/// What a number of lives came to.
+#[derive(Default)]
+struct Survived {
+    checked: Checked,
+    lives: usize,
+    /// Those that were long enough to acknowledge something.
+    used: usize,
+    /// Requests that were in flight at a kill, at most.
+    in_flight: usize,
+    /// Files that a kill left half-written.
+    half_written: usize,
+}
+
 async fn survives(way: &Way, everyday_lives: usize) {
     let seed = Seed::any();
-    let plan = Plan::from_environment(&seed, everyday_lives);
+    let mut plan = Plan::from_environment(&seed, everyday_lives);
+    let mut random = seed.random();
+    let mut all = Survived::default();
+    let mut left = plan.lives;
+    while left > 0 {
+        plan.lives = left.min(LIVES_OF_A_DISK);
+        plan.workload.seed = random.number();
+        survives_for(way, &plan, &mut random, &mut all).await;
+        left -= plan.lives;
+    }
+    let checked = all.checked;
+    assert!(checked.references > 0 && all.used > 0, "{checked}");
+    measured(
+        "P1, P3, P4",
+        &format!("delivery::kill, {}", way.name),
+        "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight",
+        format_args!(
+            "0 lost, 0 early or dangling in {} lives, {} of which acknowledged: {checked} of at \
+             most {} in flight; {} leftovers of writes that were cut off",
+            all.lives, all.used, all.in_flight, all.half_written
+        ),
+    );
+}
+
+async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Survived) {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let artifacts = folder.path().join("artifacts");
-    let bucket = FaultStore::start(seed.number(), way.bucket.unwrap_or_default()).await;
+    let faults = way.bucket.unwrap_or_default();
+    let bucket = FaultStore::start(plan.workload.seed, faults).await;
     let fetch = match way.bucket {
         Some(_) => bucket.fetch(),
         None => in_folder(artifacts.clone()),
@@ -170,7 +211,7 @@ async fn survives(way: &Way, everyday_lives: usize) {
     };
     (way.change)(&mut config);
     let subject = Subject::slimspan(&folder, &config);
-    let rest = lives(&subject, &plan, &mut seed.random()).await;
+    let rest = lives(&subject, plan, random).await;
     assert_eq!(
         rest.ended.as_ref().unwrap().code,
         Some(0),
@@ -191,17 +232,11 @@ async fn survives(way: &Way, everyday_lives: usize) {
     .assert();
     let in_flight = plan.lives * SENDERS as usize;
     assert!(checked.duplicates <= in_flight, "{checked}");
-    assert!(checked.references > 0 && rest.used > 0, "{checked}");
-    measured(
-        "P1, P3, P4",
-        &format!("delivery::kill, {}", way.name),
-        "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight",
-        format_args!(
-            "0 lost, 0 early or dangling in {} lives, {} of which acknowledged: {checked} of at \
-             most {in_flight} in flight; {half_written} leftovers of writes that were cut off",
-            plan.lives, rest.used
-        ),
-    );
+    all.checked += checked;
+    all.lives += plan.lives;
+    all.used += rest.used;
+    all.in_flight += in_flight;
+    all.half_written += half_written;
 }
 
 /// The same loop around a collector that says OK before anything is safe: it has to shout.

@@ -22,3 +22,4 @@ mod reads;
 mod retries;
 mod same_file;
 mod store_faults;
+mod untouched;

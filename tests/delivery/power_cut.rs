@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::load::Load;
 use crate::support::checker::{Rules, Scenario};
+use crate::support::ledger::Entry;
 use crate::support::measured::{measured, number};
 use crate::support::mounted::{Disk, Mounted};
 use crate::support::references::{files, path_in};
@@ -66,7 +67,7 @@ async fn what_was_acknowledged_survives_a_power_cut() {
         let left = disk.cut();
         slimspan.signal("CONT");
 
-        entries.retain(|entry| entry.is_acknowledged());
+        entries.retain(Entry::is_acknowledged);
         let items = entries.iter().flat_map(|entry| &entry.items);
         let ids: BTreeSet<_> = items.map(|item| item.id).collect();
         let of_these = receipts

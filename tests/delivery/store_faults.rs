@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_of_the_store_is_an_error_for_the_sender() {
     let seed = Seed::any();
-    let requests = number("SLIMSPAN_REQUESTS", 16);
+    let requests = number("SLIMSPAN_FAULT_REQUESTS", 16);
     join_all(FAULTS.map(|fault| with(&seed, fault, requests))).await;
 }
 
@@ -67,6 +67,6 @@ async fn with(seed: &Seed, fault: Fault, requests: usize) {
         "P9",
         &format!("delivery::store_faults, {fault:?}"),
         "0 errors, each reply within the deadline",
-        format_args!("0 errors, slowest reply {slowest:.0?}: {checked}"),
+        format_args!("0 errors, slowest reply {slowest:.1?}: {checked}"),
     );
 }

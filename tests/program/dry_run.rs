@@ -1,9 +1,7 @@
 //! A dry run tells what would happen, and does nothing of it.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
-use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::slimspan::Slimspan;
@@ -91,33 +89,4 @@ async fn requests_pass_byte_for_byte_and_are_reported() {
             (&json!("one"), &png)
         ]
     );
-}
-
-/// What only the extractor cannot read is not held up by its dry run.
-#[tokio::test]
-async fn what_would_be_refused_passes() {
-    // Ten thousand bytes in place of spans, which no smaller part than this is looked into for.
-    let broken = [&b"\x0a\x90\x4e"[..], &[0xff; 10_000]].concat();
-    let broken = Bytes::from(broken);
-    for (dry_run, code) in [(true, Code::Ok), (false, Code::InvalidArgument)] {
-        let backend = Backend::start().await;
-        let slimspan = start(&backend, dry_run).await;
-        let answer = slimspan.sender().await.send(Signal::Traces, &broken).await;
-        assert_eq!(
-            answer.map_or_else(|status| status.code(), |_| Code::Ok),
-            code
-        );
-        let ended = slimspan.stop().await;
-        if dry_run {
-            assert!(backend.only() == broken);
-            assert!(
-                ended.stderr.contains("not in a dry run, refused: "),
-                "{}",
-                ended.stderr
-            );
-            assert_eq!(report(&ended.stderr)["requests"], 0);
-        } else {
-            assert!(backend.received().is_empty());
-        }
-    }
 }

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::ops::AddAssign;
 
 use slimspan_artifact::Digest;
 
@@ -272,6 +273,16 @@ fn sorted(digests: &[Digest]) -> Vec<String> {
     let mut names: Vec<_> = digests.iter().map(Digest::to_string).collect();
     names.sort();
     names
+}
+
+impl AddAssign for Checked {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.items += other.items;
+        self.references += other.references;
+        self.objects += other.objects;
+        self.duplicates += other.duplicates;
+    }
 }
 
 impl fmt::Display for Checked {

@@ -16,6 +16,9 @@ pub(crate) type Whereabouts = watch::Receiver<Option<SocketAddr>>;
 const FIRST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
+/// What is not taken by then never is: the test fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// One sender with one request in flight.
 pub(crate) struct Insistent {
     number: u64,
@@ -49,6 +52,7 @@ impl Insistent {
         let request = self.workload.request(self.number, self.next);
         self.next += request.items.len() as u64;
         let page = self.ledger.open(&request);
+        let begun = Instant::now();
         let mut delay = FIRST_DELAY;
         loop {
             let mut told = None;
@@ -60,6 +64,13 @@ impl Insistent {
                     Outcome::Unanswered => self.connection = None,
                 }
             }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "request {}/{} is not taken: {:?}",
+                self.number,
+                self.next,
+                page.last()
+            );
             // What an SDK does, but for one that comes back elsewhere nobody has to wait.
             tokio::select! {
                 () = tokio::time::sleep(told.unwrap_or(delay)) => {}

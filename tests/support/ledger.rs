@@ -120,6 +120,12 @@ impl Page {
             book.entries[self.number].attempts.push(outcome);
         });
     }
+
+    /// What the last attempt came to.
+    pub(crate) fn last(&self) -> Option<Outcome> {
+        let book = self.ledger.book.borrow();
+        book.entries[self.number].attempts.last().cloned()
+    }
 }
 
 impl Entry {

@@ -11,6 +11,7 @@ pub(crate) mod arrivals;
 pub(crate) mod backend;
 pub(crate) mod checker;
 pub(crate) mod config;
+pub(crate) mod conservation;
 pub(crate) mod fault_store;
 pub(crate) mod frames;
 pub(crate) mod http2;

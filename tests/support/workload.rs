@@ -43,10 +43,14 @@ pub(crate) struct Numbered {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Workload {
     pub(crate) seed: u64,
-    /// Of files, in bytes. As many are between 1 and 2 KiB as between 1 and 2 MiB.
+    /// Of files, in bytes.
     pub(crate) smallest: usize,
     pub(crate) largest: usize,
 }
+
+/// In how many doublings of the smallest size there are equally many files. In each beyond them there
+/// are half as many, so that together they have about as many bytes.
+const COMMON: usize = 6;
 
 /// One file in four is one of so many that all senders share.
 const SHARED: usize = 8;
@@ -98,8 +102,11 @@ impl Workload {
 
     fn size(&self, random: &mut Random) -> usize {
         let doublings = (self.largest / self.smallest).ilog2() as usize;
-        let octave = self.smallest << random.below(doublings + 1);
-        (octave + random.below(octave)).min(self.largest)
+        let mut size = self.smallest << random.below(doublings.min(COMMON) + 1);
+        while size >= self.smallest << COMMON && size < self.largest && random.one_in(2) {
+            size *= 2;
+        }
+        (size + random.below(size)).min(self.largest)
     }
 }
 

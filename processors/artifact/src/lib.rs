@@ -29,7 +29,7 @@ pub use extraction::{Extraction, Move};
 pub use media_type::extension::media_type as media_type_of_extension;
 pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
-pub use restore::{Restoration, Unrestored, restore};
+pub use restore::{Restoration, Unrestored, restore, restore_within};
 
 /// A file that stood in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@ use std::fmt;
 use bytes::Bytes;
 use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
-use crate::encoding::Codec;
+use crate::encoding::{Codec, Written};
 use crate::extract::SHORTEST_REFERENCE;
 use crate::placement::{Change, REF, restore_link, restore_part};
 use crate::reference::Standing;
@@ -31,7 +31,13 @@ pub enum Unrestored {
     Corrupt(Digest),
     /// The bytes were given up when the reference was made.
     Dropped(Digest),
+    /// What the reference asks for is more than anything that is taken out, or than a request
+    /// can hold.
+    TooLarge(Digest),
 }
+
+/// No request is larger: protobuf libraries refuse more.
+const LARGEST: usize = 2 << 30;
 
 impl fmt::Display for Unrestored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,6 +51,11 @@ impl fmt::Display for Unrestored {
                 f,
                 "artifact {digest} was dropped when its reference was made"
             ),
+            Self::TooLarge(digest) => write!(
+                f,
+                "artifact {digest} would be larger in its place than anything that is taken out, or \
+                 the request larger than one can be: the reference is damaged or somebody else's"
+            ),
         }
     }
 }
@@ -54,8 +65,20 @@ impl fmt::Display for Unrestored {
 ///
 /// `location` is where the references point to: links to other places are nobody's references.
 /// `fetch` gives the bytes of an artifact; they are checked against their digest. What `extract`
-/// made comes back byte for byte. References whose artifact cannot be had stay, and are listed.
+/// made comes back byte for byte. References whose artifact cannot be had stay, and are listed; so
+/// do those behind which the request would be larger than 2 GiB.
 pub fn restore(
+    signal: Signal,
+    request: &Bytes,
+    location: &Location,
+    fetch: impl FnMut(Digest) -> Option<Bytes>,
+) -> Result<Restoration, Malformed> {
+    restore_within(LARGEST, signal, request, location, fetch)
+}
+
+/// The same for a request that may become at most so large.
+pub fn restore_within(
+    largest: usize,
     signal: Signal,
     request: &Bytes,
     location: &Location,
@@ -74,6 +97,7 @@ pub fn restore(
     let mut restorer = Restorer {
         fetch,
         mentions: &mentions,
+        room: largest.saturating_sub(request.len()),
         restored: 0,
         left: Vec::new(),
     };
@@ -96,6 +120,8 @@ pub fn restore(
 struct Restorer<'m, F> {
     fetch: F,
     mentions: &'m Mentions,
+    /// How much larger the request may become.
+    room: usize,
     restored: usize,
     left: Vec<Unrestored>,
 }
@@ -230,8 +256,14 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         };
         match bytes {
             Ok(bytes) if Digest::of(&bytes) == digest => {
+                let limit = self.room.min(Written::longest(bytes.len()));
+                let Some(original) = standing.written.write_within(&bytes, limit) else {
+                    self.left.push(Unrestored::TooLarge(digest));
+                    return None;
+                };
+                self.room -= original.len();
                 self.restored += 1;
-                Some(standing.written.write(&bytes))
+                Some(original)
             }
             Ok(_) => {
                 self.left.push(Unrestored::Corrupt(digest));

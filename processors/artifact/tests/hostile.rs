@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use slimspan_artifact::{Digest, Extraction, Form, Location, Pattern, Policy, extract, restore};
+use slimspan_artifact::{
+    Digest, Extraction, Form, Location, Pattern, Policy, Unrestored, extract, restore,
+    restore_within,
+};
 use slimspan_generators::wire::nested;
 use slimspan_generators::{Random, Request, fake_file};
 use slimspan_proto::{Member, Signal, ValueKind};
@@ -336,6 +339,71 @@ fn a_type_that_is_no_text_stays_what_it_is() {
     for form in FORMS {
         let extraction = comes_back(&body_of_members(&part), &policy(form));
         assert_eq!(extraction.artifacts.len(), 1, "{form:?}");
+    }
+}
+
+/// A token can ask for any text, and a text can name a file any number of times.
+#[test]
+fn what_is_put_back_has_a_limit() {
+    let file = Bytes::from(vec![b'/'; 100_000]);
+    let digest = Digest::of(&file);
+    let uri = format!(
+        "memory:/default/sha256/{}/{digest}",
+        &digest.to_string()[..2]
+    );
+    let long = "A".repeat(10_000);
+    let restored = |text: &str, largest: usize| {
+        let request = body(text);
+        let fetch = |_| Some(file.clone());
+        let location = &policy(Form::Native).location;
+        restore_within(largest, Signal::Logs, &request, location, fetch).unwrap()
+    };
+    for token in [
+        format!("base64&esc=L.{long}"),
+        format!("base64&all={long}.xx"),
+        format!("text&esc=%2F.{long}"),
+    ] {
+        for text in [
+            format!("{uri}?as={token}"),
+            format!("see {uri}?as={token} there"),
+        ] {
+            let restoration = restored(&text, usize::MAX);
+            assert_eq!(
+                restoration.left,
+                [Unrestored::TooLarge(digest)],
+                "{}",
+                &text[..150]
+            );
+            assert_eq!(restoration.request, body(&text));
+        }
+    }
+    let many = format!("{uri} ").repeat(1_000);
+    let restoration = restored(&many, 10_000_000);
+    assert!(restoration.request.len() <= 10_000_000);
+    assert_eq!(
+        restoration.restored,
+        (10_000_000 - body(&many).len()) / 133_336
+    );
+    assert_eq!(restoration.restored + restoration.left.len(), 1_000);
+    let restoration = restored(&many, usize::MAX);
+    assert_eq!((restoration.restored, restoration.left), (1_000, vec![]));
+}
+
+/// What could not be put back for its length is not taken out.
+#[test]
+fn a_file_in_a_text_that_is_far_too_long_stays() {
+    let base64 = STANDARD.encode(picture(600));
+    let numbers: Vec<String> = base64.bytes().map(|c| format!("\\u{c:04x}")).collect();
+    let numbers = numbers.concat();
+    for (levels, found) in [(1, 1), (6, 1), (7, 0)] {
+        let wrap = |text: String, _| {
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("[\"{escaped}\"]")
+        };
+        // Every level doubles the backslashes of each character.
+        let text = (1..levels).fold(format!("[\"{numbers}\"]"), wrap);
+        let extraction = comes_back(&body(&text), &policy(Form::Native));
+        assert_eq!(extraction.moves.len(), found, "{levels}");
     }
 }
 

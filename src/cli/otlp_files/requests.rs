@@ -79,6 +79,11 @@ impl<'r> Requests<'r> {
         self.format
     }
 
+    /// Whether the file holds nothing at all, or everything was read.
+    pub(in crate::cli) fn is_empty(&self) -> bool {
+        matches!(self.source, Source::Ended)
+    }
+
     /// `request` as it stands in a file of this format.
     pub(in crate::cli) fn framed(&self, request: Bytes) -> io::Result<Bytes> {
         match self.format {
@@ -91,7 +96,7 @@ impl<'r> Requests<'r> {
     fn next_request(&mut self) -> anyhow::Result<Option<Request>> {
         let bytes = match &mut self.source {
             Source::Documents(reader) => documents::next(reader, LARGEST)?,
-            Source::Frames(reader) => frames::next(reader)?,
+            Source::Frames(reader) => frames::next(reader, LARGEST)?,
             Source::One(reader) => {
                 let mut request = Vec::new();
                 reader.take(LARGEST as u64 + 1).read_to_end(&mut request)?;
@@ -184,6 +189,12 @@ mod tests {
     fn a_byte_order_mark_is_passed_over() {
         let text = [BYTE_ORDER_MARK, TRACES].concat();
         assert_eq!(signals(&text, "a").unwrap(), [Signal::Traces]);
+    }
+
+    #[test]
+    fn empty_lines_may_stand_before_json() {
+        let text = [b"\n\r\n", TRACES, b"\n\n", TRACES].concat();
+        assert_eq!(signals(&text, "a").unwrap(), [Signal::Traces; 2]);
     }
 
     #[test]

@@ -85,8 +85,11 @@ pub(super) fn restore(restore: &Restore) -> anyhow::Result<ExitCode> {
         keep_going: restore.keep_going,
         progress: Progress::over(&inputs),
         printed: None,
+        begun: None,
+        several: inputs.len() > 1,
         complete: true,
     };
+    restoring.check_formats(&inputs, &targets)?;
     for (input, target) in inputs.iter().zip(targets) {
         restoring.file(input, target)?;
     }
@@ -105,16 +108,60 @@ struct Restoring {
     progress: Progress,
     /// What went to standard output last.
     printed: Option<Format>,
+    /// Standard input, where it was looked at before its turn.
+    begun: Option<Requests<'static>>,
+    /// Whether there is more than one input.
+    several: bool,
     /// Whether no reference was left.
     complete: bool,
 }
 
 impl Restoring {
-    fn file(&mut self, input: &Input, target: Target) -> anyhow::Result<()> {
+    fn open(&self, input: &Input) -> anyhow::Result<Requests<'static>> {
         let reader = self.progress.reading(input.open()?);
-        let mut requests = Requests::read(reader, input.path(), self.options)
-            .with_context(|| input.to_string())?;
+        Requests::read(reader, input.path(), self.options).with_context(|| input.to_string())
+    }
+
+    /// Finds what cannot stand in one stream before anything is written to it.
+    fn check_formats(&mut self, inputs: &[Input], targets: &[Target]) -> anyhow::Result<()> {
+        if !self.several || !targets.contains(&Target::Stdout) {
+            return Ok(());
+        }
+        for input in inputs {
+            // A pipe can be read once, so it is kept, or asked when its turn comes.
+            let is_stdin = *input == Input::Stdin;
+            if !is_stdin && input.len().is_none() {
+                continue;
+            }
+            let requests = if is_stdin {
+                self.open(input)?
+            } else {
+                Requests::read(input.open()?, input.path(), self.options)
+                    .with_context(|| input.to_string())?
+            };
+            if !requests.is_empty() {
+                self.check_stdout(requests.format())?;
+            }
+            if is_stdin {
+                self.begun = Some(requests);
+            }
+        }
+        self.printed = None;
+        Ok(())
+    }
+
+    fn file(&mut self, input: &Input, target: Target) -> anyhow::Result<()> {
+        let begun = self.begun.take_if(|_| *input == Input::Stdin);
+        let mut requests = match begun {
+            Some(requests) => requests,
+            None => self.open(input)?,
+        };
         if target == Target::Stdout {
+            if self.several && requests.is_empty() {
+                self.progress
+                    .complain(format_args!("{input} is empty, and is skipped"));
+                return Ok(());
+            }
             self.check_stdout(requests.format())?;
         }
         let mut destination = Destination::open(target)?;
@@ -203,7 +250,7 @@ impl Restoring {
                 let lost = self.artifacts.why_lost(digest);
                 lost.map_or_else(|| left.to_string(), ToString::to_string)
             }
-            Unrestored::Dropped(_) => left.to_string(),
+            Unrestored::Dropped(_) | Unrestored::TooLarge(_) => left.to_string(),
         }
     }
 }

@@ -30,6 +30,10 @@ pub struct GrpcConfig {
     /// The largest request in MiB, before and after decompression; from 1 to 1024.
     #[serde(deserialize_with = "between::<_, _, 1, 1024>")]
     pub max_recv_msg_size_mib: u16,
+    /// The entries that a request may have: spans, log records, metrics, and what can be repeated
+    /// around and in them; from 1 to a hundred million.
+    #[serde(deserialize_with = "between::<_, _, 1, 100_000_000>")]
+    pub max_items: u32,
     /// The requests that one connection may have under way at a time; from 1 to a million.
     #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
     pub max_concurrent_streams: u32,
@@ -57,6 +61,7 @@ impl Default for GrpcConfig {
                 port: 4317,
             },
             max_recv_msg_size_mib: 64,
+            max_items: 100_000,
             max_concurrent_streams: 100,
             max_connections: 1000,
             max_connections_per_address: None,

@@ -119,9 +119,38 @@ impl Written {
         }
     }
 
+    /// The longest text that so many bytes are taken out of. Nobody writes a longer one; a token
+    /// can ask for any.
+    pub(crate) fn longest(bytes: usize) -> usize {
+        bytes.saturating_mul(64).saturating_add(4096)
+    }
+
+    /// The text or bytes that stood in the request, if they are not longer than `limit`.
+    pub(crate) fn write_within(&self, bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
+        // No codec makes less of them.
+        if bytes.len() > limit {
+            return None;
+        }
+        let plain = self.plain(bytes);
+        let escaped = if let Some(all) = &self.all_escaped {
+            plain.len().saturating_mul(all.before.len() + 2)
+        } else {
+            let escape = |(special, written): &(u8, Vec<u8>)| {
+                let count = memchr::memchr_iter(*special, &plain).count();
+                count.saturating_mul(written.len())
+            };
+            let grown = self.escapes.iter().map(escape);
+            grown.fold(plain.len(), usize::saturating_add)
+        };
+        (escaped.saturating_add(self.prefix.len()) <= limit).then(|| self.finish(plain))
+    }
+
     /// The text or bytes that stood in the request.
     pub(crate) fn write(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut text = self.plain(bytes);
+        self.finish(self.plain(bytes))
+    }
+
+    fn finish(&self, mut text: Vec<u8>) -> Vec<u8> {
         if let Some(all) = &self.all_escaped {
             text = all.write(&text);
         } else if !self.escapes.is_empty() {

@@ -328,6 +328,9 @@ impl<'p, 'v, 'a> Placement<'p, 'v, 'a> {
 
 /// How the file stands in `content`; none where it would not come back as it is.
 fn written(content: &[u8], found: &Found) -> Option<Written> {
+    if found.range.len() > Written::longest(found.bytes.len()) {
+        return None;
+    }
     let mut written = Written {
         prefix: content.get(found.range.start..found.payload)?.to_vec(),
         lines: found.lines,

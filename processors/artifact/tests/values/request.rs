@@ -74,7 +74,7 @@ pub fn span(attributes: &[(&str, Vec<u8>)]) -> Bytes {
         .iter()
         .map(|(key, value)| field(9, entry(key, value)))
         .collect();
-    nested(&[1, 2, 2], &attributes.concat()).into()
+    nested(&[1, 2, 2], attributes.concat()).into()
 }
 
 /// A request of one span with one attribute, which is a string.

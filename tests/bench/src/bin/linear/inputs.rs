@@ -221,7 +221,7 @@ fn list_parts(size: usize) -> Bytes {
 fn json_in_json(size: usize) -> Bytes {
     let mut text = br"b'\x89' ".repeat(size / 64);
     for _ in 0..3 {
-        let mut escaped = b"[\"";
+        let mut escaped = b"[\"".to_vec();
         for c in text {
             if matches!(c, b'"' | b'\\') {
                 escaped.push(b'\\');

@@ -1,0 +1,270 @@
+//! What of a request can go on, and how: nobody loses a span for the one beside it.
+//!
+//! Backends refuse a request as a whole for a single item that they cannot read. So what no backend
+//! can read is taken out and told to the sender, and what some cannot read goes on apart from the
+//! rest.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use slimspan_proto::{CheckError, Checked, Items, Malformed, Signal, Verdict, check, count};
+
+use crate::compute;
+use crate::refusal::{Culprit, Refusal};
+
+/// Larger requests are read on threads for such work: a mebibyte takes up to a millisecond.
+const INLINE: usize = 256 * 1024;
+
+/// Where the most entries of a request are configured.
+const LIMIT_KEY: &str = "receivers.otlp.protocols.grpc.max_items";
+
+/// A request without what no backend can read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sifted {
+    /// The same bytes as before where nothing was taken out.
+    pub request: Bytes,
+    /// How many items there were: spans, log records, or data points of metrics.
+    pub count: usize,
+    /// What was taken out, if anything was.
+    pub rejected: Option<Rejected>,
+    /// Which items of `request` go on apart from the others. Those of one range have the same
+    /// oddity: that of a resource or scope around them.
+    pub isolated: Vec<Range<usize>>,
+}
+
+/// What was taken out of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// As many items; data points of metrics.
+    pub count: usize,
+    /// Why, without a word of what is in them.
+    pub reason: String,
+}
+
+/// A request of which nothing goes on.
+#[derive(Debug, PartialEq)]
+pub struct Unfit {
+    /// How many items there were.
+    pub count: usize,
+    /// What its sender is told.
+    pub refusal: Refusal,
+}
+
+/// Sifts a request where that does no harm to other requests. It may have `max_items` entries.
+pub async fn sift(signal: Signal, request: &Bytes, max_items: usize) -> Result<Sifted, Unfit> {
+    if request.len() <= INLINE {
+        return sift_now(signal, request, max_items);
+    }
+    let shared = request.clone();
+    compute::run(move || sift_now(signal, &shared, max_items))
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!("the check of a request failed: {error}");
+            Err(Unfit {
+                count: count(signal, request),
+                refusal: Refusal::unavailable(Culprit::Slimspan, "the check failed"),
+            })
+        })
+}
+
+fn sift_now(signal: Signal, request: &Bytes, max_items: usize) -> Result<Sifted, Unfit> {
+    let refuse = |refusal| Unfit {
+        count: count(signal, request),
+        refusal,
+    };
+    let checked = check(signal, request, max_items).map_err(|error| {
+        refuse(match error {
+            CheckError::Malformed(malformed) => malformed.into(),
+            CheckError::TooMany => Refusal::too_many(max_items, LIMIT_KEY),
+        })
+    })?;
+    if checked.faults.is_empty() {
+        return Ok(Sifted {
+            request: request.clone(),
+            count: checked.count,
+            rejected: None,
+            isolated: Vec::new(),
+        });
+    }
+    take_out(signal, request, &checked).map_err(|malformed| refuse(malformed.into()))
+}
+
+/// Takes out what is rejected, and finds what is isolated in what is left.
+fn take_out(signal: Signal, request: &Bytes, checked: &Checked) -> Result<Sifted, Malformed> {
+    let items = Items::read(signal, request)?;
+    let mut rejected = vec![false; items.len()];
+    let mut first: Option<(usize, Malformed)> = None;
+    let mut is_bare = false;
+    for fault in &checked.faults {
+        is_bare |= fault.items.is_empty();
+        if let Verdict::Rejected(malformed) = fault.verdict {
+            rejected
+                .get_mut(fault.items.clone())
+                .unwrap_or_default()
+                .fill(true);
+            if first.is_none_or(|(item, _)| fault.items.start < item) {
+                first = Some((fault.items.start, malformed));
+            }
+        }
+    }
+    if let Some((_, malformed)) = first
+        && rejected.iter().all(|is_rejected| *is_rejected)
+    {
+        // OTLP calls it a partial success where a part is accepted.
+        return Err(malformed);
+    }
+    let is_rejected = |index: usize| rejected.get(index).is_some_and(|is_rejected| *is_rejected);
+    let lost = || (0..items.len()).filter(|index| is_rejected(*index));
+    let what = match signal {
+        Signal::Traces => "spans",
+        Signal::Logs => "log records",
+        Signal::Metrics => "metrics",
+    };
+    let told = first.map(|(item, malformed)| Rejected {
+        count: lost().map(|index| items.weight(index)).sum(),
+        reason: format!(
+            "slimspan rejected {} of {} {what}, the first of them number {}: {}",
+            lost().count(),
+            items.len(),
+            item + 1,
+            malformed.reason,
+        ),
+    });
+    // A resource that is not sound has to go also where it holds nothing.
+    let is_changed = first.is_some() || is_bare && !items.is_empty();
+    Ok(Sifted {
+        request: if is_changed {
+            items.carve(|index| !is_rejected(index))
+        } else {
+            request.clone()
+        },
+        count: checked.count,
+        rejected: told,
+        isolated: isolated(checked, &rejected),
+    })
+}
+
+/// The items that go apart, by their indices among those that are left.
+fn isolated(checked: &Checked, rejected: &[bool]) -> Vec<Range<usize>> {
+    let odd = checked.faults.iter();
+    let odd = odd.filter(|fault| fault.verdict == Verdict::Isolated);
+    let mut odd: Vec<_> = odd.map(|fault| fault.items.clone()).collect();
+    // Outer ranges first: what is in one goes with it.
+    odd.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+    let mut isolated = Vec::new();
+    let (mut seen, mut left) = (0, 0);
+    let mut left_until = |index: usize| {
+        let more = rejected.get(seen..index).unwrap_or_default();
+        left += more.iter().filter(|is_rejected| !**is_rejected).count();
+        seen = seen.max(index);
+        left
+    };
+    let mut end = 0;
+    for range in odd {
+        if range.end <= end {
+            continue;
+        }
+        end = range.end;
+        let range = left_until(range.start)..left_until(range.end);
+        if !range.is_empty() {
+            isolated.push(range);
+        }
+    }
+    isolated
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    const NO_LIMIT: usize = usize::MAX;
+
+    fn field(number: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = vec![number << 3 | 2];
+        prost::encode_length_delimiter(body.len(), &mut out).unwrap();
+        out.extend_from_slice(body);
+        out
+    }
+
+    fn spans(spans: &[&[u8]]) -> Vec<u8> {
+        let spans: Vec<_> = spans.iter().map(|span| field(2, span)).collect();
+        field(2, &spans.concat())
+    }
+
+    const BROKEN: &[u8] = &[0x0f];
+    const ODD: &[u8] = &[0x2a, 1, 0xff];
+
+    fn sifted(request: Vec<u8>) -> Sifted {
+        sift_now(Signal::Traces, &request.into(), NO_LIMIT).unwrap()
+    }
+
+    #[test]
+    fn what_is_sound_stays_the_same_bytes() {
+        let request = Bytes::from(field(1, &spans(&[b"", b""])));
+        let sifted = sift_now(Signal::Traces, &request, NO_LIMIT).unwrap();
+        assert_eq!(sifted.request.as_ptr(), request.as_ptr());
+        assert_eq!((sifted.count, sifted.rejected), (2, None));
+        assert!(sifted.isolated.is_empty());
+    }
+
+    #[test]
+    fn odd_items_are_counted_among_those_that_are_left() {
+        let odd_resource = field(1, &field(1, &field(1, b"\xff")));
+        let sifted = sifted(
+            [
+                field(1, &spans(&[b"", BROKEN, ODD, b""])),
+                field(1, &[odd_resource, spans(&[b"", BROKEN, ODD])].concat()),
+                field(1, &spans(&[BROKEN, b"", ODD])),
+            ]
+            .concat(),
+        );
+        assert_eq!(sifted.isolated, [1..2, 3..5, 6..7]);
+        assert_eq!(sifted.count, 10);
+        let rejected = sifted.rejected.unwrap();
+        assert_eq!(rejected.count, 3);
+        assert_eq!(
+            rejected.reason,
+            "slimspan rejected 3 of 10 spans, the first of them number 2: \
+             wire type 7 does not exist"
+        );
+        assert_eq!(count(Signal::Traces, &sifted.request), 7);
+        assert_eq!(
+            check(Signal::Traces, &sifted.request, NO_LIMIT)
+                .unwrap()
+                .faults
+                .len(),
+            4,
+            "the odd resource and three odd spans"
+        );
+    }
+
+    #[test]
+    fn nothing_sound_is_no_partial_success() {
+        let request = field(1, &spans(&[BROKEN, BROKEN]));
+        let unfit = sift_now(Signal::Traces, &request.into(), NO_LIMIT).unwrap_err();
+        assert_eq!(unfit.count, 2);
+        assert!(!unfit.refusal.is_retryable());
+    }
+
+    #[test]
+    fn an_odd_resource_goes_with_what_it_holds_or_alone() {
+        let odd = field(3, b"\xff");
+        let sound = field(1, &spans(&[b""]));
+        let sifted = sifted([field(1, &odd), sound.clone()].concat());
+        assert_eq!(sifted.request, sound);
+        assert!(sifted.isolated.is_empty());
+        // Beside nothing, it harms nobody.
+        let alone = field(1, &odd);
+        assert_eq!(self::sifted(alone.clone()).request, alone);
+    }
+
+    #[test]
+    fn too_many_are_counted_and_refused() {
+        let request = field(1, &spans(&[&b""[..]; 10]));
+        let unfit = sift_now(Signal::Traces, &request.into(), 11).unwrap_err();
+        assert_eq!(unfit.count, 10);
+        assert!(unfit.refusal.to_string().contains(LIMIT_KEY));
+        assert!(!unfit.refusal.is_retryable());
+    }
+}

@@ -1,0 +1,69 @@
+#!/bin/bash
+# The long forms of the tests in tests/delivery, one after the other, for about SOAK_SECONDS in all,
+# and what they measured as a table: printed, and put into docs/reliability.md. What is set already
+# stays as it is, so SLIMSPAN_LIVES=2000 makes as many lives however long that takes.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+seconds="${SOAK_SECONDS:-3600}"
+case "$seconds" in
+'' | *[!0-9]*)
+    echo "SOAK_SECONDS=$seconds is no number of seconds" >&2
+    exit 2
+    ;;
+esac
+
+# A number that grows with the time: what it is in an hour, and the least.
+share() {
+    local number=$(($1 * seconds / 3600))
+    echo $((number > $2 ? number : $2))
+}
+
+export SLIMSPAN_LIVES="${SLIMSPAN_LIVES:-$(share 900 20)}"
+export SLIMSPAN_REQUESTS="${SLIMSPAN_REQUESTS:-$(share 16000 160)}"
+export SLIMSPAN_FAULT_REQUESTS="${SLIMSPAN_FAULT_REQUESTS:-$(share 1000 16)}"
+export SLIMSPAN_NETWORK_CHANGES="${SLIMSPAN_NETWORK_CHANGES:-$(share 3000 30)}"
+export SLIMSPAN_DIFFERENTIAL="${SLIMSPAN_DIFFERENTIAL:-$(share 50000 300)}"
+export SLIMSPAN_READS="${SLIMSPAN_READS:-$(share 1000 100)}"
+export SLIMSPAN_CUTS="${SLIMSPAN_CUTS:-$(share 100 10)}"
+export SLIMSPAN_ROUNDS="${SLIMSPAN_ROUNDS:-$(share 50 1)}"
+export SLIMSPAN_FILE_BYTES="${SLIMSPAN_FILE_BYTES:-8388608}"
+export SLIMSPAN_SENDERS="${SLIMSPAN_SENDERS:-64}"
+export SLIMSPAN_ALLOWANCE_MS="${SLIMSPAN_ALLOWANCE_MS:-250}"
+
+built="$(cargo metadata --locked --no-deps --format-version 1 |
+    sed -E 's/.*"target_directory":"([^"]*)".*/\1/')"
+mkdir -p "$built"
+export SLIMSPAN_MEASURED="$built/measured.tsv"
+rm -f "$SLIMSPAN_MEASURED"
+touch "$SLIMSPAN_MEASURED"
+
+# One at a time, or each would measure the others, too.
+began=$SECONDS
+result=0
+cargo test --release --locked --test integration -- delivery:: \
+    --skip program::delivery --include-ignored --nocapture --test-threads=1 || result=$?
+
+table="$(
+    echo '| promise | test | number to reach | number measured |'
+    echo '|---|---|---|---|'
+    sort -t "$(printf '\t')" -k1,1V -k2,2 "$SLIMSPAN_MEASURED" |
+        sed -E 's/\|/\\|/g; s/\t/ | /g; s/^/| /; s/$/ |/'
+)"
+echo
+echo "$table"
+if [ "$result" -ne 0 ]; then
+    echo "FAILED: what is missing in the table did not reach its number; see above" >&2
+    exit 1
+fi
+
+took=$((SECONDS - began))
+head="$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)"
+{
+    sed '/^<!-- measured -->$/q' docs/reliability.md
+    echo
+    echo "Measured on $(date -u +%Y-%m-%d) at $head in $took s, on $(nproc) cores:"
+    echo
+    echo "$table"
+} >"$built/reliability.md"
+cp "$built/reliability.md" docs/reliability.md
