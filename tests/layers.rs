@@ -12,7 +12,12 @@ const RULES: [(&str, &[&str]); 6] = [
     ("object_store", &["src/storage/"]),
     (
         "journal",
-        &["src/journal/", "src/storage/", "src/exporters/"],
+        &[
+            "src/journal/",
+            "src/storage/",
+            "src/exporters/",
+            "src/config/",
+        ],
     ),
     (
         "storage",
