@@ -42,6 +42,7 @@ pub struct Counters {
     forwarded: AtomicU64,
     spooled: AtomicU64,
     uploaded: AtomicU64,
+    failed_uploads: AtomicU64,
     damaged: AtomicU64,
     refused_connections: AtomicU64,
 }
@@ -86,6 +87,11 @@ impl Counters {
         add(&self.stored, 1);
     }
 
+    /// The store did not take an artifact of a spool, which stays there.
+    pub fn upload_failed(&self) {
+        add(&self.failed_uploads, 1);
+    }
+
     /// An artifact of a spool cannot be read any more.
     pub fn damaged(&self) {
         add(&self.damaged, 1);
@@ -114,7 +120,8 @@ impl fmt::Display for Counters {
             "requests {}, {} in, {} out; values replaced {}, artifacts stored {}, \
              artifacts dropped {}, texts moved {}, mislabelled files {}, \
              truncated values left alone {}, requests forwarded unmodified {}, \
-             connections refused {}, artifacts spooled {}, of these uploaded {}, damaged {}",
+             connections refused {}, artifacts spooled {}, of these uploaded {}, damaged {}, \
+             failed uploads {}",
             get(&self.requests),
             ByteSize::b(get(&self.bytes_in)),
             ByteSize::b(get(&self.bytes_out)),
@@ -129,6 +136,7 @@ impl fmt::Display for Counters {
             get(&self.spooled),
             get(&self.uploaded),
             get(&self.damaged),
+            get(&self.failed_uploads),
         )
     }
 }

@@ -4,12 +4,21 @@ use std::fs;
 use std::path::Path;
 
 /// A crate or module, and the only places in `src` whose code may name it.
-const RULES: [(&str, &[&str]); 5] = [
+const RULES: [(&str, &[&str]); 6] = [
     (
         "tonic",
         &["src/receivers/", "src/exporters/", "src/refusal.rs"],
     ),
     ("object_store", &["src/storage/"]),
+    (
+        "journal",
+        &[
+            "src/journal/",
+            "src/storage/",
+            "src/exporters/",
+            "src/config/",
+        ],
+    ),
     (
         "storage",
         &[

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
+use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
@@ -200,6 +201,36 @@ async fn what_is_left_is_uploaded_by_a_synchronous_successor() {
     assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
 }
 
+/// A request without an answer is the sender's, and its files are stored once all the same.
+#[tokio::test]
+async fn a_backend_that_is_down_is_for_the_sender_to_wait_for() {
+    for delivery in ["sync", "background"] {
+        let mut rig = Rig::start(&[]).await;
+        let (up, is_up) = watch::channel(false);
+        rig.backend = Backend::answering(move |_| {
+            let up = *is_up.borrow();
+            up.then(Bytes::new)
+                .ok_or_else(|| Status::unavailable("down"))
+        })
+        .await;
+        rig.config["exporters"]["otlp_grpc"] = config::exporter(rig.backend.address);
+        rig.config["exporters"]["otlp_grpc"]["retry_on_failure"] = json!({ "enabled": false });
+        rig.config["processors"]["artifact"]["delivery"] = json!(delivery);
+        let home = tempfile::tempdir().unwrap();
+        let slimspan = rig.start_in(home.path()).await;
+        let sender = slimspan.sender().await;
+        let request = otlp::span_with(otlp::PICTURE);
+        let status = sender.send(Signal::Traces, &request).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        rig.store.stored(1).await;
+        up.send_replace(true);
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let ended = slimspan.stop().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(rig.store.puts(), 1, "{delivery}");
+    }
+}
+
 /// Sends photos until one is not accepted as all before.
 async fn fill(rig: &Rig, slimspan: &Slimspan) -> (Bytes, Result<Bytes, Status>) {
     let sender = slimspan.sender().await;
@@ -376,7 +407,7 @@ async fn a_power_cut_loses_nothing() {
     }
 }
 
-/// A store that is down is asked now and then, and when it is back it is not overrun.
+/// A store that is down is tried now and then, and when it is back it is not overrun.
 #[tokio::test]
 async fn a_store_that_is_down_is_not_flooded() {
     let rig = Rig::start(DOWN).await;
@@ -391,4 +422,8 @@ async fn a_store_that_is_down_is_not_flooded() {
     rig.store.stored(100).await;
     let needed = rig.store.puts() - before;
     assert!(needed <= 110, "{needed} puts for 100 artifacts");
+    let log = slimspan.stop().await.stderr;
+    let (_, failed) = log.rsplit_once("failed uploads ").unwrap();
+    let failed: usize = failed.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((3..60).contains(&failed), "{failed}");
 }

@@ -20,3 +20,4 @@ mod lifecycle;
 mod outages;
 mod process;
 mod recovery;
+mod spool;

@@ -173,6 +173,7 @@ impl Uploader<'_> {
     }
 
     fn failed(&mut self, sequence: u64, error: &str) {
+        self.counters.upload_failed();
         self.failures = self.failures.saturating_add(1);
         let now = Instant::now();
         let (times, until) = self.delayed.entry(sequence).or_insert((0, now));

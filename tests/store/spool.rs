@@ -1,0 +1,139 @@
+//! Artifacts that wait in a spool until a store takes them.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use slimspan::config::Delivery;
+use slimspan::storage::spool::config::SpoolConfig;
+use slimspan::storage::{Kept, Spool, StoreConfig};
+use slimspan::telemetry::Counters;
+use slimspan_artifact::Artifact;
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{Opened, artifact, key, open};
+
+/// A store of which one upload takes 200 ms at most, with a spool in front of it.
+fn spooled() -> (TempDir, Opened, Spool) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = StoreConfig::new("memory://");
+    config.timeout = Duration::from_millis(200);
+    let spool = SpoolConfig {
+        directory: folder.path().join("spool"),
+        ..SpoolConfig::default()
+    };
+    let spool = Spool::open(&spool, "spool".to_owned()).unwrap();
+    let mut opened = open(&config);
+    opened.store = opened.store.with_spool(spool.clone());
+    (folder, opened, spool)
+}
+
+fn artifacts(count: u32) -> Vec<Artifact> {
+    (0..count).map(|seed| artifact(seed, 10_000)).collect()
+}
+
+/// Uploads until so many artifacts are left.
+async fn upload_until(opened: &Opened, spool: &Spool, left: usize) {
+    let counters = Counters::default();
+    let upload = spool.upload(&opened.store, &counters, CancellationToken::new());
+    let done = async {
+        while spool.left().artifacts > left {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let either = async {
+        tokio::select! {
+            () = upload => unreachable!("nobody told it to end"),
+            () = done => {}
+        }
+    };
+    timeout(Duration::from_secs(20), either).await.unwrap();
+}
+
+#[tokio::test]
+async fn equal_artifacts_wait_once_and_can_be_read_meanwhile() {
+    let (_folder, opened, spool) = spooled();
+    let one = artifacts(1);
+    let keeps = (0..50).map(|_| opened.store.keep_all(&one, Delivery::Background));
+    let kept = join_all(keeps).await;
+    let spooled: usize = kept.into_iter().map(|kept| kept.unwrap().spooled).sum();
+    assert_eq!((spooled, spool.left().artifacts), (1, 1));
+    assert_eq!(opened.faults.begun(), 0);
+    assert_eq!(
+        opened.store.get(&one[0].digest).await.unwrap(),
+        one[0].bytes
+    );
+    upload_until(&opened, &spool, 0).await;
+    assert_eq!(opened.faults.begun(), 1);
+    assert_eq!(
+        opened.store.get(&one[0].digest).await.unwrap(),
+        one[0].bytes
+    );
+    // It is known now, to both deliveries.
+    for delivery in [Delivery::Background, Delivery::Sync] {
+        let kept = opened.store.keep_all(&one, delivery).await.unwrap();
+        assert_eq!(kept, Kept::default());
+    }
+}
+
+/// One that the store never takes is not in the way of the others.
+#[tokio::test]
+async fn one_that_is_never_taken_holds_up_no_other() {
+    let (_folder, opened, spool) = spooled();
+    let all = artifacts(200);
+    for poison in &all[..2] {
+        opened.faults.fail(key(poison));
+    }
+    opened
+        .store
+        .keep_all(&all, Delivery::Background)
+        .await
+        .unwrap();
+    upload_until(&opened, &spool, 2).await;
+    opened.faults.heal();
+    upload_until(&opened, &spool, 0).await;
+}
+
+#[tokio::test]
+async fn uploads_are_as_many_at_a_time_as_puts_of_a_request() {
+    let (_folder, opened, spool) = spooled();
+    opened.faults.slow(Duration::from_millis(2));
+    let all = artifacts(100);
+    opened
+        .store
+        .keep_all(&all, Delivery::Background)
+        .await
+        .unwrap();
+    upload_until(&opened, &spool, 0).await;
+    let peak = opened.faults.peak();
+    assert!((2..=16).contains(&peak), "{peak}");
+    assert_eq!(opened.faults.begun(), 100);
+}
+
+/// Who ends does not wait for a store that fails, and uploads what a working one takes.
+#[tokio::test]
+async fn the_end_uploads_what_is_left() {
+    let (_folder, opened, spool) = spooled();
+    let all = artifacts(100);
+    opened
+        .store
+        .keep_all(&all, Delivery::Background)
+        .await
+        .unwrap();
+    let (counters, drain) = (Counters::default(), CancellationToken::new());
+    drain.cancel();
+    spool.upload(&opened.store, &counters, drain.clone()).await;
+    assert_eq!(spool.left().artifacts, 0);
+
+    let more = [artifact(1000, 10_000)];
+    opened.faults.fail(key(&more[0]));
+    opened
+        .store
+        .keep_all(&more, Delivery::Background)
+        .await
+        .unwrap();
+    let ends = spool.upload(&opened.store, &counters, drain);
+    timeout(Duration::from_secs(5), ends).await.unwrap();
+    assert_eq!(spool.left().artifacts, 1);
+}
