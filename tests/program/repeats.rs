@@ -144,6 +144,9 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     let recalled = || -> Extraction {
         extract_recalling(Signal::Traces, &request, &policy, store.recall()).unwrap()
     };
+    // It came before, so that there is something to learn from it.
+    assert_eq!(recalled().learned, []);
+    assert_eq!(recalled().learned.len(), 1);
     for (is_stored, is_remembered) in [(false, false), (true, true)] {
         let deadline = Instant::now() + Duration::from_secs(10);
         let answer = pipelines.consume(Signal::Traces, request.clone(), deadline);
