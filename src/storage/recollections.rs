@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -11,11 +12,18 @@ pub(super) struct Recollections {
     key: [u8; 32],
     facts: Cache<Fingerprint, Facts>,
     shortest: usize,
+    /// Sketches of values that came before, each in a place of its own or over another.
+    sketches: Box<[AtomicU64]>,
 }
 
 /// The length from which a value is looked up. To decode and digest 16 KiB of base64 takes about
 /// 10 us, and a look takes one or two.
 const SHORTEST: usize = 16 * 1024;
+
+/// Places for sketches: enough that few share one, and 16 MiB at most.
+fn places(capacity: u64) -> usize {
+    usize::try_from(capacity.saturating_mul(4).min(2 << 20)).unwrap_or_default()
+}
 
 impl Recollections {
     pub(super) fn new(capacity: u64) -> Self {
@@ -25,6 +33,9 @@ impl Recollections {
                 .max_capacity(capacity)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
+            sketches: std::iter::repeat_with(AtomicU64::default)
+                .take(places(capacity))
+                .collect(),
             // What is never found need not be hashed.
             shortest: if capacity == 0 { usize::MAX } else { SHORTEST },
         }
@@ -47,6 +58,16 @@ impl Recall for Recollections {
         self.shortest
     }
 
+    fn met(&self, sketch: u64) -> bool {
+        let place = sketch
+            .checked_rem(self.sketches.len() as u64)
+            .unwrap_or_default();
+        let place = usize::try_from(place)
+            .ok()
+            .and_then(|place| self.sketches.get(place));
+        place.is_some_and(|place| place.swap(sketch, Ordering::Relaxed) == sketch)
+    }
+
     fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts> {
         self.facts.get(fingerprint)
     }
@@ -56,5 +77,22 @@ impl Recall for Recollections {
 impl fmt::Debug for Recollections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recollections").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_met_the_second_time() {
+        let recollections = Recollections::new(100);
+        for sketch in [7, 1 << 60, u64::MAX] {
+            assert!(!recollections.met(sketch));
+            assert!(recollections.met(sketch));
+        }
+        assert!(!Recollections::new(0).met(7));
+        assert!(!Recollections::new(0).met(7));
+        Recollections::new(u64::MAX);
     }
 }

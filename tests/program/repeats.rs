@@ -80,11 +80,14 @@ async fn a_repeated_file_beside_one_that_cannot_be_stored() {
         let sender = slimspan.sender().await;
         let file = |seed| otlp::data_uri(&otlp::photo(seed, otlp::PHOTO));
         let known = otlp::span([("known", file(1))]);
-        sender.send(Signal::Traces, &known).await.unwrap();
+        // It is remembered when it comes for the second time.
+        for _ in 0..2 {
+            sender.send(Signal::Traces, &known).await.unwrap();
+        }
         let both = otlp::span([("known", file(1)), ("new", file(2))]);
         let answer = sender.send(Signal::Traces, &both).await;
         let arrived = backend.received().into_iter().map(|one| one.message);
-        let second = arrived.skip(1).collect::<Vec<_>>();
+        let second = arrived.skip(2).collect::<Vec<_>>();
         match on_store_failure {
             "forward" => assert!(answer.is_ok() && second == [both]),
             "refuse" => {
@@ -146,6 +149,9 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     let recalled = || -> Extraction {
         extract_recalling(Signal::Traces, &request, &policy, store.recall()).unwrap()
     };
+    // It came before, so that there is something to learn from it.
+    assert_eq!(recalled().learned, []);
+    assert_eq!(recalled().learned.len(), 1);
     for (is_stored, is_remembered) in [(false, false), (true, true)] {
         let deadline = Instant::now() + Duration::from_secs(10);
         let answer = pipelines.consume(Signal::Traces, request.clone(), deadline);

@@ -120,19 +120,19 @@ async fn senders_hardly_notice_a_store_that_stops() {
         sender.await.unwrap();
     }
     let all = drain(&mut answered);
-    for one in &all {
-        assert!(one.took <= Duration::from_millis(10_250), "{:?}", one.took);
-        if (open + Duration::from_millis(100)..healed).contains(&one.sent) {
-            // But for the one that shows whether it works again.
-            assert!(one.took <= Duration::from_millis(3_500), "{:?}", one.took);
-        }
-    }
-    let slow = |one: &&Answered| {
-        (open + Duration::from_millis(100)..healed).contains(&one.sent)
-            && one.took > Duration::from_millis(250)
-    };
-    assert!(all.iter().filter(slow).count() <= 1);
-    assert!(all.iter().any(|one| (open..healed).contains(&one.sent)));
+    assert!(
+        all.iter()
+            .all(|one| one.took <= Duration::from_millis(10_250))
+    );
+    let meanwhile = open + Duration::from_millis(100)..healed;
+    let sent_meanwhile = all.iter().filter(|one| meanwhile.contains(&one.sent));
+    let mut took: Vec<Duration> = sent_meanwhile.map(|one| one.took).collect();
+    took.sort_unstable();
+    let half = took[took.len() / 2];
+    assert!(half < Duration::from_millis(250), "{half:?}");
+    // Whoever waits for the store waits for longer than this. One shows whether it works again.
+    let waited = took.iter().filter(|took| **took > Duration::from_secs(2));
+    assert!(waited.count() <= 1, "{took:?}");
 }
 
 /// Answers that pass are not the sender's business; one that does not is asked for once.

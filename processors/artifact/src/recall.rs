@@ -25,6 +25,10 @@ pub trait Recall {
     /// as much as to decode it.
     fn shortest(&self) -> usize;
 
+    /// Whether it met a value of that sketch before; from now on it did. Most values come once, and
+    /// those cost no more than a sketch.
+    fn met(&self, sketch: u64) -> bool;
+
     /// What was learned about the value with that fingerprint.
     fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts>;
 }
@@ -83,6 +87,9 @@ impl Memory<'_> {
         let Some(recall) = self.0.filter(worth_it) else {
             return decode();
         };
+        if !recall.met(sketch(recall.key(), encoded)) {
+            return decode();
+        }
         let fingerprint = Fingerprint::of(recall.key(), reading, encoded);
         if let Some(facts) = recall.recall(&fingerprint) {
             return Some(Content::recalled(facts));
@@ -105,6 +112,37 @@ impl Memory<'_> {
             None => Content::new(bytes.clone(), Digest::of(&bytes), codec),
         }
     }
+}
+
+/// Bytes in one place of a value that its sketch is made of.
+const PART: usize = 64;
+
+/// A hash of parts of a value, which other values may have, too. Files of one kind begin alike, so some
+/// are farther behind.
+fn sketch(key: &[u8; 32], encoded: &[u8]) -> u64 {
+    let len = encoded.len();
+    let places = [
+        512,
+        1024,
+        2048,
+        len / 4,
+        len / 2,
+        len / 4 * 3,
+        len.saturating_sub(PART),
+    ];
+    // In one piece: a hasher that is given many small ones is slow.
+    let mut parts = [0; PART * 8];
+    let (slots, _) = parts.as_chunks_mut::<PART>();
+    for (slot, place) in slots.iter_mut().zip(places) {
+        let part = encoded.get(place..).and_then(<[u8]>::first_chunk);
+        *slot = part.copied().unwrap_or([0; PART]);
+    }
+    if let Some(last) = parts.last_chunk_mut() {
+        *last = len.to_le_bytes();
+    }
+    let hash = blake3::keyed_hash(key, &parts);
+    let word = hash.as_bytes().first_chunk().copied().unwrap_or_default();
+    u64::from_le_bytes(word)
 }
 
 impl Fingerprint {

@@ -64,6 +64,10 @@ impl Recall for Memory {
         0
     }
 
+    fn met(&self, _: u64) -> bool {
+        true
+    }
+
     fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts> {
         self.0.get(fingerprint).copied()
     }

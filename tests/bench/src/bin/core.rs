@@ -17,8 +17,20 @@ use slimspan_proto::{Signal, check};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Remembers what it was given.
-#[derive(Default)]
-struct Memory(HashMap<Fingerprint, Facts>);
+struct Memory {
+    facts: HashMap<Fingerprint, Facts>,
+    /// Whether all values came before.
+    has_met: bool,
+}
+
+impl Memory {
+    fn new(has_met: bool) -> Self {
+        Self {
+            facts: HashMap::new(),
+            has_met,
+        }
+    }
+}
 
 impl Recall for Memory {
     fn key(&self) -> &[u8; 32] {
@@ -29,8 +41,12 @@ impl Recall for Memory {
         16 * 1024
     }
 
+    fn met(&self, _: u64) -> bool {
+        self.has_met
+    }
+
     fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts> {
-        self.0.get(fingerprint).copied()
+        self.facts.get(fingerprint).copied()
     }
 }
 
@@ -62,12 +78,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .artifacts
         .len();
     let none = extract(Signal::Traces, &ordinary, &tiny)?.artifacts.len();
-    let mut memory = Memory::default();
-    let nothing = Memory::default();
+    let mut memory = Memory::new(true);
+    let nothing = Memory::new(false);
     let small = workload::pictures(100, 12_500);
     for request in [&pictures, &small] {
         let learned = extract_recalling(Signal::Traces, request, &usual, &memory)?.learned;
-        memory.0.extend(learned);
+        memory.facts.extend(learned);
     }
     let recalled = |request| extract_recalling(Signal::Traces, request, &usual, &memory);
     let new = |request| extract_recalling(Signal::Traces, request, &usual, &nothing);
