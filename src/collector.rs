@@ -2,27 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use slimspan_artifact::Location;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Budget;
+use crate::admission::{Budget, Limits};
 use crate::config::{
-    ComponentId, Config, ExporterConfig, ExtensionConfig, HostPort, MemoryLimiterConfig,
-    PipelineConfig, ProcessorConfig, ReceiverConfig,
+    ComponentId, Config, ExporterConfig, ExtensionConfig, HostPort, MemoryLimit,
+    MemoryLimiterConfig, PipelineConfig, ProcessorConfig, ReceiverConfig,
 };
 use crate::dry_run::DryRun;
 use crate::exporters::debug::DebugExporter;
 use crate::exporters::otlp_grpc::{OtlpGrpcExporter, SetupError};
-use crate::exporters::{Delivery, Exporter};
+use crate::exporters::queue::config::QueueConfig;
+use crate::exporters::queue::{OnDisk, Queue};
+use crate::exporters::{Delivery, Exporter, Way};
+use crate::machine;
 use crate::pipeline::{Artifacts, Fate, Pipeline, Pipelines};
 use crate::receivers::otlp::GrpcReceiver;
-use crate::shutdown;
+use crate::shutdown::{self, Stages};
 use crate::storage::config::StoreConfig;
 use crate::storage::{OpenError, Store};
 use crate::telemetry::Counters;
+
+/// What exporters have at the end to deliver what is in their queues, or to keep it.
+const LAST_DELIVERIES: Duration = Duration::from_millis(1500);
+
+/// What telling of the end has.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Why a collector could not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +54,38 @@ pub enum StartError {
         /// Why; the text begins with the key to change.
         reason: SetupError,
     },
+    /// A queue on disk cannot be opened.
+    #[error("extensions.{id}.directory: {reason}")]
+    Queue {
+        /// The extension.
+        id: ComponentId,
+        /// Why.
+        reason: String,
+    },
+    /// A part of the memory is the limit, and nobody tells how much there is.
+    #[error(
+        "processors.{id}.limit_percentage: the system does not tell how much memory there is; \
+         give limit_mib"
+    )]
+    UnknownMemory {
+        /// The processor.
+        id: ComponentId,
+    },
+    /// A part of the memory is the limit, and too little for the largest request.
+    #[error(
+        "processors.{id}.limit_percentage: {limit} MiB of the {memory} MiB that there are is too \
+         little: {needed} are needed, four times max_recv_msg_size_mib"
+    )]
+    TooLittleMemory {
+        /// The processor.
+        id: ComponentId,
+        /// The limit, in MiB.
+        limit: u64,
+        /// What there is, in MiB.
+        memory: u64,
+        /// What is needed, in MiB.
+        needed: u64,
+    },
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -62,6 +105,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Collector {
     receivers: Vec<Receiver>,
+    exporters: Vec<Arc<Exporter>>,
     budget: Budget,
     counters: Arc<Counters>,
     dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
@@ -80,9 +124,11 @@ impl Collector {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let mut summary = Vec::new();
         let stores = open_stores(config)?;
-        let exporters = set_up_exporters(config, &mut summary)?;
         let counters = Arc::new(Counters::default());
-        let limit = memory_limit(config);
+        let memory = machine::memory();
+        let limits = memory_limits(config, memory)?;
+        let budget = Budget::new(limits);
+        let exporters = set_up_exporters(config, &budget, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
 
         let mut pipelines = Vec::new();
@@ -101,7 +147,7 @@ impl Collector {
             };
             pipelines.push((wiring, Arc::new(pipeline)));
         }
-        for (id, ExtensionConfig::ArtifactStore(of_store)) in &config.extensions {
+        for (id, of_store) in config.artifact_stores() {
             let place = match stores.get(id) {
                 Some(store) => format!("artifacts in {store}"),
                 None => "nothing is stored in a dry run".to_owned(),
@@ -144,17 +190,26 @@ impl Collector {
             });
         }
         let pinned = receivers.iter().map(|one| one.grpc.pinned_by_connections());
+        let (limit, pinned) = (limits.limit_mib, pinned.sum::<u64>() >> 20);
         summary.push((
             "memory".to_owned(),
             format!(
                 "requests in flight take at most {limit} MiB, and what senders leave unread in \
-                 their connections at most {} MiB",
-                pinned.sum::<u64>() >> 20
+                 their connections at most {pinned} MiB"
             ),
         ));
+        if let Some(memory) = memory.map(|bytes| bytes >> 20)
+            && limit + pinned > memory
+        {
+            tracing::warn!(
+                "there are {memory} MiB of memory, and {limit} MiB of requests with {pinned} MiB that \
+                 senders leave unread are more: lower memory_limiter.limit_mib or max_connections"
+            );
+        }
         Ok(Self {
             receivers,
-            budget: Budget::new(limit),
+            exporters: exporters.into_values().collect(),
+            budget,
             counters,
             dry_runs,
             summary,
@@ -174,30 +229,49 @@ impl Collector {
             let grpc = receiver.grpc;
             async move { grpc.serve(receiver.pipelines, budget, counters, stop).await }
         });
+        let mut servers = pin!(join_all(servers));
         let reports = self
             .dry_runs
             .values()
             .map(|dry_run| dry_run.report_every_minute(print));
         let reports = async {
             join_all(reports).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
-        let all_ended = tokio::select! {
-            all_ended = shutdown::within_grace(&stop, join_all(servers)) => all_ended,
-            never = reports => never,
-        };
-        if !all_ended {
+        tokio::select! {
+            // First, because receivers end only after it, and are to be waited for below.
+            biased;
+            () = stop.cancelled() => {}
+            _ = &mut servers => {}
+            () = reports => {}
+        }
+        // A request is answered when its pipelines and exporters are done with it, so these end with
+        // the receivers.
+        let exporters = &self.exporters;
+        let late = Stages::default()
+            .then("receivers", Duration::ZERO, |_| async {
+                servers.await;
+            })
+            .then("exporters", LAST_DELIVERIES, |until| async move {
+                let ends = exporters.iter().map(|exporter| exporter.end(until));
+                join_all(ends).await;
+            })
+            .then("telemetry", LAST_WORDS, |_| async {
+                for dry_run in self.dry_runs.values() {
+                    print(&dry_run.to_text());
+                }
+                for line in self.counters.items.lines() {
+                    tracing::info!("{line}");
+                }
+            })
+            .end(shutdown::GRACE)
+            .await;
+        for stage in late {
             tracing::warn!(
-                "connections that did not end within {:?} were cut off; no request on them was \
-                 acknowledged that is not delivered",
+                "{stage} did not end within {:?} and were cut off; nothing was acknowledged that is \
+                 not delivered",
                 shutdown::GRACE
             );
-        }
-        for dry_run in self.dry_runs.values() {
-            print(&dry_run.to_text());
-        }
-        for line in self.counters.items.lines() {
-            tracing::info!("{line}");
         }
         tracing::info!("stopped: {}", self.counters);
     }
@@ -233,6 +307,8 @@ fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
 /// The exporters that some pipeline uses.
 fn set_up_exporters(
     config: &Config,
+    budget: &Budget,
+    counters: &Arc<Counters>,
     summary: &mut Vec<(String, String)>,
 ) -> Result<BTreeMap<ComponentId, Arc<Exporter>>, StartError> {
     let mut exporters = BTreeMap::new();
@@ -242,14 +318,23 @@ fn set_up_exporters(
             continue;
         }
         let exporter = match exporter {
-            ExporterConfig::OtlpGrpc(config) => {
-                let exporter = OtlpGrpcExporter::new(id.to_string(), config).map_err(|reason| {
-                    StartError::Exporter {
-                        id: id.clone(),
-                        reason,
-                    }
+            ExporterConfig::OtlpGrpc(of_exporter) => {
+                let name = id.to_string();
+                let exporter = OtlpGrpcExporter::new(name.clone(), of_exporter);
+                let exporter = exporter.map_err(|reason| StartError::Exporter {
+                    id: id.clone(),
+                    reason,
                 })?;
-                let delivery = Delivery::new(id.to_string(), exporter, config);
+                let way = Arc::new(Way::new(name, exporter, of_exporter));
+                let queue = open_queue(
+                    config,
+                    id,
+                    &of_exporter.sending_queue,
+                    &way,
+                    budget,
+                    counters,
+                )?;
+                let delivery = Delivery::new(way, queue);
                 summary.push((id.to_string(), format!("sends OTLP/gRPC to {delivery}")));
                 Exporter::OtlpGrpc(Box::new(delivery))
             }
@@ -261,6 +346,40 @@ fn set_up_exporters(
         exporters.insert(id.clone(), Arc::new(exporter));
     }
     Ok(exporters)
+}
+
+/// The queue of the exporter `id`, if it has one.
+fn open_queue(
+    config: &Config,
+    id: &ComponentId,
+    queue: &QueueConfig,
+    way: &Arc<Way>,
+    budget: &Budget,
+    counters: &Arc<Counters>,
+) -> Result<Option<Queue>, StartError> {
+    if !queue.enabled {
+        return Ok(None);
+    }
+    let storage = queue.storage.as_ref();
+    let storage = storage.and_then(|storage| match config.extensions.get(storage) {
+        Some(ExtensionConfig::FileStorage(on_disk)) => Some((storage, on_disk)),
+        _ => None,
+    });
+    let failed = |reason: String| StartError::Queue {
+        id: storage.map_or(id, |(storage, _)| storage).clone(),
+        reason,
+    };
+    let on_disk = storage.map(|(_, storage)| (storage.folder_of(id), storage.options()));
+    if let Some((_, storage)) = storage {
+        storage.check().map_err(failed)?;
+    }
+    let on_disk = on_disk.as_ref().map(|(folder, options)| OnDisk {
+        folder,
+        options: *options,
+    });
+    let (way, budget, counters) = (Arc::clone(way), budget.clone(), Arc::clone(counters));
+    let queue = Queue::open(way, queue, on_disk, budget, counters);
+    queue.map(Some).map_err(|error| failed(error.to_string()))
 }
 
 /// The `artifact` processor of a pipeline.
@@ -302,18 +421,43 @@ fn location(id: &ComponentId, store: &StoreConfig) -> Result<Location, StartErro
 
 /// The smallest limit of any pipeline: they share the receivers, and so the memory. There is one
 /// even where nothing is configured.
-fn memory_limit(config: &Config) -> u64 {
+fn memory_limits(config: &Config, memory: Option<u64>) -> Result<Limits, StartError> {
     let used = config
         .service
         .pipelines
         .values()
-        .flat_map(|wiring| &wiring.processors)
-        .filter_map(|id| match config.processors.get(id) {
-            Some(ProcessorConfig::MemoryLimiter(limiter)) => Some(limiter.limit_mib),
-            _ => None,
-        });
-    used.min()
-        .unwrap_or_else(|| MemoryLimiterConfig::default().limit_mib)
+        .flat_map(|wiring| &wiring.processors);
+    let mut smallest: Option<Limits> = None;
+    for id in used {
+        let Some(ProcessorConfig::MemoryLimiter(limiter)) = config.processors.get(id) else {
+            continue;
+        };
+        let limits = limiter.limits(memory.unwrap_or_default());
+        if matches!(limiter.limit, MemoryLimit::Percentage { .. }) {
+            let Some(memory) = memory else {
+                return Err(StartError::UnknownMemory { id: id.clone() });
+            };
+            let largest = config
+                .receivers
+                .values()
+                .map(|ReceiverConfig::Otlp(receiver)| {
+                    u64::from(receiver.protocols.grpc.max_recv_msg_size_mib)
+                });
+            let needed = Limits::SHARES * largest.max().unwrap_or_default();
+            if limits.limit_mib < needed {
+                return Err(StartError::TooLittleMemory {
+                    id: id.clone(),
+                    limit: limits.limit_mib,
+                    memory: memory >> 20,
+                    needed,
+                });
+            }
+        }
+        if smallest.is_none_or(|smallest| limits.limit_mib < smallest.limit_mib) {
+            smallest = Some(limits);
+        }
+    }
+    Ok(smallest.unwrap_or_else(|| MemoryLimiterConfig::default().limits(0)))
 }
 
 fn describe(config: &Config, wiring: &PipelineConfig) -> String {

@@ -15,6 +15,7 @@ pub mod exporters;
 pub mod grpc;
 pub mod isolation;
 pub mod journal;
+pub mod machine;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;

@@ -18,7 +18,6 @@ use crate::answer::Answer;
 use crate::compute;
 use crate::config::{OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
-use crate::exporters::retry::Patience;
 use crate::exporters::{Exporter, Oversize};
 use crate::isolation::send_apart;
 use crate::refusal::{Culprit, Refusal};
@@ -258,13 +257,13 @@ impl Pipeline {
         deadline: Instant,
         oversize: Oversize,
     ) -> Result<Answer, Refusal> {
-        let (signal, patience) = (self.id.signal, Patience::Until(deadline));
+        let signal = self.id.signal;
         let len = request.len();
         let send = |exporter: &Arc<Exporter>, request| {
             let exporter = Arc::clone(exporter);
             let send = move |part| {
                 let exporter = Arc::clone(&exporter);
-                async move { exporter.export(signal, part, patience, oversize).await }
+                async move { exporter.export(signal, part, deadline, oversize).await }
             };
             send_apart(signal, request, isolated, deadline, send)
         };

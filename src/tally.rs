@@ -82,6 +82,13 @@ impl Tally {
         add(&self.queued, items as u64);
     }
 
+    /// Items of an earlier life of this process were found in a queue.
+    pub fn found_queued(&self, items: usize) {
+        add(&self.received, items as u64);
+        add(&self.accepted, items as u64);
+        self.queue(items);
+    }
+
     /// Items have left the queue: they were delivered.
     pub fn unqueue(&self, items: usize) {
         self.queued.fetch_sub(items as u64, Ordering::Relaxed);

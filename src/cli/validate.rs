@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use slimspan_artifact::Location;
 
 use super::{ConfigFile, USAGE, complain, say};
-use crate::config::{ExtensionConfig, ProcessorConfig};
+use crate::config::ProcessorConfig;
 use crate::storage::Store;
 
 pub(super) fn validate(file: &ConfigFile) -> ExitCode {
@@ -29,7 +29,7 @@ pub(super) fn validate(file: &ConfigFile) -> ExitCode {
             lines.push(format!("  {id}: {artifact}"));
         }
     }
-    for (id, ExtensionConfig::ArtifactStore(store)) in &config.extensions {
+    for (id, store) in config.artifact_stores() {
         match Store::location_of(store) {
             Ok(Location::Store(url) | Location::Public(url)) => {
                 lines.push(format!("  {id}: references lead to {url}"));

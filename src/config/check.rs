@@ -10,8 +10,9 @@ use super::components::{
 use super::id::{ComponentId, PipelineId};
 use super::path::KeyPath;
 use super::problem::Problem;
-use super::processors::MemoryLimiterConfig;
+use super::processors::{MemoryLimit, MemoryLimiterConfig};
 use super::service::PipelineConfig;
+use crate::admission::Limits;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
@@ -93,7 +94,7 @@ impl Check<'_> {
             &config.service.extensions,
             &config.extensions,
         );
-        for (id, ExtensionConfig::ArtifactStore(_)) in &config.extensions {
+        for id in config.extensions.keys() {
             if !config.service.extensions.contains(id) {
                 self.report(
                     KeyPath::of([ExtensionConfig::SECTION]).key(id),
@@ -105,11 +106,11 @@ impl Check<'_> {
             let ProcessorConfig::Artifact(artifact) = processor else {
                 continue;
             };
-            if !config.extensions.contains_key(&artifact.store) {
-                self.report(
-                    KeyPath::of([ProcessorConfig::SECTION]).key(id).key("store"),
-                    not_configured(ExtensionConfig::KIND, &artifact.store),
-                );
+            let path = KeyPath::of([ProcessorConfig::SECTION]).key(id).key("store");
+            match config.extensions.get(&artifact.store) {
+                Some(ExtensionConfig::ArtifactStore(_)) => {}
+                Some(_) => self.report(path, wrong_type(&artifact.store, "an artifact_store")),
+                None => self.report(path, not_configured(ExtensionConfig::KIND, &artifact.store)),
             }
             self.rules(id, &artifact.rules);
         }
@@ -117,11 +118,28 @@ impl Check<'_> {
 
     fn exporters(&mut self) {
         for (id, exporter) in &self.config.exporters {
-            if let ExporterConfig::OtlpGrpc(exporter) = exporter
-                && let Some((key, message)) = exporter.retry_on_failure.mistake()
-            {
-                let exporter = KeyPath::of([ExporterConfig::SECTION]).key(id);
-                self.report(exporter.key("retry_on_failure").key(key), message);
+            let ExporterConfig::OtlpGrpc(exporter) = exporter else {
+                continue;
+            };
+            let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
+            if let Some((key, message)) = exporter.retry_on_failure.mistake() {
+                self.report(path.key("retry_on_failure").key(key), message);
+            }
+            let path = path.key("sending_queue");
+            if let Some((key, message)) = exporter.sending_queue.mistake() {
+                self.report(path.key(key), message);
+            }
+            if let Some(storage) = &exporter.sending_queue.storage {
+                match self.config.extensions.get(storage) {
+                    Some(ExtensionConfig::FileStorage(_)) => {}
+                    Some(_) => {
+                        self.report(path.key("storage"), wrong_type(storage, "a file_storage"));
+                    }
+                    None => self.report(
+                        path.key("storage"),
+                        not_configured(ExtensionConfig::KIND, storage),
+                    ),
+                }
             }
         }
     }
@@ -185,7 +203,6 @@ impl Check<'_> {
     /// What can never fit must not be admitted by the configuration. A compressed request is there
     /// as it came and as what it expands to, and each of these is charged twice.
     fn memory_limits(&mut self) {
-        const SHARES: u64 = 4;
         let pipelines = || self.config.service.pipelines.values();
         let largest = pipelines()
             .flat_map(|pipeline| &pipeline.receivers)
@@ -201,12 +218,16 @@ impl Check<'_> {
         let smallest = pipelines()
             .flat_map(|pipeline| &pipeline.processors)
             .filter_map(|id| match self.config.processors.get_key_value(id)? {
-                (id, ProcessorConfig::MemoryLimiter(limiter)) => Some((limiter.limit_mib, id)),
+                (id, ProcessorConfig::MemoryLimiter(limiter)) => match limiter.limit {
+                    MemoryLimit::Mib { limit, .. } => Some((limit, id)),
+                    // How much that is turns out where it runs.
+                    MemoryLimit::Percentage { .. } => Some((u64::MAX, id)),
+                },
                 _ => None,
             })
             .min();
         let size_key = grpc_key(receiver, "max_recv_msg_size_mib");
-        let needed = SHARES * largest;
+        let needed = Limits::SHARES * largest;
         match smallest {
             Some((limit, id)) if limit < needed => self.report(
                 KeyPath::of([ProcessorConfig::SECTION])
@@ -217,7 +238,7 @@ impl Check<'_> {
                      {needed}, four times {size_key}, or lower that"
                 ),
             ),
-            None if MemoryLimiterConfig::default().limit_mib < needed => self.report(
+            None if MemoryLimiterConfig::DEFAULT_MIB < needed => self.report(
                 size_key,
                 format!(
                     "{largest} is too much for the default memory limit: add a memory_limiter with \
@@ -265,6 +286,10 @@ impl Check<'_> {
             message,
         });
     }
+}
+
+fn wrong_type(id: &ComponentId, wanted: &str) -> String {
+    format!("references extension \"{id}\" which is not {wanted}")
 }
 
 fn not_configured(kind: &str, id: &ComponentId) -> String {

@@ -11,6 +11,7 @@ use super::problem::Problem;
 use super::processors::MemoryLimiterConfig;
 use crate::exporters::debug::config::DebugConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
 use crate::storage::config::StoreConfig;
 
@@ -44,6 +45,8 @@ pub enum ExporterConfig {
 pub enum ExtensionConfig {
     /// `artifact_store`
     ArtifactStore(StoreConfig),
+    /// `file_storage`
+    FileStorage(FileStorageConfig),
 }
 
 /// A kind of component: its section of the file holds `type[/name]: configuration`.
@@ -110,11 +113,18 @@ impl Component for ExporterConfig {
 impl Component for ExtensionConfig {
     const KIND: &'static str = "extension";
     const SECTION: &'static str = "extensions";
-    const TYPES: &'static [ComponentType<Self>] = &[ComponentType {
-        name: "artifact_store",
-        alias: None,
-        read: |node| from_node(node).map(Self::ArtifactStore),
-    }];
+    const TYPES: &'static [ComponentType<Self>] = &[
+        ComponentType {
+            name: "artifact_store",
+            alias: None,
+            read: |node| from_node(node).map(Self::ArtifactStore),
+        },
+        ComponentType {
+            name: "file_storage",
+            alias: None,
+            read: |node| from_node(node).map(Self::FileStorage),
+        },
+    ];
 }
 
 /// Reads the section of one kind of component, as far as it can be read.

@@ -35,10 +35,11 @@ pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverC
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
-pub use processors::MemoryLimiterConfig;
+pub use processors::{MemoryLimit, MemoryLimiterConfig};
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
 
+use crate::storage::config::StoreConfig;
 use components::{Component, read_section};
 use expand::{Expansion, Unset};
 use node::{Node, Value};
@@ -71,6 +72,16 @@ impl Config {
             (id, ProcessorConfig::Artifact(artifact)) => Some((id, artifact)),
             _ => None,
         })
+    }
+
+    /// The artifact stores there are.
+    pub fn artifact_stores(&self) -> impl Iterator<Item = (&ComponentId, &StoreConfig)> {
+        self.extensions
+            .iter()
+            .filter_map(|(id, extension)| match extension {
+                ExtensionConfig::ArtifactStore(store) => Some((id, store)),
+                ExtensionConfig::FileStorage(_) => None,
+            })
     }
 
     /// Reads the file at `path`; `env` gives the values of environment variables.

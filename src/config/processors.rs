@@ -1,20 +1,206 @@
 //! The configuration of the processors.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
-use super::units::between;
+use super::units::{between_or_none, duration};
+use crate::admission::Limits;
 
 /// `memory_limiter`: bounds the memory that requests in flight may take.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(try_from = "Keys")]
 pub struct MemoryLimiterConfig {
-    /// The memory of all requests in flight, in MiB; from 16 to 16 TiB.
-    #[serde(deserialize_with = "between::<_, _, 16, 16_777_216>")]
-    pub limit_mib: u64,
+    /// The Collector polls its memory as often; here nothing is polled, and so nothing comes of it.
+    pub check_interval: Duration,
+    /// How much it is.
+    pub limit: MemoryLimit,
+}
+
+/// A limit, and the part of it that is for requests that have begun; a fifth unless it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryLimit {
+    /// In MiB.
+    Mib {
+        /// The limit.
+        limit: u64,
+        /// The part.
+        spike: Option<u64>,
+    },
+    /// Of the memory that there is.
+    Percentage {
+        /// The limit.
+        limit: u64,
+        /// The part.
+        spike: Option<u64>,
+    },
+}
+
+/// The keys, which are those of the Collector. As there, a limit in MiB comes before one in percent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Keys {
+    #[serde(deserialize_with = "duration")]
+    check_interval: Duration,
+    #[serde(deserialize_with = "between_or_none::<_, _, 16, 16_777_216>")]
+    limit_mib: Option<u64>,
+    #[serde(deserialize_with = "between_or_none::<_, _, 0, 16_777_216>")]
+    spike_limit_mib: Option<u64>,
+    #[serde(deserialize_with = "between_or_none::<_, _, 1, 100>")]
+    limit_percentage: Option<u64>,
+    #[serde(deserialize_with = "between_or_none::<_, _, 0, 100>")]
+    spike_limit_percentage: Option<u64>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            // What the Collector's documentation recommends: there the key is needed.
+            check_interval: Duration::from_secs(1),
+            limit_mib: None,
+            spike_limit_mib: None,
+            limit_percentage: None,
+            spike_limit_percentage: None,
+        }
+    }
+}
+
+impl MemoryLimiterConfig {
+    /// The limit where there is none in the configuration.
+    pub const DEFAULT_MIB: u64 = 512;
+
+    /// The limits on a machine, or in a group of processes, that has this many bytes.
+    pub fn limits(&self, memory: u64) -> Limits {
+        // As the Collector does, where nothing, or nothing but 0, is given.
+        let spike_or_fifth = |limit, spike: Option<u64>| match spike {
+            Some(spike) if spike > 0 => spike,
+            _ => limit / 5,
+        };
+        match self.limit {
+            MemoryLimit::Mib { limit, spike } => Limits {
+                limit_mib: limit,
+                spike_mib: spike_or_fifth(limit, spike),
+            },
+            MemoryLimit::Percentage { limit, spike } => {
+                let part = |percentage| (memory / 100 * percentage) >> 20;
+                Limits {
+                    limit_mib: part(limit),
+                    spike_mib: spike_or_fifth(part(limit), spike.map(part)),
+                }
+            }
+        }
+    }
 }
 
 impl Default for MemoryLimiterConfig {
     fn default() -> Self {
-        Self { limit_mib: 512 }
+        Self {
+            check_interval: Keys::default().check_interval,
+            limit: MemoryLimit::Mib {
+                limit: Self::DEFAULT_MIB,
+                spike: None,
+            },
+        }
+    }
+}
+
+impl TryFrom<Keys> for MemoryLimiterConfig {
+    type Error = String;
+
+    fn try_from(keys: Keys) -> Result<Self, String> {
+        let (limit, of, spike, key) = match (keys.limit_mib, keys.limit_percentage) {
+            (None, Some(limit)) => {
+                let spike = keys.spike_limit_percentage;
+                let of = MemoryLimit::Percentage { limit, spike };
+                (limit, of, spike, "percentage")
+            }
+            (limit, _) => {
+                let limit = limit.unwrap_or(Self::DEFAULT_MIB);
+                let spike = keys.spike_limit_mib;
+                (limit, MemoryLimit::Mib { limit, spike }, spike, "mib")
+            }
+        };
+        if let Some(spike) = spike
+            && spike >= limit
+        {
+            return Err(format!(
+                "spike_limit_{key} is a part of limit_{key} and must be less: {spike} is not less \
+                 than {limit}"
+            ));
+        }
+        Ok(Self {
+            check_interval: keys.check_interval,
+            limit: of,
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::{de, yaml};
+    use super::*;
+
+    fn read(text: &str) -> Result<MemoryLimiterConfig, String> {
+        de::from_node(&yaml::parse(text).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_keys_mean_what_they_mean_to_the_collector() {
+        const MEMORY: u64 = 4000 << 20;
+        for (text, limit_mib, spike_mib) in [
+            ("{}", 512, 102),
+            ("check_interval: 5s", 512, 102),
+            ("check_interval: 0s", 512, 102),
+            ("limit_mib: 1000", 1000, 200),
+            ("{limit_mib: 1000, spike_limit_mib: 0}", 1000, 200),
+            ("{limit_mib: 1000, spike_limit_mib: 300}", 1000, 300),
+            ("spike_limit_mib: 300", 512, 300),
+            ("limit_percentage: 50", 2000, 400),
+            (
+                "{limit_percentage: 50, spike_limit_percentage: 30}",
+                2000,
+                1200,
+            ),
+            (
+                "{limit_percentage: 100, spike_limit_percentage: 0}",
+                4000,
+                800,
+            ),
+            (
+                "{limit_mib: 1000, limit_percentage: 50, spike_limit_percentage: 40}",
+                1000,
+                200,
+            ),
+        ] {
+            let limits = read(text).unwrap().limits(MEMORY);
+            let expected = Limits {
+                limit_mib,
+                spike_mib,
+            };
+            assert_eq!(limits, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_told() {
+        for (text, says) in [
+            ("limit_mib: 15", "must be from 16 to 16777216, found 15"),
+            ("limit_percentage: 101", "must be from 1 to 100, found 101"),
+            ("limit_percentage: 0", "must be from 1 to 100, found 0"),
+            ("check_interval: 1", "is not a duration"),
+            (
+                "{limit_mib: 100, spike_limit_mib: 100}",
+                "100 is not less than 100",
+            ),
+            (
+                "{limit_percentage: 50, spike_limit_percentage: 60}",
+                "spike_limit_percentage is a part of limit_percentage",
+            ),
+            ("min_gc_interval_when_soft_limited: 10s", "unknown field"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
     }
 }

@@ -1,26 +1,42 @@
-//! How requests get to a backend: in parts that it takes, again where it could not take them, and what
-//! it never takes is kept.
+//! How requests get to a backend: at once or through a queue, in parts that it takes, again where it
+//! could not take them; what it never takes is kept.
+
+use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use slimspan_proto::{Signal, count};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::dead_letters::DeadLetters;
 use super::fitting::{Sent, send_fitting};
 use super::otlp_grpc::OtlpGrpcExporter;
 use super::otlp_grpc::config::OtlpGrpcConfig;
+use super::queue::Queue;
 use super::retry::config::RetryConfig;
 use super::retry::{Patience, retry};
 use crate::answer::Answer;
 use crate::refusal::Refusal;
 
-/// An exporter's way to its backend.
+/// What delivers the requests of an exporter.
 #[derive(Debug)]
 pub struct Delivery {
+    way: Arc<Way>,
+    /// Gone after the end.
+    queue: Option<Queue>,
+}
+
+/// An exporter's way to its backend.
+#[derive(Debug)]
+pub struct Way {
     name: String,
     exporter: OtlpGrpcExporter,
     retries: RetryConfig,
     max_request_bytes: usize,
     dead_letters: DeadLetters,
+    /// Nothing is repeated after it.
+    pub(super) stop: CancellationToken,
 }
 
 /// What becomes of a single item that the backend refuses for its size.
@@ -33,6 +49,41 @@ pub enum Oversize {
 }
 
 impl Delivery {
+    /// Delivers by `way`, through `queue` if there is one.
+    pub fn new(way: Arc<Way>, queue: Option<Queue>) -> Self {
+        Self { way, queue }
+    }
+
+    /// Takes an `Export{Trace,Logs,Metrics}ServiceRequest`; returns the backend's answer, or that of the
+    /// queue. At `deadline` its sender stops waiting.
+    pub async fn deliver(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        deadline: Instant,
+        oversize: Oversize,
+    ) -> Result<Answer, Refusal> {
+        match &self.queue {
+            // What may be smaller another time is not for the queue: it would never be.
+            Some(queue) if oversize == Oversize::Kept => {
+                queue.offer(signal, request, deadline).await
+            }
+            _ => {
+                let patience = Patience::Until(deadline);
+                self.way.deliver(signal, request, patience, oversize).await
+            }
+        }
+    }
+
+    /// Ends by `until`; what is in a queue is delivered or kept.
+    pub async fn end(&self, until: Instant) {
+        if let Some(queue) = &self.queue {
+            queue.drain(until).await;
+        }
+    }
+}
+
+impl Way {
     /// Requests of the exporter `name` go out by `exporter`.
     pub fn new(name: String, exporter: OtlpGrpcExporter, config: &OtlpGrpcConfig) -> Self {
         let max_request_bytes = config.max_request_bytes.as_u64();
@@ -42,11 +93,20 @@ impl Delivery {
             exporter,
             retries: config.retry_on_failure.clone(),
             max_request_bytes: usize::try_from(max_request_bytes).unwrap_or(usize::MAX),
+            stop: CancellationToken::new(),
         }
     }
 
-    /// Delivers an `Export{Trace,Logs,Metrics}ServiceRequest`; returns the backend's answer.
-    pub async fn deliver(
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
+    }
+
+    /// Delivers a request; returns the backend's answer.
+    pub(super) async fn deliver(
         &self,
         signal: Signal,
         request: Bytes,
@@ -76,7 +136,7 @@ impl Delivery {
     ) -> Result<Answer, Refusal> {
         let prepared = self.exporter.prepare(signal, part).await?;
         let attempt = || self.exporter.send(&prepared, patience.left());
-        retry(&self.retries, patience, attempt).await
+        retry(&self.retries, patience, &self.stop, attempt).await
     }
 
     /// Keeps what no backend takes, and tells the sender.
@@ -100,8 +160,12 @@ impl Delivery {
 }
 
 /// Where requests go, for people.
-impl std::fmt::Display for Delivery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.exporter.fmt(f)
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.way.exporter.fmt(f)?;
+        match &self.queue {
+            Some(queue) => write!(f, ", {queue}"),
+            None => Ok(()),
+        }
     }
 }

@@ -5,15 +5,16 @@ pub mod debug;
 mod delivery;
 mod fitting;
 pub mod otlp_grpc;
+pub mod queue;
 pub mod retry;
 
 use bytes::Bytes;
 use slimspan_proto::Signal;
+use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::refusal::Refusal;
-pub use delivery::{Delivery, Oversize};
-use retry::Patience;
+pub use delivery::{Delivery, Oversize, Way};
 
 /// An exporter of any type.
 #[derive(Debug)]
@@ -25,17 +26,26 @@ pub enum Exporter {
 }
 
 impl Exporter {
-    /// Sends an OTLP request on; returns the answer of whoever took it.
+    /// Sends an OTLP request on; returns the answer of whoever took it. At `deadline` its sender stops
+    /// waiting.
     pub async fn export(
         &self,
         signal: Signal,
         request: Bytes,
-        patience: Patience,
+        deadline: Instant,
         oversize: Oversize,
     ) -> Result<Answer, Refusal> {
         match self {
-            Self::OtlpGrpc(delivery) => delivery.deliver(signal, request, patience, oversize).await,
+            Self::OtlpGrpc(delivery) => delivery.deliver(signal, request, deadline, oversize).await,
             Self::Debug(exporter) => Ok(exporter.export(signal, request).into()),
+        }
+    }
+
+    /// Ends by `until`: what is acknowledged is delivered or kept.
+    pub async fn end(&self, until: Instant) {
+        match self {
+            Self::OtlpGrpc(delivery) => delivery.end(until).await,
+            Self::Debug(_) => {}
         }
     }
 }

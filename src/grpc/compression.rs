@@ -22,9 +22,12 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// What is read at a time while a message expands.
 const STEP: usize = 64 * 1024;
 
-/// What is set aside for any message before it expands, where its sender does not say how large it
-/// becomes.
-const BEGINNING: usize = 1024;
+/// The size that is expected of a message that does not tell its own, and that is believed of any.
+const UNTOLD: usize = 1 << 20;
+
+/// How often its compressed size a message is believed to have: text seldom shrinks more, and what
+/// does is measured quickly.
+const BELIEVED: usize = 8;
 
 /// The code of zstd's error for a window above the limit, as its functions return it.
 const WINDOW_TOO_LARGE: usize = 16_usize.wrapping_neg();
@@ -34,6 +37,8 @@ const WINDOW_TOO_LARGE: usize = 16_usize.wrapping_neg();
 pub enum DecompressError<E> {
     /// It is not compressed as it says.
     Malformed(io::Error),
+    /// It becomes larger than it may.
+    TooLarge,
     /// To decompress it takes a window of more memory than anybody has to give.
     WindowTooLarge,
     /// The consumer of the bytes does not want more.
@@ -77,58 +82,92 @@ impl Compression {
 
     /// Decompresses `message`, which may become `limit` bytes at most. `charge` is told the number
     /// of bytes before each step of expansion is kept and may end it, so that a small message cannot
-    /// become a large one unnoticed: it has to end it before there are more than `limit`.
+    /// become a large one unnoticed.
+    ///
+    /// What is kept has its place from the beginning, so that it is never there twice. What says that
+    /// it becomes large from little, or turns out to be larger than it says, is measured before it is
+    /// kept: a bomb takes next to nothing.
     pub fn decompress<E>(
         self,
         message: &[u8],
         limit: usize,
         mut charge: impl FnMut(usize) -> Result<(), E>,
     ) -> Result<Bytes, DecompressError<E>> {
-        let (mut decoder, announced): (Box<dyn Read>, _) = match self {
+        let told = match self {
+            Self::Gzip => size_of_last_member(message),
+            Self::Zstd => size_of_frames(message).map_err(DecompressError::Malformed)?,
+        };
+        let mut charged = 0;
+        let mut expand = |size| {
+            let mut out = Vec::with_capacity(size);
+            let whole = self.read(message, |bytes| {
+                let after = out.len() + bytes.len();
+                if after > size {
+                    return Ok(false);
+                }
+                if after > charged {
+                    charge(after - charged).map_err(DecompressError::Refused)?;
+                    charged = after;
+                }
+                out.extend_from_slice(bytes);
+                Ok(true)
+            })?;
+            Ok(whole.then(|| Bytes::from(out)))
+        };
+        let believed = message
+            .len()
+            .saturating_mul(BELIEVED)
+            .max(UNTOLD)
+            .min(limit);
+        let expected = told.unwrap_or_else(|| UNTOLD.min(limit));
+        if expected <= believed
+            && let Some(expanded) = expand(expected)?
+        {
+            return Ok(expanded);
+        }
+        let mut size = 0;
+        let measured = self.read(message, |bytes| {
+            size += bytes.len();
+            Ok(size <= limit)
+        })?;
+        if !measured {
+            return Err(DecompressError::TooLarge);
+        }
+        expand(size)?.ok_or(DecompressError::TooLarge)
+    }
+
+    /// Lets `take` have what `message` becomes, step by step, until it wants no more; returns whether
+    /// it had all.
+    fn read<E>(
+        self,
+        message: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<bool, DecompressError<E>>,
+    ) -> Result<bool, DecompressError<E>> {
+        let mut decoder: Box<dyn Read> = match self {
             // A gzip file may have several members, one after the other.
-            Self::Gzip => (
-                Box::new(MultiGzDecoder::new(message)),
-                size_of_last_member(message),
-            ),
+            Self::Gzip => Box::new(MultiGzDecoder::new(message)),
             Self::Zstd => {
-                let announced = size_of_frames(message).map_err(DecompressError::Malformed)?;
                 let mut decoder =
                     zstd::Decoder::with_buffer(message).map_err(DecompressError::Malformed)?;
                 decoder
                     .window_log_max(ZSTD_WINDOW_LOG_MAX)
                     .map_err(DecompressError::Malformed)?;
-                (Box::new(decoder), announced)
+                Box::new(decoder)
             }
         };
-        let beginning = announced.unwrap_or_else(|| message.len().saturating_mul(2));
-        let mut out = Vec::with_capacity(room(beginning, limit));
         let mut step = vec![0; STEP];
         loop {
             let read = match decoder.read(&mut step) {
-                Ok(0) => return Ok(out.into()),
+                Ok(0) => return Ok(true),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if is_window(&error) => return Err(DecompressError::WindowTooLarge),
                 Err(error) => return Err(DecompressError::Malformed(error)),
             };
-            charge(read).map_err(DecompressError::Refused)?;
-            if out.capacity() - out.len() < read {
-                let capacity = room((out.capacity() * 2).max(out.len() + read), limit);
-                out.reserve_exact((capacity - out.len()).max(read));
+            if !take(step.get(..read).unwrap_or_default())? {
+                return Ok(false);
             }
-            out.extend_from_slice(step.get(..read).unwrap_or_default());
         }
-    }
-}
-
-/// How much to set aside for a message that may have `expected` bytes. Where that is much, it is all
-/// that there may ever be: to move what is there into something larger takes as much again for a
-/// moment, and what is set aside and not written to takes addresses, but no memory.
-fn room(expected: usize, limit: usize) -> usize {
-    if expected > limit / 2 {
-        limit
-    } else {
-        expected.max(BEGINNING)
     }
 }
 
@@ -228,9 +267,9 @@ mod tests {
     #[test]
     fn expansion_ends_where_it_is_refused() {
         for compression in [Compression::Gzip, Compression::Zstd] {
-            let bomb = compression.compress(&vec![0; 64 << 20]).unwrap();
+            let bomb = compression.compress(&vec![0; 16 << 20]).unwrap();
             let mut taken = 0;
-            let outcome = compression.decompress(&bomb, 1 << 20, |bytes| {
+            let outcome = compression.decompress(&bomb, 64 << 20, |bytes| {
                 taken += bytes;
                 if taken > 1 << 20 {
                     Err("enough")
@@ -257,28 +296,44 @@ mod tests {
         assert_eq!(decompress(Compression::Zstd, &cut), None);
     }
 
-    /// Nothing is moved into something larger that is more than half of what there may be.
+    /// What a sender says of the size is believed as far as it costs nothing.
     #[test]
-    fn what_is_set_aside_grows_without_taking_twice_the_limit() {
-        const LIMIT: usize = 1 << 20;
-        assert_eq!(room(0, LIMIT), BEGINNING);
-        assert_eq!(room(LIMIT / 2, LIMIT), LIMIT / 2);
-        assert_eq!(room(LIMIT / 2 + 1, LIMIT), LIMIT);
-        assert_eq!(room(usize::MAX, LIMIT), LIMIT);
-        // What a sender says of the size is believed as far as it costs nothing.
+    fn a_size_that_is_not_told_right_is_found_out() {
+        const LIMIT: usize = 1 << 26;
         let mut lie = Compression::Gzip.compress(&[7; 1000]).unwrap();
-        for told in [0, 1000, LIMIT, u32::MAX as usize] {
+        for told in [0, 999, 1000, 1001, LIMIT, LIMIT + 1, u32::MAX as usize] {
             let at = lie.len() - 4;
             lie[at..].copy_from_slice(&u32::try_from(told).unwrap().to_le_bytes());
-            assert_eq!(size_of_last_member(&lie), Some(told));
-            let told_right = decompress(Compression::Gzip, &lie).is_some();
-            assert_eq!(told_right, told == 1000, "{told}");
+            let is_whole = decompress(Compression::Gzip, &lie).is_some();
+            assert_eq!(is_whole, told == 1000, "{told}");
         }
         for compression in [Compression::Gzip, Compression::Zstd] {
-            let member = compression.compress(&vec![7; 300_000]).unwrap();
-            let expanded = decompress(compression, &member.repeat(3)).unwrap();
-            assert_eq!(expanded.len(), 900_000, "{compression}");
+            // Of gzip only the last member's size is told.
+            let member = compression.compress(&vec![7; 3_000_000]).unwrap();
+            let several = [&member[..], &member, &compression.compress(b"end").unwrap()].concat();
+            for (limit, fits) in [(6_000_003, true), (6_000_002, false)] {
+                let mut charged = 0;
+                let outcome = compression.decompress(&several, limit, |bytes| {
+                    charged += bytes;
+                    Ok::<(), ()>(())
+                });
+                match outcome {
+                    Ok(expanded) => {
+                        assert!(fits, "{compression}");
+                        assert_eq!((expanded.len(), charged), (6_000_003, 6_000_003));
+                    }
+                    Err(DecompressError::TooLarge) => {
+                        assert!(!fits && charged <= UNTOLD, "{compression}: {charged}");
+                    }
+                    Err(error) => unreachable!("{compression}: {error:?}"),
+                }
+            }
         }
+        let mut untold = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        untold.include_contentsize(false).unwrap();
+        io::Write::write_all(&mut untold, &vec![7; 3_000_000]).unwrap();
+        let expanded = decompress(Compression::Zstd, &untold.finish().unwrap());
+        assert_eq!(expanded.unwrap().len(), 3_000_000);
     }
 
     #[test]

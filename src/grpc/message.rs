@@ -179,14 +179,21 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::admission::Budget;
+    use crate::admission::{Budget, Limits};
+
+    fn budget() -> Budget {
+        Budget::new(Limits {
+            limit_mib: 1,
+            spike_mib: 0,
+        })
+    }
 
     async fn read_frames(frames: Vec<&'static [u8]>, limit: usize) -> Result<Message, ReadError> {
         let frames = frames
             .into_iter()
             .map(|frame| Ok::<_, Infallible>(Frame::data(Bytes::from_static(frame))));
         let body = StreamBody::new(stream::iter(frames));
-        read(body, limit, &mut Budget::new(1).lease()).await
+        read(body, limit, &mut budget().lease()).await
     }
 
     #[tokio::test]
@@ -255,12 +262,7 @@ mod tests {
             Some((Ok::<_, Infallible>(Frame::data(frame)), sent + 1))
         });
         let start = Instant::now();
-        let outcome = read(
-            StreamBody::new(frames),
-            1 << 20,
-            &mut Budget::new(1).lease(),
-        )
-        .await;
+        let outcome = read(StreamBody::new(frames), 1 << 20, &mut budget().lease()).await;
         assert!(matches!(outcome, Err(ReadError::Stalled)), "{outcome:?}");
         assert!(start.elapsed() <= WINDOW * 2, "{:?}", start.elapsed());
     }
@@ -279,19 +281,14 @@ mod tests {
             };
             Some((Ok::<_, Infallible>(Frame::data(frame)), step + 1))
         });
-        let message = read(
-            StreamBody::new(frames),
-            1 << 20,
-            &mut Budget::new(1).lease(),
-        )
-        .await;
+        let message = read(StreamBody::new(frames), 1 << 20, &mut budget().lease()).await;
         assert_eq!(message.unwrap().bytes.len(), 5 * 64 * 1024);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_stalls_ends() {
         let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let outcome = read(body, 100, &mut Budget::new(1).lease()).await;
+        let outcome = read(body, 100, &mut budget().lease()).await;
         assert!(matches!(outcome, Err(ReadError::Stalled)));
     }
 }

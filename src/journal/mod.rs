@@ -12,6 +12,7 @@
 //! header beside that of its body, and in each header the id of its segment, which nobody who sends
 //! bytes to be recorded can know.
 
+pub mod config;
 mod damage;
 mod disk;
 mod entry;

@@ -108,6 +108,7 @@ async fn what_connections_pin_beside_requests_is_bounded() {
     let mut config = config::standard(backend.address);
     config::limit_requests(&mut config, 4);
     config["processors"]["memory_limiter"]["limit_mib"] = 16.into();
+    config["processors"]["memory_limiter"]["spike_limit_mib"] = 1.into();
     let slimspan = Slimspan::start(&config).await;
     let address = slimspan.addresses[0];
 
@@ -137,7 +138,7 @@ async fn what_connections_pin_beside_requests_is_bounded() {
         peers.push(Peer::connect(address).await.unwrap());
     }
     assert_eq!(peers[0].connection_window, MIB);
-    assert_eq!(peers[0].frame_size, MIB / 4);
+    assert_eq!(peers[0].frame_size, MIB / 64);
     let most = 2 * (peers[0].connection_window + peers[0].frame_size);
     let all = all_that_is_allowed(&peers[0]);
     let frame = http2::data(1, &vec![0; peers[0].frame_size]);

@@ -1,4 +1,4 @@
-//! gRPC as it may come: compressed, odd, broken.
+//! gRPC as it may come. What is broken before it is protobuf is in `transport`.
 
 use bytes::Bytes;
 use slimspan_artifact::Digest;
@@ -6,9 +6,9 @@ use slimspan_proto::Signal;
 use tonic::Code;
 
 use crate::support::backend::Backend;
-use crate::support::frames::{announcement, compress, frame};
+use crate::support::frames::frame;
 use crate::support::references::{references, restored};
-use crate::support::sender::{Call, retry_after};
+use crate::support::sender::Call;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
@@ -49,74 +49,6 @@ async fn every_compression_in_and_out() {
     }
 }
 
-/// A sender learns what it may use instead.
-#[tokio::test]
-async fn an_unknown_compression_is_unimplemented_and_the_known_ones_are_told() {
-    let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let sender = slimspan.sender().await;
-    let call = Call::whole(frame(1, b"?")).header("grpc-encoding", "br");
-    let answer = sender.call(call).await;
-    assert_eq!(answer.status().code(), Code::Unimplemented);
-    assert!(answer.status().message().contains("\"br\""), "{answer:?}");
-    let accepted = &answer.headers["grpc-accept-encoding"];
-    assert_eq!(accepted, "gzip,zstd,identity");
-    assert!(backend.received().is_empty());
-}
-
-/// What is not one sound message is refused for good and says what is wrong with it.
-#[tokio::test]
-async fn what_is_no_sound_message_is_an_invalid_argument() {
-    let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let sender = slimspan.sender().await;
-    let span = otlp::plain_span(1);
-    let truncated = frame(0, &span).slice(..span.len());
-    let two = [frame(0, &span), frame(0, &span)].concat();
-    let broken_gzip = compress("gzip", &span)[..20].to_vec();
-    for (what, body, encoding, says) in [
-        (
-            "compressed, but how?",
-            frame(1, &span),
-            None,
-            "grpc-encoding",
-        ),
-        ("flag 2", frame(2, &span), None, "flag"),
-        ("two messages", two.into(), None, "more than one message"),
-        ("cut short", truncated, None, "ends before"),
-        (
-            "a length only",
-            announcement(0, 7).freeze(),
-            None,
-            "ends before",
-        ),
-        ("no message", Bytes::new(), None, "ends before"),
-        (
-            "half a prefix",
-            Bytes::from_static(&[0, 0]),
-            None,
-            "ends before",
-        ),
-        ("half a gzip", frame(1, &broken_gzip), Some("gzip"), "gzip"),
-        ("no zstd", frame(1, b"garbage"), Some("zstd"), "zstd"),
-        ("no protobuf", frame(0, &[0xff; 100]), None, "at byte 0"),
-    ] {
-        let mut call = Call::whole(body);
-        if let Some(encoding) = encoding {
-            call = call.header("grpc-encoding", encoding);
-        }
-        let answer = sender.call(call).await;
-        let status = answer.status();
-        assert_eq!(status.code(), Code::InvalidArgument, "{what}: {answer:?}");
-        assert!(status.message().contains(says), "{what}: {answer:?}");
-        assert_eq!(retry_after(status), None, "{what}");
-    }
-    assert!(backend.received().is_empty());
-    // The connection has survived all of that.
-    sender.send(Signal::Traces, &span).await.unwrap();
-    assert_eq!(backend.only(), span);
-}
-
 /// The byte that is named is the one that is wrong.
 #[tokio::test]
 async fn broken_protobuf_is_refused_with_its_place() {
@@ -138,20 +70,6 @@ async fn broken_protobuf_is_refused_with_its_place() {
         assert!((span.len()..broken.len()).contains(&named), "{status}");
     }
     assert!(backend.received().is_empty());
-}
-
-/// Nothing is lost by saying OK to nothing.
-#[tokio::test]
-async fn an_empty_request_is_accepted_and_goes_nowhere() {
-    let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let sender = slimspan.sender().await;
-    for signal in Signal::ALL {
-        assert_eq!(sender.send(signal, &Bytes::new()).await.unwrap(), "");
-    }
-    let span = otlp::plain_span(1);
-    sender.send(Signal::Traces, &span).await.unwrap();
-    assert_eq!(backend.only(), span);
 }
 
 /// There is no such method, or nobody takes what it brings, or it is not gRPC at all.

@@ -1,5 +1,8 @@
 //! How large a request may be, and what one that is larger costs.
 
+use std::io::Read as _;
+
+use futures::future::join_all;
 use slimspan_proto::Signal;
 use tonic::{Code, Status};
 
@@ -75,21 +78,74 @@ async fn an_announcement_above_the_limit_is_refused_at_once() {
     assert_too_large(answer.status());
 }
 
-/// A gibibyte in a mebibyte is refused where it passes the limit, in a few times the memory of
-/// the limit.
-#[tokio::test]
-async fn a_gzip_bomb_is_refused_within_bounded_memory() {
-    let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let sender = slimspan.sender().await;
-    let before = slimspan.peak_memory();
-    // Members of a gzip file follow one another.
-    let bomb = compress("gzip", &vec![0; 16 * MIB]).repeat(64);
-    let call = || Call::whole(frame(1, &bomb)).header("grpc-encoding", "gzip");
-    for _ in 0..3 {
-        assert_too_large(sender.call(call()).await.status());
+/// Compressed as far as it goes.
+fn smallest(compression: &str, message: &[u8]) -> Vec<u8> {
+    if compression != "gzip" {
+        return compress(compression, message);
     }
-    let grown = slimspan.peak_memory() - before;
-    assert!(grown < 320 * MIB as u64, "{} MiB", grown >> 20);
+    let mut gzip = flate2::read::GzEncoder::new(message, flate2::Compression::best());
+    let mut compressed = Vec::new();
+    gzip.read_to_end(&mut compressed).unwrap();
+    compressed
+}
+
+/// A gibibyte in a mebibyte or less is refused where it passes the limit, in the memory of the limit
+/// and half as much: in one piece and in many.
+#[tokio::test]
+async fn a_bomb_is_refused_within_bounded_memory() {
+    let backend = Backend::start().await;
+    let zeros = vec![0; 128 * MIB];
+    for (compression, piece, pieces) in [
+        ("gzip", 128 * MIB, 1),
+        ("gzip", 16 * MIB, 64),
+        ("zstd", 128 * MIB, 1),
+        ("zstd", 16 * MIB, 64),
+    ] {
+        let bomb = smallest(compression, &zeros[..piece]).repeat(pieces);
+        let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+        let sender = slimspan.sender().await;
+        let before = slimspan.peak_memory();
+        let call = || Call::whole(frame(1, &bomb)).header("grpc-encoding", compression);
+        for _ in 0..3 {
+            assert_too_large(sender.call(call()).await.status());
+        }
+        let grown = slimspan.peak_memory() - before;
+        assert!(
+            grown < 96 * MIB as u64,
+            "{compression}: {} MiB",
+            grown >> 20
+        );
+    }
     assert!(backend.received().is_empty());
+}
+
+/// As many as come at once, they take no more than all requests may take together.
+#[tokio::test]
+async fn many_bombs_stay_within_the_memory_of_all_requests() {
+    const LIMIT: u64 = 256;
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config["processors"]["memory_limiter"]["limit_mib"] = LIMIT.into();
+    let slimspan = Slimspan::start(&config).await;
+    let bomb = smallest("gzip", &vec![0; 16 * MIB]).repeat(64);
+    let before = slimspan.peak_memory();
+    let bombs = (0..32).map(async |_| {
+        let sender = slimspan.sender().await;
+        let call = Call::whole(frame(1, &bomb)).header("grpc-encoding", "gzip");
+        let answer = sender.call(call).await;
+        let status = answer.status();
+        // It has no memory for all of them, and those that it has no memory for may come back.
+        if status.code() == Code::Unavailable {
+            assert!(retry_after(status).is_some(), "{status}");
+        } else {
+            assert_too_large(status);
+        }
+    });
+    join_all(bombs).await;
+    let grown = slimspan.peak_memory() - before;
+    assert!(grown < LIMIT * MIB as u64, "{} MiB", grown >> 20);
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+    assert_eq!(backend.only(), span);
 }

@@ -46,12 +46,27 @@ async fn leave_a_request(backend: &Backend, slimspan: &Slimspan) -> tokio::task:
     pending
 }
 
-/// SIGTERM in the middle of traffic: what was answered with OK is at the backend, everything else
-/// was refused in a way that senders repeat, and the process is gone at once.
-#[tokio::test]
+/// SIGTERM in the middle of traffic, again and again, with one sender that stalls in the middle of its
+/// request and one that has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_acknowledged_is_lost_by_a_stop() {
+    let rounds = std::env::var("SLIMSPAN_STOPS").ok();
+    let rounds = rounds.map_or(3, |rounds| rounds.parse().unwrap());
+    for _ in 0..rounds {
+        stop_in_the_middle().await;
+    }
+}
+
+/// What was answered with OK is at the backend, everything else was refused in a way that senders
+/// repeat, nobody gets in any more, and the process is soon gone.
+async fn stop_in_the_middle() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let mut slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let address = slimspan.addresses[0];
+    let _idle = Peer::connect(address).await.unwrap();
+    let stalled = slimspan.sender().await;
+    let (_open, half) = open_body(frame(0, &otlp::sized_span(600_000)).slice(..300_000));
+    let stalled = tokio::spawn(async move { stalled.try_call(Call::traces(half)).await });
     let senders = join_all((0..8).map(|_| slimspan.sender())).await;
     let load = senders
         .into_iter()
@@ -77,10 +92,20 @@ async fn nothing_that_was_acknowledged_is_lost_by_a_stop() {
     let load: Vec<_> = load.collect();
     backend.arrived(100).await;
     let stopped = Instant::now();
-    let ended = slimspan.stop().await;
+    slimspan.signal("TERM");
+    slimspan.logs("stopping").await;
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    soon("the listener closes", refused).await;
+    let closed = stopped.elapsed();
+    assert!(closed < Duration::from_secs(1), "{closed:?}");
+    let ended = slimspan.end().await;
     let took = stopped.elapsed();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(took < GRACE / 2, "{took:?}");
+    assert!(!ended.stderr.contains("were cut off"), "{}", ended.stderr);
+    if let Ok(answer) = stalled.await.unwrap() {
+        assert_eq!(answer.status().code(), Code::Unavailable, "{answer:?}");
+    }
 
     let arrived: HashSet<String> = backend
         .received()

@@ -110,6 +110,17 @@ impl Backend {
         Self::serve(address, None, Keep::All, answer_of(accept)).await
     }
 
+    /// Answers what `script` comes to, at an address that another backend had.
+    pub(crate) async fn scripted_at<F>(
+        address: SocketAddr,
+        script: impl Fn(Received) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        Self::serve(address, None, Keep::All, answer_of(script)).await
+    }
+
     async fn serve<F>(
         address: SocketAddr,
         identity: Option<Identity>,

@@ -1,5 +1,6 @@
 //! HTTP/2 by hand: a peer that keeps to the letter of the protocol, and sends what no client would.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use slimspan_proto::Signal;
@@ -10,14 +11,18 @@ use super::soon;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// One connection, and what the other side lets it send before it is read.
 pub(crate) struct Peer {
@@ -25,6 +30,17 @@ pub(crate) struct Peer {
     pub(crate) stream_window: usize,
     pub(crate) connection_window: usize,
     pub(crate) frame_size: usize,
+    /// All that it was told at the beginning, by number (RFC 9113, section 6.5.2).
+    pub(crate) settings: BTreeMap<u16, u32>,
+}
+
+/// How a connection ended that was flooded.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// How often the frames were sent before they could be sent no more.
+    pub(crate) sent: usize,
+    /// Each frame that came back: its type and what is in it.
+    pub(crate) heard: Vec<(u8, Vec<u8>)>,
 }
 
 impl Peer {
@@ -38,6 +54,7 @@ impl Peer {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
         let mut stream = socket.connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         // Where it is closed at once, this comes too late.
         let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
         stream.write_all(&hello).await.ok()?;
@@ -46,6 +63,7 @@ impl Peer {
             stream_window: 65_535,
             connection_window: 65_535,
             frame_size: 16_384,
+            settings: BTreeMap::new(),
         };
         // It tells its limits before it answers a second question, if not before the first.
         (peer.ask().await && peer.ask().await).then_some(peer)
@@ -65,8 +83,19 @@ impl Peer {
         }
     }
 
+    /// Whether a request is answered, before the connection ends or the request is reset.
+    pub(crate) async fn answered(&mut self) -> bool {
+        loop {
+            match self.next().await {
+                Some((HEADERS, ..)) => return true,
+                Some((RST_STREAM | GOAWAY, ..)) | None => return false,
+                Some(_) => {}
+            }
+        }
+    }
+
     /// The next frame that comes; `None` at the end.
-    async fn next(&mut self) -> Option<(u8, u8, Vec<u8>)> {
+    pub(crate) async fn next(&mut self) -> Option<(u8, u8, Vec<u8>)> {
         let mut head = [0; 9];
         let read = soon("a frame", self.stream.read_exact(&mut head)).await;
         read.ok()?;
@@ -76,10 +105,12 @@ impl Peer {
         match kind {
             SETTINGS => {
                 for setting in payload.as_chunks::<6>().0 {
-                    let [_, id, value @ ..] = *setting;
+                    let [a, b, value @ ..] = *setting;
+                    let (id, value) = (u16::from_be_bytes([a, b]), u32::from_be_bytes(value));
+                    self.settings.insert(id, value);
                     match id {
-                        4 => self.stream_window = u32::from_be_bytes(value) as usize,
-                        5 => self.frame_size = u32::from_be_bytes(value) as usize,
+                        4 => self.stream_window = value as usize,
+                        5 => self.frame_size = value as usize,
                         _ => {}
                     }
                 }
@@ -93,25 +124,91 @@ impl Peer {
         Some((kind, flags, payload))
     }
 
+    /// Sends what `frames` makes of 0, 1, 2 and so on until the connection ends, and reads what
+    /// comes meanwhile.
+    pub(crate) async fn flood(mut self, frames: impl Fn(u32) -> Vec<u8>) -> End {
+        let (mut from, mut to) = self.stream.split();
+        let sending = async {
+            let mut sent = 0;
+            while let Ok(()) = to.write_all(&frames(sent)).await {
+                sent += 1;
+            }
+            sent as usize
+        };
+        let mut bytes = Vec::new();
+        let hearing = async {
+            // It ends with an error where more was on its way.
+            let _ = from.read_to_end(&mut bytes).await;
+        };
+        let both = async { tokio::join!(sending, hearing) };
+        let (sent, ()) = soon("the connection is cut", both).await;
+        let mut heard = Vec::new();
+        let mut bytes = bytes.as_slice();
+        while let [a, b, c, kind, ..] = *bytes {
+            let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            let Some(payload) = bytes.get(9..9 + length) else {
+                break;
+            };
+            heard.push((kind, payload.to_vec()));
+            bytes = &bytes[9 + length..];
+        }
+        End { sent, heard }
+    }
+
     /// Sends frames.
     pub(crate) async fn send(&mut self, frames: &[u8]) -> std::io::Result<()> {
         soon("it is read", self.stream.write_all(frames)).await
     }
 }
 
+impl End {
+    /// What was heard of this type.
+    pub(crate) fn of(&self, kind: u8) -> Vec<&[u8]> {
+        let of_kind = self.heard.iter().filter(|one| one.0 == kind);
+        of_kind.map(|one| one.1.as_slice()).collect()
+    }
+}
+
 /// The beginning of a request to the traces service.
 pub(crate) fn request(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &headers(&[]))
+}
+
+/// The headers of a request to the traces service, and these, which need not be sound.
+pub(crate) fn headers(more: &[(&[u8], &[u8])]) -> Vec<u8> {
     // POST and http from the table, then names from the table with literal values.
     let mut block = vec![0x83, 0x86];
-    let literal = |block: &mut Vec<u8>, name: &[u8], value: &str| {
+    let mut literal = |name: &[u8], value: &[u8]| {
         block.extend_from_slice(name);
-        block.push(u8::try_from(value.len()).unwrap());
-        block.extend_from_slice(value.as_bytes());
+        integer(&mut block, value.len());
+        block.extend_from_slice(value);
     };
-    literal(&mut block, &[0x04], Signal::Traces.grpc_path());
-    literal(&mut block, &[0x01], "slimspan");
-    literal(&mut block, &[0x0f, 0x10], "application/grpc");
-    frame(HEADERS, END_HEADERS, stream, &block)
+    literal(&[0x04], Signal::Traces.grpc_path().as_bytes());
+    literal(&[0x01], b"slimspan");
+    literal(&[0x0f, 0x10], b"application/grpc");
+    for (name, value) in more {
+        let mut new = vec![0];
+        integer(&mut new, name.len());
+        new.extend_from_slice(name);
+        literal(&new, value);
+    }
+    block
+}
+
+/// A length in HPACK, whose first bit says that the text is not in Huffman's code.
+fn integer(block: &mut Vec<u8>, number: usize) {
+    const PREFIX: usize = 127;
+    if number < PREFIX {
+        block.push(u8::try_from(number).unwrap());
+        return;
+    }
+    block.push(u8::try_from(PREFIX).unwrap());
+    let mut rest = number - PREFIX;
+    while rest >= 128 {
+        block.push(u8::try_from(rest % 128 + 128).unwrap());
+        rest /= 128;
+    }
+    block.push(u8::try_from(rest).unwrap());
 }
 
 /// A part of the body of a request.
@@ -119,7 +216,8 @@ pub(crate) fn data(stream: u32, payload: &[u8]) -> Vec<u8> {
     frame(DATA, 0, stream, payload)
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// Any frame.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend_from_slice(&[kind, flags]);

@@ -16,7 +16,9 @@ use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig, TlsConfig};
+use crate::exporters::queue::config::{QueueConfig, Sizer};
 use crate::exporters::retry::config::RetryConfig;
+use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
 
 fn id(text: &str) -> ComponentId {
@@ -76,7 +78,7 @@ receivers:
   otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", max_recv_msg_size_mib: 8, max_concurrent_streams: 1}}}
   otlp/b: {protocols: {grpc: {endpoint: localhost:0}}}
 processors:
-  memory_limiter/small: {limit_mib: 256}
+  memory_limiter/small: {limit_mib: 256, spike_limit_mib: 32, check_interval: 5s}
   artifact/x:
     store: artifact_store/y
     threshold: 1
@@ -100,11 +102,13 @@ exporters:
     headers: {Authorization: "Bearer ${env:TOKEN}", x-token: "${TOKEN}", x-empty: "${env:NONE:-}"}
     timeout: 1.5s
     retry_on_failure: {enabled: false, initial_interval: 1s, randomization_factor: 0, multiplier: 2, max_interval: 1m, max_elapsed_time: 0}
+    sending_queue: {num_consumers: 2, queue_size: 5, sizer: items, block_on_overflow: true, storage: file_storage/q}
     max_request_bytes: 16MiB
     dead_letters: {directory: null, max_bytes: 1GiB}
     tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
   debug: {verbosity: detailed}
 extensions:
+  file_storage/q: {directory: /var/lib/queue, create_directory: false, fsync: false, max_bytes: 2GiB}
   artifact_store/y:
     url: s3://bucket/prefix
     public_url: https://example.com/files/
@@ -114,7 +118,7 @@ extensions:
     known_digests: 0
     options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
 service:
-  extensions: [artifact_store/y]
+  extensions: [artifact_store/y, file_storage/q]
   pipelines:
     traces/1: {receivers: [otlp/a], processors: [memory_limiter/small, artifact/x], exporters: [otlp, debug]}
     metrics: {receivers: [otlp/a, otlp/b], processors: [artifact/x], exporters: [otlp]}
@@ -192,6 +196,15 @@ service:
             max_interval: Duration::from_mins(1),
             max_elapsed_time: Duration::ZERO,
         },
+        sending_queue: QueueConfig {
+            enabled: true,
+            num_consumers: 2,
+            queue_size: 5,
+            sizer: Sizer::Items,
+            block_on_overflow: true,
+            wait_for_result: false,
+            storage: Some(id("file_storage/q")),
+        },
         max_request_bytes: ByteSize::mib(16),
         dead_letters: DeadLetterConfig {
             directory: None,
@@ -216,6 +229,16 @@ service:
         Some(&ExporterConfig::Debug(debug))
     );
 
+    let storage = FileStorageConfig {
+        directory: "/var/lib/queue".into(),
+        create_directory: false,
+        fsync: false,
+        max_bytes: ByteSize::gib(2),
+    };
+    assert_eq!(
+        config.extensions.get(&id("file_storage/q")),
+        Some(&ExtensionConfig::FileStorage(storage))
+    );
     let Some(ExtensionConfig::ArtifactStore(store)) =
         config.extensions.get(&id("artifact_store/y"))
     else {

@@ -94,7 +94,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "limit_mib",
         "limit_mb",
-        "c.yaml:9: processors.memory_limiter.limit_mb: unknown field \"limit_mb\"; known are limit_mib",
+        "c.yaml:9: processors.memory_limiter.limit_mb: unknown field \"limit_mb\"; known are check_interval, limit_mib, spike_limit_mib, limit_percentage, spike_limit_percentage",
     ),
     (
         "verbosity: normal",
@@ -139,7 +139,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  zpages:\n",
-        "c.yaml:23: extensions.zpages: unknown extension type \"zpages\"; known are artifact_store",
+        "c.yaml:23: extensions.zpages: unknown extension type \"zpages\"; known are artifact_store, file_storage",
     ),
     (
         "    traces:",
@@ -298,6 +298,31 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "timeout: 5s",
         "timeout: 0s",
         "c.yaml:17: exporters.otlp_grpc.timeout: must be longer than 0, such as 5s",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { storage: file_storage }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.storage: references extension \"file_storage\" which is not configured",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { storage: artifact_store }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.storage: references extension \"artifact_store\" which is not a file_storage",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { queue_size: 0 }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.queue_size: must be from 1 to 1000000000000, found 0",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { storage: artifact_store, wait_for_result: true, enabled: false }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.storage: references extension \"artifact_store\" which is not a file_storage",
+    ),
+    (
+        "timeout: 5s",
+        "dead_letters: { directory: '' }",
+        "c.yaml:17: exporters.otlp_grpc.dead_letters.directory: must not be empty: use a path such as ./data/dead_letters, or null to keep nothing",
     ),
     (
         "timeout: 5s",

@@ -15,7 +15,9 @@ use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::{OtlpGrpcConfig, TlsConfig};
+use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::retry::config::RetryConfig;
+use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{GrpcConfig, OtlpReceiverConfig, Protocols};
 use crate::storage::config::StoreConfig;
 
@@ -25,13 +27,14 @@ fn id(text: &str) -> ComponentId {
     text.parse().unwrap()
 }
 
-/// The shipped file with the commented-out exporter in it.
+/// The shipped file with the commented-out exporter and storage in it.
 fn with_backend() -> String {
     let uncomment = |line: &str| match line.strip_prefix("  #") {
         Some(yaml) if !yaml.starts_with(' ') || yaml.starts_with("  ") => format!("  {yaml}\n"),
         _ => format!("{line}\n"),
     };
-    SHIPPED.lines().map(uncomment).collect()
+    let all: String = SHIPPED.lines().map(uncomment).collect();
+    all.replace("[artifact_store]", "[artifact_store, file_storage]")
 }
 
 fn parse(text: &str) -> Config {
@@ -108,6 +111,8 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<OtlpGrpcConfig>(&root, &["exporters", "otlp_grpc"]);
     spells_out::<TlsConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
     spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_grpc", "dead_letters"]);
+    spells_out::<QueueConfig>(&root, &["exporters", "otlp_grpc", "sending_queue"]);
+    spells_out::<FileStorageConfig>(&root, &["extensions", "file_storage"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
     spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);
 }

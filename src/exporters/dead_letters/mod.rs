@@ -61,6 +61,13 @@ pub enum NotKept {
     },
 }
 
+impl NotKept {
+    /// Whether it was to be kept.
+    pub fn is_wanted(&self) -> bool {
+        !matches!(self, Self::Off { .. })
+    }
+}
+
 impl DeadLetters {
     /// The folder of the exporter `name`. Nothing is made yet.
     pub fn new(name: &str, config: &DeadLetterConfig) -> Self {

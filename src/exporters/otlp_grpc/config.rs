@@ -13,6 +13,7 @@ use super::Endpoint;
 use crate::config::Secret;
 use crate::config::units::{positive_duration, positive_size};
 use crate::exporters::dead_letters::config::DeadLetterConfig;
+use crate::exporters::queue::config::{QueueConfig, sending_queue};
 use crate::exporters::retry::config::RetryConfig;
 
 /// `otlp_grpc`, or `otlp`: sends requests to a backend over OTLP/gRPC.
@@ -33,6 +34,9 @@ pub struct OtlpGrpcConfig {
     /// How often a request is sent again that the backend could not take.
     #[serde(default)]
     pub retry_on_failure: RetryConfig,
+    /// Whether requests are acknowledged before the backend has them.
+    #[serde(default = "QueueConfig::off", deserialize_with = "sending_queue")]
+    pub sending_queue: QueueConfig,
     /// The largest message that the backend takes; larger requests go in parts.
     #[serde(
         default = "default_max_request_bytes",
@@ -56,6 +60,7 @@ impl OtlpGrpcConfig {
             headers: BTreeMap::new(),
             timeout: default_timeout(),
             retry_on_failure: RetryConfig::default(),
+            sending_queue: QueueConfig::off(),
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
             tls: TlsConfig::default(),

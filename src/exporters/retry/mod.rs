@@ -6,6 +6,7 @@ pub mod config;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::refusal::Refusal;
 pub(crate) use backoff::Backoff;
@@ -46,10 +47,14 @@ impl Patience {
 
 /// Makes attempts until one succeeds, is refused for good, or would come too late. The last
 /// refusal is the answer. Between attempts it waits as long as the backend asks for, and at least
-/// as long as the backoff says.
+/// as long as the backoff says, but not beyond `stop`.
+///
+/// What is kept on disk, and nowhere else, is repeated even where retries are switched off: there is
+/// nobody to do it instead.
 pub async fn retry<T, F>(
     config: &RetryConfig,
     patience: Patience,
+    stop: &CancellationToken,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, Refusal>
 where
@@ -58,9 +63,10 @@ where
     let start = Instant::now();
     let end = patience.end(config, start);
     let mut backoff = Backoff::new(config);
+    let repeats = config.enabled || patience == Patience::Endless;
     loop {
         let refusal = match attempt().await {
-            Err(refusal) if config.enabled && refusal.is_retryable() => refusal,
+            Err(refusal) if repeats && refusal.is_retryable() => refusal,
             outcome => return outcome,
         };
         let asked = refusal.asked_delay().unwrap_or(Duration::ZERO);
@@ -69,7 +75,10 @@ where
             return Err(refusal);
         }
         tracing::debug!("trying again in {wait:?}: {refusal}");
-        sleep(wait).await;
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = stop.cancelled() => return Err(refusal),
+        }
     }
 }
 
@@ -101,7 +110,8 @@ mod tests {
     ) -> (Vec<u64>, Result<(), Refusal>) {
         let start = Instant::now();
         let mut made = Vec::new();
-        let outcome = retry(config, patience, || {
+        let stop = CancellationToken::new();
+        let outcome = retry(config, patience, &stop, || {
             made.push(start.elapsed().as_secs());
             std::future::ready(if made.len() > failures {
                 Ok(())
@@ -165,5 +175,20 @@ mod tests {
         };
         let (made, outcome) = attempts(&off, Patience::Configured, 9, down()).await;
         assert_eq!((made, outcome.unwrap_err()), (vec![0], down()));
+        let (made, outcome) = attempts(&off, Patience::Endless, 2, down()).await;
+        assert_eq!((made.len(), outcome), (3, Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait() {
+        let start = Instant::now();
+        let (config, stop) = (config(), CancellationToken::new());
+        let attempt = || std::future::ready(Err::<(), _>(down()));
+        let retries = retry(&config, Patience::Endless, &stop, attempt);
+        let (outcome, ()) = tokio::join!(retries, async {
+            sleep(Duration::from_secs(6)).await;
+            stop.cancel();
+        });
+        assert_eq!((outcome, start.elapsed().as_secs()), (Err(down()), 6));
     }
 }

@@ -38,8 +38,9 @@ use crate::telemetry::Counters;
 /// What a connection, and a stream of it, may send before it is read. It bounds what a stranger can
 /// pin in memory, and throughput over distance: 100 MB/s at 10 ms of round trip.
 const WINDOW: u32 = 1 << 20;
-/// Large frames spare work on large requests, and one that is never whole stays in memory.
-const FRAME_SIZE: u32 = 256 << 10;
+/// The largest frame: the smallest that may be told, and what most senders never exceed. Each request
+/// may have one that has come and waits for memory, so large ones would pin much.
+const FRAME_SIZE: u32 = 16 << 10;
 const HEADER_LIST_SIZE: u32 = 16 << 10;
 /// Resets that a peer causes and has not caused us to forget yet (RUSTSEC-2024-0003, "rapid
 /// reset" and its relatives): a connection with more is closed.
@@ -83,10 +84,12 @@ impl GrpcReceiver {
 
     /// The most bytes that all connections can pin beside the requests that are read from them: of
     /// each what is in its window, and as much again for the book-keeping of small frames; a frame
-    /// that is not whole, in a buffer that doubles as it grows; and the headers of its requests.
+    /// that is not whole, in a buffer that doubles as it grows; and the headers of its requests, each
+    /// with a frame that waits for memory.
     pub fn pinned_by_connections(&self) -> u64 {
-        let headers = u64::from(self.config.max_concurrent_streams) * u64::from(HEADER_LIST_SIZE);
-        let each = 2 * u64::from(WINDOW) + 2 * u64::from(FRAME_SIZE) + headers;
+        let streams = u64::from(self.config.max_concurrent_streams);
+        let of_streams = streams * u64::from(HEADER_LIST_SIZE + FRAME_SIZE);
+        let each = 2 * u64::from(WINDOW) + 2 * u64::from(FRAME_SIZE) + of_streams;
         each * u64::from(self.config.max_connections)
     }
 
@@ -248,20 +251,9 @@ impl Service {
 
     async fn decompress(&self, compression: Compression, message: Bytes) -> Result<Bytes, Refusal> {
         let limit = self.limit;
-        let mut lease = self.budget.lease();
+        let mut lease = self.budget.lease_for_more();
         let expand = move || {
-            let mut size = 0;
-            let expanded = compression.decompress(&message, limit, |bytes| {
-                size += bytes;
-                if size > limit {
-                    return Err(Refusal::too_large(
-                        format_args!("more than {limit}"),
-                        limit,
-                        LIMIT_KEY,
-                    ));
-                }
-                lease.try_charge(bytes)
-            });
+            let expanded = compression.decompress(&message, limit, |bytes| lease.try_charge(bytes));
             expanded.map(|bytes| lease.hold(bytes))
         };
         let expanded = compute::run(expand).await.map_err(|error| {
@@ -270,6 +262,9 @@ impl Service {
         expanded.map_err(|error| match error {
             DecompressError::Malformed(error) => {
                 Refusal::malformed(format!("the message is not sound {compression}: {error}"))
+            }
+            DecompressError::TooLarge => {
+                Refusal::too_large(format_args!("more than {limit}"), limit, LIMIT_KEY)
             }
             DecompressError::WindowTooLarge => Refusal::too_costly(format!(
                 "the message is {compression} with a window of more than 8 MiB; compress it with \

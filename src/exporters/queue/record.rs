@@ -1,0 +1,82 @@
+//! A request as it stands on disk: the message `slimspan.artifact.v1.QueuedRequest`.
+
+use bytes::Bytes;
+use slimspan_proto::{Fields, Signal, WireType, varint, varint_width, write_varint};
+
+/// What stands in front of the request, which is not copied to be written.
+pub(super) fn beginning(signal: Signal, items: usize, len: usize) -> Bytes {
+    let (items, len) = (items as u64, len as u64);
+    let mut beginning = vec![1 << 3, number(signal), 2 << 3];
+    write_varint(&mut beginning, items, varint_width(items));
+    beginning.push(3 << 3 | 2);
+    write_varint(&mut beginning, len, varint_width(len));
+    beginning.into()
+}
+
+/// At most as long is a [`beginning`].
+pub(super) const BEGINNING: usize = 24;
+
+/// The signal and the number of items in a record of which at least the beginning is there.
+pub(super) fn read_beginning(record: &[u8]) -> Option<(Signal, usize)> {
+    let (mut signal, mut items) = (None, None);
+    for field in Fields::new(record, 0..record.len()) {
+        // The request is cut, where this is only the beginning.
+        let Ok(field) = field else { break };
+        if field.wire_type != WireType::Varint {
+            continue;
+        }
+        let (value, _) = varint(record, field.body.start, field.body.end).ok()?;
+        match field.number {
+            1 => {
+                let mut signals = Signal::ALL.into_iter();
+                signal = signals.find(|signal| u64::from(number(*signal)) == value);
+            }
+            2 => items = usize::try_from(value).ok(),
+            _ => {}
+        }
+    }
+    Some((signal?, items?))
+}
+
+/// The request in a record; `None` where it is none.
+pub(super) fn request(record: &Bytes) -> Option<Bytes> {
+    let mut request = None;
+    for field in Fields::new(record, 0..record.len()) {
+        let field = field.ok()?;
+        if field.number == 3 && field.wire_type == WireType::Len {
+            request = Some(record.slice(field.body));
+        }
+    }
+    request
+}
+
+fn number(signal: Signal) -> u8 {
+    match signal {
+        Signal::Traces => 1,
+        Signal::Logs => 2,
+        Signal::Metrics => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_as_it_was() {
+        for signal in Signal::ALL {
+            for (items, len) in [(0, 0), (1, 127), (300, 128), (usize::MAX, 70_000)] {
+                let sent = Bytes::from(vec![7; len]);
+                let beginning = beginning(signal, items, len);
+                assert!(beginning.len() <= BEGINNING);
+                let record = Bytes::from([beginning, sent.clone()].concat());
+                assert_eq!(request(&record), Some(sent));
+                let start = &record[..record.len().min(BEGINNING)];
+                assert_eq!(read_beginning(start), Some((signal, items)));
+                assert_eq!(request(&record.slice(..record.len() - 1)), None);
+            }
+        }
+        assert_eq!(read_beginning(b"\x08\x09\x10\x00"), None);
+        assert_eq!(request(&Bytes::from_static(b"\x08\x01\x10\x00")), None);
+    }
+}

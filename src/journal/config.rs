@@ -1,0 +1,105 @@
+//! The configuration of the `file_storage` extension.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+use super::Options;
+use crate::config::ComponentId;
+use crate::config::units::positive_size;
+
+/// Large enough for several requests, small enough that a delivered one makes room soon.
+const SEGMENT: u64 = 16 << 20;
+
+/// `file_storage`: where queues are kept on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileStorageConfig {
+    /// The folder; each queue has a folder of its own in it.
+    pub directory: PathBuf,
+    /// Whether the folder is made where it is missing.
+    pub create_directory: bool,
+    /// Whether what is acknowledged survives a power cut, and not only the end of the process.
+    pub fsync: bool,
+    /// The size of each queue on disk.
+    #[serde(deserialize_with = "positive_size")]
+    pub max_bytes: ByteSize,
+}
+
+impl Default for FileStorageConfig {
+    fn default() -> Self {
+        Self {
+            directory: "./data/file_storage".into(),
+            create_directory: true,
+            fsync: true,
+            max_bytes: ByteSize::gib(1),
+        }
+    }
+}
+
+impl FileStorageConfig {
+    /// The folder of the queue of one exporter. Ids hold characters that names of files cannot.
+    pub fn folder_of(&self, exporter: &ComponentId) -> PathBuf {
+        let escaped: String = exporter
+            .to_string()
+            .bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => {
+                    char::from(byte).to_string()
+                }
+                _ => format!("%{byte:02x}"),
+            })
+            .collect();
+        self.directory.join(format!("exporter_{escaped}"))
+    }
+
+    /// How queues use it.
+    pub fn options(&self) -> Options {
+        let max_bytes = self.max_bytes.as_u64();
+        Options {
+            segment_bytes: SEGMENT,
+            max_bytes,
+            fsync: self.fsync,
+        }
+    }
+
+    /// Whether the folder may be used; if not, why.
+    pub fn check(&self) -> Result<(), String> {
+        if self.create_directory || self.directory.is_dir() {
+            return Ok(());
+        }
+        Err(format!(
+            "the folder {} is missing: make it, or set create_directory to true",
+            self.directory.display()
+        ))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_exporter_has_a_folder_of_its_own() {
+        let storage = FileStorageConfig::default();
+        let folder = |id: &str| storage.folder_of(&id.parse().unwrap());
+        let expected = "./data/file_storage/exporter_otlp_grpc%2feu.1";
+        let expected = expected.replace(".1", "%2e1");
+        assert_eq!(folder("otlp_grpc/eu.1"), PathBuf::from(expected));
+        assert_ne!(folder("otlp_grpc/a%2f"), folder("otlp_grpc/a/"));
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_made_only_where_that_is_wanted() {
+        let home = tempfile::tempdir().unwrap();
+        let mut storage = FileStorageConfig {
+            directory: home.path().join("missing"),
+            ..FileStorageConfig::default()
+        };
+        assert_eq!(storage.check(), Ok(()));
+        storage.create_directory = false;
+        assert!(storage.check().unwrap_err().contains("create_directory"));
+    }
+}

@@ -1,0 +1,46 @@
+//! What the machine has that slimspan runs on.
+
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+
+/// The memory that there is for this process, in bytes: that of the machine, or of its control group
+/// (version 1 or 2) if that has less. `None` where the system does not tell.
+pub fn memory() -> Option<u64> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    let own = sysinfo::get_current_pid().ok().and_then(|own| {
+        let (these, kind) = (
+            ProcessesToUpdate::Some(&[own]),
+            ProcessRefreshKind::nothing(),
+        );
+        system.refresh_processes_specifics(these, false, kind);
+        system.process(own)?.cgroup_limits()
+    });
+    // In a container the group of the process may be out of sight, and its root is all there is.
+    let group = own.or_else(|| system.cgroup_limits());
+    [
+        Some(system.total_memory()),
+        group.map(|group| group.total_memory),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|bytes| *bytes > 0)
+    .min()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_memory_and_no_more_than_in_the_machine() {
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
+        let total = meminfo
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"));
+        let total = total.unwrap().trim().strip_suffix("kB").unwrap().trim();
+        let total: u64 = total.parse().unwrap();
+        let memory = memory().unwrap();
+        assert!((1 << 20..=total << 10).contains(&memory), "{memory}");
+    }
+}

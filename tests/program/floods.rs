@@ -1,0 +1,285 @@
+//! What a peer may do to HTTP/2, and what becomes of it: its connection ends, it has cost little, and
+//! nobody else has noticed.
+//!
+//! Rows 26 to 32 of the inputs that must not hurt, but for what needs time. That is tested where time
+//! can be turned: `connections::tests` (silence, answers that are never taken), `http2::watched`
+//! (headers and frames that stop in the middle, replies that are never read), `http2::inflow` (what
+//! comes back with time) and `grpc::message` (bodies that trickle or stop).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use slimspan_proto::Signal;
+
+use crate::support::backend::Backend;
+use crate::support::frames::announcement;
+use crate::support::http2::{
+    self, CONTINUATION, DATA, END_HEADERS, End, GOAWAY, HEADERS, PING, PRIORITY, Peer, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE, data, frame, headers,
+};
+use crate::support::sender::Sender;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
+
+const MIB: u64 = 1 << 20;
+
+/// What one flood may cost: far more than it does, and far less than a flood that goes on.
+const CPU: Duration = Duration::from_secs(2);
+const MEMORY: u64 = 24 * MIB;
+
+/// Error codes (RFC 9113, section 7).
+const REFUSED_STREAM: u32 = 7;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// What is told at the beginning is what is configured, to the byte.
+#[tokio::test]
+async fn the_limits_of_http2_are_told_in_the_first_frame() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
+    let told: Vec<(u16, u32)> = peer.settings.into_iter().collect();
+    let (streams, window, frame_size, header_list) = (100, 1 << 20, 16 << 10, 16 << 10);
+    let expected = [(3, streams), (4, window), (5, frame_size), (6, header_list)];
+    assert_eq!(told, expected);
+    assert_eq!(peer.connection_window, 1 << 20);
+
+    let mut config = config::standard(backend.address);
+    config["receivers"]["otlp"]["protocols"]["grpc"]["max_concurrent_streams"] = 7.into();
+    let slimspan = Slimspan::start(&config).await;
+    let peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
+    assert_eq!(peer.settings.get(&3), Some(&7));
+}
+
+/// Each flood comes over a connection of its own, while a good sender sends over another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_ends_its_own_connection_and_nothing_else() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let address = slimspan.addresses[0];
+    let good = Neighbour::of(&slimspan).await;
+    for (what, begin, go_on) in floods() {
+        let answered = good.answered().await;
+        let (cpu, memory) = (slimspan.cpu_time(), slimspan.peak_memory());
+        let mut peer = Peer::connect(address).await.unwrap();
+        peer.send(&begin).await.unwrap();
+        let end = peer.flood(go_on).await;
+        // Those on their way in buffers count, too.
+        assert!(end.sent < 50_000, "{what}: {}", end.sent);
+        let cpu = slimspan.cpu_time().saturating_sub(cpu);
+        assert!(cpu < CPU, "{what}: {cpu:?}");
+        let grown = slimspan.peak_memory() - memory;
+        assert!(grown < MEMORY, "{what}: {} KiB", grown >> 10);
+        expect(what, &end);
+        assert!(good.answered().await > answered, "{what}");
+    }
+    let sent = good.end().await;
+    assert_eq!(backend.received().len(), sent);
+}
+
+/// What the peer is told, where HTTP/2 has words for it.
+fn expect(what: &str, end: &End) {
+    let goaways = end.of(GOAWAY);
+    let told = |code: u32| goaways.iter().any(|one| one[4..8] == code.to_be_bytes());
+    let resets = end.of(RST_STREAM);
+    let refused = resets
+        .iter()
+        .filter(|one| **one == REFUSED_STREAM.to_be_bytes());
+    match what {
+        "26 streams" => {
+            // All but the hundred that may be open.
+            assert!(refused.count() > 100, "{what}: {end:?}");
+        }
+        "28 made you reset" => assert!(resets.len() > 100, "{what}: {end:?}"),
+        "31 hpack bomb" | "29 continuation" => {
+            assert!(told(ENHANCE_YOUR_CALM), "{what}: {end:?}");
+        }
+        _ => {}
+    }
+}
+
+type Flood = (&'static str, Vec<u8>, Box<dyn Fn(u32) -> Vec<u8> + Send>);
+
+/// What is sent once, and what is sent over and over.
+fn floods() -> Vec<Flood> {
+    fn flood(
+        what: &'static str,
+        begin: Vec<u8>,
+        go_on: impl Fn(u32) -> Vec<u8> + Send + 'static,
+    ) -> Flood {
+        (what, begin, Box::new(go_on))
+    }
+    let same = |what, begin: Vec<u8>, frame: Vec<u8>| {
+        // Many at a time: it is not this side that is to be slow.
+        let frames = frame.repeat(100);
+        flood(what, begin, move |_| frames.clone())
+    };
+    // A request that waits for the rest of its body.
+    let open = || [http2::request(1), data(1, &announcement(0, 1 << 20))].concat();
+    let stream = |number: u32| 2 * number + 1;
+    let window = |stream, more: u32| frame(WINDOW_UPDATE, 0, stream, &more.to_be_bytes());
+    // A value of 3 KiB that is put into the table, and then named by a byte each time.
+    let mut bomb = headers(&[]);
+    bomb.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0x81, 0x17]);
+    bomb.extend_from_slice(&[b'y'; 3072]);
+    bomb.extend_from_slice(&[0xbe; 12_000]);
+    vec![
+        flood("26 streams", vec![], move |n| http2::request(stream(n))),
+        flood("27 rapid reset", vec![], move |n| {
+            let reset = frame(RST_STREAM, 0, stream(n), &8_u32.to_be_bytes());
+            [http2::request(stream(n)), reset].concat()
+        }),
+        flood("28 made you reset", vec![], move |n| {
+            [http2::request(stream(n)), window(stream(n), 0x7fff_ffff)].concat()
+        }),
+        same("28 made you reset, by data for what has ended", vec![], {
+            let ended = frame(HEADERS, END_HEADERS | 1, 1, &headers(&[]));
+            [ended, data(1, b"late")].concat()
+        }),
+        same(
+            "29 continuation",
+            frame(HEADERS, 0, 1, &headers(&[])),
+            frame(CONTINUATION, 0, 1, &[]),
+        ),
+        same("30 empty data", open(), frame(DATA, 0, 1, &[])),
+        same("30 one byte of data", open(), data(1, &[7])),
+        flood("31 hpack bomb", vec![], move |n| {
+            frame(HEADERS, END_HEADERS, stream(n), &bomb)
+        }),
+        same("32 settings", vec![], frame(SETTINGS, 0, 0, &[])),
+        same("32 settings that change", vec![], {
+            let window = |bytes: u32| [&[0, 4][..], &bytes.to_be_bytes()].concat();
+            [
+                frame(SETTINGS, 0, 0, &window(1)),
+                frame(SETTINGS, 0, 0, &window(70_000)),
+            ]
+            .concat()
+        }),
+        same("32 ping", vec![], frame(PING, 0, 0, &[0; 8])),
+        same(
+            "32 priority",
+            vec![],
+            frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 7]),
+        ),
+        same("32 window update of nothing", open(), window(0, 0)),
+        same("32 window update", open(), window(1, 1)),
+        same("32 what nobody knows", vec![], frame(0xfa, 0, 0, &[7; 64])),
+    ]
+}
+
+/// Requests that are taken back one by one, each when it has been taken up: nothing is left pending
+/// that could be counted. The thousand that a peer may take back are enough for every good sender.
+#[tokio::test]
+async fn who_takes_back_everything_is_cut() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
+    let mut taken_back = 0;
+    for stream in (1..20_000).step_by(2) {
+        let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+        let is_open = peer.send(&http2::request(stream)).await.is_ok()
+            && peer.ask().await
+            && peer.send(&reset).await.is_ok();
+        if !is_open {
+            break;
+        }
+        taken_back += 1;
+    }
+    // Some come back while the test runs, however slow it is.
+    assert!((1000..5000).contains(&taken_back), "{taken_back}");
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+}
+
+/// Headers that are too large, but no bomb, cost their request only.
+#[tokio::test]
+async fn too_many_headers_cost_their_request_only() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    for (what, more, survives) in [
+        (
+            "17 KiB in one",
+            vec![(&b"x"[..], vec![b'y'; 17 << 10])],
+            true,
+        ),
+        ("600 of them", vec![(&b"x"[..], vec![]); 600], true),
+        ("10,000 of them", vec![(&b"x"[..], vec![]); 10_000], false),
+        (
+            "a mebibyte",
+            vec![(&b"x"[..], vec![b'y'; 200 << 10])],
+            false,
+        ),
+    ] {
+        let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
+        let more: Vec<_> = more
+            .iter()
+            .map(|(name, value)| (*name, &value[..]))
+            .collect();
+        let block = headers(&more);
+        let (first, rest) = block.split_at(block.len().min(16 << 10));
+        let mut frames = frame(HEADERS, 1, 1, first);
+        for part in rest.chunks(16 << 10) {
+            frames.extend(frame(CONTINUATION, 0, 1, part));
+        }
+        frames.extend(frame(CONTINUATION, END_HEADERS, 1, &[]));
+        // Where they are far too many, the rest comes too late.
+        let _ = peer.send(&frames).await;
+        let answered = peer.answered().await;
+        assert_eq!(answered, survives, "{what}");
+        assert_eq!(peer.ask().await, survives, "{what}");
+    }
+    assert!(backend.received().is_empty());
+}
+
+/// A sender that sends one request after the other, each of which has to succeed.
+struct Neighbour {
+    sender: Sender,
+    stop: Arc<AtomicBool>,
+    sending: tokio::task::JoinHandle<usize>,
+    answered: tokio::sync::watch::Receiver<usize>,
+}
+
+impl Neighbour {
+    async fn of(slimspan: &Slimspan) -> Self {
+        let sender = slimspan.sender().await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (tell, answered) = tokio::sync::watch::channel(0);
+        let sending = tokio::spawn({
+            let (sender, stop) = (sender.clone(), Arc::clone(&stop));
+            async move {
+                let span = otlp::plain_span(1);
+                let mut sent = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    sender.send(Signal::Traces, &span).await.unwrap();
+                    sent += 1;
+                    tell.send_replace(sent);
+                }
+                sent
+            }
+        });
+        Self {
+            sender,
+            stop,
+            sending,
+            answered,
+        }
+    }
+
+    /// How many requests have succeeded, one of them after this was asked.
+    async fn answered(&self) -> usize {
+        let mut answered = self.answered.clone();
+        answered.mark_unchanged();
+        crate::support::soon("another request succeeds", answered.changed())
+            .await
+            .unwrap();
+        *answered.borrow()
+    }
+
+    async fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        let sent = self.sending.await.unwrap();
+        drop(self.sender);
+        sent
+    }
+}

@@ -1,0 +1,335 @@
+//! What `sending_queue` promises: in memory until the process ends, on disk beyond it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tonic::{Code, Status};
+
+use crate::support::backend::{Backend, Received};
+use crate::support::conservation::conserved_of;
+use crate::support::refusing::Refusing;
+use crate::support::sender::retry_after;
+use crate::support::slimspan::{Ended, Slimspan};
+use crate::support::{config, otlp, soon};
+
+/// A queue on disk in front of a backend that is asked again soon.
+fn on_disk(backend: std::net::SocketAddr, queue: Value) -> Value {
+    let mut config = config::standard(backend);
+    config["exporters"]["otlp_grpc"]["sending_queue"] = queue;
+    config["exporters"]["otlp_grpc"]["sending_queue"]["storage"] = json!("file_storage");
+    config["exporters"]["otlp_grpc"]["retry_on_failure"] =
+        json!({ "initial_interval": "10ms", "max_interval": "50ms" });
+    config["extensions"]["file_storage"] = json!({ "max_bytes": "64MiB" });
+    config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
+    config
+}
+
+fn in_memory(backend: std::net::SocketAddr, queue: Value) -> Value {
+    let mut config = on_disk(backend, queue);
+    let exporter = &mut config["exporters"]["otlp_grpc"];
+    exporter["sending_queue"]["storage"] = json!(null);
+    config
+}
+
+fn messages(received: &[Received]) -> Vec<Bytes> {
+    let mut messages: Vec<_> = received.iter().map(|one| one.message.clone()).collect();
+    messages.sort();
+    messages
+}
+
+fn spans(numbers: std::ops::Range<u64>) -> Vec<Bytes> {
+    let mut spans: Vec<_> = numbers.map(otlp::plain_span).collect();
+    spans.sort();
+    spans
+}
+
+async fn send_all(slimspan: &Slimspan, numbers: std::ops::Range<u64>) {
+    let sender = slimspan.sender().await;
+    for number in numbers {
+        let answer = sender.send(Signal::Traces, &otlp::plain_span(number)).await;
+        assert_eq!(answer.unwrap(), Bytes::new());
+    }
+}
+
+/// The queue lives in this folder, whichever process uses it.
+async fn start_in(folder: &Arc<TempDir>, config: &Value) -> Slimspan {
+    let mut slimspan = Slimspan::spawn(Arc::clone(folder), &config.to_string());
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    slimspan
+}
+
+fn home() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().unwrap())
+}
+
+/// What became of the spans that were delivered, rejected and are queued.
+fn ends(ended: &Ended) -> (u64, u64, u64) {
+    let items = conserved_of(Signal::Traces, &ended.stderr);
+    (items.delivered, items.rejected, items.queued)
+}
+
+/// Acknowledged while the backend is away, killed twice, the second time in the middle of delivering:
+/// everything arrives, and nothing that was delivered before comes again but what was under way.
+#[tokio::test]
+async fn what_is_on_disk_survives_being_killed_twice() {
+    let away = Refusing::start();
+    let address = away.address;
+    let config = on_disk(address, json!({ "num_consumers": 2 }));
+    let folder = home();
+    let slimspan = start_in(&folder, &config).await;
+    send_all(&slimspan, 0..40).await;
+    slimspan.kill().await;
+
+    drop(away);
+    let gate = Arc::new(Semaphore::new(15));
+    let backend = {
+        let gate = Arc::clone(&gate);
+        Backend::scripted_at(address, move |_| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Ok(Bytes::new())
+            }
+        })
+        .await
+    };
+    let slimspan = start_in(&folder, &config).await;
+    backend.arrived(17).await;
+    slimspan.kill().await;
+
+    gate.add_permits(1_000);
+    let slimspan = start_in(&folder, &config).await;
+    let until_all = async {
+        loop {
+            let mut arrived = messages(&backend.received());
+            arrived.dedup();
+            if arrived.len() == 40 {
+                return arrived;
+            }
+            let seen = backend.received().len();
+            backend.arrived(seen + 1).await;
+        }
+    };
+    assert_eq!(soon("everything arrives", until_all).await, spans(0..40));
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let twice = backend.received().len() - 40;
+    assert!(
+        twice <= 4,
+        "{twice}: no more than was under way at the two ends"
+    );
+}
+
+/// A queue that is full asks senders to come back, and takes more when there is room.
+#[tokio::test]
+async fn a_full_queue_asks_senders_to_come_back() {
+    for (queue, key) in [
+        (json!({ "queue_size": 3 }), "sending_queue.queue_size"),
+        (
+            json!({ "queue_size": 3, "sizer": "items" }),
+            "sending_queue.queue_size",
+        ),
+        (
+            json!({ "queue_size": 400, "sizer": "bytes" }),
+            "sending_queue.queue_size",
+        ),
+    ] {
+        for config in [on_disk, in_memory] {
+            let gate = Arc::new(Semaphore::new(0));
+            let opened = Arc::clone(&gate);
+            let backend = Backend::scripted(move |_| {
+                let gate = Arc::clone(&opened);
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    Ok(Bytes::new())
+                }
+            })
+            .await;
+            let slimspan = Slimspan::start(&config(backend.address, queue.clone())).await;
+            let sender = slimspan.sender().await;
+            let mut taken = 0;
+            let full = loop {
+                let answer = sender.send(Signal::Traces, &otlp::plain_span(taken)).await;
+                match answer {
+                    Ok(_) => taken += 1,
+                    Err(status) => break status,
+                }
+            };
+            assert_eq!((taken, full.code()), (3, Code::Unavailable), "{full}");
+            assert!(
+                retry_after(&full).is_some() && full.message().contains(key),
+                "{full}"
+            );
+            gate.add_permits(1_000);
+            backend.arrived(3).await;
+            let again = async {
+                while sender
+                    .send(Signal::Traces, &otlp::plain_span(3))
+                    .await
+                    .is_err()
+                {}
+            };
+            soon("there is room again", again).await;
+            let ended = slimspan.stop().await;
+            assert_eq!(ends(&ended), (4, 0, 0));
+        }
+    }
+}
+
+/// The disk has its own limit, and nothing that was acknowledged makes room for anything.
+#[tokio::test]
+async fn a_full_disk_asks_senders_to_come_back() {
+    let away = Refusing::start();
+    let mut config = on_disk(away.address, json!({}));
+    config["extensions"]["file_storage"]["max_bytes"] = json!("1MiB");
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let mut taken = 0;
+    let full = loop {
+        match sender
+            .send(Signal::Traces, &otlp::sized_span(100_000))
+            .await
+        {
+            Ok(_) => taken += 1,
+            Err(status) => break status,
+        }
+    };
+    assert!((5..=10).contains(&taken), "{taken}");
+    assert_eq!(full.code(), Code::Unavailable);
+    assert!(full.message().contains("file_storage.max_bytes"), "{full}");
+    assert!(retry_after(&full).is_some());
+    let ended = slimspan.stop().await;
+    assert_eq!(ends(&ended), (0, 0, taken));
+}
+
+/// What the backend refuses for good is kept, and what waits behind it is delivered.
+#[tokio::test]
+async fn what_is_refused_for_good_becomes_a_dead_letter() {
+    for config in [on_disk, in_memory] {
+        let backend = Backend::answering(|received| {
+            if received.message == otlp::plain_span(1) {
+                Err(Status::invalid_argument("a bad name"))
+            } else if received.message == otlp::plain_span(2) {
+                Ok(otlp::partial_success(1, "too old"))
+            } else {
+                Ok(Bytes::new())
+            }
+        })
+        .await;
+        let slimspan = Slimspan::start(&config(backend.address, json!({}))).await;
+        send_all(&slimspan, 0..5).await;
+        backend.arrived(5).await;
+        let folder = slimspan.folder().to_owned();
+        let kept = async {
+            while dead_letters(&folder).len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("both are kept", kept).await;
+        let mut kept: Vec<_> = dead_letters(&folder);
+        kept.sort();
+        assert_eq!(kept, spans(1..3));
+        let ended = slimspan.stop().await;
+        assert_eq!(ends(&ended), (3, 2, 0));
+    }
+}
+
+/// What is only in memory is delivered before the end, or kept as dead letters where it cannot be.
+#[tokio::test]
+async fn a_stop_empties_the_queue_in_memory() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let backend = Backend::scripted(move |_| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let config = in_memory(backend.address, json!({ "num_consumers": 2 }));
+    let mut slimspan = Slimspan::start(&config).await;
+    send_all(&slimspan, 0..20).await;
+    slimspan.signal("TERM");
+    slimspan.logs("stopping").await;
+    gate.add_permits(1_000);
+    let ended = slimspan.end().await;
+    assert_eq!(messages(&backend.received()), spans(0..20));
+    assert_eq!(ends(&ended), (20, 0, 0));
+
+    let away = Refusing::start();
+    let folder = home();
+    let slimspan = start_in(&folder, &in_memory(away.address, json!({}))).await;
+    send_all(&slimspan, 0..20).await;
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0));
+    let mut kept = dead_letters(folder.path());
+    kept.sort();
+    assert_eq!(kept, spans(0..20));
+    assert_eq!(ends(&ended), (0, 20, 0));
+}
+
+/// With `wait_for_result` the backend's answer is the sender's.
+#[tokio::test]
+async fn a_queue_may_wait_for_the_answer() {
+    let backend = Backend::answering(|received| {
+        if received.message == otlp::plain_span(1) {
+            Err(Status::invalid_argument("a bad name"))
+        } else {
+            Ok(otlp::partial_success(1, "too old"))
+        }
+    })
+    .await;
+    let config = in_memory(backend.address, json!({ "wait_for_result": true }));
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let answer = sender.send(Signal::Traces, &otlp::plain_span(0)).await;
+    assert_eq!(answer.unwrap(), otlp::partial_success(1, "too old"));
+    let answer = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
+    assert!(
+        dead_letters(slimspan.folder()).is_empty(),
+        "the senders know"
+    );
+}
+
+/// Two processes must not empty one queue.
+#[tokio::test]
+async fn a_queue_has_one_owner() {
+    let away = Refusing::start();
+    let mut config = on_disk(away.address, json!({}));
+    let folder = tempfile::tempdir().unwrap();
+    config["extensions"]["file_storage"]["directory"] = json!(folder.path().join("queue"));
+    let _first = Slimspan::start(&config).await;
+    let mut second = Slimspan::spawn(home(), &config.to_string());
+    assert!(!second.ready().await);
+    let second = second.end().await;
+    assert_eq!(second.code, Some(1));
+    assert!(
+        second.stderr.contains("in use by another process"),
+        "{}",
+        second.stderr
+    );
+    assert!(
+        second.stderr.contains("extensions.file_storage"),
+        "{}",
+        second.stderr
+    );
+}
+
+/// The requests in the folder for dead letters.
+fn dead_letters(folder: &Path) -> Vec<Bytes> {
+    let Ok(files) = std::fs::read_dir(folder.join("data/dead_letters")) else {
+        return Vec::new();
+    };
+    let paths = files.map(|file| file.unwrap().path());
+    let requests = paths.filter(|path| path.extension().is_some_and(|kind| kind == "pb"));
+    requests
+        .map(|path| std::fs::read(path).unwrap().into())
+        .collect()
+}

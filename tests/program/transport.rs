@@ -1,0 +1,425 @@
+//! What comes in the place of a sound call, row by row of the inputs that must not hurt: rows 1 to 17
+//! and 35 to 37, as far as they are about gRPC. Rows 26 to 32 and 31 are in `floods`.
+//!
+//! Rows that need more than one call are somewhere else: 3 in `grpc::message` (a stall), 4 in
+//! `limits::the_limit_is_exact`, 11 in `limits` (bombs), 33 in `connections::tests` and
+//! `http2::watched` (replies that are not read), 34 in `connections::tests` (silence).
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2 as client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use slimspan_proto::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::support::backend::Backend;
+use crate::support::frames::{announcement, compress, frame};
+use crate::support::http2::{self, END_HEADERS, HEADERS, Peer, headers};
+use crate::support::sender::{Call, open_body, retry_after};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+const MIB: usize = 1 << 20;
+
+/// What becomes of a call.
+#[derive(Debug)]
+enum Expected {
+    /// The backend gets these bytes.
+    Forwarded(Bytes),
+    /// A success that leads nowhere.
+    Nothing,
+    /// Not to be repeated; the message says why.
+    Refused(Code, &'static str),
+}
+
+/// Each row is followed by good requests on its connection and on another one: they succeed, and the
+/// row has cost no more than it may.
+#[tokio::test]
+async fn every_call_has_the_answer_that_its_row_says() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let same = slimspan.sender().await;
+    let other = slimspan.sender().await;
+    let good = otlp::plain_span(1);
+    let mut forwarded = 0;
+    for (row, what, call, expected) in rows() {
+        let before = slimspan.peak_memory();
+        let answer = same.call(call).await;
+        let status = answer.status();
+        let shown = || format!("{row} {what}: {answer:?}");
+        match &expected {
+            Expected::Forwarded(message) => {
+                assert_eq!(status.code(), Code::Ok, "{}", shown());
+                assert!(
+                    backend.received()[forwarded].message == message,
+                    "{row} {what}"
+                );
+                forwarded += 1;
+            }
+            Expected::Nothing => assert_eq!(status.code(), Code::Ok, "{}", shown()),
+            Expected::Refused(code, says) => {
+                assert_eq!(status.code(), *code, "{}", shown());
+                assert!(status.message().contains(says), "{}", shown());
+                assert_eq!(retry_after(status), None, "{}", shown());
+            }
+        }
+        if status.code() == Code::Unimplemented {
+            let accepted = &answer.headers["grpc-accept-encoding"];
+            assert_eq!(accepted, "gzip,zstd,identity");
+        }
+        // The largest of them has 16 MiB.
+        let grown = slimspan.peak_memory() - before;
+        assert!(grown < 64 * MIB as u64, "{row} {what}: {} MiB", grown >> 20);
+        for sender in [&same, &other] {
+            let sent = sender.send(Signal::Traces, &good).await;
+            sent.unwrap_or_else(|status| panic!("after {row} {what}: {status}"));
+            forwarded += 1;
+        }
+        assert_eq!(backend.received().len(), forwarded, "{row} {what}");
+    }
+    let ended = slimspan.stop().await;
+    assert!(!ended.stderr.contains(SECRET), "{}", ended.stderr);
+}
+
+/// No base64, and nothing that anybody should read in a log.
+const SECRET: &str = "hunter2!";
+
+fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
+    use Code::{InvalidArgument, ResourceExhausted, Unimplemented};
+    use Expected::{Forwarded, Nothing, Refused};
+
+    let span = otlp::plain_span(1);
+    let whole = |body: &[u8]| Call::whole(Bytes::copy_from_slice(body));
+    let encoded =
+        |name: &str, message: &[u8]| Call::whole(frame(1, message)).header("grpc-encoding", name);
+    let claimed = |bytes: usize| [&announcement(0, bytes)[..], &[1, 2, 3]].concat();
+    let malformed = |says| Refused(InvalidArgument, says);
+    let gzip = compress("gzip", &span);
+    let mut wrong_sum = gzip.clone();
+    let sum = gzip.len() - 8;
+    wrong_sum[sum] ^= 1;
+    let mut wrong_size = gzip.clone();
+    wrong_size[sum + 4] ^= 1;
+    let (first, second) = span.split_at(span.len() / 2);
+    let members = |name| [compress(name, first), compress(name, second)].concat();
+    let nested = compress("gzip", &compress("gzip", &vec![0; 16 * MIB]));
+    // Magic number, a header without a size, the window as exponent and mantissa, an empty block.
+    let window = |log: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 1, 0, 0];
+    let skipped = |size: usize| {
+        let mut skipped = vec![0x50, 0x2a, 0x4d, 0x18];
+        skipped.extend_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
+        skipped.resize(8 + size, 0);
+        skipped
+    };
+    let good = || Call::whole(frame(0, &span));
+    vec![
+        (
+            1,
+            "2 GiB claimed",
+            whole(&claimed(2 << 30)),
+            Refused(ResourceExhausted, "max_recv_msg"),
+        ),
+        (
+            2,
+            "100 claimed, 3 sent",
+            whole(&claimed(100)),
+            malformed("ends before"),
+        ),
+        (
+            2,
+            "a byte less",
+            Call::whole(frame(0, &span).slice(..span.len())),
+            malformed("ends before"),
+        ),
+        (5, "flag 2", Call::whole(frame(2, &span)), malformed("flag")),
+        (
+            6,
+            "compressed, but how?",
+            Call::whole(frame(1, &span)),
+            malformed("grpc-encoding"),
+        ),
+        (
+            7,
+            "br",
+            encoded("br", b"?"),
+            Refused(Unimplemented, "\"br\""),
+        ),
+        (
+            7,
+            "GZIP",
+            encoded("GZIP", &gzip),
+            Refused(Unimplemented, "\"GZIP\""),
+        ),
+        (
+            8,
+            "two messages",
+            whole(&[frame(0, &span), frame(0, &span)].concat()),
+            malformed("more than one"),
+        ),
+        (9, "nothing", whole(&[]), malformed("ends before")),
+        (9, "a byte", whole(&[0]), malformed("ends before")),
+        (
+            9,
+            "a head",
+            whole(&announcement(0, 7)),
+            malformed("ends before"),
+        ),
+        (
+            10,
+            "a message of nothing",
+            Call::whole(frame(0, b"")),
+            Nothing,
+        ),
+        (
+            10,
+            "compressed nothing",
+            encoded("gzip", &compress("gzip", b"")),
+            Nothing,
+        ),
+        (
+            12,
+            "gzip in gzip",
+            encoded("gzip", &nested),
+            malformed("at byte"),
+        ),
+        (
+            13,
+            "half a gzip",
+            encoded("gzip", &gzip[..gzip.len() / 2]),
+            malformed("gzip"),
+        ),
+        (
+            13,
+            "a gzip without its end",
+            encoded("gzip", &gzip[..sum]),
+            malformed("gzip"),
+        ),
+        (
+            13,
+            "a wrong sum",
+            encoded("gzip", &wrong_sum),
+            malformed("gzip"),
+        ),
+        (
+            13,
+            "a wrong size",
+            encoded("gzip", &wrong_size),
+            malformed("gzip"),
+        ),
+        (
+            13,
+            "no gzip",
+            encoded("gzip", b"garbage"),
+            malformed("gzip"),
+        ),
+        (
+            13,
+            "no zstd",
+            encoded("zstd", b"garbage"),
+            malformed("zstd"),
+        ),
+        (
+            13,
+            "half a zstd",
+            encoded("zstd", &compress("zstd", &span)[..20]),
+            malformed("zstd"),
+        ),
+        (
+            14,
+            "two gzip members",
+            encoded("gzip", &members("gzip")),
+            Forwarded(span.clone()),
+        ),
+        (
+            14,
+            "two zstd frames",
+            encoded("zstd", &members("zstd")),
+            Forwarded(span.clone()),
+        ),
+        (
+            15,
+            "garbage after gzip",
+            encoded("gzip", &[&gzip[..], b"garbage"].concat()),
+            malformed("gzip"),
+        ),
+        (
+            15,
+            "zeros after gzip",
+            encoded("gzip", &[&gzip[..], &[0; 8]].concat()),
+            malformed("gzip"),
+        ),
+        (
+            16,
+            "a window of 2 GiB",
+            encoded("zstd", &window(31)),
+            Refused(ResourceExhausted, "window"),
+        ),
+        (
+            16,
+            "a window of 16 MiB",
+            encoded("zstd", &window(24)),
+            Refused(ResourceExhausted, "window"),
+        ),
+        (
+            16,
+            "a window of 8 MiB",
+            encoded("zstd", &window(23)),
+            Nothing,
+        ),
+        (
+            17,
+            "a frame to skip",
+            encoded("zstd", &skipped(16 * MIB)),
+            malformed("zstd"),
+        ),
+        (
+            17,
+            "frames to skip",
+            encoded("zstd", &skipped(0).repeat(MIB)),
+            malformed("zstd"),
+        ),
+        (
+            35,
+            "99999999H",
+            good().header("grpc-timeout", "99999999H"),
+            Forwarded(span.clone()),
+        ),
+        (
+            35,
+            "abc",
+            good().header("grpc-timeout", "abc"),
+            malformed("grpc-timeout"),
+        ),
+        (
+            35,
+            "-1",
+            good().header("grpc-timeout", "-1"),
+            malformed("grpc-timeout"),
+        ),
+        (
+            36,
+            "bad base64",
+            good().header("x-secret-bin", SECRET),
+            malformed("x-secret-bin"),
+        ),
+        (
+            36,
+            "good base64",
+            good().header("x-trace-bin", "AAEC"),
+            Forwarded(span.clone()),
+        ),
+        (
+            36,
+            "eight bits",
+            good().header("x-name", "caf\u{e9}"),
+            malformed("x-name"),
+        ),
+    ]
+}
+
+/// Row 35: a deadline that is over before the request has come ends it before anything is done. The
+/// usual client would not even tell, so this one is plain HTTP/2.
+#[tokio::test]
+async fn a_deadline_that_is_over_ends_a_request_before_it_begins() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let stream = TcpStream::connect(slimspan.addresses[0]).await.unwrap();
+    let handshake = client::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut client, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let picture = frame(0, &otlp::span_with(otlp::PICTURE));
+    let (_half, never_whole) = open_body(picture.slice(..100));
+    for (timeout, body, code) in [
+        (
+            "1n",
+            Body::new(Full::new(picture.clone())),
+            Code::DeadlineExceeded,
+        ),
+        ("50m", never_whole, Code::DeadlineExceeded),
+        ("20S", Body::new(Full::new(picture)), Code::Ok),
+    ] {
+        let request = http::Request::post(Signal::Traces.grpc_path())
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", timeout)
+            .body(body)
+            .unwrap();
+        let answer = soon("an answer", client.send_request(request))
+            .await
+            .unwrap();
+        let (head, body) = answer.into_parts();
+        let trailers = body.collect().await.unwrap().trailers().cloned();
+        let headers = trailers.unwrap_or(head.headers);
+        let status = Status::from_header_map(&headers).unwrap();
+        assert_eq!(status.code(), code, "{timeout}: {status}");
+        let stored = slimspan.artifacts().join("default").exists();
+        assert_eq!(stored, code == Code::Ok, "{timeout}");
+    }
+    assert_eq!(backend.received().len(), 1);
+}
+
+/// Row 36, where HTTP/2 itself has no such values: the call ends, and nobody gets it.
+#[tokio::test]
+async fn a_value_that_is_none_ends_its_call() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let good = slimspan.sender().await;
+    for value in [&b"a\0b"[..], b"a\nb", b"a\rb"] {
+        let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
+        let block = headers(&[(b"x-secret", value)]);
+        let mut call = http2::frame(HEADERS, END_HEADERS, 1, &block);
+        call.extend(http2::data(1, &frame(0, &otlp::plain_span(1))));
+        peer.send(&call).await.unwrap();
+        assert!(!peer.answered().await, "{}", value.escape_ascii());
+    }
+    assert!(backend.received().is_empty());
+    let span = otlp::plain_span(2);
+    good.send(Signal::Traces, &span).await.unwrap();
+    assert_eq!(backend.only(), span);
+}
+
+/// Row 37: what is not HTTP/2 is told by its first bytes and closed, without waiting for more.
+#[tokio::test]
+async fn what_speaks_something_else_is_closed_at_once() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let good = slimspan.sender().await;
+    let tls = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 500]].concat();
+    for (number, (what, bytes)) in [
+        (
+            "the proxy protocol",
+            &b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 4317\r\n"[..],
+        ),
+        (
+            "its second version",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c",
+        ),
+        ("HTTP/0.9", b"GET /\r\n"),
+        (
+            "HTTP/1.1",
+            b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
+        ),
+        ("TLS", &tls),
+        ("nearly HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\x0b"),
+        (
+            "no frame of settings",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nPOST /v1/traces HTTP/1.1",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut stream = TcpStream::connect(slimspan.addresses[0]).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        // An error where the rest of it was never read.
+        let _ = soon(what, stream.read_to_end(&mut Vec::new())).await;
+        // Not only because nothing more came.
+        assert!(begun.elapsed().as_secs() < 5, "{what}");
+        let span = otlp::plain_span(number as u64);
+        good.send(Signal::Traces, &span).await.unwrap();
+        assert_eq!(backend.received().len(), number + 1, "{what}");
+    }
+}
