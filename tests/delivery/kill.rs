@@ -17,6 +17,7 @@ use super::life::Subject;
 use super::load::Load;
 use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
+use crate::support::conservation::conserved;
 use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::ledger::Ledger;
 use crate::support::measured::{measured, number};
@@ -76,7 +77,12 @@ struct Rest {
 }
 
 /// Lets senders send while their collector dies again and again.
-async fn lives(subject: &Subject, plan: &Plan, random: &mut Random) -> Rest {
+async fn lives(
+    subject: &Subject,
+    plan: &Plan,
+    random: &mut Random,
+    backend: Option<&Verifying>,
+) -> Rest {
     let (announce, whereabouts) = watch::channel(None);
     let load = Load {
         senders: SENDERS,
@@ -102,8 +108,16 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random) -> Rest {
     }
     let mut life = subject.start().await;
     announce.send_replace(Some(life.ready().await));
+    let ledger = sending.stop().await;
+    if let Some(backend) = backend {
+        // What waits in a queue has time to arrive.
+        let entries = ledger.entries();
+        let acknowledged = entries.iter().filter(|entry| entry.is_acknowledged());
+        let items = acknowledged.flat_map(|entry| &entry.items);
+        backend.has_all(items.map(|item| item.id).collect()).await;
+    }
     Rest {
-        ledger: sending.stop().await,
+        ledger,
         used,
         ended: life.stop().await,
     }
@@ -145,6 +159,27 @@ const SYNC_WITH_FAULTS: Way = Way {
     rules: Rules::STRICT,
 };
 
+/// OK comes before the backend has it, for it is on disk by then.
+const QUEUE_ON_DISK: Way = Way {
+    name: "sending_queue in file_storage",
+    bucket: None,
+    change: |config| {
+        config["exporters"]["otlp_grpc"]["sending_queue"] =
+            json!({ "storage": "file_storage", "num_consumers": CONSUMERS });
+        config["exporters"]["otlp_grpc"]["retry_on_failure"] =
+            json!({ "initial_interval": "10ms", "max_interval": "50ms" });
+        config["extensions"]["file_storage"] = json!({});
+        config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
+    },
+    rules: Rules {
+        sent_again: true,
+        ..Rules::STRICT
+    },
+};
+
+/// As many requests may be on their way from the queue at a kill.
+const CONSUMERS: usize = 4;
+
 /// OK means done, whatever happens to the process afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9() {
@@ -167,6 +202,11 @@ struct Survived {
     in_flight: usize,
     /// Files that a kill left half-written.
     half_written: usize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_queue() {
+    survives(&QUEUE_ON_DISK, 20).await;
 }
 
 async fn survives(way: &Way, everyday_lives: usize) {
@@ -211,13 +251,11 @@ async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Sur
     };
     (way.change)(&mut config);
     let subject = Subject::slimspan(&folder, &config);
-    let rest = lives(&subject, plan, random).await;
-    assert_eq!(
-        rest.ended.as_ref().unwrap().code,
-        Some(0),
-        "{:?}",
-        rest.ended
-    );
+    let rest = lives(&subject, plan, random, Some(&backend)).await;
+    let ended = rest.ended.as_ref().unwrap();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // Of what the others got only the last one can say what became of it.
+    conserved(&ended.stderr);
 
     let entries = rest.ledger.entries();
     let (mut objects, half_written) = objects(&artifacts);
@@ -230,7 +268,10 @@ async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Sur
         rules: way.rules,
     }
     .assert();
-    let in_flight = plan.lives * SENDERS as usize;
+    let mut in_flight = plan.lives * SENDERS as usize;
+    if way.rules.sent_again {
+        in_flight += plan.lives * CONSUMERS;
+    }
     assert!(checked.duplicates <= in_flight, "{checked}");
     all.checked += checked;
     all.lives += plan.lives;
@@ -257,7 +298,7 @@ async fn the_loop_sees_loss() {
     let subject = Subject::Hasty {
         backend: backend.address,
     };
-    let rest = lives(&subject, &plan, &mut seed.random()).await;
+    let rest = lives(&subject, &plan, &mut seed.random(), None).await;
     let complaints = Scenario {
         entries: &rest.ledger.entries(),
         receipts: &backend.receipts(),

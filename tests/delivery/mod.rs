@@ -10,6 +10,7 @@
 
 mod answers;
 mod checker;
+mod conserved;
 mod full_disk;
 mod hung_store;
 mod kill;

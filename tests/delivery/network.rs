@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::conserved::conserved;
 use super::load::Load;
 use crate::support::checker::{Rules, Scenario};
 use crate::support::fault_store::FaultStore;
@@ -90,7 +91,7 @@ async fn a_bad_network_loses_nothing() {
         })
         .await;
     let entries = sending.stop().await.entries();
-    assert_eq!(slimspan.stop().await.code, Some(0));
+    conserved(&entries, &slimspan.stop().await);
     let checked = Scenario {
         entries: &entries,
         receipts: &backend.receipts(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::conserved::conserved;
 use super::load::Load;
 use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
@@ -41,8 +42,8 @@ async fn through(
     let requests = number("SLIMSPAN_REQUESTS", 160) / 8;
     let load = Load::small(seed.number(), 8, requests);
     let ledger = load.send(slimspan.addresses[0]).await;
-    assert_eq!(slimspan.stop().await.code, Some(0));
     let (entries, receipts) = (ledger.entries(), backend.receipts());
+    conserved(&entries, &slimspan.stop().await);
     let scenario = Scenario {
         entries: &entries,
         receipts: &receipts,

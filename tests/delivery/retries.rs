@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::conserved::conserved;
 use super::load::Load;
 use crate::support::checker::{Rules, Scenario};
 use crate::support::config;
@@ -63,6 +64,7 @@ async fn attempts(who: &str, retries: Value) -> usize {
         rules: Rules::STRICT,
     }
     .assert();
+    conserved(&entries, &slimspan.stop().await);
     let attempts: usize = entries.iter().map(|entry| entry.attempts.len()).sum();
     // Nothing was wrong with the store.
     assert_eq!(store.puts(), store.objects().len());

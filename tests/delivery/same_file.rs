@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::future::join_all;
+use serde_json::json;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 
@@ -62,7 +63,11 @@ async fn a_hundred_senders_of_one_file_store_it_once() {
     let size = number("SLIMSPAN_FILE_BYTES", 1 << 20);
 
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    // A hundred requests at once are no matter of memory here.
+    let enough = json!({ "limit_mib": 4096 });
+    let mut config = config::standard(backend.address);
+    config["processors"]["memory_limiter"] = enough.clone();
+    let slimspan = Slimspan::start(&config).await;
     let fetch = in_folder(slimspan.artifacts());
     let mut reads = 0;
     for round in 0..rounds {
@@ -80,7 +85,9 @@ async fn a_hundred_senders_of_one_file_store_it_once() {
     );
 
     let store = FaultStore::start(0, &[]).await;
-    let config = config::with_s3(backend.address, store.address);
+    let mut config = config::with_s3(backend.address, store.address);
+    config["processors"]["memory_limiter"] = enough;
+    config["extensions"]["artifact_store"]["timeout"] = json!("10s");
     let slimspan = Slimspan::start(&config).await;
     let mut reads = 0;
     for round in 0..rounds {

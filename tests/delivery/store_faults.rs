@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::json;
 
+use super::conserved::conserved;
 use super::load::Load;
 use crate::support::checker::{Rules, Scenario};
 use crate::support::config;
@@ -60,6 +61,7 @@ async fn with(seed: &Seed, fault: Fault, requests: usize) {
         rules: Rules::FORWARDED,
     }
     .assert();
+    conserved(&entries, &slimspan.stop().await);
     assert!(store.puts() > 0, "{fault:?}: the store was never asked");
     let slowest = ledger.slowest();
     assert!(slowest < DEADLINE, "{fault:?}: {slowest:?}");

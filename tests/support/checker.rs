@@ -42,6 +42,8 @@ pub(crate) struct Rules {
     /// The backend's answers may be lost on their way, so that a refusal does not say that a
     /// request was not taken.
     pub(crate) lost_answers: bool,
+    /// A queue outlives its process, and sends again what was under way when that was killed.
+    pub(crate) sent_again: bool,
 }
 
 impl Rules {
@@ -51,6 +53,7 @@ impl Rules {
         threshold: 8 << 10,
         orphans: false,
         lost_answers: false,
+        sent_again: false,
     };
     /// The store was not always there, and requests went on as they came.
     pub(crate) const FORWARDED: Self = Self {
@@ -200,7 +203,7 @@ impl Scenario<'_> {
         for item in &entry.items {
             let arrived = kept(item, any);
             let explained = 1 + unclear + kept(item, &[Verdict::Untold]);
-            if arrived > explained {
+            if arrived > explained && !self.rules.sent_again {
                 let id = item.id;
                 complaints.push(Complaint::Repeated {
                     id,

@@ -1,10 +1,11 @@
 //! A backend that believes nothing: before it answers it fetches every file that a request refers
 //! to, past slimspan and past whatever is wrong with the store, and looks at the bytes.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use http::{HeaderValue, Response};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use slimspan_artifact::Digest;
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -21,6 +23,8 @@ use super::arrivals::{Arrived, File, arrived};
 use super::backend::{Backend, Received, Reply};
 use super::otlp;
 use super::references::path_in;
+use super::soon;
+use super::workload::ItemId;
 
 /// Fetches a file from where it has to be, by another way than slimspan's.
 pub(crate) type Fetch = Arc<dyn Fn(&Digest) -> Option<Bytes> + Send + Sync>;
@@ -76,7 +80,7 @@ pub(crate) struct Receipt {
 /// A running backend.
 pub(crate) struct Verifying {
     pub(crate) address: SocketAddr,
-    receipts: Arc<Mutex<Vec<Receipt>>>,
+    receipts: watch::Receiver<Vec<Receipt>>,
     _backend: Backend,
 }
 
@@ -91,13 +95,12 @@ impl Verifying {
         fetch: Fetch,
         script: impl Fn(usize) -> Reaction + Send + Sync + 'static,
     ) -> Self {
-        let receipts = Arc::new(Mutex::new(Vec::new()));
         let requests = AtomicUsize::new(0);
-        let book = Arc::clone(&receipts);
+        let (book, receipts) = watch::channel(Vec::new());
         let backend = Backend::replying(move |received: Received| {
             let reaction = script(requests.fetch_add(1, Ordering::SeqCst));
             let new = examine(&received, reaction, &fetch);
-            book.lock().unwrap().extend(new);
+            book.send_modify(|book| book.extend(new));
             reply(reaction)
         })
         .await;
@@ -109,7 +112,23 @@ impl Verifying {
     }
 
     pub(crate) fn receipts(&self) -> Vec<Receipt> {
-        self.receipts.lock().unwrap().clone()
+        self.receipts.borrow().clone()
+    }
+
+    /// Waits until all of these have arrived and were not refused.
+    pub(crate) async fn has_all(&self, mut ids: BTreeSet<ItemId>) {
+        let mut receipts = self.receipts.clone();
+        let mut seen = 0;
+        let all = receipts.wait_for(|receipts| {
+            for receipt in &receipts[seen..] {
+                if receipt.verdict != Verdict::Refused {
+                    ids.remove(&receipt.item.id);
+                }
+            }
+            seen = receipts.len();
+            ids.is_empty()
+        });
+        soon("what was acknowledged arrives", all).await.unwrap();
     }
 }
 

@@ -40,8 +40,10 @@ touch "$SLIMSPAN_MEASURED"
 
 # One at a time, or each would measure the others, too.
 began=$SECONDS
+profile="${SOAK_PROFILE:-release}"
+head="$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)"
 result=0
-cargo test --release --locked --test integration -- delivery:: \
+cargo test --profile "$profile" --locked --test integration -- delivery:: \
     --skip program::delivery --include-ignored --nocapture --test-threads=1 || result=$?
 
 table="$(
@@ -58,11 +60,10 @@ if [ "$result" -ne 0 ]; then
 fi
 
 took=$((SECONDS - began))
-head="$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)"
 {
     sed '/^<!-- measured -->$/q' docs/reliability.md
     echo
-    echo "Measured on $(date -u +%Y-%m-%d) at $head in $took s, on $(nproc) cores:"
+    echo "Measured on $(date -u +%Y-%m-%d) at $head in $took s, on $(nproc) cores, profile $profile:"
     echo
     echo "$table"
 } >"$built/reliability.md"
