@@ -18,12 +18,12 @@ use crate::answer::Answer;
 use crate::compute;
 use crate::config::{Delivery, OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
-use crate::exporters::{Exporter, Oversize};
+use crate::exporters::{Exporter, Oversize, Terms};
 use crate::isolation::send_apart;
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{Sifted, sift};
 use crate::storage::Store;
-use crate::tally::UnderWay;
+use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::Counters;
 
 /// More than this is decoded and hashed on threads for such work: a mebibyte takes most of a
@@ -109,9 +109,14 @@ impl Pipelines {
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
         let mut under_way = self.counters.items.begin(signal, &request);
-        let outcome = self.sift_and_pass(signal, request, deadline, &mut under_way);
+        let terms = Terms {
+            deadline,
+            oversize: Oversize::Kept,
+            ticket: Ticket::new(Arc::clone(&self.counters), signal),
+        };
+        let outcome = self.sift_and_pass(signal, request, &terms, &mut under_way);
         let outcome = outcome.await;
-        under_way.ended(&outcome);
+        under_way.ended(&outcome, terms.ticket);
         outcome
     }
 
@@ -119,7 +124,7 @@ impl Pipelines {
         &self,
         signal: Signal,
         request: Bytes,
-        deadline: Instant,
+        terms: &Terms,
         under_way: &mut UnderWay<'_>,
     ) -> Result<Answer, Refusal> {
         let Some(pipelines) = self.by_signal.get(&signal) else {
@@ -140,11 +145,11 @@ impl Pipelines {
         };
         under_way.counted(sifted.count);
         let answer = if let [pipeline] = pipelines.as_slice() {
-            pipeline.consume(&sifted, deadline).await?
+            pipeline.consume(&sifted, terms).await?
         } else {
             let outcomes = pipelines
                 .iter()
-                .map(|pipeline| pipeline.consume(&sifted, deadline));
+                .map(|pipeline| pipeline.consume(&sifted, terms));
             Answer::worst(join_all(outcomes).await)?
         };
         Ok(match sifted.rejected {
@@ -155,10 +160,10 @@ impl Pipelines {
 }
 
 impl Pipeline {
-    async fn consume(&self, sifted: &Sifted, deadline: Instant) -> Result<Answer, Refusal> {
+    async fn consume(&self, sifted: &Sifted, terms: &Terms) -> Result<Answer, Refusal> {
         let (request, isolated) = (&sifted.request, &sifted.isolated);
         self.counters.received(request.len());
-        let export = |request| self.export(request, isolated, deadline, Oversize::Kept);
+        let export = |request| self.export(request, isolated, terms);
         let Some(artifacts) = &self.artifacts else {
             return export(request.clone()).await;
         };
@@ -174,14 +179,15 @@ impl Pipeline {
             }
         };
         let policy = &artifacts.policy;
-        let processed = self.process(policy, kept, request, deadline);
+        let processed = self.process(policy, kept, request, terms.deadline);
         match processed.await? {
             Processed::Safe(slim) => export(slim).await,
             Processed::NotStored => {
-                let unmodified = request.clone();
-                let outcome = self
-                    .export(unmodified, isolated, deadline, Oversize::Refused)
-                    .await;
+                let terms = Terms {
+                    oversize: Oversize::Refused,
+                    ..terms.clone()
+                };
+                let outcome = self.export(request.clone(), isolated, &terms).await;
                 if outcome.is_ok() {
                     self.counters.forwarded();
                 }
@@ -266,8 +272,7 @@ impl Pipeline {
         &self,
         request: Bytes,
         isolated: &[Range<usize>],
-        deadline: Instant,
-        oversize: Oversize,
+        terms: &Terms,
     ) -> Result<Answer, Refusal> {
         let signal = self.id.signal;
         let len = request.len();
@@ -275,9 +280,9 @@ impl Pipeline {
             let exporter = Arc::clone(exporter);
             let send = move |part| {
                 let exporter = Arc::clone(&exporter);
-                async move { exporter.export(signal, part, deadline, oversize).await }
+                async move { exporter.export(signal, part, terms).await }
             };
-            send_apart(signal, request, isolated, deadline, send)
+            send_apart(signal, request, isolated, terms.deadline, send)
         };
         let outcome = if let [exporter] = self.exporters.as_slice() {
             send(exporter, request).await

@@ -4,13 +4,15 @@
 //! so that a loss is a line in a log and never a difference that nobody can explain.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use slimspan_proto::{Signal, count};
 
 use crate::answer::Answer;
 use crate::refusal::Refusal;
+use crate::telemetry::Counters;
 
 /// The items of each signal.
 #[derive(Debug, Default)]
@@ -43,7 +45,8 @@ pub struct UnderWay<'a> {
     uncounted: Option<Bytes>,
     items: u64,
     rejected: u64,
-    is_accepted: bool,
+    /// Where it was accepted.
+    accepted: Option<Arc<Ticket>>,
 }
 
 impl Tallies {
@@ -64,7 +67,7 @@ impl Tallies {
             uncounted: Some(request.clone()),
             items: 0,
             rejected: 0,
-            is_accepted: false,
+            accepted: None,
         }
     }
 
@@ -78,27 +81,79 @@ impl Tallies {
 
 impl Tally {
     /// Items of requests that were accepted wait in a queue.
-    pub fn queue(&self, items: usize) {
-        add(&self.queued, items as u64);
+    fn queue(&self, items: u64) {
+        add(&self.queued, items);
     }
 
-    /// Items of an earlier life of this process were found in a queue.
-    pub fn found_queued(&self, items: usize) {
-        add(&self.received, items as u64);
-        add(&self.accepted, items as u64);
-        self.queue(items);
+    /// Items have left the queue; of these, `rejected` are not delivered.
+    fn unqueue(&self, items: u64, rejected: u64) {
+        self.queued.fetch_sub(items, Ordering::Relaxed);
+        self.accepted.fetch_sub(rejected, Ordering::Relaxed);
+        add(&self.rejected, rejected);
+    }
+}
+
+/// The items of one request for as long as queues hold it: every queue that takes it, or a part of it,
+/// keeps a ticket until it is done with it. They count as queued until the last one is.
+#[derive(Debug)]
+pub struct Ticket {
+    counters: Arc<Counters>,
+    signal: Signal,
+    is_queued: AtomicBool,
+    /// Those that were accepted.
+    items: AtomicU64,
+    rejected: AtomicU64,
+}
+
+impl Ticket {
+    /// A ticket for a request that no queue holds yet.
+    pub fn new(counters: Arc<Counters>, signal: Signal) -> Arc<Self> {
+        Arc::new(Self {
+            counters,
+            signal,
+            is_queued: AtomicBool::new(false),
+            items: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+        })
     }
 
-    /// Items have left the queue: they were delivered.
-    pub fn unqueue(&self, items: usize) {
-        self.queued.fetch_sub(items as u64, Ordering::Relaxed);
+    /// A ticket for items that an earlier life of this process left in a queue.
+    pub fn found(counters: Arc<Counters>, signal: Signal, items: usize) -> Arc<Self> {
+        let ticket = Self::new(counters, signal);
+        let tally = ticket.counters.items.of(signal);
+        add(&tally.received, items as u64);
+        ticket.queue();
+        ticket.accept(items as u64);
+        ticket
     }
 
-    /// Items have left the queue, and no backend takes them.
-    pub fn unqueue_rejected(&self, items: usize) {
-        self.unqueue(items);
-        self.accepted.fetch_sub(items as u64, Ordering::Relaxed);
+    /// A queue holds the request, or a part of it.
+    pub fn queue(&self) {
+        self.is_queued.store(true, Ordering::Relaxed);
+    }
+
+    /// No backend takes as many of its items.
+    pub fn reject(&self, items: usize) {
         add(&self.rejected, items as u64);
+    }
+
+    /// The request is acknowledged but for what its sender was told.
+    fn accept(&self, items: u64) {
+        let tally = self.counters.items.of(self.signal);
+        add(&tally.accepted, items);
+        if self.is_queued.load(Ordering::Relaxed) {
+            tally.queue(items);
+            self.items.store(items, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let items = *self.items.get_mut();
+        // Two exporters may have rejected the same ones.
+        let rejected = (*self.rejected.get_mut()).min(items);
+        self.counters.items.of(self.signal).unqueue(items, rejected);
     }
 }
 
@@ -112,9 +167,9 @@ impl UnderWay<'_> {
     }
 
     /// Its sender is told this.
-    pub fn ended(mut self, outcome: &Result<Answer, Refusal>) {
+    pub fn ended(mut self, outcome: &Result<Answer, Refusal>, ticket: Arc<Ticket>) {
         if let Ok(answer) = outcome {
-            self.is_accepted = true;
+            self.accepted = Some(ticket);
             // Nobody can reject more than there was.
             self.rejected = answer.rejected().unwrap_or(0).min(self.items);
         }
@@ -126,9 +181,9 @@ impl Drop for UnderWay<'_> {
         if let Some(request) = self.uncounted.take() {
             self.counted(count(self.signal, &request));
         }
-        if self.is_accepted {
+        if let Some(ticket) = &self.accepted {
             add(&self.tally.rejected, self.rejected);
-            add(&self.tally.accepted, self.items - self.rejected);
+            ticket.accept(self.items - self.rejected);
         } else {
             add(&self.tally.refused, self.items);
         }
@@ -167,16 +222,23 @@ mod tests {
 
     #[test]
     fn every_item_has_one_end() {
-        let tallies = Tallies::default();
+        let counters = Arc::new(Counters::default());
+        let tallies = &counters.items;
         let begin = || {
             let mut under_way = tallies.begin(Signal::Traces, &REQUEST);
             under_way.counted(3);
             under_way
         };
-        begin().ended(&Ok(Answer::success()));
-        begin().ended(&Ok(Answer::rejecting(1, "one")));
-        begin().ended(&Ok(Answer::rejecting(99, "more than there were")));
-        begin().ended(&Err(Refusal::unavailable(Culprit::Backend, "later")));
+        let ended = |under_way: UnderWay<'_>, outcome| {
+            under_way.ended(&outcome, Ticket::new(Arc::clone(&counters), Signal::Traces));
+        };
+        ended(begin(), Ok(Answer::success()));
+        ended(begin(), Ok(Answer::rejecting(1, "one")));
+        ended(begin(), Ok(Answer::rejecting(99, "more than there were")));
+        ended(
+            begin(),
+            Err(Refusal::unavailable(Culprit::Backend, "later")),
+        );
         drop(begin());
         let cut_off = begin();
         // Its sender went away before it was read.
@@ -185,7 +247,7 @@ mod tests {
             tallies.of(Signal::Traces).to_string(),
             "received 21 = delivered 5 + rejected 4 + refused 12 + queued 0"
         );
-        cut_off.ended(&Ok(Answer::success()));
+        ended(cut_off, Ok(Answer::success()));
         let lines: Vec<_> = tallies.lines().collect();
         assert_eq!(
             lines,
@@ -197,18 +259,65 @@ mod tests {
         );
     }
 
+    /// Two queues take a request of three items, of which its sender was told that one is rejected.
     #[test]
-    fn what_waits_in_a_queue_is_not_delivered_yet() {
-        let tally = Tally::default();
-        add(&tally.received, 10);
-        add(&tally.accepted, 10);
-        let told = |queued| {
-            assert_eq!(tally.to_string(), queued);
+    fn what_any_queue_holds_is_not_delivered_yet() {
+        let counters = Arc::new(Counters::default());
+        let told = |line: &str| {
+            let traces = counters.items.of(Signal::Traces);
+            assert_eq!(traces.to_string(), line);
         };
-        tally.queue(10);
-        told("received 10 = delivered 0 + rejected 0 + refused 0 + queued 10");
-        tally.unqueue(4);
-        tally.unqueue_rejected(1);
-        told("received 10 = delivered 4 + rejected 1 + refused 0 + queued 5");
+        for (rejected, last) in [
+            (
+                &[][..],
+                "received 3 = delivered 2 + rejected 1 + refused 0 + queued 0",
+            ),
+            (
+                &[1, 2],
+                "received 6 = delivered 2 + rejected 4 + refused 0 + queued 0",
+            ),
+        ] {
+            let mut under_way = counters.items.begin(Signal::Traces, &REQUEST);
+            under_way.counted(3);
+            let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
+            ticket.queue();
+            let queues = [Arc::clone(&ticket), Arc::clone(&ticket)];
+            under_way.ended(&Ok(Answer::rejecting(1, "one")), ticket);
+            for queue in queues {
+                assert!(
+                    counters
+                        .items
+                        .of(Signal::Traces)
+                        .to_string()
+                        .ends_with("queued 2")
+                );
+                for items in rejected {
+                    queue.reject(*items);
+                }
+            }
+            told(last);
+        }
+        let found = Ticket::found(Arc::clone(&counters), Signal::Traces, 5);
+        told("received 11 = delivered 2 + rejected 4 + refused 0 + queued 5");
+        drop(found);
+        told("received 11 = delivered 7 + rejected 4 + refused 0 + queued 0");
+    }
+
+    /// One exporter refuses what another one's queue has taken: its sender sends it again.
+    #[test]
+    fn what_was_refused_is_not_queued() {
+        let counters = Arc::new(Counters::default());
+        let mut under_way = counters.items.begin(Signal::Traces, &REQUEST);
+        under_way.counted(3);
+        let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
+        ticket.queue();
+        let refused = Err(Refusal::unavailable(Culprit::Backend, "later"));
+        under_way.ended(&refused, Arc::clone(&ticket));
+        ticket.reject(3);
+        drop(ticket);
+        assert_eq!(
+            counters.items.of(Signal::Traces).to_string(),
+            "received 3 = delivered 0 + rejected 0 + refused 3 + queued 0"
+        );
     }
 }

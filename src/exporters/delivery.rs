@@ -18,6 +18,7 @@ use super::retry::config::RetryConfig;
 use super::retry::{Patience, retry};
 use crate::answer::Answer;
 use crate::refusal::Refusal;
+use crate::tally::Ticket;
 
 /// What delivers the requests of an exporter.
 #[derive(Debug)]
@@ -39,6 +40,17 @@ pub struct Way {
     pub(super) stop: CancellationToken,
 }
 
+/// On what terms a request is handed to an exporter.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// When its sender stops waiting.
+    pub deadline: Instant,
+    /// What becomes of an item that is too large.
+    pub oversize: Oversize,
+    /// For queues, which count what they hold by it.
+    pub ticket: Arc<Ticket>,
+}
+
 /// What becomes of a single item that the backend refuses for its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oversize {
@@ -55,19 +67,19 @@ impl Delivery {
     }
 
     /// Takes an `Export{Trace,Logs,Metrics}ServiceRequest`; returns the backend's answer, or that of the
-    /// queue. At `deadline` its sender stops waiting.
+    /// queue.
     pub async fn deliver(
         &self,
         signal: Signal,
         request: Bytes,
-        deadline: Instant,
-        oversize: Oversize,
+        terms: &Terms,
     ) -> Result<Answer, Refusal> {
+        let Terms {
+            deadline, oversize, ..
+        } = *terms;
         match &self.queue {
             // What may be smaller another time is not for the queue: it would never be.
-            Some(queue) if oversize == Oversize::Kept => {
-                queue.offer(signal, request, deadline).await
-            }
+            Some(queue) if oversize == Oversize::Kept => queue.offer(signal, request, terms).await,
             _ => {
                 let patience = Patience::Until(deadline);
                 self.way.deliver(signal, request, patience, oversize).await

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::refusal::Refusal;
-pub use delivery::{Delivery, Oversize, Way};
+pub use delivery::{Delivery, Oversize, Terms, Way};
 
 /// An exporter of any type.
 #[derive(Debug)]
@@ -26,17 +26,15 @@ pub enum Exporter {
 }
 
 impl Exporter {
-    /// Sends an OTLP request on; returns the answer of whoever took it. At `deadline` its sender stops
-    /// waiting.
+    /// Sends an OTLP request on; returns the answer of whoever took it.
     pub async fn export(
         &self,
         signal: Signal,
         request: Bytes,
-        deadline: Instant,
-        oversize: Oversize,
+        terms: &Terms,
     ) -> Result<Answer, Refusal> {
         match self {
-            Self::OtlpGrpc(delivery) => delivery.deliver(signal, request, deadline, oversize).await,
+            Self::OtlpGrpc(delivery) => delivery.deliver(signal, request, terms).await,
             Self::Debug(exporter) => Ok(exporter.export(signal, request).into()),
         }
     }

@@ -16,6 +16,14 @@ use crate::refusal::Refusal;
 /// How long a request stays where it is that can neither be delivered nor kept elsewhere.
 const STUCK: Duration = Duration::from_secs(30);
 
+impl Queued {
+    fn reject(&self, items: usize) {
+        if let Some(ticket) = &self.ticket {
+            ticket.reject(items);
+        }
+    }
+}
+
 impl Shared {
     pub(super) async fn consume(self: Arc<Self>) {
         while let Some(queued) = self.waiting.next(self.journal.is_some()).await {
@@ -38,6 +46,7 @@ impl Shared {
                 Err(error) => {
                     // The next start puts what is left of it into quarantine.
                     tracing::error!("{}: a queued request is lost: {error}", self.way.name());
+                    queued.reject(queued.items);
                     return None;
                 }
             },
@@ -70,9 +79,7 @@ impl Shared {
         {
             return Some(queued);
         }
-        let tally = self.counters.items.of(queued.signal);
-        tally.unqueue(queued.items - rejected);
-        tally.unqueue_rejected(rejected);
+        queued.reject(rejected);
         if let (Held::Disk(entry), Some(journal)) = (&queued.held, &self.journal) {
             journal.remove(entry);
         }

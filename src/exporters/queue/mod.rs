@@ -21,11 +21,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::Way;
+use super::delivery::{Terms, Way};
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::journal::{AppendError, Entry, Journal, OpenError, Options};
 use crate::refusal::{Culprit, Refusal};
+use crate::tally::Ticket;
 use crate::telemetry::Counters;
 use config::{QueueConfig, Sizer};
 use room::Room;
@@ -64,6 +65,8 @@ struct Queued {
     size: u64,
     /// Who waits for the answer, if anybody does.
     waiter: Option<oneshot::Sender<Result<Answer, Refusal>>>,
+    /// Counts its items as queued, unless somebody waits.
+    ticket: Option<Arc<Ticket>>,
 }
 
 #[derive(Debug)]
@@ -127,9 +130,9 @@ impl Queue {
         &self,
         signal: Signal,
         request: Bytes,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Answer, Refusal> {
-        self.shared.offer(signal, request, deadline).await
+        self.shared.offer(signal, request, terms).await
     }
 
     /// Ends by `until`. In memory, what is left is sent once more, and kept as dead letters where
@@ -167,8 +170,9 @@ impl Shared {
         &self,
         signal: Signal,
         request: Bytes,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Answer, Refusal> {
+        let deadline = terms.deadline;
         let items = count(signal, &request);
         let size = self.size_of(items, request.len());
         self.make_room(size, deadline).await?;
@@ -184,9 +188,9 @@ impl Shared {
         };
         let held = self.hold(signal, items, request).await?;
         room.keep();
-        // Nothing is awaited between these: what is acknowledged counts as queued at once.
-        if waiter.is_none() {
-            self.counters.items.of(signal).queue(items);
+        let ticket = waiter.is_none().then(|| Arc::clone(&terms.ticket));
+        if let Some(ticket) = &ticket {
+            ticket.queue();
         }
         self.waiting.push(Queued {
             signal,
@@ -194,6 +198,7 @@ impl Shared {
             items,
             size,
             waiter,
+            ticket,
         });
         let Some(answer) = answer else {
             return Ok(Answer::success());
@@ -283,13 +288,14 @@ impl Shared {
         };
         let size = self.size_of(items, entry.len());
         self.room.take_anyway(size);
-        self.counters.items.of(signal).found_queued(items);
+        let ticket = Ticket::found(Arc::clone(&self.counters), signal, items);
         self.waiting.push(Queued {
             signal,
             held: Held::Disk(entry),
             items,
             size,
             waiter: None,
+            ticket: Some(ticket),
         });
     }
 
