@@ -1,8 +1,8 @@
 //! The path of a request: sift, extract, store, export.
 //!
 //! The sender's pending call is the acknowledgement: it ends well only when every artifact is
-//! durable and every exporter's backend has accepted the request. Nothing is queued in between,
-//! so nothing acknowledged lives in this process alone.
+//! durable and every exporter's backend has accepted the request. Only an exporter that was given a
+//! queue in memory acknowledges what lives in this process alone.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -24,7 +24,8 @@ pub fn on_signals() -> std::io::Result<CancellationToken> {
         tracing::info!("stopping: no new requests, up to {GRACE:?} for those under way");
         stopped.cancel();
         either(&mut terminate, &mut interrupt).await;
-        // Nothing acknowledged lives in this process alone, so there is nothing to save.
+        // Nothing acknowledged lives in this process alone, but in a queue in memory: who asks twice
+        // gives that up.
         std::process::exit(IMPATIENT);
     });
     Ok(stop)

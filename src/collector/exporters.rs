@@ -54,7 +54,34 @@ pub(super) fn set_up_exporters(
         };
         exporters.insert(id.clone(), Arc::new(exporter));
     }
+    warn_of_forgotten_queues(config, exporters.keys());
     Ok(exporters)
+}
+
+/// What is acknowledged must not be forgotten because of a change in the configuration.
+fn warn_of_forgotten_queues<'c>(config: &Config, running: impl Iterator<Item = &'c ComponentId>) {
+    let mut used = Vec::new();
+    for id in running {
+        if let Some(ExporterConfig::OtlpGrpc(exporter)) = config.exporters.get(id)
+            && exporter.sending_queue.enabled
+            && let Some(storage) = &exporter.sending_queue.storage
+            && let Some(ExtensionConfig::FileStorage(storage)) = config.extensions.get(storage)
+        {
+            used.push(storage.folder_of(id));
+        }
+    }
+    for (id, extension) in &config.extensions {
+        let ExtensionConfig::FileStorage(storage) = extension else {
+            continue;
+        };
+        for folder in storage.forgotten(&used) {
+            tracing::warn!(
+                "extensions.{id}: acknowledged requests wait in {}, and no exporter has that queue: \
+                 give it back the name and sending_queue that it had",
+                folder.display()
+            );
+        }
+    }
 }
 
 /// The queue of the exporter `id`, if it has one.

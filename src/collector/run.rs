@@ -93,8 +93,7 @@ impl Collector {
             .await;
         for stage in late {
             tracing::warn!(
-                "{stage} did not end within {:?} and were cut off; nothing was acknowledged that is \
-                 not delivered",
+                "{stage} did not end within {:?} and were cut off; nothing was acknowledged by that",
                 shutdown::GRACE
             );
         }

@@ -9,7 +9,7 @@ use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{DeadLetters, Letter};
 use super::fitting::{Sent, send_fitting};
 use super::otlp_grpc::OtlpGrpcExporter;
 use super::otlp_grpc::config::OtlpGrpcConfig;
@@ -24,7 +24,6 @@ use crate::tally::Ticket;
 #[derive(Debug)]
 pub struct Delivery {
     way: Arc<Way>,
-    /// Gone after the end.
     queue: Option<Queue>,
 }
 
@@ -49,6 +48,14 @@ pub struct Terms {
     pub oversize: Oversize,
     /// For queues, which count what they hold by it.
     pub ticket: Arc<Ticket>,
+}
+
+/// What became of a request on its way.
+pub(super) struct Delivered {
+    /// What its sender is told.
+    pub(super) answer: Answer,
+    /// The items that the answer rejects and that are dead letters of their own by now, or given up.
+    pub(super) kept: usize,
 }
 
 /// What becomes of a single item that the backend refuses for its size.
@@ -82,7 +89,11 @@ impl Delivery {
             Some(queue) if oversize == Oversize::Kept => queue.offer(signal, request, terms).await,
             _ => {
                 let patience = Patience::Until(deadline);
-                self.way.deliver(signal, request, patience, oversize).await
+                let delivered = self
+                    .way
+                    .deliver(signal, request, patience, oversize)
+                    .await?;
+                Ok(delivered.answer)
             }
         }
     }
@@ -124,19 +135,22 @@ impl Way {
         request: Bytes,
         patience: Patience,
         oversize: Oversize,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Delivered, Refusal> {
         let deliver = |part| self.send(signal, part, patience);
         let Sent {
             mut answer,
             oversize: singles,
         } = send_fitting(signal, request, self.max_request_bytes, deliver).await?;
+        let mut kept = 0;
         for (single, refusal) in singles {
             if oversize == Oversize::Refused {
                 return Err(refusal);
             }
-            answer = answer.and(self.give_up(signal, single, &refusal).await);
+            let (rejected, told) = self.give_up(signal, single, &refusal).await;
+            kept += rejected;
+            answer = answer.and(told);
         }
-        Ok(answer)
+        Ok(Delivered { answer, kept })
     }
 
     /// Sends a part until it is answered.
@@ -151,11 +165,15 @@ impl Way {
         retry(&self.retries, patience, &self.stop, attempt).await
     }
 
-    /// Keeps what no backend takes, and tells the sender.
-    async fn give_up(&self, signal: Signal, single: Bytes, refusal: &Refusal) -> Answer {
-        let (rejected, len) = (count(signal, &single), single.len());
-        let why = format!("{refusal}\n");
-        let fate = match self.dead_letters.keep(signal, single, why).await {
+    /// Keeps what no backend takes; returns how many items that are, and what the sender is told.
+    async fn give_up(&self, signal: Signal, request: Bytes, refusal: &Refusal) -> (usize, Answer) {
+        let (rejected, len) = (count(signal, &request), request.len());
+        let letter = Letter {
+            signal,
+            request,
+            why: format!("{refusal}\n"),
+        };
+        let fate = match self.dead_letters.keep(letter).await {
             Ok(path) => format!("it is kept in {}", path.display()),
             Err(error) => error.to_string(),
         };
@@ -164,10 +182,8 @@ impl Way {
             self.name
         );
         // The path is not the sender's business.
-        Answer::rejecting(
-            rejected,
-            &format!("an item of {len} bytes cannot go: {refusal}"),
-        )
+        let told = format!("an item of {len} bytes cannot go: {refusal}");
+        (rejected, Answer::rejecting(rejected, &told))
     }
 }
 

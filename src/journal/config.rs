@@ -1,13 +1,17 @@
 //! The configuration of the `file_storage` extension.
 
+use std::fs;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
 
-use super::Options;
+use super::{Journal, Options};
 use crate::config::ComponentId;
 use crate::config::units::positive_size;
+
+/// What the folder of an exporter's queue begins with.
+const PREFIX: &str = "exporter_";
 
 /// Large enough for several requests, small enough that a delivered one makes room soon.
 const SEGMENT: u64 = 16 << 20;
@@ -51,7 +55,23 @@ impl FileStorageConfig {
                 _ => format!("%{byte:02x}"),
             })
             .collect();
-        self.directory.join(format!("exporter_{escaped}"))
+        self.directory.join(format!("{PREFIX}{escaped}"))
+    }
+
+    /// Folders of queues that are not among `used` and hold something: requests that nobody delivers.
+    pub fn forgotten(&self, used: &[PathBuf]) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return Vec::new();
+        };
+        let folders = entries.flatten().map(|entry| entry.path());
+        let forgotten = folders.filter(|folder| {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(PREFIX))
+                && !used.contains(folder)
+                && Journal::open_read_only(folder)
+                    .is_ok_and(|journal| !journal.entries().is_empty())
+        });
+        forgotten.collect()
     }
 
     /// How queues use it.

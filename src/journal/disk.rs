@@ -21,6 +21,11 @@ pub(super) trait Disk: Send + Sync + std::fmt::Debug {
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
 
+/// Makes a folder and those above it, if they are missing, so that a power cut does not take them away.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    LocalDisk.create_folder(path)
+}
+
 /// A file that grows.
 pub(super) trait Appending: Send {
     /// Writes at the end, maybe less than there is.

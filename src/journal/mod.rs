@@ -32,6 +32,7 @@ mod window;
 mod writer;
 
 pub use damage::Damage;
+pub(crate) use disk::create_folder;
 pub use entry::Entry;
 pub use error::{AppendError, OpenError, ReadError};
 pub use owner::{Journal, Options, Recovered};

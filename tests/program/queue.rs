@@ -274,6 +274,53 @@ async fn a_stop_empties_the_queue_in_memory() {
     assert_eq!(ends(&ended), (0, 20, 0));
 }
 
+/// A backend that says nothing takes no more of the time than it takes to see that.
+#[tokio::test]
+async fn a_stop_keeps_what_a_backend_that_hangs_does_not_take() {
+    let backend = Backend::hanging().await;
+    let mut config = in_memory(backend.address, json!({ "num_consumers": 3 }));
+    config["exporters"]["otlp_grpc"]["timeout"] = json!("300ms");
+    let folder = home();
+    let slimspan = start_in(&folder, &config).await;
+    send_all(&slimspan, 0..300).await;
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let mut kept = dead_letters(folder.path());
+    kept.sort();
+    assert_eq!(kept.len(), 300, "{}", ended.stderr);
+    assert_eq!(kept, spans(0..300));
+    assert_eq!(ends(&ended), (0, 300, 0));
+}
+
+/// Whoever renames an exporter hears of what waits for the old one.
+#[tokio::test]
+async fn a_queue_that_nobody_has_any_more_is_told() {
+    let away = Refusing::start();
+    let config = on_disk(away.address, json!({}));
+    let folder = home();
+    let slimspan = start_in(&folder, &config).await;
+    send_all(&slimspan, 0..3).await;
+    let ended = slimspan.stop().await;
+    assert_eq!(ends(&ended), (0, 0, 3));
+    let mut off = config.clone();
+    off["exporters"]["otlp_grpc"]["sending_queue"]["enabled"] = json!(false);
+    let ended = start_in(&folder, &off).await.stop().await;
+    assert!(
+        ended
+            .stderr
+            .contains("exporter_otlp_grpc, and no exporter has"),
+        "{}",
+        ended.stderr
+    );
+    let ended = start_in(&folder, &config).await.stop().await;
+    assert!(
+        !ended.stderr.contains("no exporter has"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ends(&ended), (0, 0, 3));
+}
+
 /// With `wait_for_result` the backend's answer is the sender's.
 #[tokio::test]
 async fn a_queue_may_wait_for_the_answer() {

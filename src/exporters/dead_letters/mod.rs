@@ -14,6 +14,7 @@ use bytes::Bytes;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 
+use crate::journal::create_folder;
 use config::DeadLetterConfig;
 
 /// The folder. Clones share it.
@@ -28,9 +29,10 @@ struct Shared {
     key: String,
     folder: Option<PathBuf>,
     max_bytes: u64,
-    /// One at a time: together they must not exceed the limit.
-    writing: Mutex<()>,
 }
+
+/// One at a time: exporters may share a folder, and together they must not exceed its limit.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Why a request could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -76,53 +78,88 @@ impl DeadLetters {
                 key: format!("exporters.{name}.dead_letters"),
                 folder: config.directory.clone(),
                 max_bytes: config.max_bytes.as_u64(),
-                writing: Mutex::new(()),
             }),
         }
     }
 
-    /// Keeps `request`, which cannot go because of `why`; returns where. When it is there, it is
-    /// there for good.
-    pub async fn keep(
-        &self,
-        signal: Signal,
-        request: Bytes,
-        why: String,
-    ) -> Result<PathBuf, NotKept> {
-        let shared = Arc::clone(&self.shared);
-        let written = tokio::task::spawn_blocking(move || shared.keep(signal, &request, &why));
+    /// Keeps a request; returns where. When it is there, it is there for good.
+    pub async fn keep(&self, letter: Letter) -> Result<PathBuf, NotKept> {
+        let mut kept = self.keep_all(vec![letter]).await;
+        kept.pop().unwrap_or_else(|| Err(self.shared.off()))
+    }
+
+    /// Keeps several, which takes less than one after the other; says of each where, in their order.
+    pub async fn keep_all(&self, letters: Vec<Letter>) -> Vec<Result<PathBuf, NotKept>> {
+        let (shared, count) = (Arc::clone(&self.shared), letters.len());
+        let written = tokio::task::spawn_blocking(move || shared.keep_all(&letters));
         written.await.unwrap_or_else(|error| {
-            Err(NotKept::Io {
-                folder: self.shared.folder.clone().unwrap_or_default(),
-                reason: io::Error::other(error),
-            })
+            let failed = |_| Err(self.shared.failed(io::Error::other(error.to_string())));
+            (0..count).map(failed).collect()
         })
     }
 }
 
+/// A request that cannot go.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// What it is a request of.
+    pub signal: Signal,
+    /// The request.
+    pub request: Bytes,
+    /// Why it cannot go.
+    pub why: String,
+}
+
 impl Shared {
-    fn keep(&self, signal: Signal, request: &[u8], why: &str) -> Result<PathBuf, NotKept> {
+    fn keep_all(&self, letters: &[Letter]) -> Vec<Result<PathBuf, NotKept>> {
         let Some(folder) = &self.folder else {
-            return Err(NotKept::Off {
-                key: self.key.clone(),
-            });
+            return letters.iter().map(|_| Err(self.off())).collect();
         };
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = |reason| NotKept::Io {
-            folder: folder.clone(),
-            reason,
-        };
-        fs::create_dir_all(folder).map_err(failed)?;
+        let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         // Counted each time: people take files out of it.
-        let used = size_of(folder).map_err(failed)?;
-        if used + (request.len() + why.len()) as u64 > self.max_bytes {
-            return Err(NotKept::Full {
-                folder: folder.clone(),
-                limit: self.max_bytes,
-                key: self.key.clone(),
-            });
+        let used = create_folder(folder).and_then(|()| size_of(folder));
+        let mut used = match used {
+            Ok(used) => used,
+            Err(error) => {
+                let failed = |_| Err(self.failed(io::Error::new(error.kind(), error.to_string())));
+                return letters.iter().map(failed).collect();
+            }
+        };
+        let mut kept: Vec<_> = letters
+            .iter()
+            .map(|letter| {
+                let size = (letter.request.len() + letter.why.len()) as u64;
+                if used + size > self.max_bytes {
+                    return Err(NotKept::Full {
+                        folder: folder.clone(),
+                        limit: self.max_bytes,
+                        key: self.key.clone(),
+                    });
+                }
+                used += size;
+                write(folder, letter).map_err(|reason| self.failed(reason))
+            })
+            .collect();
+        // Their names are durable with this.
+        if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+            for one in kept.iter_mut().filter(|one| one.is_ok()) {
+                *one = Err(self.failed(io::Error::new(error.kind(), error.to_string())));
+            }
         }
-        write(folder, signal, request, why).map_err(failed)
+        kept
+    }
+
+    fn off(&self) -> NotKept {
+        NotKept::Off {
+            key: self.key.clone(),
+        }
+    }
+
+    fn failed(&self, reason: io::Error) -> NotKept {
+        NotKept::Io {
+            folder: self.folder.clone().unwrap_or_default(),
+            reason,
+        }
     }
 }
 
@@ -136,14 +173,17 @@ fn size_of(folder: &Path) -> io::Result<u64> {
 }
 
 /// The reason first, so that there is no request without one.
-fn write(folder: &Path, signal: Signal, request: &[u8], why: &str) -> io::Result<PathBuf> {
+fn write(folder: &Path, letter: &Letter) -> io::Result<PathBuf> {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S%.6fZ");
-    let digest = Digest::of(request).to_string();
+    let digest = Digest::of(&letter.request).to_string();
     let name = format!("{now}-{}", digest.get(..12).unwrap_or(&digest));
-    let path = folder.join(format!("{name}.{}.pb", signal.name()));
-    put(folder, &folder.join(format!("{name}.txt")), why.as_bytes())?;
-    put(folder, &path, request)?;
-    File::open(folder)?.sync_all()?;
+    let path = folder.join(format!("{name}.{}.pb", letter.signal.name()));
+    let reason = folder.join(format!("{name}.txt"));
+    fs::write(&reason, letter.why.as_bytes())?;
+    put(folder, &path, &letter.request).inspect_err(|_| {
+        // What is left of it only takes room.
+        let _ = fs::remove_file(&reason);
+    })?;
     Ok(path)
 }
 
@@ -172,10 +212,12 @@ mod tests {
     }
 
     async fn keep(letters: &DeadLetters, request: &'static [u8]) -> Result<PathBuf, NotKept> {
-        let request = Bytes::from_static(request);
-        letters
-            .keep(Signal::Traces, request, "too large".to_owned())
-            .await
+        let letter = Letter {
+            signal: Signal::Traces,
+            request: Bytes::from_static(request),
+            why: "too large".to_owned(),
+        };
+        letters.keep(letter).await
     }
 
     #[tokio::test]

@@ -1,17 +1,21 @@
 //! What empties a queue.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Held, Queued, Shared, record};
-use crate::answer::Answer;
-use crate::exporters::delivery::Oversize;
+use crate::exporters::dead_letters::Letter;
+use crate::exporters::delivery::{Delivered, Oversize};
 use crate::exporters::retry::Patience;
-use crate::journal::Entry;
+use crate::journal::{Entry, ReadError};
 use crate::refusal::Refusal;
+
+/// How long one waits that cannot be read.
+const UNREAD: Duration = Duration::from_secs(1);
 
 /// How long a request stays where it is that can neither be delivered nor kept elsewhere.
 const STUCK: Duration = Duration::from_secs(30);
@@ -26,7 +30,9 @@ impl Queued {
 
 impl Shared {
     pub(super) async fn consume(self: Arc<Self>) {
-        while let Some(queued) = self.waiting.next(self.journal.is_some()).await {
+        while !self.is_over()
+            && let Some(queued) = self.waiting.next(self.journal.is_some()).await
+        {
             let size = queued.size;
             if let Some(unfinished) = self.finish(queued).await {
                 self.waiting.put_back(unfinished);
@@ -43,9 +49,16 @@ impl Shared {
             Held::Memory(request) => request.clone(),
             Held::Disk(entry) => match self.read(entry).await {
                 Ok(request) => request,
-                Err(error) => {
+                Err(Unread::Later(reason)) => {
+                    let name = self.way.name();
+                    tracing::warn!("{name}: a queued request cannot be read yet: {reason}");
+                    self.pause(UNREAD).await;
+                    return Some(queued);
+                }
+                Err(Unread::Lost(reason)) => {
                     // The next start puts what is left of it into quarantine.
-                    tracing::error!("{}: a queued request is lost: {error}", self.way.name());
+                    let name = self.way.name();
+                    tracing::error!("{name}: {} queued items are lost: {reason}", queued.items);
                     queued.reject(queued.items);
                     return None;
                 }
@@ -55,24 +68,29 @@ impl Shared {
         let outcome = self.deliver(&queued, request.clone()).await;
         if let Some(waiter) = waiter {
             // Who does not wait any more was told that it is not known.
-            let _ = waiter.send(outcome);
+            let _ = waiter.send(outcome.map(|delivered| delivered.answer));
             return None;
         }
         let on_disk = matches!(queued.held, Held::Disk(_));
         let (rejected, why) = match outcome {
-            Ok(answer) => match usize::try_from(answer.rejected().unwrap_or(0)) {
-                Ok(0) => (0, None),
-                rejected => {
-                    let rejected = rejected.unwrap_or(usize::MAX).min(queued.items);
+            Ok(Delivered { answer, kept }) => {
+                let rejected = usize::try_from(answer.rejected().unwrap_or(0));
+                let rejected = rejected.unwrap_or(usize::MAX).min(queued.items);
+                // What is kept already need not be kept again.
+                let by_backend = rejected.saturating_sub(kept);
+                let why = (by_backend > 0).then(|| {
                     let why = answer.message();
-                    (
-                        rejected,
-                        Some(format!("the backend rejected {rejected} of these: {why}")),
-                    )
-                }
-            },
+                    format!("the backend rejected {by_backend} of these: {why}")
+                });
+                (rejected, why)
+            }
             Err(refusal) if on_disk && refusal.is_retryable() => return Some(queued),
-            Err(refusal) => (queued.items, Some(refusal.to_string())),
+            Err(refusal) => {
+                if refusal.is_retryable() && self.stop.is_cancelled() {
+                    self.gave_up.store(true, Ordering::Relaxed);
+                }
+                (queued.items, Some(refusal.to_string()))
+            }
         };
         if let Some(why) = why
             && !self.keep_elsewhere(&queued, request, why).await
@@ -86,7 +104,7 @@ impl Shared {
         None
     }
 
-    async fn deliver(&self, queued: &Queued, request: Bytes) -> Result<Answer, Refusal> {
+    async fn deliver(&self, queued: &Queued, request: Bytes) -> Result<Delivered, Refusal> {
         let end = self.waiting.end();
         let patience = match (&queued.held, end) {
             (_, Some(end)) => Patience::Until(end),
@@ -102,41 +120,101 @@ impl Shared {
         }
     }
 
+    /// Whether what is left is not tried any more.
+    fn is_over(&self) -> bool {
+        let end = self.waiting.end();
+        end.is_some_and(|end| Instant::now() >= end) || self.gave_up.load(Ordering::Relaxed)
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
     /// Keeps what cannot be delivered as a dead letter; returns whether it may be forgotten. On disk
     /// it is as safe where it is, and nobody else has it.
     async fn keep_elsewhere(&self, queued: &Queued, request: Bytes, why: String) -> bool {
         let name = self.way.name();
+        let letter = Letter {
+            signal: queued.signal,
+            request,
+            why,
+        };
         loop {
-            let kept = self
-                .way
-                .dead_letters()
-                .keep(queued.signal, request.clone(), why.clone());
-            match kept.await {
+            match self.way.dead_letters().keep(letter.clone()).await {
                 Ok(path) => {
-                    tracing::warn!("{name}: {why}; the request is kept in {}", path.display());
+                    let (path, why) = (path.display(), &letter.why);
+                    tracing::warn!("{name}: {why}; the request is kept in {path}");
                     return true;
                 }
                 Err(error) if !error.is_wanted() || matches!(queued.held, Held::Memory(_)) => {
-                    tracing::error!("{name}: {} items are lost: {why}; {error}", queued.items);
+                    let (items, why) = (queued.items, &letter.why);
+                    tracing::error!("{name}: {items} items are lost: {why}; {error}");
                     return true;
                 }
-                Err(error) => tracing::error!("{name}: the queue waits: {why}; {error}"),
+                Err(error) => tracing::error!("{name}: the queue waits: {}; {error}", letter.why),
             }
-            tokio::select! {
-                () = sleep(STUCK) => {}
-                () = self.stop.cancelled() => return false,
+            self.pause(STUCK).await;
+            if self.stop.is_cancelled() {
+                return false;
             }
         }
     }
 
-    async fn read(&self, entry: &Entry) -> Result<Bytes, String> {
-        let Some(journal) = &self.journal else {
-            return Err("there is no journal".to_owned());
-        };
-        let record = journal
-            .read(entry)
-            .await
-            .map_err(|error| error.to_string())?;
-        record::request(&record).ok_or_else(|| "it is no request".to_owned())
+    /// Keeps all that still waits in memory.
+    pub(super) async fn keep_rest(&self) {
+        let rest = self.waiting.take_rest();
+        let letters = rest.iter().filter_map(|queued| match &queued.held {
+            // Who waits for an answer is told, and sends it again.
+            Held::Memory(request) if queued.waiter.is_none() => Some(Letter {
+                signal: queued.signal,
+                request: request.clone(),
+                why: "slimspan stopped before the backend took it".to_owned(),
+            }),
+            _ => None,
+        });
+        let letters: Vec<_> = letters.collect();
+        if letters.is_empty() {
+            return;
+        }
+        let (name, count) = (self.way.name(), letters.len());
+        let kept = self.way.dead_letters().keep_all(letters).await;
+        let lost = kept.iter().filter(|kept| kept.is_err()).count();
+        tracing::warn!(
+            "{name}: {} of {count} requests left are dead letters now",
+            count - lost
+        );
+        if let Some(error) = kept.into_iter().find_map(Result::err) {
+            tracing::error!("{name}: {lost} requests are lost: {error}");
+        }
+        for queued in &rest {
+            queued.reject(queued.items);
+        }
     }
+
+    async fn read(&self, entry: &Entry) -> Result<Bytes, Unread> {
+        let Some(journal) = &self.journal else {
+            return Err(Unread::Lost("there is no journal".to_owned()));
+        };
+        // What is read takes memory like what comes in.
+        let mut lease = self.budget.lease();
+        let charged = lease.charge(entry.len()).await;
+        charged.map_err(|refusal| Unread::Later(refusal.to_string()))?;
+        let record = journal.read(entry).await.map_err(|error| match error {
+            ReadError::Io { .. } => Unread::Later(error.to_string()),
+            _ => Unread::Lost(error.to_string()),
+        })?;
+        record::request(&lease.hold(record))
+            .ok_or_else(|| Unread::Lost("it is no request".to_owned()))
+    }
+}
+
+/// Why a request could not be read from disk.
+enum Unread {
+    /// Another time it may be.
+    Later(String),
+    /// It is damaged.
+    Lost(String),
 }

@@ -12,7 +12,7 @@ mod waiting;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use slimspan_proto::{Signal, count};
@@ -31,9 +31,6 @@ use crate::telemetry::Counters;
 use config::{QueueConfig, Sizer};
 use room::Room;
 use waiting::Waiting;
-
-/// How much of a shutdown is left for keeping what could not be delivered.
-const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// An exporter's queue, and what empties it.
 #[derive(Debug)]
@@ -54,6 +51,8 @@ struct Shared {
     counters: Arc<Counters>,
     /// The queue takes and retries nothing more.
     stop: CancellationToken,
+    /// The backend failed after the stop: what is left need not be tried.
+    gave_up: AtomicBool,
 }
 
 /// A request in the queue.
@@ -109,6 +108,7 @@ impl Queue {
             budget,
             counters,
             stop: way.stop.clone(),
+            gave_up: AtomicBool::new(false),
             way,
         });
         for entry in entries {
@@ -135,32 +135,27 @@ impl Queue {
         self.shared.offer(signal, request, terms).await
     }
 
-    /// Ends by `until`. In memory, what is left is sent once more, and kept as dead letters where
-    /// that fails; on disk it stays for the next start.
+    /// Ends by `until`. In memory, what is left is sent for half of that time unless the backend
+    /// fails, and the rest is kept as dead letters; on disk it stays for the next start.
     pub(super) async fn drain(&self, until: Instant) {
-        let now = Instant::now();
-        let last_writes = LAST_WRITES.min(until.saturating_duration_since(now) / 4);
-        self.shared.waiting.close(until - last_writes);
-        self.shared.stop.cancel();
+        let half = until.saturating_duration_since(Instant::now()) / 2;
+        let shared = &self.shared;
+        shared.waiting.close(until - half);
+        shared.stop.cancel();
         let mut consumers = self.consumers.lock().await;
-        let ended = async { while consumers.join_next().await.is_some() {} };
+        let ended = async {
+            while consumers.join_next().await.is_some() {}
+            if shared.journal.is_none() {
+                shared.keep_rest().await;
+            }
+        };
+        let name = shared.way.name();
         if timeout_at(until, ended).await.is_err() {
-            tracing::warn!(
-                "{}: requests under way were cut off",
-                self.shared.way.name()
-            );
+            tracing::error!("{name}: its queue did not end in time; requests were cut off");
         }
-        let left = self.shared.waiting.len();
-        if left > 0 && self.shared.journal.is_some() {
-            tracing::info!(
-                "{}: {left} requests wait for the next start",
-                self.shared.way.name()
-            );
-        } else if left > 0 {
-            tracing::error!(
-                "{}: {left} acknowledged requests are lost",
-                self.shared.way.name()
-            );
+        let left = shared.waiting.len();
+        if left > 0 {
+            tracing::info!("{name}: {left} requests wait for the next start");
         }
     }
 }
@@ -186,20 +181,23 @@ impl Shared {
         } else {
             (None, None)
         };
-        let held = self.hold(signal, items, request).await?;
-        room.keep();
+        let held = self.hold(signal, items, request, deadline).await?;
         let ticket = waiter.is_none().then(|| Arc::clone(&terms.ticket));
         if let Some(ticket) = &ticket {
             ticket.queue();
         }
-        self.waiting.push(Queued {
+        let queued = Queued {
             signal,
             held,
             items,
             size,
             waiter,
             ticket,
-        });
+        };
+        if self.waiting.push(queued, self.journal.is_some()).is_err() {
+            return Err(self.refusal("slimspan stops"));
+        }
+        room.keep();
         let Some(answer) = answer else {
             return Ok(Answer::success());
         };
@@ -229,7 +227,7 @@ impl Shared {
             return Err(Refusal::too_large(size, limit, &key));
         }
         let taken = if self.config.block_on_overflow {
-            self.room.take(size, deadline).await
+            self.room.take(size, deadline, &self.stop).await
         } else {
             self.room.try_take(size)
         };
@@ -240,7 +238,13 @@ impl Shared {
         }
     }
 
-    async fn hold(&self, signal: Signal, items: usize, request: Bytes) -> Result<Held, Refusal> {
+    async fn hold(
+        &self,
+        signal: Signal,
+        items: usize,
+        request: Bytes,
+        deadline: Instant,
+    ) -> Result<Held, Refusal> {
         let Some(journal) = &self.journal else {
             // What waits takes memory that nobody else may have.
             let mut lease = self.budget.lease();
@@ -248,7 +252,10 @@ impl Shared {
             return Ok(Held::Memory(lease.hold(request)));
         };
         let beginning = record::beginning(signal, items, request.len());
-        let appended = journal.append(&[beginning, request]).await;
+        let append = journal.append(&[beginning, request]);
+        let Ok(appended) = timeout_at(deadline, append).await else {
+            return Err(self.refusal("its queue on disk was not written in time"));
+        };
         appended.map(Held::Disk).map_err(|error| match error {
             AppendError::Full { .. } => self.refusal(format_args!(
                 "its queue on disk is full: {error}; see extensions.{}.max_bytes",
@@ -289,14 +296,16 @@ impl Shared {
         let size = self.size_of(items, entry.len());
         self.room.take_anyway(size);
         let ticket = Ticket::found(Arc::clone(&self.counters), signal, items);
-        self.waiting.push(Queued {
+        let queued = Queued {
             signal,
             held: Held::Disk(entry),
             items,
             size,
             waiter: None,
             ticket: Some(ticket),
-        });
+        };
+        // Nothing is too late for what may stay.
+        let _ = self.waiting.push(queued, true);
     }
 
     fn refusal(&self, reason: impl fmt::Display) -> Refusal {

@@ -1,7 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// How much a queue holds, and who waits until it holds less.
 #[derive(Debug)]
@@ -34,16 +35,23 @@ impl Room {
         fits
     }
 
-    /// Takes `size` as soon as there is as much, until `deadline`.
-    pub(super) async fn take(&self, size: u64, deadline: Instant) -> bool {
+    /// Takes `size` as soon as there is as much, until `deadline` or the `stop`.
+    pub(super) async fn take(
+        &self,
+        size: u64,
+        deadline: Instant,
+        stop: &CancellationToken,
+    ) -> bool {
         loop {
             // Asked for before the look, so that nothing is missed between the two.
             let freed = self.freed.notified();
             if self.try_take(size) {
                 return true;
             }
-            if timeout_at(deadline, freed).await.is_err() {
-                return false;
+            tokio::select! {
+                () = freed => {}
+                () = sleep_until(deadline) => return false,
+                () = stop.cancelled() => return false,
             }
         }
     }
@@ -75,15 +83,20 @@ mod tests {
         assert!(room.try_take(10));
         assert!(!room.try_take(1));
         let soon = Instant::now() + Duration::from_secs(1);
-        assert!(!room.take(1, soon).await);
+        let stop = CancellationToken::new();
+        assert!(!room.take(1, soon, &stop).await);
         assert_eq!(Instant::now(), soon);
         let later = soon + Duration::from_secs(1);
-        let (taken, ()) = tokio::join!(room.take(4, later), async {
+        let (taken, ()) = tokio::join!(room.take(4, later, &stop), async {
             for _ in 0..4 {
                 room.give_back(1);
             }
         });
         assert!(taken);
+        let (taken, ()) = tokio::join!(room.take(9, later, &stop), async { stop.cancel() });
+        assert!(!taken);
+        room.give_back(4);
+        assert!(room.try_take(4));
         room.take_anyway(100);
         room.give_back(100);
         assert!(!room.try_take(1));

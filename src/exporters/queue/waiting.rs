@@ -24,9 +24,22 @@ impl<T> Default for Waiting<T> {
 }
 
 impl<T> Waiting<T> {
-    pub(super) fn push(&self, one: T) {
-        self.lock().push_back(one);
+    /// To the end of the line; back where it is too late and it `may_stay` nowhere.
+    pub(super) fn push(&self, one: T, may_stay: bool) -> Result<(), T> {
+        let mut line = self.lock();
+        // Under the lock, so that nothing is pushed behind the back of the last consumer.
+        if self.end().is_some() && !may_stay {
+            return Err(one);
+        }
+        line.push_back(one);
+        drop(line);
         self.more.notify_one();
+        Ok(())
+    }
+
+    /// All that still waits.
+    pub(super) fn take_rest(&self) -> Vec<T> {
+        self.lock().drain(..).collect()
     }
 
     /// To the front, where it came from. Nobody is told: it is there for the next start.
@@ -62,6 +75,7 @@ impl<T> Waiting<T> {
 
     /// Nothing more comes, and what is under way ends by `end`.
     pub(super) fn close(&self, end: Instant) {
+        let _line = self.lock();
         self.end.send_replace(Some(end));
     }
 
@@ -113,7 +127,7 @@ mod tests {
             })
             .collect();
         for one in 0..1_000 {
-            waiting.push(one);
+            assert_eq!(waiting.push(one, false), Ok(()));
             if one % 7 == 0 {
                 tokio::task::yield_now().await;
             }
@@ -130,14 +144,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_may_stay_stays_after_the_close() {
         let waiting = Waiting::default();
-        waiting.push(1);
-        waiting.push(2);
+        for one in [1, 2] {
+            assert_eq!(waiting.push(one, true), Ok(()));
+        }
         assert_eq!(waiting.next(true).await, Some(1));
         waiting.put_back(1);
         let end = Instant::now() + Duration::from_secs(1);
         waiting.close(end);
         assert_eq!(waiting.next(true).await, None);
         assert_eq!((waiting.len(), waiting.end()), (2, Some(end)));
+        assert_eq!(
+            (waiting.push(3, true), waiting.push(4, false)),
+            (Ok(()), Err(4))
+        );
+        assert_eq!(waiting.take_rest(), [1, 2, 3]);
         waiting.ended().await;
         assert_eq!(Instant::now(), end);
     }

@@ -32,7 +32,10 @@ impl Patience {
 
     fn end(self, config: &RetryConfig, start: Instant) -> Option<Instant> {
         let longest = config.max_elapsed_time;
-        let given_up = (!longest.is_zero()).then(|| start + longest);
+        // So far away that no clock gets there is never.
+        let given_up = (!longest.is_zero())
+            .then(|| start.checked_add(longest))
+            .flatten();
         match self {
             Self::Until(deadline) => {
                 Some(given_up.map_or(deadline, |given_up| given_up.min(deadline)))
@@ -42,6 +45,9 @@ impl Patience {
         }
     }
 }
+
+/// The longest wait that a backend is granted: what asks for more is a mistake, or malice.
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// Makes attempts until one succeeds, is refused for good, or would come too late. The last
 /// refusal is the answer. Between attempts it waits as long as the backend asks for, and at least
@@ -68,10 +74,10 @@ where
             Err(refusal) if repeats && refusal.is_retryable() => refusal,
             outcome => return outcome,
         };
-        let asked = refusal.asked_delay().unwrap_or(Duration::ZERO);
+        let asked = refusal.asked_delay().unwrap_or(Duration::ZERO).min(LONGEST);
         let wait = backoff.wait(times).max(asked);
         times += 1;
-        if end.is_some_and(|end| Instant::now() + wait >= end) {
+        if end.is_some_and(|end| end.saturating_duration_since(Instant::now()) <= wait) {
             return Err(refusal);
         }
         tracing::debug!("trying again in {wait:?}: {refusal}");
@@ -162,6 +168,15 @@ mod tests {
         assert_eq!(made, [0, 42]);
         let (made, _) = attempts(&config(), Patience::Configured, 1, asking(1)).await;
         assert_eq!(made, [0, 5]);
+        for patience in [
+            Patience::Endless,
+            Patience::Until(Instant::now() + 3 * LONGEST),
+        ] {
+            let mut unlimited = config();
+            unlimited.max_elapsed_time = Duration::ZERO;
+            let (made, outcome) = attempts(&unlimited, patience, 1, asking(i64::MAX as u64)).await;
+            assert_eq!((made, outcome), (vec![0, LONGEST.as_secs()], Ok(())));
+        }
     }
 
     #[tokio::test(start_paused = true)]
