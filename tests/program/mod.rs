@@ -38,3 +38,4 @@ mod store_recovery;
 mod tls;
 mod transport;
 mod untrusted;
+mod volume;
