@@ -24,3 +24,4 @@ mod retries;
 mod same_file;
 mod store_faults;
 mod untouched;
+mod ways;
