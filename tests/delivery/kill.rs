@@ -228,10 +228,18 @@ async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Sur
         None => in_folder(artifacts.clone()),
     };
     let spool = folder.path().join(SPOOL);
-    let backend = Verifying::start(if way.spool {
+    let fetch_meanwhile = if way.spool {
         stored_or_spooled(Arc::clone(&fetch), spool.clone())
     } else {
         Arc::clone(&fetch)
+    };
+    let is_queued = way.queue;
+    let backend = Verifying::reacting(fetch_meanwhile, move |request| {
+        if is_queued && request % 2 == 0 {
+            Reaction::Unavailable(Duration::from_millis(20))
+        } else {
+            Reaction::Accept
+        }
     })
     .await;
     let behind = Behind {

@@ -14,6 +14,8 @@ pub(super) struct Way {
     pub(super) bucket: Option<&'static [(Fault, usize)]>,
     /// Files wait in a spool for the bucket, which takes nothing in every second life.
     pub(super) spool: bool,
+    /// Requests wait in a queue for the backend, which asks for every second one to come again.
+    pub(super) queue: bool,
     /// What differs from the standard configuration.
     pub(super) change: fn(&mut Value),
     pub(super) rules: Rules,
@@ -23,6 +25,7 @@ pub(super) const SYNC: Way = Way {
     name: "sync",
     bucket: None,
     spool: false,
+    queue: false,
     change: |_| (),
     rules: Rules::STRICT,
 };
@@ -41,6 +44,7 @@ pub(super) const SYNC_WITH_FAULTS: Way = Way {
 /// OK comes before the backend has it, for it is on disk by then.
 pub(super) const QUEUE_ON_DISK: Way = Way {
     name: "sending_queue in file_storage",
+    queue: true,
     change: queue_on_disk,
     rules: SENT_AGAIN,
     ..SYNC
@@ -51,6 +55,7 @@ pub(super) const BACKGROUND: Way = Way {
     name: "background, a store that fails",
     bucket: Some(FAULTS),
     spool: true,
+    queue: false,
     change: in_background,
     rules: Rules::STRICT,
 };
@@ -58,6 +63,7 @@ pub(super) const BACKGROUND: Way = Way {
 /// OK comes before anybody else has anything.
 pub(super) const BACKGROUND_WITH_QUEUE: Way = Way {
     name: "background, a store that fails, sending_queue in file_storage",
+    queue: true,
     change: |config| {
         in_background(config);
         queue_on_disk(config);
