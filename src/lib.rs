@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod backoff;
 pub mod cli;
 pub mod collector;
 pub mod compute;

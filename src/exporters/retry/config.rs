@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use crate::backoff::Backoff;
 use crate::config::units::{duration, positive_duration};
 
 /// `retry_on_failure`: how often a request is sent again that the backend could not take.
@@ -44,6 +45,16 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
+    /// The waits that it asks for.
+    pub fn backoff(&self) -> Backoff {
+        Backoff {
+            first: self.initial_interval,
+            multiplier: self.multiplier,
+            longest: self.max_interval,
+            spread: self.randomization_factor,
+        }
+    }
+
     /// What is wrong between its keys: the key, and why. The Collector refuses the same.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         let longest = self.max_elapsed_time;

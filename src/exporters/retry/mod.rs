@@ -1,6 +1,5 @@
 //! Sends again what a backend could not take.
 
-mod backoff;
 pub mod config;
 
 use std::time::Duration;
@@ -9,7 +8,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::refusal::Refusal;
-pub(crate) use backoff::Backoff;
 use config::RetryConfig;
 
 /// How long a request may be repeated.
@@ -62,7 +60,8 @@ where
 {
     let start = Instant::now();
     let end = patience.end(config, start);
-    let mut backoff = Backoff::new(config);
+    let backoff = config.backoff();
+    let mut times = 0;
     let repeats = config.enabled || patience == Patience::Endless;
     loop {
         let refusal = match attempt().await {
@@ -70,7 +69,8 @@ where
             outcome => return outcome,
         };
         let asked = refusal.asked_delay().unwrap_or(Duration::ZERO);
-        let wait = backoff.next().max(asked);
+        let wait = backoff.wait(times).max(asked);
+        times += 1;
         if end.is_some_and(|end| Instant::now() + wait >= end) {
             return Err(refusal);
         }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Store;
 use super::{Spool, record};
+use crate::backoff::Backoff;
 use crate::journal::{Entry, ReadError};
 use crate::telemetry::{Counters, Seldom};
 
@@ -18,11 +19,11 @@ const IN_MEMORY: u64 = 64 << 20;
 /// whether it still does.
 const FAILURES: u32 = 3;
 
-/// The first pause of a failing store, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// The pauses of a failing store.
+const PAUSE: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(2));
 
-/// The first pause of an artifact that was not taken, and the longest.
-const DELAY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// The pauses of an artifact that was not taken.
+const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::from_secs(5));
 
 /// Puts what waits in a spool into the store, oldest first, for as long as it takes.
 struct Uploader<'s> {
@@ -177,10 +178,10 @@ impl Uploader<'_> {
         self.failures = self.failures.saturating_add(1);
         let now = Instant::now();
         let (times, until) = self.delayed.entry(sequence).or_insert((0, now));
-        *until = now + backoff(DELAY, *times);
+        *until = now + DELAY.wait(*times);
         *times = times.saturating_add(1);
         if let Some(over) = self.failures.checked_sub(FAILURES) {
-            self.paused_until = Some(now + backoff(PAUSE, over));
+            self.paused_until = Some(now + PAUSE.wait(over));
         }
         if let Some(times) = self.failing.occurred() {
             let left = self.spool.left();
@@ -215,10 +216,4 @@ async fn upload(spool: &Spool, store: &Store, entry: &Entry) -> Result<(), Failu
     let put = store.put_all(std::slice::from_ref(&artifact)).await;
     put.map(drop)
         .map_err(|error| Failure::Store(error.to_string()))
-}
-
-/// A pause after `times` others, between half and all of what doubles each time.
-fn backoff((first, longest): (Duration, Duration), times: u32) -> Duration {
-    let whole = first.saturating_mul(1 << times.min(16)).min(longest);
-    whole.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
 }

@@ -1,0 +1,71 @@
+use std::io;
+
+use crate::config::{ComponentId, HostPort};
+use crate::exporters::otlp_grpc::SetupError;
+use crate::storage::OpenError;
+
+/// Why a collector could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An extension cannot be set up.
+    #[error("extensions.{id}.{reason}")]
+    Store {
+        /// The extension.
+        id: ComponentId,
+        /// Why; the text begins with the key to change.
+        reason: OpenError,
+    },
+    /// An exporter cannot be set up.
+    #[error("exporters.{id}.{reason}")]
+    Exporter {
+        /// The exporter.
+        id: ComponentId,
+        /// Why; the text begins with the key to change.
+        reason: SetupError,
+    },
+    /// A queue on disk cannot be opened.
+    #[error("extensions.{id}.directory: {reason}")]
+    Queue {
+        /// The extension.
+        id: ComponentId,
+        /// Why.
+        reason: String,
+    },
+    /// A part of the memory is the limit, and nobody tells how much there is.
+    #[error(
+        "processors.{id}.limit_percentage: the system does not tell how much memory there is; \
+         give limit_mib"
+    )]
+    UnknownMemory {
+        /// The processor.
+        id: ComponentId,
+    },
+    /// A part of the memory is the limit, and too little for the largest request.
+    #[error(
+        "processors.{id}.limit_percentage: {limit} MiB of the {memory} MiB that there are is too \
+         little: {needed} are needed, four times max_recv_msg_size_mib"
+    )]
+    TooLittleMemory {
+        /// The processor.
+        id: ComponentId,
+        /// The limit, in MiB.
+        limit: u64,
+        /// What there is, in MiB.
+        memory: u64,
+        /// What is needed, in MiB.
+        needed: u64,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// An address cannot be listened on.
+    #[error("receivers.{id}: cannot listen on {endpoint}: {reason}")]
+    Bind {
+        /// The receiver.
+        id: ComponentId,
+        /// The address.
+        endpoint: HostPort,
+        /// Why.
+        reason: io::Error,
+    },
+}

@@ -1,0 +1,109 @@
+//! From the first request to the last word.
+
+use std::io::{self, Write as _};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Collector;
+use crate::shutdown::{self, Stages};
+use crate::storage::Store;
+
+/// What exporters have at the end to deliver what is in their queues, or to keep it.
+const LAST_DELIVERIES: Duration = Duration::from_millis(1500);
+
+/// What uploads from a spool have at the end; what is left waits there for the next start.
+const LAST_UPLOADS: Duration = Duration::from_millis(250);
+
+/// What telling of the end has.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+impl Collector {
+    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever.
+    pub async fn run(self, stop: CancellationToken) {
+        let servers = self.receivers.into_iter().map(|receiver| {
+            let (budget, stop) = (self.budget.clone(), stop.clone());
+            let counters = &self.counters;
+            let grpc = receiver.grpc;
+            async move { grpc.serve(receiver.pipelines, budget, counters, stop).await }
+        });
+        let mut servers = pin!(join_all(servers));
+        let drain = CancellationToken::new();
+        let mut uploads = JoinSet::new();
+        for store in self.stores.values().filter(|store| store.spool().is_some()) {
+            let (store, counters) = (store.clone(), Arc::clone(&self.counters));
+            let drain = drain.clone();
+            uploads.spawn(async move {
+                if let Some(spool) = store.spool() {
+                    spool.upload(&store, &counters, drain).await;
+                }
+            });
+        }
+        let reports = self
+            .dry_runs
+            .values()
+            .map(|dry_run| dry_run.report_every_minute(print));
+        let reports = async {
+            join_all(reports).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            // First, because receivers end only after it, and are to be waited for below.
+            biased;
+            () = stop.cancelled() => {}
+            _ = &mut servers => {}
+            () = reports => {}
+        }
+        // A request is answered when its pipelines and exporters are done with it, so these end with
+        // the receivers.
+        let exporters = &self.exporters;
+        let late = Stages::default()
+            .then("receivers", Duration::ZERO, |_| async {
+                servers.await;
+            })
+            .then("exporters", LAST_DELIVERIES, |until| async move {
+                let ends = exporters.iter().map(|exporter| exporter.end(until));
+                join_all(ends).await;
+            })
+            // What senders still brought is uploaded, too, as far as there is time.
+            .then("spool", LAST_UPLOADS, |_| async {
+                drain.cancel();
+                while uploads.join_next().await.is_some() {}
+                for spool in self.stores.values().filter_map(Store::spool) {
+                    spool.settle().await;
+                    let left = spool.left();
+                    if left.artifacts > 0 {
+                        tracing::info!("{spool}: {left} stay there for the next start");
+                    }
+                }
+            })
+            .then("telemetry", LAST_WORDS, |_| async {
+                for dry_run in self.dry_runs.values() {
+                    print(&dry_run.to_text());
+                }
+                for line in self.counters.items.lines() {
+                    tracing::info!("{line}");
+                }
+            })
+            .end(shutdown::GRACE)
+            .await;
+        for stage in late {
+            tracing::warn!(
+                "{stage} did not end within {:?} and were cut off; nothing was acknowledged that is \
+                 not delivered",
+                shutdown::GRACE
+            );
+        }
+        tracing::info!("stopped: {}", self.counters);
+    }
+}
+
+/// Prints a report for people to standard error, where the log goes, too.
+fn print(text: &str) {
+    // Who has closed it does not want to know.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

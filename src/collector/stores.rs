@@ -1,0 +1,98 @@
+//! The stores and processors of artifacts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slimspan_artifact::Location;
+
+use super::error::StartError;
+use crate::config::{ComponentId, Config, ExtensionConfig, PipelineConfig};
+use crate::dry_run::DryRun;
+use crate::pipeline::{Artifacts, Fate};
+use crate::storage::config::StoreConfig;
+use crate::storage::{OpenError, Spool, Store};
+
+/// The stores that run: a dry run needs none.
+pub(super) fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartError> {
+    let mut stores = BTreeMap::new();
+    for id in &config.service.extensions {
+        let wirings = config.service.pipelines.values();
+        let mut users = wirings
+            .filter_map(|wiring| config.artifact_processor(wiring))
+            .filter(|(_, processor)| processor.store == *id)
+            .peekable();
+        if users.peek().is_some() && users.all(|(_, processor)| processor.dry_run) {
+            continue;
+        }
+        if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
+            let opened = open_store(config, id, store).map_err(|reason| not_opened(id, reason))?;
+            opened.sweep_leftovers();
+            stores.insert(id.clone(), opened);
+        }
+    }
+    Ok(stores)
+}
+
+/// A store, and its spool if something is or may be in there.
+fn open_store(config: &Config, id: &ComponentId, of: &StoreConfig) -> Result<Store, OpenError> {
+    let store = Store::open(of)?;
+    let directory = &of.spool.directory;
+    let is_mine = config
+        .artifact_stores()
+        .all(|(other, other_store)| other == id || other_store.spool.directory != *directory);
+    // What an earlier run left there has references that lead to the store.
+    if config.fills_spool_of(id) || (is_mine && directory.is_dir()) {
+        let spool = Spool::open(&of.spool, format!("extensions.{id}.spool"))?;
+        return Ok(store.with_spool(spool));
+    }
+    Ok(store)
+}
+
+fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
+    StartError::Store {
+        id: id.clone(),
+        reason,
+    }
+}
+
+/// The `artifact` processor of a pipeline.
+pub(super) fn artifacts(
+    config: &Config,
+    wiring: &PipelineConfig,
+    stores: &BTreeMap<ComponentId, Store>,
+    dry_runs: &mut BTreeMap<ComponentId, Arc<DryRun>>,
+) -> Result<Option<Artifacts>, StartError> {
+    let Some((id, processor)) = config.artifact_processor(wiring) else {
+        return Ok(None);
+    };
+    let Some(ExtensionConfig::ArtifactStore(of_store)) = config.extensions.get(&processor.store)
+    else {
+        return Ok(None);
+    };
+    let policy = processor.policy(location(&processor.store, of_store)?);
+    if processor.dry_run {
+        // Pipelines of one processor have one report.
+        let dry_run = dry_runs
+            .entry(id.clone())
+            .or_insert_with(|| Arc::new(DryRun::new(id.clone())));
+        let fate = Fate::Counted(Arc::clone(dry_run));
+        return Ok(Some(Artifacts { policy, fate }));
+    }
+    Ok(stores.get(&processor.store).map(|store| Artifacts {
+        policy,
+        fate: Fate::Kept {
+            store: store.clone(),
+            delivery: processor.delivery,
+            on_failure: if processor.is_in_background() {
+                of_store.spool.on_full
+            } else {
+                processor.on_store_failure
+            },
+        },
+    }))
+}
+
+/// Where references to the artifacts of the extension `id` lead.
+pub(super) fn location(id: &ComponentId, store: &StoreConfig) -> Result<Location, StartError> {
+    Store::location_of(store).map_err(|reason| not_opened(id, reason))
+}
