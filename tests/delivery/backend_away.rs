@@ -91,7 +91,9 @@ async fn is_away(cap: &str, queue_size: usize, max_bytes: &str) {
     let ended = slimspan.stop().await;
     conserved(&entries, &ended);
 
-    let position = drained.iter().rposition(|one| backlog.contains(&one.item.id));
+    let position = drained
+        .iter()
+        .rposition(|one| backlog.contains(&one.item.id));
     let drained = &drained[..=position.unwrap()];
     let drained_at = rate(drained, 0);
     let newer = drained.iter().find(|one| !backlog.contains(&one.item.id));

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use super::life::Subject;
 use super::load::Load;
 use super::ways::{
-    BACKGROUND, BACKGROUND_WITH_QUEUE, CONSUMERS, QUEUE_ON_DISK, SPOOL, SYNC, SYNC_WITH_FAULTS, Way,
+    BACKGROUND, BACKGROUND_WITH_QUEUE, CONSUMERS, QUEUE_ON_DISK, QUEUE_THAT_WAITS, SPOOL, SYNC,
+    SYNC_WITH_FAULTS, Way,
 };
 use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
@@ -95,12 +96,7 @@ struct Behind<'a> {
 const DOWN: &[(Fault, usize)] = &[(Fault::Error, 1000)];
 
 /// Lets senders send while their collector dies again and again.
-async fn lives(
-    subject: &Subject,
-    plan: &Plan,
-    random: &mut Random,
-    behind: &Behind<'_>,
-) -> Rest {
+async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Behind<'_>) -> Rest {
     let (announce, whereabouts) = watch::channel(None);
     let load = Load {
         senders: SENDERS,
@@ -152,12 +148,12 @@ async fn lives(
 /// OK means done, whatever happens to the process afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9() {
-    survives(&SYNC, 10).await;
+    survives(&SYNC, 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9_while_the_store_fails() {
-    survives(&SYNC_WITH_FAULTS, 8).await;
+    survives(&SYNC_WITH_FAULTS, 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,10 +161,15 @@ async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_queue() {
     survives(&QUEUE_ON_DISK, 7).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_where_a_queue_waits_for_the_result() {
+    survives(&QUEUE_THAT_WAITS, 4).await;
+}
+
 /// Files may wait in the spool through many lives, and are in the store in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_spool() {
-    survives(&BACKGROUND, 8).await;
+    survives(&BACKGROUND, 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,8 +52,7 @@ impl Load {
         let senders = (0..self.senders).map(|number| {
             let whereabouts = whereabouts.clone();
             let ledger = ledger.clone();
-            let mut sender =
-                Insistent::new(number, self.workload, ledger, whereabouts, patience);
+            let mut sender = Insistent::new(number, self.workload, ledger, whereabouts, patience);
             let (requests, stopped) = (self.requests, stopped.clone());
             tokio::spawn(async move {
                 for _ in 0..requests {

@@ -50,6 +50,16 @@ pub(super) const QUEUE_ON_DISK: Way = Way {
     ..SYNC
 };
 
+/// There is a queue, and OK comes when the backend has it all the same.
+pub(super) const QUEUE_THAT_WAITS: Way = Way {
+    name: "sending_queue in memory, wait_for_result",
+    change: |config| {
+        config["exporters"]["otlp_grpc"]["sending_queue"] =
+            json!({ "wait_for_result": true, "num_consumers": CONSUMERS });
+    },
+    ..SYNC
+};
+
 /// OK comes before the store has the files, for they are on disk by then.
 pub(super) const BACKGROUND: Way = Way {
     name: "background, a store that fails",

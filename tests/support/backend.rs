@@ -63,8 +63,7 @@ pub(crate) struct Backend {
 
 impl Backend {
     /// An address that the system chooses.
-    pub(crate) const ANYWHERE: SocketAddr =
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    pub(crate) const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
     /// Accepts everything.
     pub(crate) async fn start() -> Self {

@@ -12,8 +12,8 @@ use slimspan::journal::Journal;
 use slimspan_artifact::Digest;
 
 use super::references::files;
-use super::verifying::Fetch;
 use super::soon;
+use super::verifying::Fetch;
 
 const SEGMENT_HEADER: u64 = 40;
 const RECORD_HEADER: usize = 32;

@@ -142,7 +142,9 @@ impl Verifying {
     pub(crate) async fn requests(&self, count: usize) {
         let mut receipts = self.receipts.clone();
         let come = |receipts: &Vec<Receipt>| {
-            receipts.last().is_some_and(|last| last.request + 1 >= count)
+            receipts
+                .last()
+                .is_some_and(|last| last.request + 1 >= count)
         };
         let come = receipts.wait_for(come);
         soon("the backend gets requests", come).await.unwrap();
@@ -165,12 +167,7 @@ impl Verifying {
     }
 }
 
-fn examine(
-    received: &Received,
-    request: usize,
-    reaction: Reaction,
-    fetch: &Fetch,
-) -> Vec<Receipt> {
+fn examine(received: &Received, request: usize, reaction: Reaction, fetch: &Fetch) -> Vec<Receipt> {
     let at = Instant::now();
     let items = arrived(received.signal, &received.message).into_iter();
     items
