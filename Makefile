@@ -43,10 +43,10 @@ fuzz: ## Look for requests that do not come back as they were, for FUZZ_SECONDS 
 .PHONY: reliability
 reliability: export SLIMSPAN_LIVES ?= 200
 reliability: export SOAK_SECONDS ?= 600
-reliability: soak ## Kill, break and cut for ten minutes and more: 200 lives of each kill loop
+reliability: soak ## Kill, break and cut for ten minutes and more: 200 lives in all
 
 .PHONY: soak
-soak: ## Kill, break and cut for SOAK_SECONDS (3600), and write docs/reliability.md
+soak: ## Kill, break and cut for SOAK_SECONDS (3600): 2,000 lives; writes docs/reliability.md
 	tests/tools/soak.sh
 
 .PHONY: lint

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use slimspan_artifact::Digest;
@@ -63,6 +64,8 @@ fn receipt(number: u64) -> Receipt {
             files: vec![File::Moved(file(number).0)],
         },
         verdict: Verdict::Taken,
+        request: number as usize,
+        at: Instant::now(),
         early: Vec::new(),
     }
 }

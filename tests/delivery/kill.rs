@@ -9,12 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use slimspan_generators::Random;
 use tokio::sync::watch;
 
 use super::life::Subject;
 use super::load::Load;
+use super::ways::{
+    BACKGROUND, BACKGROUND_WITH_QUEUE, CONSUMERS, QUEUE_ON_DISK, QUEUE_THAT_WAITS, SPOOL, SYNC,
+    SYNC_WITH_FAULTS, Way,
+};
 use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
 use crate::support::conservation::conserved;
@@ -24,7 +28,8 @@ use crate::support::measured::{measured, number};
 use crate::support::references::files;
 use crate::support::seed::Seed;
 use crate::support::slimspan::Ended;
-use crate::support::verifying::{Fetch, Verifying, in_folder};
+use crate::support::spool::{is_empty, stored_or_spooled};
+use crate::support::verifying::{Fetch, Reaction, Verifying, in_folder};
 use crate::support::workload::Workload;
 
 const SENDERS: u64 = 8;
@@ -42,12 +47,16 @@ struct Plan {
 }
 
 impl Plan {
-    /// Few short lives, or as many as `SLIMSPAN_LIVES` says with all that senders may send.
+    /// Few short lives, or the same share of `SLIMSPAN_LIVES` with all that senders may send.
     fn from_environment(seed: &Seed, everyday: usize) -> Self {
         let lives = number("SLIMSPAN_LIVES", 0);
         let (lives, longest, largest) = match lives {
             0 => (everyday, Duration::from_millis(600), 128 << 10),
-            lives => (lives, Duration::from_secs(2), 8 << 20),
+            lives => (
+                (lives * everyday).div_ceil(EVERYDAY),
+                Duration::from_secs(2),
+                8 << 20,
+            ),
         };
         Self {
             lives,
@@ -76,13 +85,18 @@ struct Rest {
     ended: Option<Ended>,
 }
 
+/// What stands behind the collector, as far as it has to come to rest.
+#[derive(Default)]
+struct Behind<'a> {
+    backend: Option<&'a Verifying>,
+    /// A bucket, what goes wrong there while it is not down altogether, and the spool before it.
+    spooled: Option<(&'a FaultStore, &'a [(Fault, usize)], &'a Path)>,
+}
+
+const DOWN: &[(Fault, usize)] = &[(Fault::Error, 1000)];
+
 /// Lets senders send while their collector dies again and again.
-async fn lives(
-    subject: &Subject,
-    plan: &Plan,
-    random: &mut Random,
-    backend: Option<&Verifying>,
-) -> Rest {
+async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Behind<'_>) -> Rest {
     let (announce, whereabouts) = watch::channel(None);
     let load = Load {
         senders: SENDERS,
@@ -92,6 +106,9 @@ async fn lives(
     let sending = load.begin(&whereabouts);
     let mut used = 0;
     for _ in 0..plan.lives {
+        if let Some((bucket, faults, _)) = behind.spooled {
+            bucket.set(if random.one_in(2) { DOWN } else { faults });
+        }
         let end = Instant::now() + plan.span(random);
         let mut life = subject.start().await;
         let before = sending.ledger.acknowledged();
@@ -109,12 +126,17 @@ async fn lives(
     let mut life = subject.start().await;
     announce.send_replace(Some(life.ready().await));
     let ledger = sending.stop().await;
-    if let Some(backend) = backend {
+    if let Some(backend) = behind.backend {
         // What waits in a queue has time to arrive.
         let entries = ledger.entries();
         let acknowledged = entries.iter().filter(|entry| entry.is_acknowledged());
         let items = acknowledged.flat_map(|entry| &entry.items);
         backend.has_all(items.map(|item| item.id).collect()).await;
+        if let Some((bucket, _, spool)) = &behind.spooled {
+            // And what waits in a spool to be uploaded.
+            bucket.heal();
+            is_empty(spool).await;
+        }
     }
     Rest {
         ledger,
@@ -123,72 +145,36 @@ async fn lives(
     }
 }
 
-/// A way to deliver that has to survive. A new one is one more of these and a test that names it.
-struct Way {
-    name: &'static str,
-    /// Files go into a bucket where these go wrong, else into a folder.
-    bucket: Option<&'static [(Fault, usize)]>,
-    /// What differs from the standard configuration.
-    change: fn(&mut Value),
-    rules: Rules,
-}
-
-const SYNC: Way = Way {
-    name: "sync",
-    bucket: None,
-    change: |_| (),
-    rules: Rules::STRICT,
-};
-
-/// Senders are to come back when a file was not stored, so that everything arrives slim at last.
-const SYNC_WITH_FAULTS: Way = Way {
-    name: "sync, a store that fails",
-    bucket: Some(&[
-        (Fault::Error, 20),
-        (Fault::ErrorAfter, 20),
-        (Fault::HangAfter, 5),
-        (Fault::Conflict, 10),
-        (Fault::SlowDown, 10),
-        (Fault::Reset, 20),
-        (Fault::Delay(Duration::from_millis(20)), 50),
-    ]),
-    change: |config| {
-        config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
-        config["extensions"]["artifact_store"]["timeout"] = json!("300ms");
-    },
-    rules: Rules::STRICT,
-};
-
-/// OK comes before the backend has it, for it is on disk by then.
-const QUEUE_ON_DISK: Way = Way {
-    name: "sending_queue in file_storage",
-    bucket: None,
-    change: |config| {
-        config["exporters"]["otlp_grpc"]["sending_queue"] =
-            json!({ "storage": "file_storage", "num_consumers": CONSUMERS });
-        config["exporters"]["otlp_grpc"]["retry_on_failure"] =
-            json!({ "initial_interval": "10ms", "max_interval": "50ms" });
-        config["extensions"]["file_storage"] = json!({});
-        config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
-    },
-    rules: Rules {
-        sent_again: true,
-        ..Rules::STRICT
-    },
-};
-
-/// As many requests may be on their way from the queue at a kill.
-const CONSUMERS: usize = 4;
-
 /// OK means done, whatever happens to the process afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9() {
-    survives(&SYNC, 40).await;
+    survives(&SYNC, 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9_while_the_store_fails() {
-    survives(&SYNC_WITH_FAULTS, 20).await;
+    survives(&SYNC_WITH_FAULTS, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_queue() {
+    survives(&QUEUE_ON_DISK, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_where_a_queue_waits_for_the_result() {
+    survives(&QUEUE_THAT_WAITS, 4).await;
+}
+
+/// Files may wait in the spool through many lives, and are in the store in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_spool() {
+    survives(&BACKGROUND, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_spool_and_in_a_queue() {
+    survives(&BACKGROUND_WITH_QUEUE, 7).await;
 }
 
 /// What a number of lives came to.
@@ -204,14 +190,12 @@ struct Survived {
     half_written: usize,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_queue() {
-    survives(&QUEUE_ON_DISK, 20).await;
-}
+/// All ways together have so many lives everyday; `SLIMSPAN_LIVES` is shared out like these.
+const EVERYDAY: usize = 40;
 
-async fn survives(way: &Way, everyday_lives: usize) {
+async fn survives(way: &Way, everyday: usize) {
     let seed = Seed::any();
-    let mut plan = Plan::from_environment(&seed, everyday_lives);
+    let mut plan = Plan::from_environment(&seed, everyday);
     let mut random = seed.random();
     let mut all = Survived::default();
     let mut left = plan.lives;
@@ -244,14 +228,32 @@ async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Sur
         Some(_) => bucket.fetch(),
         None => in_folder(artifacts.clone()),
     };
-    let backend = Verifying::start(Arc::clone(&fetch)).await;
+    let spool = folder.path().join(SPOOL);
+    let fetch_meanwhile = if way.spool {
+        stored_or_spooled(Arc::clone(&fetch), spool.clone())
+    } else {
+        Arc::clone(&fetch)
+    };
+    let is_queued = way.queue;
+    let backend = Verifying::reacting(fetch_meanwhile, move |request| {
+        if is_queued && request % 2 == 0 {
+            Reaction::Unavailable(Duration::from_millis(20))
+        } else {
+            Reaction::Accept
+        }
+    })
+    .await;
+    let behind = Behind {
+        backend: Some(&backend),
+        spooled: way.spool.then_some((&bucket, faults, &*spool)),
+    };
     let mut config = match way.bucket {
         Some(_) => config::with_s3(backend.address, bucket.address),
         None => config::standard(backend.address),
     };
     (way.change)(&mut config);
     let subject = Subject::slimspan(&folder, &config);
-    let rest = lives(&subject, plan, random, Some(&backend)).await;
+    let rest = lives(&subject, plan, random, &behind).await;
     let ended = rest.ended.as_ref().unwrap();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     // Of what the others got only the last one can say what became of it.
@@ -298,7 +300,7 @@ async fn the_loop_sees_loss() {
     let subject = Subject::Hasty {
         backend: backend.address,
     };
-    let rest = lives(&subject, &plan, &mut seed.random(), None).await;
+    let rest = lives(&subject, &plan, &mut seed.random(), &Behind::default()).await;
     let complaints = Scenario {
         entries: &rest.ledger.entries(),
         receipts: &backend.receipts(),
@@ -315,6 +317,58 @@ async fn the_loop_sees_loss() {
         .iter()
         .find(|one| !matches!(one, Complaint::Lost(_)));
     assert_eq!(other, None);
+}
+
+/// The same loop around slimspan with a queue in memory, which is lost with its process: the loop sees
+/// that this is so, and that nothing else is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loop_sees_what_a_queue_in_memory_loses() {
+    let seed = Seed::any();
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let fetch = in_folder(folder.path().join("artifacts"));
+    // A backend that takes less than senders send.
+    let slow = Reaction::Slow(Duration::from_millis(50));
+    let backend = Verifying::reacting(Arc::clone(&fetch), move |_| slow).await;
+    let plan = Plan {
+        lives: 5,
+        shortest: Duration::from_millis(300),
+        longest: Duration::from_millis(600),
+        workload: Workload {
+            seed: seed.number(),
+            smallest: 1 << 10,
+            largest: 16 << 10,
+        },
+    };
+    let mut config = config::standard(backend.address);
+    config["exporters"]["otlp_grpc"]["sending_queue"] = json!({ "num_consumers": 1 });
+    let subject = Subject::slimspan(&folder, &config);
+    let rest = lives(&subject, &plan, &mut seed.random(), &Behind::default()).await;
+    let entries = rest.ledger.entries();
+    let complaints = Scenario {
+        entries: &entries,
+        receipts: &backend.receipts(),
+        fetch: &fetch,
+        objects: &objects(&folder.path().join("artifacts")).0,
+        rules: Rules {
+            // Of what was lost.
+            orphans: true,
+            ..Rules::STRICT
+        },
+    }
+    .complaints();
+    let is_loss = |one: &&Complaint| matches!(one, Complaint::Lost(_));
+    let lost = complaints.iter().filter(is_loss).count();
+    assert!(lost > 0, "five kills, and nothing was missed");
+    assert_eq!(complaints.iter().find(|one| !is_loss(one)), None);
+    measured(
+        "P1",
+        "delivery::kill, the control: sending_queue in memory",
+        "a queue in memory is lost with its process",
+        format_args!(
+            "{lost} acknowledged items lost by 5 kills, of {} requests",
+            entries.len()
+        ),
+    );
 }
 
 /// The names of the objects in a folder, and how many files there are beside them that a kill

@@ -1,12 +1,13 @@
 //! Senders that come to an end by themselves.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::insistent::{Insistent, Whereabouts};
+use crate::support::insistent::{Insistent, PATIENCE, Whereabouts};
 use crate::support::ledger::Ledger;
 use crate::support::workload::Workload;
 
@@ -41,11 +42,17 @@ impl Load {
 
     /// Begins to send to wherever slimspan is.
     pub(super) fn begin(&self, whereabouts: &Whereabouts) -> Sending {
+        self.begin_patiently(whereabouts, PATIENCE)
+    }
+
+    /// The same with senders that try for longer.
+    pub(super) fn begin_patiently(&self, whereabouts: &Whereabouts, patience: Duration) -> Sending {
         let ledger = Ledger::default();
         let (stop, stopped) = watch::channel(false);
         let senders = (0..self.senders).map(|number| {
             let whereabouts = whereabouts.clone();
-            let mut sender = Insistent::new(number, self.workload, ledger.clone(), whereabouts);
+            let ledger = ledger.clone();
+            let mut sender = Insistent::new(number, self.workload, ledger, whereabouts, patience);
             let (requests, stopped) = (self.requests, stopped.clone());
             tokio::spawn(async move {
                 for _ in 0..requests {

@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod backend_away;
 mod checker;
 mod conserved;
 mod full_disk;
@@ -22,5 +23,7 @@ mod power_cut;
 mod reads;
 mod retries;
 mod same_file;
+mod store_away;
 mod store_faults;
 mod untouched;
+mod ways;

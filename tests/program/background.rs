@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
 use crate::support::fault_store::{Fault, FaultStore};
+use crate::support::measured::measured;
 use crate::support::mounted::{Disk, Mounted};
 use crate::support::references::{files, references};
 use crate::support::sender::retry_after;
@@ -405,6 +406,12 @@ async fn a_power_cut_loses_nothing() {
     for photo in &photos {
         assert!(rig.has(photo));
     }
+    measured(
+        "P2",
+        "program::background, the spool",
+        "0 acknowledged lost",
+        format_args!("0 of {} files lost that only the spool had", photos.len()),
+    );
 }
 
 /// A store that is down is tried now and then, and when it is back it is not overrun.

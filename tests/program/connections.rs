@@ -9,6 +9,7 @@ use slimspan_proto::Signal;
 use crate::support::backend::Backend;
 use crate::support::frames::announcement;
 use crate::support::http2::{self, Peer};
+use crate::support::measured::measured;
 use crate::support::sender::{Call, open_body};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
@@ -152,6 +153,15 @@ async fn what_connections_pin_beside_requests_is_bounded() {
     join_all(sending).await;
     let grown = slimspan.peak_memory() - before;
     assert!(grown < (PEERS * most) as u64, "{} MiB", grown >> 20);
+    measured(
+        "P17",
+        "program::connections, what connections pin",
+        &format!(
+            "below {} MiB for {PEERS}, as documented",
+            (PEERS * most) >> 20
+        ),
+        format_args!("{} MiB", grown >> 20),
+    );
     drop(open);
 }
 

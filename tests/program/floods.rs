@@ -18,6 +18,7 @@ use crate::support::http2::{
     self, CONTINUATION, DATA, END_HEADERS, End, GOAWAY, HEADERS, PING, PRIORITY, Peer, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, data, frame, headers,
 };
+use crate::support::measured::measured;
 use crate::support::sender::Sender;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -58,6 +59,7 @@ async fn a_flood_ends_its_own_connection_and_nothing_else() {
     let slimspan = Slimspan::start(&config::standard(backend.address)).await;
     let address = slimspan.addresses[0];
     let good = Neighbour::of(&slimspan).await;
+    let (mut count, mut most_cpu, mut most_memory) = (0, Duration::ZERO, 0);
     for (what, begin, go_on) in floods() {
         let answered = good.answered().await;
         let (cpu, memory) = (slimspan.cpu_time(), slimspan.peak_memory());
@@ -72,9 +74,21 @@ async fn a_flood_ends_its_own_connection_and_nothing_else() {
         assert!(grown < MEMORY, "{what}: {} KiB", grown >> 10);
         expect(what, &end);
         assert!(good.answered().await > answered, "{what}");
+        (most_cpu, most_memory) = (most_cpu.max(cpu), most_memory.max(grown));
+        count += 1;
     }
     let sent = good.end().await;
     assert_eq!(backend.received().len(), sent);
+    measured(
+        "P17",
+        "program::floods",
+        "its connection ends, below 2 s of CPU and 24 MiB each, no error for others",
+        format_args!(
+            "{count} floods cut, at most {most_cpu:.2?} of CPU and {} KiB each; {sent} of {sent} \
+             requests of a neighbour answered",
+            most_memory >> 10
+        ),
+    );
 }
 
 /// What the peer is told, where HTTP/2 has words for it.
@@ -187,6 +201,12 @@ async fn who_takes_back_everything_is_cut() {
     }
     // Some come back while the test runs, however slow it is.
     assert!((1000..5000).contains(&taken_back), "{taken_back}");
+    measured(
+        "P17",
+        "program::floods, requests taken back one by one",
+        "cut after 1,000 and what time gives back",
+        format_args!("cut after {taken_back}"),
+    );
     let sender = slimspan.sender().await;
     let span = otlp::plain_span(1);
     sender.send(Signal::Traces, &span).await.unwrap();

@@ -13,6 +13,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::backend::{Answer, Backend, Received};
 use crate::support::conservation::{conserved, conserved_of};
+use crate::support::measured::measured;
 use crate::support::sender::{Sender, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -337,6 +338,15 @@ async fn what_nobody_can_read_is_rejected_alone() {
     let items = conserved_of(Signal::Traces, &ended.stderr);
     assert_eq!(items.received, sent * BATCH as u64);
     assert_eq!((items.rejected, items.refused), (sent, 0));
+    measured(
+        "P10",
+        "program::items, what nobody can read",
+        "999 of 1,000 as they were, 1 told as rejected",
+        format_args!(
+            "{sent} batches of {BATCH}: {} arrived as they were, {} told as rejected",
+            items.delivered, items.rejected
+        ),
+    );
 }
 
 /// What is merely odd goes on with the others, byte for byte.
@@ -373,6 +383,17 @@ async fn a_text_that_is_not_utf8_goes_apart() {
     let ended = slimspan.stop().await;
     let items = conserved_of(Signal::Traces, &ended.stderr);
     assert_eq!(items.delivered, items.received);
+    measured(
+        "P10",
+        "program::items, texts that are not UTF-8",
+        "999 of 1,000 as they were, 1 apart",
+        format_args!(
+            "{} batches of {BATCH}: {} items arrived as they were, {} of them apart",
+            seen / 2,
+            items.delivered,
+            seen / 2
+        ),
+    );
 }
 
 /// A backend such as most are: one text that is not UTF-8 refuses all that came with it.
@@ -686,5 +707,14 @@ async fn every_item_has_an_end_that_is_told() {
     assert_eq!(
         (items.received, items.delivered, items.refused),
         (3_055, 5, 3_050)
+    );
+    measured(
+        "P31",
+        "program::items, and after every scenario of tests/delivery",
+        "received - delivered - rejected - refused - queued = 0",
+        format_args!(
+            "{} received = {} delivered + {} refused",
+            items.received, items.delivered, items.refused
+        ),
     );
 }

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
+use crate::support::measured::measured;
 use crate::support::sender::{Call, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -95,6 +96,7 @@ fn smallest(compression: &str, message: &[u8]) -> Vec<u8> {
 async fn a_bomb_is_refused_within_bounded_memory() {
     let backend = Backend::start().await;
     let zeros = vec![0; 128 * MIB];
+    let mut most = 0;
     for (compression, piece, pieces) in [
         ("gzip", 128 * MIB, 1),
         ("gzip", 16 * MIB, 64),
@@ -115,7 +117,17 @@ async fn a_bomb_is_refused_within_bounded_memory() {
             "{compression}: {} MiB",
             grown >> 20
         );
+        most = most.max(grown);
     }
+    measured(
+        "P18",
+        "program::limits, a bomb of 1 GiB",
+        "below 96 MiB: one and a half times the limit",
+        format_args!(
+            "{} MiB at most: gzip and zstd, in one piece and in 64",
+            most >> 20
+        ),
+    );
     assert!(backend.received().is_empty());
 }
 
@@ -144,6 +156,12 @@ async fn many_bombs_stay_within_the_memory_of_all_requests() {
     join_all(bombs).await;
     let grown = slimspan.peak_memory() - before;
     assert!(grown < LIMIT * MIB as u64, "{} MiB", grown >> 20);
+    measured(
+        "P18",
+        "program::limits, 32 bombs at once",
+        &format!("below {LIMIT} MiB, the limit of all requests"),
+        format_args!("{} MiB", grown >> 20),
+    );
     let sender = slimspan.sender().await;
     let span = otlp::plain_span(1);
     sender.send(Signal::Traces, &span).await.unwrap();

@@ -14,6 +14,7 @@ use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::frames::announcement;
+use crate::support::measured::measured;
 use crate::support::sender::{Call, Sender, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{SOON, config, otlp, soon};
@@ -57,6 +58,15 @@ async fn requests_beyond_the_budget_are_asked_to_come_back() {
     // The budget, and the MiB that every connection may send before it is read: far less than the
     // 280 MiB that were sent.
     assert!(grown < 180 * MIB as u64, "{} MiB", grown >> 20);
+    measured(
+        "P16",
+        "program::memory, more than fits comes at once",
+        "below 180 MiB: the limit of 32, and what 40 connections leave unread",
+        format_args!(
+            "{} MiB of 280 that were sent, all others asked to come back",
+            grown >> 20
+        ),
+    );
 
     drop(open);
     while answers.next().await.is_some() {}
@@ -135,6 +145,18 @@ async fn a_backend_that_is_too_slow_costs_no_more_memory_than_the_limit() {
     // each connection may leave unread: far less than the 256 MiB that come at once.
     let most = 2 * LIMIT * MIB + CONNECTIONS * MIB * 5 / 2;
     assert!(grown < most as u64, "{} MiB", grown >> 20);
+    measured(
+        "P16",
+        "program::memory, a backend that is too slow",
+        &format!(
+            "below {} MiB: twice the limit of {LIMIT}, and what {CONNECTIONS} connections leave unread",
+            most >> 20
+        ),
+        format_args!(
+            "{} MiB with {SENDERS} senders of 4 MiB each, {refused} refusals, all retryable",
+            grown >> 20
+        ),
+    );
     drop(told);
     gate.add_permits(10_000);
     for pushing in pushing {

@@ -12,6 +12,8 @@ use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Received};
 use crate::support::conservation::conserved_of;
+use crate::support::measured::measured;
+use crate::support::mounted::Disk;
 use crate::support::refusing::Refusing;
 use crate::support::sender::retry_after;
 use crate::support::slimspan::{Ended, Slimspan};
@@ -342,6 +344,51 @@ async fn a_queue_may_wait_for_the_answer() {
     assert!(
         dead_letters(slimspan.folder()).is_empty(),
         "the senders know"
+    );
+}
+
+/// What was acknowledged while the backend is away survives a power cut, unless it was not to be
+/// synced.
+#[tokio::test]
+async fn a_power_cut_loses_nothing() {
+    const SPANS: u64 = 30;
+    let mut left = Vec::new();
+    for fsync in [true, false] {
+        let Some(disk) = Disk::new(32 << 20) else {
+            return;
+        };
+        let away = Refusing::start();
+        let mut config = on_disk(away.address, json!({}));
+        config["extensions"]["file_storage"]["fsync"] = json!(fsync);
+        let storage = |path: &Path| json!(path.join("queue"));
+        config["extensions"]["file_storage"]["directory"] = storage(disk.path());
+        let slimspan = Slimspan::start(&config).await;
+        send_all(&slimspan, 0..SPANS).await;
+        slimspan.signal("STOP");
+        let after = disk.cut();
+        slimspan.kill().await;
+
+        let backend = Backend::start_at({
+            let address = away.address;
+            drop(away);
+            address
+        })
+        .await;
+        config["extensions"]["file_storage"]["directory"] = storage(after.path());
+        let slimspan = Slimspan::start(&config).await;
+        if fsync {
+            backend.arrived(SPANS as usize).await;
+            assert_eq!(messages(&backend.received()), spans(0..SPANS));
+        }
+        slimspan.stop().await;
+        left.push(backend.received().len());
+    }
+    assert!(left[1] < left[0], "{left:?}: the rig sees no loss");
+    measured(
+        "P2",
+        "program::queue, sending_queue in file_storage",
+        "0 acknowledged lost; without fsync what was written last is",
+        format_args!("{} of {SPANS} left, {} without fsync", left[0], left[1]),
     );
 }
 

@@ -9,6 +9,7 @@ use slimspan_generators::Random;
 use tokio::time::{Instant, advance};
 
 use super::backend::{artifact, key, open};
+use crate::support::measured::measured;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -80,6 +81,15 @@ async fn no_reference_dangles_in_ninety_days() {
     // One that trusts what it once stored leaves references without artifacts.
     let trusting = ninety_days(Duration::from_hours(365 * 24)).await;
     assert!(trusting.dangling > 1_000, "{trusting:?}");
+    measured(
+        "P22",
+        "store::lifecycle, 90 days with a rule of 32 days",
+        "0 dangling within 30 days",
+        format_args!(
+            "{} of {} references dangle; {} puts, {} objects deleted. Without refresh: {} dangle",
+            outcome.dangling, outcome.references, outcome.puts, outcome.deleted, trusting.dangling
+        ),
+    );
 }
 
 /// The bucket's clock starts when a put comes in, not when it has been answered.

@@ -1,6 +1,6 @@
 //! An OTLP backend that records what it gets and answers what a test wants.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +62,9 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
+    /// An address that the system chooses.
+    pub(crate) const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
     /// Accepts everything.
     pub(crate) async fn start() -> Self {
         Self::answering(|_| Ok(Bytes::new())).await
@@ -88,21 +91,24 @@ impl Backend {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        Self::serve(LOCAL.into(), None, Keep::All, answer_of(script)).await
+        Self::serve(Self::ANYWHERE, None, Keep::All, answer_of(script)).await
     }
 
     /// Replies what `script` comes to, which need not be an answer. [`Backend::received`] has
     /// nothing of it: who sends mebibytes for hours keeps what is needed.
-    pub(crate) async fn replying<F>(script: impl Fn(Received) -> F + Send + Sync + 'static) -> Self
+    pub(crate) async fn replying_at<F>(
+        address: SocketAddr,
+        script: impl Fn(Received) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Reply> + Send + 'static,
     {
-        Self::serve(LOCAL.into(), None, Keep::Nothing, script).await
+        Self::serve(address, None, Keep::Nothing, script).await
     }
 
     /// Accepts everything, over TLS.
     pub(crate) async fn with_tls(identity: Identity) -> Self {
-        Self::serve(LOCAL.into(), Some(identity), Keep::All, answer_of(accept)).await
+        Self::serve(Self::ANYWHERE, Some(identity), Keep::All, answer_of(accept)).await
     }
 
     /// Accepts everything at an address that another backend had.
@@ -209,8 +215,6 @@ impl Drop for Backend {
         }
     }
 }
-
-const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 fn accept(_: Received) -> std::future::Ready<Answer> {
     std::future::ready(Ok(Bytes::new()))

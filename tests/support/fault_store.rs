@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -60,6 +60,8 @@ pub(crate) struct FaultStore {
 
 struct Shared {
     objects: Mutex<HashMap<String, Bytes>>,
+    /// Their names in the order in which they came, and when.
+    order: Mutex<Vec<(String, Instant)>>,
     seed: u64,
     /// With the chance of each, in a thousand.
     faults: Mutex<Vec<(Fault, usize)>>,
@@ -75,6 +77,7 @@ impl FaultStore {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             objects: Mutex::default(),
+            order: Mutex::default(),
             seed,
             faults: Mutex::new(faults.to_vec()),
             asked: Mutex::default(),
@@ -123,6 +126,11 @@ impl FaultStore {
             .keys()
             .cloned()
             .collect()
+    }
+
+    /// The names of all objects in the order in which they came, and when.
+    pub(crate) fn order(&self) -> Vec<(String, Instant)> {
+        self.shared.order.lock().unwrap().clone()
     }
 
     /// How many puts have come in, repetitions included.
@@ -203,7 +211,10 @@ async fn answer(
     let response = if is_put {
         let count = {
             let mut objects = shared.objects.lock().unwrap();
-            objects.insert(name, bytes);
+            if objects.insert(name.clone(), bytes).is_none() {
+                let mut order = shared.order.lock().unwrap();
+                order.push((name, Instant::now()));
+            }
             objects.len()
         };
         shared.stored.send_replace(count);

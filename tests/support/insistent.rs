@@ -16,8 +16,8 @@ pub(crate) type Whereabouts = watch::Receiver<Option<SocketAddr>>;
 const FIRST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
-/// What is not taken by then never is: the test fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// What is not taken by then never is, unless a test knows better: it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One sender with one request in flight.
 pub(crate) struct Insistent {
@@ -25,6 +25,7 @@ pub(crate) struct Insistent {
     workload: Workload,
     ledger: Ledger,
     whereabouts: Whereabouts,
+    patience: Duration,
     connection: Option<(SocketAddr, Sender)>,
     /// Of the items to come.
     next: u64,
@@ -36,12 +37,14 @@ impl Insistent {
         workload: Workload,
         ledger: Ledger,
         whereabouts: Whereabouts,
+        patience: Duration,
     ) -> Self {
         Self {
             number,
             workload,
             ledger,
             whereabouts,
+            patience,
             connection: None,
             next: 0,
         }
@@ -65,7 +68,7 @@ impl Insistent {
                 }
             }
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < self.patience,
                 "request {}/{} is not taken: {:?}",
                 self.number,
                 self.next,

@@ -24,6 +24,7 @@ pub(crate) struct Ledger {
 struct Book {
     entries: Vec<Entry>,
     slowest: Duration,
+    slowest_refusal: Duration,
 }
 
 /// A request of one sender.
@@ -83,6 +84,11 @@ impl Ledger {
         self.book.borrow().slowest
     }
 
+    /// The longest that a sender waited to be asked to come back.
+    pub(crate) fn slowest_refusal(&self) -> Duration {
+        self.book.borrow().slowest_refusal
+    }
+
     /// How many requests were answered with OK so far.
     pub(crate) fn acknowledged(&self) -> usize {
         let book = self.book.borrow();
@@ -117,6 +123,9 @@ impl Page {
     pub(crate) fn note(&self, outcome: Outcome, took: Duration) {
         self.ledger.book.send_modify(|book| {
             book.slowest = took.max(book.slowest);
+            if matches!(outcome, Outcome::Postponed { .. }) {
+                book.slowest_refusal = took.max(book.slowest_refusal);
+            }
             book.entries[self.number].attempts.push(outcome);
         });
     }

@@ -12,8 +12,15 @@ pub(crate) struct Refusing {
 
 impl Refusing {
     pub(crate) fn start() -> Self {
+        Self::at(([127, 0, 0, 1], 0).into())
+    }
+
+    /// At an address that somebody had.
+    pub(crate) fn at(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        // Connections that ended there may linger.
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
         Self {
             address: socket.local_addr().unwrap(),
             _bound: socket,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
@@ -23,6 +23,7 @@ use super::arrivals::{Arrived, File, arrived};
 use super::backend::{Backend, Received, Reply};
 use super::otlp;
 use super::references::path_in;
+use super::refusing::Refusing;
 use super::soon;
 use super::workload::ItemId;
 
@@ -41,6 +42,8 @@ pub(crate) fn in_folder(artifacts: PathBuf) -> Fetch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reaction {
     Accept,
+    /// The same, after a while.
+    Slow(Duration),
     /// Takes all but so many of its items.
     Reject(usize),
     /// Takes all, and has something to say.
@@ -73,6 +76,9 @@ pub(crate) enum Verdict {
 pub(crate) struct Receipt {
     pub(crate) item: Arrived,
     pub(crate) verdict: Verdict,
+    /// The number of its request, counted from 0, and when that came.
+    pub(crate) request: usize,
+    pub(crate) at: Instant,
     /// References that led nowhere, or to other bytes, at this moment.
     pub(crate) early: Vec<Digest>,
 }
@@ -81,7 +87,7 @@ pub(crate) struct Receipt {
 pub(crate) struct Verifying {
     pub(crate) address: SocketAddr,
     receipts: watch::Receiver<Vec<Receipt>>,
-    _backend: Backend,
+    backend: Backend,
 }
 
 impl Verifying {
@@ -95,11 +101,21 @@ impl Verifying {
         fetch: Fetch,
         script: impl Fn(usize) -> Reaction + Send + Sync + 'static,
     ) -> Self {
+        Self::reacting_at(Backend::ANYWHERE, fetch, script).await
+    }
+
+    /// The same at an address that another backend had.
+    pub(crate) async fn reacting_at(
+        address: SocketAddr,
+        fetch: Fetch,
+        script: impl Fn(usize) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
         let requests = AtomicUsize::new(0);
         let (book, receipts) = watch::channel(Vec::new());
-        let backend = Backend::replying(move |received: Received| {
-            let reaction = script(requests.fetch_add(1, Ordering::SeqCst));
-            let new = examine(&received, reaction, &fetch);
+        let backend = Backend::replying_at(address, move |received: Received| {
+            let request = requests.fetch_add(1, Ordering::SeqCst);
+            let reaction = script(request);
+            let new = examine(&received, request, reaction, &fetch);
             book.send_modify(|book| book.extend(new));
             reply(reaction)
         })
@@ -107,12 +123,31 @@ impl Verifying {
         Self {
             address: backend.address,
             receipts,
-            _backend: backend,
+            backend,
         }
+    }
+
+    /// Ends it as `kill -9` would, and keeps its port; returns what it had taken by then.
+    pub(crate) async fn kill(self) -> (Vec<Receipt>, Refusing) {
+        self.backend.kill().await;
+        let receipts = self.receipts.borrow().clone();
+        (receipts, Refusing::at(self.address))
     }
 
     pub(crate) fn receipts(&self) -> Vec<Receipt> {
         self.receipts.borrow().clone()
+    }
+
+    /// Waits until so many requests have come.
+    pub(crate) async fn requests(&self, count: usize) {
+        let mut receipts = self.receipts.clone();
+        let come = |receipts: &Vec<Receipt>| {
+            receipts
+                .last()
+                .is_some_and(|last| last.request + 1 >= count)
+        };
+        let come = receipts.wait_for(come);
+        soon("the backend gets requests", come).await.unwrap();
     }
 
     /// Waits until all of these have arrived and were not refused.
@@ -132,16 +167,21 @@ impl Verifying {
     }
 }
 
-fn examine(received: &Received, reaction: Reaction, fetch: &Fetch) -> Vec<Receipt> {
+fn examine(received: &Received, request: usize, reaction: Reaction, fetch: &Fetch) -> Vec<Receipt> {
+    let at = Instant::now();
     let items = arrived(received.signal, &received.message).into_iter();
     items
         .enumerate()
         .map(|(number, item)| Receipt {
             early: dangling(&item, fetch),
             item,
+            request,
+            at,
             verdict: match reaction {
                 Reaction::Reject(rejected) if number < rejected => Verdict::Refused,
-                Reaction::Accept | Reaction::Reject(_) | Reaction::Warn => Verdict::Taken,
+                Reaction::Accept | Reaction::Slow(_) | Reaction::Reject(_) | Reaction::Warn => {
+                    Verdict::Taken
+                }
                 Reaction::Exhausted(_) | Reaction::Unavailable(_) => Verdict::Refused,
                 Reaction::Hang | Reaction::Reset | Reaction::Garbage | Reaction::Flood => {
                     Verdict::Untold
@@ -169,6 +209,10 @@ async fn reply(reaction: Reaction) -> Reply {
     };
     Reply::Answer(match reaction {
         Reaction::Accept => Ok(Bytes::new()),
+        Reaction::Slow(time) => {
+            tokio::time::sleep(time).await;
+            Ok(Bytes::new())
+        }
         Reaction::Reject(rejected) => Ok(otlp::partial_success(
             rejected.try_into().unwrap(),
             "too old",
