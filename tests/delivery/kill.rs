@@ -89,8 +89,15 @@ struct Rest {
 #[derive(Default)]
 struct Behind<'a> {
     backend: Option<&'a Verifying>,
-    /// A bucket, what goes wrong there while it is not down altogether, and the spool before it.
-    spooled: Option<(&'a FaultStore, &'a [(Fault, usize)], &'a Path)>,
+    spool: Option<Spool<'a>>,
+}
+
+/// A spool in front of a bucket.
+struct Spool<'a> {
+    folder: &'a Path,
+    bucket: &'a FaultStore,
+    /// What goes wrong in the bucket while it is not down altogether.
+    faults: &'a [(Fault, usize)],
 }
 
 const DOWN: &[(Fault, usize)] = &[(Fault::Error, 1000)];
@@ -106,7 +113,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
     let sending = load.begin(&whereabouts);
     let mut used = 0;
     for _ in 0..plan.lives {
-        if let Some((bucket, faults, _)) = behind.spooled {
+        if let Some(Spool { bucket, faults, .. }) = behind.spool {
             bucket.set(if random.one_in(2) { DOWN } else { faults });
         }
         let end = Instant::now() + plan.span(random);
@@ -132,10 +139,10 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
         let acknowledged = entries.iter().filter(|entry| entry.is_acknowledged());
         let items = acknowledged.flat_map(|entry| &entry.items);
         backend.has_all(items.map(|item| item.id).collect()).await;
-        if let Some((bucket, _, spool)) = &behind.spooled {
+        if let Some(Spool { folder, bucket, .. }) = behind.spool {
             // And what waits in a spool to be uploaded.
             bucket.heal();
-            is_empty(spool).await;
+            is_empty(folder).await;
         }
     }
     Rest {
@@ -245,7 +252,11 @@ async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Sur
     .await;
     let behind = Behind {
         backend: Some(&backend),
-        spooled: way.spool.then_some((&bucket, faults, &*spool)),
+        spool: way.spool.then_some(Spool {
+            folder: &spool,
+            bucket: &bucket,
+            faults,
+        }),
     };
     let mut config = match way.bucket {
         Some(_) => config::with_s3(backend.address, bucket.address),
