@@ -16,6 +16,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 /// After which time a sender is asked to come back when nothing tells a better one.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The longest delay that is passed on: what asks for more is a mistake, and not every clock can add it.
+const LONGEST_DELAY: Duration = Duration::from_hours(24);
+
 /// Whose doing it is that a request was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Culprit {
@@ -100,7 +103,7 @@ impl Refusal {
     pub fn of_backend(exporter: &str, status: &Status) -> Self {
         let retry_after = status.get_details_retry_info().map(|info| {
             // No delay given means at once.
-            info.retry_delay.unwrap_or_default()
+            info.retry_delay.unwrap_or_default().min(LONGEST_DELAY)
         });
         let code = match status.code() {
             // What some servers answer to a message that is too large; senders repeat it for ever.
@@ -133,7 +136,9 @@ impl Refusal {
             429 | 502..=504 => {
                 let refusal = Self::unavailable(Culprit::Backend, message);
                 return Self {
-                    retry_after: retry_after(headers).or(refusal.retry_after),
+                    retry_after: retry_after(headers)
+                        .map(|delay| delay.min(LONGEST_DELAY))
+                        .or(refusal.retry_after),
                     ..refusal
                 };
             }
@@ -320,10 +325,15 @@ mod tests {
             let status = http::StatusCode::SERVICE_UNAVAILABLE;
             Refusal::of_http("otlp_grpc", status, &headers).asked_delay()
         };
-        assert_eq!(asked("120"), Some(Duration::from_secs(120)));
+        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
         assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         let far = asked("Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
-        assert!(far > Duration::from_hours(24 * 365 * 50), "{far:?}");
+        assert_eq!(far, LONGEST_DELAY);
+        assert_eq!(asked(&u64::MAX.to_string()), Some(LONGEST_DELAY));
+        let ever = ErrorDetails::with_retry_info(Some(Duration::MAX));
+        let status = Status::with_error_details(Code::Unavailable, "no", ever);
+        let refusal = Refusal::of_backend("otlp_grpc", &status);
+        assert_eq!(retry_after(&refusal.to_status()), Some(LONGEST_DELAY));
         for text in ["", "soon", "-1", "1.5"] {
             assert_eq!(asked(text), Some(RETRY_AFTER), "{text}");
         }
