@@ -244,3 +244,72 @@ fn nothing_in_a_file_is_taken_on_trust() {
         }
     }
 }
+
+/// A directory of as many `entries`, all of which share the numbers behind it, and what follows it.
+fn tiff_directory(entries: &[(u16, u16, u32, u32)], next: u32) -> Vec<u8> {
+    let mut directory = (entries.len() as u16).to_le_bytes().to_vec();
+    for (tag, kind, count, value) in entries {
+        directory.extend_from_slice(&tag.to_le_bytes());
+        directory.extend_from_slice(&kind.to_le_bytes());
+        directory.extend_from_slice(&count.to_le_bytes());
+        directory.extend_from_slice(&value.to_le_bytes());
+    }
+    directory.extend_from_slice(&next.to_le_bytes());
+    directory
+}
+
+fn tiff_file(directory: &[u8], data: &[u8]) -> Vec<u8> {
+    [b"II*\0\x08\0\0\0", directory, data].concat()
+}
+
+#[test]
+fn numbers_that_directories_of_a_tiff_share_are_not_read_over_and_over() {
+    let numbers = 20_000;
+    for tag in [273, 279, 324, 325] {
+        let entries = 2_000;
+        let at = 8 + 2 + entries * 12 + 4;
+        let shared = vec![(tag, 3, numbers, at); entries as usize];
+        let data = vec![0; numbers as usize * 2];
+        let file = tiff_file(&tiff_directory(&shared, 0), &data);
+        assert_eq!(tiff::is_cut(&file), None, "{tag}");
+        // Each once is what a file has.
+        let file = tiff_file(&tiff_directory(&[(tag, 3, numbers, 26)], 0), &data);
+        assert_eq!(tiff::is_cut(&file), Some(false), "{tag}");
+    }
+}
+
+#[test]
+fn a_directory_of_a_tiff_is_not_read_again() {
+    let width = (256, 3, 1, 1);
+    let file = tiff_file(&tiff_directory(&[width], 8), &[0; 4000]);
+    assert_eq!(tiff::is_cut(&file), None);
+    let second = tiff_directory(&[width], 0);
+    let file = tiff_file(&tiff_directory(&[width], 8 + 18), &second);
+    assert_eq!(tiff::is_cut(&file), Some(false));
+}
+
+#[test]
+fn a_strip_that_is_not_compressed_is_as_long_as_its_picture() {
+    // Ten rows of eight pixels in three bytes, whose directory tells more.
+    let strip = |compression, photometric| {
+        let start = 8 + 2 + 8 * 12 + 4 + 6;
+        let entries = [
+            (256, 3, 1, 8),
+            (257, 3, 1, 10),
+            (258, 3, 3, start - 6),
+            (259, 3, 1, compression),
+            (262, 3, 1, photometric),
+            (273, 4, 1, start),
+            (277, 3, 1, 3),
+            (279, 4, 1, 500),
+        ];
+        let data = [&[8, 0, 8, 0, 8, 0][..], &data(240)].concat();
+        tiff_file(&tiff_directory(&entries, 0), &data)
+    };
+    let whole = strip(1, 2);
+    assert!(!is_cut(&whole));
+    assert!(is_cut(&whole[..whole.len() - 1]));
+    let subsampled = strip(1, 6);
+    assert!(!is_cut(&subsampled[..subsampled.len() - 1]));
+    assert!(is_cut(&strip(5, 2)), "nothing but the length tells");
+}
