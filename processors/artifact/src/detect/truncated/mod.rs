@@ -171,14 +171,21 @@ fn zip(bytes: &[u8]) -> Option<bool> {
     Some(sound && memmem::rfind(bytes, b"PK\x05\x06").is_none())
 }
 
-/// Boxes that tell their lengths (ISO 14496-12, 4.2).
+/// What stands in a file beside the box at its start (ISO 14496-12, 6.2; the QuickTime file format).
+const BOXES: [&[u8; 4]; 19] = [
+    b"ftyp", b"styp", b"moov", b"mdat", b"meta", b"free", b"skip", b"wide", b"uuid", b"moof",
+    b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"pdin", b"meco", b"imda", b"pnot",
+];
+
+/// Boxes that tell their lengths (ISO 14496-12, 4.2). Whatever else follows them is none of the
+/// file's.
 fn boxes(bytes: &[u8]) -> Option<bool> {
     let mut at = 0;
     while at < bytes.len() {
         let Some(kind) = bytes.get(at + 4..at + 8) else {
-            return Some(true);
+            return Some(false);
         };
-        if !kind.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
+        if at > 0 && !BOXES.iter().any(|known| known[..] == *kind) {
             return Some(false);
         }
         // A length can be any number; one that turned back would be read for ever.

@@ -204,9 +204,21 @@ fn what_an_encoder_wrote_is_cut_nearly_wherever_it_is_cut() {
 
 #[test]
 fn what_stands_behind_a_whole_file_makes_no_cut_one_of_it() {
-    for (name, file) in WRITTEN {
-        for behind in [&b"\0"[..], b"\0\0\0\0", b"TAG and more", b"\n", b"<html>"] {
-            assert!(!is_cut(&[file, behind].concat()), "{name}");
+    let boxes = [&b"isom"[..], b"M4A ", b"qt  ", b"heic", b"avif"].map(mp4_file);
+    let boxes = boxes.iter().map(|file| ("boxes", file.as_slice()));
+    for (name, file) in WRITTEN.into_iter().chain(boxes) {
+        for behind in [
+            &b"\0"[..],
+            &[0; 4],
+            &[0; 40],
+            b"TAG and more",
+            b"\n",
+            b"<html>",
+            b"<html></html>",
+            b"\x7f\xff\xff\xfftext",
+        ] {
+            let with = behind.escape_ascii();
+            assert!(!is_cut(&[file, behind].concat()), "{name} with {with}");
         }
     }
 }
