@@ -325,3 +325,31 @@ fn a_strip_that_is_not_compressed_is_as_long_as_its_picture() {
     assert!(!is_cut(&subsampled[..subsampled.len() - 1]));
     assert!(is_cut(&strip(5, 2)), "nothing but the length tells");
 }
+
+/// A FLAC of one frame of `samples` samples that are all the same.
+fn silent_flac(samples: u8) -> Vec<u8> {
+    let mut info = [0; 34];
+    info[1] = 192;
+    info[3] = 192;
+    // 44.1 kHz, one channel, 16 bits.
+    info[10..14].copy_from_slice(&[0x0a, 0xc4, 0x40, 0xf0]);
+    info[17] = samples;
+    // 192 samples, as the information says; its number; a subframe of one value; a CRC at the end.
+    let frame = [0xff, 0xf8, 0x10, 0, 0, 0x28, 0, 0, 0, 0, 0];
+    [&b"fLaC\x80\0\0\x22"[..], &info, &frame].concat()
+}
+
+#[test]
+fn a_frame_of_silence_is_a_whole_one() {
+    let file = silent_flac(192);
+    assert!(!is_cut(&file));
+    for left in 0..6 {
+        assert!(is_cut(&file[..42 + left]), "{left} bytes of the frame");
+    }
+    // Another way to number blocks, and no frame at all.
+    for other in [b"\xff\xf9", b"TA"] {
+        let mut file = file.clone();
+        file[42..44].copy_from_slice(other);
+        assert!(!is_cut(&file));
+    }
+}
