@@ -147,20 +147,21 @@ fn gif(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// A length in front, and a first chunk that is one.
+/// A length in front, and a first chunk that is one. The length is that of what follows it; headers
+/// that were written by hand tell that of the whole file.
 fn riff(bytes: &[u8]) -> Option<bool> {
     let known: [&[u8]; 6] = [b"fmt ", b"VP8 ", b"VP8L", b"VP8X", b"LIST", b"JUNK"];
     let told = u32::from_le_bytes(*bytes.get(4..)?.first_chunk::<4>()?);
     let sound = known.contains(&bytes.get(12..16)?);
     // Streams are written before their length is known, and say the most there is.
-    Some(sound && told < 0x7fff_f000 && bytes.len() < told as usize + 8)
+    Some(sound && told < 0x7fff_f000 && bytes.len() < told as usize)
 }
 
 /// The same, with numbers the other way round.
 fn aiff(bytes: &[u8]) -> Option<bool> {
     let told = be32(bytes, 4)?;
     let sound = [b"COMM", b"FVER", b"NAME", b"SSND"].contains(&bytes.get(12..16)?.first_chunk()?);
-    Some(sound && told < 0x7fff_f000 && bytes.len() < told + 8)
+    Some(sound && told < 0x7fff_f000 && bytes.len() < told)
 }
 
 /// A directory at the end (APPNOTE.TXT, 4.3.16).
