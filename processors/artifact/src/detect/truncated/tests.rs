@@ -237,6 +237,12 @@ fn wrong_lengths_that_writers_are_known_for_prove_nothing() {
     let mut bmp = file("picture.bmp");
     bmp[2..6].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(!is_cut(&bmp), "a length that is too large");
+    let most = [u32::MAX, (1 << 31) + 1, (1 << 31) - 1];
+    for (at, number) in [10, 18, 22].into_iter().zip(most) {
+        bmp[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    bmp[28] = 32;
+    assert!(!is_cut(&bmp), "a picture that no number counts");
     let mut flac = file("sound.flac");
     flac[21] &= 0xf0;
     flac[22..26].fill(0);
