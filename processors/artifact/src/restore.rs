@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -96,6 +97,8 @@ pub fn restore_within(
     }
     let mut restorer = Restorer {
         fetch,
+        read: HashMap::new(),
+        in_vain: largest.min(LARGEST),
         mentions: &mentions,
         room: largest.saturating_sub(request.len()),
         restored: 0,
@@ -119,6 +122,11 @@ pub fn restore_within(
 
 struct Restorer<'m, F> {
     fetch: F,
+    /// The artifacts whose digests were looked at; none where the bytes are others.
+    read: HashMap<Digest, Option<Bytes>>,
+    /// How many more bytes are written before it turns out that they are too many in their place.
+    /// A text can ask for that very often.
+    in_vain: usize,
     mentions: &'m Mentions,
     /// How much larger the request may become.
     room: usize,
@@ -248,32 +256,44 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
     }
 
     fn original(&mut self, standing: &Standing) -> Option<Vec<u8>> {
-        let digest = standing.digest;
-        let bytes = if standing.dropped {
-            Err(Unrestored::Dropped(digest))
-        } else {
-            (self.fetch)(digest).ok_or(Unrestored::Missing(digest))
-        };
-        match bytes {
-            Ok(bytes) if Digest::of(&bytes) == digest => {
-                let limit = self.room.min(Written::longest(bytes.len()));
-                let Some(original) = standing.written.write_within(&bytes, limit) else {
-                    self.left.push(Unrestored::TooLarge(digest));
-                    return None;
-                };
+        match self.write(standing) {
+            Ok(original) => {
                 self.room -= original.len();
                 self.restored += 1;
                 Some(original)
-            }
-            Ok(_) => {
-                self.left.push(Unrestored::Corrupt(digest));
-                None
             }
             Err(why) => {
                 self.left.push(why);
                 None
             }
         }
+    }
+
+    fn write(&mut self, standing: &Standing) -> Result<Vec<u8>, Unrestored> {
+        let digest = standing.digest;
+        if standing.dropped {
+            return Err(Unrestored::Dropped(digest));
+        }
+        let bytes = match self.read.get(&digest) {
+            Some(Some(bytes)) => bytes.clone(),
+            Some(None) => return Err(Unrestored::Corrupt(digest)),
+            None => (self.fetch)(digest).ok_or(Unrestored::Missing(digest))?,
+        };
+        // No way to write them makes less of them, and to read them takes longest.
+        let limit = self.room.min(Written::longest(bytes.len()));
+        if bytes.len() > limit || self.in_vain == 0 {
+            return Err(Unrestored::TooLarge(digest));
+        }
+        let read = self.read.entry(digest);
+        let read = read.or_insert_with(|| (Digest::of(&bytes) == digest).then(|| bytes.clone()));
+        if read.is_none() {
+            return Err(Unrestored::Corrupt(digest));
+        }
+        let original = standing.written.write_within(&bytes, limit);
+        original.ok_or_else(|| {
+            self.in_vain = self.in_vain.saturating_sub(bytes.len());
+            Unrestored::TooLarge(digest)
+        })
     }
 }
 
