@@ -65,8 +65,8 @@ impl fmt::Display for Unrestored {
 /// form they are.
 ///
 /// `location` is where the references point to: links to other places are nobody's references.
-/// `fetch` gives the bytes of an artifact; they are checked against their digest. What `extract`
-/// made comes back byte for byte. References whose artifact cannot be had stay, and are listed; so
+/// `fetch` gives the bytes of an artifact; they are checked against their digest, and what was
+/// checked is not asked for again. What `extract` made comes back byte for byte. References whose artifact cannot be had stay, and are listed; so
 /// do those behind which the request would be larger than 2 GiB.
 pub fn restore(
     signal: Signal,
@@ -77,7 +77,9 @@ pub fn restore(
     restore_within(LARGEST, signal, request, location, fetch)
 }
 
-/// The same for a request that may become at most so large.
+/// The same for a request that may become at most so large, but for the lengths of messages around
+/// what is put back, which may get longer. That is counted from its front to its back, with every
+/// reference that is replaced taken off.
 pub fn restore_within(
     largest: usize,
     signal: Signal,
@@ -147,14 +149,18 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         let left = self.left.len();
         if let Some(listed) = Listed::read(value.content) {
             if listed.is_marked() {
-                edit.set_list(&listed.unmark());
-            } else if let Some(original) = self.original(&listed.standing) {
+                let unmarked = listed.unmark();
+                self.room += value.content.len().saturating_sub(unmarked.len());
+                edit.set_list(&unmarked);
+            } else if let Some(original) = self.original(&listed.standing, value.content.len()) {
                 set(edit, &listed.standing, &original);
             }
         } else {
             let mentions = self.mentions;
             let standing = |text: &[u8]| whole(mentions.within(text), text.len());
-            let list = restore_link(value.content, standing, |standing| self.original(standing));
+            let list = restore_link(value.content, standing, |standing, replaced| {
+                self.original(standing, replaced)
+            });
             if let Some(list) = list {
                 edit.set_list(&list);
             }
@@ -177,15 +183,16 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
             if mention.standing.written.part.is_some() {
                 return;
             }
-            let Some(original) = self.original(&mention.standing) else {
-                return;
-            };
             let written = &mention.standing.written;
             let kind = kind(&mention.standing);
             let renamed = written
                 .renamed
                 .then(|| value.key.strip_suffix(REF))
                 .flatten();
+            let replaced = content.len() + renamed.map_or(0, |_| REF.len());
+            let Some(original) = self.original(&mention.standing, replaced) else {
+                return;
+            };
             if !renamed.is_some_and(|key| edit.set_entry(key, kind, &original)) {
                 set(edit, &mention.standing, &original);
             }
@@ -195,6 +202,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         for mention in &mentions {
             if mention.is_marked() {
                 let (range, with) = mention.unmark();
+                self.room += range.len().saturating_sub(with.len());
                 changes.push(Change {
                     range,
                     with,
@@ -244,7 +252,15 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         if written.codec == Codec::Bytes {
             return;
         }
-        if let Some(original) = self.original(&mention.standing) {
+        let removed = range.len()
+            + around
+                .iter()
+                .map(|change| change.range.len())
+                .sum::<usize>();
+        let added = 2 * quote.len() + around.iter().map(|change| change.with.len()).sum::<usize>();
+        // What is added beside it is less than what is removed: a reference is longer.
+        let replaced = removed.saturating_sub(added);
+        if let Some(original) = self.original(&mention.standing, replaced) {
             let with = [&quote[..], &original, &quote].concat();
             changes.push(Change {
                 range,
@@ -255,10 +271,12 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         }
     }
 
-    fn original(&mut self, standing: &Standing) -> Option<Vec<u8>> {
-        match self.write(standing) {
+    /// What comes in place of so many bytes, if there is room for it.
+    fn original(&mut self, standing: &Standing, replaced: usize) -> Option<Vec<u8>> {
+        let room = self.room.saturating_add(replaced);
+        match self.write(standing, room) {
             Ok(original) => {
-                self.room -= original.len();
+                self.room = room.saturating_sub(original.len());
                 self.restored += 1;
                 Some(original)
             }
@@ -269,7 +287,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         }
     }
 
-    fn write(&mut self, standing: &Standing) -> Result<Vec<u8>, Unrestored> {
+    fn write(&mut self, standing: &Standing, room: usize) -> Result<Vec<u8>, Unrestored> {
         let digest = standing.digest;
         if standing.dropped {
             return Err(Unrestored::Dropped(digest));
@@ -280,7 +298,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
             None => (self.fetch)(digest).ok_or(Unrestored::Missing(digest))?,
         };
         // No way to write them makes less of them, and to read them takes longest.
-        let limit = self.room.min(Written::longest(bytes.len()));
+        let limit = room.min(Written::longest(bytes.len()));
         if bytes.len() > limit || self.in_vain == 0 {
             return Err(Unrestored::TooLarge(digest));
         }
