@@ -231,9 +231,10 @@ impl Store {
     }
 
     /// Whether all of the artifacts count as stored: this process put them less than `refresh` ago, or
-    /// they wait in the spool.
-    pub fn has_all(&self, digests: &[Digest]) -> bool {
-        let waits = |digest| self.spool().is_some_and(|spool| spool.has(digest));
+    /// they wait in the spool. To those who wait for the store what only waits itself does not count.
+    pub fn has_all(&self, digests: &[Digest], delivery: Delivery) -> bool {
+        let spool = self.spool().filter(|_| delivery == Delivery::Background);
+        let waits = |digest| spool.is_some_and(|spool| spool.has(digest));
         let mut digests = digests.iter();
         digests.all(|digest| self.shared.known.has(digest) || waits(digest))
     }

@@ -202,6 +202,37 @@ async fn what_is_left_is_uploaded_by_a_synchronous_successor() {
 }
 
 /// A request without an answer is the sender's, and its files are stored once all the same.
+/// One that shares its store with another one whose senders do not wait.
+#[tokio::test]
+async fn who_waits_for_the_store_waits_for_what_is_in_the_spool() {
+    let mut rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    rig.config["processors"]["artifact/sync"] = json!({
+        "store": "artifact_store",
+        "delivery": "sync",
+        "on_store_failure": "refuse",
+    });
+    rig.config["service"]["pipelines"]["logs"]["processors"] =
+        json!(["memory_limiter", "artifact/sync"]);
+    let slimspan = rig.start_in(home.path()).await;
+    let sender = slimspan.sender().await;
+    let photo = otlp::photo(1, otlp::PHOTO);
+    // From the third time on the value is recalled.
+    deliver(&slimspan, &vec![photo.clone(); 4]).await;
+    assert!(!rig.has(&photo));
+    let log = otlp::log(otlp::data_uri(&photo), []);
+    let refused = sender.send(Signal::Logs, &log).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    rig.store.heal();
+    soon("the store works again", async {
+        while sender.send(Signal::Logs, &log).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert!(rig.has(&photo));
+}
+
 #[tokio::test]
 async fn a_backend_that_is_down_is_for_the_sender_to_wait_for() {
     for delivery in ["sync", "background"] {

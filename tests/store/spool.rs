@@ -140,6 +140,22 @@ async fn an_upload_that_panics_is_made_again() {
     assert_eq!(opened.faults.begun(), all.len() + 3);
 }
 
+/// What waits is as good as stored to those who do not wait for the store, and to nobody else.
+#[tokio::test]
+async fn what_waits_in_the_spool_is_not_stored() {
+    let (_folder, opened, spool) = spooled();
+    let one = artifacts(1);
+    let digests = [one[0].digest];
+    let deliveries = [Delivery::Background, Delivery::Sync];
+    let counts = || deliveries.map(|delivery| opened.store.has_all(&digests, delivery));
+    assert_eq!(counts(), [false, false]);
+    let kept = opened.store.keep_all(&one, Delivery::Background);
+    kept.await.unwrap();
+    assert_eq!(counts(), [true, false]);
+    upload_until(&opened, &spool, 0).await;
+    assert_eq!(counts(), [true, true]);
+}
+
 #[tokio::test]
 async fn uploads_are_as_many_at_a_time_as_puts_of_a_request() {
     let (_folder, opened, spool) = spooled();
