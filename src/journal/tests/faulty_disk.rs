@@ -80,6 +80,12 @@ impl FaultyDisk {
         self.faults.failing_syncs.store(count, Ordering::SeqCst);
     }
 
+    /// The next syncs of folders fail.
+    pub(super) fn fail_folder_syncs(&self, count: usize) {
+        let failing = &self.faults.failing_folder_syncs;
+        failing.store(count, Ordering::SeqCst);
+    }
+
     /// Waits until one more sync of a file is asked for than at the time of the call.
     pub(super) fn next_sync(&self) -> impl Future<Output = ()> + use<> {
         let mut asked = self.faults.asked.subscribe();
