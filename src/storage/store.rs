@@ -363,7 +363,8 @@ async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, Stor
     }
     let mut attempts = Attempts::within(shared.timeout);
     loop {
-        let permit = shared.breaker.admit().map_err(|refused| {
+        let patience = patience(artifact.bytes.len());
+        let permit = shared.breaker.admit(patience).map_err(|refused| {
             let store = Arc::clone(&shared.place);
             StoreError::not_asked(store, refused)
         })?;
