@@ -233,6 +233,35 @@ async fn who_waits_for_the_store_waits_for_what_is_in_the_spool() {
     assert!(rig.has(&photo));
 }
 
+/// Nobody knows which of two stores it is for, so somebody has to say so.
+#[tokio::test]
+async fn what_is_left_for_one_of_two_stores_is_told() {
+    let mut rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let slimspan = rig.start_in(home.path()).await;
+    deliver(&slimspan, &photos(3)).await;
+    slimspan.stop().await;
+    rig.store.heal();
+    rig.config["processors"]["artifact"]["delivery"] = json!("sync");
+    let mut other = rig.config["extensions"]["artifact_store"].clone();
+    other["spool"]["directory"] = json!(home.path().join("spool"));
+    rig.config["extensions"]["artifact_store/other"] = other;
+    rig.config["service"]["extensions"] = json!(["artifact_store", "artifact_store/other"]);
+    let mut slimspan = rig.start_in(home.path()).await;
+    slimspan
+        .logs("spool is the spool.directory of extensions.artifact_store and")
+        .await;
+    let log = slimspan.stop().await.stderr;
+    assert!(log.contains("3 artifacts of 58.8 KiB"), "{log}");
+    // So it is, once that is done.
+    rig.config["extensions"]["artifact_store/other"]["spool"]["directory"] =
+        json!(home.path().join("other"));
+    let slimspan = rig.start_in(home.path()).await;
+    rig.store.stored(3).await;
+    let log = slimspan.stop().await.stderr;
+    assert!(!log.contains("spool.directory"), "{log}");
+}
+
 #[tokio::test]
 async fn a_backend_that_is_down_is_for_the_sender_to_wait_for() {
     for delivery in ["sync", "background"] {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use slimspan_artifact::Digest;
 
-use super::{checked, record};
+use super::{Left, checked, record};
 use crate::journal::{Entry, Journal, OpenError, Reader};
 
 /// A spool that another process may own, to be read from.
@@ -91,6 +91,16 @@ fn folder(directory: &Path) -> io::Result<Folder> {
     Ok(files)
 }
 
+/// What waits in a spool that another process may own. Blocks for as long as reading it takes.
+pub(crate) fn left_in(directory: &Path) -> Result<Left, OpenError> {
+    let index = Index::of(directory)?;
+    let bytes = index.by_digest.values().map(|entry| entry.len() as u64);
+    Ok(Left {
+        artifacts: index.by_digest.len(),
+        bytes: bytes.sum(),
+    })
+}
+
 impl std::fmt::Debug for Beside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Beside").field(&self.directory).finish()
@@ -146,5 +156,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(beside.get(&late.digest), Some(late.bytes.clone()));
+        let left = left_in(&config.directory).unwrap();
+        assert_eq!(left, spool.left());
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use super::flights::Flights;
 use crate::journal::{Entry, Journal, OpenError, Options};
 pub(super) use beside::Beside;
+pub(crate) use beside::left_in;
 use config::SpoolConfig;
 pub use keep::SpoolError;
 
