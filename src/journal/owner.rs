@@ -138,6 +138,8 @@ impl Journal {
             true
         });
 
+        repair.tell_kept();
+
         let shared = Arc::new(Shared::default());
         let (commands, receiver) = channel();
         let mut writer = Writer::new(disk, folder, options, survey, &shared, commands.clone());

@@ -426,6 +426,9 @@ async fn a_damaged_entry_is_put_into_quarantine_and_the_others_are_uploaded() {
     assert_eq!(files(&home.path().join("spool/quarantine")).len(), 1);
     slimspan.stop().await;
     assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
+    // It is told for as long as it takes room.
+    let mut slimspan = rig.start_in(home.path()).await;
+    slimspan.logs("quarantine takes 1").await;
 }
 
 /// What was spooled counts as stored only once the store has it.
