@@ -10,7 +10,7 @@ pub struct Backoff {
     pub first: Duration,
     /// By what each is longer than the one before it; at least 1.
     pub multiplier: f64,
-    /// The longest.
+    /// The longest before it is spread: a wait may be as long as `longest * (1 + spread)`.
     pub longest: Duration,
     /// How much longer or shorter a wait may be, as a part of it; from 0 to 1.
     pub spread: f64,

@@ -212,8 +212,9 @@ impl Pipeline {
     ) -> Result<Processed, Refusal> {
         let signal = self.id.signal;
         let mut extraction = run_extract(signal, request, policy, Some(store)).await?;
-        if !store.has_all(&extraction.recalled) {
-            // Stored so long ago that it may be gone by now: it is decoded to be stored again.
+        if !store.has_all(&extraction.recalled, delivery) {
+            // Stored so long ago that it may be gone by now, or only in the spool, and this sender
+            // waits for the store: it is decoded to be stored.
             extraction = run_extract(signal, request, policy, None).await?;
         }
         self.counters.left_alone(&extraction);

@@ -7,12 +7,17 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use slimspan_proto::Malformed;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// After which time a sender is asked to come back when nothing tells a better one.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The longest delay that is passed on: what asks for more is a mistake, and not every clock can add it.
+const LONGEST_DELAY: Duration = Duration::from_hours(24);
 
 /// Whose doing it is that a request was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,7 +103,7 @@ impl Refusal {
     pub fn of_backend(exporter: &str, status: &Status) -> Self {
         let retry_after = status.get_details_retry_info().map(|info| {
             // No delay given means at once.
-            info.retry_delay.unwrap_or_default()
+            info.retry_delay.unwrap_or_default().min(LONGEST_DELAY)
         });
         let code = match status.code() {
             // What some servers answer to a message that is too large; senders repeat it for ever.
@@ -119,7 +124,8 @@ impl Refusal {
 
     /// An HTTP answer in place of a gRPC one, from something between here and the backend (gRPC
     /// specification, "HTTP to gRPC Status Code Mapping").
-    pub fn of_http(exporter: &str, status: http::StatusCode) -> Self {
+    /// What its `Retry-After` says counts.
+    pub fn of_http(exporter: &str, status: http::StatusCode, headers: &http::HeaderMap) -> Self {
         let message = format!("{exporter}: the backend answered HTTP {status} and no gRPC");
         let code = match status.as_u16() {
             400 => Code::Internal,
@@ -127,7 +133,15 @@ impl Refusal {
             403 => Code::PermissionDenied,
             404 => Code::Unimplemented,
             413 => Code::ResourceExhausted,
-            429 | 502..=504 => return Self::unavailable(Culprit::Backend, message),
+            429 | 502..=504 => {
+                let refusal = Self::unavailable(Culprit::Backend, message);
+                return Self {
+                    retry_after: retry_after(headers)
+                        .map(|delay| delay.min(LONGEST_DELAY))
+                        .or(refusal.retry_after),
+                    ..refusal
+                };
+            }
             _ => Code::Unknown,
         };
         Self::new(code, Culprit::Backend, message)
@@ -199,6 +213,21 @@ impl Refusal {
             None => Status::new(self.code, message),
         }
     }
+}
+
+/// The delay in a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
+    let text = headers
+        .get(http::header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTimeParser::new().parse_timestamp(text).ok()?;
+    // A date that is over means at once.
+    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or_default())
 }
 
 impl From<Malformed> for Refusal {
@@ -278,13 +307,35 @@ mod tests {
             (503, Code::Unavailable),
         ] {
             let status = http::StatusCode::from_u16(status).unwrap();
-            let refusal = Refusal::of_http("otlp_grpc", status);
+            let refusal = Refusal::of_http("otlp_grpc", status, &http::HeaderMap::new());
             assert_eq!(refusal.to_status().code(), code);
             assert_eq!(
                 refusal.is_retryable(),
                 code == Code::Unavailable,
                 "{status}"
             );
+        }
+    }
+
+    #[test]
+    fn a_proxy_says_when_to_come_back() {
+        let asked = |text: &str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert("retry-after", text.parse().unwrap());
+            let status = http::StatusCode::SERVICE_UNAVAILABLE;
+            Refusal::of_http("otlp_grpc", status, &headers).asked_delay()
+        };
+        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let far = asked("Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
+        assert_eq!(far, LONGEST_DELAY);
+        assert_eq!(asked(&u64::MAX.to_string()), Some(LONGEST_DELAY));
+        let ever = ErrorDetails::with_retry_info(Some(Duration::MAX));
+        let status = Status::with_error_details(Code::Unavailable, "no", ever);
+        let refusal = Refusal::of_backend("otlp_grpc", &status);
+        assert_eq!(retry_after(&refusal.to_status()), Some(LONGEST_DELAY));
+        for text in ["", "soon", "-1", "1.5"] {
+            assert_eq!(asked(text), Some(RETRY_AFTER), "{text}");
         }
     }
 

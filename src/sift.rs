@@ -93,6 +93,7 @@ fn sift_now(signal: Signal, request: &Bytes, max_items: usize) -> Result<Sifted,
 fn take_out(signal: Signal, request: &Bytes, checked: &Checked) -> Result<Sifted, Malformed> {
     let items = Items::read(signal, request)?;
     let mut rejected = vec![false; items.len()];
+    let mut wrong = None;
     let mut first: Option<(usize, Malformed)> = None;
     let mut is_bare = false;
     for fault in &checked.faults {
@@ -102,12 +103,15 @@ fn take_out(signal: Signal, request: &Bytes, checked: &Checked) -> Result<Sifted
                 .get_mut(fault.items.clone())
                 .unwrap_or_default()
                 .fill(true);
-            if first.is_none_or(|(item, _)| fault.items.start < item) {
+            wrong = wrong.or(Some(malformed));
+            // Nothing is lost with a resource that holds nothing.
+            let is_earlier = first.is_none_or(|(item, _)| fault.items.start < item);
+            if is_earlier && !fault.items.is_empty() {
                 first = Some((fault.items.start, malformed));
             }
         }
     }
-    if let Some((_, malformed)) = first
+    if let Some(malformed) = first.map(|(_, malformed)| malformed).or(wrong)
         && rejected.iter().all(|is_rejected| *is_rejected)
     {
         // OTLP calls it a partial success where a part is accepted.
@@ -131,7 +135,7 @@ fn take_out(signal: Signal, request: &Bytes, checked: &Checked) -> Result<Sifted
         ),
     });
     // A resource that is not sound has to go also where it holds nothing.
-    let is_changed = first.is_some() || is_bare && !items.is_empty();
+    let is_changed = wrong.is_some() || is_bare && !items.is_empty();
     Ok(Sifted {
         request: if is_changed {
             items.carve(|index| !is_rejected(index))
@@ -237,6 +241,48 @@ mod tests {
             4,
             "the odd resource and three odd spans"
         );
+    }
+
+    #[test]
+    fn what_is_wrong_above_items_is_told_by_those_below() {
+        let sound = field(1, &spans(&[b""]));
+        // A varint, where a scope stands or a span.
+        let varint = [2 << 3, 1];
+        let of_resource = field(1, &[&varint[..], &spans(&[b"", b""])].concat());
+        let of_scope = field(1, &field(2, &[&varint[..], &field(2, b"")].concat()));
+        for (wrong, rejected) in [(of_resource, 2), (of_scope, 1)] {
+            let sifted = sifted([&sound[..], &wrong, &sound].concat());
+            assert_eq!(sifted.request, sound.repeat(2));
+            let told = sifted.rejected.unwrap();
+            assert_eq!(told.count, rejected);
+            let reason = format!("rejected {rejected} of {} spans, the first", rejected + 2);
+            assert!(told.reason.contains(&reason), "{}", told.reason);
+            assert!(told.reason.contains("number 2"), "{}", told.reason);
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_wrong_resource_that_holds_nothing() {
+        let wrong = field(1, &field(1, BROKEN));
+        let sound = field(1, &spans(&[b""]));
+        let sifted = sifted([&wrong[..], &sound].concat());
+        assert_eq!(sifted.request, sound);
+        assert_eq!(sifted.rejected, None);
+        // What is wrong with another is told, and not what is wrong with this.
+        let broken = field(1, &spans(&[b"", BROKEN]));
+        let sifted = self::sifted([&wrong[..], &broken].concat());
+        assert_eq!(sifted.request, sound);
+        let told = sifted.rejected.unwrap();
+        assert_eq!(
+            (told.count, told.reason.as_str()),
+            (
+                1,
+                "slimspan rejected 1 of 2 spans, the first of them number 2: wire type 7 does not \
+                 exist"
+            )
+        );
+        // Alone, it makes a request that nobody can read.
+        assert!(sift_now(Signal::Traces, &wrong.into(), NO_LIMIT).is_err());
     }
 
     #[test]

@@ -64,7 +64,8 @@ const SCOPE: usize = 2;
 
 impl Items {
     /// Finds the items of an `Export{Trace,Logs,Metrics}ServiceRequest`. What is in them is not
-    /// looked at.
+    /// looked at; nor is a field that stands where a scope or an item should, and is written as
+    /// neither can be.
     pub fn read(signal: Signal, request: &Bytes) -> Result<Self, Malformed> {
         let mut this = Self {
             signal,
@@ -86,21 +87,19 @@ impl Items {
             this.resources.push(envelope);
             for field in Fields::new(request, field.body) {
                 let field = field?;
-                if field.number != 2 {
+                if (field.number, field.wire_type) != (2, WireType::Len) {
                     this.beside(RESOURCE, &field);
                     continue;
                 }
-                expect(WireType::Len, &field)?;
                 let scope = this.scopes.len();
                 let envelope = this.open(SCOPE, &field);
                 this.scopes.push(envelope);
                 for field in Fields::new(request, field.body) {
                     let field = field?;
-                    if field.number != 2 {
+                    if (field.number, field.wire_type) != (2, WireType::Len) {
                         this.beside(SCOPE, &field);
                         continue;
                     }
-                    expect(WireType::Len, &field)?;
                     this.list.push(Item {
                         resource,
                         scope,

@@ -268,33 +268,49 @@ fn groups_are_bounded_with_the_messages_around_them() {
 #[test]
 fn faults_above_items_concern_all_below() {
     let spans = |count: usize| message(2, &message(2, b"").repeat(count));
-    let resource = |fault: &[u8], count| message(1, &[fault, &spans(count)].concat());
+    let in_resource = |fault: &[u8], count| message(1, &[fault, &spans(count)].concat());
+    let in_scope = |fault: &[u8], count| {
+        let scope = [fault, &message(2, b"").repeat(count)].concat();
+        within(&[1, 2], scope)
+    };
     let text = |text: &[u8]| message(1, &message(1, &message(1, text)));
     for (fault, verdict) in [
         (text(b"\xff"), "isolated"),
         (message(3, b"\xff"), "isolated"),
         (field(3, 0, &[1]), "rejected"),
+        (field(2, 0, &[1]), "rejected"),
+        (field(2, 5, &[0; 4]), "rejected"),
+        (field(2, 3, &field(2, 4, &[])), "rejected"),
         (field(1, 0, &[1]), "rejected"),
         (message(1, &[0x0f]), "rejected"),
         (text(b"sound"), "sound"),
     ] {
-        let request = [resource(b"", 2), resource(&fault, 3), resource(b"", 2)].concat();
-        let faults = checked(Signal::Traces, &request).unwrap().faults;
-        let found = match &faults[..] {
-            [] => "sound",
-            [fault] => {
-                assert_eq!(fault.items, 2..5);
-                match fault.verdict {
-                    Verdict::Isolated => "isolated",
-                    Verdict::Rejected(malformed) => {
-                        assert!((10..request.len()).contains(&malformed.at));
-                        "rejected"
+        for envelope in [&in_resource as &dyn Fn(&[u8], usize) -> Vec<u8>, &in_scope] {
+            let sound = envelope(b"", 2);
+            let request = Bytes::from([&sound[..], &envelope(&fault, 3), &sound].concat());
+            let faults = checked(Signal::Traces, &request).unwrap().faults;
+            let found = match &faults[..] {
+                [] => "sound",
+                [fault] => {
+                    assert_eq!(fault.items, 2..5);
+                    match fault.verdict {
+                        Verdict::Isolated => "isolated",
+                        Verdict::Rejected(malformed) => {
+                            assert!((10..request.len()).contains(&malformed.at));
+                            "rejected"
+                        }
                     }
                 }
-            }
-            more => unreachable!("{more:?}"),
-        };
-        assert_eq!(found, verdict, "{}", fault.escape_ascii());
+                more => unreachable!("{more:?}"),
+            };
+            assert_eq!(found, verdict, "{}", fault.escape_ascii());
+            // Whatever is wrong above some of them, the others can be had.
+            let items = Items::read(Signal::Traces, &request).unwrap();
+            assert_eq!(items.len(), 7);
+            assert_eq!(items.carve(|_| true), request);
+            let others = items.carve(|index| !(2..5).contains(&index));
+            assert_eq!(others, sound.repeat(2), "{}", fault.escape_ascii());
+        }
     }
     let scope = within(&[1, 2, 1, 1], b"\xff".to_vec());
     let faults = checked(Signal::Traces, &scope).unwrap().faults;

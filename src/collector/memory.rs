@@ -2,7 +2,7 @@
 
 use super::error::StartError;
 use crate::admission::Limits;
-use crate::config::{Config, MemoryLimit, MemoryLimiterConfig, ProcessorConfig, ReceiverConfig};
+use crate::config::{Config, MemoryLimit, MemoryLimiterConfig, ProcessorConfig};
 
 /// The smallest limit of any pipeline: they share the receivers, and so the memory. There is one
 /// even where nothing is configured.
@@ -22,13 +22,8 @@ pub(super) fn memory_limits(config: &Config, memory: Option<u64>) -> Result<Limi
             let Some(memory) = memory else {
                 return Err(StartError::UnknownMemory { id: id.clone() });
             };
-            let largest = config
-                .receivers
-                .values()
-                .map(|ReceiverConfig::Otlp(receiver)| {
-                    u64::from(receiver.protocols.grpc.max_recv_msg_size_mib)
-                });
-            let needed = Limits::SHARES * largest.max().unwrap_or_default();
+            let largest = config.largest_request().map_or(0, |(largest, _)| largest);
+            let needed = Limits::SHARES * largest;
             if limits.limit_mib < needed {
                 return Err(StartError::TooLittleMemory {
                     id: id.clone(),
@@ -43,4 +38,36 @@ pub(super) fn memory_limits(config: &Config, memory: Option<u64>) -> Result<Limi
         }
     }
     Ok(smallest.unwrap_or_else(|| MemoryLimiterConfig::default().limits(0)))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "\
+receivers:
+  otlp: {protocols: {grpc: {endpoint: 127.0.0.1:0, max_recv_msg_size_mib: 64}}}
+  otlp/large: {protocols: {grpc: {endpoint: 127.0.0.1:0, max_recv_msg_size_mib: 1024}}}
+processors:
+  memory_limiter: {limit_percentage: 50}
+exporters:
+  debug:
+service:
+  pipelines:
+    traces: {receivers: [otlp], processors: [memory_limiter], exporters: [debug]}
+";
+
+    #[test]
+    fn a_part_of_the_memory_is_enough_for_the_receivers_that_are_used() {
+        let (config, _) = Config::parse(CONFIG, "c.yaml", |_| None).unwrap();
+        let limits = memory_limits(&config, Some(600 << 20)).unwrap();
+        assert!(limits.limit_mib >= 256, "{limits:?}");
+        let error = memory_limits(&config, Some(500 << 20)).unwrap_err();
+        assert!(error.to_string().contains("256 are needed"), "{error}");
+        let used = CONFIG.replace("[otlp]", "[otlp, otlp/large]");
+        let (config, _) = Config::parse(&used, "c.yaml", |_| None).unwrap();
+        let error = memory_limits(&config, Some(600 << 20)).unwrap_err();
+        assert!(error.to_string().contains("4096 are needed"), "{error}");
+    }
 }

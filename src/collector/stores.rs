@@ -1,6 +1,7 @@
 //! The stores and processors of artifacts.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use slimspan_artifact::Location;
@@ -10,7 +11,7 @@ use crate::config::{ComponentId, Config, ExtensionConfig, PipelineConfig};
 use crate::dry_run::DryRun;
 use crate::pipeline::{Artifacts, Fate};
 use crate::storage::config::StoreConfig;
-use crate::storage::{OpenError, Spool, Store};
+use crate::storage::{OpenError, Spool, Store, spool};
 
 /// The stores that run: a dry run needs none.
 pub(super) fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartError> {
@@ -30,7 +31,39 @@ pub(super) fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store
             stores.insert(id.clone(), opened);
         }
     }
+    tell_orphans(config, &stores);
     Ok(stores)
+}
+
+/// Tells of spools in which something waits for one of several stores, none of which fills it.
+fn tell_orphans(config: &Config, stores: &BTreeMap<ComponentId, Store>) {
+    let mut ids_by_directory: BTreeMap<&Path, Vec<&ComponentId>> = BTreeMap::new();
+    for (id, store) in config.artifact_stores() {
+        let ids = ids_by_directory.entry(&store.spool.directory);
+        ids.or_default().push(id);
+    }
+    for (directory, ids) in ids_by_directory {
+        let is_taken_up =
+            |id: &&ComponentId| stores.get(*id).is_some_and(|of| of.spool().is_some());
+        let is_open = |id: &&ComponentId| stores.contains_key(*id);
+        let is_orphan = ids.len() > 1 && ids.iter().any(is_open) && !ids.iter().any(is_taken_up);
+        if !is_orphan || !directory.is_dir() {
+            continue;
+        }
+        let named: Vec<String> = ids.iter().map(|id| format!("extensions.{id}")).collect();
+        let named = named.join(" and ");
+        let left = match spool::left_in(directory) {
+            Ok(left) if left.artifacts == 0 => continue,
+            Ok(left) => left.to_string(),
+            Err(error) => format!("nobody knows how much ({error})"),
+        };
+        tracing::warn!(
+            "{} is the spool.directory of {named}, so what waits there is not uploaded: {left}. \
+             References to it lead nowhere until it is: let only the store that it was spooled for \
+             keep this directory, give the others one of their own, and start again",
+            directory.display()
+        );
+    }
 }
 
 /// A store, and its spool if something is or may be in there.

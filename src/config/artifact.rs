@@ -202,7 +202,8 @@ pub enum OnStoreFailure {
     Forward,
     /// The sender is asked to try again later.
     Refuse,
-    /// The request goes on with a mark in place of each file that could not be stored.
+    /// The request goes on with a mark in place of every file in it, also of those that the store
+    /// has.
     Drop,
 }
 

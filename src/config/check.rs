@@ -207,19 +207,12 @@ impl Check<'_> {
     /// What can never fit must not be admitted by the configuration. A compressed request is there
     /// as it came and as what it expands to, and each of these is charged twice.
     fn memory_limits(&mut self) {
-        let pipelines = || self.config.service.pipelines.values();
-        let largest = pipelines()
-            .flat_map(|pipeline| &pipeline.receivers)
-            .filter_map(|id| self.config.receivers.get_key_value(id))
-            .map(|(id, ReceiverConfig::Otlp(receiver))| {
-                (u64::from(receiver.protocols.grpc.max_recv_msg_size_mib), id)
-            })
-            .max();
-        let Some((largest, receiver)) = largest else {
+        let Some((largest, receiver)) = self.config.largest_request() else {
             return;
         };
         // All pipelines share the memory, so the smallest limit is the limit of all.
-        let smallest = pipelines()
+        let pipelines = self.config.service.pipelines.values();
+        let smallest = pipelines
             .flat_map(|pipeline| &pipeline.processors)
             .filter_map(|id| match self.config.processors.get_key_value(id)? {
                 (id, ProcessorConfig::MemoryLimiter(limiter)) => match limiter.limit {
@@ -258,12 +251,7 @@ impl Check<'_> {
         let config = self.config;
         let stores = || config.artifact_stores();
         let is_used = |id: &ComponentId| config.fills_spool_of(id);
-        let largest = config
-            .receivers
-            .values()
-            .map(|ReceiverConfig::Otlp(receiver)| receiver.protocols.grpc.max_recv_msg_size_mib)
-            .max()
-            .unwrap_or_default();
+        let largest = config.largest_request().map_or(0, |(largest, _)| largest);
         for (id, store) in stores().filter(|(id, _)| is_used(id)) {
             let path = KeyPath::of([ExtensionConfig::SECTION]).key(id).key("spool");
             let directory = &store.spool.directory;
@@ -281,7 +269,7 @@ impl Check<'_> {
                     ),
                 );
             }
-            let needed = 2 * u64::from(largest);
+            let needed = 2 * largest;
             if store.spool.max_bytes < ByteSize::mib(needed) {
                 self.report(
                     path.key("max_bytes"),

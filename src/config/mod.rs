@@ -76,6 +76,18 @@ impl Config {
         })
     }
 
+    /// The MiB of the largest request that comes into any pipeline, and the receiver of it. What no
+    /// pipeline uses is never started.
+    pub(crate) fn largest_request(&self) -> Option<(u64, &ComponentId)> {
+        let pipelines = self.service.pipelines.values();
+        let used = pipelines.flat_map(|pipeline| &pipeline.receivers);
+        let sizes = used.filter_map(|id| {
+            let (id, ReceiverConfig::Otlp(receiver)) = self.receivers.get_key_value(id)?;
+            Some((u64::from(receiver.protocols.grpc.max_recv_msg_size_mib), id))
+        });
+        sizes.max()
+    }
+
     /// The artifact stores there are.
     pub fn artifact_stores(&self) -> impl Iterator<Item = (&ComponentId, &StoreConfig)> {
         self.extensions

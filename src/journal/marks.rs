@@ -241,13 +241,15 @@ impl MarksFile {
         write_all(file.as_mut(), &[marks])?;
         file.sync()?;
         disk.rename(&new, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            disk.sync_folder(folder)?;
-        }
+        // It is the one that is read from now on, whatever comes of the sync: that only tells whether
+        // a power cut can bring the old one back.
         self.file = Some(file);
         self.len = marks.len() as u64;
         self.needed = self.len;
         self.unwritten.clear();
-        Ok(())
+        match self.path.parent() {
+            Some(folder) => disk.sync_folder(folder),
+            None => Ok(()),
+        }
     }
 }

@@ -20,6 +20,7 @@ mod error;
 mod format;
 mod marks;
 mod owner;
+mod parts;
 mod read;
 mod reader;
 mod repair;

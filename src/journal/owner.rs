@@ -13,6 +13,7 @@ use super::damage::Damage;
 use super::disk::{self, Disk, LocalDisk};
 use super::entry::Entry;
 use super::error::{AppendError, OpenError, ReadError};
+use super::parts::Parts;
 use super::read;
 use super::reader::Reader;
 use super::repair::Repair;
@@ -137,6 +138,8 @@ impl Journal {
             true
         });
 
+        repair.tell_kept();
+
         let shared = Arc::new(Shared::default());
         let (commands, receiver) = channel();
         let mut writer = Writer::new(disk, folder, options, survey, &shared, commands.clone());
@@ -160,19 +163,19 @@ impl Journal {
     /// Appends a record of all `parts`, one behind the other. When this ends well, the record is
     /// durable; records that are appended at the same time are synced together.
     ///
-    /// It may be dropped at any time: a record that nobody has heard of is removed again.
+    /// It may be dropped at any time: its bytes are given back unless they are being written, and a
+    /// record that nobody has heard of is removed again.
     pub fn append(
         &self,
         parts: &[Bytes],
     ) -> impl Future<Output = Result<Entry, AppendError>> + Send + use<> {
         let (reply, appended) = oneshot::channel();
-        let append = Command::Append {
-            parts: parts.to_vec(),
-            reply,
-        };
+        let (parts, taken_back) = Parts::new(parts);
+        let append = Command::Append { parts, reply };
         // Where the thread is gone, so is the other end of the reply.
         let _ = self.owner.commands.send(append);
         async move {
+            let _taken_back = taken_back;
             let unclaimed = appended.await.map_err(|_| AppendError::Closed)??;
             Ok(unclaimed.claim())
         }

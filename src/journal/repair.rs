@@ -3,6 +3,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
+
 use super::disk::{Disk, write_all};
 use super::survey::Found;
 
@@ -86,6 +88,26 @@ impl Repair<'_> {
         copy.sync()?;
         self.disk.rename(&unfinished, &kept)?;
         self.disk.sync_folder(&quarantine)
+    }
+
+    /// Tells how much is kept for people. Only they can say when nobody needs it any more.
+    pub(super) fn tell_kept(&self) {
+        let quarantine = self.folder.join(QUARANTINE);
+        let Ok(kept) = fs::read_dir(&quarantine) else {
+            return;
+        };
+        let lengths = kept.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
+        let (files, bytes) = lengths.fold((0_u64, 0_u64), |(files, bytes), len| {
+            (files + 1, bytes.saturating_add(len))
+        });
+        if files > 0 {
+            tracing::warn!(
+                "{} takes {} in {files} files of damaged bytes, beside max_bytes; delete what \
+                 nobody wants to look at",
+                quarantine.display(),
+                ByteSize::b(bytes)
+            );
+        }
     }
 
     fn quarantine(&self) -> io::Result<PathBuf> {

@@ -16,6 +16,7 @@ use super::error::AppendError;
 use super::format::{Crc, MAX_BODY, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader};
 use super::marks::{History, Mark, MarksFile};
 use super::owner::{Options, Shared};
+use super::parts::Parts;
 use super::sequences::Sequences;
 use super::survey::Survey;
 
@@ -26,7 +27,7 @@ const MOST_UNSYNCED: u64 = 32 << 20;
 #[derive(Debug)]
 pub(super) enum Command {
     Append {
-        parts: Vec<Bytes>,
+        parts: Parts,
         reply: Reply,
     },
     Remove(Entry),
@@ -159,7 +160,7 @@ impl Writer {
             // All that waits now shares one sync.
             loop {
                 match command {
-                    Command::Append { parts, reply } => self.append(&parts, reply),
+                    Command::Append { parts, reply } => self.append(parts, reply),
                     Command::Remove(entry) => self.remove(&entry),
                     Command::Settle(reply) => settling.push(reply),
                     Command::Stop => stopping = true,
@@ -182,11 +183,9 @@ impl Writer {
         self.seal();
     }
 
-    fn append(&mut self, parts: &[Bytes], reply: Reply) {
-        if reply.is_closed() {
-            return;
-        }
-        match self.write(parts) {
+    fn append(&mut self, parts: Parts, reply: Reply) {
+        let Some(parts) = parts.take() else { return };
+        match self.write(&parts) {
             Ok(entry) => self.unsynced.push((entry, reply)),
             Err(error) => {
                 // Nobody may wait for it any more.

@@ -20,9 +20,6 @@ const TROUBLE: Duration = Duration::from_secs(2);
 /// How often an open one lets an attempt through, to see whether the store works again.
 pub(super) const PROBE: Duration = Duration::from_secs(5);
 
-/// An attempt that is given up earlier says nothing about the store.
-const TELLING: Duration = Duration::from_millis(250);
-
 /// Counts what becomes of attempts.
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -65,6 +62,8 @@ struct Outage {
 pub(super) struct Permit {
     breaker: Arc<Breaker>,
     began: Instant,
+    /// An attempt that is given up earlier says nothing about the store.
+    telling: Duration,
     probe: bool,
     said: bool,
 }
@@ -92,8 +91,9 @@ impl Breaker {
         })
     }
 
-    /// Asks whether an attempt may be made now.
-    pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Refused> {
+    /// Asks whether an attempt may be made now. One that is given up before `telling`, the time that an
+    /// attempt may take, shows how long somebody waits, and not whether the store works.
+    pub(super) fn admit(self: &Arc<Self>, telling: Duration) -> Result<Permit, Refused> {
         let now = Instant::now();
         let mut state = self.lock();
         let probe = match &mut state.circuit {
@@ -115,6 +115,7 @@ impl Breaker {
         Ok(Permit {
             breaker: Arc::clone(self),
             began: now,
+            telling,
             probe,
             said: false,
         })
@@ -196,11 +197,11 @@ impl Permit {
     }
 }
 
-/// An attempt that nobody waits for any more has no outcome, but a store that was silent for as long
-/// as somebody waited.
+/// An attempt that nobody waits for any more has no outcome. It was a failure if the store was silent
+/// for as long as an attempt may take.
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.said && (self.probe || self.began.elapsed() >= TELLING) {
+        if !self.said && (self.probe || self.began.elapsed() >= self.telling) {
             let waited = self.began.elapsed();
             self.breaker
                 .failed(self, &|| format!("no answer within {waited:.1?}").into());
@@ -216,6 +217,9 @@ mod tests {
 
     use super::*;
     use crate::storage::Action;
+
+    /// As long as an attempt may take.
+    const TELLING: Duration = Duration::from_millis(2_500);
 
     /// A moment before the next attempt is let through.
     const SHORTLY: Duration = Duration::from_millis(4_999);
@@ -245,7 +249,7 @@ mod tests {
     fn open() -> Arc<Breaker> {
         let breaker = breaker();
         for _ in 0..FAILURES {
-            breaker.admit().unwrap().ended(&silence());
+            breaker.admit(TELLING).unwrap().ended(&silence());
         }
         breaker
     }
@@ -255,15 +259,15 @@ mod tests {
         let breaker = breaker();
         for _ in 0..10 {
             for _ in 1..FAILURES {
-                breaker.admit().unwrap().ended(&silence());
+                breaker.admit(TELLING).unwrap().ended(&silence());
             }
-            breaker.admit().unwrap().ended(&Ok(()));
+            breaker.admit(TELLING).unwrap().ended(&Ok(()));
             advance(Duration::from_millis(1)).await;
         }
         for _ in 0..FAILURES {
-            breaker.admit().unwrap().ended(&silence());
+            breaker.admit(TELLING).unwrap().ended(&silence());
         }
-        let refused = breaker.admit().unwrap_err();
+        let refused = breaker.admit(TELLING).unwrap_err();
         assert_eq!(refused.wait, PROBE);
         assert!(refused.cause.contains("within 1s"), "{}", refused.cause);
     }
@@ -271,57 +275,60 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn few_failures_open_it_when_nothing_works_for_a_while() {
         let breaker = breaker();
-        breaker.admit().unwrap().ended(&silence());
+        breaker.admit(TELLING).unwrap().ended(&silence());
         advance(TROUBLE).await;
         // The store may have been busy once.
-        breaker.admit().unwrap().ended(&silence());
-        assert!(breaker.admit().is_err());
+        breaker.admit(TELLING).unwrap().ended(&silence());
+        assert!(breaker.admit(TELLING).is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_goes_away_from_a_silent_store_is_counted() {
         let breaker = breaker();
         for _ in 0..100 {
-            drop(breaker.admit().unwrap());
-        }
-        for _ in 0..FAILURES {
-            let permit = breaker.admit().unwrap();
-            advance(TELLING).await;
+            let permit = breaker.admit(TELLING).unwrap();
+            // It is a large file, and its sender has little time.
+            advance(Duration::from_millis(2_499)).await;
             drop(permit);
         }
-        let refused = breaker.admit().unwrap_err();
-        assert_eq!(&*refused.cause, "no answer within 250.0ms");
+        let permits: Vec<_> = (0..FAILURES)
+            .map(|_| breaker.admit(TELLING).unwrap())
+            .collect();
+        advance(TELLING).await;
+        drop(permits);
+        let refused = breaker.admit(TELLING).unwrap_err();
+        assert_eq!(&*refused.cause, "no answer within 2.5s");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_store_that_says_no_works() {
         let breaker = breaker();
         for _ in 0..100 {
-            breaker.admit().unwrap().ended(&denied());
+            breaker.admit(TELLING).unwrap().ended(&denied());
         }
-        assert!(breaker.admit().is_ok());
+        assert!(breaker.admit(TELLING).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_open_one_lets_one_through_every_five_seconds() {
         let breaker = open();
         advance(SHORTLY).await;
-        let refused = breaker.admit().unwrap_err();
+        let refused = breaker.admit(TELLING).unwrap_err();
         assert_eq!(refused.wait, Duration::from_millis(1));
         for _ in 0..3 {
             advance(Duration::from_millis(1)).await;
-            let probe = breaker.admit().unwrap();
+            let probe = breaker.admit(TELLING).unwrap();
             assert!(probe.is_probe());
             for _ in 0..64 {
-                assert!(breaker.admit().is_err(), "one only");
+                assert!(breaker.admit(TELLING).is_err(), "one only");
             }
             probe.ended(&silence());
             advance(SHORTLY).await;
-            assert!(breaker.admit().is_err(), "not before its time");
+            assert!(breaker.admit(TELLING).is_err(), "not before its time");
         }
         advance(Duration::from_millis(1)).await;
-        breaker.admit().unwrap().ended(&Ok(()));
-        let permits: Vec<_> = (0..64).map(|_| breaker.admit().unwrap()).collect();
+        breaker.admit(TELLING).unwrap().ended(&Ok(()));
+        let permits: Vec<_> = (0..64).map(|_| breaker.admit(TELLING).unwrap()).collect();
         assert!(!permits.iter().any(Permit::is_probe));
     }
 
@@ -329,33 +336,33 @@ mod tests {
     async fn a_probe_that_nobody_ends_is_not_the_last() {
         let breaker = open();
         advance(PROBE).await;
-        drop(breaker.admit().unwrap());
-        assert!(breaker.admit().is_err());
+        drop(breaker.admit(TELLING).unwrap());
+        assert!(breaker.admit(TELLING).is_err());
         advance(PROBE).await;
-        assert!(breaker.admit().unwrap().is_probe());
+        assert!(breaker.admit(TELLING).unwrap().is_probe());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_began_before_the_store_worked_is_no_news() {
         let breaker = breaker();
-        let old: Vec<_> = (0..64).map(|_| breaker.admit().unwrap()).collect();
+        let old: Vec<_> = (0..64).map(|_| breaker.admit(TELLING).unwrap()).collect();
         advance(Duration::from_secs(1)).await;
-        breaker.admit().unwrap().ended(&Ok(()));
+        breaker.admit(TELLING).unwrap().ended(&Ok(()));
         for permit in old {
             permit.ended(&silence());
         }
-        assert!(breaker.admit().is_ok());
+        assert!(breaker.admit(TELLING).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_old_attempt_that_works_closes_it() {
         let breaker = breaker();
-        let old = breaker.admit().unwrap();
+        let old = breaker.admit(TELLING).unwrap();
         for _ in 0..FAILURES {
-            breaker.admit().unwrap().ended(&silence());
+            breaker.admit(TELLING).unwrap().ended(&silence());
         }
-        assert!(breaker.admit().is_err());
+        assert!(breaker.admit(TELLING).is_err());
         old.ended(&Ok(()));
-        assert!(breaker.admit().is_ok());
+        assert!(breaker.admit(TELLING).is_ok());
     }
 }

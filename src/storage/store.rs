@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ use super::leftovers::{self, Swept};
 use super::open;
 use super::recollections::Recollections;
 use super::retry::{Attempts, patience};
-use super::spool::{self, Spool, SpoolError};
+use super::spool::{Beside, Spool, SpoolError};
 use crate::config::Delivery;
 
 /// The artifact store. Clones share everything.
@@ -35,7 +35,7 @@ enum SpoolAccess {
     /// This process fills and empties it.
     Own(Spool),
     /// Another process may.
-    Beside(Arc<Path>),
+    Beside(Arc<Beside>),
 }
 
 struct Shared {
@@ -105,7 +105,9 @@ impl Store {
     /// Opens the store beside a process that writes to it and owns its spool, if there is one.
     pub fn open_beside(config: &StoreConfig) -> Result<Self, OpenError> {
         Ok(Self {
-            spool: Some(SpoolAccess::Beside(config.spool.directory.as_path().into())),
+            spool: Some(SpoolAccess::Beside(Arc::new(Beside::new(
+                &config.spool.directory,
+            )))),
             ..Self::open(config)?
         })
     }
@@ -231,9 +233,10 @@ impl Store {
     }
 
     /// Whether all of the artifacts count as stored: this process put them less than `refresh` ago, or
-    /// they wait in the spool.
-    pub fn has_all(&self, digests: &[Digest]) -> bool {
-        let waits = |digest| self.spool().is_some_and(|spool| spool.has(digest));
+    /// they wait in the spool. To those who wait for the store what only waits itself does not count.
+    pub fn has_all(&self, digests: &[Digest], delivery: Delivery) -> bool {
+        let spool = self.spool().filter(|_| delivery == Delivery::Background);
+        let waits = |digest| spool.is_some_and(|spool| spool.has(digest));
         let mut digests = digests.iter();
         digests.all(|digest| self.shared.known.has(digest) || waits(digest))
     }
@@ -294,14 +297,14 @@ impl Store {
                 None => self.get_stored(digest).await,
             },
             // To look there takes longer.
-            Some(SpoolAccess::Beside(directory)) => {
+            Some(SpoolAccess::Beside(beside)) => {
                 let error = match self.get_stored(digest).await {
                     Ok(bytes) => return Ok(bytes),
-                    Err(error) if directory.is_dir() => error,
+                    Err(error) if beside.is_there() => error,
                     Err(error) => return Err(error),
                 };
-                let (directory, wanted) = (Arc::clone(directory), *digest);
-                let read = move || spool::read_beside(&directory, &wanted);
+                let (beside, wanted) = (Arc::clone(beside), *digest);
+                let read = move || beside.get(&wanted);
                 match tokio::task::spawn_blocking(read).await {
                     Ok(Some(bytes)) => Ok(bytes),
                     // It may have been uploaded between the two looks.
@@ -360,7 +363,8 @@ async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, Stor
     }
     let mut attempts = Attempts::within(shared.timeout);
     loop {
-        let permit = shared.breaker.admit().map_err(|refused| {
+        let patience = patience(artifact.bytes.len());
+        let permit = shared.breaker.admit(patience).map_err(|refused| {
             let store = Arc::clone(&shared.place);
             StoreError::not_asked(store, refused)
         })?;

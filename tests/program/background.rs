@@ -203,6 +203,66 @@ async fn what_is_left_is_uploaded_by_a_synchronous_successor() {
 }
 
 /// A request without an answer is the sender's, and its files are stored once all the same.
+/// One that shares its store with another one whose senders do not wait.
+#[tokio::test]
+async fn who_waits_for_the_store_waits_for_what_is_in_the_spool() {
+    let mut rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    rig.config["processors"]["artifact/sync"] = json!({
+        "store": "artifact_store",
+        "delivery": "sync",
+        "on_store_failure": "refuse",
+    });
+    rig.config["service"]["pipelines"]["logs"]["processors"] =
+        json!(["memory_limiter", "artifact/sync"]);
+    let slimspan = rig.start_in(home.path()).await;
+    let sender = slimspan.sender().await;
+    let photo = otlp::photo(1, otlp::PHOTO);
+    // From the third time on the value is recalled.
+    deliver(&slimspan, &vec![photo.clone(); 4]).await;
+    assert!(!rig.has(&photo));
+    let log = otlp::log(otlp::data_uri(&photo), []);
+    let refused = sender.send(Signal::Logs, &log).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    rig.store.heal();
+    soon("the store works again", async {
+        while sender.send(Signal::Logs, &log).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert!(rig.has(&photo));
+}
+
+/// Nobody knows which of two stores it is for, so somebody has to say so.
+#[tokio::test]
+async fn what_is_left_for_one_of_two_stores_is_told() {
+    let mut rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let slimspan = rig.start_in(home.path()).await;
+    deliver(&slimspan, &photos(3)).await;
+    slimspan.stop().await;
+    rig.store.heal();
+    rig.config["processors"]["artifact"]["delivery"] = json!("sync");
+    let mut other = rig.config["extensions"]["artifact_store"].clone();
+    other["spool"]["directory"] = json!(home.path().join("spool"));
+    rig.config["extensions"]["artifact_store/other"] = other;
+    rig.config["service"]["extensions"] = json!(["artifact_store", "artifact_store/other"]);
+    let mut slimspan = rig.start_in(home.path()).await;
+    slimspan
+        .logs("spool is the spool.directory of extensions.artifact_store and")
+        .await;
+    let log = slimspan.stop().await.stderr;
+    assert!(log.contains("3 artifacts of 58.8 KiB"), "{log}");
+    // So it is, once that is done.
+    rig.config["extensions"]["artifact_store/other"]["spool"]["directory"] =
+        json!(home.path().join("other"));
+    let slimspan = rig.start_in(home.path()).await;
+    rig.store.stored(3).await;
+    let log = slimspan.stop().await.stderr;
+    assert!(!log.contains("spool.directory"), "{log}");
+}
+
 #[tokio::test]
 async fn a_backend_that_is_down_is_for_the_sender_to_wait_for() {
     for delivery in ["sync", "background"] {
@@ -367,6 +427,9 @@ async fn a_damaged_entry_is_put_into_quarantine_and_the_others_are_uploaded() {
     assert_eq!(files(&home.path().join("spool/quarantine")).len(), 1);
     slimspan.stop().await;
     assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
+    // It is told for as long as it takes room.
+    let mut slimspan = rig.start_in(home.path()).await;
+    slimspan.logs("quarantine takes 1").await;
 }
 
 /// What was spooled counts as stored only once the store has it.

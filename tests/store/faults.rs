@@ -24,6 +24,7 @@ pub(super) struct Faults {
     hung: Mutex<HashSet<Path>>,
     fail: Mutex<HashSet<Path>>,
     fail_after_storing: AtomicUsize,
+    panics: AtomicUsize,
     away: Mutex<Option<Away>>,
     /// How long a put takes.
     slow: Mutex<Duration>,
@@ -56,6 +57,11 @@ impl Faults {
     /// The next `count` puts store their bytes and fail then.
     pub(super) fn fail_after_storing(&self, count: usize) {
         self.fail_after_storing.store(count, Ordering::SeqCst);
+    }
+
+    /// The next `count` puts panic.
+    pub(super) fn panic(&self, count: usize) {
+        self.panics.store(count, Ordering::SeqCst);
     }
 
     /// No put works.
@@ -140,6 +146,13 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Whether there was one left.
+fn count_down(left: &AtomicUsize) -> bool {
+    let count = |left: usize| left.checked_sub(1);
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count)
+        .is_ok()
+}
+
 fn injected(problem: &'static str) -> Error {
     Error::Generic {
         store: "faulty",
@@ -171,6 +184,7 @@ impl ObjectStore for FaultyStore {
             }
             None => {}
         }
+        assert!(!count_down(&faults.panics), "injected");
         let at = Instant::now();
         let slow = *faults.slow.lock().unwrap();
         if !slow.is_zero() {
@@ -184,16 +198,10 @@ impl ObjectStore for FaultyStore {
         }
         let stored = self.inner.put_opts(location, payload, options).await?;
         faults.put_at.lock().unwrap().insert(location.clone(), at);
-        let left =
-            faults
-                .fail_after_storing
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                    left.checked_sub(1)
-                });
-        match left {
-            Ok(_) => Err(injected("injected after storing")),
-            Err(_) => Ok(stored),
+        if count_down(&faults.fail_after_storing) {
+            return Err(injected("injected after storing"));
         }
+        Ok(stored)
     }
 
     async fn put_multipart_opts(

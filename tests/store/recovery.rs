@@ -86,6 +86,21 @@ async fn one_sender_finds_out_too() {
     }
 }
 
+/// A store that is slow with what is large works, however little time some senders have.
+#[tokio::test(start_paused = true)]
+async fn senders_with_little_time_and_large_files_do_not_stop_the_others() {
+    let opened = opened();
+    opened.faults.slow(Duration::from_secs(1));
+    for seed in 0..20 {
+        let large = [artifact(seed, 4 << 20)];
+        let put = opened.store.put_all(&large);
+        // Half of a sender's 600 ms.
+        assert!(timeout(Duration::from_millis(300), put).await.is_err());
+    }
+    let outcomes = put_each(&opened, &artifacts(100, 8)).await;
+    assert!(outcomes.iter().all(Option::is_none), "{outcomes:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_request_in_five_seconds_shows_whether_it_works_again() {
     let opened = opened();

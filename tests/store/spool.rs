@@ -95,6 +95,67 @@ async fn one_that_is_never_taken_holds_up_no_other() {
     upload_until(&opened, &spool, 0).await;
 }
 
+/// As many as a virus scanner refuses, so that the time of one of them has always come. What comes
+/// later is tried before they are tried again.
+#[tokio::test]
+async fn those_that_are_never_taken_hold_up_no_other() {
+    let (_folder, opened, spool) = spooled();
+    let all = artifacts(17);
+    let (refused, taken) = all.split_at(12);
+    for one in refused {
+        opened.faults.fail(key(one));
+    }
+    let keep = |some| opened.store.keep_all(some, Delivery::Background);
+    keep(refused).await.unwrap();
+    let counters = Counters::default();
+    let upload = spool.upload(&opened.store, &counters, CancellationToken::new());
+    let later = async {
+        opened.faults.arrived(refused.len()).await;
+        keep(taken).await.unwrap();
+        while spool.left().artifacts > refused.len() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let either = async {
+        tokio::select! {
+            () = upload => unreachable!("nobody told it to end"),
+            () = later => {}
+        }
+    };
+    timeout(Duration::from_secs(20), either).await.unwrap();
+    assert!(taken.iter().all(|one| !spool.has(&one.digest)));
+}
+
+#[tokio::test]
+async fn an_upload_that_panics_is_made_again() {
+    let (_folder, opened, spool) = spooled();
+    opened.faults.panic(3);
+    let all = artifacts(5);
+    opened
+        .store
+        .keep_all(&all, Delivery::Background)
+        .await
+        .unwrap();
+    upload_until(&opened, &spool, 0).await;
+    assert_eq!(opened.faults.begun(), all.len() + 3);
+}
+
+/// What waits is as good as stored to those who do not wait for the store, and to nobody else.
+#[tokio::test]
+async fn what_waits_in_the_spool_is_not_stored() {
+    let (_folder, opened, spool) = spooled();
+    let one = artifacts(1);
+    let digests = [one[0].digest];
+    let deliveries = [Delivery::Background, Delivery::Sync];
+    let counts = || deliveries.map(|delivery| opened.store.has_all(&digests, delivery));
+    assert_eq!(counts(), [false, false]);
+    let kept = opened.store.keep_all(&one, Delivery::Background);
+    kept.await.unwrap();
+    assert_eq!(counts(), [true, false]);
+    upload_until(&opened, &spool, 0).await;
+    assert_eq!(counts(), [true, true]);
+}
+
 #[tokio::test]
 async fn uploads_are_as_many_at_a_time_as_puts_of_a_request() {
     let (_folder, opened, spool) = spooled();

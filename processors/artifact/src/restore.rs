@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -64,8 +65,8 @@ impl fmt::Display for Unrestored {
 /// form they are.
 ///
 /// `location` is where the references point to: links to other places are nobody's references.
-/// `fetch` gives the bytes of an artifact; they are checked against their digest. What `extract`
-/// made comes back byte for byte. References whose artifact cannot be had stay, and are listed; so
+/// `fetch` gives the bytes of an artifact; they are checked against their digest, and what was
+/// checked is not asked for again. What `extract` made comes back byte for byte. References whose artifact cannot be had stay, and are listed; so
 /// do those behind which the request would be larger than 2 GiB.
 pub fn restore(
     signal: Signal,
@@ -76,7 +77,9 @@ pub fn restore(
     restore_within(LARGEST, signal, request, location, fetch)
 }
 
-/// The same for a request that may become at most so large.
+/// The same for a request that may become at most so large, but for the lengths of messages around
+/// what is put back, which may get longer. That is counted from its front to its back, with every
+/// reference that is replaced taken off.
 pub fn restore_within(
     largest: usize,
     signal: Signal,
@@ -96,6 +99,8 @@ pub fn restore_within(
     }
     let mut restorer = Restorer {
         fetch,
+        read: HashMap::new(),
+        in_vain: largest.min(LARGEST),
         mentions: &mentions,
         room: largest.saturating_sub(request.len()),
         restored: 0,
@@ -119,6 +124,11 @@ pub fn restore_within(
 
 struct Restorer<'m, F> {
     fetch: F,
+    /// The artifacts whose digests were looked at; none where the bytes are others.
+    read: HashMap<Digest, Option<Bytes>>,
+    /// How many more bytes are written before it turns out that they are too many in their place.
+    /// A text can ask for that very often.
+    in_vain: usize,
     mentions: &'m Mentions,
     /// How much larger the request may become.
     room: usize,
@@ -139,14 +149,18 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         let left = self.left.len();
         if let Some(listed) = Listed::read(value.content) {
             if listed.is_marked() {
-                edit.set_list(&listed.unmark());
-            } else if let Some(original) = self.original(&listed.standing) {
+                let unmarked = listed.unmark();
+                self.room += value.content.len().saturating_sub(unmarked.len());
+                edit.set_list(&unmarked);
+            } else if let Some(original) = self.original(&listed.standing, value.content.len()) {
                 set(edit, &listed.standing, &original);
             }
         } else {
             let mentions = self.mentions;
             let standing = |text: &[u8]| whole(mentions.within(text), text.len());
-            let list = restore_link(value.content, standing, |standing| self.original(standing));
+            let list = restore_link(value.content, standing, |standing, replaced| {
+                self.original(standing, replaced)
+            });
             if let Some(list) = list {
                 edit.set_list(&list);
             }
@@ -169,15 +183,16 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
             if mention.standing.written.part.is_some() {
                 return;
             }
-            let Some(original) = self.original(&mention.standing) else {
-                return;
-            };
             let written = &mention.standing.written;
             let kind = kind(&mention.standing);
             let renamed = written
                 .renamed
                 .then(|| value.key.strip_suffix(REF))
                 .flatten();
+            let replaced = content.len() + renamed.map_or(0, |_| REF.len());
+            let Some(original) = self.original(&mention.standing, replaced) else {
+                return;
+            };
             if !renamed.is_some_and(|key| edit.set_entry(key, kind, &original)) {
                 set(edit, &mention.standing, &original);
             }
@@ -187,6 +202,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         for mention in &mentions {
             if mention.is_marked() {
                 let (range, with) = mention.unmark();
+                self.room += range.len().saturating_sub(with.len());
                 changes.push(Change {
                     range,
                     with,
@@ -236,7 +252,15 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         if written.codec == Codec::Bytes {
             return;
         }
-        if let Some(original) = self.original(&mention.standing) {
+        let removed = range.len()
+            + around
+                .iter()
+                .map(|change| change.range.len())
+                .sum::<usize>();
+        let added = 2 * quote.len() + around.iter().map(|change| change.with.len()).sum::<usize>();
+        // What is added beside it is less than what is removed: a reference is longer.
+        let replaced = removed.saturating_sub(added);
+        if let Some(original) = self.original(&mention.standing, replaced) {
             let with = [&quote[..], &original, &quote].concat();
             changes.push(Change {
                 range,
@@ -247,33 +271,47 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         }
     }
 
-    fn original(&mut self, standing: &Standing) -> Option<Vec<u8>> {
-        let digest = standing.digest;
-        let bytes = if standing.dropped {
-            Err(Unrestored::Dropped(digest))
-        } else {
-            (self.fetch)(digest).ok_or(Unrestored::Missing(digest))
-        };
-        match bytes {
-            Ok(bytes) if Digest::of(&bytes) == digest => {
-                let limit = self.room.min(Written::longest(bytes.len()));
-                let Some(original) = standing.written.write_within(&bytes, limit) else {
-                    self.left.push(Unrestored::TooLarge(digest));
-                    return None;
-                };
-                self.room -= original.len();
+    /// What comes in place of so many bytes, if there is room for it.
+    fn original(&mut self, standing: &Standing, replaced: usize) -> Option<Vec<u8>> {
+        let room = self.room.saturating_add(replaced);
+        match self.write(standing, room) {
+            Ok(original) => {
+                self.room = room.saturating_sub(original.len());
                 self.restored += 1;
                 Some(original)
-            }
-            Ok(_) => {
-                self.left.push(Unrestored::Corrupt(digest));
-                None
             }
             Err(why) => {
                 self.left.push(why);
                 None
             }
         }
+    }
+
+    fn write(&mut self, standing: &Standing, room: usize) -> Result<Vec<u8>, Unrestored> {
+        let digest = standing.digest;
+        if standing.dropped {
+            return Err(Unrestored::Dropped(digest));
+        }
+        let bytes = match self.read.get(&digest) {
+            Some(Some(bytes)) => bytes.clone(),
+            Some(None) => return Err(Unrestored::Corrupt(digest)),
+            None => (self.fetch)(digest).ok_or(Unrestored::Missing(digest))?,
+        };
+        // No way to write them makes less of them, and to read them takes longest.
+        let limit = room.min(Written::longest(bytes.len()));
+        if bytes.len() > limit || self.in_vain == 0 {
+            return Err(Unrestored::TooLarge(digest));
+        }
+        let read = self.read.entry(digest);
+        let read = read.or_insert_with(|| (Digest::of(&bytes) == digest).then(|| bytes.clone()));
+        if read.is_none() {
+            return Err(Unrestored::Corrupt(digest));
+        }
+        let original = standing.written.write_within(&bytes, limit);
+        original.ok_or_else(|| {
+            self.in_vain = self.in_vain.saturating_sub(bytes.len());
+            Unrestored::TooLarge(digest)
+        })
     }
 }
 

@@ -389,6 +389,47 @@ fn what_is_put_back_has_a_limit() {
     assert_eq!((restoration.restored, restoration.left), (1_000, vec![]));
 }
 
+/// Whoever names one file very often makes nobody hash it as often, or write it in vain.
+#[test]
+fn a_file_is_read_once_however_often_it_is_named() {
+    let file = Bytes::from(vec![b'/'; 10_000_000]);
+    let digest = Digest::of(&file);
+    let uri = format!(
+        "memory:/default/sha256/{}/{digest}",
+        &digest.to_string()[..2]
+    );
+    let asked = |text: &str, largest: usize, file: &Bytes| {
+        let (request, mut asked) = (body(text), 0);
+        let fetch = |_| {
+            asked += 1;
+            Some(file.clone())
+        };
+        let location = &policy(Form::Native).location;
+        let restoration = restore_within(largest, Signal::Logs, &request, location, fetch).unwrap();
+        (restoration, asked)
+    };
+    let thrice = format!("{uri} ").repeat(3);
+    let (restoration, times) = asked(&thrice, usize::MAX, &file);
+    assert_eq!((restoration.restored, times), (3, 1));
+    let (restoration, times) = asked(&thrice, usize::MAX, &Bytes::from_static(b"else"));
+    assert_eq!(restoration.left, [Unrestored::Corrupt(digest); 3]);
+    assert_eq!(times, 1);
+    // Bytes that fit, as a text that does not: whatever was written in vain is not written again.
+    let (restoration, times) = asked(&thrice, 12_000_000, &file);
+    assert_eq!(restoration.left, [Unrestored::TooLarge(digest); 3]);
+    assert_eq!(times, 1);
+    // The same in a form that fits, alone and behind what does not.
+    let as_text = format!("{uri}?as=text");
+    let (restoration, _) = asked(&as_text, 12_000_000, &file);
+    assert_eq!((restoration.restored, restoration.left), (1, vec![]));
+    let (restoration, _) = asked(&format!("{thrice}{as_text}"), 12_000_000, &file);
+    assert_eq!(restoration.left, [Unrestored::TooLarge(digest); 4]);
+    // What has no room is not read at all: these are other bytes, and nobody saw it.
+    let other = Bytes::from(vec![0; 10_000_000]);
+    let (restoration, _) = asked(&thrice, 9_000_000, &other);
+    assert_eq!(restoration.left, [Unrestored::TooLarge(digest); 3]);
+}
+
 /// What could not be put back for its length is not taken out.
 #[test]
 fn a_file_in_a_text_that_is_far_too_long_stays() {

@@ -18,17 +18,17 @@ const REQUEST_TAG: u8 = 0x0a;
 impl Format {
     /// What a file is that begins with `head`, of which no more than [`HEAD`] bytes matter.
     ///
-    /// 0x0a begins a request in protobuf, and is a line feed too: behind one, JSON has to show its
-    /// first name. Less than 0x0a is the first byte of a length below 160 MiB, and no field of a
-    /// request.
+    /// 0x0a begins a request in protobuf, and is a line feed too. Less than 0x0a is the first byte of
+    /// a length below 160 MiB, and no field of a request; but 0x09, where that is 144 MiB or more, is
+    /// a tab too. Behind those two, JSON has to show its first name.
     pub(super) fn detect(head: &[u8]) -> Option<Self> {
         let head = head.get(..HEAD).unwrap_or(head);
         let text = head.strip_prefix(BYTE_ORDER_MARK);
         let is_marked = text.is_some();
         let text = text.unwrap_or(head);
         match text.first() {
-            Some(b'{' | b' ' | b'\t' | b'\r') => Some(Self::Json),
-            Some(b'\n') if is_marked || begins_json(text) => Some(Self::Json),
+            Some(b'{' | b' ' | b'\r') => Some(Self::Json),
+            Some(b'\n' | b'\t') if is_marked || begins_json(text) => Some(Self::Json),
             Some(&REQUEST_TAG) => Some(Self::Protobuf),
             Some(0..REQUEST_TAG) => Some(Self::LengthPrefixed),
             _ => None,
@@ -92,6 +92,11 @@ mod tests {
             (b"\x0a\x00", Some(Format::Protobuf)),
             (b"\x00\x00\x01\x00\x0a", Some(Format::LengthPrefixed)),
             (b"\x03\xff\xff\xff", Some(Format::LengthPrefixed)),
+            (b"\x09\x00\x00\x01\x0a", Some(Format::LengthPrefixed)),
+            (b"\x09{\"r\x0a", Some(Format::LengthPrefixed)),
+            (b"\t{\"resourceSpans\":[]}", Some(Format::Json)),
+            (b"\t\t{\n}\n", Some(Format::Json)),
+            (b"\xef\xbb\xbf\t{", Some(Format::Json)),
             (b"[", None),
             (b"resourceSpans:", None),
             (b"\x89PNG", None),

@@ -79,7 +79,8 @@ impl<'r> Requests<'r> {
         self.format
     }
 
-    /// Whether the file holds nothing at all, or everything was read.
+    /// Whether the file holds nothing at all. That is known before any request of it is read; of
+    /// what is left behind those, it tells nothing.
     pub(in crate::cli) fn is_empty(&self) -> bool {
         matches!(self.source, Source::Ended)
     }

@@ -829,6 +829,21 @@ fn the_default_memory_limit_has_to_do_where_there_is_no_other() {
 }
 
 #[test]
+fn an_unused_receiver_may_take_requests_of_any_size() {
+    let unused = "  otlp/b: {protocols: {grpc: {endpoint: \"127.0.0.1:0\", max_recv_msg_size_mib: 1024}}}\nprocessors:\n  memory";
+    let text = GOOD
+        .replace("on_store_failure: forward", "delivery: background")
+        .replace(
+            "    refresh: 24h\n",
+            "    spool: {directory: ./a, max_bytes: 128MiB}\n",
+        )
+        .replace("processors:\n  memory", unused);
+    assert_eq!(errors(&text), "no error");
+    let used = text.replace("receivers: [otlp]", "receivers: [otlp, otlp/b]");
+    assert_eq!(lines(&used), ["c.yaml:10", "c.yaml:26"]);
+}
+
+#[test]
 fn an_unused_memory_limiter_may_be_small() {
     let text = GOOD
         .replace("limit_mib: 512", "limit_mib: 16")

@@ -179,7 +179,7 @@ impl OtlpGrpcExporter {
     async fn answer(&self, response: Response<Body>) -> Result<Bytes, Refusal> {
         let (head, body) = response.into_parts();
         if head.status != http::StatusCode::OK {
-            return Err(Refusal::of_http(&self.name, head.status));
+            return Err(Refusal::of_http(&self.name, head.status, &head.headers));
         }
         if let Some(status) = Status::from_header_map(&head.headers) {
             // Without a message there is no success either.

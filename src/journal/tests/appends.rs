@@ -169,6 +169,48 @@ async fn a_record_that_nobody_waits_for_is_removed() {
     assert_eq!(bodies(&journal, &found.entries), left);
 }
 
+/// The bytes of a sender, which know whether somebody still has them.
+struct Owned(Arc<Bytes>);
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A disk may hang for as long as it likes, and senders come again.
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_kept_while_a_sync_hangs() {
+    let (folder, disk, journal) = on_faulty_disk(ROOMY);
+    let held = disk.hold_syncs();
+    let hangs = disk.next_sync();
+    let first = journal.append(&[body(0, 100)]);
+    hangs.await;
+    let bytes = Arc::new(body(1, 100));
+    for polled in [false, true] {
+        for _ in 0..10 {
+            let owned = Bytes::from_owner(Owned(Arc::clone(&bytes)));
+            let mut append = Box::pin(journal.append(&[owned]));
+            if polled {
+                assert!(poll_immediate(&mut append).await.is_none());
+            }
+            assert_eq!(Arc::strong_count(&bytes), 2);
+        }
+    }
+    assert_eq!(Arc::strong_count(&bytes), 1, "the journal holds some of it");
+    let last = journal.append(&[body(2, 100)]);
+    drop(held);
+    first.await.unwrap();
+    last.await.unwrap();
+    let held = journal.held();
+    drop(journal);
+    let (journal, found) = open(folder.path(), ROOMY);
+    let left = [0, 2].map(|number| body(number, 100));
+    assert_eq!(bodies(&journal, &found.entries), left);
+    assert_eq!(journal.held(), held);
+    assert!(held < 400, "{held}: what nobody waited for was written");
+}
+
 #[tokio::test]
 async fn it_is_full_until_something_is_removed() {
     let folder = tempfile::tempdir().unwrap();

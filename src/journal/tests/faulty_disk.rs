@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::watch;
+
 use crate::journal::disk::{Appending, Disk, LocalDisk};
 
 /// The disk of this machine, with what can be wrong with one.
@@ -22,6 +24,9 @@ struct Faults {
     at_once: AtomicUsize,
     syncs: AtomicUsize,
     failing_syncs: AtomicUsize,
+    failing_folder_syncs: AtomicUsize,
+    /// Syncs of files that were asked for.
+    asked: watch::Sender<usize>,
     /// How much of each file was synced.
     synced: Mutex<HashMap<PathBuf, u64>>,
     /// Held while something is synced, by a test that wants it to take long.
@@ -36,6 +41,8 @@ impl Default for Faults {
             at_once: AtomicUsize::new(usize::MAX),
             syncs: AtomicUsize::new(0),
             failing_syncs: AtomicUsize::new(0),
+            failing_folder_syncs: AtomicUsize::new(0),
+            asked: watch::Sender::new(0),
             synced: Mutex::default(),
             gate: Mutex::default(),
         }
@@ -71,6 +78,21 @@ impl FaultyDisk {
     /// The next syncs of files fail.
     pub(super) fn fail_syncs(&self, count: usize) {
         self.faults.failing_syncs.store(count, Ordering::SeqCst);
+    }
+
+    /// The next syncs of folders fail.
+    pub(super) fn fail_folder_syncs(&self, count: usize) {
+        let failing = &self.faults.failing_folder_syncs;
+        failing.store(count, Ordering::SeqCst);
+    }
+
+    /// Waits until one more sync of a file is asked for than at the time of the call.
+    pub(super) fn next_sync(&self) -> impl Future<Output = ()> + use<> {
+        let mut asked = self.faults.asked.subscribe();
+        let before = *asked.borrow_and_update();
+        async move {
+            asked.wait_for(|asked| *asked > before).await.unwrap();
+        }
     }
 
     /// How often a file was synced.
@@ -164,7 +186,17 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
-        self.faults.change()
+        self.faults.change()?;
+        fails(&self.faults.failing_folder_syncs)
+    }
+}
+
+/// Fails as often as `failing` says.
+fn fails(failing: &AtomicUsize) -> io::Result<()> {
+    let count = |left: usize| left.checked_sub(1);
+    match failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) {
+        Ok(_) => Err(io::Error::other("the disk is broken")),
+        Err(_) => Ok(()),
     }
 }
 
@@ -203,16 +235,10 @@ impl Appending for FaultyFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.faults.change()?;
+        self.faults.asked.send_modify(|asked| *asked += 1);
         drop(self.faults.gate.lock().unwrap());
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);
-        let count = |left: usize| left.checked_sub(1);
-        let failing = &self.faults.failing_syncs;
-        if failing
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, count)
-            .is_ok()
-        {
-            return Err(io::Error::other("the disk is broken"));
-        }
+        fails(&self.faults.failing_syncs)?;
         // What makes it durable is not needed: who counts on it asks here.
         let mut synced = self.faults.synced.lock().unwrap();
         if let Some(synced) = synced.get_mut(&self.path) {

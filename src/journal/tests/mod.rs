@@ -5,6 +5,7 @@ mod appends;
 mod crashes;
 mod damage;
 mod faulty_disk;
+mod marks;
 
 use std::path::Path;
 

@@ -4,6 +4,7 @@
 //! The spool is a [journal](crate::journal) in which each artifact stands once. An entry is removed
 //! after the store has it, and never before.
 
+mod beside;
 pub mod config;
 mod keep;
 mod record;
@@ -11,7 +12,7 @@ mod uploader;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -21,6 +22,8 @@ use tokio::sync::Notify;
 
 use super::flights::Flights;
 use crate::journal::{Entry, Journal, OpenError, Options};
+pub(super) use beside::Beside;
+pub(crate) use beside::left_in;
 use config::SpoolConfig;
 pub use keep::SpoolError;
 
@@ -142,18 +145,6 @@ impl Shared {
         // Nothing under the lock panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads an artifact from a spool that another process may own. Blocks meanwhile.
-pub(super) fn read_beside(directory: &Path, digest: &Digest) -> Option<Bytes> {
-    let journal = Journal::open_read_only(directory).ok()?;
-    journal.entries().iter().find_map(|entry| {
-        let head = journal.read_beginning(entry, record::HEAD).ok()?;
-        if record::digest(&head)? != *digest {
-            return None;
-        }
-        checked(&journal.read(entry).ok()?, digest)
-    })
 }
 
 fn checked(record: &Bytes, digest: &Digest) -> Option<Bytes> {

@@ -1,6 +1,8 @@
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use slimspan_artifact::Digest;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -25,7 +27,8 @@ const PAUSE: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::f
 /// The pauses of an artifact that was not taken.
 const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::from_secs(5));
 
-/// Puts what waits in a spool into the store, oldest first, for as long as it takes.
+/// Puts what waits in a spool into the store for as long as it takes: what was tried least, and of
+/// that the oldest.
 struct Uploader<'s> {
     spool: &'s Spool,
     store: &'s Store,
@@ -44,6 +47,8 @@ struct Uploader<'s> {
 enum Failure {
     /// Another time may be better.
     Store(String),
+    /// It panicked. Another time may be better.
+    BrokeOff,
     /// It is damaged.
     Spool(ReadError),
     NoArtifact,
@@ -116,31 +121,42 @@ impl Uploader<'_> {
             self.bytes_in_flight += len;
             let (spool, store) = (self.spool.clone(), self.store.clone());
             self.uploads.spawn(async move {
-                let outcome = upload(&spool, &store, &entry).await;
+                // Else nobody would know which one is not under way any more.
+                let upload = AssertUnwindSafe(upload(&spool, &store, &entry)).catch_unwind();
+                let outcome = upload.await.unwrap_or(Err(Failure::BrokeOff));
                 (digest, entry, outcome)
             });
         }
     }
 
-    /// The oldest artifact whose time has come, or when that will be.
+    /// The artifact that was tried least of those whose time has come, and of these the oldest; or
+    /// when a time will come.
+    ///
+    /// The oldest alone would be one that the store never takes, as soon as there are enough of
+    /// those.
     fn next(&self, now: Instant) -> Result<(Digest, Entry), Option<Instant>> {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Err(Some(until));
         }
         let mut due: Option<Instant> = None;
+        let mut tried: Option<(u32, (Digest, Entry))> = None;
         let waiting = self.spool.shared.waiting();
         for (sequence, next) in &waiting.in_order {
             if self.in_flight.contains(sequence) {
                 continue;
             }
             match self.delayed.get(sequence) {
+                None => return Ok(*next),
                 Some((_, until)) if *until > now => {
                     due = Some(due.map_or(*until, |due| due.min(*until)));
                 }
-                _ => return Ok(*next),
+                Some((times, _)) if tried.is_none_or(|(fewest, _)| *times < fewest) => {
+                    tried = Some((*times, *next));
+                }
+                Some(_) => {}
             }
         }
-        Err(due)
+        tried.map(|(_, next)| next).ok_or(due)
     }
 
     fn ended(&mut self, digest: &Digest, entry: &Entry, outcome: Result<(), Failure>) {
@@ -166,6 +182,9 @@ impl Uploader<'_> {
                 self.paused_until = None;
             }
             Err(Failure::Store(error)) => self.failed(sequence, &error),
+            Err(Failure::BrokeOff) => {
+                self.failed(sequence, &format!("the upload of {digest} broke off"));
+            }
             Err(Failure::Spool(error)) => self.give_up(digest, entry, &error.to_string()),
             Err(Failure::NoArtifact) => {
                 self.give_up(digest, entry, "the record is no artifact");

@@ -137,7 +137,7 @@ impl Written {
         } else {
             let escape = |(special, written): &(u8, Vec<u8>)| {
                 let count = memchr::memchr_iter(*special, &plain).count();
-                count.saturating_mul(written.len())
+                count.saturating_mul(written.len().saturating_sub(1))
             };
             let grown = self.escapes.iter().map(escape);
             grown.fold(plain.len(), usize::saturating_add)

@@ -143,11 +143,12 @@ fn is_kind(member: &Member<'_>) -> bool {
 }
 
 /// The encoding of the part that the kvlist `list` was before it became a link. `standing` tells
-/// what a text says that is a reference, `original` gives the text or bytes that it stands for.
+/// what a text says that is a reference, `original` gives the text or bytes that it stands for; it
+/// is told how many bytes of the link these come in place of.
 pub(crate) fn restore_link(
     list: &[u8],
     standing: impl Fn(&[u8]) -> Option<Standing>,
-    original: impl FnOnce(&Standing) -> Option<Vec<u8>>,
+    original: impl FnOnce(&Standing, usize) -> Option<Vec<u8>>,
 ) -> Option<Vec<u8>> {
     memchr::memmem::find(list, b"part=")?;
     let members: Vec<Member<'_>> = Members::of_list(list).iter().collect();
@@ -171,12 +172,12 @@ pub(crate) fn restore_link(
         Codec::Bytes => ValueKind::Bytes,
         _ => ValueKind::String,
     };
-    let payload = original(&standing)?;
-    let mut restored = Vec::with_capacity(list.len() + payload.len());
+    let key = variant.key.0.as_bytes();
+    let mut restored = Vec::with_capacity(list.len());
+    let mut place = 0;
     for (at, member) in members.iter().enumerate() {
         if at == index {
-            let key = variant.key.0.as_bytes();
-            restored.extend_from_slice(&Member::encode(key, kind, &payload));
+            place = restored.len();
         } else if (first_added..index).contains(&at) {
         } else if is_kind(member) {
             let word = variant.word.0.as_bytes();
@@ -185,5 +186,8 @@ pub(crate) fn restore_link(
             restored.extend_from_slice(member.encoded);
         }
     }
+    let without = restored.len() + Member::encode(key, kind, b"").len();
+    let payload = original(&standing, list.len().saturating_sub(without))?;
+    restored.splice(place..place, Member::encode(key, kind, &payload));
     Some(restored)
 }

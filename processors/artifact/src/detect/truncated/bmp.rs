@@ -18,7 +18,7 @@ pub(super) fn is_cut(bytes: &[u8]) -> Option<bool> {
         return None;
     }
     let row = (u64::from(width) * u64::from(bits)).div_ceil(32) * 4;
-    let end = u64::from(start) + row.checked_mul(height.into())?;
+    let end = row.checked_mul(height.into())?.checked_add(start.into())?;
     let len = bytes.len() as u64;
     Some(len < u64::from(told) && len < end)
 }

@@ -13,10 +13,12 @@ pub(super) fn is_cut(bytes: &[u8]) -> Option<bool> {
     if info.samples == 0 || info.block == 0 {
         return None;
     }
-    if frames.len() < Frame::LONGEST {
-        return Some(true);
+    if Frame::read(frames, &info).is_none() {
+        // Frames of silence may be shorter than the longest header.
+        let begun = frames.get(..2).unwrap_or(frames);
+        let is_header = frames.len() < Frame::LONGEST && Frame::SYNC.starts_with(begun);
+        return is_header.then_some(true);
     }
-    Frame::read(frames, &info)?;
     let mut places = memchr_iter(0xff, frames);
     // Bytes within a frame may read like a header, and make a cut one pass for whole; no whole one
     // can pass for cut.
@@ -78,6 +80,8 @@ struct Frame {
 impl Frame {
     /// The longest header there is.
     const LONGEST: usize = 16;
+    /// How one begins where blocks are of one size.
+    const SYNC: [u8; 2] = [0xff, 0xf8];
 
     fn read(bytes: &[u8], info: &StreamInfo) -> Option<Self> {
         // Blocks of one size are numbered, and StreamInfo says that they are of one size.

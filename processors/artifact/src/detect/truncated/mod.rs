@@ -147,20 +147,21 @@ fn gif(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// A length in front, and a first chunk that is one.
+/// A length in front, and a first chunk that is one. The length is that of what follows it; headers
+/// that were written by hand tell that of the whole file.
 fn riff(bytes: &[u8]) -> Option<bool> {
     let known: [&[u8]; 6] = [b"fmt ", b"VP8 ", b"VP8L", b"VP8X", b"LIST", b"JUNK"];
     let told = u32::from_le_bytes(*bytes.get(4..)?.first_chunk::<4>()?);
     let sound = known.contains(&bytes.get(12..16)?);
     // Streams are written before their length is known, and say the most there is.
-    Some(sound && told < 0x7fff_f000 && bytes.len() < told as usize + 8)
+    Some(sound && told < 0x7fff_f000 && bytes.len() < told as usize)
 }
 
 /// The same, with numbers the other way round.
 fn aiff(bytes: &[u8]) -> Option<bool> {
     let told = be32(bytes, 4)?;
     let sound = [b"COMM", b"FVER", b"NAME", b"SSND"].contains(&bytes.get(12..16)?.first_chunk()?);
-    Some(sound && told < 0x7fff_f000 && bytes.len() < told + 8)
+    Some(sound && told < 0x7fff_f000 && bytes.len() < told)
 }
 
 /// A directory at the end (APPNOTE.TXT, 4.3.16).
@@ -171,14 +172,21 @@ fn zip(bytes: &[u8]) -> Option<bool> {
     Some(sound && memmem::rfind(bytes, b"PK\x05\x06").is_none())
 }
 
-/// Boxes that tell their lengths (ISO 14496-12, 4.2).
+/// What stands in a file beside the box at its start (ISO 14496-12, 6.2; the QuickTime file format).
+const BOXES: [&[u8; 4]; 19] = [
+    b"ftyp", b"styp", b"moov", b"mdat", b"meta", b"free", b"skip", b"wide", b"uuid", b"moof",
+    b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"pdin", b"meco", b"imda", b"pnot",
+];
+
+/// Boxes that tell their lengths (ISO 14496-12, 4.2). Whatever else follows them is none of the
+/// file's.
 fn boxes(bytes: &[u8]) -> Option<bool> {
     let mut at = 0;
     while at < bytes.len() {
         let Some(kind) = bytes.get(at + 4..at + 8) else {
-            return Some(true);
+            return Some(false);
         };
-        if !kind.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
+        if at > 0 && !BOXES.iter().any(|known| known[..] == *kind) {
             return Some(false);
         }
         // A length can be any number; one that turned back would be read for ever.

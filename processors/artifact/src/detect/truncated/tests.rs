@@ -132,8 +132,13 @@ fn a_file_is_cut_wherever_it_is_cut() {
             let cut = &file[..file.len() * tenth / 10];
             assert!(is_cut(cut), "{tenth} tenths of {kind}");
         }
-        // The last byte is part of it, but for the line break of a PDF.
-        let last = file.len() - if kind == "application/pdf" { 2 } else { 1 };
+        // The last byte is part of it, but for the line break of a PDF, and where the length may be
+        // that of the whole file.
+        let last = match kind {
+            "application/pdf" => file.len() - 2,
+            _ if file.starts_with(b"RIFF") => file.len() - 9,
+            _ => file.len() - 1,
+        };
         if kind != "application/zip" {
             assert!(is_cut(&file[..last]) || kind == "image/gif", "{kind}");
         }
@@ -204,9 +209,21 @@ fn what_an_encoder_wrote_is_cut_nearly_wherever_it_is_cut() {
 
 #[test]
 fn what_stands_behind_a_whole_file_makes_no_cut_one_of_it() {
-    for (name, file) in WRITTEN {
-        for behind in [&b"\0"[..], b"\0\0\0\0", b"TAG and more", b"\n", b"<html>"] {
-            assert!(!is_cut(&[file, behind].concat()), "{name}");
+    let boxes = [&b"isom"[..], b"M4A ", b"qt  ", b"heic", b"avif"].map(mp4_file);
+    let boxes = boxes.iter().map(|file| ("boxes", file.as_slice()));
+    for (name, file) in WRITTEN.into_iter().chain(boxes) {
+        for behind in [
+            &b"\0"[..],
+            &[0; 4],
+            &[0; 40],
+            b"TAG and more",
+            b"\n",
+            b"<html>",
+            b"<html></html>",
+            b"\x7f\xff\xff\xfftext",
+        ] {
+            let with = behind.escape_ascii();
+            assert!(!is_cut(&[file, behind].concat()), "{name} with {with}");
         }
     }
 }
@@ -220,6 +237,12 @@ fn wrong_lengths_that_writers_are_known_for_prove_nothing() {
     let mut bmp = file("picture.bmp");
     bmp[2..6].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(!is_cut(&bmp), "a length that is too large");
+    let most = [u32::MAX, (1 << 31) + 1, (1 << 31) - 1];
+    for (at, number) in [10, 18, 22].into_iter().zip(most) {
+        bmp[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    bmp[28] = 32;
+    assert!(!is_cut(&bmp), "a picture that no number counts");
     let mut flac = file("sound.flac");
     flac[21] &= 0xf0;
     flac[22..26].fill(0);
@@ -227,6 +250,14 @@ fn wrong_lengths_that_writers_are_known_for_prove_nothing() {
     let mut aiff = file("sound.aiff");
     aiff[4..8].fill(0xff);
     assert!(!is_cut(&aiff), "a stream");
+    let mut aiff = file("sound.aiff");
+    let len = aiff.len() as u32;
+    aiff[4..8].copy_from_slice(&len.to_be_bytes());
+    assert!(!is_cut(&aiff), "the length of the whole file");
+    let mut wav = riff_file(b"WAVE", b"fmt ");
+    let len = wav.len() as u32;
+    wav[4..8].copy_from_slice(&len.to_le_bytes());
+    assert!(!is_cut(&wav), "the length of the whole file");
 }
 
 /// No number in a file leads anywhere it must not, or keeps a core busy.
@@ -242,5 +273,102 @@ fn nothing_in_a_file_is_taken_on_trust() {
                 is_cut(&bytes);
             }
         }
+    }
+}
+
+/// A directory of as many `entries`, all of which share the numbers behind it, and what follows it.
+fn tiff_directory(entries: &[(u16, u16, u32, u32)], next: u32) -> Vec<u8> {
+    let mut directory = (entries.len() as u16).to_le_bytes().to_vec();
+    for (tag, kind, count, value) in entries {
+        directory.extend_from_slice(&tag.to_le_bytes());
+        directory.extend_from_slice(&kind.to_le_bytes());
+        directory.extend_from_slice(&count.to_le_bytes());
+        directory.extend_from_slice(&value.to_le_bytes());
+    }
+    directory.extend_from_slice(&next.to_le_bytes());
+    directory
+}
+
+fn tiff_file(directory: &[u8], data: &[u8]) -> Vec<u8> {
+    [b"II*\0\x08\0\0\0", directory, data].concat()
+}
+
+#[test]
+fn numbers_that_directories_of_a_tiff_share_are_not_read_over_and_over() {
+    let numbers = 20_000;
+    for tag in [273, 279, 324, 325] {
+        let entries = 2_000;
+        let at = 8 + 2 + entries * 12 + 4;
+        let shared = vec![(tag, 3, numbers, at); entries as usize];
+        let data = vec![0; numbers as usize * 2];
+        let file = tiff_file(&tiff_directory(&shared, 0), &data);
+        assert_eq!(tiff::is_cut(&file), None, "{tag}");
+        // Each once is what a file has.
+        let file = tiff_file(&tiff_directory(&[(tag, 3, numbers, 26)], 0), &data);
+        assert_eq!(tiff::is_cut(&file), Some(false), "{tag}");
+    }
+}
+
+#[test]
+fn a_directory_of_a_tiff_is_not_read_again() {
+    let width = (256, 3, 1, 1);
+    let file = tiff_file(&tiff_directory(&[width], 8), &[0; 4000]);
+    assert_eq!(tiff::is_cut(&file), None);
+    let second = tiff_directory(&[width], 0);
+    let file = tiff_file(&tiff_directory(&[width], 8 + 18), &second);
+    assert_eq!(tiff::is_cut(&file), Some(false));
+}
+
+#[test]
+fn a_strip_that_is_not_compressed_is_as_long_as_its_picture() {
+    // Ten rows of eight pixels in three bytes, whose directory tells more.
+    let strip = |compression, photometric| {
+        let start = 8 + 2 + 8 * 12 + 4 + 6;
+        let entries = [
+            (256, 3, 1, 8),
+            (257, 3, 1, 10),
+            (258, 3, 3, start - 6),
+            (259, 3, 1, compression),
+            (262, 3, 1, photometric),
+            (273, 4, 1, start),
+            (277, 3, 1, 3),
+            (279, 4, 1, 500),
+        ];
+        let data = [&[8, 0, 8, 0, 8, 0][..], &data(240)].concat();
+        tiff_file(&tiff_directory(&entries, 0), &data)
+    };
+    let whole = strip(1, 2);
+    assert!(!is_cut(&whole));
+    assert!(is_cut(&whole[..whole.len() - 1]));
+    let subsampled = strip(1, 6);
+    assert!(!is_cut(&subsampled[..subsampled.len() - 1]));
+    assert!(is_cut(&strip(5, 2)), "nothing but the length tells");
+}
+
+/// A FLAC of one frame of `samples` samples that are all the same.
+fn silent_flac(samples: u8) -> Vec<u8> {
+    let mut info = [0; 34];
+    info[1] = 192;
+    info[3] = 192;
+    // 44.1 kHz, one channel, 16 bits.
+    info[10..14].copy_from_slice(&[0x0a, 0xc4, 0x40, 0xf0]);
+    info[17] = samples;
+    // 192 samples, as the information says; its number; a subframe of one value; a CRC at the end.
+    let frame = [0xff, 0xf8, 0x10, 0, 0, 0x28, 0, 0, 0, 0, 0];
+    [&b"fLaC\x80\0\0\x22"[..], &info, &frame].concat()
+}
+
+#[test]
+fn a_frame_of_silence_is_a_whole_one() {
+    let file = silent_flac(192);
+    assert!(!is_cut(&file));
+    for left in 0..6 {
+        assert!(is_cut(&file[..42 + left]), "{left} bytes of the frame");
+    }
+    // Another way to number blocks, and no frame at all.
+    for other in [b"\xff\xf9", b"TA"] {
+        let mut file = file.clone();
+        file[42..44].copy_from_slice(other);
+        assert!(!is_cut(&file));
     }
 }

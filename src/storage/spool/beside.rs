@@ -1,0 +1,162 @@
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use slimspan_artifact::Digest;
+
+use super::{Left, checked, record};
+use crate::journal::{Entry, Journal, OpenError, Reader};
+
+/// A spool that another process may own, to be read from.
+pub(in super::super) struct Beside {
+    directory: PathBuf,
+    index: Mutex<Option<Arc<Index>>>,
+}
+
+/// What the spool held at one moment. To find that out all of it is read.
+struct Index {
+    folder: Folder,
+    reader: Reader,
+    by_digest: HashMap<Digest, Entry>,
+}
+
+/// The names and lengths of the files in a folder.
+type Folder = Vec<(OsString, u64)>;
+
+impl Beside {
+    pub(in super::super) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            index: Mutex::new(None),
+        }
+    }
+
+    pub(in super::super) fn is_there(&self) -> bool {
+        self.directory.is_dir()
+    }
+
+    /// Reads an artifact, and checks it. Blocks meanwhile.
+    pub(in super::super) fn get(&self, digest: &Digest) -> Option<Bytes> {
+        let index = self.index_for(digest)?;
+        let entry = index.by_digest.get(digest)?;
+        checked(&index.reader.read(entry).ok()?, digest)
+    }
+
+    /// The index as it is, unless `digest` is missing and something has changed since.
+    fn index_for(&self, digest: &Digest) -> Option<Arc<Index>> {
+        // Who else looks for something waits for the same index.
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = index.as_ref()
+            && (index.by_digest.contains_key(digest)
+                || folder(&self.directory).is_ok_and(|now| now == index.folder))
+        {
+            return Some(Arc::clone(index));
+        }
+        *index = Index::of(&self.directory).ok().map(Arc::new);
+        index.clone()
+    }
+}
+
+impl Index {
+    fn of(directory: &Path) -> Result<Self, OpenError> {
+        // Before it is read: what comes meanwhile is a change.
+        let folder = folder(directory).unwrap_or_default();
+        let reader = Journal::open_read_only(directory)?;
+        let mut by_digest = HashMap::new();
+        for entry in reader.entries() {
+            let head = reader.read_beginning(entry, record::HEAD);
+            if let Some(digest) = head.as_deref().ok().and_then(record::digest) {
+                by_digest.entry(digest).or_insert(*entry);
+            }
+        }
+        Ok(Self {
+            folder,
+            reader,
+            by_digest,
+        })
+    }
+}
+
+fn folder(directory: &Path) -> io::Result<Folder> {
+    let files = fs::read_dir(directory)?.map(|file| {
+        let file = file?;
+        Ok((file.file_name(), file.metadata()?.len()))
+    });
+    let mut files: Folder = files.collect::<io::Result<_>>()?;
+    files.sort();
+    Ok(files)
+}
+
+/// What waits in a spool that another process may own. Blocks for as long as reading it takes.
+pub(crate) fn left_in(directory: &Path) -> Result<Left, OpenError> {
+    let index = Index::of(directory)?;
+    let bytes = index.by_digest.values().map(|entry| entry.len() as u64);
+    Ok(Left {
+        artifacts: index.by_digest.len(),
+        bytes: bytes.sum(),
+    })
+}
+
+impl std::fmt::Debug for Beside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Beside").field(&self.directory).finish()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use slimspan_artifact::Artifact;
+
+    use super::super::Spool;
+    use super::super::config::SpoolConfig;
+    use super::*;
+
+    fn artifact(number: u8) -> Artifact {
+        let bytes = Bytes::from(vec![number; 5_000]);
+        Artifact {
+            digest: Digest::of(&bytes),
+            media_type: "image/png".to_owned(),
+            bytes,
+        }
+    }
+
+    #[tokio::test]
+    async fn all_of_a_spool_is_read_once_and_again_when_it_has_changed() {
+        let home = tempfile::tempdir().unwrap();
+        let config = SpoolConfig {
+            directory: home.path().join("spool"),
+            ..SpoolConfig::default()
+        };
+        let beside = Beside::new(&config.directory);
+        assert!(!beside.is_there());
+        assert_eq!(beside.get(&artifact(0).digest), None);
+        let spool = Spool::open(&config, "spool".to_owned()).unwrap();
+        let artifacts: Vec<_> = (0..20).map(artifact).collect();
+        let (late, early) = artifacts.split_last().unwrap();
+        spool.keep_all(early, |_| false).await.unwrap();
+
+        let found = |digest| beside.index_for(digest).unwrap();
+        let first = found(&early[0].digest);
+        for artifact in early {
+            let bytes = beside.get(&artifact.digest).unwrap();
+            assert_eq!(bytes, artifact.bytes);
+            assert!(Arc::ptr_eq(&found(&artifact.digest), &first));
+        }
+        // What is not there is not looked for in all of it again, either.
+        assert_eq!(beside.get(&late.digest), None);
+        assert!(Arc::ptr_eq(&found(&late.digest), &first));
+
+        spool
+            .keep_all(std::slice::from_ref(late), |_| false)
+            .await
+            .unwrap();
+        assert_eq!(beside.get(&late.digest), Some(late.bytes.clone()));
+        let left = left_in(&config.directory).unwrap();
+        assert_eq!(left, spool.left());
+    }
+}
