@@ -66,8 +66,9 @@ impl fmt::Display for Unrestored {
 ///
 /// `location` is where the references point to: links to other places are nobody's references.
 /// `fetch` gives the bytes of an artifact; they are checked against their digest, and what was
-/// checked is not asked for again. What `extract` made comes back byte for byte. References whose artifact cannot be had stay, and are listed; so
-/// do those behind which the request would be larger than 2 GiB.
+/// checked is not asked for again. What `extract` made comes back byte for byte. References whose
+/// artifact cannot be had stay, and are listed; so do those behind which the request would be larger
+/// than 2 GiB.
 pub fn restore(
     signal: Signal,
     request: &Bytes,

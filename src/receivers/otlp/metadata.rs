@@ -26,7 +26,10 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Refusal> {
             (is_binary(value), "base64")
         } else {
             let printable = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
-            (value.as_bytes().iter().all(printable), "printable ASCII")
+            (
+                value.as_bytes().iter().all(printable),
+                "printable ASCII or tabs",
+            )
         };
         if !sound {
             let message = format!("the value of the metadata {name} is not {should}");

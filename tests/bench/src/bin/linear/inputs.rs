@@ -1,5 +1,7 @@
 //! Requests that somebody would send to keep a core busy.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use slimspan_generators::wire::{field, nested};
 
@@ -7,7 +9,7 @@ use slimspan_generators::wire::{field, nested};
 pub(crate) type Input = fn(usize) -> Bytes;
 
 /// Each with its name.
-pub(crate) const INPUTS: [(&str, Input); 32] = [
+pub(crate) const INPUTS: [(&str, Input); 33] = [
     ("one span with ever more attributes", attributes),
     ("the same with one key", colliding_keys),
     ("a long key of many values", long_key),
@@ -36,6 +38,7 @@ pub(crate) const INPUTS: [(&str, Input); 32] = [
         );
         text(size, b"", file.as_bytes(), b"")
     }),
+    ("entries of a TIFF that share their numbers", shared_numbers),
     ("payloads without data URIs", |size| {
         prose(size, b"see ", b":base64,", b"")
     }),
@@ -216,6 +219,27 @@ fn list_parts(size: usize) -> Bytes {
     part.extend(nested(&[1], key_value(b"content", 7, &[7; 200])));
     let one = nested(&[1, 6], part);
     span_of(&[9, 2, 5], one.repeat(size / one.len()))
+}
+
+fn shared_numbers(size: usize) -> Bytes {
+    let entries = u16::MAX;
+    let at = 8 + 2 + u32::from(entries) * 12 + 4;
+    let count = (size as u32 / 4 * 3).saturating_sub(at) / 2;
+    // StripOffsets, as short numbers.
+    let entry = [
+        &273_u16.to_le_bytes()[..],
+        &3_u16.to_le_bytes(),
+        &count.to_le_bytes(),
+        &at.to_le_bytes(),
+    ];
+    let mut file = b"II*\0\x08\0\0\0".to_vec();
+    file.extend_from_slice(&entries.to_le_bytes());
+    file.extend(entry.concat().repeat(entries.into()));
+    // The same directory follows.
+    file.extend_from_slice(&8_u32.to_le_bytes());
+    file.resize(file.len() + count as usize * 2, 0);
+    let text = format!("data:image/tiff;base64,{}", STANDARD.encode(file));
+    span_of(&[9, 2, 1], text.into_bytes())
 }
 
 fn json_in_json(size: usize) -> Bytes {
