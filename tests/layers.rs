@@ -24,7 +24,7 @@ const RULES: [(&str, &[&str]); 6] = [
         &[
             "src/storage/",
             "src/pipeline.rs",
-            "src/collector.rs",
+            "src/collector/",
             "src/config/",
             "src/cli/",
         ],
@@ -34,14 +34,14 @@ const RULES: [(&str, &[&str]); 6] = [
         &[
             "src/exporters/",
             "src/pipeline.rs",
-            "src/collector.rs",
+            "src/collector/",
             "src/config/",
             "src/cli/",
         ],
     ),
     (
         "pipeline",
-        &["src/pipeline.rs", "src/collector.rs", "src/receivers/"],
+        &["src/pipeline.rs", "src/collector/", "src/receivers/"],
     ),
 ];
 
