@@ -115,7 +115,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ),
         race(
             "the same with a threshold of 64 bytes",
-            2.0,
+            1.6,
             || extract(Signal::Traces, &ordinary, &tiny),
             || naive::pass(&ordinary),
         ),
