@@ -4,13 +4,18 @@
 //! resources and scopes, schema URLs and unknown fields, in the order they came in. Only the lengths
 //! of these are written anew.
 
+mod count;
+mod split;
+
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::Signal;
-use crate::message::Message;
 use crate::wire::{Field, Fields, Malformed, WireType, expect, varint_width, write_varint};
+pub use count::count;
+pub(crate) use count::points;
+pub use split::{Split, halves, split};
 
 /// The spans, log records or metrics of a request, and what they stand in.
 #[derive(Debug, Clone)]
@@ -45,16 +50,6 @@ struct Envelope {
     rest: Range<usize>,
     /// The bytes of that.
     rest_len: usize,
-}
-
-/// A request in parts that are small enough.
-#[derive(Debug)]
-pub struct Split {
-    items: Items,
-    /// The items that fit, in order, and how many of them each part takes.
-    fitting: Vec<usize>,
-    parts: Vec<Range<usize>>,
-    oversize: Vec<usize>,
 }
 
 /// The levels of a request above its items.
@@ -359,132 +354,6 @@ impl Size {
             self.closed += enveloped(self.resource_tag, self.resource_body);
         }
     }
-}
-
-/// How many items a request has: spans, log records, or data points of metrics. Where it is not
-/// sound, those before that.
-pub fn count(signal: Signal, request: &[u8]) -> usize {
-    let mut count = 0;
-    for_each_item(request, |item| {
-        count += match signal {
-            Signal::Metrics => points(request, item),
-            Signal::Traces | Signal::Logs => 1,
-        };
-    });
-    count
-}
-
-fn for_each_item(request: &[u8], mut visit: impl FnMut(Range<usize>)) {
-    let inner = |number, range| {
-        messages(request, range).filter(move |field: &Field| field.number == number)
-    };
-    for resource in inner(1, 0..request.len()) {
-        for scope in inner(2, resource.body) {
-            for item in inner(2, scope.body) {
-                visit(item.body);
-            }
-        }
-    }
-}
-
-/// The data points of the metric in `metric`. One that is not sound has one at least: whoever is told
-/// that it was rejected has lost something.
-pub(crate) fn points(request: &[u8], metric: Range<usize>) -> usize {
-    let mut points = 0;
-    let mut sound = true;
-    for field in Fields::new(request, metric) {
-        let Ok(field) = field else {
-            sound = false;
-            break;
-        };
-        let data = Message::Metric.child(field.number);
-        if field.wire_type != WireType::Len || !matches!(data, Some(Message::MetricData(_))) {
-            continue;
-        }
-        for point in Fields::new(request, field.body) {
-            match point {
-                Ok(point) if point.number == 1 => points += 1,
-                Ok(_) => {}
-                Err(_) => sound = false,
-            }
-        }
-    }
-    if sound { points } else { points.max(1) }
-}
-
-/// The fields with a length, up to the first that is not sound.
-fn messages(request: &[u8], range: Range<usize>) -> impl Iterator<Item = Field> {
-    Fields::new(request, range)
-        .map_while(Result::ok)
-        .filter(|field| field.wire_type == WireType::Len)
-}
-
-/// Divides a request into as few parts as possible that have at most `max_bytes` each. Items keep
-/// their order, and each part has the resources and scopes of its items.
-pub fn split(signal: Signal, request: &Bytes, max_bytes: usize) -> Result<Split, Malformed> {
-    let items = Items::read(signal, request)?;
-    let mut split = Split {
-        fitting: Vec::with_capacity(items.len()),
-        parts: Vec::new(),
-        oversize: Vec::new(),
-        items,
-    };
-    let items = &split.items;
-    let empty = Size::new(items);
-    let mut part = 0..0;
-    let mut size = empty.clone();
-    for index in 0..items.len() {
-        let mut with = size.clone();
-        with.add(items, index);
-        if with.total() > max_bytes {
-            with = empty.clone();
-            with.add(items, index);
-            if with.total() > max_bytes {
-                split.oversize.push(index);
-                continue;
-            }
-            split.parts.push(part.clone());
-            part = part.end..part.end;
-        }
-        split.fitting.push(index);
-        part.end += 1;
-        size = with;
-    }
-    split.parts.push(part);
-    split.parts.retain(|part| !part.is_empty());
-    Ok(split)
-}
-
-impl Split {
-    /// The parts in order. Each is written when it is asked for: together they can be far larger
-    /// than the request, where a large resource has to go with each.
-    pub fn parts(&self) -> impl ExactSizeIterator<Item = Bytes> {
-        self.parts.iter().map(|part| {
-            let chosen = self.fitting.get(part.clone()).unwrap_or_default();
-            self.items.write(chosen)
-        })
-    }
-
-    /// The items that, alone with what they stand in, are larger than a part may be; in no part.
-    pub fn oversize(&self) -> &[usize] {
-        &self.oversize
-    }
-
-    /// All items, for those that are in no part.
-    pub fn items(&self) -> &Items {
-        &self.items
-    }
-}
-
-/// The first and the second half of the items of a request, to find out by halving which of them is
-/// refused. `None` where there is nothing to halve.
-pub fn halves(signal: Signal, request: &Bytes) -> Option<(Bytes, Bytes)> {
-    let items = Items::read(signal, request).ok()?;
-    let middle = items.len() / 2;
-    (middle > 0).then(|| {
-        let first = items.carve(|index| index < middle);
-        (first, items.carve(|index| index >= middle))
-    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use slimspan_generators::wire::{message, tagged as field};
 use slimspan_generators::{Generator, Random, Request, files, noise};
 use slimspan_proto::{
     CheckError, Checked, Fault, Items, Malformed, Reason, Signal, Verdict, check,
@@ -17,20 +18,6 @@ fn checked(signal: Signal, request: &[u8]) -> Result<Checked, Malformed> {
         Err(CheckError::Malformed(malformed)) => Err(malformed),
         Err(CheckError::TooMany) => unreachable!("there is no limit"),
     }
-}
-
-fn field(number: u32, wire_type: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    prost::encoding::encode_varint(u64::from(number) << 3 | u64::from(wire_type), &mut out);
-    out.extend_from_slice(payload);
-    out
-}
-
-fn message(number: u32, body: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    prost::encode_length_delimiter(body.len(), &mut payload).unwrap();
-    payload.extend_from_slice(body);
-    field(number, 2, &payload)
 }
 
 /// `body` in the fields of `path`, the first outermost.

@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use slimspan_generators::wire::{message, tagged as field};
 use slimspan_proto::Signal;
 use tokio::time::Duration;
 use tonic::{Code, Status};
@@ -19,20 +20,6 @@ use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
 const BATCH: usize = 1_000;
-
-fn field(number: u32, wire_type: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    prost::encoding::encode_varint(u64::from(number) << 3 | u64::from(wire_type), &mut out);
-    out.extend_from_slice(payload);
-    out
-}
-
-fn message(number: u32, body: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    prost::encode_length_delimiter(body.len(), &mut payload).unwrap();
-    payload.extend_from_slice(body);
-    field(number, 2, &payload)
-}
 
 /// The body of a sound span that is like no other.
 fn span(number: usize) -> Vec<u8> {

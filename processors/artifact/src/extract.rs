@@ -1,3 +1,5 @@
+mod changes;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -11,7 +13,7 @@ use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
 use crate::policy::{Action, Form, Treatment};
 use crate::recall::Memory;
 use crate::reference::list::Listed;
-use crate::reference::mention::{Mention, Mentions};
+use crate::reference::mention::Mentions;
 use crate::{Artifact, Digest, Policy, Recall};
 
 /// The shortest text that can be a reference, and that anything need be done about.
@@ -160,12 +162,12 @@ impl<'a> Extractor<'a> {
             }
             found.clear();
         }
-        let (mut changes, mut replaced) = changes(&placement, &found, &mentions);
+        let (mut changes, mut replaced) = changes::of(&placement, &found, &mentions);
         if let Some(threshold) = treatment.text_threshold
             && treatment.action != Action::Keep
             // A mark makes no text long that was short.
             && content.len() >= threshold
-            && slim_len(content.len(), &changes) >= threshold
+            && changes::slim_len(content.len(), &changes) >= threshold
             && let Some(text) = self.text(value)
             && let Some(whole) = placement.whole(&text)
             && self.is_read_back(&whole)
@@ -179,7 +181,7 @@ impl<'a> Extractor<'a> {
             // With references where files were, the text reads as if there were others, too. Only a
             // sender that means it writes such a text.
             self.suspicious = true;
-            (changes, replaced) = self::changes(&placement, &[], &mentions);
+            (changes, replaced) = changes::of(&placement, &[], &mentions);
         }
         for Change { range, with, .. } in changes {
             edit.replace(range, with);
@@ -201,7 +203,7 @@ impl<'a> Extractor<'a> {
     /// Whether the references that `changes` put into `content`, and no others, are found there
     /// again.
     fn are_read_back(&self, content: &[u8], changes: &[Change]) -> bool {
-        let mut slim = Vec::with_capacity(slim_len(content.len(), changes));
+        let mut slim = Vec::with_capacity(changes::slim_len(content.len(), changes));
         let mut references = Vec::new();
         let mut copied = 0;
         for change in changes {
@@ -392,44 +394,6 @@ impl<'a> Extractor<'a> {
             }
         }
     }
-}
-
-/// The changes to a text that put references in place of files and mark those that its sender
-/// wrote, in ascending order, and what they replace.
-fn changes(
-    placement: &Placement<'_, '_, '_>,
-    found: &[Found],
-    mentions: &[Mention],
-) -> (Vec<Change>, Vec<Replaced>) {
-    let (mut changes, replaced) = placement.within(found, mentions);
-    let gone: Vec<_> = replaced
-        .iter()
-        .filter_map(|replaced| found.get(replaced.number))
-        .map(|found| found.range.clone())
-        .collect();
-    for mention in mentions {
-        // What is in a file comes back with it.
-        let next = gone.partition_point(|file| file.end <= mention.range.start);
-        if !gone
-            .get(next)
-            .is_some_and(|file| covers(file, &mention.range))
-        {
-            let (range, with) = mention.mark();
-            changes.push(Change {
-                range,
-                with,
-                is_reference: false,
-            });
-        }
-    }
-    changes.sort_by_key(|change| (change.range.start, change.range.end));
-    (changes, replaced)
-}
-
-fn slim_len(len: usize, changes: &[Change]) -> usize {
-    let grown: usize = changes.iter().map(|change| change.with.len()).sum();
-    let gone: usize = changes.iter().map(|change| change.range.len()).sum();
-    len + grown - gone
 }
 
 /// Bytes of a key that are repeated for every file in the attribute.

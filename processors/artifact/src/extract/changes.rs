@@ -1,0 +1,44 @@
+//! What is changed in a text.
+
+use crate::detect::Found;
+use crate::placement::{Change, Placement, Replaced, covers};
+use crate::reference::mention::Mention;
+
+/// The changes to a text that put references in place of files and mark those that its sender
+/// wrote, in ascending order, and what they replace.
+pub(super) fn of(
+    placement: &Placement<'_, '_, '_>,
+    found: &[Found],
+    mentions: &[Mention],
+) -> (Vec<Change>, Vec<Replaced>) {
+    let (mut changes, replaced) = placement.within(found, mentions);
+    let gone: Vec<_> = replaced
+        .iter()
+        .filter_map(|replaced| found.get(replaced.number))
+        .map(|found| found.range.clone())
+        .collect();
+    for mention in mentions {
+        // What is in a file comes back with it.
+        let next = gone.partition_point(|file| file.end <= mention.range.start);
+        if !gone
+            .get(next)
+            .is_some_and(|file| covers(file, &mention.range))
+        {
+            let (range, with) = mention.mark();
+            changes.push(Change {
+                range,
+                with,
+                is_reference: false,
+            });
+        }
+    }
+    changes.sort_by_key(|change| (change.range.start, change.range.end));
+    (changes, replaced)
+}
+
+/// How long a text of `len` bytes is with them.
+pub(super) fn slim_len(len: usize, changes: &[Change]) -> usize {
+    let grown: usize = changes.iter().map(|change| change.with.len()).sum();
+    let gone: usize = changes.iter().map(|change| change.range.len()).sum();
+    len + grown - gone
+}
