@@ -1,0 +1,123 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::{Attribute, ObjectStore as _, PutMode, PutOptions, PutPayload};
+use slimspan_artifact::Artifact;
+use tokio::task::JoinError;
+
+use super::{Limit, Outcome, Shared};
+use crate::storage::breaker::Permit;
+use crate::storage::error::{Action, StoreError};
+use crate::storage::known::Moment;
+use crate::storage::retry::{Attempts, patience};
+
+/// Puts an artifact, in as many attempts as its time allows.
+pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, StoreError> {
+    // An upload may have ended between the caller's look at `known` and now.
+    if shared.known.has(&artifact.digest) {
+        return Ok(Outcome::Known);
+    }
+    let mut attempts = Attempts::within(shared.timeout);
+    loop {
+        let patience = patience(artifact.bytes.len());
+        let permit = shared.breaker.admit(patience).map_err(|refused| {
+            let store = Arc::clone(&shared.place);
+            StoreError::not_asked(store, refused)
+        })?;
+        let is_probe = permit.is_probe();
+        let attempt = attempt(
+            Arc::clone(&shared),
+            artifact.clone(),
+            permit,
+            attempts.left(),
+        );
+        let outcome = if is_probe {
+            // All others wait for what it shows, even if the one who began it goes away.
+            let lost = |error: JoinError| {
+                let store = Arc::clone(&shared.place);
+                Err(StoreError::lost(store, Action::Put, artifact.digest, error))
+            };
+            tokio::spawn(attempt).await.unwrap_or_else(lost)
+        } else {
+            attempt.await
+        };
+        match outcome {
+            Ok(()) => return Ok(Outcome::Written),
+            Err(error) if error.is_outage() && attempts.again().await => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Asks the store once. `left` is all the time that there is.
+async fn attempt(
+    shared: Arc<Shared>,
+    artifact: Artifact,
+    permit: Permit,
+    left: Duration,
+) -> Result<(), StoreError> {
+    let began = Moment::now();
+    let digest = artifact.digest;
+    let mut options = PutOptions {
+        // The same key always holds the same bytes, so overwriting is harmless and can be
+        // repeated, whereas a store may answer "already exists" without having stored anything.
+        mode: PutMode::Overwrite,
+        ..PutOptions::default()
+    };
+    if shared.keeps_content_type {
+        let content_type = content_type(&artifact.media_type);
+        options
+            .attributes
+            .insert(Attribute::ContentType, content_type.into());
+    }
+    let key = shared.layout.key(&digest);
+    let patience = patience(artifact.bytes.len());
+    let put = shared
+        .client
+        .put_opts(&key, PutPayload::from(artifact.bytes), options);
+    let limit = if patience < left {
+        Limit::Attempt(patience)
+    } else {
+        Limit::All(left)
+    };
+    let outcome = shared.within(limit, Action::Put, &digest, put).await;
+    permit.ended(&outcome);
+    outcome?;
+    shared.known.stored(digest, began);
+    Ok(())
+}
+
+/// `media_type` where it can be a header. It may be a sender's word.
+fn content_type(media_type: &str) -> String {
+    // Clouds sign headers, and not all of them agree on what becomes of a space.
+    let compact = media_type.replace(' ', "");
+    let fits = compact.len() <= 255
+        && compact.contains('/')
+        && compact.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        compact
+    } else {
+        "application/octet-stream".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_media_type_becomes_a_content_type() {
+        let long = format!("text/{}", "x".repeat(300));
+        for (media_type, header) in [
+            ("image/png", "image/png"),
+            ("text/plain; charset=utf-8", "text/plain;charset=utf-8"),
+            ("", "application/octet-stream"),
+            ("png", "application/octet-stream"),
+            ("text/html\r\nx-evil: 1", "application/octet-stream"),
+            ("bild/grün", "application/octet-stream"),
+            (long.as_str(), "application/octet-stream"),
+        ] {
+            assert_eq!(content_type(media_type), header);
+        }
+    }
+}
