@@ -8,6 +8,7 @@ pub mod admission;
 pub mod answer;
 pub mod backoff;
 pub mod cli;
+pub mod client;
 pub mod collector;
 pub mod compute;
 pub mod config;

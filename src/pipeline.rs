@@ -15,6 +15,7 @@ use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Answer;
+use crate::client::Client;
 use crate::compute;
 use crate::config::{Delivery, OnStoreFailure, PipelineId};
 use crate::dry_run::DryRun;
@@ -100,16 +101,18 @@ impl Pipelines {
         self.by_signal.is_empty()
     }
 
-    /// Takes an OTLP request through every pipeline of its signal; returns the OTLP response. At
-    /// `deadline` its sender stops waiting.
+    /// Takes an OTLP request of `client` through every pipeline of its signal; returns the OTLP
+    /// response. At `deadline` its sender stops waiting.
     pub async fn consume(
         &self,
         signal: Signal,
         request: Bytes,
+        client: Arc<Client>,
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
         let mut under_way = self.counters.items.begin(signal, &request);
         let terms = Terms {
+            client,
             deadline,
             oversize: Oversize::Kept,
             ticket: Ticket::new(Arc::clone(&self.counters), signal),

@@ -17,6 +17,7 @@ use super::queue::Queue;
 use super::retry::config::RetryConfig;
 use super::retry::{Patience, retry};
 use crate::answer::Answer;
+use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tally::Ticket;
 
@@ -42,6 +43,8 @@ pub struct Way {
 /// On what terms a request is handed to an exporter.
 #[derive(Debug, Clone)]
 pub struct Terms {
+    /// Who sent it.
+    pub client: Arc<Client>,
     /// When its sender stops waiting.
     pub deadline: Instant,
     /// What becomes of an item that is too large.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
+use slimspan::client::Client;
 use slimspan::config::{Delivery, OnStoreFailure, Secret};
 use slimspan::exporters::otlp_grpc::{OtlpGrpcExporter, config::OtlpGrpcConfig};
 use slimspan::exporters::{self, Exporter};
@@ -154,7 +155,12 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     assert_eq!(recalled().learned.len(), 1);
     for (is_stored, is_remembered) in [(false, false), (true, true)] {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let answer = pipelines.consume(Signal::Traces, request.clone(), deadline);
+        let answer = pipelines.consume(
+            Signal::Traces,
+            request.clone(),
+            Arc::new(Client::unknown()),
+            deadline,
+        );
         answer.await.unwrap();
         assert_eq!(!server.stored().is_empty(), is_stored);
         assert_eq!(recalled().recalled.len(), usize::from(is_remembered));

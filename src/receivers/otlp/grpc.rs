@@ -26,6 +26,7 @@ use super::config::GrpcConfig;
 use super::metadata;
 use crate::admission::Budget;
 use crate::answer::Answer;
+use crate::client::Client;
 use crate::compute;
 use crate::grpc::compression::{Compression, DecompressError};
 use crate::grpc::message::{self, ReadError};
@@ -201,7 +202,10 @@ impl Service {
             return Err(Refusal::too_late());
         }
         let deadline = gives_up - (left / 10).min(ON_THE_WAY);
-        self.pipelines.consume(signal, request, deadline).await
+        let client = Arc::new(Client::unknown());
+        self.pipelines
+            .consume(signal, request, client, deadline)
+            .await
     }
 
     /// Waits until requests that are not there yet are not waited for any more.
