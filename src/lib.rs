@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod cli;
 pub mod client;
 pub mod collector;
+pub mod compression;
 pub mod compute;
 pub mod config;
 pub mod dry_run;

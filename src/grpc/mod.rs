@@ -1,6 +1,3 @@
 //! Unary gRPC over HTTP/2 with messages that stay bytes: what the receiver and the exporter share.
 
-pub mod compression;
 pub mod message;
-
-pub use compression::Compression;

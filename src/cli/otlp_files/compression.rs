@@ -39,7 +39,7 @@ pub(super) fn peek<'r>(
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::grpc::compression::Compression;
+    use crate::compression::Compression;
 
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();

@@ -62,7 +62,7 @@ fn cut_off(error: io::Error) -> io::Error {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::grpc::compression::Compression;
+    use crate::compression::Compression;
 
     #[test]
     fn frames_are_read_as_they_are_written() {

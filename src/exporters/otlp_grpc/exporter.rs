@@ -20,8 +20,9 @@ use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
 use crate::answer::Answer;
+use crate::compression::Compression;
 use crate::compute;
-use crate::grpc::{Compression, message};
+use crate::grpc::message;
 use crate::refusal::{Culprit, Refusal};
 
 /// The largest answer that is read (OTLP specification: clients must limit it).

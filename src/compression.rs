@@ -1,4 +1,4 @@
-//! The compressions of gRPC messages.
+//! How bodies and messages are compressed, whatever carries them.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::read::{GzEncoder, MultiGzDecoder};
 use zstd::zstd_safe;
 
-/// How a gRPC message is compressed; the names are those of the `grpc-encoding` header.
+/// How a message is compressed; the names are those that headers have for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// `gzip` (RFC 1952).
@@ -49,7 +49,7 @@ impl Compression {
     /// The value of `grpc-accept-encoding`: what [`Self::of_header`] understands.
     pub const ACCEPTED: &'static str = "gzip,zstd,identity";
 
-    /// The compression that a `grpc-encoding` header names; `Ok(None)` is `identity`.
+    /// The compression that a header such as `grpc-encoding` names; `Ok(None)` is `identity`.
     pub fn of_header(name: &[u8]) -> Result<Option<Self>, UnknownCompression> {
         match name {
             b"identity" => Ok(None),
@@ -218,7 +218,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// A `grpc-encoding` that is not understood.
+/// A compression that is not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownCompression;
 
