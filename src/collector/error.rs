@@ -1,7 +1,7 @@
+use std::error::Error;
 use std::io;
 
 use crate::config::{ComponentId, HostPort};
-use crate::exporters::otlp_grpc::SetupError;
 use crate::storage::OpenError;
 
 /// Why a collector could not start.
@@ -21,7 +21,7 @@ pub enum StartError {
         /// The exporter.
         id: ComponentId,
         /// Why; the text begins with the key to change.
-        reason: SetupError,
+        reason: Box<dyn Error + Send + Sync>,
     },
     /// A queue on disk cannot be opened.
     #[error("extensions.{id}.directory: {reason}")]

@@ -10,7 +10,7 @@ use crate::exporters::debug::DebugExporter;
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::queue::{OnDisk, Queue};
-use crate::exporters::{Delivery, Exporter, Way};
+use crate::exporters::{Delivery, DeliveryConfig, Exporter, Way, Wire};
 use crate::telemetry::Counters;
 
 /// The exporters that some pipeline uses.
@@ -26,26 +26,22 @@ pub(super) fn set_up_exporters(
         if !wirings.any(|wiring| wiring.exporters.contains(id)) {
             continue;
         }
+        let mut deliver = |wire: Wire, of_exporter: DeliveryConfig<'_>| {
+            let way = Arc::new(Way::new(id.to_string(), wire, of_exporter));
+            let queue = of_exporter.sending_queue;
+            let queue = open_queue(config, id, queue, &way, budget, counters)?;
+            let delivery = Delivery::new(way, queue);
+            summary.push((id.to_string(), format!("sends {delivery}")));
+            Ok(Exporter::Otlp(Box::new(delivery)))
+        };
         let exporter = match exporter {
             ExporterConfig::OtlpGrpc(of_exporter) => {
-                let name = id.to_string();
-                let exporter = OtlpGrpcExporter::new(name.clone(), of_exporter);
-                let exporter = exporter.map_err(|reason| StartError::Exporter {
+                let grpc = OtlpGrpcExporter::new(id.to_string(), of_exporter);
+                let grpc = grpc.map_err(|reason| StartError::Exporter {
                     id: id.clone(),
-                    reason,
+                    reason: reason.into(),
                 })?;
-                let way = Arc::new(Way::new(name, exporter, of_exporter));
-                let queue = open_queue(
-                    config,
-                    id,
-                    &of_exporter.sending_queue,
-                    &way,
-                    budget,
-                    counters,
-                )?;
-                let delivery = Delivery::new(way, queue);
-                summary.push((id.to_string(), format!("sends OTLP/gRPC to {delivery}")));
-                Exporter::OtlpGrpc(Box::new(delivery))
+                deliver(grpc.into(), of_exporter.delivery())?
             }
             ExporterConfig::Debug(debug) => {
                 summary.push((id.to_string(), "prints to this terminal".to_owned()));
@@ -62,7 +58,8 @@ pub(super) fn set_up_exporters(
 fn warn_of_forgotten_queues<'c>(config: &Config, running: impl Iterator<Item = &'c ComponentId>) {
     let mut used = Vec::new();
     for id in running {
-        if let Some(ExporterConfig::OtlpGrpc(exporter)) = config.exporters.get(id)
+        let exporter = config.exporters.get(id);
+        if let Some(exporter) = exporter.and_then(ExporterConfig::delivery)
             && exporter.sending_queue.enabled
             && let Some(storage) = &exporter.sending_queue.storage
             && let Some(ExtensionConfig::FileStorage(storage)) = config.extensions.get(storage)

@@ -122,7 +122,7 @@ impl Check<'_> {
 
     fn exporters(&mut self) {
         for (id, exporter) in &self.config.exporters {
-            let ExporterConfig::OtlpGrpc(exporter) = exporter else {
+            let Some(exporter) = exporter.delivery() else {
                 continue;
             };
             let path = KeyPath::of([ExporterConfig::SECTION]).key(id);

@@ -9,6 +9,7 @@ use super::node::{Node, Value};
 use super::path::KeyPath;
 use super::problem::Problem;
 use super::processors::MemoryLimiterConfig;
+use crate::exporters::DeliveryConfig;
 use crate::exporters::debug::config::DebugConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::journal::config::FileStorageConfig;
@@ -38,6 +39,16 @@ pub enum ExporterConfig {
     OtlpGrpc(Box<OtlpGrpcConfig>),
     /// `debug`
     Debug(DebugConfig),
+}
+
+impl ExporterConfig {
+    /// What it has in common with other exporters for OTLP, if it is one.
+    pub fn delivery(&self) -> Option<DeliveryConfig<'_>> {
+        match self {
+            Self::OtlpGrpc(grpc) => Some(grpc.delivery()),
+            Self::Debug(_) => None,
+        }
+    }
 }
 
 /// An extension, by its type.

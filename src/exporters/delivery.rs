@@ -5,17 +5,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytesize::ByteSize;
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::dead_letters::config::DeadLetterConfig;
 use super::dead_letters::{DeadLetters, Letter};
 use super::fitting::{Sent, send_fitting};
-use super::otlp_grpc::OtlpGrpcExporter;
-use super::otlp_grpc::config::OtlpGrpcConfig;
 use super::queue::Queue;
+use super::queue::config::QueueConfig;
 use super::retry::config::RetryConfig;
 use super::retry::{Patience, retry};
+use super::wire::Wire;
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::refusal::Refusal;
@@ -32,12 +34,25 @@ pub struct Delivery {
 #[derive(Debug)]
 pub struct Way {
     name: String,
-    exporter: OtlpGrpcExporter,
+    wire: Wire,
     retries: RetryConfig,
     max_request_bytes: usize,
     dead_letters: DeadLetters,
     /// Nothing is repeated after it.
     pub(super) stop: CancellationToken,
+}
+
+/// What all exporters for OTLP have in their configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliveryConfig<'c> {
+    /// How often a request is sent again that the backend could not take.
+    pub retry_on_failure: &'c RetryConfig,
+    /// Whether requests are acknowledged before the backend has them.
+    pub sending_queue: &'c QueueConfig,
+    /// The largest request that the backend takes; larger ones go in parts.
+    pub max_request_bytes: ByteSize,
+    /// Where requests are kept that the backend never takes.
+    pub dead_letters: &'c DeadLetterConfig,
 }
 
 /// On what terms a request is handed to an exporter.
@@ -110,13 +125,13 @@ impl Delivery {
 }
 
 impl Way {
-    /// Requests of the exporter `name` go out by `exporter`.
-    pub fn new(name: String, exporter: OtlpGrpcExporter, config: &OtlpGrpcConfig) -> Self {
+    /// Requests of the exporter `name` go out by `wire`.
+    pub fn new(name: String, wire: impl Into<Wire>, config: DeliveryConfig<'_>) -> Self {
         let max_request_bytes = config.max_request_bytes.as_u64();
         Self {
-            dead_letters: DeadLetters::new(&name, &config.dead_letters),
+            dead_letters: DeadLetters::new(&name, config.dead_letters),
             name,
-            exporter,
+            wire: wire.into(),
             retries: config.retry_on_failure.clone(),
             max_request_bytes: usize::try_from(max_request_bytes).unwrap_or(usize::MAX),
             stop: CancellationToken::new(),
@@ -163,8 +178,8 @@ impl Way {
         part: Bytes,
         patience: Patience,
     ) -> Result<Answer, Refusal> {
-        let prepared = self.exporter.prepare(signal, part).await?;
-        let attempt = || self.exporter.send(&prepared, patience.left());
+        let prepared = self.wire.prepare(signal, part).await?;
+        let attempt = || self.wire.send(&prepared, patience.left());
         retry(&self.retries, patience, &self.stop, attempt).await
     }
 
@@ -193,7 +208,7 @@ impl Way {
 /// Where requests go, for people.
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.way.exporter.fmt(f)?;
+        self.way.wire.fmt(f)?;
         match &self.queue {
             Some(queue) => write!(f, ", {queue}"),
             None => Ok(()),

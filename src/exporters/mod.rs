@@ -7,6 +7,7 @@ mod fitting;
 pub mod otlp_grpc;
 pub mod queue;
 pub mod retry;
+mod wire;
 
 use bytes::Bytes;
 use slimspan_proto::Signal;
@@ -14,13 +15,14 @@ use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::refusal::Refusal;
-pub use delivery::{Delivery, Oversize, Terms, Way};
+pub use delivery::{Delivery, DeliveryConfig, Oversize, Terms, Way};
+pub use wire::Wire;
 
 /// An exporter of any type.
 #[derive(Debug)]
 pub enum Exporter {
-    /// `otlp_grpc`
-    OtlpGrpc(Box<Delivery>),
+    /// One for OTLP, over whatever.
+    Otlp(Box<Delivery>),
     /// `debug`
     Debug(debug::DebugExporter),
 }
@@ -34,7 +36,7 @@ impl Exporter {
         terms: &Terms,
     ) -> Result<Answer, Refusal> {
         match self {
-            Self::OtlpGrpc(delivery) => delivery.deliver(signal, request, terms).await,
+            Self::Otlp(delivery) => delivery.deliver(signal, request, terms).await,
             Self::Debug(exporter) => Ok(exporter.export(signal, request).into()),
         }
     }
@@ -42,7 +44,7 @@ impl Exporter {
     /// Ends by `until`: what is acknowledged is delivered or kept.
     pub async fn end(&self, until: Instant) {
         match self {
-            Self::OtlpGrpc(delivery) => delivery.end(until).await,
+            Self::Otlp(delivery) => delivery.end(until).await,
             Self::Debug(_) => {}
         }
     }

@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error};
 use super::Endpoint;
 use crate::config::Secret;
 use crate::config::units::{positive_duration, positive_size};
+use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
 use crate::exporters::retry::config::RetryConfig;
@@ -64,6 +65,16 @@ impl OtlpGrpcConfig {
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
             tls: TlsConfig::default(),
+        }
+    }
+
+    /// What it has in common with other exporters for OTLP.
+    pub fn delivery(&self) -> DeliveryConfig<'_> {
+        DeliveryConfig {
+            retry_on_failure: &self.retry_on_failure,
+            sending_queue: &self.sending_queue,
+            max_request_bytes: self.max_request_bytes,
+            dead_letters: &self.dead_letters,
         }
     }
 
