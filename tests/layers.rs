@@ -23,7 +23,7 @@ const RULES: [(&str, &[&str]); 6] = [
         "storage",
         &[
             "src/storage/",
-            "src/pipeline.rs",
+            "src/pipeline/",
             "src/collector/",
             "src/config/",
             "src/cli/",
@@ -33,7 +33,7 @@ const RULES: [(&str, &[&str]); 6] = [
         "exporters",
         &[
             "src/exporters/",
-            "src/pipeline.rs",
+            "src/pipeline/",
             "src/collector/",
             "src/config/",
             "src/cli/",
@@ -41,7 +41,7 @@ const RULES: [(&str, &[&str]); 6] = [
     ),
     (
         "pipeline",
-        &["src/pipeline.rs", "src/collector/", "src/receivers/"],
+        &["src/pipeline/", "src/collector/", "src/receivers/"],
     ),
 ];
 

@@ -60,16 +60,13 @@ impl Collector {
         for (id, wiring) in &config.service.pipelines {
             let artifacts = artifacts(config, wiring, &stores, &mut dry_runs)?;
             summary.push((id.to_string(), describe(config, wiring)));
-            let exporters = wiring
-                .exporters
-                .iter()
-                .filter_map(|id| exporters.get(id).cloned());
-            let pipeline = Pipeline {
-                id: id.clone(),
-                artifacts,
-                exporters: exporters.collect(),
-                counters: Arc::clone(&counters),
-            };
+            let destinations = wiring.exporters.iter().filter_map(|id| {
+                let form = config.exporters.get(id)?.reference().map(Into::into);
+                Some((exporters.get(id).cloned()?, form))
+            });
+            let destinations = destinations.collect();
+            let counters = Arc::clone(&counters);
+            let pipeline = Pipeline::new(id.clone(), artifacts, destinations, counters);
             pipelines.push((wiring, Arc::new(pipeline)));
         }
         for (id, of_store) in config.artifact_stores() {

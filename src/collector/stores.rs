@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use slimspan_artifact::Location;
+use slimspan_artifact::{Location, Policy};
 
 use super::error::StartError;
 use crate::config::{ComponentId, Config, ExtensionConfig, PipelineConfig};
 use crate::dry_run::DryRun;
-use crate::pipeline::{Artifacts, Fate};
+use crate::pipeline::{Fate, Keeping};
 use crate::storage::config::StoreConfig;
 use crate::storage::{OpenError, Spool, Store, spool};
 
@@ -88,13 +88,13 @@ fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
     }
 }
 
-/// The `artifact` processor of a pipeline.
+/// What the `artifact` processor of a pipeline takes out, and what becomes of it.
 pub(super) fn artifacts(
     config: &Config,
     wiring: &PipelineConfig,
     stores: &BTreeMap<ComponentId, Store>,
     dry_runs: &mut BTreeMap<ComponentId, Arc<DryRun>>,
-) -> Result<Option<Artifacts>, StartError> {
+) -> Result<Option<(Policy, Fate)>, StartError> {
     let Some((id, processor)) = config.artifact_processor(wiring) else {
         return Ok(None);
     };
@@ -109,11 +109,10 @@ pub(super) fn artifacts(
             .entry(id.clone())
             .or_insert_with(|| Arc::new(DryRun::new(id.clone())));
         let fate = Fate::Counted(Arc::clone(dry_run));
-        return Ok(Some(Artifacts { policy, fate }));
+        return Ok(Some((policy, fate)));
     }
-    Ok(stores.get(&processor.store).map(|store| Artifacts {
-        policy,
-        fate: Fate::Kept {
+    Ok(stores.get(&processor.store).map(|store| {
+        let keeping = Keeping {
             store: store.clone(),
             delivery: processor.delivery,
             on_failure: if processor.is_in_background() {
@@ -121,7 +120,8 @@ pub(super) fn artifacts(
             } else {
                 processor.on_store_failure
             },
-        },
+        };
+        (policy, Fate::Kept(keeping))
     }))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::artifact::ArtifactConfig;
+use super::artifact::{ArtifactConfig, ReferenceForm};
 use super::de::{self, from_node};
 use super::id::ComponentId;
 use super::node::{Node, Value};
@@ -58,6 +58,16 @@ pub enum ExtensionConfig {
     ArtifactStore(StoreConfig),
     /// `file_storage`
     FileStorage(FileStorageConfig),
+}
+
+impl ExporterConfig {
+    /// How references look in what it sends, if not as the processor has them.
+    pub fn reference(&self) -> Option<ReferenceForm> {
+        match self {
+            Self::OtlpGrpc(config) => config.reference,
+            Self::Debug(config) => config.reference,
+        }
+    }
 }
 
 /// A kind of component: its section of the file holds `type[/name]: configuration`.

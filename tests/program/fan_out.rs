@@ -1,5 +1,6 @@
 //! Several exporters, several pipelines.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::backend::Backend;
-use crate::support::references::references;
+use crate::support::references::{files, references, restored};
 use crate::support::sender::retry_after;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -133,4 +134,64 @@ async fn two_receivers_of_one_pipeline_both_listen() {
         sender.send(Signal::Traces, &request).await.unwrap();
     }
     assert_eq!(backend.received().len(), 2);
+}
+
+/// One capture, and each backend gets what it can show: the file is stored once, is decoded once
+/// although it is new, and every form leads back to it.
+#[tokio::test]
+async fn every_exporter_may_have_a_form_of_its_own() {
+    const FORMS: [&str; 3] = ["object", "semconv", "logfire"];
+    let backends = [
+        Backend::start().await,
+        Backend::start().await,
+        Backend::start().await,
+        Backend::start().await,
+    ];
+    let mut config = config::standard(backends[0].address);
+    let mut exporters = json!({ "otlp_grpc/usual": config::exporter(backends[3].address) });
+    for (form, backend) in FORMS.iter().zip(&backends) {
+        let mut exporter = config::exporter(backend.address);
+        exporter["reference"] = json!(form);
+        exporters[format!("otlp_grpc/{form}")] = exporter;
+    }
+    let ids: Vec<_> = exporters.as_object().unwrap().keys().cloned().collect();
+    config["exporters"] = exporters;
+    for signal in ["traces", "logs", "metrics"] {
+        config["service"]["pipelines"][signal]["exporters"] = json!(ids);
+    }
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let picture = otlp::photo(1, 100_000);
+    // In a text of its own it is a file to all, in a part of a message each refers to it otherwise.
+    let request = otlp::span([
+        ("picture", otlp::data_uri(&picture)),
+        ("raw", otlp::bytes(&picture)),
+        ("input", otlp::chat_with(&picture)),
+    ]);
+    for _ in 0..3 {
+        sender.send(Signal::Traces, &request).await.unwrap();
+    }
+    assert_eq!(files(&slimspan.artifacts()).len(), 1);
+    let mut forms = BTreeSet::new();
+    for backend in &backends {
+        let received = backend.received();
+        assert_eq!(received.len(), 3);
+        let slim = &received[0].message;
+        assert!(received.iter().all(|other| other.message == *slim));
+        let restored = restored(Signal::Traces, slim, &slimspan.artifacts());
+        assert_eq!(restored, request);
+        forms.insert(slim.clone());
+    }
+    assert_eq!(forms.len(), 4, "no form is another");
+    let told = slimspan.stop().await;
+    assert!(
+        told.stderr.contains("artifacts stored 1,"),
+        "{}",
+        told.stderr
+    );
+    assert!(
+        told.stderr.contains("values replaced 9,"),
+        "{}",
+        told.stderr
+    );
 }

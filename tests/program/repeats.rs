@@ -10,7 +10,7 @@ use slimspan::client::Client;
 use slimspan::config::{Delivery, OnStoreFailure, Secret};
 use slimspan::exporters::otlp_grpc::{OtlpGrpcExporter, config::OtlpGrpcConfig};
 use slimspan::exporters::{self, Exporter};
-use slimspan::pipeline::{Artifacts, Fate, Pipeline, Pipelines};
+use slimspan::pipeline::{Fate, Keeping, Pipeline, Pipelines};
 use slimspan::storage::{Store, StoreConfig};
 use slimspan::telemetry::Counters;
 use slimspan_artifact::{Extraction, Policy, extract_recalling};
@@ -133,19 +133,17 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     let exporter = exporters::Delivery::new(way, None);
     let counters = Arc::new(Counters::default());
     let mut pipelines = Pipelines::new(1_000, Arc::clone(&counters));
-    pipelines.add(Arc::new(Pipeline {
-        id: "traces".parse().unwrap(),
-        artifacts: Some(Artifacts {
-            policy: policy.clone(),
-            fate: Fate::Kept {
-                store: store.clone(),
-                delivery: Delivery::Sync,
-                on_failure: OnStoreFailure::Forward,
-            },
-        }),
-        exporters: vec![Arc::new(Exporter::Otlp(Box::new(exporter)))],
+    let keeping = Keeping {
+        store: store.clone(),
+        delivery: Delivery::Sync,
+        on_failure: OnStoreFailure::Forward,
+    };
+    pipelines.add(Arc::new(Pipeline::new(
+        "traces".parse().unwrap(),
+        Some((policy.clone(), Fate::Kept(keeping))),
+        vec![(Arc::new(Exporter::Otlp(Box::new(exporter))), None)],
         counters,
-    }));
+    )));
     let request = otlp::span_with(&otlp::photo(1, otlp::PHOTO));
     let recalled = || -> Extraction {
         extract_recalling(Signal::Traces, &request, &policy, store.recall()).unwrap()

@@ -108,6 +108,7 @@ exporters:
     max_request_bytes: 16MiB
     dead_letters: {directory: null, max_bytes: 1GiB}
     tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
+    reference: logfire
   debug: {verbosity: detailed}
 extensions:
   file_storage/q: {directory: /var/lib/queue, create_directory: false, fsync: false, max_bytes: 2GiB}
@@ -224,6 +225,7 @@ service:
             ca_file: Some("/ca.pem".into()),
             server_name_override: Some("backend".to_owned()),
         },
+        reference: Some(ReferenceForm::Logfire),
     };
     assert!(exporter.uses_tls(), "https has the last word");
     assert_eq!(
@@ -232,6 +234,7 @@ service:
     );
     let debug = DebugConfig {
         verbosity: Verbosity::Detailed,
+        reference: None,
     };
     assert_eq!(
         config.exporters.get(&id("debug")),

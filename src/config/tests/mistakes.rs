@@ -99,7 +99,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "verbosity: normal",
         "verbose: true",
-        "c.yaml:21: exporters.debug.verbose: unknown field \"verbose\"; known are verbosity",
+        "c.yaml:21: exporters.debug.verbose: unknown field \"verbose\"; known are verbosity, reference",
     ),
     (
         "{insecure: true}",

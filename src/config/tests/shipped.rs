@@ -58,6 +58,7 @@ fn the_shipped_values_are_the_defaults() {
     );
     let debug = DebugConfig {
         verbosity: Verbosity::Normal,
+        ..DebugConfig::default()
     };
     assert_ne!(debug, DebugConfig::default());
     assert_eq!(

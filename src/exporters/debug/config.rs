@@ -2,12 +2,17 @@
 
 use serde::Deserialize;
 
+use crate::config::ReferenceForm;
+
 /// `debug`: prints what arrives.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DebugConfig {
     /// How much it prints.
     pub verbosity: Verbosity,
+    /// How references look in what it prints; as the `artifact` processor has them if nothing is
+    /// said.
+    pub reference: Option<ReferenceForm>,
 }
 
 /// How much the debug exporter prints.

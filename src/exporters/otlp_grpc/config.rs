@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::Endpoint;
-use crate::config::Secret;
 use crate::config::units::{positive_duration, positive_size};
+use crate::config::{ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
@@ -50,6 +50,9 @@ pub struct OtlpGrpcConfig {
     /// How the connection is protected.
     #[serde(default)]
     pub tls: TlsConfig,
+    /// How references look that go there; as the `artifact` processor has them if nothing is said.
+    #[serde(default)]
+    pub reference: Option<ReferenceForm>,
 }
 
 impl OtlpGrpcConfig {
@@ -65,6 +68,7 @@ impl OtlpGrpcConfig {
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
             tls: TlsConfig::default(),
+            reference: None,
         }
     }
 

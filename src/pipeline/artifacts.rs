@@ -1,0 +1,332 @@
+//! The `artifact` processor: what it takes out, and what becomes of that.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slimspan_artifact::{
+    Artifact, Digest, Extraction, Facts, Fingerprint, Form, Policy, Recall, extract,
+    extract_recalling,
+};
+use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
+use tokio::time::{Instant, timeout_at};
+
+use super::fan_out::Outgoing;
+use crate::compute;
+use crate::config::{Delivery, OnStoreFailure};
+use crate::dry_run::DryRun;
+use crate::refusal::{Culprit, Refusal};
+use crate::storage::Store;
+use crate::telemetry::Counters;
+
+/// More than this is decoded and hashed on threads for such work: a mebibyte takes most of a
+/// millisecond, in which other requests would wait.
+const INLINE: usize = 128 * 1024;
+
+/// Larger requests are not even walked elsewhere than on such a thread.
+const WALKED: usize = 256 * 1024;
+
+/// The `artifact` processor: what it takes out, and what becomes of that.
+#[derive(Debug)]
+pub(super) struct Artifacts {
+    /// What is taken out: the same with every form of references that some exporter wants.
+    policies: Vec<Policy>,
+    fate: Fate,
+}
+
+/// What becomes of the files in a request.
+#[derive(Debug)]
+pub enum Fate {
+    /// They are taken out and kept.
+    Kept(Keeping),
+    /// They stay, and are counted.
+    Counted(Arc<DryRun>),
+}
+
+/// How files are kept.
+#[derive(Debug)]
+pub struct Keeping {
+    /// Where they are kept.
+    pub store: Store,
+    /// Whether the answer waits until the store has them.
+    pub delivery: Delivery,
+    /// What becomes of a request whose artifacts cannot be kept.
+    pub on_failure: OnStoreFailure,
+}
+
+/// What the artifact processor makes of a request.
+pub(super) enum Processed {
+    /// It may leave: whatever it refers to is stored, or marked as given up.
+    Safe(Outgoing),
+    /// It goes on as it came, because its artifacts could not be stored.
+    NotStored,
+    /// It goes on as it came.
+    Untouched,
+}
+
+impl Artifacts {
+    /// Takes out what `policy` says, with references in all of these `forms`.
+    pub(super) fn new(policy: &Policy, forms: &[Form], fate: Fate) -> Self {
+        let in_form = |form: &Form| Policy {
+            form: *form,
+            ..policy.clone()
+        };
+        Self {
+            policies: forms.iter().map(in_form).collect(),
+            fate,
+        }
+    }
+
+    /// Takes the files out of a request.
+    pub(super) async fn process(
+        &self,
+        signal: Signal,
+        request: &Bytes,
+        deadline: Instant,
+        counters: &Counters,
+    ) -> Result<Processed, Refusal> {
+        match &self.fate {
+            Fate::Kept(keeping) => {
+                let process = Process {
+                    signal,
+                    request,
+                    policies: &self.policies,
+                    keeping,
+                    counters,
+                };
+                process.run(deadline).await
+            }
+            Fate::Counted(dry_run) => {
+                if let Some(policy) = self.policies.first() {
+                    match run_extract(signal, request, policy, Memory::None).await {
+                        Ok(extraction) => dry_run.add(&extraction, request.len()),
+                        Err(refusal) => tracing::warn!("not in a dry run, refused: {refusal}"),
+                    }
+                }
+                Ok(Processed::Untouched)
+            }
+        }
+    }
+}
+
+/// One request on its way through the processor.
+struct Process<'a> {
+    signal: Signal,
+    request: &'a Bytes,
+    /// One for each form of references.
+    policies: &'a [Policy],
+    keeping: &'a Keeping,
+    counters: &'a Counters,
+}
+
+/// What was taken out of one request, whatever its references look like.
+struct Taken {
+    /// In the order of the policies; at least one.
+    extractions: Vec<Extraction>,
+    artifacts: Vec<Artifact>,
+    recalled: Vec<Digest>,
+}
+
+impl Process<'_> {
+    async fn run(&self, deadline: Instant) -> Result<Processed, Refusal> {
+        let Keeping {
+            store,
+            delivery,
+            on_failure,
+        } = self.keeping;
+        let mut taken = self.take_out(Memory::Of(store.clone())).await?;
+        if !store.has_all(&taken.recalled, *delivery) {
+            // Stored so long ago that it may be gone by now, or only in the spool, and this sender
+            // waits for the store: it is decoded to be stored.
+            taken = self.take_out(Memory::None).await?;
+        }
+        let Some(first) = taken.extractions.first() else {
+            return Ok(Processed::Untouched);
+        };
+        self.counters.left_alone(first);
+        if taken.artifacts.is_empty() {
+            self.counters.extracted(first, 0);
+            return Ok(Processed::Safe(taken.outgoing()));
+        }
+        // Half of the time that is left is the backend's.
+        let now = Instant::now();
+        let until = now + deadline.saturating_duration_since(now) / 2;
+        let keep = store.keep_all(&taken.artifacts, *delivery);
+        let failure = match timeout_at(until, keep).await {
+            Ok(Ok(kept)) => {
+                self.counters.extracted(first, kept.stored);
+                self.counters.spooled(kept.spooled);
+                for extraction in &taken.extractions {
+                    store.remember(extraction);
+                }
+                return Ok(Processed::Safe(taken.outgoing()));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!(
+                "{} did not take {} artifacts in half of the time that the sender waits, {:?}",
+                store.keeper(*delivery),
+                taken.artifacts.len(),
+                until - now
+            ),
+        };
+        tracing::warn!("{}: {failure}", self.signal);
+        match on_failure {
+            OnStoreFailure::Forward => Ok(Processed::NotStored),
+            OnStoreFailure::Refuse => Err(Refusal::unavailable(Culprit::Store, failure)),
+            OnStoreFailure::Drop => self.mark(taken).await.map(Processed::Safe),
+        }
+    }
+
+    /// Takes the files out once for each form of references; what the first time showed of a value
+    /// is not found out again.
+    async fn take_out(&self, memory: Memory) -> Result<Taken, Refusal> {
+        let mut taken = Taken {
+            extractions: Vec::new(),
+            artifacts: Vec::new(),
+            recalled: Vec::new(),
+        };
+        let (mut stored, mut recalled) = (BTreeSet::new(), BTreeSet::new());
+        let mut learned = HashMap::new();
+        let is_one = self.policies.len() == 1;
+        for policy in self.policies {
+            let memory = match &memory {
+                Memory::Of(store) if !is_one => {
+                    Memory::Across(store.clone(), Arc::new(learned.clone()))
+                }
+                memory => memory.clone(),
+            };
+            let mut extraction = run_extract(self.signal, self.request, policy, memory).await?;
+            learned.extend(extraction.learned.iter().copied());
+            let artifacts = std::mem::take(&mut extraction.artifacts).into_iter();
+            taken
+                .artifacts
+                .extend(artifacts.filter(|artifact| stored.insert(artifact.digest)));
+            recalled.extend(extraction.recalled.iter().copied());
+            taken.extractions.push(extraction);
+        }
+        // In one form a value may stay that another one takes, so none has all of them.
+        taken.recalled = recalled.difference(&stored).copied().collect();
+        Ok(taken)
+    }
+
+    /// The request with a mark in place of every file.
+    async fn mark(&self, taken: Taken) -> Result<Outgoing, Refusal> {
+        let digests = taken.artifacts.iter().map(|artifact| artifact.digest);
+        let dropped: BTreeSet<_> = digests.chain(taken.recalled).collect();
+        let mut requests = Vec::new();
+        for (number, policy) in self.policies.iter().enumerate() {
+            let policy = Policy {
+                dropped: dropped.clone(),
+                ..policy.clone()
+            };
+            let memory = Memory::Of(self.keeping.store.clone());
+            let marked = run_extract(self.signal, self.request, &policy, memory).await?;
+            if number == 0 {
+                self.counters.extracted(&marked, 0);
+            }
+            requests.push(marked.request);
+        }
+        Ok(Outgoing::in_forms(requests))
+    }
+}
+
+impl Taken {
+    fn outgoing(self) -> Outgoing {
+        let extractions = self.extractions.into_iter();
+        Outgoing::in_forms(extractions.map(|extraction| extraction.request).collect())
+    }
+}
+
+/// What is known of values before they are decoded.
+#[derive(Clone)]
+enum Memory {
+    /// Nothing.
+    None,
+    /// What a store remembers.
+    Of(Store),
+    /// What a store remembers, and what was learned of the same request in another form.
+    Across(Store, Arc<HashMap<Fingerprint, Facts>>),
+}
+
+/// What is known of the values of a request that is taken through in several forms.
+struct Across<'a> {
+    store: &'a dyn Recall,
+    learned: &'a HashMap<Fingerprint, Facts>,
+}
+
+impl Recall for Across<'_> {
+    fn key(&self) -> &[u8; 32] {
+        self.store.key()
+    }
+
+    fn shortest(&self) -> usize {
+        self.store.shortest()
+    }
+
+    fn met(&self, sketch: u64) -> bool {
+        // It comes again at once, in the next form.
+        self.store.met(sketch);
+        true
+    }
+
+    fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts> {
+        let learned = self.learned.get(fingerprint).copied();
+        learned.or_else(|| self.store.recall(fingerprint))
+    }
+}
+
+impl Memory {
+    fn extract(
+        &self,
+        signal: Signal,
+        request: &Bytes,
+        policy: &Policy,
+    ) -> Result<Extraction, slimspan_proto::Malformed> {
+        match self {
+            Self::None => extract(signal, request, policy),
+            Self::Of(store) => extract_recalling(signal, request, policy, store.recall()),
+            Self::Across(store, learned) => {
+                let store = store.recall();
+                extract_recalling(signal, request, policy, &Across { store, learned })
+            }
+        }
+    }
+}
+
+/// Extracts where it does no harm to other requests, and decodes no values that are known.
+async fn run_extract(
+    signal: Signal,
+    request: &Bytes,
+    policy: &Policy,
+    memory: Memory,
+) -> Result<Extraction, Refusal> {
+    // A request cannot hold more than it has, so a small one need not be asked.
+    if request.len() <= INLINE
+        || request.len() <= WALKED && large_values(signal, request, policy.smallest()) <= INLINE
+    {
+        return Ok(memory.extract(signal, request, policy)?);
+    }
+    let (request, policy) = (request.clone(), policy.clone());
+    let work = move || memory.extract(signal, &request, &policy);
+    let extraction = compute::run(work).await.map_err(|error| {
+        tracing::error!("the extractor failed: {error}");
+        Refusal::unavailable(Culprit::Slimspan, "the extractor failed")
+    })?;
+    Ok(extraction?)
+}
+
+/// The bytes that extraction may have to decode and hash. To look costs next to nothing.
+fn large_values(signal: Signal, request: &[u8], threshold: usize) -> usize {
+    let mut bytes = 0;
+    let large = Walk {
+        min_len: threshold,
+        on_malformed: OnMalformed::StepOver,
+    };
+    // A request that is too odd to be walked is told so by the extractor.
+    let _ = walk(signal, request, large, |value, _| {
+        if matches!(value.kind, ValueKind::String | ValueKind::Bytes) {
+            bytes += value.content.len();
+        }
+    });
+    bytes
+}

@@ -1,0 +1,95 @@
+//! Where the requests of a pipeline go, and with which references.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use slimspan_artifact::Form;
+use slimspan_proto::Signal;
+
+use crate::answer::Answer;
+use crate::exporters::{Exporter, Terms};
+use crate::isolation::send_apart;
+use crate::refusal::Refusal;
+
+/// An exporter, and how references look that go there, if not as the processor has them.
+pub type Destination = (Arc<Exporter>, Option<Form>);
+
+/// The exporters of a pipeline, and the forms of references that they want.
+#[derive(Debug)]
+pub(super) struct FanOut {
+    /// Each with the index of its form.
+    exporters: Vec<(Arc<Exporter>, usize)>,
+    /// Each once.
+    forms: Vec<Form>,
+}
+
+/// One request as the exporters get it: once for each form of references.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing(Vec<Bytes>);
+
+impl FanOut {
+    /// To all of these; references have the form `usual` unless an exporter has another one.
+    pub(super) fn new(destinations: Vec<Destination>, usual: Form) -> Self {
+        let mut forms = Vec::new();
+        let exporters = destinations.into_iter().map(|(exporter, form)| {
+            let form = form.unwrap_or(usual);
+            let known = forms.iter().position(|known| *known == form);
+            let index = known.unwrap_or_else(|| {
+                forms.push(form);
+                forms.len() - 1
+            });
+            (exporter, index)
+        });
+        Self {
+            exporters: exporters.collect(),
+            forms,
+        }
+    }
+
+    /// The forms of references that are wanted, each once.
+    pub(super) fn forms(&self) -> &[Form] {
+        &self.forms
+    }
+
+    /// A request that is the same for all.
+    pub(super) fn same(&self, request: &Bytes) -> Outgoing {
+        Outgoing(vec![request.clone(); self.forms.len()])
+    }
+
+    /// Sends a request to every exporter, with the `isolated` items of it apart.
+    pub(super) async fn send(
+        &self,
+        signal: Signal,
+        outgoing: &Outgoing,
+        isolated: &[Range<usize>],
+        terms: &Terms,
+    ) -> Result<Answer, Refusal> {
+        let send = |(exporter, form): &(Arc<Exporter>, usize)| {
+            let exporter = Arc::clone(exporter);
+            let send = move |part| {
+                let exporter = Arc::clone(&exporter);
+                async move { exporter.export(signal, part, terms).await }
+            };
+            let request = outgoing.0.get(*form).cloned().unwrap_or_default();
+            send_apart(signal, request, isolated, terms.deadline, send)
+        };
+        if let [exporter] = self.exporters.as_slice() {
+            return send(exporter).await;
+        }
+        Answer::worst(join_all(self.exporters.iter().map(send)).await)
+    }
+}
+
+impl Outgoing {
+    /// A request in each of the forms of a [`FanOut`], in that order.
+    pub(super) fn in_forms(requests: Vec<Bytes>) -> Self {
+        Self(requests)
+    }
+
+    /// The size of the request in bytes, in the first of its forms.
+    pub(super) fn len(&self) -> usize {
+        self.0.first().map_or(0, Bytes::len)
+    }
+}

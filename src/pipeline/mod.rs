@@ -1,0 +1,190 @@
+//! The path of a request: sift, extract, store, export.
+//!
+//! The sender's pending call is the acknowledgement: it ends well only when every artifact is
+//! durable and every exporter's backend has accepted the request. Only an exporter that was given a
+//! queue in memory acknowledges what lives in this process alone.
+
+mod artifacts;
+mod fan_out;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use slimspan_artifact::Policy;
+use slimspan_proto::Signal;
+use tokio::time::Instant;
+
+use crate::answer::Answer;
+use crate::client::Client;
+use crate::config::PipelineId;
+use crate::exporters::{Oversize, Terms};
+use crate::refusal::{Culprit, Refusal};
+use crate::sift::{Sifted, sift};
+use crate::tally::{Ticket, UnderWay};
+use crate::telemetry::Counters;
+use artifacts::{Artifacts, Processed};
+pub use artifacts::{Fate, Keeping};
+pub use fan_out::Destination;
+use fan_out::FanOut;
+
+/// What the requests of a receiver go through, by signal.
+#[derive(Debug)]
+pub struct Pipelines {
+    max_items: usize,
+    counters: Arc<Counters>,
+    by_signal: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
+}
+
+/// The processors and exporters of one pipeline.
+#[derive(Debug)]
+pub struct Pipeline {
+    id: PipelineId,
+    artifacts: Option<Artifacts>,
+    exporters: FanOut,
+    counters: Arc<Counters>,
+}
+
+impl Pipelines {
+    /// None yet. Requests may have `max_items` entries.
+    pub fn new(max_items: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            max_items,
+            counters,
+            by_signal: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a pipeline to those of its signal.
+    pub fn add(&mut self, pipeline: Arc<Pipeline>) {
+        let signal = pipeline.id.signal;
+        self.by_signal.entry(signal).or_default().push(pipeline);
+    }
+
+    /// Whether no signal has a pipeline.
+    pub fn is_empty(&self) -> bool {
+        self.by_signal.is_empty()
+    }
+
+    /// Takes an OTLP request of `client` through every pipeline of its signal; returns the OTLP
+    /// response. At `deadline` its sender stops waiting.
+    pub async fn consume(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        client: Arc<Client>,
+        deadline: Instant,
+    ) -> Result<Answer, Refusal> {
+        let mut under_way = self.counters.items.begin(signal, &request);
+        let terms = Terms {
+            client,
+            deadline,
+            oversize: Oversize::Kept,
+            ticket: Ticket::new(Arc::clone(&self.counters), signal),
+        };
+        let outcome = self.sift_and_pass(signal, request, &terms, &mut under_way);
+        let outcome = outcome.await;
+        under_way.ended(&outcome, terms.ticket);
+        outcome
+    }
+
+    async fn sift_and_pass(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        terms: &Terms,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<Answer, Refusal> {
+        let Some(pipelines) = self.by_signal.get(&signal) else {
+            return Err(Refusal::unimplemented(format!(
+                "no pipeline takes {signal} from this receiver; see service.pipelines"
+            )));
+        };
+        if request.is_empty() {
+            // Nothing to lose, nothing to forward: a success (OTLP specification).
+            return Ok(Answer::success());
+        }
+        let sifted = match sift(signal, &request, self.max_items).await {
+            Ok(sifted) => sifted,
+            Err(unfit) => {
+                under_way.counted(unfit.count);
+                return Err(unfit.refusal);
+            }
+        };
+        under_way.counted(sifted.count);
+        let answer = if let [pipeline] = pipelines.as_slice() {
+            pipeline.consume(&sifted, terms).await?
+        } else {
+            let outcomes = pipelines
+                .iter()
+                .map(|pipeline| pipeline.consume(&sifted, terms));
+            Answer::worst(join_all(outcomes).await)?
+        };
+        Ok(match sifted.rejected {
+            None => answer,
+            Some(rejected) => answer.and(Answer::rejecting(rejected.count, &rejected.reason)),
+        })
+    }
+}
+
+impl Pipeline {
+    /// A pipeline with the policy of its `artifact` processor and what becomes of the files, if it
+    /// has one; it has at least one destination.
+    pub fn new(
+        id: PipelineId,
+        artifacts: Option<(Policy, Fate)>,
+        destinations: Vec<Destination>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let usual = artifacts.as_ref().map(|(policy, _)| policy.form);
+        let exporters = FanOut::new(destinations, usual.unwrap_or_default());
+        Self {
+            id,
+            artifacts: artifacts
+                .map(|(policy, fate)| Artifacts::new(&policy, exporters.forms(), fate)),
+            exporters,
+            counters,
+        }
+    }
+
+    async fn consume(&self, sifted: &Sifted, terms: &Terms) -> Result<Answer, Refusal> {
+        let request = &sifted.request;
+        self.counters.received(request.len());
+        let (signal, counters) = (self.id.signal, &self.counters);
+        let processed = match &self.artifacts {
+            None => Processed::Untouched,
+            Some(artifacts) => {
+                let processed = artifacts.process(signal, request, terms.deadline, counters);
+                processed.await?
+            }
+        };
+        let (outgoing, oversize) = match processed {
+            Processed::Safe(slim) => (slim, terms.oversize),
+            Processed::Untouched => (self.exporters.same(request), terms.oversize),
+            // What is too large for the backend as it is may be smaller once the store is back.
+            Processed::NotStored => (self.exporters.same(request), Oversize::Refused),
+        };
+        let is_forwarded = oversize == Oversize::Refused;
+        let terms = Terms {
+            oversize,
+            ..terms.clone()
+        };
+        let isolated = &sifted.isolated;
+        let sent = self.exporters.send(signal, &outgoing, isolated, &terms);
+        let outcome = sent.await;
+        if outcome.is_ok() {
+            counters.sent(outgoing.len());
+            if is_forwarded {
+                counters.forwarded();
+            }
+        }
+        outcome.map_err(|refusal| {
+            if is_forwarded && refusal.is_for_size() {
+                Refusal::unavailable(Culprit::Store, refusal.to_string())
+            } else {
+                refusal
+            }
+        })
+    }
+}
