@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod arriving;
 pub mod backoff;
 pub mod cli;
 pub mod client;

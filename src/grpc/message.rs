@@ -1,29 +1,15 @@
 //! The message of a unary call: a flag, a length of four bytes, the bytes.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
-use http_body_util::BodyExt as _;
-use tokio::time::Instant;
 
 use crate::admission::Lease;
-use crate::refusal::Refusal;
+use crate::arriving::{ArriveError, Arriving, Gathered};
 
 /// Flag and length.
 pub const PREFIX: usize = 5;
-
-/// Memory that is set aside because of an announcement alone.
-const BELIEVED: usize = 1 << 20;
-
-/// What the other side has to send in each [`WINDOW`] until its message is whole, so that memory
-/// cannot be held by sending next to nothing.
-const PACE: usize = 160 * 1024;
-const WINDOW: Duration = Duration::from_secs(10);
-
-/// The longest that a message may take.
-const LONGEST: Duration = Duration::from_mins(1);
 
 const CUT_SHORT: &str = "the call ends before its message does";
 const TWO_MESSAGES: &str = "more than one message in a unary call";
@@ -47,12 +33,8 @@ pub enum ReadError {
         /// As many.
         announced: usize,
     },
-    /// It came too slowly, or not at all.
-    Stalled,
-    /// The connection failed.
-    Connection(Box<dyn std::error::Error + Send + Sync>),
-    /// There is no memory for it.
-    Refused(Refusal),
+    /// It did not come whole.
+    Arriving(ArriveError),
 }
 
 /// Reads the only message of `body`, of at most `limit` bytes. Bytes are charged to `lease` before
@@ -63,66 +45,34 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut body = pin!(body);
-    let mut buffer = BytesMut::new();
-    let mut announced: Option<(bool, usize)> = None;
-    let mut whole = None;
-    let start = Instant::now();
-    let mut window = (start, 0);
-    loop {
-        let until = (window.0 + WINDOW).min(start + LONGEST);
-        let frame = tokio::time::timeout_at(until, body.frame()).await;
-        if (frame.is_err() || Instant::now() >= until) && window.1 < PACE
-            || start.elapsed() >= LONGEST
-        {
-            return Err(ReadError::Stalled);
-        }
-        if Instant::now() >= until {
-            window = (Instant::now(), 0);
-        }
-        let Ok(frame) = frame else { continue };
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| ReadError::Connection(error.into()))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        window.1 += data.len();
-        lease.charge(data.len()).await.map_err(ReadError::Refused)?;
-
-        if whole.is_some() && !data.is_empty() {
-            return Err(ReadError::Malformed(TWO_MESSAGES));
-        }
-        if buffer.is_empty() && announced.is_none() && data.len() > PREFIX {
-            let (_, len) = prefix(&data, limit)?;
-            if data.len() == PREFIX + len {
-                // All in one frame, as most requests are: nothing to copy.
-                whole = Some(parse(&data, limit)?);
-                continue;
+    let mut arriving = Arriving::new(body.as_mut(), lease);
+    let mut head = BytesMut::new();
+    let mut announced: Option<(bool, usize, Gathered)> = None;
+    while let Some(mut data) = arriving.next().await.map_err(ReadError::Arriving)? {
+        if announced.is_none() {
+            if !head.is_empty() || data.len() < PREFIX {
+                head.put(data);
+                data = head.split().freeze();
+                if data.len() < PREFIX {
+                    head.put(data);
+                    continue;
+                }
             }
+            let (compressed, len) = prefix(&data, limit)?;
+            data.advance(PREFIX);
+            announced = Some((compressed, len, Gathered::of(Some(len))));
         }
-        if let Some((_, len)) = announced
-            && buffer.capacity() - buffer.len() < data.len()
-        {
-            // So much of it is there that the rest is believed: one growth, not many.
-            buffer.reserve(len.saturating_sub(buffer.len()).max(data.len()));
+        if let Some((_, len, gathered)) = &mut announced {
+            if gathered.len() + data.len() > *len {
+                return Err(ReadError::Malformed(TWO_MESSAGES));
+            }
+            gathered.add(data);
         }
-        buffer.put(data);
-        if announced.is_none() && buffer.len() >= PREFIX {
-            let prefix = prefix(&buffer, limit)?;
-            buffer.advance(PREFIX);
-            buffer.reserve(prefix.1.min(BELIEVED).saturating_sub(buffer.len()));
-            announced = Some(prefix);
-        }
-        if announced.is_some_and(|(_, len)| buffer.len() > len) {
-            return Err(ReadError::Malformed(TWO_MESSAGES));
-        }
-    }
-    if let Some(message) = whole {
-        return Ok(message);
     }
     match announced {
-        Some((compressed, len)) if buffer.len() == len => Ok(Message {
+        Some((compressed, len, gathered)) if gathered.len() == len => Ok(Message {
             compressed,
-            bytes: buffer.freeze(),
+            bytes: gathered.whole(),
         }),
         _ => Err(ReadError::Malformed(CUT_SHORT)),
     }
@@ -173,13 +123,16 @@ pub fn announce(compressed: bool, len: usize) -> Option<Bytes> {
 )]
 mod tests {
     use std::convert::Infallible;
+    use std::time::Duration;
 
     use futures::stream;
     use http_body::Frame;
     use http_body_util::StreamBody;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::admission::{Budget, Limits};
+    use crate::arriving::WINDOW;
 
     fn budget() -> Budget {
         Budget::new(Limits {
@@ -246,7 +199,10 @@ mod tests {
     async fn bytes_are_charged_before_they_are_kept() {
         static LONG: [u8; 1 << 20] = [0; 1 << 20];
         let outcome = read_frames(vec![&LONG], 2 << 20).await;
-        assert!(matches!(outcome, Err(ReadError::Refused(_))));
+        assert!(matches!(
+            outcome,
+            Err(ReadError::Arriving(ArriveError::Refused(_)))
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -263,7 +219,10 @@ mod tests {
         });
         let start = Instant::now();
         let outcome = read(StreamBody::new(frames), 1 << 20, &mut budget().lease()).await;
-        assert!(matches!(outcome, Err(ReadError::Stalled)), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(ReadError::Arriving(ArriveError::Stalled))),
+            "{outcome:?}"
+        );
         assert!(start.elapsed() <= WINDOW * 2, "{:?}", start.elapsed());
     }
 
@@ -289,6 +248,9 @@ mod tests {
     async fn a_call_that_stalls_ends() {
         let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
         let outcome = read(body, 100, &mut budget().lease()).await;
-        assert!(matches!(outcome, Err(ReadError::Stalled)));
+        assert!(matches!(
+            outcome,
+            Err(ReadError::Arriving(ArriveError::Stalled))
+        ));
     }
 }

@@ -1,5 +1,6 @@
 //! Where telemetry comes in.
 
 mod connections;
-mod http2;
+mod inflow;
 pub mod otlp;
+mod server;

@@ -2,8 +2,8 @@
 //! nobody else has noticed.
 //!
 //! Rows 26 to 32 of the inputs that must not hurt, but for what needs time. That is tested where time
-//! can be turned: `connections::tests` (silence, answers that are never taken), `http2::watched`
-//! (headers and frames that stop in the middle, replies that are never read), `http2::inflow` (what
+//! can be turned: `connections::tests` (silence, answers that are never taken), `inflow::watched`
+//! (headers and frames that stop in the middle, replies that are never read), `inflow::http2` (what
 //! comes back with time) and `grpc::message` (bodies that trickle or stop).
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //!
 //! Rows that need more than one call are somewhere else: 3 in `grpc::message` (a stall), 4 in
 //! `limits::the_limit_is_exact`, 11 in `limits` (bombs), 33 in `connections::tests` and
-//! `http2::watched` (replies that are not read), 34 in `connections::tests` (silence).
+//! `inflow::watched` (replies that are not read), 34 in `connections::tests` (silence).
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

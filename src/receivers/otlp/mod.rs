@@ -2,6 +2,7 @@
 
 pub mod config;
 mod grpc;
+mod intake;
 mod metadata;
 
 pub use grpc::GrpcReceiver;

@@ -45,7 +45,7 @@ pub(super) enum Flood {
 
 /// What has come in over one connection.
 #[derive(Debug)]
-pub(super) struct Inflow {
+pub(super) struct Frames {
     /// Bytes that are still to come before the head of the next frame.
     skip: usize,
     /// The part of that head that is there.
@@ -69,7 +69,7 @@ struct Allowance {
     since: Option<Instant>,
 }
 
-impl Inflow {
+impl Frames {
     pub(super) fn new() -> Self {
         Self {
             skip: PREFACE,
@@ -192,16 +192,16 @@ mod tests {
         frame
     }
 
-    fn begun() -> Inflow {
-        let mut inflow = Inflow::new();
-        inflow.add(&[b'P'; PREFACE], Instant::now()).unwrap();
-        inflow
+    fn begun() -> Frames {
+        let mut received = Frames::new();
+        received.add(&[b'P'; PREFACE], Instant::now()).unwrap();
+        received
     }
 
     /// Sends the frame until it is too much; how often that was.
     fn how_often(frames: &[u8]) -> Option<(u32, Flood)> {
-        let (mut inflow, now) = (begun(), Instant::now());
-        (0..20_000).find_map(|times| Some((times, inflow.add(frames, now).err()?)))
+        let (mut received, now) = (begun(), Instant::now());
+        (0..20_000).find_map(|times| Some((times, received.add(frames, now).err()?)))
     }
 
     #[test]
@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn an_allowance_comes_back_with_time() {
-        let (mut inflow, mut now) = (begun(), Instant::now());
+        let (mut received, mut now) = (begun(), Instant::now());
         for _ in 0..60 {
             for _ in 0..IDLE.in_a_second {
-                inflow.add(&frame(PING, 0, 8), now).unwrap();
+                received.add(&frame(PING, 0, 8), now).unwrap();
             }
             for _ in 0..RESETS.in_a_second {
-                inflow.add(&frame(RST_STREAM, 0, 4), now).unwrap();
+                received.add(&frame(RST_STREAM, 0, 4), now).unwrap();
             }
             now += Duration::from_secs(1);
         }
@@ -268,13 +268,13 @@ mod tests {
         .concat();
         let now = Instant::now();
         for size in 1..bytes.len() {
-            let mut inflow = Inflow::new();
+            let mut received = Frames::new();
             for part in bytes.chunks(size) {
-                inflow.add(part, now).unwrap();
+                received.add(part, now).unwrap();
             }
-            assert_eq!((inflow.skip, inflow.head.len()), (0, 0), "{size}");
-            assert_eq!(inflow.idle.left, IDLE.most - 2, "{size}");
-            assert_eq!(inflow.due(), None, "{size}");
+            assert_eq!((received.skip, received.head.len()), (0, 0), "{size}");
+            assert_eq!(received.idle.left, IDLE.most - 2, "{size}");
+            assert_eq!(received.due(), None, "{size}");
         }
     }
 
@@ -282,10 +282,10 @@ mod tests {
     fn what_has_begun_has_to_become_whole() {
         let second = Duration::from_secs(1);
         let late = |parts: &mut dyn Iterator<Item = Vec<u8>>| {
-            let (mut inflow, begun) = (begun(), Instant::now());
+            let (mut received, begun) = (begun(), Instant::now());
             let mut now = begun;
             for part in parts.take(100) {
-                if inflow.add(&part, now) == Err(Flood::Unfinished) {
+                if received.add(&part, now) == Err(Flood::Unfinished) {
                     return Some(now - begun);
                 }
                 now += second;
@@ -309,9 +309,9 @@ mod tests {
         let requests = std::iter::repeat([headers, rest].concat());
         assert_eq!(late(&mut { requests }), None);
 
-        let mut inflow = begun();
+        let mut received = begun();
         let now = Instant::now();
-        inflow.add(&[0, 0], now).unwrap();
-        assert_eq!(inflow.due(), Some(now + WHOLE));
+        received.add(&[0, 0], now).unwrap();
+        assert_eq!(received.due(), Some(now + WHOLE));
     }
 }

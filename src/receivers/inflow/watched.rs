@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::inflow::{Flood, Inflow};
+use super::http2::{Flood, Frames};
 
 /// How long a peer may leave unread what it is sent.
 pub(super) const UNREAD: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ pub(super) const UNREAD: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(in crate::receivers) struct Watched<T> {
     io: T,
-    inflow: Inflow,
+    frames: Frames,
     flood: Option<Flood>,
     /// Runs while something that has begun to come is not whole.
     whole: Timer,
@@ -37,7 +37,7 @@ impl<T> Watched<T> {
     pub(in crate::receivers) fn new(io: T) -> Self {
         Self {
             io,
-            inflow: Inflow::new(),
+            frames: Frames::new(),
             flood: None,
             whole: Timer::default(),
             unread: Timer::default(),
@@ -79,8 +79,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         let outcome = Pin::new(&mut this.io).poll_read(context, buffer);
         let more = buffer.filled().get(before..).unwrap_or_default();
         if outcome.is_ready() {
-            let added = this.inflow.add(more, Instant::now());
-            this.whole.set(this.inflow.due());
+            let added = this.frames.add(more, Instant::now());
+            this.whole.set(this.frames.due());
             if let Err(flood) = added {
                 this.flood = Some(flood);
                 // Who gets an error is not to have read anything.
@@ -168,7 +168,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::time::sleep;
 
-    use super::super::inflow::WHOLE;
+    use super::super::http2::WHOLE;
     use super::*;
 
     const PREFACE: [u8; 24] = [b'P'; 24];

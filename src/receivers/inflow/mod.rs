@@ -1,11 +1,11 @@
-//! What comes over an HTTP/2 connection before it is HTTP/2: frames that are counted, and bytes that
-//! have to keep moving.
+//! What comes over a connection before it is HTTP: frames that are counted, and bytes that have to
+//! keep moving.
 //!
 //! The protocol's own implementation limits what is open at a time, and closes a connection for some
 //! floods. It does not limit what comes and goes: frames that a peer may send as often as it likes,
 //! each of which costs work and brings nothing.
 
-mod inflow;
+mod http2;
 mod watched;
 
 pub(super) use self::watched::Watched;

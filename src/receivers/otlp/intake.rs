@@ -1,0 +1,126 @@
+//! What becomes of a request, whatever protocol it came by: the same limits, patience and end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use slimspan_proto::Signal;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::{Budget, Lease};
+use crate::answer::Answer;
+use crate::client::Client;
+use crate::compression::{Compression, DecompressError};
+use crate::compute;
+use crate::pipeline::Pipelines;
+use crate::refusal::{Culprit, Refusal};
+
+/// How long SDKs wait for an answer unless they are told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an answer may take to its sender: one that leaves at the end of its patience is not heard.
+/// Of a short patience it is a tenth.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
+
+/// How long a request that has begun may still arrive after the stop: what is under way through the
+/// network is there by then, and a sender that is told early repeats it early.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// The way of a listener's requests to its pipelines.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) pipelines: Arc<Pipelines>,
+    pub(super) budget: Budget,
+    pub(super) stop: CancellationToken,
+    /// The largest request, before and after decompression.
+    pub(super) limit: usize,
+    /// The key of that limit.
+    pub(super) limit_key: &'static str,
+}
+
+impl Intake {
+    /// Takes a request of `client` that `arrival` brings, whole and decompressed, and whose sender
+    /// gives it up at some time.
+    pub(super) async fn take(
+        &self,
+        signal: Signal,
+        client: Arc<Client>,
+        gives_up: Option<Instant>,
+        arrival: impl Future<Output = Result<Bytes, Refusal>>,
+    ) -> Result<Answer, Refusal> {
+        let request = tokio::select! {
+            request = arrival => request?,
+            () = at(gives_up) => return Err(Refusal::too_late()),
+            () = self.stopped() => return Err(Refusal::unavailable(
+                Culprit::Slimspan,
+                "slimspan stops, and the request had not come in time",
+            )),
+        };
+        let now = Instant::now();
+        // From here on it is taken to its end: a sender that has given up meanwhile sends it again,
+        // and finds its files stored.
+        let gives_up = gives_up.map_or(now + PATIENCE, |then| then.min(now + PATIENCE));
+        let left = gives_up.saturating_duration_since(now);
+        if left.is_zero() {
+            return Err(Refusal::too_late());
+        }
+        let deadline = gives_up - (left / 10).min(ON_THE_WAY);
+        self.pipelines
+            .consume(signal, request, client, deadline)
+            .await
+    }
+
+    /// Waits until requests that are not there yet are not waited for any more.
+    async fn stopped(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_BYTES).await;
+    }
+
+    /// The share of the budget that a request has as long as it is in memory.
+    pub(super) fn lease(&self) -> Lease {
+        self.budget.lease()
+    }
+
+    /// The request has so many bytes, which is too much.
+    pub(super) fn too_large(&self, size: impl fmt::Display) -> Refusal {
+        Refusal::too_large(size, self.limit, self.limit_key)
+    }
+
+    /// What a request is that came compressed.
+    pub(super) async fn decompress(
+        &self,
+        compression: Compression,
+        message: Bytes,
+    ) -> Result<Bytes, Refusal> {
+        let limit = self.limit;
+        let mut lease = self.budget.lease_for_more();
+        let expand = move || {
+            let expanded = compression.decompress(&message, limit, |bytes| lease.try_charge(bytes));
+            expanded.map(|bytes| lease.hold(bytes))
+        };
+        let expanded = compute::run(expand).await.map_err(|error| {
+            Refusal::unavailable(Culprit::Slimspan, format!("decompression failed: {error}"))
+        })?;
+        expanded.map_err(|error| match error {
+            DecompressError::Malformed(error) => {
+                Refusal::malformed(format!("the message is not sound {compression}: {error}"))
+            }
+            DecompressError::TooLarge => self.too_large(format_args!("more than {limit}")),
+            DecompressError::WindowTooLarge => Refusal::too_costly(format!(
+                "the message is {compression} with a window of more than 8 MiB; compress it with \
+                 a smaller one"
+            )),
+            DecompressError::Refused(refusal) => refusal,
+        })
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
