@@ -10,6 +10,7 @@
 
 mod check;
 mod items;
+pub mod json;
 mod member;
 mod message;
 mod signal;

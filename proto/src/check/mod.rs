@@ -12,7 +12,8 @@ mod table;
 
 use std::ops::Range;
 
-use self::scan::{Scanner, is_utf8};
+use self::scan::Scanner;
+pub(crate) use self::scan::is_utf8;
 use self::schema::Shape;
 use crate::Signal;
 use crate::items::points;
@@ -21,8 +22,8 @@ use crate::wire::{Field, Fields, MAX_DEPTH, Malformed, WireType, expect, skip_gr
 /// What a span, a log record and the like cost, and what is small beside them: an attribute, an
 /// element of an array. Empty, a span takes a decoder some 250 bytes, an attribute or an element
 /// 30 to 80; and spans have many of these.
-const ENTRY: usize = 16;
-const SMALL: usize = 1;
+pub(crate) const ENTRY: usize = 16;
+pub(crate) const SMALL: usize = 1;
 
 /// What was found out about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -245,7 +245,7 @@ fn short(low: u8, high: u8) -> usize {
 
 /// Nearly all texts are ASCII, which is seen faster.
 #[inline]
-pub(super) fn is_utf8(text: &[u8]) -> bool {
+pub(crate) fn is_utf8(text: &[u8]) -> bool {
     is_ascii(text) || simdutf8::basic::from_utf8(text).is_ok()
 }
 

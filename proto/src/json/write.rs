@@ -1,0 +1,402 @@
+//! The wire form to JSON.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+
+use super::STANDARD;
+use super::table::{Content, Field, Message, Presence};
+use crate::Signal;
+use crate::wire::{Fields, MAX_DEPTH, Malformed, Reason, WireType, varint};
+
+/// A request in JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// One object, in one line without an end.
+    pub text: Vec<u8>,
+    /// Fields that OTLP does not have, which JSON has no names for.
+    pub unknown: usize,
+    /// Strings that are not UTF-8, which no JSON can hold; what is not text in them stands there as
+    /// U+FFFD.
+    pub replaced: usize,
+}
+
+/// Writes an `Export{Trace,Logs,Metrics}ServiceRequest` as JSON. What stands in it is what a decoder
+/// reads: of what occurs twice the last, messages merged.
+pub fn write(signal: Signal, request: &[u8]) -> Result<Written, Malformed> {
+    let mut writer = Writer {
+        request,
+        text: Vec::with_capacity(request.len() + request.len() / 2),
+        pieces: Vec::new(),
+        stack: Vec::with_capacity(16),
+        unknown: 0,
+        replaced: 0,
+    };
+    let whole = Piece {
+        index: 0,
+        start: 0,
+        end: request.len(),
+        is_packed: false,
+    };
+    writer.pieces.push(whole);
+    writer.enter(Message::request(signal), 0..1)?;
+    writer.run()?;
+    Ok(Written {
+        text: writer.text,
+        unknown: writer.unknown,
+        replaced: writer.replaced,
+    })
+}
+
+struct Writer<'a> {
+    request: &'a [u8],
+    text: Vec<u8>,
+    /// The fields of the messages in the stack, of each one those that are not written yet.
+    pieces: Vec<Piece>,
+    stack: Vec<Frame>,
+    unknown: usize,
+    replaced: usize,
+}
+
+/// A field of a message.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    /// Which one in the table.
+    index: usize,
+    start: usize,
+    end: usize,
+    is_packed: bool,
+}
+
+/// A message whose object has begun.
+#[derive(Debug)]
+struct Frame {
+    message: &'static Message,
+    /// Its fields, among the pieces.
+    first: usize,
+    next: usize,
+    end: usize,
+    /// The repeated field whose array has begun.
+    list: Option<usize>,
+    is_fresh: bool,
+}
+
+impl Writer<'_> {
+    fn run(&mut self) -> Result<(), Malformed> {
+        while let Some(frame) = self.stack.last_mut() {
+            let piece = self
+                .pieces
+                .get(frame.next)
+                .filter(|_| frame.next < frame.end);
+            let index = piece.map(|piece| piece.index);
+            if let Some(list) = frame.list {
+                if index != Some(list) {
+                    self.text.push(b']');
+                    frame.list = None;
+                    frame.is_fresh = false;
+                    continue;
+                }
+                if !std::mem::take(&mut frame.is_fresh) {
+                    self.text.push(b',');
+                }
+                let at = frame.next;
+                frame.next += 1;
+                if let Some(Content::Message(message)) =
+                    frame.message.fields.get(list).map(|field| field.content)
+                {
+                    self.enter(message, at..at + 1)?;
+                }
+                continue;
+            }
+            let Some((index, field)) =
+                index.and_then(|index| Some((index, frame.message.fields.get(index)?)))
+            else {
+                self.text.push(b'}');
+                self.pieces.truncate(frame.first);
+                self.stack.pop();
+                continue;
+            };
+            if !std::mem::take(&mut frame.is_fresh) {
+                self.text.push(b',');
+            }
+            self.text.push(b'"');
+            self.text.extend_from_slice(field.name.as_bytes());
+            self.text.extend_from_slice(b"\":");
+            let of_field = self.pieces.get(frame.next..frame.end).unwrap_or_default();
+            let same = of_field.iter().take_while(|piece| piece.index == index);
+            let range = frame.next..frame.next + same.count();
+            match (field.presence, field.content) {
+                (Presence::Repeated, Content::Message(_)) => {
+                    self.text.push(b'[');
+                    frame.list = Some(index);
+                    frame.is_fresh = true;
+                }
+                (Presence::Repeated, _) => {
+                    frame.next = range.end;
+                    self.array(field, range)?;
+                }
+                (_, Content::Message(message)) => {
+                    frame.next = range.end;
+                    self.enter(message, range)?;
+                }
+                _ => {
+                    frame.next = range.end;
+                    let last = self.pieces.get(range.end - 1);
+                    if let Some(&Piece { start, end, .. }) = last {
+                        self.scalar(field.content, start, end)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the object of a message that stands in some pieces, which are read as if they stood
+    /// behind each other: that is how decoders merge them.
+    fn enter(
+        &mut self,
+        message: &'static Message,
+        pieces: std::ops::Range<usize>,
+    ) -> Result<(), Malformed> {
+        let first = self.pieces.len();
+        let mut chosen = None;
+        let mut chosen_from = first;
+        let mut is_sorted = true;
+        for piece in pieces {
+            let Some(&Piece { start, end, .. }) = self.pieces.get(piece) else {
+                continue;
+            };
+            if self.stack.len() >= MAX_DEPTH {
+                return Err(Reason::TooDeep.at(start));
+            }
+            let mut last = 0;
+            for field in Fields::new(self.request, start..end) {
+                let field = field?;
+                let found = message.fields.iter().enumerate();
+                let Some((index, of_table)) =
+                    { found }.find(|(_, of_table)| of_table.number == field.number)
+                else {
+                    self.unknown += 1;
+                    continue;
+                };
+                let wire_type = of_table.content.wire_type();
+                let is_packed = field.wire_type != wire_type;
+                let may_be_packed = of_table.presence == Presence::Repeated
+                    && wire_type != WireType::Len
+                    && field.wire_type == WireType::Len;
+                if is_packed && !may_be_packed {
+                    return Err(Reason::UnexpectedWireType.at(field.start));
+                }
+                if of_table.presence == Presence::OneOf && chosen != Some(index) {
+                    chosen = Some(index);
+                    chosen_from = self.pieces.len();
+                }
+                is_sorted &= last <= index;
+                last = index;
+                self.pieces.push(Piece {
+                    index,
+                    start: field.body.start,
+                    end: field.body.end,
+                    is_packed,
+                });
+            }
+        }
+        self.choose(message, first, chosen_from);
+        if !is_sorted && let Some(own) = self.pieces.get_mut(first..) {
+            own.sort_by_key(|piece| piece.index);
+        }
+        self.text.push(b'{');
+        let has_first = self.pieces.get(first).is_some_and(|piece| piece.index == 0);
+        let absent = if has_first { "" } else { message.absent };
+        self.text.extend_from_slice(absent.as_bytes());
+        self.stack.push(Frame {
+            message,
+            first,
+            next: first,
+            end: self.pieces.len(),
+            list: None,
+            is_fresh: absent.is_empty(),
+        });
+        Ok(())
+    }
+
+    /// Of fields that exclude each other, only the last one counts.
+    fn choose(&mut self, message: &Message, first: usize, chosen_from: usize) {
+        let is_one_of = |piece: &Piece| {
+            let field = message.fields.get(piece.index);
+            field.is_some_and(|field| field.presence == Presence::OneOf)
+        };
+        let before = self.pieces.get(first..chosen_from).unwrap_or_default();
+        if !before.iter().any(is_one_of) {
+            return;
+        }
+        let own = self.pieces.split_off(first);
+        let kept = own.into_iter().enumerate();
+        let kept = kept.filter(|(at, piece)| first + at >= chosen_from || !is_one_of(piece));
+        self.pieces.extend(kept.map(|(_, piece)| piece));
+    }
+
+    /// An array of what holds no messages.
+    fn array(&mut self, field: &Field, range: std::ops::Range<usize>) -> Result<(), Malformed> {
+        self.text.push(b'[');
+        let mut is_first = true;
+        for piece in range {
+            let Some(&Piece {
+                start,
+                end,
+                is_packed,
+                ..
+            }) = self.pieces.get(piece)
+            else {
+                continue;
+            };
+            let mut at = start;
+            // An empty string is one value, too; nothing packed is none.
+            while at < end || (!is_packed && at == start) {
+                let next = match (is_packed, field.content.wire_type()) {
+                    (false, _) => end.max(at + 1),
+                    (true, WireType::Varint) => varint(self.request, at, end)?.1,
+                    (true, WireType::Fixed32) => at + 4,
+                    (true, _) => at + 8,
+                };
+                if is_packed && next > end {
+                    return Err(Reason::Truncated.at(at));
+                }
+                if !std::mem::take(&mut is_first) {
+                    self.text.push(b',');
+                }
+                self.scalar(field.content, at, next.min(end))?;
+                at = next;
+            }
+        }
+        self.text.push(b']');
+        Ok(())
+    }
+
+    fn scalar(&mut self, content: Content, start: usize, end: usize) -> Result<(), Malformed> {
+        let bytes = self.request.get(start..end).unwrap_or_default();
+        let number = match content.wire_type() {
+            WireType::Varint => varint(self.request, start, end)?.0,
+            WireType::Fixed64 => bytes
+                .first_chunk()
+                .map_or(0, |word| u64::from_le_bytes(*word)),
+            WireType::Fixed32 => bytes
+                .first_chunk()
+                .map_or(0, |word| u32::from_le_bytes(*word).into()),
+            _ => 0,
+        };
+        let text = &mut self.text;
+        // Writing to memory does not fail.
+        let _ = match content {
+            Content::Text => {
+                self.replaced += usize::from(put_text(text, bytes));
+                Ok(())
+            }
+            Content::Hex => {
+                put_hex(text, bytes);
+                Ok(())
+            }
+            Content::Base64 => {
+                put_base64(text, bytes);
+                Ok(())
+            }
+            Content::Bool => write!(text, "{}", number != 0),
+            Content::Enum | Content::Int32 => write!(text, "{}", number as i32),
+            Content::Sint32 => {
+                let number = number as u32;
+                let value = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
+                write!(text, "{value}")
+            }
+            Content::Uint32 | Content::Fixed32 => write!(text, "{}", number as u32),
+            Content::Int64 | Content::Sfixed64 => write!(text, "\"{}\"", number.cast_signed()),
+            Content::Uint64 | Content::Fixed64 => write!(text, "\"{number}\""),
+            Content::Double => put_double(text, f64::from_bits(number)),
+            Content::Message(_) => Ok(()),
+        };
+        Ok(())
+    }
+}
+
+fn put_double(text: &mut Vec<u8>, value: f64) -> std::io::Result<()> {
+    if value.is_nan() {
+        write!(text, "\"NaN\"")
+    } else if value == f64::INFINITY {
+        write!(text, "\"Infinity\"")
+    } else if value == f64::NEG_INFINITY {
+        write!(text, "\"-Infinity\"")
+    } else {
+        // The shortest that is read as the same double.
+        write!(text, "{value:?}")
+    }
+}
+
+fn put_hex(text: &mut Vec<u8>, bytes: &[u8]) {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).map_or(b'0', |c| c as u8);
+    text.push(b'"');
+    text.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
+    );
+    text.push(b'"');
+}
+
+fn put_base64(text: &mut Vec<u8>, bytes: &[u8]) {
+    text.push(b'"');
+    let start = text.len();
+    text.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let space = text.get_mut(start..).unwrap_or_default();
+    let written = STANDARD.encode_slice(bytes, space).unwrap_or(0);
+    text.truncate(start + written);
+    text.push(b'"');
+}
+
+/// Returns whether it was not UTF-8.
+fn put_text(text: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let is_utf8 = crate::check::is_utf8(bytes);
+    text.push(b'"');
+    if is_utf8 {
+        put_escaped(text, bytes);
+    } else {
+        put_escaped(text, String::from_utf8_lossy(bytes).as_bytes());
+    }
+    text.push(b'"');
+    !is_utf8
+}
+
+fn put_escaped(text: &mut Vec<u8>, mut bytes: &[u8]) {
+    while let Some((plain, [special, rest @ ..])) =
+        plain_len(bytes).and_then(|len| bytes.split_at_checked(len))
+    {
+        text.extend_from_slice(plain);
+        match special {
+            b'"' => text.extend_from_slice(b"\\\""),
+            b'\\' => text.extend_from_slice(b"\\\\"),
+            b'\n' => text.extend_from_slice(b"\\n"),
+            b'\r' => text.extend_from_slice(b"\\r"),
+            b'\t' => text.extend_from_slice(b"\\t"),
+            control => {
+                let _ = write!(text, "\\u{control:04x}");
+            }
+        }
+        bytes = rest;
+    }
+    text.extend_from_slice(bytes);
+}
+
+/// How many bytes come before one that must be escaped, if there is one.
+fn plain_len(bytes: &[u8]) -> Option<usize> {
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let mut at = 0;
+    // In blocks, which go through vectors.
+    for block in bytes.chunks(64) {
+        let any = block
+            .iter()
+            .fold(0, |any, byte| any | u8::from(is_special(byte)));
+        if any != 0 {
+            return Some(at + block.iter().position(is_special)?);
+        }
+        at += block.len();
+    }
+    None
+}
