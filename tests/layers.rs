@@ -4,12 +4,23 @@ use std::fs;
 use std::path::Path;
 
 /// A crate or module, and the only places in `src` whose code may name it.
-const RULES: [(&str, &[&str]); 6] = [
+const RULES: [(&str, &[&str]); 8] = [
     (
         "tonic",
         &["src/receivers/", "src/exporters/", "src/refusal.rs"],
     ),
     ("object_store", &["src/storage/"]),
+    ("rustls", &["src/tls/"]),
+    (
+        "tls",
+        &[
+            "src/tls/",
+            "src/receivers/",
+            "src/exporters/",
+            "src/collector/",
+            "src/config/",
+        ],
+    ),
     (
         "journal",
         &[

@@ -3,6 +3,7 @@ use std::io;
 
 use crate::config::{ComponentId, HostPort};
 use crate::storage::OpenError;
+use crate::tls::TlsError;
 
 /// Why a collector could not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,14 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+    /// A receiver's connections cannot be protected.
+    #[error("{listener}.{reason}")]
+    Tls {
+        /// The path of its listener in the configuration.
+        listener: String,
+        /// Why; the text begins with the key to change.
+        reason: TlsError,
+    },
     /// An address cannot be listened on.
     #[error("receivers.{id}: cannot listen on {endpoint}: {reason}")]
     Bind {

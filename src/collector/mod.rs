@@ -7,6 +7,7 @@ mod run;
 mod stores;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slimspan_artifact::Location;
@@ -17,9 +18,11 @@ use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
 use crate::machine;
 use crate::pipeline::{Pipeline, Pipelines};
-use crate::receivers::otlp::GrpcReceiver;
+use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver};
 use crate::storage::Store;
 use crate::telemetry::Counters;
+use crate::tls::ServerTls;
+use crate::tls::config::TlsServerConfig;
 pub use error::StartError;
 use exporters::set_up_exporters;
 use memory::memory_limits;
@@ -105,13 +108,22 @@ impl Collector {
                 endpoint: endpoint.clone(),
                 reason,
             };
-            let grpc = GrpcReceiver::bind(grpc).await.map_err(bind_error)?;
+            let listener = format!("receivers.{id}.protocols.grpc");
+            let tls = server_tls(&listener, grpc.tls.as_ref(), GRPC_ALPN)?;
+            let protected = if tls.is_some() { ", TLS" } else { "" };
+            let is_plain = tls.is_none();
+            let grpc = GrpcReceiver::bind(grpc, tls).await.map_err(bind_error)?;
             let address = grpc.local_addr().map_err(bind_error)?;
+            if is_plain {
+                warn_of_plain_text(&listener, address);
+            }
             summary.insert(
                 receivers.len(),
                 (
                     id.to_string(),
-                    format!("listening for OTLP/gRPC on {address}, requests up to {max} MiB"),
+                    format!(
+                        "listening for OTLP/gRPC on {address}{protected}, requests up to {max} MiB"
+                    ),
                 ),
             );
             receivers.push(Receiver {
@@ -150,6 +162,29 @@ impl Collector {
     /// What runs, component by component: where it listens, where bytes go, what is moved.
     pub fn summary(&self) -> &[(String, String)] {
         &self.summary
+    }
+}
+
+/// What protects the connections of `listener`, if its `tls` says so.
+fn server_tls(
+    listener: &str,
+    config: Option<&TlsServerConfig>,
+    alpn: &[&str],
+) -> Result<Option<ServerTls>, StartError> {
+    let tls = config.map(|config| ServerTls::new(listener, config, alpn));
+    tls.transpose().map_err(|reason| StartError::Tls {
+        listener: listener.to_owned(),
+        reason,
+    })
+}
+
+/// Tells who may read along.
+fn warn_of_plain_text(listener: &str, address: SocketAddr) {
+    if !address.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            "{listener}: {address} can be reached from other machines, and without tls anybody on the \
+             way reads and changes what is sent: add {listener}.tls, or listen on 127.0.0.1"
+        );
     }
 }
 

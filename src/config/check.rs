@@ -29,6 +29,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     for (id, pipeline) in &config.service.pipelines {
         check.pipeline(id, pipeline);
     }
+    check.receivers();
     check.exporters();
     check.memory_limits();
     check.spools();
@@ -120,6 +121,16 @@ impl Check<'_> {
         }
     }
 
+    fn receivers(&mut self) {
+        for (id, ReceiverConfig::Otlp(receiver)) in &self.config.receivers {
+            if let Some(tls) = &receiver.protocols.grpc.tls
+                && let Some((key, message)) = tls.mistake()
+            {
+                self.report(grpc_key(id, "tls").key(key), message);
+            }
+        }
+    }
+
     fn exporters(&mut self) {
         for (id, exporter) in &self.config.exporters {
             let Some(exporter) = exporter.delivery() else {
@@ -128,6 +139,9 @@ impl Check<'_> {
             let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
             if let Some((key, message)) = exporter.retry_on_failure.mistake() {
                 self.report(path.key("retry_on_failure").key(key), message);
+            }
+            if let Some((key, message)) = exporter.tls.mistake() {
+                self.report(path.key("tls").key(key), message);
             }
             let path = path.key("sending_queue");
             if let Some((key, message)) = exporter.sending_queue.mistake() {

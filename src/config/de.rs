@@ -11,6 +11,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use super::left_out;
 use super::node::{Entry, Node, Value};
 use super::path::Step;
 use super::scalar::{Origin, Scalar, Typed};
@@ -77,6 +78,9 @@ impl de::Error for Error {
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
+        if let Some(why) = left_out::why(field) {
+            return Self::custom(format!("is not supported: {why}"));
+        }
         Self::custom(format!(
             "unknown field \"{field}\"; known are {}",
             known.join(", ")

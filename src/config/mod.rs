@@ -13,6 +13,7 @@ mod error;
 mod expand;
 mod glob;
 mod id;
+mod left_out;
 mod node;
 mod path;
 mod problem;

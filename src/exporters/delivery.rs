@@ -22,6 +22,7 @@ use crate::answer::Answer;
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tally::Ticket;
+use crate::tls::config::TlsClientConfig;
 
 /// What delivers the requests of an exporter.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct DeliveryConfig<'c> {
     pub max_request_bytes: ByteSize,
     /// Where requests are kept that the backend never takes.
     pub dead_letters: &'c DeadLetterConfig,
+    /// How connections to the backend are protected.
+    pub tls: &'c TlsClientConfig,
 }
 
 /// On what terms a request is handed to an exporter.

@@ -36,6 +36,7 @@ mod sizes;
 mod store_failures;
 mod store_recovery;
 mod tls;
+mod tls_senders;
 mod transport;
 mod untrusted;
 mod volume;

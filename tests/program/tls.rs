@@ -1,86 +1,221 @@
 //! TLS to the backend.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tonic::Code;
-use tonic::transport::Identity;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::support::backend::Backend;
+use crate::support::certificates::{Authority, Issued};
 use crate::support::sender::retry_after;
 use crate::support::slimspan::{Slimspan, run};
-use crate::support::{config, otlp};
+use crate::support::{config, otlp, soon};
 
-/// A certificate for `name` that signs itself, and a backend that has it.
-async fn backend_called(name: &str) -> (Backend, String) {
-    let signed = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let certificate = signed.cert.pem();
-    let identity = Identity::from_pem(&certificate, signed.signing_key.serialize_pem());
-    (Backend::with_tls(identity).await, certificate)
+/// What a server shows of itself.
+fn showing(issued: &Issued) -> ServerTlsConfig {
+    let identity = Identity::from_pem(&issued.certificate, &issued.key);
+    ServerTlsConfig::new().identity(identity)
 }
 
-/// A certificate that is trusted is enough, by the host of the endpoint or by another name.
+fn config_with(backend: &Backend, tls: Value) -> Value {
+    let mut config = config::standard(backend.address);
+    config["exporters"]["otlp_grpc"]["tls"] = tls;
+    config
+}
+
+/// Sends one span, which arrives or is refused so that the sender comes back.
+async fn assert_sends(slimspan: &Slimspan, backend: &Backend, says: Option<&str>) {
+    let sender = slimspan.sender().await;
+    let request = otlp::plain_span(1);
+    let before = backend.received().len();
+    let outcome = sender.send(Signal::Traces, &request).await;
+    let Some(says) = says else {
+        outcome.unwrap();
+        let received = backend.received();
+        assert_eq!(received.last().unwrap().message, request);
+        return;
+    };
+    let status = outcome.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(retry_after(&status).is_some(), "{status}");
+    assert!(status.message().contains(says), "{status}");
+    assert_eq!(backend.received().len(), before);
+}
+
+/// Who is trusted, by which name, and what comes of it.
 #[tokio::test]
-async fn a_trusted_backend_gets_requests() {
-    for (name, server_name) in [("127.0.0.1", None), ("backend.test", Some("backend.test"))] {
-        let (backend, certificate) = backend_called(name).await;
+async fn only_a_backend_that_is_trusted_gets_requests() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let by_address = Backend::with_tls(showing(&authority.issue("127.0.0.1"))).await;
+    let by_name = Backend::with_tls(showing(&authority.issue("backend.test"))).await;
+    let expired = Backend::with_tls(showing(&authority.issue_expired("127.0.0.1"))).await;
+    let plain = Backend::start().await;
+    let (trusted, stranger) = (authority.pem(), other.pem());
+    let table = [
+        (&by_address, json!({ "ca_file": "ca.pem" }), None),
+        (&by_address, json!({ "ca_pem": trusted }), None),
+        (
+            &by_address,
+            json!({ "ca_pem": trusted, "include_system_ca_certs_pool": true }),
+            None,
+        ),
+        (&by_address, json!({}), Some("certificate")),
+        (
+            &by_address,
+            json!({ "ca_pem": stranger }),
+            Some("certificate"),
+        ),
+        (&by_address, json!({ "insecure_skip_verify": true }), None),
+        (
+            &by_name,
+            json!({ "ca_pem": trusted, "server_name_override": "backend.test" }),
+            None,
+        ),
+        (
+            &by_name,
+            json!({ "ca_pem": trusted }),
+            Some("not valid for name"),
+        ),
+        (
+            &by_name,
+            json!({ "ca_pem": trusted, "insecure_skip_verify": true }),
+            None,
+        ),
+        (&expired, json!({ "ca_pem": trusted }), Some("expired")),
+        (&plain, json!({ "ca_pem": trusted }), Some("https://")),
+    ];
+    for (backend, tls, says) in table {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), certificate).unwrap();
-        let mut config = config::standard(backend.address);
-        config["exporters"]["otlp_grpc"]["tls"] =
-            json!({ "ca_file": "ca.pem", "server_name_override": server_name });
-        let slimspan = Slimspan::start_in(folder, &config).await;
+        std::fs::write(folder.path().join("ca.pem"), &trusted).unwrap();
+        let slimspan = Slimspan::start_in(folder, &config_with(backend, tls.clone())).await;
+        assert_sends(&slimspan, backend, says).await;
+    }
+}
+
+/// A backend that wants to know who comes. It says why nobody else is let in only after the handshake, and
+/// not always before the end of the connection.
+#[tokio::test]
+async fn a_backend_may_ask_for_a_certificate() {
+    let authority = Authority::new();
+    let tls = showing(&authority.issue("127.0.0.1"));
+    let tls = tls.client_ca_root(Certificate::from_pem(authority.pem()));
+    let own = authority.issue("slimspan.test");
+    let strange = Authority::new().issue("slimspan.test");
+    for (own, says) in [
+        (Some(&own), None),
+        (Some(&strange), Some("https://")),
+        (None, Some("https://")),
+    ] {
+        let backend = Backend::with_tls(tls.clone()).await;
+        let mut tls = json!({ "ca_pem": authority.pem() });
+        if let Some(own) = own {
+            tls["cert_pem"] = json!(own.certificate);
+            tls["key_pem"] = json!(own.key);
+        }
+        let slimspan = Slimspan::start(&config_with(&backend, tls)).await;
+        assert_sends(&slimspan, &backend, says).await;
+    }
+}
+
+/// What versions there may be is said on either side.
+#[tokio::test]
+async fn versions_are_limited() {
+    let authority = Authority::new();
+    let backend = Backend::with_tls(showing(&authority.issue("127.0.0.1"))).await;
+    for (min, max) in [("1.2", "1.2"), ("1.3", ""), ("1.2", "1.3")] {
+        let tls = json!({ "ca_pem": authority.pem(), "min_version": min, "max_version": max });
+        let slimspan = Slimspan::start(&config_with(&backend, tls)).await;
+        assert_sends(&slimspan, &backend, None).await;
+    }
+}
+
+/// Another authority in the file is trusted without a restart, and one that is none is not.
+#[tokio::test]
+async fn a_new_ca_file_is_used_for_new_connections() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let backend = Backend::with_tls(showing(&second.issue("127.0.0.1"))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, first.pem()).unwrap();
+    let tls = json!({ "ca_file": "ca.pem", "reload_interval": "20ms" });
+    let mut slimspan = Slimspan::start_in(folder, &config_with(&backend, tls)).await;
+    assert_sends(&slimspan, &backend, Some("certificate")).await;
+    std::fs::write(&file, "nothing").unwrap();
+    slimspan
+        .logs("exporters.otlp_grpc.tls.ca_file: ca.pem holds no certificate")
+        .await;
+    assert_sends(&slimspan, &backend, Some("certificate")).await;
+    std::fs::write(&file, second.pem()).unwrap();
+    slimspan
+        .logs("exporters.otlp_grpc: its files have changed")
+        .await;
+    let sends = async {
         let sender = slimspan.sender().await;
         let request = otlp::plain_span(1);
-        sender.send(Signal::Traces, &request).await.unwrap();
-        assert_eq!(backend.only(), request);
-    }
+        while sender.send(Signal::Traces, &request).await.is_err() {}
+    };
+    soon("the new one is trusted", sends).await;
 }
 
-/// A backend that nobody vouches for, or with the certificate of another, gets nothing; nor does
-/// one without TLS, unless the configuration says that it has none.
+/// A mistake in a file is told at the start, not at the first request.
 #[tokio::test]
-async fn a_backend_that_is_not_trusted_gets_nothing() {
-    let (stranger, _) = backend_called("127.0.0.1").await;
-    let (other, other_certificate) = backend_called("backend.test").await;
-    let plain = Backend::start().await;
-    for (backend, ca_file, says) in [
-        (&stranger, None, "certificate"),
-        (&other, Some("ca.pem"), "certificate"),
-        (&plain, None, "https://"),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), &other_certificate).unwrap();
-        let mut config = config::standard(backend.address);
-        config["exporters"]["otlp_grpc"]["tls"] = json!({ "ca_file": ca_file });
-        let slimspan = Slimspan::start_in(folder, &config).await;
-        let sender = slimspan.sender().await;
-        let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
-        let status = refused.unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
-        assert!(retry_after(&status).is_some(), "{status}");
-        assert!(status.message().contains(says), "{status}");
-        assert!(backend.received().is_empty());
-    }
-}
-
-/// A mistake in the file is told at the start, not at the first request.
-#[tokio::test]
-async fn a_ca_file_that_is_missing_or_none_ends_the_start() {
+async fn files_that_are_no_good_end_the_start() {
     let backend = Backend::start().await;
+    let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
-    let garbage = folder.path().join("garbage.pem");
-    std::fs::write(&garbage, "no certificate").unwrap();
-    for (ca_file, says) in [
-        (folder.path().join("missing.pem"), "missing.pem"),
-        (garbage, "exporters.otlp_grpc.tls.ca_file"),
-    ] {
-        let mut config = config::standard(backend.address);
-        config["exporters"]["otlp_grpc"]["tls"] = json!({ "ca_file": ca_file });
-        let file = folder.path().join("collector.yaml");
-        std::fs::write(&file, config.to_string()).unwrap();
+    let own = authority.issue("slimspan.test");
+    own.write(folder.path(), "own");
+    authority
+        .issue("slimspan.test")
+        .write(folder.path(), "other");
+    authority
+        .issue_expired("slimspan.test")
+        .write(folder.path(), "expired");
+    std::fs::write(folder.path().join("garbage.pem"), "no certificate").unwrap();
+    let damaged = own.certificate.replace("MII", "M!!");
+    std::fs::write(folder.path().join("damaged.pem"), damaged).unwrap();
+    let pair = |certificate: &str, key: &str| json!({ "cert_file": certificate, "key_file": key });
+    let table = [
+        (
+            json!({ "ca_file": "missing.pem" }),
+            "tls.ca_file: cannot read missing.pem: No such file",
+        ),
+        (
+            json!({ "ca_file": "garbage.pem" }),
+            "tls.ca_file: garbage.pem holds no certificate (PEM)",
+        ),
+        (
+            json!({ "ca_file": "damaged.pem" }),
+            "tls.ca_file: damaged.pem holds PEM that is damaged",
+        ),
+        (
+            json!({ "ca_pem": own.key }),
+            "tls.ca_pem: it holds no certificate (PEM)",
+        ),
+        (
+            pair("own.pem", "own.pem"),
+            "tls.key_file: own.pem holds no private key (PEM)",
+        ),
+        (
+            pair("own.pem", "other.key"),
+            "tls.key_file: other.key holds a key that is not of the certificate",
+        ),
+        (
+            pair("expired.pem", "expired.key"),
+            "tls.cert_file: expired.pem holds a certificate that has expired, on 2000-01-01T00:00:00Z",
+        ),
+        (
+            json!({ "server_name_override": "a b" }),
+            "tls.server_name_override: \"a b\" is not the name of a host",
+        ),
+    ];
+    for (tls, says) in table {
+        let config = config_with(&backend, tls);
+        std::fs::write(folder.path().join("collector.yaml"), config.to_string()).unwrap();
         let ended = run(folder.path(), &["--config", "collector.yaml"]).await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains(says), "{ended:?}");
+        let says = format!("exporters.otlp_grpc.{says}");
+        assert!(ended.stderr.contains(&says), "{says}: {ended:?}");
         assert_eq!(ended.stdout, "");
     }
 }

@@ -18,7 +18,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::transport::{Server, ServerTlsConfig};
 
 use super::{frames, soon};
 
@@ -107,8 +107,8 @@ impl Backend {
     }
 
     /// Accepts everything, over TLS.
-    pub(crate) async fn with_tls(identity: Identity) -> Self {
-        Self::serve(Self::ANYWHERE, Some(identity), Keep::All, answer_of(accept)).await
+    pub(crate) async fn with_tls(tls: ServerTlsConfig) -> Self {
+        Self::serve(Self::ANYWHERE, Some(tls), Keep::All, answer_of(accept)).await
     }
 
     /// Accepts everything at an address that another backend had.
@@ -129,7 +129,7 @@ impl Backend {
 
     async fn serve<F>(
         address: SocketAddr,
-        identity: Option<Identity>,
+        tls: Option<ServerTlsConfig>,
         keep: Keep,
         script: impl Fn(Received) -> F + Send + Sync + 'static,
     ) -> Self
@@ -160,8 +160,7 @@ impl Backend {
             router = router.route(signal.grpc_path(), post(export));
         }
         let mut server = Server::builder();
-        if let Some(identity) = identity {
-            let tls = ServerTlsConfig::new().identity(identity);
+        if let Some(tls) = tls {
             server = server.tls_config(tls).unwrap();
         }
         let server = server.add_routes(Routes::from(router));

@@ -14,7 +14,7 @@ use slimspan_proto::Signal;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic_types::StatusExt as _;
 use tower::{Service as _, ServiceExt as _};
 
@@ -50,6 +50,17 @@ impl Sender {
     /// Connects to an address where nobody may listen.
     pub(crate) async fn try_connect(address: SocketAddr) -> Result<Self, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let channel = soon("slimspan accepts", endpoint.connect()).await?;
+        Ok(Self { channel })
+    }
+
+    /// Connects over TLS.
+    pub(crate) async fn try_connect_tls(
+        address: SocketAddr,
+        tls: ClientTlsConfig,
+    ) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+        let endpoint = endpoint.tls_config(tls)?;
         let channel = soon("slimspan accepts", endpoint.connect()).await?;
         Ok(Self { channel })
     }

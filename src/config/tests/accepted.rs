@@ -15,12 +15,13 @@ use slimspan_proto::Signal;
 use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
-use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig, TlsConfig};
+use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
 use crate::exporters::queue::config::{QueueConfig, Sizer};
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
 use crate::storage::spool::config::SpoolConfig;
+use crate::tls::config::TlsClientConfig;
 
 fn id(text: &str) -> ComponentId {
     text.parse().unwrap()
@@ -220,10 +221,11 @@ service:
             directory: None,
             max_bytes: ByteSize::gib(1),
         },
-        tls: TlsConfig {
+        tls: TlsClientConfig {
             insecure: true,
             ca_file: Some("/ca.pem".into()),
             server_name_override: Some("backend".to_owned()),
+            ..TlsClientConfig::default()
         },
         reference: Some(ReferenceForm::Logfire),
     };

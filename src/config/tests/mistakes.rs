@@ -74,7 +74,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:4317",
         "endpont: 127.0.0.1:4317",
-        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, tls",
     ),
     (
         "      grpc:",
@@ -103,8 +103,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "{insecure: true}",
-        "{insecure_skip_verify: true}",
-        "c.yaml:19: exporters.otlp_grpc.tls.insecure_skip_verify: unknown field \"insecure_skip_verify\"; known are insecure, ca_file, server_name_override",
+        "{insecure_skip_verfy: true}",
+        "c.yaml:19: exporters.otlp_grpc.tls.insecure_skip_verfy: unknown field \"insecure_skip_verfy\"; known are insecure, insecure_skip_verify, server_name_override, ca_file, ca_pem, cert_file, cert_pem, key_file, key_pem, include_system_ca_certs_pool, min_version, max_version, cipher_suites, reload_interval",
     ),
     (
         "refresh: 24h",
@@ -180,6 +180,92 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "timeout: 5s",
         "compression: snappy",
         "c.yaml:17: exporters.otlp_grpc.compression: unknown value \"snappy\"; known are gzip, zstd, none",
+    ),
+    // TLS.
+    (
+        "{insecure: true}",
+        "{ca_file: a, ca_pem: b}",
+        "c.yaml:19: exporters.otlp_grpc.tls.ca_pem: cannot stand beside ca_file: give one of them",
+    ),
+    (
+        "{insecure: true}",
+        "{cert_file: a, cert_pem: b, key_file: c}",
+        "c.yaml:19: exporters.otlp_grpc.tls.cert_pem: cannot stand beside cert_file: give one of them",
+    ),
+    (
+        "{insecure: true}",
+        "{key_file: a, key_pem: b, cert_file: c}",
+        "c.yaml:19: exporters.otlp_grpc.tls.key_pem: cannot stand beside key_file: give one of them",
+    ),
+    (
+        "{insecure: true}",
+        "{cert_file: a}",
+        "c.yaml:19: exporters.otlp_grpc.tls.cert_file: needs its key: add key_file or key_pem",
+    ),
+    (
+        "{insecure: true}",
+        "{key_pem: a}",
+        "c.yaml:19: exporters.otlp_grpc.tls.key_file: needs its certificate: add cert_file or cert_pem",
+    ),
+    (
+        "{insecure: true}",
+        "{min_version: \"1.1\"}",
+        "c.yaml:19: exporters.otlp_grpc.tls.min_version: TLS 1.1 is broken and not spoken here: use \"1.2\" or \"1.3\"",
+    ),
+    (
+        "{insecure: true}",
+        "{max_version: tls13}",
+        "c.yaml:19: exporters.otlp_grpc.tls.max_version: \"tls13\" is not a version: use \"1.2\" or \"1.3\"",
+    ),
+    (
+        "{insecure: true}",
+        "{min_version: 1.3, max_version: 1.2}",
+        "c.yaml:19: exporters.otlp_grpc.tls.max_version: is older than min_version, so no version is left",
+    ),
+    (
+        "{insecure: true}",
+        "{cipher_suites: [RC4]}",
+        "c.yaml:19: exporters.otlp_grpc.tls.cipher_suites[0]: \"RC4\" is not a cipher suite that is spoken here; known are TLS_AES_256_GCM_SHA384, TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+    (
+        "{insecure: true}",
+        "{reload_interval: often}",
+        "c.yaml:19: exporters.otlp_grpc.tls.reload_interval: \"often\" is not a duration: use a number with a unit such as 5s, 200ms or 1h30m",
+    ),
+    (
+        "{insecure: true}",
+        "{tpm: {enabled: true}}",
+        "c.yaml:19: exporters.otlp_grpc.tls.tpm: is not supported: keys in a TPM cannot be used; give the key as key_file or key_pem",
+    ),
+    (
+        "{insecure: true}",
+        "{include_insecure_cipher_suites: true}",
+        "c.yaml:19: exporters.otlp_grpc.tls.include_insecure_cipher_suites: is not supported: no insecure cipher suite is spoken here; remove it",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "tls: {key_file: a}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls.cert_file: is required: the certificate to show to senders, or cert_pem",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "tls: {cert_pem: a}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls.key_file: is required: the key of the certificate, or key_pem",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "tls: {cert_file: a, key_file: b, client_ca_file: c, client_ca_pem: d}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls.client_ca_pem: cannot stand beside client_ca_file: give one of them",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "tls: {cert_file: a, key_file: b, client_ca_file_reload: true}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls.client_ca_file_reload: there is no client_ca_file that could change",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "tls: {cert_file: a, key_file: b, ca_file: c}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls.ca_file: unknown field \"ca_file\"; known are cert_file, cert_pem, key_file, key_pem, client_ca_file, client_ca_pem, client_ca_file_reload, min_version, max_version, cipher_suites, reload_interval",
     ),
     // Ids.
     (

@@ -14,13 +14,14 @@ use super::super::yaml;
 use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
-use crate::exporters::otlp_grpc::config::{OtlpGrpcConfig, TlsConfig};
+use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{GrpcConfig, OtlpReceiverConfig, Protocols};
 use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
+use crate::tls::config::TlsClientConfig;
 
 const SHIPPED: &str = include_str!("../../../collector.yaml");
 
@@ -111,7 +112,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<ArtifactConfig>(&root, &["processors", "artifact"]);
     spells_out::<DebugConfig>(&root, &["exporters", "debug"]);
     spells_out::<OtlpGrpcConfig>(&root, &["exporters", "otlp_grpc"]);
-    spells_out::<TlsConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
+    spells_out::<TlsClientConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
     spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_grpc", "dead_letters"]);
     spells_out::<QueueConfig>(&root, &["exporters", "otlp_grpc", "sending_queue"]);
     spells_out::<FileStorageConfig>(&root, &["extensions", "file_storage"]);

@@ -1,7 +1,6 @@
 //! The configuration of the `otlp_grpc` exporter.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -16,6 +15,7 @@ use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
 use crate::exporters::retry::config::RetryConfig;
+use crate::tls::config::TlsClientConfig;
 
 /// `otlp_grpc`, or `otlp`: sends requests to a backend over OTLP/gRPC.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -49,7 +49,7 @@ pub struct OtlpGrpcConfig {
     pub dead_letters: DeadLetterConfig,
     /// How the connection is protected.
     #[serde(default)]
-    pub tls: TlsConfig,
+    pub tls: TlsClientConfig,
     /// How references look that go there; as the `artifact` processor has them if nothing is said.
     #[serde(default)]
     pub reference: Option<ReferenceForm>,
@@ -67,7 +67,7 @@ impl OtlpGrpcConfig {
             sending_queue: QueueConfig::off(),
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
-            tls: TlsConfig::default(),
+            tls: TlsClientConfig::default(),
             reference: None,
         }
     }
@@ -79,6 +79,7 @@ impl OtlpGrpcConfig {
             sending_queue: &self.sending_queue,
             max_request_bytes: self.max_request_bytes,
             dead_letters: &self.dead_letters,
+            tls: &self.tls,
         }
     }
 
@@ -109,18 +110,6 @@ pub enum Compression {
     Zstd,
     /// Not at all.
     None,
-}
-
-/// How the connection to the backend is protected.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsConfig {
-    /// Connects without TLS. A scheme in the endpoint has the last word.
-    pub insecure: bool,
-    /// The certificates (PEM) to trust instead of those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// The name that the certificate of the backend must have, if not the host of the endpoint.
-    pub server_name_override: Option<String>,
 }
 
 fn headers<'de, D: Deserializer<'de>>(

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,11 +10,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use slimspan_proto::Signal;
 use tonic::body::Body;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tonic::transport::Channel;
 use tonic::{Status, TimeoutExpired};
 use tower::{Service as _, ServiceExt as _};
 
@@ -24,6 +22,7 @@ use crate::compression::Compression;
 use crate::compute;
 use crate::grpc::message;
 use crate::refusal::{Culprit, Refusal};
+use crate::tls::{ClientTls, Connector, TlsError};
 
 /// The largest answer that is read (OTLP specification: clients must limit it).
 const ANSWER: usize = 4 << 20;
@@ -31,31 +30,20 @@ const ANSWER: usize = 4 << 20;
 /// Messages above this size are compressed where they do not hold up other requests.
 const INLINE: usize = 64 * 1024;
 
+/// What is spoken over TLS.
+const ALPN: &[&str] = &["h2"];
+
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Why an exporter cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The CA file cannot be read.
-    #[error("tls.ca_file: cannot read {}: {reason}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
-    /// The CA file holds nothing that could be trusted.
-    #[error("tls.ca_file: {} holds no certificate (PEM)", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
     /// The endpoint is no URI.
     #[error("endpoint: {0}")]
     Endpoint(#[from] http::uri::InvalidUri),
-    /// What is to be trusted cannot be used.
-    #[error("tls: {0}")]
-    Tls(#[source] tonic::transport::Error),
+    /// Connections cannot be protected. The text begins with the key to change.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Sends requests to one backend over one connection, which is made when it is first needed and
@@ -80,22 +68,23 @@ pub struct Prepared {
 impl OtlpGrpcExporter {
     /// Sets the connection up without making it.
     pub fn new(name: impl Into<String>, config: &OtlpGrpcConfig) -> Result<Self, SetupError> {
+        let name = name.into();
         let tls = config.uses_tls();
         let scheme = if tls { "https" } else { "http" };
         let backend = format!("{scheme}://{}", config.endpoint.address);
-        let mut endpoint = Channel::from_shared(backend.clone().into_bytes())?
-            .connect_timeout(config.timeout)
+        let tls = tls.then(|| ClientTls::new(format!("exporters.{name}"), &config.tls, ALPN));
+        let tls = tls.transpose()?.map(Arc::new);
+        let connector = Connector::new(tls, config.timeout, KEEPALIVE);
+        // The connector protects, and not the transport, which would look for TLS of its own in a
+        // URI that says so. What requests say of themselves is the truth.
+        let channel = Channel::from_shared(format!("http://{}", config.endpoint.address))?
+            .origin(Uri::from_maybe_shared(backend.clone().into_bytes())?)
             .http2_keep_alive_interval(KEEPALIVE)
-            .tcp_keepalive(Some(KEEPALIVE));
-        if tls {
-            endpoint = endpoint
-                .tls_config(client_tls(config)?)
-                .map_err(SetupError::Tls)?;
-        }
+            .connect_with_connector_lazy(connector);
         Ok(Self {
-            name: name.into(),
+            name,
             backend,
-            channel: endpoint.connect_lazy(),
+            channel,
             headers: headers(config),
             compression: match config.compression {
                 Configured::Gzip => Some(Compression::Gzip),
@@ -298,26 +287,4 @@ fn headers(config: &OtlpGrpcConfig) -> HeaderMap {
     );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers
-}
-
-fn client_tls(config: &OtlpGrpcConfig) -> Result<ClientTlsConfig, SetupError> {
-    let mut tls = ClientTlsConfig::new();
-    tls = match &config.tls.ca_file {
-        None => tls.with_native_roots(),
-        Some(path) => {
-            let pem = std::fs::read(path).map_err(|reason| SetupError::CaFile {
-                path: path.clone(),
-                reason,
-            })?;
-            // Without a certificate every backend would be refused, one request at a time.
-            if !CertificateDer::pem_slice_iter(&pem).any(|found| found.is_ok()) {
-                return Err(SetupError::NoCertificate { path: path.clone() });
-            }
-            tls.ca_certificate(Certificate::from_pem(pem))
-        }
-    };
-    if let Some(name) = &config.tls.server_name_override {
-        tls = tls.domain_name(name);
-    }
-    Ok(tls)
 }

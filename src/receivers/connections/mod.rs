@@ -6,31 +6,41 @@ mod life;
 mod requests;
 mod slots;
 
+use std::sync::Arc;
+
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use self::accept::accept;
 use self::life::live;
 use self::slots::Slots;
 use crate::telemetry::{Counters, Seldom};
+use crate::tls::{Accepted, ServerTls};
 
 pub(super) use self::requests::Requests;
 pub(super) use self::slots::Limits;
 
+/// The bytes of a connection: as they came, or decrypted.
+pub(super) type Stream = Either<TcpStream, Accepted>;
+
 /// Accepts until `stop`, and returns when the last connection has ended. Each is served by what
-/// `speak` makes of it, which tells the connection's [`Requests`] of every request.
+/// `speak` makes of it, which tells the connection's [`Requests`] of every request; with `tls`, once keys
+/// are agreed on. Also before that it has its place among the `limits`.
 pub(super) async fn serve<C>(
     listener: TcpListener,
     limits: Limits,
+    tls: Option<Arc<ServerTls>>,
     counters: &Counters,
     stop: CancellationToken,
-    speak: impl Fn(TokioIo<TcpStream>, Requests) -> C,
+    speak: impl Fn(TokioIo<Stream>, Requests) -> C + Send + Sync + 'static,
 ) where
     C: GracefulConnection<Error: std::fmt::Display> + Send + 'static,
 {
+    let speak = Arc::new(speak);
     let slots = Slots::new(limits);
     let mut connections = JoinSet::new();
     let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
@@ -57,17 +67,40 @@ pub(super) async fn serve<C>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
         }
-        let requests = Requests::default();
-        let connection = speak(TokioIo::new(stream), requests.clone());
-        let stop = stop.clone();
+        let (tls, speak, stop) = (tls.clone(), Arc::clone(&speak), stop.clone());
         connections.spawn(async move {
-            live(connection, &requests, &stop).await;
+            if let Some(stream) = protect(stream, tls.as_deref(), &stop).await {
+                let requests = Requests::default();
+                let connection = speak(TokioIo::new(stream), requests.clone());
+                live(connection, &requests, &stop).await;
+            }
             drop(slot);
         });
     }
     // Whoever connects now is to be told at once that nobody is here.
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Agrees on keys, where there is TLS; none where nothing came of it.
+async fn protect(
+    stream: TcpStream,
+    tls: Option<&ServerTls>,
+    stop: &CancellationToken,
+) -> Option<Stream> {
+    let Some(tls) = tls else {
+        return Some(Either::Left(stream));
+    };
+    tokio::select! {
+        () = stop.cancelled() => None,
+        accepted = tls.accept(stream) => match accepted {
+            Ok(accepted) => Some(Either::Right(accepted)),
+            Err(error) => {
+                tracing::debug!("a connection failed: {error}");
+                None
+            }
+        },
+    }
 }
 
 #[cfg(test)]

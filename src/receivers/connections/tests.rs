@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS, UNREAD};
 use super::*;
+use crate::config::Secret;
+use crate::tls::config::TlsServerConfig;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -245,8 +247,8 @@ async fn a_place_is_free_again() {
         let stop = stop.clone();
         async move {
             let answers = Arc::new(Semaphore::new(0));
-            let speak = |io, requests| connection(io, requests, Arc::clone(&answers));
-            serve(listener, limits, &Counters::default(), stop, speak).await;
+            let speak = move |io, requests| connection(io, requests, Arc::clone(&answers));
+            serve(listener, limits, None, &Counters::default(), stop, speak).await;
         }
     });
     for _ in 0..3 {
@@ -261,4 +263,85 @@ async fn a_place_is_free_again() {
     }
     stop.cancel();
     serving.await.unwrap();
+}
+
+/// A listener with TLS that has a place for one connection.
+async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, JoinHandle<()>) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let config = TlsServerConfig {
+        cert_pem: Some(Secret::new(signed.cert.pem())),
+        key_pem: Some(Secret::new(signed.signing_key.serialize_pem())),
+        ..TlsServerConfig::default()
+    };
+    let tls = Arc::new(ServerTls::new("test", &config, &["h2"]).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits {
+        total: 1,
+        per_address: None,
+    };
+    let stop = stop.clone();
+    let serving = tokio::spawn(async move {
+        let answers = Arc::new(Semaphore::new(0));
+        let speak = move |io, requests| connection(io, requests, Arc::clone(&answers));
+        serve(
+            listener,
+            limits,
+            Some(tls),
+            &Counters::default(),
+            stop,
+            speak,
+        )
+        .await;
+    });
+    (address, serving)
+}
+
+/// Who never says hello has a place as long as anybody who is silent, and no longer.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_takes_a_place_and_has_an_end() {
+    let stop = CancellationToken::new();
+    let (address, serving) = listen_with_tls(&stop).await;
+    // The beginning of a record that says it is a hello of 512 bytes.
+    let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0; 100]].concat();
+    for pause in [Duration::ZERO, Duration::from_millis(500)] {
+        let begun = Instant::now();
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        let mut refused = TcpStream::connect(address).await.unwrap();
+        assert_eq!(
+            refused.read(&mut [0]).await.unwrap(),
+            0,
+            "there is one place"
+        );
+        for byte in &hello {
+            // Without a pause it says nothing at all.
+            if pause.is_zero() || slow.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            sleep(pause).await;
+        }
+        let _ = slow.read_to_end(&mut Vec::new()).await;
+        assert_about(begun.elapsed(), FIRST_REQUEST + pause);
+    }
+    stop.cancel();
+    serving.await.unwrap();
+}
+
+/// A stop does not wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_a_handshake() {
+    let stop = CancellationToken::new();
+    let (address, serving) = listen_with_tls(&stop).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    assert_eq!(
+        refused.read(&mut [0]).await.unwrap(),
+        0,
+        "the first is there"
+    );
+    let stopped = Instant::now();
+    stop.cancel();
+    serving.await.unwrap();
+    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+    assert!(stopped.elapsed() < FAREWELL, "{:?}", stopped.elapsed());
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::config::HostPort;
 use crate::config::units::{between, between_or_none};
+use crate::tls::config::TlsServerConfig;
 
 /// `otlp`: takes requests from OpenTelemetry SDKs and collectors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -17,7 +18,7 @@ pub struct OtlpReceiverConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Protocols {
-    /// OTLP over gRPC, without TLS.
+    /// OTLP over gRPC.
     pub grpc: GrpcConfig,
 }
 
@@ -44,6 +45,8 @@ pub struct GrpcConfig {
     /// because all senders behind a proxy, or beside slimspan, have the same.
     #[serde(deserialize_with = "between_or_none::<_, _, 1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
+    /// How connections are protected; not at all unless it is given.
+    pub tls: Option<TlsServerConfig>,
 }
 
 impl GrpcConfig {
@@ -65,6 +68,7 @@ impl Default for GrpcConfig {
             max_concurrent_streams: 100,
             max_connections: 1000,
             max_connections_per_address: None,
+            tls: None,
         }
     }
 }

@@ -29,27 +29,37 @@ use crate::client::Client;
 use crate::compression::Compression;
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
-use crate::receivers::connections::{self, Limits};
+use crate::receivers::connections::{self, Limits, Requests, Stream};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
 use crate::telemetry::Counters;
+use crate::tls::ServerTls;
 
 const LIMIT_KEY: &str = "max_recv_msg_size_mib";
+
+/// What is spoken over TLS.
+pub const ALPN: &[&str] = &["h2"];
 
 /// A gRPC listener that is bound and does not accept yet.
 #[derive(Debug)]
 pub struct GrpcReceiver {
     listener: TcpListener,
     config: GrpcConfig,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl GrpcReceiver {
-    /// Binds the configured endpoint.
-    pub async fn bind(config: GrpcConfig) -> io::Result<Self> {
+    /// Binds the configured endpoint; connections to it are protected by `tls`, if there is any.
+    pub async fn bind(config: GrpcConfig, tls: Option<ServerTls>) -> io::Result<Self> {
         let endpoint = &config.endpoint;
         let listener = TcpListener::bind((endpoint.host.as_str(), endpoint.port)).await?;
-        Ok(Self { listener, config })
+        let tls = tls.map(Arc::new);
+        Ok(Self {
+            listener,
+            config,
+            tls,
+        })
     }
 
     /// Where it listens: the port is real even where port 0 was configured.
@@ -59,7 +69,11 @@ impl GrpcReceiver {
 
     /// The most bytes that all connections can pin beside the requests that are read from them.
     pub fn pinned_by_connections(&self) -> u64 {
-        let each = pinned_by_connection(self.config.max_concurrent_streams);
+        let of_tls = self
+            .tls
+            .as_ref()
+            .map_or(0, |tls| tls.pinned_by_connection());
+        let each = pinned_by_connection(self.config.max_concurrent_streams) + of_tls;
         each * u64::from(self.config.max_connections)
     }
 
@@ -94,7 +108,7 @@ impl GrpcReceiver {
             per_address: self.config.max_connections_per_address,
         };
         let server = server(self.config.max_concurrent_streams).http2_only();
-        connections::serve(self.listener, limits, counters, stop, |io, requests| {
+        let speak = move |io: TokioIo<Stream>, requests: Requests| {
             let router = router.clone();
             let service = service_fn(move |request: Request<Incoming>| {
                 let under_way = requests.begin();
@@ -103,8 +117,8 @@ impl GrpcReceiver {
             });
             let io = TokioIo::new(Watched::new(io.into_inner()));
             server.serve_connection(io, service).into_owned()
-        })
-        .await;
+        };
+        connections::serve(self.listener, limits, self.tls, counters, stop, speak).await;
     }
 }
 

@@ -5,4 +5,4 @@ mod grpc;
 mod intake;
 mod metadata;
 
-pub use grpc::GrpcReceiver;
+pub use grpc::{ALPN as GRPC_ALPN, GrpcReceiver};

@@ -1,0 +1,17 @@
+//! TLS, of receivers and exporters alike: what the Collector's `tls` blocks say, made into what
+//! protects a connection. Files that change are read again, and connections that are open stay as
+//! they are.
+
+mod client;
+pub mod config;
+mod connector;
+mod error;
+mod identity;
+mod pem;
+mod server;
+mod suites;
+
+pub use client::ClientTls;
+pub use connector::{Connector, ServerStream};
+pub use error::TlsError;
+pub use server::{Accepted, ServerTls};
