@@ -28,6 +28,18 @@ test: tools ## Run all tests; installs what they need beyond Rust into .tools/
 tools: ## Install the store emulators and the SDK that tests run against, into .tools/
 	tests/tools/install.sh
 
+.PHONY: peers
+peers: ## Show a picture of a span in Phoenix, in a real browser; installs 1 GB into .tools/
+	tests/tools/peers.sh
+
+.PHONY: screenshots
+screenshots: ## The same, and keep the picture of it in docs/images
+	tests/tools/peers.sh docs/images/phoenix.png
+
+.PHONY: packaging
+packaging: ## Check the image, the Helm chart, the manifests and the service of deploy/
+	tests/tools/packaging.sh
+
 .PHONY: bench
 bench: ## Measure slimspan against the naive way and against bare forwarding; prints ratios
 	$(CARGO) build --release --locked --bin slimspan

