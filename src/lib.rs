@@ -30,5 +30,6 @@ pub mod sift;
 pub mod storage;
 pub mod tally;
 pub mod telemetry;
+pub mod tenant;
 pub mod terminal;
 pub mod tls;

@@ -16,6 +16,7 @@ use super::{ConfigFile, say};
 use crate::config::{ArtifactConfig, ComponentId, Config};
 use crate::report::Report;
 use crate::storage::Store;
+use crate::tenant::TenantId;
 
 /// Without a configuration, references are as long as those of a bucket's.
 const TYPICAL_URI: &str = "s3://my-bucket/artifacts/default/sha256";
@@ -117,7 +118,10 @@ impl Inspect {
             }
             Some(config) => {
                 let artifact = artifact_processor(config, self.processor.as_ref())?;
-                artifact.policy(Store::location_of(store_config(config, artifact)?)?)
+                artifact.policy(Store::location_of(
+                    store_config(config, artifact)?,
+                    &TenantId::default(),
+                )?)
             }
         };
         if let Some(threshold) = self.threshold {

@@ -7,6 +7,7 @@ use slimspan_artifact::Location;
 use super::{ConfigFile, USAGE, complain, say};
 use crate::config::ProcessorConfig;
 use crate::storage::Store;
+use crate::tenant::TenantId;
 
 pub(super) fn validate(file: &ConfigFile) -> ExitCode {
     let config = match file.load() {
@@ -30,7 +31,7 @@ pub(super) fn validate(file: &ConfigFile) -> ExitCode {
         }
     }
     for (id, store) in config.artifact_stores() {
-        match Store::location_of(store) {
+        match Store::location_of(store, &TenantId::default()) {
             Ok(Location::Store(url) | Location::Public(url)) => {
                 lines.push(format!("  {id}: references lead to {url}"));
             }

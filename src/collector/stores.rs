@@ -12,6 +12,7 @@ use crate::dry_run::DryRun;
 use crate::pipeline::{Fate, Keeping};
 use crate::storage::config::StoreConfig;
 use crate::storage::{OpenError, Spool, Store, spool};
+use crate::tenant::TenantId;
 
 /// The stores that run: a dry run needs none.
 pub(super) fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartError> {
@@ -127,5 +128,5 @@ pub(super) fn artifacts(
 
 /// Where references to the artifacts of the extension `id` lead.
 pub(super) fn location(id: &ComponentId, store: &StoreConfig) -> Result<Location, StartError> {
-    Store::location_of(store).map_err(|reason| not_opened(id, reason))
+    Store::location_of(store, &TenantId::default()).map_err(|reason| not_opened(id, reason))
 }

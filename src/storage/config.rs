@@ -11,6 +11,7 @@ use url::Url;
 use super::spool::config::SpoolConfig;
 use crate::config::Secret;
 use crate::config::units::{between, duration, positive_duration};
+use crate::tenant::TenantId;
 
 /// `artifact_store`: keeps artifacts under their digests.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -72,10 +73,12 @@ impl StoreConfig {
         }
     }
 
-    /// Where references lead; `uri_base` is where the store itself keeps artifacts.
-    pub fn location(&self, uri_base: &str) -> Location {
+    /// Where references to artifacts of `tenant` lead; `uri_base` is where the store itself keeps
+    /// these.
+    pub fn location(&self, uri_base: &str, tenant: &TenantId) -> Location {
         match &self.public_url {
-            Some(url) => Location::Public(url.clone()),
+            Some(url) if tenant.is_default() => Location::Public(url.clone()),
+            Some(url) => Location::Public(format!("{url}/{tenant}")),
             None => Location::Store(uri_base.to_owned()),
         }
     }
@@ -169,11 +172,16 @@ mod tests {
     fn where_references_lead() {
         let mut config = StoreConfig::new("s3://media");
         let base = "s3://media/default/sha256";
-        assert_eq!(config.location(base), Location::Store(base.to_owned()));
+        let tenant = TenantId::default();
+        let in_store = config.location(base, &tenant);
+        assert_eq!(in_store, Location::Store(base.to_owned()));
         config.public_url = Some("https://example.com".to_owned());
-        assert_eq!(
-            config.location(base),
-            Location::Public("https://example.com".to_owned())
-        );
+        for (tenant, url) in [
+            ("default", "https://example.com"),
+            ("acme", "https://example.com/acme"),
+        ] {
+            let location = config.location(base, &tenant.parse().unwrap());
+            assert_eq!(location, Location::Public(url.to_owned()));
+        }
     }
 }

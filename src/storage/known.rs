@@ -5,11 +5,15 @@ use moka::sync::Cache;
 use slimspan_artifact::Digest;
 use tokio::time::Instant;
 
-/// Artifacts that this process stored less than `refresh` ago. A hit spares the upload, so what
+use crate::tenant::TenantId;
+
+/// Artifacts of one tenant that this process stored less than `refresh` ago. A hit spares the upload, so what
 /// others stored does not count: a bucket's lifecycle may be about to delete it.
 #[derive(Debug)]
 pub(super) struct Known {
-    began: Cache<Digest, Moment>,
+    tenant: TenantId,
+    /// That of all tenants, of whom none learns what another one stored.
+    began: Cache<(TenantId, Digest), Moment>,
     refresh: Duration,
 }
 
@@ -40,6 +44,7 @@ impl Moment {
 impl Known {
     pub(super) fn new(capacity: u64, refresh: Duration) -> Self {
         Self {
+            tenant: TenantId::default(),
             began: Cache::builder()
                 .max_capacity(capacity)
                 .eviction_policy(EvictionPolicy::lru())
@@ -48,15 +53,24 @@ impl Known {
         }
     }
 
+    /// Those of another tenant, within the same capacity.
+    pub(super) fn of(&self, tenant: TenantId) -> Self {
+        Self {
+            tenant,
+            began: self.began.clone(),
+            refresh: self.refresh,
+        }
+    }
+
     /// Whether the artifact counts as stored.
     pub(super) fn has(&self, digest: &Digest) -> bool {
-        let began = self.began.get(digest);
+        let began = self.began.get(&(self.tenant.clone(), *digest));
         began.is_some_and(|began| Moment::now().since(began) < self.refresh)
     }
 
     /// The artifact is stored. The store's own clock started when the put `began`, or later.
     pub(super) fn stored(&self, digest: Digest, began: Moment) {
-        self.began.insert(digest, began);
+        self.began.insert((self.tenant.clone(), digest), began);
     }
 }
 
@@ -84,6 +98,16 @@ mod tests {
         ] {
             assert_eq!(now.since(begin), expected);
         }
+    }
+
+    #[test]
+    fn what_one_tenant_stored_is_unknown_to_another() {
+        let known = Known::new(10, HOUR);
+        let other = known.of("acme".parse().unwrap());
+        let digest = Digest::of(b"");
+        other.stored(digest, Moment::now());
+        assert!(other.has(&digest));
+        assert!(!known.has(&digest));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,17 @@
 use object_store::path::Path;
 use slimspan_artifact::Digest;
 
-/// Whose artifacts. One tenant until requests say otherwise.
-const TENANT: &str = "default";
+use crate::tenant::TenantId;
 
-/// Which key an artifact has: `<prefix>/<tenant>/sha256/<first two hex digits>/<64 hex digits>`.
+/// Where a store keeps artifacts, whosever they are.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    prefix: Path,
+    base: String,
+}
+
+/// Which key an artifact of one tenant has:
+/// `<prefix>/<tenant>/sha256/<first two hex digits>/<64 hex digits>`.
 ///
 /// Nothing of a payload is ever part of a key.
 #[derive(Debug)]
@@ -13,24 +20,26 @@ pub(super) struct Layout {
     uri_base: String,
 }
 
-impl Layout {
+impl Root {
     /// `prefix` is a place in the store, `base` the store's URL down to there.
-    pub(super) fn new(prefix: Path, base: &str) -> Self {
-        Self {
-            root: prefix.join(TENANT).join("sha256"),
-            uri_base: format!("{base}/{TENANT}/sha256"),
-        }
+    pub(super) fn new(prefix: Path, base: String) -> Self {
+        Self { prefix, base }
     }
 
+    /// Where the artifacts of one tenant are.
+    pub(super) fn of(&self, tenant: &TenantId) -> Layout {
+        Layout {
+            root: self.prefix.clone().join(tenant.as_str()).join("sha256"),
+            uri_base: format!("{}/{tenant}/sha256", self.base),
+        }
+    }
+}
+
+impl Layout {
     pub(super) fn key(&self, digest: &Digest) -> Path {
         let name = digest.to_string();
         let shard = name.get(..2).unwrap_or_default();
         self.root.clone().join(shard).join(name.as_str())
-    }
-
-    /// What all keys are under.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
     }
 
     pub(super) fn uri_base(&self) -> &str {
@@ -42,6 +51,10 @@ impl Layout {
 mod tests {
     use super::*;
 
+    fn layout(prefix: &str, base: &str) -> Layout {
+        Root::new(Path::from(prefix), base.to_owned()).of(&TenantId::default())
+    }
+
     #[test]
     fn keys_are_sharded_by_the_first_two_digits() {
         let digest = Digest::of(b"abc");
@@ -50,14 +63,13 @@ mod tests {
             ("", format!("default/sha256/ba/{name}")),
             ("a/b", format!("a/b/default/sha256/ba/{name}")),
         ] {
-            let layout = Layout::new(Path::from(prefix), "s3://media");
-            assert_eq!(layout.key(&digest).as_ref(), key);
+            assert_eq!(layout(prefix, "s3://media").key(&digest).as_ref(), key);
         }
     }
 
     #[test]
     fn the_uri_base_ends_where_the_shards_begin() {
-        let layout = Layout::new(Path::from("a"), "s3://media/a");
+        let layout = layout("a", "s3://media/a");
         assert_eq!(layout.uri_base(), "s3://media/a/default/sha256");
     }
 }

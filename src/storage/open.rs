@@ -10,13 +10,13 @@ use super::cloud::{self, Settings};
 use super::config::StoreConfig;
 use super::error::OpenError;
 use super::folder;
-use super::layout::Layout;
+use super::layout::Root;
 use super::location::Location;
 
 /// A place for artifacts and the client that reaches it.
 pub(super) struct Opened {
     pub(super) client: Arc<dyn ObjectStore>,
-    pub(super) layout: Layout,
+    pub(super) root: Root,
     /// For people: the URL, and the endpoint if it is not the cloud's own.
     pub(super) place: String,
     /// A folder has nowhere to put a content type, and its client refuses one.
@@ -35,11 +35,11 @@ pub(super) fn open(
     match Location::parse(&config.url)? {
         Location::Folder(path) => {
             refuse_options(config, "a local folder")?;
-            let layout = folder_layout(config, &path)?;
+            let root = folder_root(config, &path)?;
             let client = folder::open(&path)?;
             Ok(Opened {
                 client: Arc::new(client),
-                layout,
+                root,
                 place: path.display().to_string(),
                 keeps_content_type: false,
                 folder: Some(path),
@@ -49,7 +49,7 @@ pub(super) fn open(
             refuse_options(config, "memory")?;
             Ok(Opened {
                 client: Arc::new(InMemory::new()),
-                layout: Layout::new(prefix, &base),
+                root: Root::new(prefix, base),
                 place: "memory".to_owned(),
                 keeps_content_type: true,
                 folder: None,
@@ -69,7 +69,7 @@ pub(super) fn open(
             let client = cloud::open(cloud, &url, &settings)?;
             Ok(Opened {
                 client: client.store,
-                layout: Layout::new(prefix, &base),
+                root: Root::new(prefix, base.clone()),
                 place: match client.endpoint {
                     Some(endpoint) => format!("{base} at {endpoint}"),
                     None => base,
@@ -81,22 +81,21 @@ pub(super) fn open(
     }
 }
 
-/// What [`Layout::uri_base`] will be once the store is open.
-pub(super) fn uri_base(config: &StoreConfig) -> Result<String, OpenError> {
-    let layout = match Location::parse(&config.url)? {
-        Location::Folder(path) => folder_layout(config, &path)?,
+/// Where artifacts will be once the store is open.
+pub(super) fn root(config: &StoreConfig) -> Result<Root, OpenError> {
+    match Location::parse(&config.url)? {
+        Location::Folder(path) => folder_root(config, &path),
         Location::Memory { prefix, base } | Location::Bucket { prefix, base, .. } => {
-            Layout::new(prefix, &base)
+            Ok(Root::new(prefix, base))
         }
-    };
-    Ok(layout.uri_base().to_owned())
+    }
 }
 
-fn folder_layout(config: &StoreConfig, path: &std::path::Path) -> Result<Layout, OpenError> {
+fn folder_root(config: &StoreConfig, path: &std::path::Path) -> Result<Root, OpenError> {
     let url = url::Url::from_file_path(path)
         .map_err(|()| OpenError::url(&config.url, "it is not a path of this machine"))?;
     let base = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
-    Ok(Layout::new(Path::ROOT, base))
+    Ok(Root::new(Path::ROOT, base.to_owned()))
 }
 
 /// Refuses a folder that is not there: who wants to read from it has another one in mind.
@@ -125,6 +124,7 @@ fn refuse_options(config: &StoreConfig, store: &'static str) -> Result<(), OpenE
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use crate::tenant::TenantId;
 
     #[test]
     fn each_place_has_its_uris_and_its_description() {
@@ -149,8 +149,9 @@ mod tests {
             ),
         ] {
             let opened = open(&StoreConfig::new(url), &environment).unwrap();
-            assert_eq!(opened.layout.uri_base(), uri_base);
-            assert_eq!(super::uri_base(&StoreConfig::new(url)).unwrap(), uri_base);
+            for root in [opened.root, root(&StoreConfig::new(url)).unwrap()] {
+                assert_eq!(root.of(&TenantId::default()).uri_base(), uri_base);
+            }
             assert_eq!(opened.place, place);
             assert!(opened.keeps_content_type);
         }
@@ -161,14 +162,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("data/my artifacts");
         let config = StoreConfig::new(root.to_str().unwrap());
-        let unopened = uri_base(&config).unwrap();
+        let uri_base = |root: Root| root.of(&TenantId::default()).uri_base().to_owned();
+        let unopened = uri_base(super::root(&config).unwrap());
         assert!(!root.exists());
         let opened = open(&config, &[]).unwrap();
         assert!(root.is_dir());
-        assert_eq!(opened.layout.uri_base(), unopened);
+        assert_eq!(uri_base(opened.root), unopened);
         assert_eq!(opened.place, root.to_str().unwrap());
         assert!(!opened.keeps_content_type);
-        let uri = format!("{}/ab", opened.layout.uri_base());
+        let uri = format!("{unopened}/ab");
         let path = url::Url::parse(&uri).unwrap().to_file_path().unwrap();
         assert_eq!(path, root.join("default/sha256/ab"));
     }

@@ -1,15 +1,22 @@
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use slimspan_artifact::{Facts, Fingerprint, Recall};
 
-/// Encoded values whose artifacts this process has stored, so that those who come again need not be
-/// decoded. Whether an artifact still counts as stored is another question.
+/// Encoded values of one tenant whose artifacts this process has stored, so that those who come again
+/// need not be decoded. Whether an artifact still counts as stored is another question.
 pub(super) struct Recollections {
-    /// Random, so that nobody can look for two values with one fingerprint.
+    /// Random, so that nobody can look for two values with one fingerprint, and each tenant's own, so
+    /// that nobody recalls what is another's.
     key: [u8; 32],
+    values: Arc<Values>,
+}
+
+/// Those of all tenants.
+struct Values {
     facts: Cache<Fingerprint, Facts>,
     shortest: usize,
     /// Sketches of values that came before, each in a place of its own or over another.
@@ -29,22 +36,32 @@ impl Recollections {
     pub(super) fn new(capacity: u64) -> Self {
         Self {
             key: rand::random(),
-            facts: Cache::builder()
-                .max_capacity(capacity)
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
-            sketches: std::iter::repeat_with(AtomicU64::default)
-                .take(places(capacity))
-                .collect(),
-            // What is never found need not be hashed.
-            shortest: if capacity == 0 { usize::MAX } else { SHORTEST },
+            values: Arc::new(Values {
+                facts: Cache::builder()
+                    .max_capacity(capacity)
+                    .eviction_policy(EvictionPolicy::lru())
+                    .build(),
+                sketches: std::iter::repeat_with(AtomicU64::default)
+                    .take(places(capacity))
+                    .collect(),
+                // What is never found need not be hashed.
+                shortest: if capacity == 0 { usize::MAX } else { SHORTEST },
+            }),
+        }
+    }
+
+    /// Those of another tenant, within the same capacity.
+    pub(super) fn of_another(&self) -> Self {
+        Self {
+            key: rand::random(),
+            values: Arc::clone(&self.values),
         }
     }
 
     /// The artifacts of these values are stored.
     pub(super) fn learn(&self, learned: impl IntoIterator<Item = (Fingerprint, Facts)>) {
         for (fingerprint, facts) in learned {
-            self.facts.insert(fingerprint, facts);
+            self.values.facts.insert(fingerprint, facts);
         }
     }
 }
@@ -55,21 +72,21 @@ impl Recall for Recollections {
     }
 
     fn shortest(&self) -> usize {
-        self.shortest
+        self.values.shortest
     }
 
     fn met(&self, sketch: u64) -> bool {
         let place = sketch
-            .checked_rem(self.sketches.len() as u64)
+            .checked_rem(self.values.sketches.len() as u64)
             .unwrap_or_default();
         let place = usize::try_from(place)
             .ok()
-            .and_then(|place| self.sketches.get(place));
+            .and_then(|place| self.values.sketches.get(place));
         place.is_some_and(|place| place.swap(sketch, Ordering::Relaxed) == sketch)
     }
 
     fn recall(&self, fingerprint: &Fingerprint) -> Option<Facts> {
-        self.facts.get(fingerprint)
+        self.values.facts.get(fingerprint)
     }
 }
 

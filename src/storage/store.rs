@@ -1,12 +1,13 @@
 mod upload;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use moka::sync::Cache;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use slimspan_artifact::{Artifact, Digest, Extraction, Location, Recall};
 
@@ -15,21 +16,27 @@ use super::config::StoreConfig;
 use super::error::{Action, OpenError, StoreError};
 use super::flights::Flights;
 use super::known::Known;
-use super::layout::Layout;
+use super::layout::{Layout, Root};
 use super::leftovers::{self, Swept};
 use super::open;
 use super::recollections::Recollections;
 use super::retry::Attempts;
 use super::spool::{Beside, Spool, SpoolError};
 use crate::config::Delivery;
+use crate::tenant::TenantId;
 use upload::upload;
 
-/// The artifact store. Clones share everything.
+/// The artifacts of one tenant in a store. Clones share everything.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
+    /// Of the tenants that came lately, what there is beside this one.
+    tenants: Cache<TenantId, Arc<Shared>>,
     spool: Option<SpoolAccess>,
 }
+
+/// Tenants whose uploads, and the trouble with them, are remembered.
+const TENANTS: u64 = 10_000;
 
 /// Where artifacts may be that the store does not have yet.
 #[derive(Clone)]
@@ -40,18 +47,26 @@ enum SpoolAccess {
     Beside(Arc<Beside>),
 }
 
+/// What belongs to one tenant: where a store hangs for one of them, the others go on.
 struct Shared {
-    client: Arc<dyn ObjectStore>,
+    common: Arc<Common>,
+    tenant: TenantId,
     layout: Layout,
+    known: Known,
+    recollections: Recollections,
+    uploads: Flights<Digest, Result<Outcome, StoreError>>,
+    breaker: Arc<Breaker>,
+}
+
+/// What all tenants share.
+struct Common {
+    client: Arc<dyn ObjectStore>,
+    root: Root,
     place: Arc<str>,
     keeps_content_type: bool,
     folder: Option<PathBuf>,
     timeout: Duration,
     max_concurrent_puts: usize,
-    known: Known,
-    recollections: Recollections,
-    uploads: Flights<Digest, Result<Outcome, StoreError>>,
-    breaker: Arc<Breaker>,
 }
 
 /// What became of the artifacts of one request. All of them are durable.
@@ -141,7 +156,7 @@ impl Store {
 
     /// How many artifacts of one request may be put at a time.
     pub(super) fn max_concurrent_puts(&self) -> usize {
-        self.shared.max_concurrent_puts
+        self.shared.common.max_concurrent_puts
     }
 
     /// Opens the store as [`Store::open`] does and puts what `wrap` makes of its client in the
@@ -155,32 +170,50 @@ impl Store {
             .collect();
         let opened = open::open(config, &environment)?;
         let place: Arc<str> = opened.place.into();
+        let common = Arc::new(Common {
+            client: wrap(opened.client),
+            root: opened.root,
+            place,
+            keeps_content_type: opened.keeps_content_type,
+            folder: opened.folder,
+            timeout: config.timeout,
+            max_concurrent_puts: config.max_concurrent_puts.max(1),
+        });
+        let known = Known::new(config.known_digests, config.refresh);
+        let recollections = Recollections::new(config.known_values);
+        let of_tenant = Shared::new(common, TenantId::default(), known, recollections);
         Ok(Self {
-            shared: Arc::new(Shared {
-                client: wrap(opened.client),
-                layout: opened.layout,
-                breaker: Breaker::new(Arc::clone(&place)),
-                place,
-                keeps_content_type: opened.keeps_content_type,
-                folder: opened.folder,
-                timeout: config.timeout,
-                max_concurrent_puts: config.max_concurrent_puts.max(1),
-                known: Known::new(config.known_digests, config.refresh),
-                recollections: Recollections::new(config.known_values),
-                uploads: Flights::new(),
-            }),
+            shared: Arc::new(of_tenant),
+            tenants: Cache::new(TENANTS),
             spool: None,
         })
     }
 
-    /// Where references to artifacts in such a store lead; opens and makes nothing.
-    pub fn location_of(config: &StoreConfig) -> Result<Location, OpenError> {
-        Ok(config.location(&Self::uri_base_of(config)?))
+    /// The same store for the artifacts of another tenant.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &TenantId) -> Self {
+        if *tenant == self.shared.tenant {
+            return self.clone();
+        }
+        let of_tenant = self.tenants.get_with_by_ref(tenant, || {
+            let (known, recollections) = (&self.shared.known, &self.shared.recollections);
+            Arc::new(Shared::new(
+                Arc::clone(&self.shared.common),
+                tenant.clone(),
+                known.of(tenant.clone()),
+                recollections.of_another(),
+            ))
+        });
+        Self {
+            shared: of_tenant,
+            ..self.clone()
+        }
     }
 
-    /// What [`Store::uri_base`] will be once the store is open; opens and makes nothing.
-    pub fn uri_base_of(config: &StoreConfig) -> Result<String, OpenError> {
-        open::uri_base(config)
+    /// Where references to artifacts of `tenant` in such a store lead; opens and makes nothing.
+    pub fn location_of(config: &StoreConfig, tenant: &TenantId) -> Result<Location, OpenError> {
+        let layout = open::root(config)?.of(tenant);
+        Ok(config.location(layout.uri_base(), tenant))
     }
 
     /// What stands before `/<first two hex digits>/<digest>` in an artifact's URI.
@@ -195,7 +228,7 @@ impl Store {
     /// puts; what is stored by then stays. It is safe to try again, and to drop the future.
     pub async fn put_all(&self, artifacts: &[Artifact]) -> Result<Stored, StoreError> {
         stream::iter(artifacts.iter().cloned().map(|artifact| self.put(artifact)))
-            .buffer_unordered(self.shared.max_concurrent_puts)
+            .buffer_unordered(self.shared.common.max_concurrent_puts)
             .try_fold(Stored::default(), |mut stored, (outcome, size)| {
                 match outcome {
                     Outcome::Written => {
@@ -220,7 +253,9 @@ impl Store {
             && let Some(spool) = self.spool()
         {
             let known = |digest: &Digest| self.shared.known.has(digest);
-            let spooled = spool.keep_all(artifacts, known).await?;
+            let spooled = spool
+                .keep_all(&self.shared.tenant, artifacts, known)
+                .await?;
             return Ok(Kept { stored: 0, spooled });
         }
         let stored = self.put_all(artifacts).await?.written;
@@ -238,7 +273,7 @@ impl Store {
     /// they wait in the spool. To those who wait for the store what only waits itself does not count.
     pub fn has_all(&self, digests: &[Digest], delivery: Delivery) -> bool {
         let spool = self.spool().filter(|_| delivery == Delivery::Background);
-        let waits = |digest| spool.is_some_and(|spool| spool.has(digest));
+        let waits = |digest| spool.is_some_and(|spool| spool.has(&self.shared.tenant, digest));
         let mut digests = digests.iter();
         digests.all(|digest| self.shared.known.has(digest) || waits(digest))
     }
@@ -267,21 +302,27 @@ impl Store {
     /// Removes in the background what a process that was killed left unfinished in a folder. Other
     /// stores have no such files.
     pub fn sweep_leftovers(&self) {
-        let Some(folder) = &self.shared.folder else {
+        let Some(folder) = &self.shared.common.folder else {
             return;
         };
-        let root = folder.join(self.shared.layout.root().as_ref());
+        let folder = folder.clone();
         // A thread of its own does not hold up the end of the process.
-        let sweep = move || match leftovers::sweep(&root, SystemTime::now()) {
-            Ok(Swept { files: 0, .. }) => {}
-            Ok(Swept { files, bytes }) => tracing::info!(
-                "{}: removed {files} unfinished files of {bytes} bytes that a killed process left",
-                root.display()
-            ),
-            Err(error) => tracing::warn!(
-                "{}: cannot look for unfinished files: {error}",
-                root.display()
-            ),
+        let sweep = move || {
+            for tenant in tenants_in(&folder) {
+                let root = folder.join(tenant.as_str()).join("sha256");
+                match leftovers::sweep(&root, SystemTime::now()) {
+                    Ok(Swept { files: 0, .. }) => {}
+                    Ok(Swept { files, bytes }) => tracing::info!(
+                        "{}: removed {files} unfinished files of {bytes} bytes that a killed \
+                         process left",
+                        root.display()
+                    ),
+                    Err(error) => tracing::warn!(
+                        "{}: cannot look for unfinished files: {error}",
+                        root.display()
+                    ),
+                }
+            }
         };
         let thread = std::thread::Builder::new().name("leftovers".to_owned());
         if let Err(error) = thread.spawn(sweep) {
@@ -294,7 +335,7 @@ impl Store {
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         match &self.spool {
             None => self.get_stored(digest).await,
-            Some(SpoolAccess::Own(spool)) => match spool.get(digest).await {
+            Some(SpoolAccess::Own(spool)) => match spool.get(&self.shared.tenant, digest).await {
                 Some(bytes) => Ok(bytes),
                 None => self.get_stored(digest).await,
             },
@@ -306,7 +347,8 @@ impl Store {
                     Err(error) => return Err(error),
                 };
                 let (beside, wanted) = (Arc::clone(beside), *digest);
-                let read = move || beside.get(&wanted);
+                let tenant = self.shared.tenant.clone();
+                let read = move || beside.get(&tenant, &wanted);
                 match tokio::task::spawn_blocking(read).await {
                     Ok(Some(bytes)) => Ok(bytes),
                     // It may have been uploaded between the two looks.
@@ -321,9 +363,9 @@ impl Store {
 
     async fn get_stored(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let key = self.shared.layout.key(digest);
-        let mut attempts = Attempts::within(self.shared.timeout);
+        let mut attempts = Attempts::within(self.shared.common.timeout);
         let bytes = loop {
-            let read = async { self.shared.client.get(&key).await?.bytes().await };
+            let read = async { self.shared.common.client.get(&key).await?.bytes().await };
             let limit = Limit::All(attempts.left());
             match self.shared.within(limit, Action::Get, digest, read).await {
                 Ok(bytes) => break bytes,
@@ -336,7 +378,7 @@ impl Store {
             Ok(bytes)
         } else {
             Err(StoreError::Corrupt {
-                store: Arc::clone(&self.shared.place),
+                store: Arc::clone(&self.shared.common.place),
                 digest: *digest,
                 found,
             })
@@ -344,16 +386,29 @@ impl Store {
     }
 }
 
+/// The tenants that have artifacts in a folder.
+fn tenants_in(folder: &Path) -> Vec<TenantId> {
+    let Ok(entries) = folder.read_dir() else {
+        return Vec::new();
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names
+        .filter_map(|name| name.to_str()?.parse().ok())
+        .collect()
+}
+
 /// Where artifacts go, for people.
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shared.place)
+        f.write_str(&self.shared.common.place)
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Store").field(&self.shared.place).finish()
+        f.debug_tuple("Store")
+            .field(&self.shared.common.place)
+            .finish()
     }
 }
 
@@ -367,6 +422,23 @@ enum Limit {
 }
 
 impl Shared {
+    fn new(
+        common: Arc<Common>,
+        tenant: TenantId,
+        known: Known,
+        recollections: Recollections,
+    ) -> Self {
+        Self {
+            layout: common.root.of(&tenant),
+            breaker: Breaker::new(Arc::clone(&common.place)),
+            common,
+            tenant,
+            known,
+            recollections,
+            uploads: Flights::new(),
+        }
+    }
+
     async fn within<T>(
         &self,
         limit: Limit,
@@ -374,7 +446,7 @@ impl Shared {
         digest: &Digest,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        let (store, digest) = (Arc::clone(&self.place), *digest);
+        let (store, digest) = (Arc::clone(&self.common.place), *digest);
         let (Limit::Attempt(time) | Limit::All(time)) = limit;
         match (tokio::time::timeout(time, work).await, limit) {
             (Ok(Ok(done)), _) => Ok(done),
@@ -389,7 +461,7 @@ impl Shared {
                 store,
                 action,
                 digest,
-                limit: self.timeout,
+                limit: self.common.timeout,
             }),
         }
     }

@@ -13,6 +13,7 @@ use slimspan::exporters::{self, Exporter};
 use slimspan::pipeline::{Fate, Keeping, Pipeline, Pipelines};
 use slimspan::storage::{Store, StoreConfig};
 use slimspan::telemetry::Counters;
+use slimspan::tenant::TenantId;
 use slimspan_artifact::{Extraction, Policy, extract_recalling};
 use slimspan_proto::Signal;
 use tokio::time::Instant;
@@ -124,7 +125,10 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
         config.options.insert(key.to_owned(), Secret::new(value));
     }
     let store = Store::open(&config).unwrap();
-    let policy = Policy::new(8192, Store::location_of(&config).unwrap());
+    let policy = Policy::new(
+        8192,
+        Store::location_of(&config, &TenantId::default()).unwrap(),
+    );
     let mut exporter = OtlpGrpcConfig::new(backend.address.to_string().parse().unwrap());
     exporter.tls.insecure = true;
     let name = "otlp_grpc".to_owned();

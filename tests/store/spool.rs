@@ -7,6 +7,7 @@ use slimspan::config::Delivery;
 use slimspan::storage::spool::config::SpoolConfig;
 use slimspan::storage::{Kept, Spool, StoreConfig};
 use slimspan::telemetry::Counters;
+use slimspan::tenant::TenantId;
 use slimspan_artifact::Artifact;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -123,7 +124,11 @@ async fn those_that_are_never_taken_hold_up_no_other() {
         }
     };
     timeout(Duration::from_secs(20), either).await.unwrap();
-    assert!(taken.iter().all(|one| !spool.has(&one.digest)));
+    assert!(
+        taken
+            .iter()
+            .all(|one| !spool.has(&TenantId::default(), &one.digest))
+    );
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::config::{
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
 use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
 use crate::storage::Store;
+use crate::tenant::TenantId;
 use crate::terminal::Style;
 use cases::cases;
 use report::{DemoOutcome, StoredArtifact, report};
@@ -112,7 +113,7 @@ impl Target {
         if artifact.dry_run {
             anyhow::bail!("processors.{id} has dry_run: true, so nothing would become of files");
         }
-        let location = Store::location_of(store)?;
+        let location = Store::location_of(store, &TenantId::default())?;
         let store = Store::open_beside(store)?;
         let endpoint = match endpoint {
             Some(endpoint) => endpoint.clone(),

@@ -20,6 +20,7 @@ use super::progress::Progress;
 use super::{ConfigFile, say};
 use crate::config::ComponentId;
 use crate::storage::Store;
+use crate::tenant::TenantId;
 use artifacts::Artifacts;
 use destination::{Destination, Target, targets};
 
@@ -39,6 +40,9 @@ pub(super) struct Restore {
     /// The artifact processor of the configuration, if it has several
     #[arg(long, value_name = "ID")]
     processor: Option<ComponentId>,
+    /// The tenant whose artifacts they are: references to those of others are left as they are
+    #[arg(long, value_name = "NAME", default_value_t)]
+    tenant: TenantId,
     /// The file to write, or the folder to write a file of the same name for each input into;
     /// without it, standard output
     ///
@@ -73,10 +77,11 @@ pub(super) fn restore(restore: &Restore) -> anyhow::Result<ExitCode> {
     let store_config = store_config(&config, artifact)?;
     let store = Store::open_existing(store_config)
         .with_context(|| format!("extensions.{}", artifact.store))?;
+    let store = store.of_tenant(&restore.tenant);
     let inputs = Input::of_arguments(&restore.files)?;
     let targets = targets(&inputs, restore.output.as_deref())?;
     let mut restoring = Restoring {
-        location: Store::location_of(store_config)?,
+        location: Store::location_of(store_config, &restore.tenant)?,
         artifacts: Artifacts::new(store)?,
         options: ReadOptions {
             format: restore.format,

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use slimspan_artifact::Digest;
 
+use super::record::Key;
 use super::{Left, checked, record};
 use crate::journal::{Entry, Journal, OpenError, Reader};
+use crate::tenant::TenantId;
 
 /// A spool that another process may own, to be read from.
 pub(in super::super) struct Beside {
@@ -21,7 +23,7 @@ pub(in super::super) struct Beside {
 struct Index {
     folder: Folder,
     reader: Reader,
-    by_digest: HashMap<Digest, Entry>,
+    by_key: HashMap<Key, Entry>,
 }
 
 /// The names and lengths of the files in a folder.
@@ -40,18 +42,19 @@ impl Beside {
     }
 
     /// Reads an artifact, and checks it. Blocks meanwhile.
-    pub(in super::super) fn get(&self, digest: &Digest) -> Option<Bytes> {
-        let index = self.index_for(digest)?;
-        let entry = index.by_digest.get(digest)?;
+    pub(in super::super) fn get(&self, tenant: &TenantId, digest: &Digest) -> Option<Bytes> {
+        let key = (tenant.clone(), *digest);
+        let index = self.index_for(&key)?;
+        let entry = index.by_key.get(&key)?;
         checked(&index.reader.read(entry).ok()?, digest)
     }
 
-    /// The index as it is, unless `digest` is missing and something has changed since.
-    fn index_for(&self, digest: &Digest) -> Option<Arc<Index>> {
+    /// The index as it is, unless `key` is missing and something has changed since.
+    fn index_for(&self, key: &Key) -> Option<Arc<Index>> {
         // Who else looks for something waits for the same index.
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = index.as_ref()
-            && (index.by_digest.contains_key(digest)
+            && (index.by_key.contains_key(key)
                 || folder(&self.directory).is_ok_and(|now| now == index.folder))
         {
             return Some(Arc::clone(index));
@@ -66,17 +69,17 @@ impl Index {
         // Before it is read: what comes meanwhile is a change.
         let folder = folder(directory).unwrap_or_default();
         let reader = Journal::open_read_only(directory)?;
-        let mut by_digest = HashMap::new();
+        let mut by_key = HashMap::new();
         for entry in reader.entries() {
             let head = reader.read_beginning(entry, record::HEAD);
-            if let Some(digest) = head.as_deref().ok().and_then(record::digest) {
-                by_digest.entry(digest).or_insert(*entry);
+            if let Some(key) = head.as_deref().ok().and_then(record::key) {
+                by_key.entry(key).or_insert(*entry);
             }
         }
         Ok(Self {
             folder,
             reader,
-            by_digest,
+            by_key,
         })
     }
 }
@@ -94,9 +97,9 @@ fn folder(directory: &Path) -> io::Result<Folder> {
 /// What waits in a spool that another process may own. Blocks for as long as reading it takes.
 pub(crate) fn left_in(directory: &Path) -> Result<Left, OpenError> {
     let index = Index::of(directory)?;
-    let bytes = index.by_digest.values().map(|entry| entry.len() as u64);
+    let bytes = index.by_key.values().map(|entry| entry.len() as u64);
     Ok(Left {
-        artifacts: index.by_digest.len(),
+        artifacts: index.by_key.len(),
         bytes: bytes.sum(),
     })
 }
@@ -132,30 +135,31 @@ mod tests {
             directory: home.path().join("spool"),
             ..SpoolConfig::default()
         };
+        let tenant = TenantId::default();
         let beside = Beside::new(&config.directory);
         assert!(!beside.is_there());
-        assert_eq!(beside.get(&artifact(0).digest), None);
+        assert_eq!(beside.get(&tenant, &artifact(0).digest), None);
         let spool = Spool::open(&config, "spool".to_owned()).unwrap();
         let artifacts: Vec<_> = (0..20).map(artifact).collect();
         let (late, early) = artifacts.split_last().unwrap();
-        spool.keep_all(early, |_| false).await.unwrap();
+        spool.keep_all(&tenant, early, |_| false).await.unwrap();
 
-        let found = |digest| beside.index_for(digest).unwrap();
+        let found = |digest: &Digest| beside.index_for(&(tenant.clone(), *digest)).unwrap();
         let first = found(&early[0].digest);
         for artifact in early {
-            let bytes = beside.get(&artifact.digest).unwrap();
+            let bytes = beside.get(&tenant, &artifact.digest).unwrap();
             assert_eq!(bytes, artifact.bytes);
             assert!(Arc::ptr_eq(&found(&artifact.digest), &first));
         }
         // What is not there is not looked for in all of it again, either.
-        assert_eq!(beside.get(&late.digest), None);
+        assert_eq!(beside.get(&tenant, &late.digest), None);
         assert!(Arc::ptr_eq(&found(&late.digest), &first));
 
         spool
-            .keep_all(std::slice::from_ref(late), |_| false)
+            .keep_all(&tenant, std::slice::from_ref(late), |_| false)
             .await
             .unwrap();
-        assert_eq!(beside.get(&late.digest), Some(late.bytes.clone()));
+        assert_eq!(beside.get(&tenant, &late.digest), Some(late.bytes.clone()));
         let left = left_in(&config.directory).unwrap();
         assert_eq!(left, spool.left());
     }

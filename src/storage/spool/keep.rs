@@ -5,6 +5,7 @@ use slimspan_artifact::{Artifact, Digest};
 
 use super::{Shared, Spool, record};
 use crate::journal::AppendError;
+use crate::tenant::TenantId;
 
 /// An artifact cannot be kept in the spool. Trying again can help. The text names the key that is
 /// about it.
@@ -36,23 +37,25 @@ pub enum SpoolError {
 }
 
 impl Spool {
-    /// Makes `artifacts` durable: when this returns `Ok`, each of them waits here, or is `known` to
+    /// Makes `artifacts` of `tenant` durable: when this returns `Ok`, each of them waits here, or is `known` to
     /// be stored. Returns how many are new.
     ///
     /// One that several requests carry at the same time is appended once. It is safe to try again,
     /// and to drop the future.
     pub(in super::super) async fn keep_all(
         &self,
+        tenant: &TenantId,
         artifacts: &[Artifact],
         known: impl Fn(&Digest) -> bool,
     ) -> Result<usize, SpoolError> {
         let new: Vec<&Artifact> = artifacts
             .iter()
-            .filter(|artifact| !known(&artifact.digest) && !self.has(&artifact.digest))
+            .filter(|artifact| !known(&artifact.digest) && !self.has(tenant, &artifact.digest))
             .collect();
         let appends = new.into_iter().map(|artifact| {
-            let append = append(self.clone(), artifact.clone());
-            let passenger = self.shared.appends.join(artifact.digest, append);
+            let append = append(self.clone(), tenant.clone(), artifact.clone());
+            let key = (tenant.clone(), artifact.digest);
+            let passenger = self.shared.appends.join(key, append);
             async move { passenger.work.await.map(|()| passenger.first) }
         });
         // All at the same time, so that they share a sync.
@@ -61,13 +64,16 @@ impl Spool {
     }
 }
 
-async fn append(spool: Spool, artifact: Artifact) -> Result<(), SpoolError> {
+async fn append(spool: Spool, tenant: TenantId, artifact: Artifact) -> Result<(), SpoolError> {
     let shared: &Arc<Shared> = &spool.shared;
     // Another append may have ended between the caller's look and now.
-    if spool.has(&artifact.digest) {
+    if spool.has(&tenant, &artifact.digest) {
         return Ok(());
     }
-    let appended = shared.journal.append(&record::parts(&artifact)).await;
+    let appended = shared
+        .journal
+        .append(&record::parts(&tenant, &artifact))
+        .await;
     let entry = appended.map_err(|source| {
         let (key, spool) = (shared.key.clone(), spool.to_string());
         // What can never fit is kept from happening when the configuration is checked.
@@ -80,7 +86,7 @@ async fn append(spool: Spool, artifact: Artifact) -> Result<(), SpoolError> {
             SpoolError::Disk { key, spool, source }
         }
     })?;
-    shared.waiting().add(artifact.digest, entry);
+    shared.waiting().add((tenant, artifact.digest), entry);
     shared.arrived.notify_one();
     Ok(())
 }

@@ -22,10 +22,12 @@ use tokio::sync::Notify;
 
 use super::flights::Flights;
 use crate::journal::{Entry, Journal, OpenError, Options};
+use crate::tenant::TenantId;
 pub(super) use beside::Beside;
 pub(crate) use beside::left_in;
 use config::SpoolConfig;
 pub use keep::SpoolError;
+use record::Key;
 
 /// A segment is deleted when all of its artifacts are uploaded, so it is not much larger than one.
 const SEGMENT: u64 = 64 << 20;
@@ -44,31 +46,41 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// Something new waits.
     arrived: Notify,
-    appends: Flights<Digest, Result<(), SpoolError>>,
+    appends: Flights<Key, Result<(), SpoolError>>,
 }
 
 /// What the store does not have yet.
 #[derive(Default)]
 struct Waiting {
-    by_digest: HashMap<Digest, Entry>,
-    /// By sequence, oldest first.
-    in_order: BTreeMap<u64, (Digest, Entry)>,
+    by_key: HashMap<Key, Entry>,
+    /// That of each tenant who has some, by sequence: oldest first.
+    by_tenant: HashMap<TenantId, BTreeMap<u64, (Digest, Entry)>>,
+    artifacts: usize,
     bytes: u64,
 }
 
 impl Waiting {
-    fn add(&mut self, digest: Digest, entry: Entry) {
-        self.by_digest.insert(digest, entry);
-        self.in_order.insert(entry.sequence(), (digest, entry));
+    fn add(&mut self, key: Key, entry: Entry) {
+        self.by_key.insert(key.clone(), entry);
+        let (tenant, digest) = key;
+        let of_tenant = self.by_tenant.entry(tenant).or_default();
+        of_tenant.insert(entry.sequence(), (digest, entry));
+        self.artifacts += 1;
         self.bytes += entry.len() as u64;
     }
 
-    fn forget(&mut self, digest: &Digest, entry: &Entry) {
-        if self.in_order.remove(&entry.sequence()).is_some() {
+    fn forget(&mut self, key: &Key, entry: &Entry) {
+        if let Some(of_tenant) = self.by_tenant.get_mut(&key.0)
+            && of_tenant.remove(&entry.sequence()).is_some()
+        {
+            self.artifacts -= 1;
             self.bytes -= entry.len() as u64;
+            if of_tenant.is_empty() {
+                self.by_tenant.remove(&key.0);
+            }
         }
-        if self.by_digest.get(digest) == Some(entry) {
-            self.by_digest.remove(digest);
+        if self.by_key.get(key) == Some(entry) {
+            self.by_key.remove(key);
         }
     }
 }
@@ -85,10 +97,10 @@ impl Spool {
         let mut waiting = Waiting::default();
         for entry in found.entries {
             let head = journal.read_beginning(&entry, record::HEAD);
-            match head.as_deref().ok().and_then(record::digest) {
+            match head.as_deref().ok().and_then(record::key) {
                 // It came again after a power cut, or was appended by a request that was given up.
-                Some(digest) if waiting.by_digest.contains_key(&digest) => journal.remove(&entry),
-                Some(digest) => waiting.add(digest, entry),
+                Some(key) if waiting.by_key.contains_key(&key) => journal.remove(&entry),
+                Some(key) => waiting.add(key, entry),
                 None => tracing::error!(
                     "{}: an entry of {} bytes is no artifact, it stays",
                     config.directory.display(),
@@ -117,14 +129,15 @@ impl Spool {
     pub fn left(&self) -> Left {
         let waiting = self.shared.waiting();
         Left {
-            artifacts: waiting.in_order.len(),
+            artifacts: waiting.artifacts,
             bytes: waiting.bytes,
         }
     }
 
     /// Reads an artifact that waits, and checks it.
-    pub async fn get(&self, digest: &Digest) -> Option<Bytes> {
-        let entry = self.shared.waiting().by_digest.get(digest).copied()?;
+    pub async fn get(&self, tenant: &TenantId, digest: &Digest) -> Option<Bytes> {
+        let key = (tenant.clone(), *digest);
+        let entry = self.shared.waiting().by_key.get(&key).copied()?;
         let record = self.shared.journal.read(&entry).await.ok()?;
         checked(&record, digest)
     }
@@ -135,8 +148,9 @@ impl Spool {
     }
 
     /// Whether it waits here.
-    pub fn has(&self, digest: &Digest) -> bool {
-        self.shared.waiting().by_digest.contains_key(digest)
+    pub fn has(&self, tenant: &TenantId, digest: &Digest) -> bool {
+        let key = (tenant.clone(), *digest);
+        self.shared.waiting().by_key.contains_key(&key)
     }
 }
 
@@ -148,7 +162,8 @@ impl Shared {
 }
 
 fn checked(record: &Bytes, digest: &Digest) -> Option<Bytes> {
-    let bytes = record::artifact(record)?.bytes;
+    let (_, artifact) = record::artifact(record)?;
+    let bytes = artifact.bytes;
     (Digest::of(&bytes) == *digest).then_some(bytes)
 }
 

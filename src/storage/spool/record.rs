@@ -1,90 +1,144 @@
-//! An artifact as a record of the spool: a version, the digest in hex, the length of the media type,
-//! the media type, and the bytes.
+//! An artifact as a record of the spool: a version, the digest in hex, the lengths of the tenant and of
+//! the media type, the tenant, the media type, and the bytes. The first version has no tenant: all was
+//! that of the default one.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use slimspan_artifact::{Artifact, Digest};
 
-const VERSION: u8 = 1;
+use crate::tenant::TenantId;
+
+const WITHOUT_TENANT: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The length of a digest in hex.
 const DIGEST: usize = 64;
 
-/// What stands before the media type; it tells the digest.
-pub(super) const HEAD: usize = 1 + DIGEST + 2;
+/// The longest name of a tenant.
+const TENANT: usize = 64;
+
+/// No longer is what stands before the media type; it tells the key.
+pub(super) const HEAD: usize = 1 + DIGEST + 1 + 2 + TENANT;
+
+/// Whose artifact it is, and which.
+pub(super) type Key = (TenantId, Digest);
 
 /// The record of an artifact, without a copy of its bytes.
-pub(super) fn parts(artifact: &Artifact) -> [Bytes; 2] {
+pub(super) fn parts(tenant: &TenantId, artifact: &Artifact) -> [Bytes; 2] {
     // One that is longer is no header of any store, either.
     let fits = u16::try_from(artifact.media_type.len());
     let (len, media_type) = fits.map_or((0, ""), |len| (len, artifact.media_type.as_str()));
+    let tenant = tenant.as_str();
     let mut head = BytesMut::with_capacity(HEAD + media_type.len());
     head.put_u8(VERSION);
     head.put_slice(artifact.digest.to_string().as_bytes());
+    head.put_u8(tenant.len() as u8);
     head.put_u16_le(len);
+    head.put_slice(tenant.as_bytes());
     head.put_slice(media_type.as_bytes());
     [head.freeze(), artifact.bytes.clone()]
 }
 
-/// The digest that a record begins with.
-pub(super) fn digest(head: &[u8]) -> Option<Digest> {
-    let head = head.get(..HEAD)?;
-    if head.first() != Some(&VERSION) {
-        return None;
-    }
-    let digest = std::str::from_utf8(head.get(1..=DIGEST)?).ok()?;
-    digest.parse().ok()
+/// What stands before the media type.
+struct Head {
+    key: Key,
+    media_type_len: usize,
+    len: usize,
 }
 
-/// The artifact of a whole record.
-pub(super) fn artifact(record: &Bytes) -> Option<Artifact> {
-    let digest = digest(record)?;
-    let len = record.get(1 + DIGEST..HEAD)?;
-    let end = HEAD + usize::from(u16::from_le_bytes(*len.first_chunk()?));
-    let media_type = std::str::from_utf8(record.get(HEAD..end)?).ok()?;
-    Some(Artifact {
+fn head(record: &[u8]) -> Option<Head> {
+    let (version, rest) = record.split_first()?;
+    let (digest, rest) = rest.split_at_checked(DIGEST)?;
+    let digest = std::str::from_utf8(digest).ok()?.parse().ok()?;
+    let (tenant_len, rest) = match *version {
+        WITHOUT_TENANT => (0, rest),
+        VERSION => {
+            let (len, rest) = rest.split_first()?;
+            (usize::from(*len), rest)
+        }
+        _ => return None,
+    };
+    let (media_type_len, rest) = rest.split_first_chunk()?;
+    let tenant = match *version {
+        WITHOUT_TENANT => TenantId::default(),
+        _ => std::str::from_utf8(rest.get(..tenant_len)?)
+            .ok()?
+            .parse()
+            .ok()?,
+    };
+    Some(Head {
+        key: (tenant, digest),
+        media_type_len: usize::from(u16::from_le_bytes(*media_type_len)),
+        len: record.len() - rest.len() + tenant_len,
+    })
+}
+
+/// The key of a record of which at least the first [`HEAD`] bytes are there, or all.
+pub(super) fn key(record: &[u8]) -> Option<Key> {
+    head(record).map(|head| head.key)
+}
+
+/// The artifact of a whole record, and whose it is.
+pub(super) fn artifact(record: &Bytes) -> Option<(TenantId, Artifact)> {
+    let Head {
+        key: (tenant, digest),
+        media_type_len,
+        len,
+    } = head(record)?;
+    let end = len + media_type_len;
+    let media_type = std::str::from_utf8(record.get(len..end)?).ok()?;
+    let artifact = Artifact {
         digest,
         media_type: media_type.to_owned(),
         bytes: record.slice(end..),
-    })
+    };
+    Some((tenant, artifact))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_artifact_comes_back() {
-        for (media_type, comes_back) in [
-            ("image/png", true),
-            ("", true),
-            (&"x".repeat(70_000), false),
-        ] {
-            let artifact = Artifact {
-                digest: Digest::of(b"bytes"),
-                media_type: media_type.to_owned(),
-                bytes: Bytes::from_static(b"bytes"),
-            };
-            let record = Bytes::from(parts(&artifact).concat());
-            assert_eq!(digest(&record), Some(artifact.digest));
-            let found = super::artifact(&record);
-            let expected = Artifact {
-                media_type: if comes_back {
-                    media_type.to_owned()
-                } else {
-                    String::new()
-                },
-                ..artifact
-            };
-            assert_eq!(found.as_ref().map(|of| of.digest), Some(expected.digest));
-            assert_eq!(found.as_ref().map(|of| &of.bytes), Some(&expected.bytes));
-            assert_eq!(found.map(|of| of.media_type), Some(expected.media_type));
+    fn made(media_type: &str) -> Artifact {
+        Artifact {
+            digest: Digest::of(b"bytes"),
+            media_type: media_type.to_owned(),
+            bytes: Bytes::from_static(b"bytes"),
         }
     }
 
     #[test]
+    fn an_artifact_comes_back() {
+        let longest: TenantId = "x".repeat(64).parse().unwrap_or_default();
+        for tenant in [TenantId::default(), longest] {
+            for (media_type, back) in [
+                ("image/png", "image/png"),
+                ("", ""),
+                (&"x".repeat(70_000), ""),
+            ] {
+                let artifact = made(media_type);
+                let record = Bytes::from(parts(&tenant, &artifact).concat());
+                let expected = (tenant.clone(), artifact.digest);
+                assert_eq!(key(&record), Some(expected.clone()));
+                assert_eq!(key(&record[..HEAD.min(record.len())]), Some(expected));
+                assert_eq!(super::artifact(&record), Some((tenant.clone(), made(back))));
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_is_that_of_the_default_tenant() {
+        let artifact = made("image/png");
+        let digest = artifact.digest.to_string();
+        let record = [&[1][..], digest.as_bytes(), &[9, 0], b"image/pngbytes"].concat();
+        let read = super::artifact(&record.into());
+        assert_eq!(read, Some((TenantId::default(), artifact)));
+    }
+
+    #[test]
     fn what_is_no_artifact_is_none() {
-        for record in [&b""[..], &[1; HEAD], &[2; 200]] {
-            assert!(artifact(&Bytes::copy_from_slice(record)).is_none());
+        let odd_tenant = [&[2][..], &[b'0'; DIGEST], &[2, 0, 0], b"..", b"bytes"].concat();
+        for record in [&b""[..], &[1; HEAD], &[2; 300], &[3; 300], &odd_tenant] {
+            assert_eq!(artifact(&Bytes::copy_from_slice(record)), None);
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -9,13 +9,18 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::Store;
-use super::{Spool, record};
+use super::Spool;
+use super::record::{self, Key};
 use crate::backoff::Backoff;
 use crate::journal::{Entry, ReadError};
 use crate::telemetry::{Counters, Seldom};
+use crate::tenant::TenantId;
 
-/// The bytes of artifacts that are read again to be uploaded, at a time; or one artifact.
+/// The bytes of artifacts that are read again to be uploaded, at a time; or one artifact of each tenant.
 const IN_MEMORY: u64 = 64 << 20;
+
+/// Those of one tenant: where the store hangs for it, others have the rest.
+const IN_MEMORY_OF_ONE: u64 = IN_MEMORY / 2;
 
 /// Failures in a row after which the store counts as failing: then one upload at a time shows
 /// whether it still does.
@@ -27,20 +32,34 @@ const PAUSE: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::f
 /// The pauses of an artifact that was not taken.
 const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::from_secs(5));
 
-/// Puts what waits in a spool into the store for as long as it takes: what was tried least, and of
-/// that the oldest.
+/// Puts what waits in a spool into the store for as long as it takes: by turns for the tenants, and of
+/// each what was tried least, and of that the oldest.
 struct Uploader<'s> {
     spool: &'s Spool,
     store: &'s Store,
     counters: &'s Counters,
-    uploads: JoinSet<(Digest, Entry, Result<(), Failure>)>,
+    uploads: JoinSet<(Key, Entry, Result<(), Failure>)>,
     in_flight: HashSet<u64>,
     bytes_in_flight: u64,
     /// Artifacts that were not taken: how often, and when they are tried again.
     delayed: HashMap<u64, (u32, Instant)>,
+    /// Of the tenants that have something under way, or for whom the store fails.
+    lanes: HashMap<TenantId, Lane>,
+    /// Counts the tenants' turns.
+    turns: u64,
+    failing: Seldom,
+}
+
+/// The uploads of one tenant.
+#[derive(Default)]
+struct Lane {
+    under_way: usize,
+    bytes: u64,
+    /// Failures since the store took something of it.
     failures: u32,
     paused_until: Option<Instant>,
-    failing: Seldom,
+    /// Its last turn.
+    turn: u64,
 }
 
 /// Why an artifact was not uploaded.
@@ -68,8 +87,8 @@ impl Spool {
             in_flight: HashSet::new(),
             bytes_in_flight: 0,
             delayed: HashMap::new(),
-            failures: 0,
-            paused_until: None,
+            lanes: HashMap::new(),
+            turns: 0,
             failing: Seldom::default(),
         };
         uploader.run(drain).await;
@@ -81,7 +100,7 @@ impl Uploader<'_> {
         let mut draining = false;
         loop {
             // Who ends does not wait for a store that fails.
-            let giving_up = draining && self.failures > 0;
+            let giving_up = draining && self.lanes.values().any(|lane| lane.failures > 0);
             let wake = if giving_up { None } else { self.begin() };
             if draining && self.uploads.is_empty() && wake.is_none() {
                 return;
@@ -89,7 +108,7 @@ impl Uploader<'_> {
             let wake_at = wake.unwrap_or_else(Instant::now);
             tokio::select! {
                 Some(ended) = self.uploads.join_next() => match ended {
-                    Ok((digest, entry, outcome)) => self.ended(&digest, &entry, outcome),
+                    Ok((key, entry, outcome)) => self.ended(&key, &entry, outcome),
                     Err(error) => tracing::error!("{}: an upload broke off: {error}", self.spool),
                 },
                 () = self.spool.shared.arrived.notified() => {}
@@ -103,30 +122,46 @@ impl Uploader<'_> {
     fn begin(&mut self) -> Option<Instant> {
         let now = Instant::now();
         loop {
-            let (digest, entry) = match self.next(now) {
+            let (key, entry) = match self.next(now) {
                 Ok(next) => next,
                 Err(due) => return due,
             };
             let len = entry.len() as u64;
-            let most = if self.failures < FAILURES {
-                self.store.max_concurrent_puts()
-            } else {
-                1
-            };
-            let fits = self.uploads.len() < most && self.bytes_in_flight + len <= IN_MEMORY;
-            if !fits && !self.uploads.is_empty() {
-                return None;
-            }
             self.in_flight.insert(entry.sequence());
             self.bytes_in_flight += len;
-            let (spool, store) = (self.spool.clone(), self.store.clone());
+            self.turns += 1;
+            let lane = self.lanes.entry(key.0.clone()).or_default();
+            lane.under_way += 1;
+            lane.bytes += len;
+            lane.turn = self.turns;
+            let (spool, store) = (self.spool.clone(), self.store.of_tenant(&key.0));
             self.uploads.spawn(async move {
                 // Else nobody would know which one is not under way any more.
                 let upload = AssertUnwindSafe(upload(&spool, &store, &entry)).catch_unwind();
                 let outcome = upload.await.unwrap_or(Err(Failure::BrokeOff));
-                (digest, entry, outcome)
+                (key, entry, outcome)
             });
         }
+    }
+
+    /// The next artifact of the tenant whose turn it is; or when a time will come.
+    fn next(&self, now: Instant) -> Result<(Key, Entry), Option<Instant>> {
+        let mut due: Option<Instant> = None;
+        let mut first: Option<(u64, (Key, Entry))> = None;
+        let waiting = self.spool.shared.waiting();
+        for (tenant, in_order) in &waiting.by_tenant {
+            let lane = self.lanes.get(tenant);
+            let turn = lane.map_or(0, |lane| lane.turn);
+            if first.as_ref().is_some_and(|(first, _)| *first <= turn) {
+                continue;
+            }
+            match self.next_of(lane, in_order, now) {
+                Ok((digest, entry)) => first = Some((turn, ((tenant.clone(), digest), entry))),
+                Err(Some(until)) => due = Some(due.map_or(until, |due| due.min(until))),
+                Err(None) => {}
+            }
+        }
+        first.map(|(_, next)| next).ok_or(due)
     }
 
     /// The artifact that was tried least of those whose time has come, and of these the oldest; or
@@ -134,19 +169,36 @@ impl Uploader<'_> {
     ///
     /// The oldest alone would be one that the store never takes, as soon as there are enough of
     /// those.
-    fn next(&self, now: Instant) -> Result<(Digest, Entry), Option<Instant>> {
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+    fn next_of(
+        &self,
+        lane: Option<&Lane>,
+        in_order: &BTreeMap<u64, (Digest, Entry)>,
+        now: Instant,
+    ) -> Result<(Digest, Entry), Option<Instant>> {
+        let idle = Lane::default();
+        let lane = lane.unwrap_or(&idle);
+        if let Some(until) = lane.paused_until.filter(|until| *until > now) {
             return Err(Some(until));
+        }
+        let most = if lane.failures < FAILURES {
+            self.store.max_concurrent_puts()
+        } else {
+            1
+        };
+        if lane.under_way >= most {
+            return Err(None);
         }
         let mut due: Option<Instant> = None;
         let mut tried: Option<(u32, (Digest, Entry))> = None;
-        let waiting = self.spool.shared.waiting();
-        for (sequence, next) in &waiting.in_order {
+        for (sequence, next) in in_order {
             if self.in_flight.contains(sequence) {
                 continue;
             }
             match self.delayed.get(sequence) {
-                None => return Ok(*next),
+                None => {
+                    tried = Some((0, *next));
+                    break;
+                }
                 Some((_, until)) if *until > now => {
                     due = Some(due.map_or(*until, |due| due.min(*until)));
                 }
@@ -156,20 +208,32 @@ impl Uploader<'_> {
                 Some(_) => {}
             }
         }
-        tried.map(|(_, next)| next).ok_or(due)
+        let (_, next) = tried.ok_or(due)?;
+        let len = next.1.len() as u64;
+        let fits = self.bytes_in_flight + len <= IN_MEMORY && lane.bytes + len <= IN_MEMORY_OF_ONE;
+        if fits || lane.under_way == 0 {
+            Ok(next)
+        } else {
+            // An upload that ends makes room.
+            Err(None)
+        }
     }
 
-    fn ended(&mut self, digest: &Digest, entry: &Entry, outcome: Result<(), Failure>) {
+    fn ended(&mut self, key: &Key, entry: &Entry, outcome: Result<(), Failure>) {
         let sequence = entry.sequence();
+        let len = entry.len() as u64;
         self.in_flight.remove(&sequence);
-        self.bytes_in_flight -= entry.len() as u64;
+        self.bytes_in_flight -= len;
+        let lane = self.lanes.entry(key.0.clone()).or_default();
+        lane.under_way -= 1;
+        lane.bytes -= len;
         match outcome {
             Ok(()) => {
                 self.delayed.remove(&sequence);
-                self.spool.shared.waiting().forget(digest, entry);
+                self.spool.shared.waiting().forget(key, entry);
                 self.spool.shared.journal.remove(entry);
                 self.counters.uploaded();
-                if self.failures >= FAILURES {
+                if lane.failures >= FAILURES {
                     let left = self.spool.left();
                     tracing::info!(
                         "{}: {} works again, {left} are left",
@@ -178,29 +242,36 @@ impl Uploader<'_> {
                     );
                     self.failing = Seldom::default();
                 }
-                self.failures = 0;
-                self.paused_until = None;
+                lane.failures = 0;
+                lane.paused_until = None;
             }
-            Err(Failure::Store(error)) => self.failed(sequence, &error),
+            Err(Failure::Store(error)) => self.failed(key, sequence, &error),
             Err(Failure::BrokeOff) => {
-                self.failed(sequence, &format!("the upload of {digest} broke off"));
+                self.failed(key, sequence, &format!("the upload of {} broke off", key.1));
             }
-            Err(Failure::Spool(error)) => self.give_up(digest, entry, &error.to_string()),
+            Err(Failure::Spool(error)) => self.give_up(key, entry, &error.to_string()),
             Err(Failure::NoArtifact) => {
-                self.give_up(digest, entry, "the record is no artifact");
+                self.give_up(key, entry, "the record is no artifact");
             }
+        }
+        // Strangers' names are not kept for longer than they are needed.
+        let waits = self.spool.shared.waiting().by_tenant.contains_key(&key.0);
+        let is_needed = |lane: &Lane| lane.under_way > 0 || lane.failures > 0 && waits;
+        if !self.lanes.get(&key.0).is_some_and(is_needed) {
+            self.lanes.remove(&key.0);
         }
     }
 
-    fn failed(&mut self, sequence: u64, error: &str) {
+    fn failed(&mut self, key: &Key, sequence: u64, error: &str) {
         self.counters.upload_failed();
-        self.failures = self.failures.saturating_add(1);
         let now = Instant::now();
         let (times, until) = self.delayed.entry(sequence).or_insert((0, now));
         *until = now + DELAY.wait(*times);
         *times = times.saturating_add(1);
-        if let Some(over) = self.failures.checked_sub(FAILURES) {
-            self.paused_until = Some(now + PAUSE.wait(over));
+        let lane = self.lanes.entry(key.0.clone()).or_default();
+        lane.failures = lane.failures.saturating_add(1);
+        if let Some(over) = lane.failures.checked_sub(FAILURES) {
+            lane.paused_until = Some(now + PAUSE.wait(over));
         }
         if let Some(times) = self.failing.occurred() {
             let left = self.spool.left();
@@ -213,13 +284,14 @@ impl Uploader<'_> {
 
     /// What cannot be read cannot be uploaded. It stays on disk: the next start puts it into
     /// quarantine.
-    fn give_up(&mut self, digest: &Digest, entry: &Entry, error: &str) {
+    fn give_up(&mut self, key: &Key, entry: &Entry, error: &str) {
         self.delayed.remove(&entry.sequence());
-        self.spool.shared.waiting().forget(digest, entry);
+        self.spool.shared.waiting().forget(key, entry);
         self.counters.damaged();
         tracing::error!(
-            "{}: artifact {digest} is lost, references to it lead nowhere: {error}",
-            self.spool
+            "{}: artifact {} is lost, references to it lead nowhere: {error}",
+            self.spool,
+            key.1
         );
     }
 }
@@ -231,7 +303,7 @@ async fn upload(spool: &Spool, store: &Store, entry: &Entry) -> Result<(), Failu
         ReadError::Io { .. } => Failure::Store(error.to_string()),
         error => Failure::Spool(error),
     })?;
-    let artifact = record::artifact(&record).ok_or(Failure::NoArtifact)?;
+    let (_, artifact) = record::artifact(&record).ok_or(Failure::NoArtifact)?;
     let put = store.put_all(std::slice::from_ref(&artifact)).await;
     put.map(drop)
         .map_err(|error| Failure::Store(error.to_string()))

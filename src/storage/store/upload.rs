@@ -17,11 +17,11 @@ pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Ou
     if shared.known.has(&artifact.digest) {
         return Ok(Outcome::Known);
     }
-    let mut attempts = Attempts::within(shared.timeout);
+    let mut attempts = Attempts::within(shared.common.timeout);
     loop {
         let patience = patience(artifact.bytes.len());
         let permit = shared.breaker.admit(patience).map_err(|refused| {
-            let store = Arc::clone(&shared.place);
+            let store = Arc::clone(&shared.common.place);
             StoreError::not_asked(store, refused)
         })?;
         let is_probe = permit.is_probe();
@@ -34,7 +34,7 @@ pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Ou
         let outcome = if is_probe {
             // All others wait for what it shows, even if the one who began it goes away.
             let lost = |error: JoinError| {
-                let store = Arc::clone(&shared.place);
+                let store = Arc::clone(&shared.common.place);
                 Err(StoreError::lost(store, Action::Put, artifact.digest, error))
             };
             tokio::spawn(attempt).await.unwrap_or_else(lost)
@@ -64,7 +64,7 @@ async fn attempt(
         mode: PutMode::Overwrite,
         ..PutOptions::default()
     };
-    if shared.keeps_content_type {
+    if shared.common.keeps_content_type {
         let content_type = content_type(&artifact.media_type);
         options
             .attributes
@@ -73,6 +73,7 @@ async fn attempt(
     let key = shared.layout.key(&digest);
     let patience = patience(artifact.bytes.len());
     let put = shared
+        .common
         .client
         .put_opts(&key, PutPayload::from(artifact.bytes), options);
     let limit = if patience < left {
