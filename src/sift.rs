@@ -9,6 +9,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use slimspan_proto::{CheckError, Checked, Items, Malformed, Signal, Verdict, check, count};
 
+use crate::answer::Answer;
 use crate::compute;
 use crate::refusal::{Culprit, Refusal};
 
@@ -39,6 +40,12 @@ pub struct Rejected {
     pub count: usize,
     /// Why, without a word of what is in them.
     pub reason: String,
+}
+
+impl From<Rejected> for Answer {
+    fn from(rejected: Rejected) -> Self {
+        Self::rejecting(rejected.count, &rejected.reason)
+    }
 }
 
 /// A request of which nothing goes on.

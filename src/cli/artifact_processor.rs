@@ -13,7 +13,7 @@ pub(super) fn artifact_processor<'c>(
     let processors = config.processors.iter();
     let all: Vec<(&ComponentId, &ArtifactConfig)> = processors
         .filter_map(|(id, processor)| match processor {
-            ProcessorConfig::Artifact(artifact) => Some((id, artifact)),
+            ProcessorConfig::Artifact(artifact) => Some((id, artifact.as_ref())),
             ProcessorConfig::MemoryLimiter(_) => None,
         })
         .collect();

@@ -9,7 +9,7 @@ use slimspan_artifact::{Location, Policy};
 use super::error::StartError;
 use crate::config::{ComponentId, Config, ExtensionConfig, PipelineConfig};
 use crate::dry_run::DryRun;
-use crate::pipeline::{Fate, Keeping};
+use crate::pipeline::{Fate, Keeping, Tenancy};
 use crate::storage::config::StoreConfig;
 use crate::storage::{OpenError, Spool, Store, spool};
 use crate::tenant::TenantId;
@@ -121,6 +121,10 @@ pub(super) fn artifacts(
             } else {
                 processor.on_store_failure
             },
+            tenancy: processor.tenant.clone().map(|tenant| {
+                let key = format!("processors.{id}.tenant");
+                Tenancy::new(tenant, key)
+            }),
         };
         (policy, Fate::Kept(keeping))
     }))

@@ -8,6 +8,7 @@ use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rul
 
 use super::glob::{AnyCaseGlob, KeyGlob, MediaTypeGlob};
 use super::id::ComponentId;
+use super::tenant::TenantConfig;
 use super::units::{optional_positive_size, positive_size, size_up_to};
 
 /// `artifact`: moves files out of telemetry into a store.
@@ -52,6 +53,9 @@ pub struct ArtifactConfig {
     /// Exceptions for attributes: the first whose keys fit holds.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
+    /// Whose files they are; all are one tenant's if nothing is said.
+    #[serde(default)]
+    pub tenant: Option<TenantConfig>,
 }
 
 impl ArtifactConfig {
@@ -70,6 +74,7 @@ impl ArtifactConfig {
             delivery: Delivery::default(),
             on_store_failure: OnStoreFailure::default(),
             rules: Vec::new(),
+            tenant: None,
         }
     }
 
@@ -118,6 +123,9 @@ impl fmt::Display for ArtifactConfig {
             rules => write!(f, ", {rules} rules")?,
         }
         write!(f, ", {} references", self.reference)?;
+        if self.tenant.is_some() {
+            f.write_str(", by tenant")?;
+        }
         if self.is_in_background() {
             f.write_str(", in the background")?;
         }

@@ -14,6 +14,7 @@ use super::path::KeyPath;
 use super::problem::Problem;
 use super::processors::{MemoryLimit, MemoryLimiterConfig};
 use super::service::PipelineConfig;
+use super::tenant::TenantConfig;
 use crate::admission::Limits;
 use crate::storage::config::StoreConfig;
 
@@ -118,6 +119,10 @@ impl Check<'_> {
                 None => self.report(path, not_configured(ExtensionConfig::KIND, &artifact.store)),
             }
             self.rules(id, &artifact.rules);
+            if let Some(message) = artifact.tenant.as_ref().and_then(TenantConfig::mistake) {
+                let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
+                self.report(path.key("tenant"), message);
+            }
         }
     }
 

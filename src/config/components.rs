@@ -29,7 +29,7 @@ pub enum ProcessorConfig {
     /// `memory_limiter`
     MemoryLimiter(MemoryLimiterConfig),
     /// `artifact`
-    Artifact(ArtifactConfig),
+    Artifact(Box<ArtifactConfig>),
 }
 
 /// An exporter, by its type.
@@ -109,7 +109,7 @@ impl Component for ProcessorConfig {
         ComponentType {
             name: "artifact",
             alias: None,
-            read: |node| from_node(node).map(Self::Artifact),
+            read: |node| from_node(node).map(|config| Self::Artifact(Box::new(config))),
         },
     ];
 }

@@ -21,6 +21,7 @@ mod processors;
 mod scalar;
 mod secret;
 mod service;
+mod tenant;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;
@@ -41,6 +42,7 @@ pub use id::{ComponentId, InvalidId, PipelineId};
 pub use processors::{MemoryLimit, MemoryLimiterConfig};
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
+pub use tenant::{ContextKey, TenantConfig};
 
 use crate::storage::config::StoreConfig;
 use components::{Component, read_section};
@@ -72,7 +74,7 @@ impl Config {
     ) -> Option<(&ComponentId, &ArtifactConfig)> {
         let mut ids = pipeline.processors.iter();
         ids.find_map(|id| match self.processors.get_key_value(id)? {
-            (id, ProcessorConfig::Artifact(artifact)) => Some((id, artifact)),
+            (id, ProcessorConfig::Artifact(artifact)) => Some((id, artifact.as_ref())),
             _ => None,
         })
     }

@@ -1,9 +1,11 @@
 //! The `artifact` processor: what it takes out, and what becomes of that.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use slimspan_artifact::{
     Artifact, Digest, Extraction, Facts, Fingerprint, Form, Policy, Recall, extract,
     extract_recalling,
@@ -12,10 +14,13 @@ use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
 use tokio::time::{Instant, timeout_at};
 
 use super::fan_out::Outgoing;
+use super::tenancy::{InFlight, Tenancy};
+use crate::client::Client;
 use crate::compute;
 use crate::config::{Delivery, OnStoreFailure};
 use crate::dry_run::DryRun;
 use crate::refusal::{Culprit, Refusal};
+use crate::sift::{Rejected, Sifted};
 use crate::storage::Store;
 use crate::telemetry::Counters;
 
@@ -30,7 +35,7 @@ const WALKED: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Artifacts {
     /// What is taken out: the same with every form of references that some exporter wants.
-    policies: Vec<Policy>,
+    policies: Arc<[Policy]>,
     fate: Fate,
 }
 
@@ -52,16 +57,35 @@ pub struct Keeping {
     pub delivery: Delivery,
     /// What becomes of a request whose artifacts cannot be kept.
     pub on_failure: OnStoreFailure,
+    /// Whose they are, if not all are one tenant's.
+    pub tenancy: Option<Tenancy>,
 }
 
 /// What the artifact processor makes of a request.
-pub(super) enum Processed {
+pub(super) struct Processed {
     /// It may leave: whatever it refers to is stored, or marked as given up.
-    Safe(Outgoing),
-    /// It goes on as it came, because its artifacts could not be stored.
-    NotStored,
+    pub(super) outgoing: Outgoing,
+    /// Whether some of it goes on as it came, because its artifacts could not be stored.
+    pub(super) is_forwarded: bool,
+    /// Which items of it go on apart from the others.
+    pub(super) isolated: Vec<Range<usize>>,
+    /// What does not go on.
+    pub(super) rejected: Option<Rejected>,
+    /// What its tenants have under way, until it is answered.
+    _in_flight: Vec<InFlight>,
+}
+
+impl Processed {
     /// It goes on as it came.
-    Untouched,
+    pub(super) fn untouched(sifted: &Sifted, forms: usize) -> Self {
+        Self {
+            outgoing: Outgoing::same(&sifted.request, forms),
+            is_forwarded: false,
+            isolated: sifted.isolated.clone(),
+            rejected: None,
+            _in_flight: Vec::new(),
+        }
+    }
 }
 
 impl Artifacts {
@@ -81,31 +105,79 @@ impl Artifacts {
     pub(super) async fn process(
         &self,
         signal: Signal,
-        request: &Bytes,
+        sifted: &Sifted,
+        client: &Client,
         deadline: Instant,
         counters: &Counters,
     ) -> Result<Processed, Refusal> {
-        match &self.fate {
-            Fate::Kept(keeping) => {
-                let process = Process {
-                    signal,
-                    request,
-                    policies: &self.policies,
-                    keeping,
-                    counters,
-                };
-                process.run(deadline).await
-            }
+        let untouched = || Processed::untouched(sifted, self.policies.len());
+        let keeping = match &self.fate {
+            Fate::Kept(keeping) => keeping,
             Fate::Counted(dry_run) => {
+                let request = &sifted.request;
                 if let Some(policy) = self.policies.first() {
                     match run_extract(signal, request, policy, Memory::None).await {
                         Ok(extraction) => dry_run.add(&extraction, request.len()),
                         Err(refusal) => tracing::warn!("not in a dry run, refused: {refusal}"),
                     }
                 }
-                Ok(Processed::Untouched)
+                return Ok(untouched());
             }
+        };
+        let process = |request, policies, store| Process {
+            signal,
+            request,
+            policies,
+            store,
+            keeping,
+            counters,
+        };
+        let Some(tenancy) = &keeping.tenancy else {
+            let (policies, store) = (Arc::clone(&self.policies), keeping.store.clone());
+            let all = process(&sifted.request, policies, store);
+            let made = all.run(deadline).await?;
+            return Ok(Processed {
+                outgoing: made.outgoing,
+                is_forwarded: made.is_forwarded,
+                ..untouched()
+            });
+        };
+        let divided = tenancy.divide(signal, client, sifted)?;
+        let mut in_flight = Vec::new();
+        for run in &divided.runs {
+            in_flight.push(tenancy.admit(&run.tenant, run.request.len())?);
         }
+        let made = divided.runs.iter().map(async |run| {
+            let store = keeping.store.of_tenant(&run.tenant);
+            let policies = self.policies_at(&store);
+            process(&run.request, policies, store).run(deadline).await
+        });
+        let made = join_all(made).await.into_iter();
+        let made = made.collect::<Result<Vec<Made>, Refusal>>()?;
+        Ok(Processed {
+            is_forwarded: made.iter().any(|made| made.is_forwarded),
+            outgoing: Outgoing::joined(made.into_iter().map(|made| made.outgoing)),
+            isolated: divided.isolated,
+            rejected: divided.rejected,
+            _in_flight: in_flight,
+        })
+    }
+
+    /// What is taken out where references lead to `store`.
+    fn policies_at(&self, store: &Store) -> Arc<[Policy]> {
+        let location = store.location();
+        if self
+            .policies
+            .first()
+            .is_some_and(|policy| policy.location == location)
+        {
+            return Arc::clone(&self.policies);
+        }
+        let there = |policy: &Policy| Policy {
+            location: location.clone(),
+            ..policy.clone()
+        };
+        self.policies.iter().map(there).collect()
     }
 }
 
@@ -114,9 +186,17 @@ struct Process<'a> {
     signal: Signal,
     request: &'a Bytes,
     /// One for each form of references.
-    policies: &'a [Policy],
+    policies: Arc<[Policy]>,
+    /// That of its tenant.
+    store: Store,
     keeping: &'a Keeping,
     counters: &'a Counters,
+}
+
+/// What became of it.
+struct Made {
+    outgoing: Outgoing,
+    is_forwarded: bool,
 }
 
 /// What was taken out of one request, whatever its references look like.
@@ -128,52 +208,55 @@ struct Taken {
 }
 
 impl Process<'_> {
-    async fn run(&self, deadline: Instant) -> Result<Processed, Refusal> {
-        let Keeping {
-            store,
-            delivery,
-            on_failure,
-        } = self.keeping;
+    async fn run(&self, deadline: Instant) -> Result<Made, Refusal> {
+        let (store, delivery) = (&self.store, self.keeping.delivery);
         let mut taken = self.take_out(Memory::Of(store.clone())).await?;
-        if !store.has_all(&taken.recalled, *delivery) {
+        if !store.has_all(&taken.recalled, delivery) {
             // Stored so long ago that it may be gone by now, or only in the spool, and this sender
             // waits for the store: it is decoded to be stored.
             taken = self.take_out(Memory::None).await?;
         }
-        let Some(first) = taken.extractions.first() else {
-            return Ok(Processed::Untouched);
-        };
-        self.counters.left_alone(first);
+        let first = taken.extractions.first();
+        if let Some(first) = first {
+            self.counters.left_alone(first);
+        }
         if taken.artifacts.is_empty() {
-            self.counters.extracted(first, 0);
-            return Ok(Processed::Safe(taken.outgoing()));
+            if let Some(first) = first {
+                self.counters.extracted(first, 0);
+            }
+            return Ok(taken.safe());
         }
         // Half of the time that is left is the backend's.
         let now = Instant::now();
         let until = now + deadline.saturating_duration_since(now) / 2;
-        let keep = store.keep_all(&taken.artifacts, *delivery);
+        let keep = store.keep_all(&taken.artifacts, delivery);
         let failure = match timeout_at(until, keep).await {
             Ok(Ok(kept)) => {
-                self.counters.extracted(first, kept.stored);
                 self.counters.spooled(kept.spooled);
+                if let Some(first) = first {
+                    self.counters.extracted(first, kept.stored);
+                }
                 for extraction in &taken.extractions {
                     store.remember(extraction);
                 }
-                return Ok(Processed::Safe(taken.outgoing()));
+                return Ok(taken.safe());
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!(
                 "{} did not take {} artifacts in half of the time that the sender waits, {:?}",
-                store.keeper(*delivery),
+                store.keeper(delivery),
                 taken.artifacts.len(),
                 until - now
             ),
         };
         tracing::warn!("{}: {failure}", self.signal);
-        match on_failure {
-            OnStoreFailure::Forward => Ok(Processed::NotStored),
+        match self.keeping.on_failure {
+            OnStoreFailure::Forward => Ok(Made {
+                outgoing: Outgoing::same(self.request, self.policies.len()),
+                is_forwarded: true,
+            }),
             OnStoreFailure::Refuse => Err(Refusal::unavailable(Culprit::Store, failure)),
-            OnStoreFailure::Drop => self.mark(taken).await.map(Processed::Safe),
+            OnStoreFailure::Drop => self.mark(taken).await,
         }
     }
 
@@ -188,7 +271,7 @@ impl Process<'_> {
         let (mut stored, mut recalled) = (BTreeSet::new(), BTreeSet::new());
         let mut learned = HashMap::new();
         let is_one = self.policies.len() == 1;
-        for policy in self.policies {
+        for policy in self.policies.iter() {
             let memory = match &memory {
                 Memory::Of(store) if !is_one => {
                     Memory::Across(store.clone(), Arc::new(learned.clone()))
@@ -210,7 +293,7 @@ impl Process<'_> {
     }
 
     /// The request with a mark in place of every file.
-    async fn mark(&self, taken: Taken) -> Result<Outgoing, Refusal> {
+    async fn mark(&self, taken: Taken) -> Result<Made, Refusal> {
         let digests = taken.artifacts.iter().map(|artifact| artifact.digest);
         let dropped: BTreeSet<_> = digests.chain(taken.recalled).collect();
         let mut requests = Vec::new();
@@ -219,21 +302,29 @@ impl Process<'_> {
                 dropped: dropped.clone(),
                 ..policy.clone()
             };
-            let memory = Memory::Of(self.keeping.store.clone());
+            let memory = Memory::Of(self.store.clone());
             let marked = run_extract(self.signal, self.request, &policy, memory).await?;
             if number == 0 {
                 self.counters.extracted(&marked, 0);
             }
             requests.push(marked.request);
         }
-        Ok(Outgoing::in_forms(requests))
+        Ok(Made {
+            outgoing: Outgoing::in_forms(requests),
+            is_forwarded: false,
+        })
     }
 }
 
 impl Taken {
-    fn outgoing(self) -> Outgoing {
+    /// It may leave.
+    fn safe(self) -> Made {
         let extractions = self.extractions.into_iter();
-        Outgoing::in_forms(extractions.map(|extraction| extraction.request).collect())
+        let requests = extractions.map(|extraction| extraction.request);
+        Made {
+            outgoing: Outgoing::in_forms(requests.collect()),
+            is_forwarded: false,
+        }
     }
 }
 

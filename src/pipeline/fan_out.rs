@@ -53,11 +53,6 @@ impl FanOut {
         &self.forms
     }
 
-    /// A request that is the same for all.
-    pub(super) fn same(&self, request: &Bytes) -> Outgoing {
-        Outgoing(vec![request.clone(); self.forms.len()])
-    }
-
     /// Sends a request to every exporter, with the `isolated` items of it apart.
     pub(super) async fn send(
         &self,
@@ -86,6 +81,27 @@ impl Outgoing {
     /// A request in each of the forms of a [`FanOut`], in that order.
     pub(super) fn in_forms(requests: Vec<Bytes>) -> Self {
         Self(requests)
+    }
+
+    /// A request that is the same in all of so many forms.
+    pub(super) fn same(request: &Bytes, forms: usize) -> Self {
+        Self(vec![request.clone(); forms])
+    }
+
+    /// One request of several: all that OTLP requests have is repeated.
+    pub(super) fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut forms: Vec<Vec<Bytes>> = Vec::new();
+        for Self(part) in parts {
+            forms.resize_with(forms.len().max(part.len()), Vec::new);
+            for (form, request) in forms.iter_mut().zip(part) {
+                form.push(request);
+            }
+        }
+        let joined = forms.into_iter().map(|mut parts| match parts.len() {
+            1 => parts.pop().unwrap_or_default(),
+            _ => Bytes::from(parts.concat()),
+        });
+        Self(joined.collect())
     }
 
     /// The size of the request in bytes, in the first of its forms.

@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod fan_out;
+mod tenancy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
 pub use fan_out::Destination;
 use fan_out::FanOut;
+pub use tenancy::Tenancy;
 
 /// What the requests of a receiver go through, by signal.
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl Pipelines {
         };
         Ok(match sifted.rejected {
             None => answer,
-            Some(rejected) => answer.and(Answer::rejecting(rejected.count, &rejected.reason)),
+            Some(rejected) => answer.and(rejected.into()),
         })
     }
 }
@@ -149,42 +151,42 @@ impl Pipeline {
     }
 
     async fn consume(&self, sifted: &Sifted, terms: &Terms) -> Result<Answer, Refusal> {
-        let request = &sifted.request;
-        self.counters.received(request.len());
-        let (signal, counters) = (self.id.signal, &self.counters);
+        let counters = &self.counters;
+        counters.received(sifted.request.len());
+        let signal = self.id.signal;
         let processed = match &self.artifacts {
-            None => Processed::Untouched,
+            None => Processed::untouched(sifted, self.exporters.forms().len()),
             Some(artifacts) => {
-                let processed = artifacts.process(signal, request, terms.deadline, counters);
+                let (client, deadline) = (&terms.client, terms.deadline);
+                let processed = artifacts.process(signal, sifted, client, deadline, counters);
                 processed.await?
             }
         };
-        let (outgoing, oversize) = match processed {
-            Processed::Safe(slim) => (slim, terms.oversize),
-            Processed::Untouched => (self.exporters.same(request), terms.oversize),
+        let mut terms = terms.clone();
+        if processed.is_forwarded {
             // What is too large for the backend as it is may be smaller once the store is back.
-            Processed::NotStored => (self.exporters.same(request), Oversize::Refused),
-        };
-        let is_forwarded = oversize == Oversize::Refused;
-        let terms = Terms {
-            oversize,
-            ..terms.clone()
-        };
-        let isolated = &sifted.isolated;
-        let sent = self.exporters.send(signal, &outgoing, isolated, &terms);
-        let outcome = sent.await;
-        if outcome.is_ok() {
-            counters.sent(outgoing.len());
-            if is_forwarded {
-                counters.forwarded();
-            }
+            terms.oversize = Oversize::Refused;
         }
-        outcome.map_err(|refusal| {
-            if is_forwarded && refusal.is_for_size() {
-                Refusal::unavailable(Culprit::Store, refusal.to_string())
-            } else {
-                refusal
+        let (outgoing, isolated) = (&processed.outgoing, &processed.isolated);
+        let outcome = self
+            .exporters
+            .send(signal, outgoing, isolated, &terms)
+            .await;
+        match outcome {
+            Ok(answer) => {
+                counters.sent(outgoing.len());
+                if processed.is_forwarded {
+                    counters.forwarded();
+                }
+                Ok(match processed.rejected {
+                    None => answer,
+                    Some(rejected) => answer.and(rejected.into()),
+                })
             }
-        })
+            Err(refusal) if processed.is_forwarded && refusal.is_for_size() => {
+                Err(Refusal::unavailable(Culprit::Store, refusal.to_string()))
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 }

@@ -65,8 +65,7 @@ struct Common {
     place: Arc<str>,
     keeps_content_type: bool,
     folder: Option<PathBuf>,
-    timeout: Duration,
-    max_concurrent_puts: usize,
+    config: StoreConfig,
 }
 
 /// What became of the artifacts of one request. All of them are durable.
@@ -156,7 +155,7 @@ impl Store {
 
     /// How many artifacts of one request may be put at a time.
     pub(super) fn max_concurrent_puts(&self) -> usize {
-        self.shared.common.max_concurrent_puts
+        self.shared.common.config.max_concurrent_puts.max(1)
     }
 
     /// Opens the store as [`Store::open`] does and puts what `wrap` makes of its client in the
@@ -176,8 +175,7 @@ impl Store {
             place,
             keeps_content_type: opened.keeps_content_type,
             folder: opened.folder,
-            timeout: config.timeout,
-            max_concurrent_puts: config.max_concurrent_puts.max(1),
+            config: config.clone(),
         });
         let known = Known::new(config.known_digests, config.refresh);
         let recollections = Recollections::new(config.known_values);
@@ -216,6 +214,17 @@ impl Store {
         Ok(config.location(layout.uri_base(), tenant))
     }
 
+    /// Where references to its artifacts lead.
+    pub fn location(&self) -> Location {
+        let Shared {
+            common,
+            layout,
+            tenant,
+            ..
+        } = &*self.shared;
+        common.config.location(layout.uri_base(), tenant)
+    }
+
     /// What stands before `/<first two hex digits>/<digest>` in an artifact's URI.
     pub fn uri_base(&self) -> &str {
         self.shared.layout.uri_base()
@@ -228,7 +237,7 @@ impl Store {
     /// puts; what is stored by then stays. It is safe to try again, and to drop the future.
     pub async fn put_all(&self, artifacts: &[Artifact]) -> Result<Stored, StoreError> {
         stream::iter(artifacts.iter().cloned().map(|artifact| self.put(artifact)))
-            .buffer_unordered(self.shared.common.max_concurrent_puts)
+            .buffer_unordered(self.shared.common.config.max_concurrent_puts.max(1))
             .try_fold(Stored::default(), |mut stored, (outcome, size)| {
                 match outcome {
                     Outcome::Written => {
@@ -363,7 +372,7 @@ impl Store {
 
     async fn get_stored(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let key = self.shared.layout.key(digest);
-        let mut attempts = Attempts::within(self.shared.common.timeout);
+        let mut attempts = Attempts::within(self.shared.common.config.timeout);
         let bytes = loop {
             let read = async { self.shared.common.client.get(&key).await?.bytes().await };
             let limit = Limit::All(attempts.left());
@@ -461,7 +470,7 @@ impl Shared {
                 store,
                 action,
                 digest,
-                limit: self.common.timeout,
+                limit: self.common.config.timeout,
             }),
         }
     }

@@ -35,6 +35,7 @@ mod shutdown;
 mod sizes;
 mod store_failures;
 mod store_recovery;
+mod tenants;
 mod tls;
 mod tls_senders;
 mod transport;

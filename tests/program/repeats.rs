@@ -141,6 +141,7 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
         store: store.clone(),
         delivery: Delivery::Sync,
         on_failure: OnStoreFailure::Forward,
+        tenancy: None,
     };
     pipelines.add(Arc::new(Pipeline::new(
         "traces".parse().unwrap(),

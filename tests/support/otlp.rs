@@ -57,6 +57,19 @@ pub(crate) fn span(attributes: impl IntoIterator<Item = (&'static str, Value)>) 
     request(Signal::Traces, vec![attributes.collect()])
 }
 
+/// One span with these attributes, of the tenant that its resource names.
+pub(crate) fn span_of(
+    tenant: Option<&str>,
+    attributes: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Bytes {
+    let mut request = ExportTraceServiceRequest::decode(span(attributes)).unwrap();
+    if let (Some(resource), Some(tenant)) = (&mut request.resource_spans[0].resource, tenant) {
+        let named = attribute(("tenant.id".to_owned(), text(tenant)));
+        resource.attributes.push(named);
+    }
+    request.encode_to_vec().into()
+}
+
 /// Spans or log records that have these attributes, in one request.
 pub(crate) fn request(signal: Signal, items: Vec<Vec<(String, Value)>>) -> Bytes {
     let items = items.into_iter();

@@ -98,6 +98,7 @@ processors:
     - {attributes: ["http.request.body*", b], threshold: 64KiB, text_threshold: 1MiB}
     - {attributes: ["*password*"], action: keep}
     - {attributes: [x], action: drop, threshold: 1}
+    tenant: {from_context: metadata.X-Scope-OrgID, from_attribute: tenant.id, default: shared, max_in_flight: 64MiB}
 exporters:
   otlp:
     endpoint: https://example.org
@@ -120,7 +121,7 @@ extensions:
     max_concurrent_puts: 1
     refresh: 0
     known_digests: 0
-    spool: {directory: /var/spool/x, max_bytes: 16MiB, on_full: drop}
+    spool: {directory: /var/spool/x, max_bytes: 16MiB, max_bytes_per_tenant: 1MiB, on_full: drop}
     known_values: 1000
     options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
 service:
@@ -185,8 +186,15 @@ service:
     assert_eq!(
         artifact.to_string(),
         "would move files of 1 B and more, texts of 64.0 KiB and more, only image/* *pdf, \
-         not Image/SVG+XML, 4 rules, semconv references"
+         not Image/SVG+XML, 4 rules, semconv references, by tenant"
     );
+    let tenant = TenantConfig {
+        from_context: Some(ContextKey::Metadata("x-scope-orgid".to_owned())),
+        from_attribute: Some("tenant.id".to_owned()),
+        default: "shared".parse().ok(),
+        max_in_flight: Some(ByteSize::mib(64)),
+    };
+    assert_eq!(artifact.tenant, Some(tenant));
 
     let secret = |text: &str| Secret::new(text.to_owned());
     let exporter = OtlpGrpcConfig {
@@ -261,6 +269,7 @@ service:
     let spool = SpoolConfig {
         directory: "/var/spool/x".into(),
         max_bytes: ByteSize::mib(16),
+        max_bytes_per_tenant: Some(ByteSize::mib(1)),
         on_full: OnStoreFailure::Drop,
     };
     assert_eq!(store.spool, spool);

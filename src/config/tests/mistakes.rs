@@ -89,7 +89,32 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "threshold: 8KiB",
         "treshold: 8KiB",
-        "c.yaml:12: processors.artifact.treshold: unknown field \"treshold\"; known are store, threshold, text_threshold, text_preview, reference, media_types, exclude_media_types, deny_keys, dry_run, delivery, on_store_failure, rules",
+        "c.yaml:12: processors.artifact.treshold: unknown field \"treshold\"; known are store, threshold, text_threshold, text_preview, reference, media_types, exclude_media_types, deny_keys, dry_run, delivery, on_store_failure, rules, tenant",
+    ),
+    (
+        "threshold: 8KiB",
+        "tenant: {}",
+        "c.yaml:12: processors.artifact.tenant: names no tenant: give it a from_context, such as metadata.x-scope-orgid, or a from_attribute, such as tenant.id",
+    ),
+    (
+        "threshold: 8KiB",
+        "tenant: {from_context: x-scope-orgid}",
+        "c.yaml:12: processors.artifact.tenant.from_context: \"x-scope-orgid\" is no part of a request's context: use metadata. and the name of a header, such as metadata.x-scope-orgid, or auth. and what the authenticator says, such as auth.username",
+    ),
+    (
+        "threshold: 8KiB",
+        "tenant: {from_context: metadata.a b}",
+        "c.yaml:12: processors.artifact.tenant.from_context: \"a b\" is not a header name",
+    ),
+    (
+        "threshold: 8KiB",
+        "tenant: {from_attribute: \"\"}",
+        "c.yaml:12: processors.artifact.tenant.from_attribute: must not be empty: name an attribute of the resource, such as tenant.id",
+    ),
+    (
+        "threshold: 8KiB",
+        "tenant: {from_attribute: tenant.id, default: Acme}",
+        "c.yaml:12: processors.artifact.tenant.default: a tenant has 1 to 64 of the characters a-z, 0-9, _ and -",
     ),
     (
         "limit_mib",
@@ -164,7 +189,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "refresh: 24h",
         "spool: {max_size: 1GiB}",
-        "c.yaml:25: extensions.artifact_store.spool.max_size: unknown field \"max_size\"; known are directory, max_bytes, on_full",
+        "c.yaml:25: extensions.artifact_store.spool.max_size: unknown field \"max_size\"; known are directory, max_bytes, max_bytes_per_tenant, on_full",
     ),
     (
         "refresh: 24h",

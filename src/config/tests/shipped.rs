@@ -52,7 +52,8 @@ fn the_shipped_values_are_the_defaults() {
     let otlp = ReceiverConfig::Otlp(OtlpReceiverConfig::default());
     assert_eq!(config.receivers, [(id("otlp"), otlp)].into());
     let limiter = ProcessorConfig::MemoryLimiter(MemoryLimiterConfig::default());
-    let artifact = ProcessorConfig::Artifact(ArtifactConfig::new(id("artifact_store")));
+    let artifact = ArtifactConfig::new(id("artifact_store"));
+    let artifact = ProcessorConfig::Artifact(Box::new(artifact));
     assert_eq!(
         config.processors,
         [(id("artifact"), artifact), (id("memory_limiter"), limiter)].into()

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use crate::config::OnStoreFailure;
-use crate::config::units::positive_size;
+use crate::config::units::{optional_positive_size, positive_size};
 
 /// `spool`: keeps artifacts on disk until the store has them, for `delivery: background`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,6 +19,9 @@ pub struct SpoolConfig {
     /// The bytes that it may take on disk.
     #[serde(deserialize_with = "positive_size")]
     pub max_bytes: ByteSize,
+    /// The bytes of artifacts of one tenant that may wait in it; no limit of its own if there is none.
+    #[serde(deserialize_with = "optional_positive_size")]
+    pub max_bytes_per_tenant: Option<ByteSize>,
     /// What happens to a request whose artifacts do not fit.
     pub on_full: OnStoreFailure,
 }
@@ -28,6 +31,7 @@ impl Default for SpoolConfig {
         Self {
             directory: PathBuf::from("./data/spool"),
             max_bytes: ByteSize::gib(1),
+            max_bytes_per_tenant: None,
             on_full: OnStoreFailure::Refuse,
         }
     }

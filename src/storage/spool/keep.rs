@@ -24,6 +24,25 @@ pub enum SpoolError {
         /// What is missing.
         source: AppendError,
     },
+    /// It has no room for this tenant until the store takes some of what it has here.
+    #[error(
+        "{key}.max_bytes_per_tenant: {spool} has {waiting} bytes of the tenant {tenant} that the \
+         store does not take, and {more} more are over the {limit} of one tenant"
+    )]
+    TenantFull {
+        /// The path of its configuration.
+        key: String,
+        /// The spool, for people.
+        spool: String,
+        /// Whose artifacts they are.
+        tenant: TenantId,
+        /// The bytes that wait.
+        waiting: u64,
+        /// The bytes that do not fit.
+        more: u64,
+        /// The bytes that may wait.
+        limit: u64,
+    },
     /// Its disk takes nothing.
     #[error("{key}.directory: {spool} cannot be written to: {source}")]
     Disk {
@@ -52,6 +71,7 @@ impl Spool {
             .iter()
             .filter(|artifact| !known(&artifact.digest) && !self.has(tenant, &artifact.digest))
             .collect();
+        self.has_room_for(tenant, &new)?;
         let appends = new.into_iter().map(|artifact| {
             let append = append(self.clone(), tenant.clone(), artifact.clone());
             let key = (tenant.clone(), artifact.digest);
@@ -61,6 +81,28 @@ impl Spool {
         // All at the same time, so that they share a sync.
         let appended = try_join_all(appends).await?;
         Ok(appended.into_iter().filter(|first| *first).count())
+    }
+
+    /// Whether the tenant's share has room. Requests that come together may pass the limit together:
+    /// the disk's own is the hard one.
+    fn has_room_for(&self, tenant: &TenantId, new: &[&Artifact]) -> Result<(), SpoolError> {
+        let Some(limit) = self.shared.max_bytes_per_tenant else {
+            return Ok(());
+        };
+        let more: u64 = new.iter().map(|artifact| artifact.bytes.len() as u64).sum();
+        let waiting = self.shared.waiting();
+        let waiting = waiting.by_tenant.get(tenant).map_or(0, |of| of.bytes);
+        if more == 0 || waiting + more <= limit {
+            return Ok(());
+        }
+        Err(SpoolError::TenantFull {
+            key: self.shared.key.clone(),
+            spool: self.to_string(),
+            tenant: tenant.clone(),
+            waiting,
+            more,
+            limit,
+        })
     }
 }
 

@@ -43,6 +43,7 @@ struct Shared {
     directory: PathBuf,
     /// The path of its configuration, for people.
     key: String,
+    max_bytes_per_tenant: Option<u64>,
     waiting: Mutex<Waiting>,
     /// Something new waits.
     arrived: Notify,
@@ -53,9 +54,17 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     by_key: HashMap<Key, Entry>,
-    /// That of each tenant who has some, by sequence: oldest first.
-    by_tenant: HashMap<TenantId, BTreeMap<u64, (Digest, Entry)>>,
+    /// That of each tenant who has some.
+    by_tenant: HashMap<TenantId, OfTenant>,
     artifacts: usize,
+    bytes: u64,
+}
+
+/// What the store does not have yet of one tenant.
+#[derive(Default)]
+struct OfTenant {
+    /// By sequence, oldest first.
+    in_order: BTreeMap<u64, (Digest, Entry)>,
     bytes: u64,
 }
 
@@ -64,18 +73,20 @@ impl Waiting {
         self.by_key.insert(key.clone(), entry);
         let (tenant, digest) = key;
         let of_tenant = self.by_tenant.entry(tenant).or_default();
-        of_tenant.insert(entry.sequence(), (digest, entry));
+        of_tenant.in_order.insert(entry.sequence(), (digest, entry));
+        of_tenant.bytes += entry.len() as u64;
         self.artifacts += 1;
         self.bytes += entry.len() as u64;
     }
 
     fn forget(&mut self, key: &Key, entry: &Entry) {
         if let Some(of_tenant) = self.by_tenant.get_mut(&key.0)
-            && of_tenant.remove(&entry.sequence()).is_some()
+            && of_tenant.in_order.remove(&entry.sequence()).is_some()
         {
+            of_tenant.bytes -= entry.len() as u64;
             self.artifacts -= 1;
             self.bytes -= entry.len() as u64;
-            if of_tenant.is_empty() {
+            if of_tenant.in_order.is_empty() {
                 self.by_tenant.remove(&key.0);
             }
         }
@@ -113,6 +124,7 @@ impl Spool {
                 journal,
                 directory: config.directory.clone(),
                 key,
+                max_bytes_per_tenant: config.max_bytes_per_tenant.map(|size| size.as_u64()),
                 waiting: Mutex::new(waiting),
                 arrived: Notify::new(),
                 appends: Flights::new(),

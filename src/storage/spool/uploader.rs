@@ -149,13 +149,13 @@ impl Uploader<'_> {
         let mut due: Option<Instant> = None;
         let mut first: Option<(u64, (Key, Entry))> = None;
         let waiting = self.spool.shared.waiting();
-        for (tenant, in_order) in &waiting.by_tenant {
+        for (tenant, of_tenant) in &waiting.by_tenant {
             let lane = self.lanes.get(tenant);
             let turn = lane.map_or(0, |lane| lane.turn);
             if first.as_ref().is_some_and(|(first, _)| *first <= turn) {
                 continue;
             }
-            match self.next_of(lane, in_order, now) {
+            match self.next_of(lane, &of_tenant.in_order, now) {
                 Ok((digest, entry)) => first = Some((turn, ((tenant.clone(), digest), entry))),
                 Err(Some(until)) => due = Some(due.map_or(until, |due| due.min(until))),
                 Err(None) => {}

@@ -17,7 +17,7 @@ pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Ou
     if shared.known.has(&artifact.digest) {
         return Ok(Outcome::Known);
     }
-    let mut attempts = Attempts::within(shared.common.timeout);
+    let mut attempts = Attempts::within(shared.common.config.timeout);
     loop {
         let patience = patience(artifact.bytes.len());
         let permit = shared.breaker.admit(patience).map_err(|refused| {
