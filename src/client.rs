@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// The sender of a request. Its values may be secrets: they are never shown.
 #[derive(Clone, Default)]
@@ -35,6 +35,18 @@ impl Client {
     /// `include_metadata`.
     pub fn metadata(&self, name: &str) -> impl Iterator<Item = &HeaderValue> {
         self.metadata.get_all(name).into_iter()
+    }
+
+    /// All headers, with their values.
+    pub fn all_metadata(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.metadata.iter()
+    }
+
+    /// How many bytes of memory they take.
+    pub fn metadata_len(&self) -> usize {
+        let lens = self.all_metadata();
+        lens.map(|(name, value)| name.as_str().len() + value.len())
+            .sum()
     }
 
     /// What the authenticator of the receiver says of the sender.

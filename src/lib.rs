@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod answer;
 pub mod arriving;
+pub mod auth;
 pub mod backoff;
 pub mod cli;
 pub mod client;

@@ -85,6 +85,11 @@ impl Refusal {
         Self::new(Code::ResourceExhausted, Culprit::Sender, message)
     }
 
+    /// The sender has not shown that it may send.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(Code::Unauthenticated, Culprit::Sender, message)
+    }
+
     /// There is no such method, or it is spoken in a way that is not understood.
     pub fn unimplemented(message: impl Into<String>) -> Self {
         Self::new(Code::Unimplemented, Culprit::Sender, message)
@@ -180,6 +185,11 @@ impl Refusal {
         }
     }
 
+    /// Whether the sender was not let in here; a backend's word on that is its own.
+    pub fn is_for_want_of_credential(&self) -> bool {
+        self.code == Code::Unauthenticated && self.culprit == Culprit::Sender
+    }
+
     /// Whether it is the size of the request that is refused, for good.
     pub fn is_for_size(&self) -> bool {
         self.code == Code::ResourceExhausted && self.retry_after.is_none()
@@ -256,6 +266,7 @@ mod tests {
             ),
             (Refusal::too_many(1, "key"), Code::ResourceExhausted, None),
             (Refusal::unimplemented("x"), Code::Unimplemented, None),
+            (Refusal::unauthenticated("x"), Code::Unauthenticated, None),
             (Refusal::too_costly("x"), Code::ResourceExhausted, None),
             (
                 Refusal::unavailable(Culprit::Store, "x"),

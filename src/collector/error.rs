@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::io;
 
+use crate::auth::AuthError;
 use crate::config::{ComponentId, HostPort};
 use crate::storage::OpenError;
 use crate::tls::TlsError;
@@ -59,6 +60,14 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+    /// An authenticator cannot be set up.
+    #[error("extensions.{id}.{reason}")]
+    Auth {
+        /// The extension.
+        id: ComponentId,
+        /// Why; the text begins with the key to change.
+        reason: AuthError,
+    },
     /// A receiver's connections cannot be protected.
     #[error("{listener}.{reason}")]
     Tls {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::auth::Auth;
 use super::error::StartError;
 use crate::admission::Budget;
 use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
@@ -16,6 +17,7 @@ use crate::telemetry::Counters;
 /// The exporters that some pipeline uses.
 pub(super) fn set_up_exporters(
     config: &Config,
+    auth: &Auth,
     budget: &Budget,
     counters: &Arc<Counters>,
     summary: &mut Vec<(String, String)>,
@@ -27,7 +29,9 @@ pub(super) fn set_up_exporters(
             continue;
         }
         let mut deliver = |wire: Wire, of_exporter: DeliveryConfig<'_>| {
-            let way = Arc::new(Way::new(id.to_string(), wire, of_exporter));
+            let authorizer = auth.of_backend(of_exporter.auth);
+            let way = Way::new(id.to_string(), wire, authorizer, of_exporter);
+            let way = Arc::new(way);
             let queue = of_exporter.sending_queue;
             let queue = open_queue(config, id, queue, &way, budget, counters)?;
             let delivery = Delivery::new(way, queue);

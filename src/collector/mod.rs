@@ -1,5 +1,6 @@
 //! A configuration, put together and running.
 
+mod auth;
 mod error;
 mod exporters;
 mod memory;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use slimspan_artifact::Location;
 
 use crate::admission::Budget;
+use crate::auth::Gate;
 use crate::config::{ComponentId, Config, PipelineConfig, ReceiverConfig};
 use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
@@ -23,6 +25,7 @@ use crate::storage::Store;
 use crate::telemetry::Counters;
 use crate::tls::ServerTls;
 use crate::tls::config::TlsServerConfig;
+use auth::Auth;
 pub use error::StartError;
 use exporters::set_up_exporters;
 use memory::memory_limits;
@@ -56,7 +59,8 @@ impl Collector {
         let memory = machine::memory();
         let limits = memory_limits(config, memory)?;
         let budget = Budget::new(limits);
-        let exporters = set_up_exporters(config, &budget, &counters, &mut summary)?;
+        let auth = Auth::open(config)?;
+        let exporters = set_up_exporters(config, &auth, &budget, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
 
         let mut pipelines = Vec::new();
@@ -112,7 +116,11 @@ impl Collector {
             let tls = server_tls(&listener, grpc.tls.as_ref(), GRPC_ALPN)?;
             let protected = if tls.is_some() { ", TLS" } else { "" };
             let is_plain = tls.is_none();
-            let grpc = GrpcReceiver::bind(grpc, tls).await.map_err(bind_error)?;
+            let authenticator = auth.of_senders(grpc.auth.as_ref());
+            let gate = Gate::new(&listener, authenticator, grpc.include_metadata);
+            let grpc = GrpcReceiver::bind(grpc, tls, gate)
+                .await
+                .map_err(bind_error)?;
             let address = grpc.local_addr().map_err(bind_error)?;
             if is_plain {
                 warn_of_plain_text(&listener, address);

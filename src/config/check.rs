@@ -1,5 +1,7 @@
 //! What must hold between the parts of a configuration.
 
+mod auth;
+
 use std::collections::BTreeMap;
 
 use bytesize::ByteSize;
@@ -32,6 +34,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     }
     check.receivers();
     check.exporters();
+    check.authenticators();
     check.memory_limits();
     check.spools();
     check.problems

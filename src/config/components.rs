@@ -9,6 +9,7 @@ use super::node::{Node, Value};
 use super::path::KeyPath;
 use super::problem::Problem;
 use super::processors::MemoryLimiterConfig;
+use crate::auth::config::{BasicAuthConfig, BearerTokenConfig, HeadersSetterConfig};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::debug::config::DebugConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
@@ -58,6 +59,12 @@ pub enum ExtensionConfig {
     ArtifactStore(StoreConfig),
     /// `file_storage`
     FileStorage(FileStorageConfig),
+    /// `bearertokenauth`
+    BearerToken(BearerTokenConfig),
+    /// `basicauth`
+    BasicAuth(BasicAuthConfig),
+    /// `headers_setter`
+    HeadersSetter(HeadersSetterConfig),
 }
 
 impl ExporterConfig {
@@ -144,6 +151,21 @@ impl Component for ExtensionConfig {
             name: "file_storage",
             alias: None,
             read: |node| from_node(node).map(Self::FileStorage),
+        },
+        ComponentType {
+            name: "bearertokenauth",
+            alias: None,
+            read: |node| from_node(node).map(Self::BearerToken),
+        },
+        ComponentType {
+            name: "basicauth",
+            alias: None,
+            read: |node| from_node(node).map(Self::BasicAuth),
+        },
+        ComponentType {
+            name: "headers_setter",
+            alias: None,
+            read: |node| from_node(node).map(Self::HeadersSetter),
         },
     ];
 }

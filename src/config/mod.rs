@@ -97,7 +97,7 @@ impl Config {
             .iter()
             .filter_map(|(id, extension)| match extension {
                 ExtensionConfig::ArtifactStore(store) => Some((id, store)),
-                ExtensionConfig::FileStorage(_) => None,
+                _ => None,
             })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
+use http::HeaderMap;
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,8 @@ use super::retry::config::RetryConfig;
 use super::retry::{Patience, retry};
 use super::wire::Wire;
 use crate::answer::Answer;
+use crate::auth::config::AuthConfig;
+use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tally::Ticket;
@@ -36,6 +39,7 @@ pub struct Delivery {
 pub struct Way {
     name: String,
     wire: Wire,
+    authorizer: Option<Authorizer>,
     retries: RetryConfig,
     max_request_bytes: usize,
     dead_letters: DeadLetters,
@@ -56,6 +60,8 @@ pub struct DeliveryConfig<'c> {
     pub dead_letters: &'c DeadLetterConfig,
     /// How connections to the backend are protected.
     pub tls: &'c TlsClientConfig,
+    /// What says to the backend who sends.
+    pub auth: Option<&'c AuthConfig>,
 }
 
 /// On what terms a request is handed to an exporter.
@@ -112,7 +118,7 @@ impl Delivery {
                 let patience = Patience::Until(deadline);
                 let delivered = self
                     .way
-                    .deliver(signal, request, patience, oversize)
+                    .deliver(signal, request, &terms.client, patience, oversize)
                     .await?;
                 Ok(delivered.answer)
             }
@@ -128,13 +134,19 @@ impl Delivery {
 }
 
 impl Way {
-    /// Requests of the exporter `name` go out by `wire`.
-    pub fn new(name: String, wire: impl Into<Wire>, config: DeliveryConfig<'_>) -> Self {
+    /// Requests of the exporter `name` go out by `wire`, with what `authorizer` adds to them.
+    pub fn new(
+        name: String,
+        wire: impl Into<Wire>,
+        authorizer: Option<Authorizer>,
+        config: DeliveryConfig<'_>,
+    ) -> Self {
         let max_request_bytes = config.max_request_bytes.as_u64();
         Self {
             dead_letters: DeadLetters::new(&name, config.dead_letters),
             name,
             wire: wire.into(),
+            authorizer,
             retries: config.retry_on_failure.clone(),
             max_request_bytes: usize::try_from(max_request_bytes).unwrap_or(usize::MAX),
             stop: CancellationToken::new(),
@@ -145,19 +157,35 @@ impl Way {
         &self.name
     }
 
+    /// What has to be known of `client` to send its requests later, and no more.
+    pub(super) fn remember(&self, client: &Client) -> Client {
+        let names = self.authorizer.as_ref().map(Authorizer::context);
+        let mut metadata = HeaderMap::new();
+        for name in names.unwrap_or_default() {
+            // One name may be asked for twice.
+            if !metadata.contains_key(&name) {
+                for value in client.metadata(name.as_str()) {
+                    metadata.append(name.clone(), value.clone());
+                }
+            }
+        }
+        Client::unknown().with_metadata(metadata)
+    }
+
     pub(super) fn dead_letters(&self) -> &DeadLetters {
         &self.dead_letters
     }
 
-    /// Delivers a request; returns the backend's answer.
+    /// Delivers a request of `client`; returns the backend's answer.
     pub(super) async fn deliver(
         &self,
         signal: Signal,
         request: Bytes,
+        client: &Client,
         patience: Patience,
         oversize: Oversize,
     ) -> Result<Delivered, Refusal> {
-        let deliver = |part| self.send(signal, part, patience);
+        let deliver = |part| self.send(signal, part, client, patience);
         let Sent {
             mut answer,
             oversize: singles,
@@ -179,10 +207,16 @@ impl Way {
         &self,
         signal: Signal,
         part: Bytes,
+        client: &Client,
         patience: Patience,
     ) -> Result<Answer, Refusal> {
         let prepared = self.wire.prepare(signal, part).await?;
-        let attempt = || self.wire.send(&prepared, patience.left());
+        // With each attempt anew: a token may have changed meanwhile.
+        let credentials = Credentials {
+            authorizer: self.authorizer.as_ref(),
+            client,
+        };
+        let attempt = || self.wire.send(&prepared, credentials, patience.left());
         retry(&self.retries, patience, &self.stop, attempt).await
     }
 

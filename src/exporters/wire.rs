@@ -9,6 +9,7 @@ use slimspan_proto::Signal;
 
 use super::otlp_grpc::{self, OtlpGrpcExporter};
 use crate::answer::Answer;
+use crate::auth::Credentials;
 use crate::refusal::Refusal;
 
 /// What makes single attempts to deliver a request.
@@ -40,10 +41,13 @@ impl Wire {
     pub(super) async fn send(
         &self,
         prepared: &Prepared,
+        credentials: Credentials<'_>,
         left: Option<Duration>,
     ) -> Result<Answer, Refusal> {
         match (self, prepared) {
-            (Self::Grpc(grpc), Prepared::Grpc(prepared)) => grpc.send(prepared, left).await,
+            (Self::Grpc(grpc), Prepared::Grpc(prepared)) => {
+                grpc.send(prepared, credentials, left).await
+            }
         }
     }
 }

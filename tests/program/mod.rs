@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod auth;
 mod backend_answers;
 mod background;
 mod command_line;
@@ -22,6 +23,7 @@ mod items;
 mod leftovers;
 mod limits;
 mod memory;
+mod passing_on;
 mod progress;
 mod queue;
 mod reference_forms;

@@ -133,7 +133,7 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     exporter.tls.insecure = true;
     let name = "otlp_grpc".to_owned();
     let client = OtlpGrpcExporter::new(name.clone(), &exporter).unwrap();
-    let way = Arc::new(exporters::Way::new(name, client, exporter.delivery()));
+    let way = Arc::new(exporters::Way::new(name, client, None, exporter.delivery()));
     let exporter = exporters::Delivery::new(way, None);
     let counters = Arc::new(Counters::default());
     let mut pipelines = Pipelines::new(1_000, Arc::clone(&counters));

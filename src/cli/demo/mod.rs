@@ -7,6 +7,7 @@ mod savings;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -14,11 +15,14 @@ use slimspan_artifact::{Artifact, Extraction, Policy, extract};
 use slimspan_proto::Signal;
 
 use super::{ConfigFile, say};
+use crate::auth::{Authorizer, BearerToken, Credentials};
+use crate::client::Client;
 use crate::config::{
     ArtifactConfig, ComponentId, Config, ExtensionConfig, PipelineConfig, ReceiverConfig,
 };
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
 use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
+use crate::receivers::otlp::config::GrpcConfig;
 use crate::storage::Store;
 use crate::tenant::TenantId;
 use crate::terminal::Style;
@@ -37,6 +41,7 @@ pub(super) struct Demo {
 /// What the demo has to know of the running slimspan.
 struct Target {
     exporter: OtlpGrpcExporter,
+    authorizer: Option<Authorizer>,
     policy: Policy,
     store: Store,
 }
@@ -59,7 +64,14 @@ pub(super) fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
             let prepared = target
                 .exporter
                 .prepare(Signal::Traces, case.request.clone());
-            let answer = target.exporter.send(&prepared.await?, None).await;
+            let answer = {
+                let credentials = Credentials {
+                    authorizer: target.authorizer.as_ref(),
+                    client: &Client::unknown(),
+                };
+                let exporter = &target.exporter;
+                exporter.send(&prepared.await?, credentials, None).await
+            };
             // What a reference says follows from the bytes alone, so this process comes to the
             // same slim span as the one that sent it on; that it did shows in the store, where
             // nothing but that run can have put these files.
@@ -115,16 +127,22 @@ impl Target {
         }
         let location = Store::location_of(store, &TenantId::default())?;
         let store = Store::open_beside(store)?;
+        let receiver = receiver(config, wiring);
         let endpoint = match endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => receiver_endpoint(config, wiring)
+            None => receiver
+                .map(receiver_endpoint)
                 .context("the pipeline has no receiver that the demo can send to")?,
         };
         let mut exporter = OtlpGrpcConfig::new(endpoint);
         exporter.tls.insecure = true;
+        // Its files are known beforehand, so it matters little who gets them. That they are in the
+        // right store afterwards is looked at.
+        exporter.tls.insecure_skip_verify = true;
         exporter.compression = Compression::None;
         Ok(Self {
             exporter: OtlpGrpcExporter::new("demo", &exporter)?,
+            authorizer: token(config, receiver)?,
             policy: artifact.policy(location),
             store,
         })
@@ -156,12 +174,27 @@ fn artifact_pipeline(config: &Config) -> Option<(&PipelineConfig, &ComponentId, 
     })
 }
 
-fn receiver_endpoint(config: &Config, wiring: &PipelineConfig) -> Option<Endpoint> {
+fn receiver<'c>(config: &'c Config, wiring: &PipelineConfig) -> Option<&'c GrpcConfig> {
     wiring.receivers.iter().find_map(|id| {
         let ReceiverConfig::Otlp(receiver) = config.receivers.get(id)?;
-        Some(Endpoint {
-            address: receiver.protocols.grpc.endpoint.clone(),
-            tls: Some(false),
-        })
+        Some(&receiver.protocols.grpc)
     })
+}
+
+fn receiver_endpoint(receiver: &GrpcConfig) -> Endpoint {
+    Endpoint {
+        address: receiver.endpoint.clone(),
+        tls: Some(receiver.tls.is_some()),
+    }
+}
+
+/// The token that the receiver asks for, if that is what it asks for.
+fn token(config: &Config, receiver: Option<&GrpcConfig>) -> anyhow::Result<Option<Authorizer>> {
+    let auth = receiver.and_then(|receiver| receiver.auth.as_ref());
+    let extension = auth.and_then(|auth| config.extensions.get(&auth.authenticator));
+    let Some(ExtensionConfig::BearerToken(bearer)) = extension else {
+        return Ok(None);
+    };
+    let bearer = BearerToken::new("demo", bearer)?;
+    Ok(Some(Authorizer::Bearer(Arc::new(bearer))))
 }

@@ -235,6 +235,7 @@ service:
             server_name_override: Some("backend".to_owned()),
             ..TlsClientConfig::default()
         },
+        auth: None,
         reference: Some(ReferenceForm::Logfire),
     };
     assert!(exporter.uses_tls(), "https has the last word");

@@ -74,7 +74,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:4317",
         "endpont: 127.0.0.1:4317",
-        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, tls",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpont: unknown field \"endpont\"; known are endpoint, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, tls, auth, include_metadata",
     ),
     (
         "      grpc:",
@@ -164,7 +164,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  zpages:\n",
-        "c.yaml:23: extensions.zpages: unknown extension type \"zpages\"; known are artifact_store, file_storage",
+        "c.yaml:23: extensions.zpages: unknown extension type \"zpages\"; known are artifact_store, file_storage, bearertokenauth, basicauth, headers_setter",
     ),
     (
         "    traces:",

@@ -1,5 +1,6 @@
 //! Whole configurations: what is accepted, what is refused, and the file that is shipped.
 
 mod accepted;
+mod auth;
 mod mistakes;
 mod shipped;

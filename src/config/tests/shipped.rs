@@ -11,6 +11,7 @@ use std::fmt::Debug;
 use super::super::de::from_node;
 use super::super::node::{Node, Value};
 use super::super::yaml;
+use crate::auth::config::BearerTokenConfig;
 use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
@@ -36,7 +37,10 @@ fn with_backend() -> String {
         _ => format!("{line}\n"),
     };
     let all: String = SHIPPED.lines().map(uncomment).collect();
-    all.replace("[artifact_store]", "[artifact_store, file_storage]")
+    all.replace(
+        "[artifact_store]",
+        "[artifact_store, file_storage, bearertokenauth]",
+    )
 }
 
 fn parse(text: &str) -> Config {
@@ -116,6 +120,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<TlsClientConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
     spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_grpc", "dead_letters"]);
     spells_out::<QueueConfig>(&root, &["exporters", "otlp_grpc", "sending_queue"]);
+    spells_out::<BearerTokenConfig>(&root, &["extensions", "bearertokenauth"]);
     spells_out::<FileStorageConfig>(&root, &["extensions", "file_storage"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
     spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::Endpoint;
+use crate::auth::config::AuthConfig;
 use crate::config::units::{positive_duration, positive_size};
 use crate::config::{ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
@@ -50,6 +51,9 @@ pub struct OtlpGrpcConfig {
     /// How the connection is protected.
     #[serde(default)]
     pub tls: TlsClientConfig,
+    /// What says to the backend who sends.
+    #[serde(default)]
+    pub auth: Option<AuthConfig>,
     /// How references look that go there; as the `artifact` processor has them if nothing is said.
     #[serde(default)]
     pub reference: Option<ReferenceForm>,
@@ -68,6 +72,7 @@ impl OtlpGrpcConfig {
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
             tls: TlsClientConfig::default(),
+            auth: None,
             reference: None,
         }
     }
@@ -80,6 +85,7 @@ impl OtlpGrpcConfig {
             max_request_bytes: self.max_request_bytes,
             dead_letters: &self.dead_letters,
             tls: &self.tls,
+            auth: self.auth.as_ref(),
         }
     }
 

@@ -18,6 +18,7 @@ use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
 use crate::answer::Answer;
+use crate::auth::Credentials;
 use crate::compression::Compression;
 use crate::compute;
 use crate::grpc::message;
@@ -106,24 +107,20 @@ impl OtlpGrpcExporter {
     pub async fn send(
         &self,
         prepared: &Prepared,
+        credentials: Credentials<'_>,
         left: Option<Duration>,
     ) -> Result<Answer, Refusal> {
         let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
         let Prepared { signal, parts } = prepared.clone();
-        match tokio::time::timeout(limit, self.call(signal, parts, limit)).await {
+        let request = self.request(signal, parts, credentials, limit)?;
+        match tokio::time::timeout(limit, self.call(request, limit)).await {
             Ok(outcome) => outcome.map(Answer::from),
             Err(_) => Err(self.timed_out(limit)),
         }
     }
 
-    async fn call(
-        &self,
-        signal: Signal,
-        parts: [Bytes; 2],
-        limit: Duration,
-    ) -> Result<Bytes, Refusal> {
+    async fn call(&self, request: Request<Body>, limit: Duration) -> Result<Bytes, Refusal> {
         let broken = |error: tonic::transport::Error| self.broken(&error, limit);
-        let request = self.request(signal, parts, limit);
         let mut channel = self.channel.clone();
         let channel = channel.ready().await.map_err(broken)?;
         let response = channel.call(request).await.map_err(broken)?;
@@ -149,7 +146,13 @@ impl OtlpGrpcExporter {
         Ok([prefix, bytes])
     }
 
-    fn request(&self, signal: Signal, parts: [Bytes; 2], limit: Duration) -> Request<Body> {
+    fn request(
+        &self,
+        signal: Signal,
+        parts: [Bytes; 2],
+        credentials: Credentials<'_>,
+        limit: Duration,
+    ) -> Result<Request<Body>, Refusal> {
         let frames = parts
             .into_iter()
             .map(|part| Ok::<_, Status>(Frame::data(part)));
@@ -159,11 +162,12 @@ impl OtlpGrpcExporter {
         *request.uri_mut() = Uri::from(PathAndQuery::from_static(signal.grpc_path()));
         let headers = request.headers_mut();
         *headers = self.headers.clone();
+        credentials.apply(headers)?;
         let timeout = format!("{}m", limit.as_millis().min(99_999_999));
         if let Ok(timeout) = HeaderValue::from_str(&timeout) {
             headers.insert("grpc-timeout", timeout);
         }
-        request
+        Ok(request)
     }
 
     async fn answer(&self, response: Response<Body>) -> Result<Bytes, Refusal> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::{Held, Queued, Shared, record};
+use crate::client::Client;
 use crate::exporters::dead_letters::Letter;
 use crate::exporters::delivery::{Delivered, Oversize};
 use crate::exporters::retry::Patience;
@@ -48,7 +49,10 @@ impl Shared {
         let request = match &queued.held {
             Held::Memory(request) => request.clone(),
             Held::Disk(entry) => match self.read(entry).await {
-                Ok(request) => request,
+                Ok((request, client)) => {
+                    queued.client = client;
+                    request
+                }
                 Err(Unread::Later(reason)) => {
                     let name = self.way.name();
                     tracing::warn!("{name}: a queued request cannot be read yet: {reason}");
@@ -111,9 +115,13 @@ impl Shared {
             (Held::Memory(_), None) => Patience::Configured,
             (Held::Disk(_), None) => Patience::Endless,
         };
-        let delivery = self
-            .way
-            .deliver(queued.signal, request, patience, Oversize::Kept);
+        let delivery = self.way.deliver(
+            queued.signal,
+            request,
+            &queued.client,
+            patience,
+            Oversize::Kept,
+        );
         tokio::select! {
             outcome = delivery => outcome,
             () = self.waiting.ended() => Err(self.refusal("slimspan stops")),
@@ -194,7 +202,7 @@ impl Shared {
         }
     }
 
-    async fn read(&self, entry: &Entry) -> Result<Bytes, Unread> {
+    async fn read(&self, entry: &Entry) -> Result<(Bytes, Client), Unread> {
         let Some(journal) = &self.journal else {
             return Err(Unread::Lost("there is no journal".to_owned()));
         };
@@ -206,8 +214,9 @@ impl Shared {
             ReadError::Io { .. } => Unread::Later(error.to_string()),
             _ => Unread::Lost(error.to_string()),
         })?;
-        record::request(&lease.hold(record))
-            .ok_or_else(|| Unread::Lost("it is no request".to_owned()))
+        let record = lease.hold(record);
+        let request = record::request(&record).zip(record::client(&record));
+        request.ok_or_else(|| Unread::Lost("it is no request".to_owned()))
     }
 }
 

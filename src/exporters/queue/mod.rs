@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::{Terms, Way};
 use crate::admission::Budget;
 use crate::answer::Answer;
+use crate::client::Client;
 use crate::journal::{AppendError, Entry, Journal, OpenError, Options};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Ticket;
@@ -59,6 +60,8 @@ struct Shared {
 #[derive(Debug)]
 struct Queued {
     signal: Signal,
+    /// What is known of its sender. On disk it is beside the request.
+    client: Client,
     held: Held,
     items: usize,
     size: u64,
@@ -181,13 +184,15 @@ impl Shared {
         } else {
             (None, None)
         };
-        let held = self.hold(signal, items, request, deadline).await?;
+        let client = self.way.remember(&terms.client);
+        let held = self.hold(signal, items, request, &client, deadline).await?;
         let ticket = waiter.is_none().then(|| Arc::clone(&terms.ticket));
         if let Some(ticket) = &ticket {
             ticket.queue();
         }
         let queued = Queued {
             signal,
+            client,
             held,
             items,
             size,
@@ -243,15 +248,16 @@ impl Shared {
         signal: Signal,
         items: usize,
         request: Bytes,
+        client: &Client,
         deadline: Instant,
     ) -> Result<Held, Refusal> {
         let Some(journal) = &self.journal else {
             // What waits takes memory that nobody else may have.
             let mut lease = self.budget.lease();
-            lease.try_charge(request.len())?;
+            lease.try_charge(request.len() + client.metadata_len())?;
             return Ok(Held::Memory(lease.hold(request)));
         };
-        let beginning = record::beginning(signal, items, request.len());
+        let beginning = record::beginning(signal, items, client, request.len());
         let append = journal.append(&[beginning, request]);
         let Ok(appended) = timeout_at(deadline, append).await else {
             return Err(self.refusal("its queue on disk was not written in time"));
@@ -298,6 +304,8 @@ impl Shared {
         let ticket = Ticket::found(Arc::clone(&self.counters), signal, items);
         let queued = Queued {
             signal,
+            // It is read with the request.
+            client: Client::unknown(),
             held: Held::Disk(entry),
             items,
             size,

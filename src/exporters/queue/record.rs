@@ -1,20 +1,36 @@
 //! A request as it stands on disk: the message `slimspan.artifact.v1.QueuedRequest`.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use slimspan_proto::{Fields, Signal, WireType, varint, varint_width, write_varint};
 
+use crate::client::Client;
+
 /// What stands in front of the request, which is not copied to be written.
-pub(super) fn beginning(signal: Signal, items: usize, len: usize) -> Bytes {
+pub(super) fn beginning(signal: Signal, items: usize, client: &Client, len: usize) -> Bytes {
     let (items, len) = (items as u64, len as u64);
     let mut beginning = vec![1 << 3, number(signal), 2 << 3];
     write_varint(&mut beginning, items, varint_width(items));
+    for (name, value) in client.all_metadata() {
+        let mut metadata = Vec::new();
+        bytes_to(&mut metadata, 1, name.as_str().as_bytes());
+        bytes_to(&mut metadata, 2, value.as_bytes());
+        bytes_to(&mut beginning, 4, &metadata);
+    }
     beginning.push(3 << 3 | 2);
     write_varint(&mut beginning, len, varint_width(len));
     beginning.into()
 }
 
-/// At most as long is a [`beginning`].
+/// Signal and number of items are within the first so many bytes.
 pub(super) const BEGINNING: usize = 24;
+
+fn bytes_to(to: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    to.push(field << 3 | 2);
+    let len = bytes.len() as u64;
+    write_varint(to, len, varint_width(len));
+    to.extend_from_slice(bytes);
+}
 
 /// The signal and the number of items in a record of which at least the beginning is there.
 pub(super) fn read_beginning(record: &[u8]) -> Option<(Signal, usize)> {
@@ -50,6 +66,29 @@ pub(super) fn request(record: &Bytes) -> Option<Bytes> {
     request
 }
 
+/// What is known of the sender of a request in a record; `None` where the record is none.
+pub(super) fn client(record: &Bytes) -> Option<Client> {
+    let mut metadata = HeaderMap::new();
+    for field in Fields::new(record, 0..record.len()) {
+        let field = field.ok()?;
+        if field.number != 4 || field.wire_type != WireType::Len {
+            continue;
+        }
+        let (mut name, mut value) = (None, None);
+        for part in Fields::new(record, field.body) {
+            let part = part.ok()?;
+            let bytes = record.get(part.body)?;
+            match part.number {
+                1 => name = HeaderName::from_bytes(bytes).ok(),
+                2 => value = HeaderValue::from_bytes(bytes).ok(),
+                _ => {}
+            }
+        }
+        metadata.append(name?, value?);
+    }
+    Some(Client::unknown().with_metadata(metadata))
+}
+
 fn number(signal: Signal) -> u8 {
     match signal {
         Signal::Traces => 1,
@@ -59,18 +98,26 @@ fn number(signal: Signal) -> u8 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
     #[test]
     fn comes_back_as_it_was() {
-        for signal in Signal::ALL {
+        let mut metadata = HeaderMap::new();
+        metadata.append("x-tenant", HeaderValue::from_static("a"));
+        metadata.append("x-tenant", HeaderValue::from_static(""));
+        metadata.append("x-long", HeaderValue::from_str(&"l".repeat(300)).unwrap());
+        let known = Client::unknown().with_metadata(metadata);
+        let clients = [Client::unknown(), known];
+        for (signal, sender) in Signal::ALL.into_iter().zip(clients.iter().cycle()) {
             for (items, len) in [(0, 0), (1, 127), (300, 128), (usize::MAX, 70_000)] {
                 let sent = Bytes::from(vec![7; len]);
-                let beginning = beginning(signal, items, len);
-                assert!(beginning.len() <= BEGINNING);
+                let beginning = beginning(signal, items, sender, len);
                 let record = Bytes::from([beginning, sent.clone()].concat());
                 assert_eq!(request(&record), Some(sent));
+                let found = client(&record).unwrap();
+                assert!(found.all_metadata().eq(sender.all_metadata()));
                 let start = &record[..record.len().min(BEGINNING)];
                 assert_eq!(read_beginning(start), Some((signal, items)));
                 assert_eq!(request(&record.slice(..record.len() - 1)), None);

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::auth::config::AuthConfig;
 use crate::config::HostPort;
 use crate::config::units::{between, between_or_none};
 use crate::tls::config::TlsServerConfig;
@@ -47,6 +48,22 @@ pub struct GrpcConfig {
     pub max_connections_per_address: Option<u32>,
     /// How connections are protected; not at all unless it is given.
     pub tls: Option<TlsServerConfig>,
+    /// Who tells good senders from others; everybody is let in unless it is given.
+    pub auth: Option<AuthConfig>,
+    /// Whether processors and exporters may see the headers of requests.
+    pub include_metadata: bool,
+}
+
+impl Protocols {
+    /// Each protocol, and who tells its good senders from others.
+    pub fn auth(&self) -> impl Iterator<Item = (&'static str, Option<&AuthConfig>)> {
+        [("grpc", self.grpc.auth.as_ref())].into_iter()
+    }
+
+    /// Whether requests of any protocol come with their headers.
+    pub fn includes_metadata(&self) -> bool {
+        self.grpc.include_metadata
+    }
 }
 
 impl GrpcConfig {
@@ -69,6 +86,8 @@ impl Default for GrpcConfig {
             max_connections: 1000,
             max_connections_per_address: None,
             tls: None,
+            auth: None,
+            include_metadata: false,
         }
     }
 }

@@ -25,7 +25,7 @@ use super::intake::Intake;
 use super::metadata;
 use crate::admission::Budget;
 use crate::answer::Answer;
-use crate::client::Client;
+use crate::auth::Gate;
 use crate::compression::Compression;
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
@@ -47,11 +47,13 @@ pub struct GrpcReceiver {
     listener: TcpListener,
     config: GrpcConfig,
     tls: Option<Arc<ServerTls>>,
+    gate: Gate,
 }
 
 impl GrpcReceiver {
-    /// Binds the configured endpoint; connections to it are protected by `tls`, if there is any.
-    pub async fn bind(config: GrpcConfig, tls: Option<ServerTls>) -> io::Result<Self> {
+    /// Binds the configured endpoint; connections to it are protected by `tls`, if there is any, and
+    /// requests come in by `gate`.
+    pub async fn bind(config: GrpcConfig, tls: Option<ServerTls>, gate: Gate) -> io::Result<Self> {
         let endpoint = &config.endpoint;
         let listener = TcpListener::bind((endpoint.host.as_str(), endpoint.port)).await?;
         let tls = tls.map(Arc::new);
@@ -59,6 +61,7 @@ impl GrpcReceiver {
             listener,
             config,
             tls,
+            gate,
         })
     }
 
@@ -91,6 +94,7 @@ impl GrpcReceiver {
             stop: stop.clone(),
             limit: self.config.max_recv_msg_size(),
             limit_key: LIMIT_KEY,
+            gate: self.gate,
         });
         let mut router = axum::Router::new().fallback(unknown_method);
         for signal in Signal::ALL {
@@ -136,7 +140,12 @@ async fn export(
         Ok(answer) => success(answer.into()),
         Err(refusal) => {
             tracing::debug!(%signal, culprit = %refusal.culprit(), "refused: {refusal}");
-            failure(&refusal)
+            let mut response = failure(&refusal);
+            if let Some(challenge) = intake.gate.challenge(&refusal) {
+                let headers = response.headers_mut();
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            response
         }
     }
 }
@@ -148,7 +157,7 @@ async fn answer(
 ) -> Result<Answer, Refusal> {
     metadata::check(request.headers())?;
     let gives_up = metadata::timeout(request.headers())?.map(|after| Instant::now() + after);
-    let client = Arc::new(Client::unknown());
+    let client = intake.gate.admit(request.headers()).await?;
     intake
         .take(signal, client, gives_up, read(intake, request))
         .await

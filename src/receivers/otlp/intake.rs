@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
+use crate::auth::Gate;
 use crate::client::Client;
 use crate::compression::{Compression, DecompressError};
 use crate::compute;
@@ -38,6 +39,8 @@ pub(super) struct Intake {
     pub(super) limit: usize,
     /// The key of that limit.
     pub(super) limit_key: &'static str,
+    /// Where senders are let in.
+    pub(super) gate: Gate,
 }
 
 impl Intake {

@@ -1,0 +1,219 @@
+//! `basicauth`
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue, header};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::config::{BasicAuthConfig, ClientAuthConfig};
+use super::error::AuthError;
+use super::htpasswd::Users;
+use super::{gate, sensitive};
+use crate::compute;
+use crate::refusal::{Culprit, Refusal};
+use crate::reload::{OFTEN, Reloaded};
+
+/// How long a request waits for its password to be checked, which takes long on purpose.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The users that senders may be.
+pub struct BasicServer {
+    users: Arc<Reloaded<Users>>,
+    /// The passwords that are checked at a time: other work is to have cores, too.
+    checks: Semaphore,
+}
+
+impl BasicServer {
+    /// Reads the users; none where there is no `htpasswd`. In the log it is called `name`.
+    pub fn new(name: String, config: &BasicAuthConfig) -> Result<Option<Self>, AuthError> {
+        let Some(htpasswd) = config.htpasswd.clone() else {
+            return Ok(None);
+        };
+        let files = htpasswd.file.clone().into_iter().collect();
+        let load = move || {
+            let mut users = Users::default();
+            // As in the Collector, the file has the last word.
+            if let Some(path) = &htpasswd.file {
+                let text = std::fs::read_to_string(path).map_err(|reason| {
+                    let reason = format!("cannot read {}: {reason}", path.display());
+                    AuthError::new("htpasswd.file", reason)
+                })?;
+                users.add("htpasswd.file", &text)?;
+            }
+            if let Some(inline) = &htpasswd.inline {
+                users.add("htpasswd.inline", inline.expose())?;
+            }
+            Ok(users)
+        };
+        let users = Reloaded::load(name, files, OFTEN, load)?;
+        let cores = available_parallelism().map_or(1, usize::from);
+        Ok(Some(Self {
+            users,
+            checks: Semaphore::new((cores / 2).max(1)),
+        }))
+    }
+
+    /// Refuses a request of none of the users.
+    pub(super) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<BTreeMap<String, String>, Refusal> {
+        let value = gate::only(headers, &header::AUTHORIZATION)?;
+        let invalid = || gate::invalid(&header::AUTHORIZATION);
+        let decoded = decode(value).ok_or_else(invalid)?;
+        let (user, password) = decoded.split_once(':').ok_or_else(invalid)?;
+        let users = self.users.get();
+        let credential = users.digest(&decoded);
+        if !users.is_verified(&credential) {
+            let check = async {
+                let permit = self.checks.acquire().await;
+                // Who sends many requests at once has them checked once.
+                if users.is_verified(&credential) {
+                    return true;
+                }
+                let (user, password) = (user.to_owned(), password.to_owned());
+                let users = Arc::clone(&users);
+                let checked = compute::run(move || users.check(&user, &password)).await;
+                drop(permit);
+                checked.unwrap_or(false)
+            };
+            let checked = timeout(PATIENCE, check).await.map_err(|_| {
+                let reason = "too many passwords are being checked";
+                Refusal::unavailable(Culprit::Slimspan, reason)
+            })?;
+            if !checked {
+                return Err(invalid());
+            }
+            users.verified(credential);
+        }
+        Ok(BTreeMap::from([("username".to_owned(), user.to_owned())]))
+    }
+
+    /// What a sender is told that is none of the users.
+    pub(super) fn challenge() -> HeaderValue {
+        HeaderValue::from_static("Basic realm=\"slimspan\", charset=\"UTF-8\"")
+    }
+}
+
+/// `user:password`, if that is what it is.
+fn decode(value: &HeaderValue) -> Option<String> {
+    let (scheme, rest) = value.as_bytes().split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    String::from_utf8(STANDARD.decode(rest.trim_ascii()).ok()?).ok()
+}
+
+impl fmt::Debug for BasicServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicServer").finish_non_exhaustive()
+    }
+}
+
+/// The user that an exporter is.
+pub struct BasicClient {
+    value: HeaderValue,
+}
+
+impl BasicClient {
+    /// The user of `config`.
+    pub fn new(config: &ClientAuthConfig) -> Result<Self, AuthError> {
+        let ClientAuthConfig { username, password } = config;
+        if username.contains(':') {
+            let reason = "cannot have a colon: that is where the password begins";
+            return Err(AuthError::new("client_auth.username", reason));
+        }
+        let credential = STANDARD.encode(format!("{username}:{}", password.expose()));
+        let value = sensitive(&format!("Basic {credential}"));
+        let value = value.ok_or_else(|| AuthError::new("client_auth", "is no header"))?;
+        Ok(Self { value })
+    }
+
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        headers.insert(header::AUTHORIZATION, self.value.clone());
+    }
+}
+
+impl fmt::Debug for BasicClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicClient").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::auth::config::HtpasswdConfig;
+    use crate::config::Secret;
+
+    fn server(cost: u32) -> BasicServer {
+        let hash = bcrypt::hash("secret", cost).unwrap();
+        let config = BasicAuthConfig {
+            htpasswd: Some(HtpasswdConfig {
+                file: None,
+                inline: Some(Secret::new(format!("ada:{hash}"))),
+            }),
+            client_auth: None,
+        };
+        let server = BasicServer::new("x".to_owned(), &config).unwrap();
+        server.unwrap()
+    }
+
+    fn header(credential: &str) -> HeaderMap {
+        let value = format!("Basic {}", STANDARD.encode(credential));
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    #[tokio::test]
+    async fn users_are_let_in_by_their_names() {
+        let server = server(4);
+        let says = server.authenticate(&header("ada:secret")).await.unwrap();
+        assert_eq!(says["username"], "ada");
+        for bad in ["ada:Secret", "ada", "eve:secret", ":", "", "ada:secret:"] {
+            let refusal = server.authenticate(&header(bad)).await.unwrap_err();
+            assert!(refusal.is_for_want_of_credential(), "{refusal}");
+        }
+        for bad in ["Bearer x", "Basic", "Basic !", "basic", ""] {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bad.parse().unwrap())]);
+            server.authenticate(&headers).await.unwrap_err();
+        }
+        let lower = HeaderMap::from_iter([(
+            header::AUTHORIZATION,
+            format!("basic {}", STANDARD.encode("ada:secret"))
+                .parse()
+                .unwrap(),
+        )]);
+        server.authenticate(&lower).await.unwrap();
+    }
+
+    /// On the only thread of this test other tasks run while a password is checked.
+    #[tokio::test]
+    async fn a_password_is_checked_beside_other_work() {
+        let server = server(8);
+        let headers = header("ada:secret");
+        let mut check = std::pin::pin!(server.authenticate(&headers));
+        let mut turns = 0;
+        loop {
+            tokio::select! {
+                biased;
+                checked = &mut check => {
+                    checked.unwrap();
+                    break;
+                }
+                () = tokio::task::yield_now() => turns += 1,
+            }
+        }
+        assert!(turns > 0, "the thread was taken");
+        // What is known is known at once, without a turn for anybody else.
+        let again = futures::FutureExt::now_or_never(server.authenticate(&headers));
+        again.unwrap().unwrap();
+    }
+}

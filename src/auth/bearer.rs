@@ -1,0 +1,144 @@
+//! `bearertokenauth`
+
+use std::fmt;
+use std::sync::Arc;
+
+use blake3::Hash;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::config::BearerTokenConfig;
+use super::error::AuthError;
+use super::{gate, sensitive};
+use crate::config::Secret;
+use crate::refusal::Refusal;
+use crate::reload::{OFTEN, Reloaded};
+
+/// A token in a header, for receivers and exporters.
+pub struct BearerToken {
+    header: HeaderName,
+    scheme: String,
+    tokens: Arc<Reloaded<Tokens>>,
+    /// Of the hashes, so that they tell nothing to who can measure how long comparing them takes.
+    key: [u8; 32],
+}
+
+/// The tokens there are.
+struct Tokens {
+    accepted: Vec<Hash>,
+    /// The header with the first of them.
+    sent: HeaderValue,
+}
+
+impl BearerToken {
+    /// Reads the tokens. In the log it is called `name`, such as `extensions.bearertokenauth`.
+    pub fn new(name: impl Into<String>, config: &BearerTokenConfig) -> Result<Self, AuthError> {
+        let key: [u8; 32] = rand::random();
+        let scheme = config.scheme.trim().to_owned();
+        let tokens = if let Some(path) = &config.filename {
+            let (file, scheme) = (path.clone(), scheme.clone());
+            let load = move || {
+                let text = std::fs::read_to_string(&file).map_err(|reason| {
+                    let reason = format!("cannot read {}: {reason}", file.display());
+                    AuthError::new("filename", reason)
+                })?;
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                Tokens::new("filename", lines, &scheme, &key)
+            };
+            Reloaded::load(name.into(), vec![path.clone()], OFTEN, load)?
+        } else {
+            let one = config.token.iter().map(Secret::expose);
+            let several = config.tokens.iter().map(Secret::expose);
+            let which = if config.token.is_some() {
+                "token"
+            } else {
+                "tokens"
+            };
+            Reloaded::fixed(Tokens::new(which, one.chain(several), &scheme, &key)?)
+        };
+        Ok(Self {
+            header: config.header.clone(),
+            scheme,
+            tokens,
+            key,
+        })
+    }
+
+    /// Refuses a request that has none of the tokens.
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let value = gate::only(headers, &self.header)?;
+        let token = self.token(value.as_bytes());
+        let hash = blake3::keyed_hash(&self.key, token.unwrap_or_default());
+        let tokens = self.tokens.get();
+        // Each comparison takes the same time, and all are made.
+        let found = tokens.accepted.iter().fold(false, |found, accepted| {
+            let is_this = *accepted == hash;
+            found | is_this
+        });
+        if token.is_some() && found {
+            Ok(())
+        } else {
+            Err(gate::invalid(&self.header))
+        }
+    }
+
+    /// What a sender is told that has no token.
+    pub(super) fn challenge(&self) -> HeaderValue {
+        let scheme = if self.scheme.is_empty() {
+            "Bearer"
+        } else {
+            &self.scheme
+        };
+        let text = format!("{scheme} realm=\"slimspan\"");
+        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"))
+    }
+
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        headers.insert(self.header.clone(), self.tokens.get().sent.clone());
+    }
+
+    /// What stands after the scheme, the case of which says nothing.
+    fn token<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        if self.scheme.is_empty() {
+            return Some(value);
+        }
+        let (scheme, rest) = value.split_at_checked(self.scheme.len())?;
+        let is_scheme = scheme.eq_ignore_ascii_case(self.scheme.as_bytes());
+        rest.strip_prefix(b" ").filter(|_| is_scheme)
+    }
+}
+
+impl Tokens {
+    fn new<'t>(
+        key: &'static str,
+        tokens: impl Iterator<Item = &'t str>,
+        scheme: &str,
+        of_hash: &[u8; 32],
+    ) -> Result<Self, AuthError> {
+        let (mut accepted, mut sent) = (Vec::new(), None);
+        for token in tokens {
+            let value = if scheme.is_empty() {
+                sensitive(token)
+            } else {
+                sensitive(&format!("{scheme} {token}"))
+            };
+            let Some(value) = value.filter(|_| !token.is_empty()) else {
+                return Err(AuthError::new(
+                    key,
+                    "is no token: it is empty, or has a character that a header cannot carry",
+                ));
+            };
+            accepted.push(blake3::keyed_hash(of_hash, token.as_bytes()));
+            sent.get_or_insert(value);
+        }
+        let sent = sent.ok_or_else(|| AuthError::new(key, "has no token"))?;
+        Ok(Self { accepted, sent })
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerToken")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! The configuration of authenticators, with the keys of the Collector.
+
+use std::path::PathBuf;
+
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use crate::config::{ComponentId, Secret};
+
+/// `auth` of a receiver or exporter: who asks for credentials, or gives them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthConfig {
+    /// The extension.
+    pub authenticator: ComponentId,
+}
+
+/// `bearertokenauth`: a token in a header.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BearerTokenConfig {
+    /// The header.
+    #[serde(deserialize_with = "header_name")]
+    pub header: HeaderName,
+    /// What stands before the token; nothing if it is empty.
+    pub scheme: String,
+    /// The token.
+    pub token: Option<Secret>,
+    /// Tokens of which senders may have any. An exporter sends the first.
+    pub tokens: Vec<Secret>,
+    /// A file with a token in each line, which is read again when it changes.
+    pub filename: Option<PathBuf>,
+}
+
+impl Default for BearerTokenConfig {
+    fn default() -> Self {
+        Self {
+            header: http::header::AUTHORIZATION,
+            scheme: "Bearer".to_owned(),
+            token: None,
+            tokens: Vec::new(),
+            filename: None,
+        }
+    }
+}
+
+impl BearerTokenConfig {
+    /// What is wrong between its keys.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        let given = [
+            ("token", self.token.is_some()),
+            ("tokens", !self.tokens.is_empty()),
+            ("filename", self.filename.is_some()),
+        ];
+        let mut given = given.iter().filter(|(_, is_given)| *is_given);
+        let Some((first, _)) = given.next() else {
+            return Some((
+                "token",
+                "is required: the token, or tokens, or a filename".to_owned(),
+            ));
+        };
+        let (other, _) = given.next()?;
+        Some((
+            other,
+            format!("cannot stand beside {first}: give one of them"),
+        ))
+    }
+}
+
+/// `basicauth`: a user and a password.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BasicAuthConfig {
+    /// The users that senders may be.
+    pub htpasswd: Option<HtpasswdConfig>,
+    /// The user that exporters are.
+    pub client_auth: Option<ClientAuthConfig>,
+}
+
+impl BasicAuthConfig {
+    /// What is wrong between its keys; none for the whole.
+    pub fn mistake(&self) -> Option<(Option<&'static str>, String)> {
+        match (&self.htpasswd, &self.client_auth) {
+            (None, None) => Some((
+                None,
+                "needs htpasswd, for a receiver, or client_auth, for an exporter".to_owned(),
+            )),
+            (Some(htpasswd), _) if htpasswd.file.is_none() && htpasswd.inline.is_none() => Some((
+                Some("htpasswd"),
+                "needs a file, or lines as inline".to_owned(),
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The users that senders may be, each in a line `user:hash`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HtpasswdConfig {
+    /// A file with such lines, which is read again when it changes.
+    pub file: Option<PathBuf>,
+    /// Such lines themselves. They come before those of the file.
+    pub inline: Option<Secret>,
+}
+
+/// The user that an exporter is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuthConfig {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// `headers_setter`: headers of an exporter's requests, by what their senders' had.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadersSetterConfig {
+    /// The headers, in this order.
+    pub headers: Vec<HeaderConfig>,
+    /// Another authenticator, which is asked first.
+    #[serde(default)]
+    pub additional_auth: Option<ComponentId>,
+}
+
+/// One header of a `headers_setter`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderConfig {
+    /// Its name.
+    #[serde(deserialize_with = "header_name")]
+    pub key: HeaderName,
+    /// What is done.
+    #[serde(default)]
+    pub action: HeaderAction,
+    /// The value.
+    #[serde(default, deserialize_with = "header_value")]
+    pub value: Option<Secret>,
+    /// The header of the sender that has the value.
+    #[serde(default, deserialize_with = "optional_header_name")]
+    pub from_context: Option<HeaderName>,
+    /// The value where the sender has none.
+    #[serde(default, deserialize_with = "header_value")]
+    pub default_value: Option<Secret>,
+}
+
+/// What is done with a header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderAction {
+    /// It is added unless it is there.
+    Insert,
+    /// It is replaced if it is there.
+    Update,
+    /// It is added or replaced.
+    #[default]
+    Upsert,
+    /// It is removed.
+    Delete,
+}
+
+impl HeaderConfig {
+    /// What is wrong between its keys.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        let mistake = |key, message: &str| Some((key, message.to_owned()));
+        if is_of_the_protocol(&self.key) {
+            return Some((
+                "key",
+                format!(
+                    "\"{}\" belongs to the protocol and cannot be set: requests would not be \
+                     understood",
+                    self.key
+                ),
+            ));
+        }
+        let has_source = self.value.is_some() || self.from_context.is_some();
+        match self.action {
+            HeaderAction::Delete if has_source => {
+                mistake("action", "delete takes no value and no from_context")
+            }
+            HeaderAction::Delete => None,
+            _ if !has_source => mistake(
+                "value",
+                "is required: the value, or from_context, the header of the sender that has it",
+            ),
+            _ if self.value.is_some() && self.from_context.is_some() => mistake(
+                "from_context",
+                "cannot stand beside value: give one of them",
+            ),
+            _ if self.default_value.is_some() && self.from_context.is_none() => {
+                mistake("default_value", "is for from_context, and there is none")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether requests would not be understood any more with another value.
+fn is_of_the_protocol(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("grpc-")
+        || matches!(
+            name,
+            "connection"
+                | "content-encoding"
+                | "content-length"
+                | "content-type"
+                | "host"
+                | "keep-alive"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+}
+
+/// Whether a header commonly holds what lets others act in the name of its sender.
+pub fn is_credential(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let parts = [
+        "access-key",
+        "api-key",
+        "apikey",
+        "auth",
+        "cookie",
+        "credential",
+        "password",
+        "secret",
+        "token",
+    ];
+    parts.iter().any(|part| name.contains(part))
+}
+
+fn header_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderName, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| D::Error::custom(format!("\"{name}\" is not a header name")))
+}
+
+fn optional_header_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<HeaderName>, D::Error> {
+    let Some(name) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    HeaderName::from_bytes(name.as_bytes())
+        .map(Some)
+        .map_err(|_| D::Error::custom(format!("\"{name}\" is not a header name")))
+}
+
+fn header_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    let value = Option::<Secret>::deserialize(deserializer)?;
+    match &value {
+        Some(value) if HeaderValue::from_str(value.expose()).is_err() => Err(D::Error::custom(
+            "has a character that a header cannot carry, such as a line break",
+        )),
+        _ => Ok(value),
+    }
+}

@@ -1,0 +1,99 @@
+//! Where requests are let in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Authenticator;
+use super::basic::BasicServer;
+use crate::client::Client;
+use crate::refusal::Refusal;
+use crate::telemetry::Seldom;
+
+/// What a listener asks of requests before it reads them, and what it remembers of their senders.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// The path of the listener in the configuration.
+    listener: String,
+    authenticator: Option<Authenticator>,
+    /// Whether processors and exporters may see headers.
+    include_metadata: bool,
+    refused: Mutex<Seldom>,
+}
+
+impl Gate {
+    /// The gate of `listener`, which lets everybody in unless there is an authenticator.
+    pub fn new(
+        listener: impl Into<String>,
+        authenticator: Option<Authenticator>,
+        include_metadata: bool,
+    ) -> Self {
+        Self {
+            listener: listener.into(),
+            authenticator,
+            include_metadata,
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Who sends a request with these headers; refuses who has no good credential.
+    pub async fn admit(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
+        let says = match &self.authenticator {
+            None => Ok(BTreeMap::new()),
+            Some(Authenticator::Bearer(bearer)) => {
+                bearer.authenticate(headers).map(|()| BTreeMap::new())
+            }
+            Some(Authenticator::Basic(basic)) => basic.authenticate(headers).await,
+        };
+        let says = says.inspect_err(|refusal| self.tell(refusal))?;
+        let client = Client::unknown().with_auth(says);
+        Ok(Arc::new(if self.include_metadata {
+            client.with_metadata(headers.clone())
+        } else {
+            client
+        }))
+    }
+
+    /// What a sender is told in `WWW-Authenticate`, if `refusal` is for want of a credential.
+    pub fn challenge(&self, refusal: &Refusal) -> Option<HeaderValue> {
+        if !refusal.is_for_want_of_credential() {
+            return None;
+        }
+        match self.authenticator.as_ref()? {
+            Authenticator::Bearer(bearer) => Some(bearer.challenge()),
+            Authenticator::Basic(_) => Some(BasicServer::challenge()),
+        }
+    }
+
+    /// Whoever runs this has to know of senders that are not let in, but not of each request.
+    fn tell(&self, refusal: &Refusal) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = refused.occurred() {
+            let listener = &self.listener;
+            tracing::warn!("{listener}: {times} requests were not let in, the last: {refusal}");
+        }
+    }
+}
+
+/// The only value of a header.
+pub(super) fn only<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<&'h HeaderValue, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(Refusal::unauthenticated(format!(
+            "the request has no {name} header, and this receiver wants a credential there"
+        ))),
+        (Some(_), Some(_)) => Err(Refusal::unauthenticated(format!(
+            "the request has more than one {name} header"
+        ))),
+    }
+}
+
+/// What is told of a credential that is no good. Nothing of it is repeated.
+pub(super) fn invalid(name: &HeaderName) -> Refusal {
+    Refusal::unauthenticated(format!("the credential in the {name} header is not valid"))
+}

@@ -1,0 +1,198 @@
+//! `headers_setter`
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::config::{HeaderAction, HeaderConfig};
+use super::{Authorizer, sensitive};
+use crate::client::Client;
+use crate::config::Secret;
+use crate::refusal::Refusal;
+
+/// Headers of an exporter's requests.
+pub struct HeadersSetter {
+    first: Option<Authorizer>,
+    headers: Vec<Header>,
+}
+
+struct Header {
+    name: HeaderName,
+    action: HeaderAction,
+    source: Source,
+}
+
+/// Where a value comes from.
+enum Source {
+    Nowhere,
+    Here(HeaderValue),
+    Sender {
+        name: HeaderName,
+        default: Option<HeaderValue>,
+    },
+}
+
+impl HeadersSetter {
+    /// Sets `headers`, after what `first` does.
+    pub fn new(headers: &[HeaderConfig], first: Option<Authorizer>) -> Self {
+        let value = |secret: &Secret| sensitive(secret.expose());
+        let headers = headers.iter().map(|config| Header {
+            name: config.key.clone(),
+            action: config.action,
+            source: match (&config.from_context, &config.value) {
+                (Some(name), _) => Source::Sender {
+                    name: name.clone(),
+                    default: config.default_value.as_ref().and_then(value),
+                },
+                (None, Some(here)) => value(here).map_or(Source::Nowhere, Source::Here),
+                (None, None) => Source::Nowhere,
+            },
+        });
+        Self {
+            first,
+            headers: headers.collect(),
+        }
+    }
+
+    /// The headers of senders that it needs to know.
+    pub(super) fn context(&self) -> Vec<HeaderName> {
+        let of_first = self.first.as_ref().map(Authorizer::context);
+        let own = self
+            .headers
+            .iter()
+            .filter_map(|header| match &header.source {
+                Source::Sender { name, .. } => Some(name.clone()),
+                Source::Nowhere | Source::Here(_) => None,
+            });
+        of_first.into_iter().flatten().chain(own).collect()
+    }
+
+    pub(super) fn apply(&self, headers: &mut HeaderMap, client: &Client) -> Result<(), Refusal> {
+        if let Some(first) = &self.first {
+            first.apply(headers, client)?;
+        }
+        for header in &self.headers {
+            let is_there = headers.contains_key(&header.name);
+            let is_wanted = match header.action {
+                HeaderAction::Delete => {
+                    headers.remove(&header.name);
+                    false
+                }
+                HeaderAction::Insert => !is_there,
+                HeaderAction::Update => is_there,
+                HeaderAction::Upsert => true,
+            };
+            if is_wanted && let Some(value) = header.value(client)? {
+                headers.insert(header.name.clone(), value);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Header {
+    /// The value; none where the sender has none and nothing stands in for it.
+    fn value(&self, client: &Client) -> Result<Option<HeaderValue>, Refusal> {
+        let (name, default) = match &self.source {
+            Source::Nowhere => return Ok(None),
+            Source::Here(value) => return Ok(Some(value.clone())),
+            Source::Sender { name, default } => (name, default),
+        };
+        let mut values = client.metadata(name.as_str());
+        let Some(value) = values.next() else {
+            return Ok(default.clone());
+        };
+        if values.next().is_some() {
+            // Which of them speaks for the sender is not for us to say.
+            return Err(Refusal::malformed(format!(
+                "the request has more than one value of the header {name}, and one is passed on"
+            )));
+        }
+        let mut value = value.clone();
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+/// With names alone.
+impl fmt::Debug for HeadersSetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|header| &header.name).collect();
+        f.debug_struct("HeadersSetter")
+            .field("headers", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn header(
+        action: HeaderAction,
+        value: Option<&str>,
+        from: Option<&'static str>,
+    ) -> HeaderConfig {
+        HeaderConfig {
+            key: HeaderName::from_static("x-out"),
+            action,
+            value: value.map(|value| Secret::new(value.to_owned())),
+            from_context: from.map(HeaderName::from_static),
+            default_value: from.map(|_| Secret::new("default".to_owned())),
+        }
+    }
+
+    fn applied(
+        config: HeaderConfig,
+        before: Option<&'static str>,
+        sent: &[&'static str],
+    ) -> String {
+        let mut metadata = HeaderMap::new();
+        for value in sent {
+            metadata.append("x-in", HeaderValue::from_static(value));
+        }
+        let client = Client::unknown().with_metadata(metadata);
+        let mut headers = HeaderMap::new();
+        if let Some(before) = before {
+            headers.insert("x-out", HeaderValue::from_static(before));
+        }
+        let setter = HeadersSetter::new(&[config], None);
+        match setter.apply(&mut headers, &client) {
+            Err(refusal) => refusal.to_string(),
+            Ok(()) => headers
+                .get("x-out")
+                .map_or("nothing", |value| value.to_str().unwrap())
+                .to_owned(),
+        }
+    }
+
+    #[test]
+    fn actions_and_sources() {
+        use HeaderAction::{Delete, Insert, Update, Upsert};
+        for (action, before, after) in [
+            (Insert, None, "new"),
+            (Insert, Some("old"), "old"),
+            (Update, None, "nothing"),
+            (Update, Some("old"), "new"),
+            (Upsert, None, "new"),
+            (Upsert, Some("old"), "new"),
+        ] {
+            let config = header(action, Some("new"), None);
+            assert_eq!(applied(config, before, &[]), after, "{action:?}");
+            let config = header(action, None, Some("x-in"));
+            assert_eq!(applied(config, before, &["new"]), after, "{action:?}");
+        }
+        let config = || header(Delete, None, None);
+        assert_eq!(applied(config(), Some("old"), &[]), "nothing");
+        assert_eq!(applied(config(), None, &[]), "nothing");
+        let from = || header(Upsert, None, Some("x-in"));
+        assert_eq!(applied(from(), Some("old"), &[]), "default");
+        let mut without = from();
+        without.default_value = None;
+        assert_eq!(applied(without, Some("old"), &[]), "old");
+        let twice = applied(from(), None, &["canary", "canary"]);
+        assert!(twice.contains("more than one value of the header x-in"));
+        assert!(!twice.contains("canary"), "{twice}");
+    }
+}
