@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use flate2::read::{GzEncoder, MultiGzDecoder};
+use flate2::bufread::ZlibDecoder;
+use flate2::read::{GzEncoder, MultiGzDecoder, ZlibEncoder};
 use zstd::zstd_safe;
 
 /// How a message is compressed; the names are those that headers have for it.
@@ -14,6 +15,8 @@ pub enum Compression {
     Gzip,
     /// `zstd` (RFC 8878).
     Zstd,
+    /// `deflate` as HTTP means it: the zlib format (RFC 1950). No gRPC header has it here.
+    Deflate,
 }
 
 /// The windows that a zstd stream may ask for: 8 MiB, what RFC 8878 says everybody should support.
@@ -64,20 +67,32 @@ impl Compression {
         match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Deflate => "deflate",
         }
     }
 
     /// Compresses with the fastest level: what is left of a slim span is text that any level
     /// shrinks well, and higher levels cost a multiple for little.
     pub fn compress(self, message: &[u8]) -> io::Result<Vec<u8>> {
+        self.compress_at(1, message)
+    }
+
+    /// Compresses with a level: from 1 to 9, of zstd to 19.
+    pub fn compress_at(self, level: u8, message: &[u8]) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let of_zlib = flate2::Compression::new(u32::from(level));
         match self {
+            Self::Zstd => return zstd::bulk::compress(message, i32::from(level)),
             Self::Gzip => {
-                let mut out = Vec::with_capacity(message.len() / 4 + 64);
-                GzEncoder::new(message, flate2::Compression::fast()).read_to_end(&mut out)?;
-                Ok(out)
+                out.reserve(message.len() / 4 + 64);
+                GzEncoder::new(message, of_zlib).read_to_end(&mut out)?;
             }
-            Self::Zstd => zstd::bulk::compress(message, 1),
+            Self::Deflate => {
+                out.reserve(message.len() / 4 + 64);
+                ZlibEncoder::new(message, of_zlib).read_to_end(&mut out)?;
+            }
         }
+        Ok(out)
     }
 
     /// Decompresses `message`, which may become `limit` bytes at most. `charge` is told the number
@@ -96,6 +111,7 @@ impl Compression {
         let told = match self {
             Self::Gzip => size_of_last_member(message),
             Self::Zstd => size_of_frames(message).map_err(DecompressError::Malformed)?,
+            Self::Deflate => None,
         };
         let mut charged = 0;
         let mut expand = |size| {
@@ -146,6 +162,7 @@ impl Compression {
         let mut decoder: Box<dyn Read> = match self {
             // A gzip file may have several members, one after the other.
             Self::Gzip => Box::new(MultiGzDecoder::new(message)),
+            Self::Deflate => Box::new(OneStream(ZlibDecoder::new(message))),
             Self::Zstd => {
                 let mut decoder =
                     zstd::Decoder::with_buffer(message).map_err(DecompressError::Malformed)?;
@@ -167,6 +184,20 @@ impl Compression {
             if !take(step.get(..read).unwrap_or_default())? {
                 return Ok(false);
             }
+        }
+    }
+}
+
+/// What a zlib stream holds; an error where anything follows it.
+struct OneStream<'m>(ZlibDecoder<&'m [u8]>);
+
+impl Read for OneStream<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(into)? {
+            0 if !into.is_empty() && !self.0.get_ref().is_empty() => {
+                Err(io::Error::other("something follows its end"))
+            }
+            read => Ok(read),
         }
     }
 }
@@ -235,7 +266,7 @@ mod tests {
     #[test]
     fn every_compression_comes_back() {
         let message = b"slim spans, fat spans".repeat(10_000);
-        for compression in [Compression::Gzip, Compression::Zstd] {
+        for compression in [Compression::Gzip, Compression::Zstd, Compression::Deflate] {
             for message in [&b""[..], &message] {
                 let compressed = compression.compress(message).unwrap();
                 let decompressed = decompress(compression, &compressed).unwrap();
@@ -258,15 +289,26 @@ mod tests {
                 assert_eq!(decompress(compression, broken), None, "{compression}");
             }
         }
-        let mut wrong_sum = Compression::Gzip.compress(b"text").unwrap();
-        let at = wrong_sum.len() - 8;
-        wrong_sum[at] ^= 1;
-        assert_eq!(decompress(Compression::Gzip, &wrong_sum), None);
+        for (compression, sum) in [(Compression::Gzip, 8), (Compression::Deflate, 4)] {
+            let mut wrong_sum = compression.compress(b"text").unwrap();
+            let at = wrong_sum.len() - sum;
+            wrong_sum[at] ^= 1;
+            assert_eq!(decompress(compression, &wrong_sum), None);
+        }
+        let stream = Compression::Deflate.compress(b"whole").unwrap();
+        for broken in [
+            &stream[..stream.len() - 1],
+            &[&stream[..], &stream].concat(),
+            b"garbage",
+            b"",
+        ] {
+            assert_eq!(decompress(Compression::Deflate, broken), None);
+        }
     }
 
     #[test]
     fn expansion_ends_where_it_is_refused() {
-        for compression in [Compression::Gzip, Compression::Zstd] {
+        for compression in [Compression::Gzip, Compression::Zstd, Compression::Deflate] {
             let bomb = compression.compress(&vec![0; 16 << 20]).unwrap();
             let mut taken = 0;
             let outcome = compression.decompress(&bomb, 64 << 20, |bytes| {

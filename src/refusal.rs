@@ -138,18 +138,45 @@ impl Refusal {
             403 => Code::PermissionDenied,
             404 => Code::Unimplemented,
             413 => Code::ResourceExhausted,
-            429 | 502..=504 => {
-                let refusal = Self::unavailable(Culprit::Backend, message);
-                return Self {
-                    retry_after: retry_after(headers)
-                        .map(|delay| delay.min(LONGEST_DELAY))
-                        .or(refusal.retry_after),
-                    ..refusal
-                };
-            }
+            429 | 502..=504 => return Self::later(message, headers),
             _ => Code::Unknown,
         };
         Self::new(code, Culprit::Backend, message)
+    }
+
+    /// A backend's answer over OTLP/HTTP (OTLP specification, "OTLP/HTTP Response"). What it `said`
+    /// is for people, and what its `Retry-After` says counts.
+    pub fn of_otlp_http(
+        exporter: &str,
+        status: http::StatusCode,
+        headers: &http::HeaderMap,
+        said: Option<&str>,
+    ) -> Self {
+        let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+        let message = format!("{exporter}: the backend answered HTTP {status}{said}");
+        let code = match status.as_u16() {
+            // What servers in Go say that know no 413.
+            400 if said.contains("request body too large") => Code::ResourceExhausted,
+            400 => Code::InvalidArgument,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 | 405 | 501 => Code::Unimplemented,
+            413 => Code::ResourceExhausted,
+            429 | 502..=504 => return Self::later(message, headers),
+            500 => Code::Internal,
+            _ => Code::Unknown,
+        };
+        Self::new(code, Culprit::Backend, message)
+    }
+
+    /// The backend cannot take it now, and may have said when it can.
+    fn later(message: String, headers: &http::HeaderMap) -> Self {
+        let refusal = Self::unavailable(Culprit::Backend, message);
+        let asked = retry_after(headers).map(|delay| delay.min(LONGEST_DELAY));
+        Self {
+            retry_after: asked.or(refusal.retry_after),
+            ..refusal
+        }
     }
 
     fn new(code: Code, culprit: Culprit, message: impl Into<String>) -> Self {
@@ -326,6 +353,28 @@ mod tests {
                 "{status}"
             );
         }
+    }
+
+    #[test]
+    fn otlp_over_http_is_retryable_where_otlp_says_so() {
+        let refusal = |status: u16, said| {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            Refusal::of_otlp_http("otlp_http", status, &http::HeaderMap::new(), said)
+        };
+        for status in 300..600 {
+            let refusal = refusal(status, None);
+            let can_help = matches!(status, 429 | 502 | 503 | 504);
+            assert_eq!(refusal.is_retryable(), can_help, "{status}");
+            assert_eq!(refusal.asked_delay().is_some(), can_help, "{status}");
+            assert_eq!(refusal.is_for_size(), status == 413, "{status}");
+        }
+        assert!(refusal(400, Some("http: request body too large")).is_for_size());
+        assert!(!refusal(400, Some("too many spans")).is_for_size());
+        let told = refusal(400, Some("no such tenant")).to_string();
+        assert!(
+            told.ends_with("HTTP 400 Bad Request: no such tenant"),
+            "{told}"
+        );
     }
 
     #[test]

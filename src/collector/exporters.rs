@@ -9,6 +9,7 @@ use crate::admission::Budget;
 use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
 use crate::exporters::debug::DebugExporter;
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
+use crate::exporters::otlp_http::OtlpHttpExporter;
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::queue::{OnDisk, Queue};
 use crate::exporters::{Delivery, DeliveryConfig, Exporter, Way, Wire};
@@ -46,6 +47,14 @@ pub(super) fn set_up_exporters(
                     reason: reason.into(),
                 })?;
                 deliver(grpc.into(), of_exporter.delivery())?
+            }
+            ExporterConfig::OtlpHttp(of_exporter) => {
+                let http = OtlpHttpExporter::new(id.to_string(), of_exporter);
+                let http = http.map_err(|reason| StartError::Exporter {
+                    id: id.clone(),
+                    reason: reason.into(),
+                })?;
+                deliver(http.into(), of_exporter.delivery())?
             }
             ExporterConfig::Debug(debug) => {
                 summary.push((id.to_string(), "prints to this terminal".to_owned()));

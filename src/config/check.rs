@@ -5,6 +5,7 @@ mod auth;
 use std::collections::BTreeMap;
 
 use bytesize::ByteSize;
+use slimspan_proto::Signal;
 
 use super::Config;
 use super::artifact::RuleConfig;
@@ -18,6 +19,7 @@ use super::processors::{MemoryLimit, MemoryLimiterConfig};
 use super::service::PipelineConfig;
 use super::tenant::TenantConfig;
 use crate::admission::Limits;
+use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::storage::config::StoreConfig;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
@@ -141,10 +143,13 @@ impl Check<'_> {
 
     fn exporters(&mut self) {
         for (id, exporter) in &self.config.exporters {
+            let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
+            if let ExporterConfig::OtlpHttp(http) = exporter {
+                self.otlp_http(id, http);
+            }
             let Some(exporter) = exporter.delivery() else {
                 continue;
             };
-            let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
             if let Some((key, message)) = exporter.retry_on_failure.mistake() {
                 self.report(path.key("retry_on_failure").key(key), message);
             }
@@ -166,6 +171,27 @@ impl Check<'_> {
                         not_configured(ExtensionConfig::KIND, storage),
                     ),
                 }
+            }
+        }
+    }
+
+    fn otlp_http(&mut self, id: &ComponentId, http: &OtlpHttpConfig) {
+        let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
+        if let Some((keys, message)) = http.mistake() {
+            let path = keys.iter().fold(path.clone(), |path, key| path.key(key));
+            self.report(path, message);
+        }
+        let config = self.config;
+        for signal in Signal::ALL {
+            let mut pipelines = config.service.pipelines.iter();
+            let sends = |(of, pipeline): (&PipelineId, &PipelineConfig)| {
+                of.signal == signal && pipeline.exporters.contains(id)
+            };
+            if http.url_of(signal).is_none() && pipelines.any(sends) {
+                self.report(
+                    path.clone(),
+                    format!("has neither an endpoint nor a {signal}_endpoint"),
+                );
             }
         }
     }

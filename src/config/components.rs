@@ -13,6 +13,7 @@ use crate::auth::config::{BasicAuthConfig, BearerTokenConfig, HeadersSetterConfi
 use crate::exporters::DeliveryConfig;
 use crate::exporters::debug::config::DebugConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
 use crate::storage::config::StoreConfig;
@@ -38,6 +39,8 @@ pub enum ProcessorConfig {
 pub enum ExporterConfig {
     /// `otlp_grpc`, or `otlp`
     OtlpGrpc(Box<OtlpGrpcConfig>),
+    /// `otlp_http`, or `otlphttp`
+    OtlpHttp(Box<OtlpHttpConfig>),
     /// `debug`
     Debug(DebugConfig),
 }
@@ -47,6 +50,7 @@ impl ExporterConfig {
     pub fn delivery(&self) -> Option<DeliveryConfig<'_>> {
         match self {
             Self::OtlpGrpc(grpc) => Some(grpc.delivery()),
+            Self::OtlpHttp(http) => Some(http.delivery()),
             Self::Debug(_) => None,
         }
     }
@@ -72,6 +76,7 @@ impl ExporterConfig {
     pub fn reference(&self) -> Option<ReferenceForm> {
         match self {
             Self::OtlpGrpc(config) => config.reference,
+            Self::OtlpHttp(config) => config.reference,
             Self::Debug(config) => config.reference,
         }
     }
@@ -129,6 +134,11 @@ impl Component for ExporterConfig {
             name: "otlp_grpc",
             alias: Some("otlp"),
             read: |node| from_node(node).map(|config| Self::OtlpGrpc(Box::new(config))),
+        },
+        ComponentType {
+            name: "otlp_http",
+            alias: Some("otlphttp"),
+            read: |node| from_node(node).map(|config| Self::OtlpHttp(Box::new(config))),
         },
         ComponentType {
             name: "debug",

@@ -216,7 +216,7 @@ impl Way {
             authorizer: self.authorizer.as_ref(),
             client,
         };
-        let attempt = || self.wire.send(&prepared, credentials, patience.left());
+        let attempt = || prepared.send(credentials, patience.left());
         retry(&self.retries, patience, &self.stop, attempt).await
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use slimspan_proto::Signal;
 
 use super::otlp_grpc::{self, OtlpGrpcExporter};
+use super::otlp_http::{self, OtlpHttpExporter};
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::refusal::Refusal;
@@ -17,12 +18,15 @@ use crate::refusal::Refusal;
 pub enum Wire {
     /// OTLP/gRPC
     Grpc(OtlpGrpcExporter),
+    /// OTLP/HTTP
+    Http(OtlpHttpExporter),
 }
 
 /// A request as it goes over the wire, to be sent once or more.
 #[derive(Debug)]
-pub(super) enum Prepared {
-    Grpc(otlp_grpc::Prepared),
+pub(super) enum Prepared<'w> {
+    Grpc(&'w OtlpGrpcExporter, otlp_grpc::Prepared),
+    Http(&'w OtlpHttpExporter, otlp_http::Prepared),
 }
 
 impl Wire {
@@ -31,24 +35,31 @@ impl Wire {
         &self,
         signal: Signal,
         request: Bytes,
-    ) -> Result<Prepared, Refusal> {
-        match self {
-            Self::Grpc(grpc) => grpc.prepare(signal, request).await.map(Prepared::Grpc),
-        }
+    ) -> Result<Prepared<'_>, Refusal> {
+        Ok(match self {
+            Self::Grpc(grpc) => Prepared::Grpc(grpc, grpc.prepare(signal, request).await?),
+            Self::Http(http) => Prepared::Http(http, http.prepare(signal, request).await?),
+        })
     }
+}
 
-    /// Sends a request once, and waits no longer than `left`; returns the backend's answer.
+impl Prepared<'_> {
+    /// Sends it once, and waits no longer than `left`; returns the backend's answer.
     pub(super) async fn send(
         &self,
-        prepared: &Prepared,
         credentials: Credentials<'_>,
         left: Option<Duration>,
     ) -> Result<Answer, Refusal> {
-        match (self, prepared) {
-            (Self::Grpc(grpc), Prepared::Grpc(prepared)) => {
-                grpc.send(prepared, credentials, left).await
-            }
+        match self {
+            Self::Grpc(grpc, prepared) => grpc.send(prepared, credentials, left).await,
+            Self::Http(http, prepared) => http.send(prepared, credentials, left).await,
         }
+    }
+}
+
+impl From<OtlpHttpExporter> for Wire {
+    fn from(exporter: OtlpHttpExporter) -> Self {
+        Self::Http(exporter)
     }
 }
 
@@ -63,6 +74,7 @@ impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Grpc(grpc) => write!(f, "OTLP/gRPC to {grpc}"),
+            Self::Http(http) => write!(f, "OTLP/HTTP to {http}"),
         }
     }
 }

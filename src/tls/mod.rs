@@ -14,4 +14,5 @@ mod suites;
 pub use client::ClientTls;
 pub use connector::{Connector, ServerStream};
 pub use error::TlsError;
+pub use rustls::ClientConfig;
 pub use server::{Accepted, ServerTls};

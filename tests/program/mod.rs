@@ -18,6 +18,8 @@ mod dry_run;
 mod fan_out;
 mod floods;
 mod framing;
+mod http_answers;
+mod http_backends;
 mod inspect;
 mod items;
 mod leftovers;

@@ -1,4 +1,4 @@
-//! An OTLP backend that records what it gets and answers what a test wants.
+//! An OTLP backend that records what it gets and answers what a test wants, over gRPC and over HTTP.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,17 +8,19 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
+use prost::Message as _;
 use slimspan_proto::Signal;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Server, ServerTlsConfig};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use super::{frames, soon};
 
@@ -31,6 +33,9 @@ pub(crate) struct Received {
     /// The `grpc-encoding` of a compressed message.
     pub(crate) encoding: Option<String>,
     pub(crate) headers: HeaderMap,
+    pub(crate) version: Version,
+    /// Path and query.
+    pub(crate) path: String,
 }
 
 /// The response message or the refusal.
@@ -92,6 +97,21 @@ impl Backend {
         F: Future<Output = Answer> + Send + 'static,
     {
         Self::serve(Self::ANYWHERE, None, Keep::All, answer_of(script)).await
+    }
+
+    /// Replies what `script` comes to, which need not be an answer.
+    pub(crate) async fn replying<F>(script: impl Fn(Received) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        Self::serve(Self::ANYWHERE, None, Keep::All, script).await
+    }
+
+    /// Replies at once.
+    pub(crate) async fn replying_with(
+        reply: impl Fn(Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::replying(move |received| std::future::ready(reply(received))).await
     }
 
     /// Replies what `script` comes to, which need not be an answer. [`Backend::received`] has
@@ -159,7 +179,9 @@ impl Backend {
             let export = move |request| export(signal, record, script, request);
             router = router.route(signal.grpc_path(), post(export));
         }
-        let mut server = Server::builder();
+        // The last word of a path is the signal, whatever stands before it.
+        router = router.fallback(move |request| export_http(record, script, request));
+        let mut server = Server::builder().accept_http1(true);
         if let Some(tls) = tls {
             server = server.tls_config(tls).unwrap();
         }
@@ -247,6 +269,8 @@ async fn export(
         message,
         encoding: encoding.clone(),
         headers: head.headers,
+        version: head.version,
+        path: head.uri.to_string(),
     };
     record(&received);
     match script(received).await {
@@ -254,6 +278,76 @@ async fn export(
         Reply::Answer(Err(status)) => status.into_http(),
         Reply::Raw(response) => response,
     }
+}
+
+/// The same over HTTP.
+async fn export_http(
+    record: Record,
+    script: Script,
+    request: Request<axum::body::Body>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let last = head.uri.path().rsplit('/').next().unwrap_or_default();
+    let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.name() == last) else {
+        return answer_http(StatusCode::NOT_FOUND, Bytes::new());
+    };
+    let Ok(body) = body.collect().await else {
+        return answer_http(StatusCode::BAD_REQUEST, Bytes::new());
+    };
+    let mut message = body.to_bytes();
+    let encoding = head.headers.get("content-encoding");
+    let encoding = encoding.map(|name| name.to_str().unwrap().to_owned());
+    if let Some(name) = &encoding {
+        message = frames::decompress(name, &message).into();
+    }
+    let received = Received {
+        signal,
+        message,
+        encoding,
+        headers: head.headers,
+        version: head.version,
+        path: head.uri.path_and_query().unwrap().to_string(),
+    };
+    record(&received);
+    match script(received).await {
+        Reply::Answer(Ok(message)) => answer_http(StatusCode::OK, message),
+        Reply::Answer(Err(status)) => refuse_http(&status),
+        Reply::Raw(response) => response,
+    }
+}
+
+/// A refusal as servers map it to HTTP (OTLP specification, "Failures").
+pub(crate) fn refuse_http(status: &Status) -> Response<Body> {
+    let delay = status.get_details_retry_info();
+    let delay = delay.and_then(|info| info.retry_delay);
+    let http = match (status.code(), delay) {
+        (Code::ResourceExhausted, None) => StatusCode::PAYLOAD_TOO_LARGE,
+        (Code::ResourceExhausted, Some(_)) => StatusCode::TOO_MANY_REQUESTS,
+        (Code::Unavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
+        (Code::Unauthenticated, _) => StatusCode::UNAUTHORIZED,
+        (Code::PermissionDenied, _) => StatusCode::FORBIDDEN,
+        (Code::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let body = tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    };
+    let mut response = answer_http(http, body.encode_to_vec().into());
+    if let Some(delay) = delay {
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        response.headers_mut().insert("retry-after", seconds.into());
+    }
+    response
+}
+
+fn answer_http(status: StatusCode, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::from(body)));
+    *response.status_mut() = status;
+    let protobuf = HeaderValue::from_static("application/x-protobuf");
+    response.headers_mut().insert("content-type", protobuf);
+    response
 }
 
 /// An answer in the compression of the request, as servers in Go answer.

@@ -47,6 +47,19 @@ pub(crate) fn with_s3(backend: SocketAddr, store: SocketAddr) -> Value {
     config
 }
 
+/// The standard one with an exporter over HTTP.
+pub(crate) fn over_http(backend: SocketAddr) -> Value {
+    let text = standard(backend)
+        .to_string()
+        .replace("otlp_grpc", "otlp_http");
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["exporters"]["otlp_http"] = json!({
+        "endpoint": format!("http://{backend}"),
+        "retry_on_failure": { "enabled": false },
+    });
+    config
+}
+
 /// An exporter without TLS, and without retries: most tests ask what comes of one attempt.
 pub(crate) fn exporter(backend: SocketAddr) -> Value {
     json!({

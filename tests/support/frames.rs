@@ -27,7 +27,7 @@ pub(crate) fn unframe(body: &Bytes) -> (u8, Bytes) {
     (*flag, body.slice(5..))
 }
 
-/// Compresses as the `grpc-encoding` header `name` says.
+/// Compresses as the `grpc-encoding` or `content-encoding` header `name` says.
 pub(crate) fn compress(name: &str, message: &[u8]) -> Vec<u8> {
     match name {
         "gzip" => {
@@ -38,6 +38,13 @@ pub(crate) fn compress(name: &str, message: &[u8]) -> Vec<u8> {
             compressed
         }
         "zstd" => zstd::bulk::compress(message, 1).unwrap(),
+        "deflate" => {
+            let level = flate2::Compression::fast();
+            let mut encoder = flate2::read::ZlibEncoder::new(message, level);
+            let mut compressed = Vec::new();
+            encoder.read_to_end(&mut compressed).unwrap();
+            compressed
+        }
         other => panic!("no compression is called {other}"),
     }
 }
@@ -47,6 +54,7 @@ pub(crate) fn decompress(name: &str, message: &[u8]) -> Vec<u8> {
     let mut expanded = Vec::new();
     let read = match name {
         "gzip" => flate2::read::GzDecoder::new(message).read_to_end(&mut expanded),
+        "deflate" => flate2::read::ZlibDecoder::new(message).read_to_end(&mut expanded),
         "zstd" => {
             zstd::Decoder::new(message).and_then(|mut decoder| decoder.read_to_end(&mut expanded))
         }

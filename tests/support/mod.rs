@@ -14,6 +14,7 @@ pub(crate) mod checker;
 pub(crate) mod config;
 pub(crate) mod conservation;
 pub(crate) mod fault_store;
+pub(crate) mod forward_proxy;
 pub(crate) mod frames;
 pub(crate) mod http2;
 pub(crate) mod insistent;

@@ -16,6 +16,10 @@ use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
+use crate::exporters::otlp_http;
+use crate::exporters::otlp_http::config::{
+    CompressionParams, CookiesConfig, Encoding, OtlpHttpConfig,
+};
 use crate::exporters::queue::config::{QueueConfig, Sizer};
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
@@ -370,5 +374,112 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(
         errors.starts_with(&format!("{}:1: receivers: ", path.display())),
         "{errors}"
+    );
+}
+
+#[test]
+fn an_exporter_over_http() {
+    let (config, warnings) = parse(
+        r#"
+receivers: {otlp: }
+exporters:
+  otlphttp/x:
+    endpoint: https://example.org/otlp/
+    logs_endpoint: http://logs.example.org/in?tenant=a
+    profiles_endpoint: https://example.org/profiles
+    encoding: json
+    compression: zstd
+    compression_params: {level: 19}
+    headers: [{name: Authorization, value: "Bearer ${env:TOKEN}"}, {name: x-a, value: 1}]
+    timeout: 7s
+    proxy_url: http://me:${env:TOKEN}@proxy:3128
+    max_idle_conns: 3
+    max_conns_per_host: 4
+    idle_conn_timeout: 0
+    disable_keep_alives: true
+    http2_read_idle_timeout: 10s
+    http2_ping_timeout: 1s
+    force_attempt_http2: false
+    cookies: {enabled: true}
+    retry_on_failure: {enabled: false}
+    sending_queue: {queue_size: 5}
+    max_request_bytes: 1MiB
+    dead_letters: {directory: null}
+    reference: uri
+    tls: {ca_file: /ca.pem}
+service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
+"#,
+    );
+    assert_eq!(warnings, []);
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let exporter = OtlpHttpConfig {
+        endpoint: Some("https://example.org/otlp".parse().unwrap()),
+        traces_endpoint: None,
+        metrics_endpoint: None,
+        logs_endpoint: Some("http://logs.example.org/in?tenant=a".parse().unwrap()),
+        profiles_endpoint: Some("https://example.org/profiles".parse().unwrap()),
+        encoding: Encoding::Json,
+        compression: otlp_http::config::Compression::Zstd,
+        compression_params: CompressionParams { level: Some(19) },
+        headers: [
+            ("authorization".to_owned(), secret("Bearer 0123")),
+            ("x-a".to_owned(), secret("1")),
+        ]
+        .into(),
+        timeout: Duration::from_secs(7),
+        proxy_url: Some("http://me:0123@proxy:3128".parse().unwrap()),
+        max_idle_conns: 3,
+        max_conns_per_host: 4,
+        idle_conn_timeout: Duration::ZERO,
+        disable_keep_alives: true,
+        http2_read_idle_timeout: Duration::from_secs(10),
+        http2_ping_timeout: Duration::from_secs(1),
+        force_attempt_http2: false,
+        cookies: CookiesConfig { enabled: true },
+        retry_on_failure: RetryConfig {
+            enabled: false,
+            ..RetryConfig::default()
+        },
+        sending_queue: QueueConfig {
+            queue_size: 5,
+            ..QueueConfig::default()
+        },
+        max_request_bytes: ByteSize::mib(1),
+        dead_letters: DeadLetterConfig {
+            directory: None,
+            ..DeadLetterConfig::default()
+        },
+        reference: Some(ReferenceForm::Uri),
+        auth: None,
+        tls: TlsClientConfig {
+            ca_file: Some("/ca.pem".into()),
+            ..TlsClientConfig::default()
+        },
+    };
+    let urls: Vec<_> = Signal::ALL.map(|signal| exporter.url_of(signal)).into();
+    let urls: Vec<_> = urls
+        .into_iter()
+        .map(|url| url.unwrap().to_string())
+        .collect();
+    assert_eq!(
+        urls,
+        [
+            "https://example.org/otlp/v1/traces",
+            "https://example.org/otlp/v1/metrics",
+            "http://logs.example.org/in",
+        ]
+    );
+    assert!(!format!("{exporter:?}").contains("0123"), "{exporter:?}");
+    let Some(ExporterConfig::OtlpHttp(read)) = config.exporters.get(&id("otlphttp/x")) else {
+        panic!("{config:?}");
+    };
+    // The slash at the end of the endpoint changes nothing but itself.
+    let base = read.endpoint.clone();
+    assert_eq!(
+        **read,
+        OtlpHttpConfig {
+            endpoint: base,
+            ..exporter
+        }
     );
 }

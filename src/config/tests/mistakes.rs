@@ -159,7 +159,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  debug:",
         "  kafka:",
-        "c.yaml:20: exporters.kafka: unknown exporter type \"kafka\"; known are otlp_grpc (alias otlp), debug",
+        "c.yaml:20: exporters.kafka: unknown exporter type \"kafka\"; known are otlp_grpc (alias otlp), otlp_http (alias otlphttp), debug",
     ),
     (
         "  artifact_store:\n",
@@ -337,7 +337,17 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "{a: b}",
         "[a, b]",
-        "c.yaml:18: exporters.otlp_grpc.headers: expected a mapping, found a list",
+        "c.yaml:18: exporters.otlp_grpc.headers[0]: expected a mapping, found a string",
+    ),
+    (
+        "{a: b}",
+        "[{name: a, value: b}, {name: A, value: c}]",
+        "c.yaml:18: exporters.otlp_grpc.headers: \"a\" is given twice, in different spellings",
+    ),
+    (
+        "{a: b}",
+        "[{name: a}]",
+        "c.yaml:18: exporters.otlp_grpc.headers[0]: the field \"value\" is required",
     ),
     (
         "{a: b}",
@@ -533,7 +543,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "{a: b}",
         "\"authorization=hunter2\"",
-        "c.yaml:18: exporters.otlp_grpc.headers: expected a mapping, found a string",
+        "c.yaml:18: exporters.otlp_grpc.headers: expected a mapping of names to values, found a string",
     ),
     // What is moved, and how it is referred to.
     (
@@ -978,5 +988,83 @@ proptest! {
                 prop_assert!(error.line.is_some_and(|line| line > 0), "{}", error);
             }
         }
+    }
+}
+
+/// The keys of an `otlp_http` exporter, and the error.
+const OVER_HTTP: &[(&str, &str)] = &[
+    ("{endpoint: http://host:4318}", "no error"),
+    ("{traces_endpoint: http://host/otlp?a=b}", "no error"),
+    (
+        "",
+        "c.yaml:3: exporters.otlp_http: has neither an endpoint nor a traces_endpoint",
+    ),
+    (
+        "{logs_endpoint: http://host}",
+        "c.yaml:3: exporters.otlp_http: has neither an endpoint nor a traces_endpoint",
+    ),
+    (
+        "{endpoint: host:4318}",
+        "c.yaml:3: exporters.otlp_http.endpoint: has no scheme: use http://host:port or https://host:port",
+    ),
+    (
+        "{endpoint: https://me:hunter2@host}",
+        "c.yaml:3: exporters.otlp_http.endpoint: a user or password does not belong here: send credentials as headers",
+    ),
+    (
+        "{endpoint: https://host?key=hunter2}",
+        "c.yaml:3: exporters.otlp_http.endpoint: a query does not belong here, because the paths of the signals follow: give whole URLs as traces_endpoint, metrics_endpoint and logs_endpoint",
+    ),
+    (
+        "{endpoint: http://host, proxy_url: ftp://me:hunter2@proxy}",
+        "c.yaml:3: exporters.otlp_http.proxy_url: unknown scheme \"ftp\": use http://host:port, https://host:port or socks5://host:port",
+    ),
+    (
+        "{endpoint: http://host, encoding: xml}",
+        "c.yaml:3: exporters.otlp_http.encoding: unknown value \"xml\"; known are proto, json",
+    ),
+    (
+        "{endpoint: http://host, compression: snappy}",
+        "c.yaml:3: exporters.otlp_http.compression: unknown value \"snappy\"; known are gzip, zstd, deflate, none",
+    ),
+    (
+        "{endpoint: http://host, compression_params: {level: 10}}",
+        "c.yaml:3: exporters.otlp_http.compression_params.level: must be from 1 to 9, found 10",
+    ),
+    (
+        "{endpoint: http://host, compression: zstd, compression_params: {level: 20}}",
+        "c.yaml:3: exporters.otlp_http.compression_params.level: must be from 1 to 19, found 20",
+    ),
+    (
+        "{endpoint: http://host, compression: none, compression_params: {level: 1}}",
+        "c.yaml:3: exporters.otlp_http.compression_params.level: has no effect with compression: none",
+    ),
+    (
+        "{endpoint: http://host, headers: {Content-Type: text/plain}}",
+        "c.yaml:3: exporters.otlp_http.headers: \"content-type\" is for the exporter to set: remove it",
+    ),
+    (
+        "{endpoint: https://host, proxy_url: http://proxy, tls: {server_name_override: a}}",
+        "c.yaml:3: exporters.otlp_http.tls.server_name_override: cannot be used with a proxy_url, which would be asked for that host",
+    ),
+    (
+        "{endpoint: http://host, max_elapsed_time: 5s}",
+        "c.yaml:3: exporters.otlp_http.max_elapsed_time: unknown field \"max_elapsed_time\"; known are",
+    ),
+    (
+        "{endpoint: http://host, sending_queue: {storage: file_storage}}",
+        "c.yaml:3: exporters.otlp_http.sending_queue.storage: references extension \"file_storage\" which is not configured",
+    ),
+];
+
+#[test]
+fn every_mistake_in_an_exporter_over_http_is_explained() {
+    for (keys, error) in OVER_HTTP {
+        let found = errors(&format!(
+            "receivers: {{otlp: }}\nexporters:\n  otlp_http: {keys}\nservice:\n  pipelines:\n    \
+             traces: {{receivers: [otlp], exporters: [otlp_http]}}\n"
+        ));
+        assert!(found.trim_end().starts_with(error), "{keys}: {found}");
+        assert!(!found.contains("hunter2"), "{found}");
     }
 }

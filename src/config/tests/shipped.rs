@@ -16,6 +16,7 @@ use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+use crate::exporters::otlp_http::config::{CompressionParams, CookiesConfig, OtlpHttpConfig};
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
@@ -108,6 +109,16 @@ fn the_commented_out_backend_works_once_uncommented() {
 }
 
 #[test]
+fn the_commented_out_backend_over_http_works_once_uncommented() {
+    let config = parse(&with_backend());
+    let backend = OtlpHttpConfig::new("http://127.0.0.1:14318".parse().unwrap());
+    assert_eq!(
+        config.exporters.get(&id("otlp_http")),
+        Some(&ExporterConfig::OtlpHttp(Box::new(backend)))
+    );
+}
+
+#[test]
 fn every_key_with_a_default_is_spelled_out() {
     let root = yaml::parse(&with_backend()).unwrap();
     spells_out::<OtlpReceiverConfig>(&root, &["receivers", "otlp"]);
@@ -123,6 +134,13 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<BearerTokenConfig>(&root, &["extensions", "bearertokenauth"]);
     spells_out::<FileStorageConfig>(&root, &["extensions", "file_storage"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
+    spells_out::<OtlpHttpConfig>(&root, &["exporters", "otlp_http"]);
+    spells_out::<CompressionParams>(&root, &["exporters", "otlp_http", "compression_params"]);
+    spells_out::<CookiesConfig>(&root, &["exporters", "otlp_http", "cookies"]);
+    spells_out::<TlsClientConfig>(&root, &["exporters", "otlp_http", "tls"]);
+    spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_http", "dead_letters"]);
+    spells_out::<QueueConfig>(&root, &["exporters", "otlp_http", "sending_queue"]);
+    spells_out::<RetryConfig>(&root, &["exporters", "otlp_http", "retry_on_failure"]);
     spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);
     spells_out::<SpoolConfig>(&root, &["extensions", "artifact_store", "spool"]);
 }

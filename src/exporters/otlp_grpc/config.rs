@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 
 use super::Endpoint;
 use crate::auth::config::AuthConfig;
@@ -14,6 +12,7 @@ use crate::config::units::{positive_duration, positive_size};
 use crate::config::{ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
+use crate::exporters::headers::headers;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
 use crate::exporters::retry::config::RetryConfig;
 use crate::tls::config::TlsClientConfig;
@@ -116,26 +115,4 @@ pub enum Compression {
     Zstd,
     /// Not at all.
     None,
-}
-
-fn headers<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, Secret>, D::Error> {
-    let mut headers = BTreeMap::new();
-    for (name, value) in BTreeMap::<String, Secret>::deserialize(deserializer)? {
-        let header = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| D::Error::custom(format!("\"{name}\" is not a header name")))?;
-        if HeaderValue::from_str(value.expose()).is_err() {
-            return Err(D::Error::custom(format!(
-                "the value of \"{name}\" has a character that a header cannot carry, such as a \
-                 line break"
-            )));
-        }
-        if headers.insert(header.as_str().to_owned(), value).is_some() {
-            return Err(D::Error::custom(format!(
-                "\"{header}\" is given twice, in different spellings"
-            )));
-        }
-    }
-    Ok(headers)
 }

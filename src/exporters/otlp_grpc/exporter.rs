@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use slimspan_proto::Signal;
@@ -21,6 +21,7 @@ use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
 use crate::compute;
+use crate::exporters::headers::to_map;
 use crate::grpc::message;
 use crate::refusal::{Culprit, Refusal};
 use crate::tls::{ClientTls, Connector, TlsError};
@@ -259,16 +260,7 @@ impl fmt::Debug for OtlpGrpcExporter {
 
 /// The headers that all requests have.
 fn headers(config: &OtlpGrpcConfig) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &config.headers {
-        if let (Ok(name), Ok(mut value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_str(value.expose()),
-        ) {
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-    }
+    let mut headers = to_map(&config.headers);
     let encoding = match config.compression {
         Configured::Gzip => Some("gzip"),
         Configured::Zstd => Some("zstd"),

@@ -1,0 +1,234 @@
+//! The configuration of the `otlp_http` exporter, with the keys of the Collector.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use slimspan_proto::Signal;
+
+use super::{BaseUrl, HttpUrl, ProxyUrl};
+use crate::auth::config::AuthConfig;
+use crate::config::units::{between_or_none, duration, positive_duration, positive_size};
+use crate::config::{ReferenceForm, Secret};
+use crate::exporters::DeliveryConfig;
+use crate::exporters::dead_letters::config::DeadLetterConfig;
+use crate::exporters::headers::headers;
+use crate::exporters::queue::config::{QueueConfig, sending_queue};
+use crate::exporters::retry::config::RetryConfig;
+use crate::tls::config::TlsClientConfig;
+
+/// `otlp_http`, or `otlphttp`: sends requests to a backend over OTLP/HTTP.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OtlpHttpConfig {
+    /// Where the backend is: requests go to `/v1/traces`, `/v1/metrics` and `/v1/logs` below it.
+    pub endpoint: Option<BaseUrl>,
+    /// Where traces go, if not below `endpoint`.
+    pub traces_endpoint: Option<HttpUrl>,
+    /// Where metrics go, if not below `endpoint`.
+    pub metrics_endpoint: Option<HttpUrl>,
+    /// Where logs go, if not below `endpoint`.
+    pub logs_endpoint: Option<HttpUrl>,
+    /// A key of the Collector. There are no pipelines for profiles, so nothing goes there.
+    pub profiles_endpoint: Option<HttpUrl>,
+    /// How requests are encoded.
+    pub encoding: Encoding,
+    /// How requests are compressed.
+    pub compression: Compression,
+    /// How thoroughly.
+    pub compression_params: CompressionParams,
+    /// What comes with every request, by lower-case name. The names and values are valid headers.
+    #[serde(deserialize_with = "headers")]
+    pub headers: BTreeMap<String, Secret>,
+    /// The time that the backend has for one attempt; more than 0.
+    #[serde(deserialize_with = "positive_duration")]
+    pub timeout: Duration,
+    /// The proxy, in place of the one that `HTTP_PROXY` and `HTTPS_PROXY` name.
+    pub proxy_url: Option<ProxyUrl>,
+    /// How many connections are kept for later; 0 for any number.
+    pub max_idle_conns: u32,
+    /// How many connections there are at a time; 0 for any number.
+    pub max_conns_per_host: u32,
+    /// How long a connection is kept for later; 0 for ever.
+    #[serde(deserialize_with = "duration")]
+    pub idle_conn_timeout: Duration,
+    /// Whether each request has a connection of its own.
+    pub disable_keep_alives: bool,
+    /// The silence after which an HTTP/2 connection is asked whether it is there; 0 for never.
+    #[serde(deserialize_with = "duration")]
+    pub http2_read_idle_timeout: Duration,
+    /// The time that it has for its answer; more than 0.
+    #[serde(deserialize_with = "positive_duration")]
+    pub http2_ping_timeout: Duration,
+    /// Whether HTTP/2 is offered where there is TLS.
+    pub force_attempt_http2: bool,
+    /// Whether cookies of the backend come with later requests, as balancers want them.
+    pub cookies: CookiesConfig,
+    /// How often a request is sent again that the backend could not take.
+    pub retry_on_failure: RetryConfig,
+    /// Whether requests are acknowledged before the backend has them.
+    #[serde(deserialize_with = "sending_queue")]
+    pub sending_queue: QueueConfig,
+    /// The largest request that the backend takes, as protobuf; larger ones go in parts.
+    #[serde(deserialize_with = "positive_size")]
+    pub max_request_bytes: ByteSize,
+    /// Where requests are kept that the backend never takes.
+    pub dead_letters: DeadLetterConfig,
+    /// How references look that go there; as the `artifact` processor has them if nothing is said.
+    pub reference: Option<ReferenceForm>,
+    /// What says to the backend who sends.
+    pub auth: Option<AuthConfig>,
+    /// How the connection is protected.
+    pub tls: TlsClientConfig,
+}
+
+impl Default for OtlpHttpConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            traces_endpoint: None,
+            metrics_endpoint: None,
+            logs_endpoint: None,
+            profiles_endpoint: None,
+            encoding: Encoding::default(),
+            compression: Compression::default(),
+            compression_params: CompressionParams::default(),
+            headers: BTreeMap::new(),
+            timeout: Duration::from_secs(30),
+            proxy_url: None,
+            max_idle_conns: 100,
+            max_conns_per_host: 0,
+            idle_conn_timeout: Duration::from_secs(90),
+            disable_keep_alives: false,
+            http2_read_idle_timeout: Duration::ZERO,
+            http2_ping_timeout: Duration::from_secs(15),
+            force_attempt_http2: true,
+            cookies: CookiesConfig::default(),
+            retry_on_failure: RetryConfig::default(),
+            sending_queue: QueueConfig::off(),
+            // What the OTLP specification recommends for OTLP/HTTP.
+            max_request_bytes: ByteSize::mib(20),
+            dead_letters: DeadLetterConfig::default(),
+            reference: None,
+            auth: None,
+            tls: TlsClientConfig::default(),
+        }
+    }
+}
+
+impl OtlpHttpConfig {
+    /// The defaults of everything but the endpoint.
+    pub fn new(endpoint: BaseUrl) -> Self {
+        Self {
+            endpoint: Some(endpoint),
+            ..Self::default()
+        }
+    }
+
+    /// Where requests of `signal` go, if anywhere.
+    pub fn url_of(&self, signal: Signal) -> Option<HttpUrl> {
+        let own = match signal {
+            Signal::Traces => &self.traces_endpoint,
+            Signal::Metrics => &self.metrics_endpoint,
+            Signal::Logs => &self.logs_endpoint,
+        };
+        own.clone()
+            .or_else(|| Some(self.endpoint.as_ref()?.of(signal)))
+    }
+
+    /// What it has in common with other exporters for OTLP.
+    pub fn delivery(&self) -> DeliveryConfig<'_> {
+        DeliveryConfig {
+            retry_on_failure: &self.retry_on_failure,
+            sending_queue: &self.sending_queue,
+            max_request_bytes: self.max_request_bytes,
+            dead_letters: &self.dead_letters,
+            tls: &self.tls,
+            auth: self.auth.as_ref(),
+        }
+    }
+
+    /// What is wrong between its keys: the keys, and why.
+    pub fn mistake(&self) -> Option<(&'static [&'static str], String)> {
+        if let Some(level) = self.compression_params.level {
+            const KEY: &[&str] = &["compression_params", "level"];
+            let highest = match self.compression {
+                Compression::None => {
+                    return Some((KEY, "has no effect with compression: none".to_owned()));
+                }
+                Compression::Gzip | Compression::Deflate => 9,
+                Compression::Zstd => 19,
+            };
+            if level > highest {
+                let message = format!("must be from 1 to {highest}, found {level}");
+                return Some((KEY, message));
+            }
+        }
+        if let Some(name) = OF_THE_EXPORTER
+            .into_iter()
+            .find(|name| self.headers.contains_key(*name))
+        {
+            let message = format!("\"{name}\" is for the exporter to set: remove it");
+            return Some((&["headers"], message));
+        }
+        if self.proxy_url.is_some() && self.tls.server_name_override.is_some() {
+            let message = "cannot be used with a proxy_url, which would be asked for that host";
+            return Some((&["tls", "server_name_override"], message.to_owned()));
+        }
+        None
+    }
+}
+
+/// Headers that say how a body is to be read.
+const OF_THE_EXPORTER: [&str; 5] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+];
+
+/// How requests are encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As they are.
+    #[default]
+    Proto,
+    /// As OTLP/JSON, for backends that read nothing else. What JSON cannot hold is lost: fields that
+    /// OTLP does not have, and bytes that are no UTF-8 in text.
+    Json,
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Every OTLP backend reads it.
+    #[default]
+    Gzip,
+    /// Cheaper than gzip, where the backend reads it.
+    Zstd,
+    /// What HTTP calls so: the zlib format.
+    Deflate,
+    /// Not at all.
+    None,
+}
+
+/// `compression_params`: how thoroughly requests are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompressionParams {
+    /// From 1 (the fastest, and the default) to 9, with zstd to 19.
+    #[serde(deserialize_with = "between_or_none::<_, _, 1, 19>")]
+    pub level: Option<u8>,
+}
+
+/// `cookies`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CookiesConfig {
+    /// Whether they are kept, in memory.
+    pub enabled: bool,
+}

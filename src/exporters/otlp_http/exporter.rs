@@ -1,0 +1,285 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Version};
+use slimspan_proto::{Signal, json};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::answer::{self, Said};
+use super::client::{Destination, SetupError, root};
+use super::config::{Compression as Configured, Encoding, OtlpHttpConfig};
+use crate::answer::Answer;
+use crate::auth::Credentials;
+use crate::compression::Compression;
+use crate::compute;
+use crate::exporters::headers::to_map;
+use crate::refusal::{Culprit, Refusal};
+use crate::tls::ClientTls;
+
+/// Requests above this size are encoded and compressed where they do not hold up others.
+const INLINE: usize = 64 * 1024;
+
+/// Sends requests to one backend, by connections that are made when they are first needed.
+pub struct OtlpHttpExporter {
+    /// The component's id, for messages.
+    name: String,
+    destinations: BTreeMap<Signal, Destination>,
+    headers: HeaderMap,
+    work: Arc<Work>,
+    timeout: Duration,
+    connections: Option<Connections>,
+}
+
+/// A request as it goes over the wire.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    signal: Signal,
+    body: Bytes,
+}
+
+/// What is done to a request before it is sent.
+#[derive(Debug)]
+struct Work {
+    name: String,
+    encoding: Encoding,
+    compression: Option<Compression>,
+    level: u8,
+    /// Whether it was told that JSON cannot hold everything.
+    lossy: AtomicBool,
+}
+
+/// Bounds connections. With HTTP/1.1 each carries one request at a time; with HTTP/2 one carries all.
+struct Connections {
+    free: Semaphore,
+    one_carries_all: AtomicBool,
+}
+
+impl OtlpHttpExporter {
+    /// Sets the connections up without making them.
+    pub fn new(name: impl Into<String>, config: &OtlpHttpConfig) -> Result<Self, SetupError> {
+        let (name, limit) = (name.into(), config.max_conns_per_host);
+        let urls = Signal::ALL.map(|signal| Some((signal, config.url_of(signal)?)));
+        let urls: Vec<_> = urls.into_iter().flatten().collect();
+        let protocols: &[_] = if config.force_attempt_http2 {
+            &["h2", "http/1.1"]
+        } else {
+            &["http/1.1"]
+        };
+        let protected = urls.iter().any(|(_, url)| url.as_url().scheme() == "https");
+        let tls = protected.then(|| {
+            let tls = ClientTls::new(format!("exporters.{name}"), &config.tls, protocols);
+            tls.map(Arc::new)
+        });
+        let tls = tls.transpose()?;
+        let mut destinations = BTreeMap::new();
+        for (signal, url) in urls {
+            destinations.insert(signal, Destination::new(config, url, tls.clone())?);
+        }
+        let work = Work {
+            name: name.clone(),
+            encoding: config.encoding,
+            compression: compression(config),
+            level: config.compression_params.level.unwrap_or(1),
+            lossy: AtomicBool::new(false),
+        };
+        Ok(Self {
+            name,
+            destinations,
+            headers: headers(config),
+            work: Arc::new(work),
+            timeout: config.timeout,
+            connections: (limit > 0).then(|| Connections {
+                free: Semaphore::new(limit as usize),
+                one_carries_all: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Encodes and compresses a request, to be sent once or more.
+    pub async fn prepare(&self, signal: Signal, request: Bytes) -> Result<Prepared, Refusal> {
+        let work = Arc::clone(&self.work);
+        let body = if request.len() <= INLINE {
+            work.run(signal, request)
+        } else {
+            let done = compute::run(move || work.run(signal, request)).await;
+            done.unwrap_or_else(|error| Err(self.work.failed(&error)))
+        }?;
+        Ok(Prepared { signal, body })
+    }
+
+    /// Sends a request once; returns the backend's answer. It is given up after `timeout`, or after
+    /// `left`, where less than that is left of its sender's time.
+    pub async fn send(
+        &self,
+        prepared: &Prepared,
+        credentials: Credentials<'_>,
+        left: Option<Duration>,
+    ) -> Result<Answer, Refusal> {
+        let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
+        let Some(to) = self.destinations.get(&prepared.signal) else {
+            let signal = prepared.signal;
+            return Err(Refusal::unimplemented(format!(
+                "{}: there is no endpoint for {signal}",
+                self.name
+            )));
+        };
+        let mut headers = self.headers.clone();
+        credentials.apply(&mut headers)?;
+        match tokio::time::timeout(limit, self.call(to, prepared, headers, limit)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.timed_out(to, limit)),
+        }
+    }
+
+    async fn call(
+        &self,
+        to: &Destination,
+        prepared: &Prepared,
+        headers: HeaderMap,
+        limit: Duration,
+    ) -> Result<Answer, Refusal> {
+        let start = Instant::now();
+        let _connection = match &self.connections {
+            Some(connections) if !connections.one_carries_all.load(Ordering::Relaxed) => {
+                connections.free.acquire().await.ok()
+            }
+            _ => None,
+        };
+        let request = to.client().post(to.url.clone());
+        let response = match request
+            .headers(headers)
+            .body(prepared.body.clone())
+            .send()
+            .await
+        {
+            Ok(response) => response,
+            // The client has a clock of its own for connecting. It is sometimes the faster.
+            Err(error) if error.is_timeout() => return Err(self.timed_out(to, limit)),
+            Err(error) => return Err(self.unavailable(to, root(&error))),
+        };
+        if let Some(connections) = &self.connections {
+            let is_one = response.version() == Version::HTTP_2;
+            connections.one_carries_all.store(is_one, Ordering::Relaxed);
+        }
+        let left = limit.saturating_sub(start.elapsed());
+        match answer::read(&self.name, response, left).await {
+            Said::Answer(answer) => Ok(answer),
+            Said::Refused(refusal) => Err(refusal),
+            Said::Unclear(why) => Err(self.unavailable(to, why)),
+        }
+    }
+
+    fn timed_out(&self, to: &Destination, limit: Duration) -> Refusal {
+        if limit < self.timeout {
+            let reason = format!("no answer in the {limit:?} that its sender had left to wait");
+            return self.unavailable(to, reason);
+        }
+        let name = &self.name;
+        let reason = format!("no answer within {limit:?}; see exporters.{name}.timeout");
+        self.unavailable(to, reason)
+    }
+
+    fn unavailable(&self, to: &Destination, reason: impl fmt::Display) -> Refusal {
+        Refusal::unavailable(
+            Culprit::Backend,
+            format!("{}: backend {}: {reason}", self.name, to.shown),
+        )
+    }
+}
+
+impl Work {
+    fn run(&self, signal: Signal, request: Bytes) -> Result<Bytes, Refusal> {
+        let body = match self.encoding {
+            Encoding::Proto => request,
+            Encoding::Json => self.json(signal, &request)?,
+        };
+        let Some(compression) = self.compression else {
+            return Ok(body);
+        };
+        let compressed = compression.compress_at(self.level, &body);
+        compressed
+            .map(Bytes::from)
+            .map_err(|error| self.failed(&error))
+    }
+
+    fn json(&self, signal: Signal, request: &[u8]) -> Result<Bytes, Refusal> {
+        let written = json::write(signal, request)?;
+        let (unknown, replaced) = (written.unknown, written.replaced);
+        if unknown + replaced > 0 && !self.lossy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{}: JSON cannot hold {unknown} unknown fields and {replaced} texts that are no UTF-8 \
+                 of a request, and so it may be with others, which is not told again; encoding: proto \
+                 holds all",
+                self.name
+            );
+        }
+        Ok(written.text.into())
+    }
+
+    fn failed(&self, error: &dyn fmt::Display) -> Refusal {
+        let reason = format!("{}: a request cannot be encoded: {error}", self.name);
+        Refusal::unavailable(Culprit::Slimspan, reason)
+    }
+}
+
+/// Where requests go, for people.
+impl fmt::Display for OtlpHttpExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        for to in self.destinations.values() {
+            write!(f, "{comma}{}", to.shown)?;
+            comma = ", ";
+        }
+        Ok(())
+    }
+}
+
+/// Without headers: they hold credentials.
+impl fmt::Debug for OtlpHttpExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpHttpExporter")
+            .field("name", &self.name)
+            .field("backend", &self.to_string())
+            .finish_non_exhaustive()
+    }
+}
+
+fn compression(config: &OtlpHttpConfig) -> Option<Compression> {
+    match config.compression {
+        Configured::Gzip => Some(Compression::Gzip),
+        Configured::Zstd => Some(Compression::Zstd),
+        Configured::Deflate => Some(Compression::Deflate),
+        Configured::None => None,
+    }
+}
+
+/// The headers that all requests have.
+fn headers(config: &OtlpHttpConfig) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let agent = concat!("slimspan/", env!("CARGO_PKG_VERSION"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+    headers.extend(to_map(&config.headers));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(match config.encoding {
+            Encoding::Proto => "application/x-protobuf",
+            Encoding::Json => "application/json",
+        }),
+    );
+    if let Some(compression) = compression(config) {
+        headers.insert(
+            CONTENT_ENCODING,
+            HeaderValue::from_static(compression.name()),
+        );
+    }
+    if config.disable_keep_alives {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    headers
+}

@@ -1,0 +1,353 @@
+//! Backends over OTLP/HTTP: what they get, and by which way.
+
+use bytes::Bytes;
+use http::Version;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tonic::transport::{Identity, ServerTlsConfig};
+
+use crate::support::backend::{Backend, Reply};
+use crate::support::certificates::Authority;
+use crate::support::forward_proxy::ForwardProxy;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
+
+/// Some requests, with what JSON has its own way for.
+fn requests() -> [(Signal, Bytes); 3] {
+    [
+        (
+            Signal::Traces,
+            otlp::span([
+                ("small", otlp::bytes(b"\x00\xffbytes")),
+                ("text", otlp::text("\"quoted\" \u{1f600} \n")),
+            ]),
+        ),
+        (Signal::Logs, otlp::log(otlp::text("hello"), [])),
+        (Signal::Metrics, otlp::metric(otlp::text("small"))),
+    ]
+}
+
+/// What `change` makes of the exporter.
+fn with(backend: &Backend, change: impl FnOnce(&mut Value)) -> Value {
+    let mut config = config::over_http(backend.address);
+    change(&mut config["exporters"]["otlp_http"]);
+    config
+}
+
+/// Every signal arrives as it was, at its path, in every compression, with all headers.
+#[tokio::test]
+async fn every_signal_arrives_as_it_was() {
+    for compression in ["gzip", "zstd", "deflate", "none"] {
+        let backend = Backend::start().await;
+        let config = with(&backend, |exporter| {
+            exporter["compression"] = json!(compression);
+            exporter["headers"] = json!([{ "name": "X-Scope-OrgID", "value": "shop" }]);
+            if compression != "none" {
+                exporter["compression_params"] = json!({ "level": 9 });
+            }
+        });
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let large = (Signal::Traces, otlp::sized_span(300_000));
+        for (signal, request) in requests().into_iter().chain([large]) {
+            assert_eq!(sender.send(signal, &request).await.unwrap(), Bytes::new());
+            let received = backend.received().pop().unwrap();
+            assert_eq!(received.message, request, "{signal} {compression}");
+            assert_eq!(received.path, format!("/v1/{signal}"));
+            assert_eq!(received.version, Version::HTTP_11);
+            let encoding = received.encoding.as_deref().unwrap_or("none");
+            assert_eq!(encoding, compression);
+            assert_eq!(received.headers["content-type"], "application/x-protobuf");
+            assert_eq!(received.headers["x-scope-orgid"], "shop");
+            let agent = received.headers["user-agent"].to_str().unwrap();
+            assert!(agent.starts_with("slimspan/"), "{agent}");
+            // Not in pieces of unknown number: some backends want to know the length.
+            assert!(received.headers.contains_key("content-length"));
+        }
+    }
+}
+
+/// Files are moved before this exporter as before any other.
+#[tokio::test]
+async fn a_picture_leaves_as_a_reference() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::over_http(backend.address)).await;
+    let request = otlp::span_with(&otlp::photo(1, otlp::PHOTO));
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let received = backend.only();
+    assert!(received.len() < 1_000, "{}", received.len());
+    let attributes = otlp::attributes(&received);
+    assert!(
+        format!("{attributes:?}").contains("artifacts"),
+        "{attributes:?}"
+    );
+}
+
+/// What goes as JSON is what went in, as others read it.
+#[tokio::test]
+async fn json_is_read_back_by_others() {
+    let backend = Backend::start().await;
+    let config = with(&backend, |exporter| exporter["encoding"] = json!("json"));
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let large = (Signal::Traces, otlp::sized_span(300_000));
+    for (signal, request) in requests().into_iter().chain([large]) {
+        sender.send(signal, &request).await.unwrap();
+        let received = backend.received().pop().unwrap();
+        assert_eq!(received.headers["content-type"], "application/json");
+        assert_eq!(received.path, format!("/v1/{signal}"));
+        let text = &received.message;
+        let read = match signal {
+            Signal::Traces => {
+                let read: ExportTraceServiceRequest = serde_json::from_slice(text).unwrap();
+                read.encode_to_vec()
+            }
+            Signal::Logs => {
+                let read: ExportLogsServiceRequest = serde_json::from_slice(text).unwrap();
+                read.encode_to_vec()
+            }
+            Signal::Metrics => {
+                let read: ExportMetricsServiceRequest = serde_json::from_slice(text).unwrap();
+                read.encode_to_vec()
+            }
+        };
+        assert_eq!(Bytes::from(read), request, "{signal}");
+    }
+}
+
+/// JSON cannot hold what is no UTF-8: that is told, once.
+#[tokio::test]
+async fn what_json_cannot_hold_is_told() {
+    let backend = Backend::start().await;
+    let config = with(&backend, |exporter| exporter["encoding"] = json!("json"));
+    let mut slimspan = Slimspan::start(&config).await;
+    // A field 100 of the request, which OTLP does not have.
+    let request = [&otlp::plain_span(1)[..], &[0xa2, 0x06, 1, 7]].concat();
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request.into()).await.unwrap();
+    slimspan.logs("JSON cannot hold 1 unknown fields").await;
+    assert_eq!(backend.received().len(), 1);
+}
+
+/// A signal may have a URL of its own, with a query; the others stay below the endpoint.
+#[tokio::test]
+async fn a_signal_may_go_elsewhere() {
+    let (here, there) = (Backend::start().await, Backend::start().await);
+    let config = with(&here, |exporter| {
+        exporter["endpoint"] = json!(format!("http://{}/otlp/", here.address));
+        exporter["logs_endpoint"] = json!(format!("http://{}/in/logs?key=a", there.address));
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    for (signal, request) in requests() {
+        sender.send(signal, &request).await.unwrap();
+    }
+    let paths = |backend: &Backend| -> Vec<String> {
+        let received = backend.received().into_iter();
+        received.map(|one| one.path).collect()
+    };
+    assert_eq!(paths(&here), ["/otlp/v1/traces", "/otlp/v1/metrics"]);
+    assert_eq!(paths(&there), ["/in/logs?key=a"]);
+    let ended = slimspan.stop().await;
+    assert!(
+        !format!("{ended:?}").contains("key=a"),
+        "it may be a secret"
+    );
+}
+
+/// Over TLS it is HTTP/2, by the host of the endpoint or by another name.
+#[tokio::test]
+async fn tls_brings_http2() {
+    for (name, server_name) in [("127.0.0.1", None), ("backend.test", Some("backend.test"))] {
+        let (backend, certificate) = backend_called(name).await;
+        let config = with(&backend, |exporter| {
+            exporter["endpoint"] = json!(format!("https://{}", backend.address));
+            exporter["tls"] = json!({ "ca_file": "ca.pem", "server_name_override": server_name });
+            exporter["http2_read_idle_timeout"] = json!("10s");
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), certificate).unwrap();
+        let slimspan = Slimspan::start_in(folder, &config).await;
+        let sender = slimspan.sender().await;
+        let request = otlp::sized_span(300_000);
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let [received] = <[_; 1]>::try_from(backend.received()).unwrap();
+        assert_eq!(
+            (received.version, received.message),
+            (Version::HTTP_2, request)
+        );
+    }
+}
+
+/// A backend that nobody vouches for gets nothing.
+#[tokio::test]
+async fn a_backend_that_is_not_trusted_gets_nothing() {
+    let (backend, _) = backend_called("127.0.0.1").await;
+    let (_, other_certificate) = backend_called("127.0.0.1").await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), other_certificate).unwrap();
+    let config = with(&backend, |exporter| {
+        exporter["endpoint"] = json!(format!("https://{}", backend.address));
+        exporter["tls"] = json!({ "ca_file": "ca.pem" });
+    });
+    let slimspan = Slimspan::start_in(folder, &config).await;
+    let sender = slimspan.sender().await;
+    let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    let status = refused.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+    assert!(status.message().contains("certificate"), "{status}");
+    assert!(backend.received().is_empty());
+}
+
+/// A proxy is asked for what is plain, and for a tunnel to what is not; its password is told nobody
+/// else.
+#[tokio::test]
+async fn a_proxy_is_used_for_both_schemes() {
+    let plain = Backend::start().await;
+    let (protected, certificate) = backend_called("127.0.0.1").await;
+    for (backend, scheme, first) in [
+        (
+            &plain,
+            "http",
+            format!("POST http://{}/v1/traces", plain.address),
+        ),
+        (
+            &protected,
+            "https",
+            format!("CONNECT {}", protected.address),
+        ),
+    ] {
+        let proxy = ForwardProxy::start().await;
+        let config = with(backend, |exporter| {
+            exporter["endpoint"] = json!(format!("{scheme}://{}", backend.address));
+            exporter["proxy_url"] = json!(format!("http://me:hunter2@{}", proxy.address));
+            if scheme == "https" {
+                exporter["tls"] = json!({ "ca_file": "ca.pem" });
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), &certificate).unwrap();
+        let slimspan = Slimspan::start_in(folder, &config).await;
+        let request = otlp::plain_span(1);
+        let sender = slimspan.sender().await;
+        sender.send(Signal::Traces, &request).await.unwrap();
+        assert_eq!(backend.only(), request);
+        let [head] = <[_; 1]>::try_from(proxy.heads()).unwrap();
+        assert!(head.starts_with(&first), "{head}");
+        let credentials = "proxy-authorization: Basic bWU6aHVudGVyMg==";
+        assert!(
+            head.to_lowercase().contains(&credentials.to_lowercase()),
+            "{head}"
+        );
+        let ended = slimspan.stop().await;
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+    }
+}
+
+/// What an authenticator adds comes with requests.
+#[tokio::test]
+async fn an_authenticator_is_asked() {
+    let backend = Backend::start().await;
+    let mut config = with(&backend, |exporter| {
+        exporter["auth"] = json!({ "authenticator": "bearertokenauth" });
+    });
+    config["extensions"]["bearertokenauth"] = json!({ "token": "hunter2" });
+    config["service"]["extensions"] = json!(["artifact_store", "bearertokenauth"]);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let sent = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    sent.unwrap();
+    let received = backend.received().pop().unwrap();
+    assert_eq!(received.headers["authorization"], "Bearer hunter2");
+}
+
+/// A balancer finds the same backend again by its cookie, if it is told to.
+#[tokio::test]
+async fn cookies_come_back_where_they_are_enabled() {
+    for enabled in [true, false] {
+        let backend = Backend::replying_with(|_| {
+            let mut response = http::Response::new(tonic::body::Body::empty());
+            let cookie = http::HeaderValue::from_static("route=a; Path=/");
+            response.headers_mut().insert("set-cookie", cookie);
+            Reply::Raw(response)
+        })
+        .await;
+        let config = with(&backend, |exporter| {
+            exporter["cookies"] = json!({ "enabled": enabled });
+        });
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        for _ in 0..2 {
+            let sent = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+            sent.unwrap();
+        }
+        let cookies: Vec<_> = backend
+            .received()
+            .iter()
+            .map(|one| one.headers.get("cookie").cloned())
+            .collect();
+        let second = enabled.then(|| http::HeaderValue::from_static("route=a"));
+        assert_eq!(cookies, [None, second]);
+    }
+}
+
+/// Connections are kept, unless each request is to have its own.
+#[tokio::test]
+async fn connections_are_kept_or_not() {
+    for (kept, connections) in [(true, 1), (false, 3)] {
+        let backend = Backend::start().await;
+        let network = crate::support::proxy::Proxy::start(backend.address).await;
+        let config = with(&backend, |exporter| {
+            exporter["endpoint"] = json!(format!("http://{}", network.address));
+            exporter["disable_keep_alives"] = json!(!kept);
+        });
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        for _ in 0..3 {
+            let sent = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+            sent.unwrap();
+        }
+        assert_eq!(network.connections(), connections);
+    }
+}
+
+/// No more connections than there may be, and all requests arrive.
+#[tokio::test]
+async fn connections_have_a_limit() {
+    let backend = Backend::start().await;
+    let network = crate::support::proxy::Proxy::start(backend.address).await;
+    // Slow, so that all are under way at once.
+    network.set(crate::support::proxy::Conditions {
+        latency: std::time::Duration::from_millis(50),
+        ..Default::default()
+    });
+    let config = with(&backend, |exporter| {
+        exporter["endpoint"] = json!(format!("http://{}", network.address));
+        exporter["max_conns_per_host"] = json!(2);
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let sends = (0..12).map(|number| {
+        let sender = sender.clone();
+        async move { sender.send(Signal::Traces, &otlp::plain_span(number)).await }
+    });
+    for sent in futures::future::join_all(sends).await {
+        sent.unwrap();
+    }
+    assert_eq!(backend.received().len(), 12);
+    assert_eq!(network.connections(), 2);
+}
+
+/// A backend with a certificate for `name`, and whom to trust for it.
+async fn backend_called(name: &str) -> (Backend, String) {
+    let authority = Authority::new();
+    let issued = authority.issue(name);
+    let identity = Identity::from_pem(&issued.certificate, &issued.key);
+    let tls = ServerTlsConfig::new().identity(identity);
+    (Backend::with_tls(tls).await, authority.pem())
+}
