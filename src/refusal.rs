@@ -234,6 +234,28 @@ impl Refusal {
         }
     }
 
+    /// The status of an HTTP answer that tells it (OTLP specification, "Failures" of OTLP/HTTP). What
+    /// is too large is no 429, which senders repeat.
+    pub fn http_status(&self) -> http::StatusCode {
+        match self.code {
+            Code::ResourceExhausted if self.is_retryable() => http::StatusCode::TOO_MANY_REQUESTS,
+            _ if self.is_retryable() => http::StatusCode::SERVICE_UNAVAILABLE,
+            Code::ResourceExhausted => http::StatusCode::PAYLOAD_TOO_LARGE,
+            Code::InvalidArgument => http::StatusCode::BAD_REQUEST,
+            Code::Unauthenticated => http::StatusCode::UNAUTHORIZED,
+            Code::PermissionDenied => http::StatusCode::FORBIDDEN,
+            Code::Unimplemented => http::StatusCode::NOT_FOUND,
+            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What `Retry-After` says of it: seconds, wherever a retry can help.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let delay = self.retry_after.unwrap_or(RETRY_AFTER);
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        self.is_retryable().then_some(seconds)
+    }
+
     /// The refusal as gRPC knows it.
     pub fn to_status(&self) -> Status {
         // Some senders read messages from a header, where they must have an end.
@@ -306,6 +328,34 @@ mod tests {
             assert_eq!((status.code(), retry_after(&status)), (code, delay));
             assert_eq!(refusal.is_retryable(), delay.is_some(), "{refusal:?}");
         }
+    }
+
+    #[test]
+    fn http_has_a_status_for_every_code_and_says_when_to_come_back() {
+        let second = Duration::from_secs(1);
+        for code in (1..=16).map(Code::from_i32) {
+            for delay in [None, Some(Duration::ZERO), Some(second * 3 / 2)] {
+                let refusal = Refusal {
+                    retry_after: delay,
+                    ..Refusal::new(code, Culprit::Backend, "no")
+                };
+                // What OTLP/HTTP senders repeat, and nothing else.
+                let status = refusal.http_status().as_u16();
+                let repeated = matches!(status, 429 | 502..=504);
+                assert_eq!(repeated, refusal.is_retryable(), "{code:?}: {status}");
+                let seconds = match delay {
+                    None => 1,
+                    Some(Duration::ZERO) => 0,
+                    Some(_) => 2,
+                };
+                let expected = repeated.then_some(seconds);
+                assert_eq!(refusal.retry_after_seconds(), expected, "{code:?}");
+            }
+        }
+        let too_large = Refusal::too_large(2, 1, "max_request_body_size");
+        assert_eq!(too_large.http_status(), http::StatusCode::PAYLOAD_TOO_LARGE);
+        let malformed = Refusal::malformed("x");
+        assert_eq!(malformed.http_status(), http::StatusCode::BAD_REQUEST);
     }
 
     #[test]

@@ -16,8 +16,21 @@ use crate::refusal::{Culprit, Refusal};
 /// Larger requests are read on threads for such work: a mebibyte takes up to a millisecond.
 const INLINE: usize = 256 * 1024;
 
-/// Where the most entries of a request are configured.
-const LIMIT_KEY: &str = "receivers.otlp.protocols.grpc.max_items";
+/// The entries that a request may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryLimit {
+    /// As many.
+    pub most: usize,
+    /// Where that is configured.
+    pub key: String,
+}
+
+impl EntryLimit {
+    /// The request has more.
+    pub fn exceeded(&self) -> Refusal {
+        Refusal::too_many(self.most, &self.key)
+    }
+}
 
 /// A request without what no backend can read.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,13 +70,13 @@ pub struct Unfit {
     pub refusal: Refusal,
 }
 
-/// Sifts a request where that does no harm to other requests. It may have `max_items` entries.
-pub async fn sift(signal: Signal, request: &Bytes, max_items: usize) -> Result<Sifted, Unfit> {
+/// Sifts a request where that does no harm to other requests.
+pub async fn sift(signal: Signal, request: &Bytes, limit: &EntryLimit) -> Result<Sifted, Unfit> {
     if request.len() <= INLINE {
-        return sift_now(signal, request, max_items);
+        return sift_now(signal, request, limit);
     }
-    let shared = request.clone();
-    compute::run(move || sift_now(signal, &shared, max_items))
+    let (shared, limit) = (request.clone(), limit.clone());
+    compute::run(move || sift_now(signal, &shared, &limit))
         .await
         .unwrap_or_else(|error| {
             tracing::error!("the check of a request failed: {error}");
@@ -74,15 +87,15 @@ pub async fn sift(signal: Signal, request: &Bytes, max_items: usize) -> Result<S
         })
 }
 
-fn sift_now(signal: Signal, request: &Bytes, max_items: usize) -> Result<Sifted, Unfit> {
+fn sift_now(signal: Signal, request: &Bytes, limit: &EntryLimit) -> Result<Sifted, Unfit> {
     let refuse = |refusal| Unfit {
         count: count(signal, request),
         refusal,
     };
-    let checked = check(signal, request, max_items).map_err(|error| {
+    let checked = check(signal, request, limit.most).map_err(|error| {
         refuse(match error {
             CheckError::Malformed(malformed) => malformed.into(),
-            CheckError::TooMany => Refusal::too_many(max_items, LIMIT_KEY),
+            CheckError::TooMany => limit.exceeded(),
         })
     })?;
     if checked.faults.is_empty() {
@@ -191,6 +204,11 @@ mod tests {
 
     const NO_LIMIT: usize = usize::MAX;
 
+    fn up_to(most: usize) -> EntryLimit {
+        let key = "receivers.otlp.protocols.grpc.max_items".to_owned();
+        EntryLimit { most, key }
+    }
+
     fn field(number: u8, body: &[u8]) -> Vec<u8> {
         let mut out = vec![number << 3 | 2];
         prost::encode_length_delimiter(body.len(), &mut out).unwrap();
@@ -207,13 +225,13 @@ mod tests {
     const ODD: &[u8] = &[0x2a, 1, 0xff];
 
     fn sifted(request: Vec<u8>) -> Sifted {
-        sift_now(Signal::Traces, &request.into(), NO_LIMIT).unwrap()
+        sift_now(Signal::Traces, &request.into(), &up_to(NO_LIMIT)).unwrap()
     }
 
     #[test]
     fn what_is_sound_stays_the_same_bytes() {
         let request = Bytes::from(field(1, &spans(&[b"", b""])));
-        let sifted = sift_now(Signal::Traces, &request, NO_LIMIT).unwrap();
+        let sifted = sift_now(Signal::Traces, &request, &up_to(NO_LIMIT)).unwrap();
         assert_eq!(sifted.request.as_ptr(), request.as_ptr());
         assert_eq!((sifted.count, sifted.rejected), (2, None));
         assert!(sifted.isolated.is_empty());
@@ -289,13 +307,13 @@ mod tests {
             )
         );
         // Alone, it makes a request that nobody can read.
-        assert!(sift_now(Signal::Traces, &wrong.into(), NO_LIMIT).is_err());
+        assert!(sift_now(Signal::Traces, &wrong.into(), &up_to(NO_LIMIT)).is_err());
     }
 
     #[test]
     fn nothing_sound_is_no_partial_success() {
         let request = field(1, &spans(&[BROKEN, BROKEN]));
-        let unfit = sift_now(Signal::Traces, &request.into(), NO_LIMIT).unwrap_err();
+        let unfit = sift_now(Signal::Traces, &request.into(), &up_to(NO_LIMIT)).unwrap_err();
         assert_eq!(unfit.count, 2);
         assert!(!unfit.refusal.is_retryable());
     }
@@ -315,9 +333,14 @@ mod tests {
     #[test]
     fn too_many_are_counted_and_refused() {
         let request = field(1, &spans(&[&b""[..]; 10]));
-        let unfit = sift_now(Signal::Traces, &request.into(), 11).unwrap_err();
+        let unfit = sift_now(Signal::Traces, &request.into(), &up_to(11)).unwrap_err();
         assert_eq!(unfit.count, 10);
-        assert!(unfit.refusal.to_string().contains(LIMIT_KEY));
+        assert!(
+            unfit
+                .refusal
+                .to_string()
+                .contains("protocols.grpc.max_items")
+        );
         assert!(!unfit.refusal.is_retryable());
     }
 }

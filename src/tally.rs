@@ -43,6 +43,8 @@ pub struct UnderWay<'a> {
     signal: Signal,
     /// The request, until its items are counted.
     uncounted: Option<Bytes>,
+    /// Items beside those that are in it.
+    unread: u64,
     items: u64,
     rejected: u64,
     /// Where it was accepted.
@@ -59,12 +61,13 @@ impl Tallies {
         }
     }
 
-    /// A request came in whole.
-    pub fn begin(&self, signal: Signal, request: &Bytes) -> UnderWay<'_> {
+    /// A request came in whole, with `unread` items that are not in its message.
+    pub fn begin(&self, signal: Signal, request: &Bytes, unread: usize) -> UnderWay<'_> {
         UnderWay {
             tally: self.of(signal),
             signal,
             uncounted: Some(request.clone()),
+            unread: unread as u64,
             items: 0,
             rejected: 0,
             accepted: None,
@@ -158,10 +161,10 @@ impl Drop for Ticket {
 }
 
 impl UnderWay<'_> {
-    /// The request has this many items.
+    /// The message has this many items.
     pub fn counted(&mut self, items: usize) {
         self.uncounted = None;
-        self.items = items as u64;
+        self.items = items as u64 + self.unread;
         add(&self.tally.received, self.items);
         add(&self.tally.under_way, self.items);
     }
@@ -225,7 +228,7 @@ mod tests {
         let counters = Arc::new(Counters::default());
         let tallies = &counters.items;
         let begin = || {
-            let mut under_way = tallies.begin(Signal::Traces, &REQUEST);
+            let mut under_way = tallies.begin(Signal::Traces, &REQUEST, 0);
             under_way.counted(3);
             under_way
         };
@@ -242,7 +245,7 @@ mod tests {
         drop(begin());
         let cut_off = begin();
         // Its sender went away before it was read.
-        drop(tallies.begin(Signal::Traces, &REQUEST));
+        drop(tallies.begin(Signal::Traces, &REQUEST, 0));
         assert_eq!(
             tallies.of(Signal::Traces).to_string(),
             "received 21 = delivered 5 + rejected 4 + refused 12 + queued 0"
@@ -257,6 +260,23 @@ mod tests {
                 "logs: received 0 = delivered 0 + rejected 0 + refused 0 + queued 0",
             ]
         );
+    }
+
+    /// What could not even be read has an end like everything else.
+    #[test]
+    fn items_that_are_in_no_message_count_too() {
+        let counters = Arc::new(Counters::default());
+        let told = |line: &str| {
+            let traces = counters.items.of(Signal::Traces);
+            assert_eq!(traces.to_string(), line);
+        };
+        let mut under_way = counters.items.begin(Signal::Traces, &REQUEST, 2);
+        under_way.counted(3);
+        let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
+        under_way.ended(&Ok(Answer::rejecting(2, "unread")), ticket);
+        told("received 5 = delivered 3 + rejected 2 + refused 0 + queued 0");
+        drop(counters.items.begin(Signal::Traces, &REQUEST, 2));
+        told("received 10 = delivered 3 + rejected 2 + refused 5 + queued 0");
     }
 
     /// Two queues take a request of three items, of which its sender was told that one is rejected.
@@ -277,7 +297,7 @@ mod tests {
                 "received 6 = delivered 2 + rejected 4 + refused 0 + queued 0",
             ),
         ] {
-            let mut under_way = counters.items.begin(Signal::Traces, &REQUEST);
+            let mut under_way = counters.items.begin(Signal::Traces, &REQUEST, 0);
             under_way.counted(3);
             let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
             ticket.queue();
@@ -307,7 +327,7 @@ mod tests {
     #[test]
     fn what_was_refused_is_not_queued() {
         let counters = Arc::new(Counters::default());
-        let mut under_way = counters.items.begin(Signal::Traces, &REQUEST);
+        let mut under_way = counters.items.begin(Signal::Traces, &REQUEST, 0);
         under_way.counted(3);
         let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
         ticket.queue();

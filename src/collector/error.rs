@@ -45,7 +45,7 @@ pub enum StartError {
     /// A part of the memory is the limit, and too little for the largest request.
     #[error(
         "processors.{id}.limit_percentage: {limit} MiB of the {memory} MiB that there are is too \
-         little: {needed} are needed, four times max_recv_msg_size_mib"
+         little: {needed} are needed, four times the largest request"
     )]
     TooLittleMemory {
         /// The processor.

@@ -22,7 +22,7 @@ pub(super) fn memory_limits(config: &Config, memory: Option<u64>) -> Result<Limi
             let Some(memory) = memory else {
                 return Err(StartError::UnknownMemory { id: id.clone() });
             };
-            let largest = config.largest_request().map_or(0, |(largest, _)| largest);
+            let largest = config.largest_request().map_or(0, |request| request.mib);
             let needed = Limits::SHARES * largest;
             if limits.limit_mib < needed {
                 return Err(StartError::TooLittleMemory {

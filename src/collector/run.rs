@@ -27,9 +27,7 @@ impl Collector {
     pub async fn run(self, stop: CancellationToken) {
         let servers = self.receivers.into_iter().map(|receiver| {
             let (budget, stop) = (self.budget.clone(), stop.clone());
-            let counters = &self.counters;
-            let grpc = receiver.grpc;
-            async move { grpc.serve(receiver.pipelines, budget, counters, stop).await }
+            receiver.serve(budget, &self.counters, stop)
         });
         let mut servers = pin!(join_all(servers));
         let drain = CancellationToken::new();

@@ -20,6 +20,7 @@ use super::service::PipelineConfig;
 use super::tenant::TenantConfig;
 use crate::admission::Limits;
 use crate::exporters::otlp_http::config::OtlpHttpConfig;
+use crate::receivers::otlp::config::Protocols;
 use crate::storage::config::StoreConfig;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
@@ -30,11 +31,11 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     };
     check.something_runs();
     check.listeners_do_not_collide();
+    check.receivers();
     check.extensions();
     for (id, pipeline) in &config.service.pipelines {
         check.pipeline(id, pipeline);
     }
-    check.receivers();
     check.exporters();
     check.authenticators();
     check.memory_limits();
@@ -80,18 +81,51 @@ impl Check<'_> {
     }
 
     fn listeners_do_not_collide(&mut self) {
-        let mut listeners: BTreeMap<String, &ComponentId> = BTreeMap::new();
+        let mut listeners: BTreeMap<String, KeyPath> = BTreeMap::new();
         for (id, ReceiverConfig::Otlp(receiver)) in &self.config.receivers {
-            let endpoint = &receiver.protocols.grpc.endpoint;
-            // With port 0 each gets a port of its own.
-            if endpoint.port == 0 {
-                continue;
+            let Protocols { grpc, http } = &receiver.protocols;
+            let grpc = grpc.as_ref().map(|grpc| ("grpc", &grpc.endpoint));
+            let http = http.as_ref().map(|http| ("http", &http.endpoint));
+            for (protocol, endpoint) in grpc.into_iter().chain(http) {
+                // With port 0 each gets a port of its own.
+                if endpoint.port == 0 {
+                    continue;
+                }
+                let path = protocol_path(id, protocol);
+                if let Some(other) = listeners.insert(endpoint.to_string(), path.clone()) {
+                    self.report(
+                        path.key("endpoint"),
+                        format!("{endpoint} is already the endpoint of {other}"),
+                    );
+                }
             }
-            if let Some(other) = listeners.insert(endpoint.to_string(), id) {
+        }
+    }
+
+    fn receivers(&mut self) {
+        for (id, ReceiverConfig::Otlp(receiver)) in &self.config.receivers {
+            let Protocols { grpc, http } = &receiver.protocols;
+            if grpc.is_none() && http.is_none() {
                 self.report(
-                    grpc_key(id, "endpoint"),
-                    format!("{endpoint} is already the endpoint of receivers.{other}"),
+                    KeyPath::of([ReceiverConfig::SECTION])
+                        .key(id)
+                        .key("protocols"),
+                    "names no protocol: add grpc, http or both, or leave protocols out for both",
                 );
+            }
+            if let Some(http) = http
+                && let Some((key, message)) = http.mistake()
+            {
+                self.report(protocol_path(id, "http").key(key), message);
+            }
+            let grpc = grpc.as_ref().map(|grpc| ("grpc", &grpc.tls));
+            let http = http.as_ref().map(|http| ("http", &http.tls));
+            for (protocol, tls) in grpc.into_iter().chain(http) {
+                if let Some(tls) = tls
+                    && let Some((key, message)) = tls.mistake()
+                {
+                    self.report(protocol_path(id, protocol).key("tls").key(key), message);
+                }
             }
         }
     }
@@ -127,16 +161,6 @@ impl Check<'_> {
             if let Some(message) = artifact.tenant.as_ref().and_then(TenantConfig::mistake) {
                 let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
                 self.report(path.key("tenant"), message);
-            }
-        }
-    }
-
-    fn receivers(&mut self) {
-        for (id, ReceiverConfig::Otlp(receiver)) in &self.config.receivers {
-            if let Some(tls) = &receiver.protocols.grpc.tls
-                && let Some((key, message)) = tls.mistake()
-            {
-                self.report(grpc_key(id, "tls").key(key), message);
             }
         }
     }
@@ -255,9 +279,10 @@ impl Check<'_> {
     /// What can never fit must not be admitted by the configuration. A compressed request is there
     /// as it came and as what it expands to, and each of these is charged twice.
     fn memory_limits(&mut self) {
-        let Some((largest, receiver)) = self.config.largest_request() else {
+        let Some(request) = self.config.largest_request() else {
             return;
         };
+        let largest = request.mib;
         // All pipelines share the memory, so the smallest limit is the limit of all.
         let pipelines = self.config.service.pipelines.values();
         let smallest = pipelines
@@ -271,7 +296,7 @@ impl Check<'_> {
                 _ => None,
             })
             .min();
-        let size_key = grpc_key(receiver, "max_recv_msg_size_mib");
+        let size_key = protocol_path(request.receiver, request.protocol).key(request.key);
         let needed = Limits::SHARES * largest;
         match smallest {
             Some((limit, id)) if limit < needed => self.report(
@@ -299,7 +324,8 @@ impl Check<'_> {
         let config = self.config;
         let stores = || config.artifact_stores();
         let is_used = |id: &ComponentId| config.fills_spool_of(id);
-        let largest = config.largest_request().map_or(0, |(largest, _)| largest);
+        let request = config.largest_request();
+        let (largest, size_key) = request.map_or((0, ""), |of| (of.mib, of.key));
         for (id, store) in stores().filter(|(id, _)| is_used(id)) {
             let path = KeyPath::of([ExtensionConfig::SECTION]).key(id).key("spool");
             let directory = &store.spool.directory;
@@ -323,7 +349,7 @@ impl Check<'_> {
                     path.key("max_bytes"),
                     format!(
                         "{} is too little for requests of {largest} MiB: set it to at least \
-                         {needed}MiB, or lower max_recv_msg_size_mib",
+                         {needed}MiB, or lower {size_key}",
                         store.spool.max_bytes
                     ),
                 );
@@ -378,10 +404,9 @@ fn not_configured(kind: &str, id: &ComponentId) -> String {
     format!("references {kind} \"{id}\" which is not configured")
 }
 
-fn grpc_key(receiver: &ComponentId, key: &str) -> KeyPath {
+fn protocol_path(receiver: &ComponentId, protocol: &str) -> KeyPath {
     KeyPath::of([ReceiverConfig::SECTION])
         .key(receiver)
         .key("protocols")
-        .key("grpc")
-        .key(key)
+        .key(protocol)
 }

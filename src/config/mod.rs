@@ -12,6 +12,7 @@ mod de;
 mod error;
 mod expand;
 mod glob;
+pub(crate) mod headers;
 mod id;
 mod left_out;
 mod node;
@@ -44,6 +45,7 @@ pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
 pub use tenant::{ContextKey, TenantConfig};
 
+use crate::receivers::otlp::config::Protocols;
 use crate::storage::config::StoreConfig;
 use components::{Component, read_section};
 use expand::{Expansion, Unset};
@@ -66,6 +68,15 @@ pub struct Config {
     pub service: ServiceConfig,
 }
 
+/// How large a request may be, and where that is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LargestRequest<'c> {
+    pub(crate) mib: u64,
+    receiver: &'c ComponentId,
+    protocol: &'static str,
+    key: &'static str,
+}
+
 impl Config {
     /// The `artifact` processor of a pipeline, which has at most one.
     pub fn artifact_processor(
@@ -79,14 +90,26 @@ impl Config {
         })
     }
 
-    /// The MiB of the largest request that comes into any pipeline, and the receiver of it. What no
-    /// pipeline uses is never started.
-    pub(crate) fn largest_request(&self) -> Option<(u64, &ComponentId)> {
+    /// The largest request that comes into any pipeline. What no pipeline uses is never started.
+    pub(crate) fn largest_request(&self) -> Option<LargestRequest<'_>> {
         let pipelines = self.service.pipelines.values();
         let used = pipelines.flat_map(|pipeline| &pipeline.receivers);
         let sizes = used.filter_map(|id| {
             let (id, ReceiverConfig::Otlp(receiver)) = self.receivers.get_key_value(id)?;
-            Some((u64::from(receiver.protocols.grpc.max_recv_msg_size_mib), id))
+            let Protocols { grpc, http } = &receiver.protocols;
+            let grpc = grpc.as_ref().map(|grpc| LargestRequest {
+                mib: u64::from(grpc.max_recv_msg_size_mib),
+                receiver: id,
+                protocol: "grpc",
+                key: "max_recv_msg_size_mib",
+            });
+            let http = http.as_ref().map(|http| LargestRequest {
+                mib: http.max_request_body_size.as_u64().div_ceil(1 << 20),
+                receiver: id,
+                protocol: "http",
+                key: "max_request_body_size",
+            });
+            grpc.max(http)
         });
         sizes.max()
     }

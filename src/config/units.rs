@@ -64,6 +64,20 @@ pub(crate) fn positive_size<'de, D: Deserializer<'de>>(
     Ok(size)
 }
 
+/// A size from `MIN` to `MAX` bytes.
+pub(crate) fn size_between<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
+    deserializer: D,
+) -> Result<ByteSize, D::Error> {
+    let size = positive_size(deserializer)?;
+    if (MIN..=MAX).contains(&size.as_u64()) {
+        return Ok(size);
+    }
+    let (least, most) = (ByteSize::b(MIN), ByteSize::b(MAX));
+    Err(D::Error::custom(format!(
+        "must be from {least} to {most}, found {size}"
+    )))
+}
+
 /// A size of at least one byte, or null.
 pub(crate) fn optional_positive_size<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -4,7 +4,6 @@ pub mod dead_letters;
 pub mod debug;
 mod delivery;
 mod fitting;
-pub(crate) mod headers;
 pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod queue;

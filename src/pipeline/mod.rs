@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::Policy;
-use slimspan_proto::Signal;
+use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 
 use crate::answer::Answer;
@@ -22,7 +22,7 @@ use crate::client::Client;
 use crate::config::PipelineId;
 use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
-use crate::sift::{Sifted, sift};
+use crate::sift::{EntryLimit, Rejected, Sifted, sift};
 use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::Counters;
 use artifacts::{Artifacts, Processed};
@@ -34,9 +34,28 @@ pub use tenancy::Tenancy;
 /// What the requests of a receiver go through, by signal.
 #[derive(Debug)]
 pub struct Pipelines {
-    max_items: usize,
+    entries: EntryLimit,
     counters: Arc<Counters>,
     by_signal: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
+}
+
+/// A request as its receiver hands it over.
+#[derive(Debug)]
+pub struct Received {
+    /// The message.
+    pub message: Bytes,
+    /// Items that it had and that could not be written down as a message, or a warning where there are
+    /// none.
+    pub unread: Option<Rejected>,
+}
+
+impl From<Bytes> for Received {
+    fn from(message: Bytes) -> Self {
+        Self {
+            message,
+            unread: None,
+        }
+    }
 }
 
 /// The processors and exporters of one pipeline.
@@ -49,10 +68,10 @@ pub struct Pipeline {
 }
 
 impl Pipelines {
-    /// None yet. Requests may have `max_items` entries.
-    pub fn new(max_items: usize, counters: Arc<Counters>) -> Self {
+    /// None yet.
+    pub fn new(entries: EntryLimit, counters: Arc<Counters>) -> Self {
         Self {
-            max_items,
+            entries,
             counters,
             by_signal: BTreeMap::new(),
         }
@@ -62,6 +81,11 @@ impl Pipelines {
     pub fn add(&mut self, pipeline: Arc<Pipeline>) {
         let signal = pipeline.id.signal;
         self.by_signal.entry(signal).or_default().push(pipeline);
+    }
+
+    /// The entries that a request may have.
+    pub fn entries(&self) -> &EntryLimit {
+        &self.entries
     }
 
     /// Whether no signal has a pipeline.
@@ -74,11 +98,23 @@ impl Pipelines {
     pub async fn consume(
         &self,
         signal: Signal,
-        request: Bytes,
+        request: impl Into<Received>,
         client: Arc<Client>,
         deadline: Instant,
     ) -> Result<Answer, Refusal> {
-        let mut under_way = self.counters.items.begin(signal, &request);
+        let Received {
+            message: request,
+            unread,
+        } = request.into();
+        let items_unread = unread.as_ref().map_or(0, |unread| unread.count);
+        let mut under_way = self.counters.items.begin(signal, &request, items_unread);
+        if let Some(unread) = &unread
+            && items_unread > 0
+            && count(signal, &request) == 0
+        {
+            // OTLP calls it a partial success where a part is accepted.
+            return Err(Refusal::malformed(unread.reason.as_str()));
+        }
         let terms = Terms {
             client,
             deadline,
@@ -86,7 +122,11 @@ impl Pipelines {
             ticket: Ticket::new(Arc::clone(&self.counters), signal),
         };
         let outcome = self.sift_and_pass(signal, request, &terms, &mut under_way);
-        let outcome = outcome.await;
+        let mut outcome = outcome.await;
+        if let Some(unread) = unread {
+            let told = Answer::rejecting(unread.count, &unread.reason);
+            outcome = outcome.map(|answer| answer.and(told));
+        }
         under_way.ended(&outcome, terms.ticket);
         outcome
     }
@@ -107,7 +147,7 @@ impl Pipelines {
             // Nothing to lose, nothing to forward: a success (OTLP specification).
             return Ok(Answer::success());
         }
-        let sifted = match sift(signal, &request, self.max_items).await {
+        let sifted = match sift(signal, &request, &self.entries).await {
             Ok(sifted) => sifted,
             Err(unfit) => {
                 under_way.counted(unfit.count);

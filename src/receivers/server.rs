@@ -20,6 +20,9 @@ const LOCAL_RESETS: usize = 1024;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What is read of an HTTP/1 connection at a time, and the most that the head of a request may have.
+const HTTP1_BUFFER: usize = 64 << 10;
+
 /// A server whose connections may have `streams` requests under way at a time.
 pub(super) fn server(streams: u32) -> Builder<TokioExecutor> {
     let mut server = Builder::new(TokioExecutor::new());
@@ -35,13 +38,15 @@ pub(super) fn server(streams: u32) -> Builder<TokioExecutor> {
         .max_local_error_reset_streams(LOCAL_RESETS)
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    // How long a head may take, and a pause between two requests, is seen to elsewhere.
+    server.http1().max_buf_size(HTTP1_BUFFER);
     server
 }
 
 /// The most bytes that one connection can pin beside the requests that are read from it: what is in
 /// its window, and as much again for the book-keeping of small frames; a frame that is not whole, in a
 /// buffer that doubles as it grows; and the headers of its requests, each with a frame that waits for
-/// memory.
+/// memory. One of HTTP/1 has a request at a time and pins less.
 pub(super) fn pinned_by_connection(streams: u32) -> u64 {
     let of_streams = u64::from(streams) * u64::from(HEADER_LIST_SIZE + FRAME_SIZE);
     2 * u64::from(WINDOW) + 2 * u64::from(FRAME_SIZE) + of_streams

@@ -62,7 +62,7 @@ async fn is_away(cap: &str, queue_size: usize, max_bytes: &str) {
     config["exporters"]["otlp_grpc"]["retry_on_failure"] =
         json!({ "initial_interval": "100ms", "max_interval": "500ms" });
     let slimspan = Slimspan::start(&config).await;
-    let (_here, whereabouts) = watch::channel(Some(slimspan.addresses[0]));
+    let (_here, whereabouts) = watch::channel(Some(slimspan.place()));
     let load = Load {
         senders: 8,
         requests: usize::MAX,

@@ -65,7 +65,7 @@ async fn a_full_disk_makes_senders_wait() {
     let slimspan = Slimspan::start(&config).await;
 
     fill(disk.path());
-    let (_here, whereabouts) = watch::channel(Some(slimspan.addresses[0]));
+    let (_here, whereabouts) = watch::channel(Some(slimspan.place()));
     let sending = load(seed.number(), 40).begin(&whereabouts);
     let mut healed = Duration::ZERO;
     for round in 0..2 {

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use super::life::Subject;
 use super::load::Load;
 use super::ways::{
-    BACKGROUND, BACKGROUND_WITH_QUEUE, CONSUMERS, QUEUE_ON_DISK, QUEUE_THAT_WAITS, SPOOL, SYNC,
-    SYNC_WITH_FAULTS, Way,
+    BACKGROUND, BACKGROUND_WITH_QUEUE, CONSUMERS, HTTP, QUEUE_ON_DISK, QUEUE_THAT_WAITS, SPOOL,
+    SYNC, SYNC_WITH_FAULTS, Way,
 };
 use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
@@ -159,6 +159,11 @@ async fn nothing_acknowledged_is_lost_by_kill_9() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_over_http() {
+    survives(&HTTP, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9_while_the_store_fails() {
     survives(&SYNC_WITH_FAULTS, 7).await;
 }
@@ -198,7 +203,7 @@ struct Survived {
 }
 
 /// All ways together have so many lives everyday; `SLIMSPAN_LIVES` is shared out like these.
-const EVERYDAY: usize = 40;
+const EVERYDAY: usize = 44;
 
 async fn survives(way: &Way, everyday: usize) {
     let seed = Seed::any();

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use crate::support::backend::{Backend, Received};
+use crate::support::insistent::Place;
 use crate::support::sender::Sender;
 use crate::support::slimspan::{Ended, Slimspan};
 
@@ -46,13 +47,13 @@ impl Subject {
 
 impl Life {
     /// Waits until it accepts requests.
-    pub(super) async fn ready(&mut self) -> SocketAddr {
+    pub(super) async fn ready(&mut self) -> Place {
         match self {
             Self::Slimspan(slimspan) => {
                 assert!(slimspan.ready().await, "{}", slimspan.stderr());
-                slimspan.addresses[0]
+                slimspan.place()
             }
-            Self::Hasty(receiver) => receiver.address,
+            Self::Hasty(receiver) => receiver.address.into(),
         }
     }
 

@@ -1,13 +1,12 @@
 //! Senders that come to an end by themselves.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::insistent::{Insistent, PATIENCE, Whereabouts};
+use crate::support::insistent::{Insistent, PATIENCE, Place, Whereabouts};
 use crate::support::ledger::Ledger;
 use crate::support::workload::Workload;
 
@@ -35,8 +34,8 @@ impl Load {
     }
 
     /// Sends everything as often as it takes.
-    pub(super) async fn send(&self, to: SocketAddr) -> Ledger {
-        let (_here, whereabouts) = watch::channel(Some(to));
+    pub(super) async fn send(&self, to: impl Into<Place>) -> Ledger {
+        let (_here, whereabouts) = watch::channel(Some(to.into()));
         self.begin(&whereabouts).rest().await
     }
 

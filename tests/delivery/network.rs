@@ -45,7 +45,7 @@ async fn a_bad_network_loses_nothing() {
     let slimspan = Slimspan::start(&config).await;
     let to_slimspan = Proxy::start(slimspan.addresses[0]).await;
 
-    let (_here, whereabouts) = watch::channel(Some(to_slimspan.address));
+    let (_here, whereabouts) = watch::channel(Some(to_slimspan.address.into()));
     let sending = Load::small(seed.number(), 8, usize::MAX).begin(&whereabouts);
     let proxies = [&to_slimspan, &to_store, &to_backend];
     let mut random = seed.random();

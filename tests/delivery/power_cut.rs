@@ -73,7 +73,7 @@ async fn cut(cuts: usize, random: &mut Random) -> Option<Checked> {
     // Who is stopped for long finds that the store did not answer.
     config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
     let slimspan = Slimspan::start(&config).await;
-    let here = Some(slimspan.addresses[0]);
+    let here = Some(slimspan.place());
     let (announce, whereabouts) = watch::channel(here);
     let load = Load {
         senders: 8,

@@ -48,7 +48,7 @@ async fn a_spool_that_is_full_waits_for_the_store() {
     config["extensions"]["artifact_store"]["spool"] =
         json!({ "directory": spool.path(), "max_bytes": "4MiB", "on_full": "refuse" });
     let slimspan = Slimspan::start(&config).await;
-    let (_here, whereabouts) = watch::channel(Some(slimspan.addresses[0]));
+    let (_here, whereabouts) = watch::channel(Some(slimspan.place()));
     let load = Load {
         senders: 8,
         requests: usize::MAX,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::checker::Rules;
+use crate::support::config;
 use crate::support::fault_store::Fault;
 
 /// A way to deliver. A new one is one more of these and a test that names it.
@@ -28,6 +29,13 @@ pub(super) const SYNC: Way = Way {
     queue: false,
     change: |_| (),
     rules: Rules::STRICT,
+};
+
+/// The same from senders that speak HTTP.
+pub(super) const HTTP: Way = Way {
+    name: "sync, over HTTP",
+    change: config::http_only,
+    ..SYNC
 };
 
 /// Senders are to come back when a file was not stored, so that everything arrives slim at last.

@@ -18,6 +18,7 @@ mod dry_run;
 mod fan_out;
 mod floods;
 mod framing;
+mod http;
 mod http_answers;
 mod http_backends;
 mod inspect;

@@ -11,6 +11,7 @@ use slimspan::config::{Delivery, OnStoreFailure, Secret};
 use slimspan::exporters::otlp_grpc::{OtlpGrpcExporter, config::OtlpGrpcConfig};
 use slimspan::exporters::{self, Exporter};
 use slimspan::pipeline::{Fate, Keeping, Pipeline, Pipelines};
+use slimspan::sift::EntryLimit;
 use slimspan::storage::{Store, StoreConfig};
 use slimspan::telemetry::Counters;
 use slimspan::tenant::TenantId;
@@ -136,7 +137,13 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     let way = Arc::new(exporters::Way::new(name, client, None, exporter.delivery()));
     let exporter = exporters::Delivery::new(way, None);
     let counters = Arc::new(Counters::default());
-    let mut pipelines = Pipelines::new(1_000, Arc::clone(&counters));
+    let mut pipelines = Pipelines::new(
+        EntryLimit {
+            most: 1_000,
+            key: String::new(),
+        },
+        Arc::clone(&counters),
+    );
     let keeping = Keeping {
         store: store.clone(),
         delivery: Delivery::Sync,

@@ -13,7 +13,7 @@ use crate::support::slimspan::Slimspan;
 use crate::support::tools::tool;
 use crate::support::{config, otlp, soon};
 
-/// A real SDK and its own gRPC client: it is told of success, the file is in the store in one
+/// A real SDK and its own gRPC and HTTP clients: it is told of success, the file is in the store in one
 /// piece, and the backend gets slim spans.
 #[tokio::test]
 async fn the_python_sdk_gets_its_pictures_stored() {
@@ -21,17 +21,25 @@ async fn the_python_sdk_gets_its_pictures_stored() {
         return;
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for compression in [None, Some("gzip")] {
+    for (protocol, compression) in [
+        ("grpc", None),
+        ("grpc", Some("gzip")),
+        ("http/protobuf", None),
+        ("http/protobuf", Some("gzip")),
+        ("http/protobuf", Some("deflate")),
+    ] {
         let backend = Backend::start().await;
-        let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+        let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+        let address = match protocol {
+            "grpc" => slimspan.addresses[0],
+            _ => slimspan.http_addresses[0],
+        };
         let script = Command::new(&python)
             .envs(compression.map(|name| ("OTEL_EXPORTER_OTLP_COMPRESSION", name)))
             .arg(root.join("tests/sdk/send.py"))
             .arg(root.join("src/cli/demo/picture.png"))
-            .env(
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                format!("http://{}", slimspan.addresses[0]),
-            )
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
             .kill_on_drop(true)
             .output();
         let output = soon("the script ends", script).await.unwrap();
@@ -39,7 +47,11 @@ async fn the_python_sdk_gets_its_pictures_stored() {
         assert!(output.status.success(), "{said}");
         let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let success = ["SUCCESS"; 5];
-        assert_eq!(results, json!(success), "{said}");
+        assert_eq!(
+            results,
+            json!(success),
+            "{protocol} {compression:?}: {said}"
+        );
 
         let received = backend.received();
         let found: Vec<_> = received

@@ -98,6 +98,45 @@ async fn a_certificate_from_files_or_in_place_protects_senders() {
     }
 }
 
+/// HTTP/1 and HTTP/2 over TLS, as client and server agree on.
+#[tokio::test]
+async fn http_is_protected_too() {
+    let backend = Backend::start().await;
+    let authority = Authority::new();
+    let mut config = config::standard(backend.address);
+    config::http_only(&mut config);
+    config["receivers"]["otlp"]["protocols"]["http"]["tls"] = from_files();
+    let folder = folder_with(&authority.issue("127.0.0.1"));
+    let slimspan = Slimspan::start_in(folder, &config).await;
+    let address = slimspan.http_addresses[0];
+    let request = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\
+                   content-type: application/json\r\nconnection: close\r\n\r\n{}";
+    for (offered, agreed) in [
+        (&["http/1.1"][..], Some(&b"http/1.1"[..])),
+        (&[], None),
+        (&["http/1.1", "h2"], Some(b"h2")),
+    ] {
+        let mut stream = connect(address, &authority, BOTH, offered).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), agreed);
+        if agreed == Some(b"h2") {
+            continue;
+        }
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = soon("the connection ends", stream.read_to_end(&mut answer)).await;
+        assert!(
+            answer.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            answer.escape_ascii()
+        );
+    }
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = soon("the connection ends", plain.read_to_end(&mut answer)).await;
+    assert!(!answer.starts_with(b"HTTP"), "{}", answer.escape_ascii());
+}
+
 #[tokio::test]
 async fn senders_may_have_to_show_a_certificate() {
     let backend = Backend::start().await;

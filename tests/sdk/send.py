@@ -1,17 +1,26 @@
-"""Sends a picture in five ways, and a span without one: `send.py <picture>`.
+"""Sends a picture in four ways, and a span without one: `send.py <picture>`.
 
-Prints what the exporter returned for each span, as a JSON list. Where to send, and how compressed,
-is said by the SDK's own environment variables.
+Prints what the exporter returned for each span, as a JSON list. Where to send, by which protocol and
+how compressed, is said by the SDK's own environment variables.
 """
 
 import base64
 import json
+import os
 import pathlib
 import sys
 
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+
+if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "http/protobuf":
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Exporter
+
+    exporter = Exporter()
+else:
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Exporter
+
+    exporter = Exporter(insecure=True)
 
 picture = pathlib.Path(sys.argv[1]).read_bytes()
 text = base64.b64encode(picture).decode()
@@ -22,7 +31,7 @@ class Witness(SpanExporter):
     """Writes down what the real exporter says."""
 
     def __init__(self):
-        self.exporter = OTLPSpanExporter(insecure=True)
+        self.exporter = exporter
 
     def export(self, spans):
         result = self.exporter.export(spans)

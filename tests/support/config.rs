@@ -30,6 +30,18 @@ pub(crate) fn standard(backend: SocketAddr) -> Value {
     })
 }
 
+/// The standard one with an HTTP listener beside the gRPC one.
+pub(crate) fn with_http(backend: SocketAddr) -> Value {
+    let mut config = standard(backend);
+    config["receivers"]["otlp"]["protocols"]["http"] = json!({ "endpoint": "127.0.0.1:0" });
+    config
+}
+
+/// Has requests come by HTTP alone.
+pub(crate) fn http_only(config: &mut Value) {
+    config["receivers"]["otlp"]["protocols"] = json!({ "http": { "endpoint": "127.0.0.1:0" } });
+}
+
 /// The standard one with an S3 store at `store`.
 pub(crate) fn with_s3(backend: SocketAddr, store: SocketAddr) -> Value {
     let mut config = standard(backend);
@@ -79,5 +91,9 @@ fn with_artifacts() -> Value {
 
 /// Sets the largest request.
 pub(crate) fn limit_requests(config: &mut Value, mib: u64) {
-    config["receivers"]["otlp"]["protocols"]["grpc"]["max_recv_msg_size_mib"] = json!(mib);
+    let protocols = &mut config["receivers"]["otlp"]["protocols"];
+    protocols["grpc"]["max_recv_msg_size_mib"] = json!(mib);
+    if protocols.get("http").is_some() {
+        protocols["http"]["max_request_body_size"] = json!(format!("{mib}MiB"));
+    }
 }

@@ -3,14 +3,58 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use slimspan_proto::Signal;
 use tokio::sync::watch;
+use tonic::Status;
 
+use super::http::HttpSender;
 use super::ledger::{Ledger, Outcome};
 use super::sender::Sender;
 use super::workload::{Numbered, Workload};
 
 /// Where slimspan listens now, if it does: it may be killed and come back elsewhere.
-pub(crate) type Whereabouts = watch::Receiver<Option<SocketAddr>>;
+pub(crate) type Whereabouts = watch::Receiver<Option<Place>>;
+
+/// Where somebody listens, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Grpc(SocketAddr),
+    Http(SocketAddr),
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self::Grpc(address)
+    }
+}
+
+/// A connection to such a place.
+#[derive(Clone)]
+enum Connection {
+    Grpc(Sender),
+    Http(HttpSender),
+}
+
+impl Connection {
+    /// None where nobody listens.
+    async fn to(place: Place) -> Option<Self> {
+        match place {
+            Place::Grpc(address) => Sender::try_connect(address).await.ok().map(Self::Grpc),
+            Place::Http(address) => {
+                let sender = HttpSender::try_connect(address).await;
+                sender.ok().map(Self::Http)
+            }
+        }
+    }
+
+    async fn send(&self, signal: Signal, request: &Bytes) -> Result<Bytes, Status> {
+        match self {
+            Self::Grpc(sender) => sender.send(signal, request).await,
+            Self::Http(sender) => sender.send(signal, request).await,
+        }
+    }
+}
 
 /// After a refusal that names no delay, and after a connection that ended.
 const FIRST_DELAY: Duration = Duration::from_millis(20);
@@ -26,7 +70,7 @@ pub(crate) struct Insistent {
     ledger: Ledger,
     whereabouts: Whereabouts,
     patience: Duration,
-    connection: Option<(SocketAddr, Sender)>,
+    connection: Option<(Place, Connection)>,
     /// Of the items to come.
     next: u64,
 }
@@ -87,20 +131,15 @@ impl Insistent {
     async fn attempt(&mut self, request: &Numbered) -> Option<(Outcome, Duration)> {
         let place = self.whereabouts.wait_for(Option::is_some).await;
         // Nobody tells it any more: the test is over, or has failed.
-        let Some(address) = place.ok().and_then(|place| *place) else {
+        let Some(place) = place.ok().and_then(|place| *place) else {
             std::future::pending().await
         };
-        if self
-            .connection
-            .as_ref()
-            .is_none_or(|(to, _)| *to != address)
-        {
-            let sender = Sender::try_connect(address).await.ok()?;
-            self.connection = Some((address, sender));
+        if self.connection.as_ref().is_none_or(|(to, _)| *to != place) {
+            self.connection = Some((place, Connection::to(place).await?));
         }
-        let (_, sender) = self.connection.as_ref()?;
+        let (_, connection) = self.connection.as_ref()?;
         let begun = Instant::now();
-        let answer = sender.send(request.signal, &request.message).await;
+        let answer = connection.send(request.signal, &request.message).await;
         Some((Outcome::of(answer), begun.elapsed()))
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod conservation;
 pub(crate) mod fault_store;
 pub(crate) mod forward_proxy;
 pub(crate) mod frames;
+pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod insistent;
 pub(crate) mod ledger;

@@ -13,13 +13,17 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
+use super::http::HttpSender;
+use super::insistent::Place;
 use super::{sender::Sender, soon};
 
 /// A running slimspan. It is killed when dropped.
 pub(crate) struct Slimspan {
     child: Child,
-    /// Of each receiver, in the order of the configuration.
+    /// Of each gRPC listener, in the order of the configuration.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Of each HTTP listener.
+    pub(crate) http_addresses: Vec<SocketAddr>,
     stdout: watch::Receiver<String>,
     stderr: watch::Receiver<String>,
     folder: Arc<TempDir>,
@@ -92,6 +96,7 @@ impl Slimspan {
         Self {
             child,
             addresses: Vec::new(),
+            http_addresses: Vec::new(),
             stdout,
             stderr,
             folder,
@@ -106,13 +111,31 @@ impl Slimspan {
         let Ok(banner) = ready.map(|banner| banner.clone()) else {
             return false;
         };
-        self.addresses = banner.lines().filter_map(listening_on).collect();
+        let listening = |protocol| {
+            let lines = banner.lines();
+            lines.filter_map(move |line| listening_on(protocol, line))
+        };
+        self.addresses = listening("gRPC").collect();
+        self.http_addresses = listening("HTTP").collect();
         true
     }
 
     /// A connection to the first receiver.
     pub(crate) async fn sender(&self) -> Sender {
         Sender::connect(self.addresses[0]).await
+    }
+
+    /// A sender over HTTP with a connection of its own.
+    pub(crate) async fn http_sender(&self) -> HttpSender {
+        HttpSender::connect(self.http_addresses[0]).await
+    }
+
+    /// Where its senders send to: by gRPC, if it takes that.
+    pub(crate) fn place(&self) -> Place {
+        let http = || Place::Http(self.http_addresses[0]);
+        self.addresses
+            .first()
+            .map_or_else(http, |grpc| Place::Grpc(*grpc))
     }
 
     /// The folder that it runs in; it holds `collector.yaml`.
@@ -221,7 +244,7 @@ fn collect(pipe: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<Str
     said
 }
 
-fn listening_on(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("listening for OTLP/gRPC on ")?;
+fn listening_on(protocol: &str, line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(&format!("listening for OTLP/{protocol} on "))?;
     rest.split(',').next()?.parse().ok()
 }

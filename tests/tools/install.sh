@@ -45,7 +45,7 @@ tests)
     install moto python_packages "moto[server]==5.2.5"
     install azurite npm_package "azurite@3.37.0"
     install otel python_packages \
-        "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2"
+        "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
     ;;
 packaging)
     install packaging python_packages_of_any_python \

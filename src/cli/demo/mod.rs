@@ -130,9 +130,9 @@ impl Target {
         let receiver = receiver(config, wiring);
         let endpoint = match endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => receiver
-                .map(receiver_endpoint)
-                .context("the pipeline has no receiver that the demo can send to")?,
+            None => receiver.map(receiver_endpoint).context(
+                "the pipeline has no receiver with protocols.grpc, which the demo sends by",
+            )?,
         };
         let mut exporter = OtlpGrpcConfig::new(endpoint);
         exporter.tls.insecure = true;
@@ -177,7 +177,7 @@ fn artifact_pipeline(config: &Config) -> Option<(&PipelineConfig, &ComponentId, 
 fn receiver<'c>(config: &'c Config, wiring: &PipelineConfig) -> Option<&'c GrpcConfig> {
     wiring.receivers.iter().find_map(|id| {
         let ReceiverConfig::Otlp(receiver) = config.receivers.get(id)?;
-        Some(&receiver.protocols.grpc)
+        receiver.protocols.grpc.as_ref()
     })
 }
 

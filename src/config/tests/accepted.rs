@@ -23,7 +23,7 @@ use crate::exporters::otlp_http::config::{
 use crate::exporters::queue::config::{QueueConfig, Sizer};
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
-use crate::receivers::otlp::config::OtlpReceiverConfig;
+use crate::receivers::otlp::config::{ContentCoding, OtlpReceiverConfig};
 use crate::storage::spool::config::SpoolConfig;
 use crate::tls::config::TlsClientConfig;
 
@@ -62,10 +62,8 @@ fn every_way_to_ask_for_the_default_receiver() {
     for receiver in [
         "",
         "{}",
-        "{protocols: }",
-        "{protocols: {}}",
-        "{protocols: {grpc: }}",
-        "{protocols: {grpc: {}}}",
+        "{protocols: {grpc: , http: }}",
+        "{protocols: {grpc: {}, http: {}}}",
     ] {
         let (config, _) = parse(&format!(
             "receivers:\n  otlp: {receiver}\nexporters: {{debug: }}\n\
@@ -76,13 +74,50 @@ fn every_way_to_ask_for_the_default_receiver() {
     }
 }
 
+/// As in the Collector: what is named is on, and what is not is off.
+#[test]
+fn a_protocol_is_on_where_it_is_named() {
+    for (protocols, grpc, http) in [
+        ("{grpc: }", true, false),
+        ("{http: }", false, true),
+        ("{http: {max_items: 5}}", false, true),
+        ("{http: , grpc: {max_items: 5}}", true, true),
+    ] {
+        let (config, _) = parse(&format!(
+            "receivers:\n  otlp: {{protocols: {protocols}}}\nexporters: {{debug: }}\n\
+             service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+        ));
+        let Some(ReceiverConfig::Otlp(otlp)) = config.receivers.get(&id("otlp")) else {
+            panic!("{config:?}");
+        };
+        let on = (otlp.protocols.grpc.is_some(), otlp.protocols.http.is_some());
+        assert_eq!(on, (grpc, http), "{protocols}");
+    }
+}
+
 #[test]
 fn everything_that_can_be_set() {
     let (config, warnings) = parse(
         r#"
 receivers:
   otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", max_recv_msg_size_mib: 8, max_concurrent_streams: 1}}}
-  otlp/b: {protocols: {grpc: {endpoint: localhost:0}}}
+  otlp/b:
+    protocols:
+      http:
+        endpoint: localhost:0
+        max_request_body_size: 20971520
+        max_items: 7
+        max_connections: 5
+        max_connections_per_address: 2
+        traces_url_path: /t
+        metrics_url_path: /api/m
+        logs_url_path: /l/
+        compression_algorithms: ["", zstd]
+        cors: {allowed_origins: ["https://*.example.com"], allowed_headers: ["*"], exposed_headers: [x-a], max_age: 7200}
+        response_headers: {X-Served-By: "${env:TOKEN}"}
+        read_header_timeout: 30s
+        idle_timeout: 0
+        keep_alives_enabled: false
 processors:
   memory_limiter/small: {limit_mib: 256, spike_limit_mib: 32, check_interval: 5s}
   artifact/x:
@@ -140,8 +175,27 @@ service:
     let Some(ReceiverConfig::Otlp(receiver)) = config.receivers.get(&id("otlp/a")) else {
         panic!("{config:?}");
     };
-    assert_eq!(receiver.protocols.grpc.max_recv_msg_size(), 8 << 20);
-    assert_eq!(receiver.protocols.grpc.endpoint.host, "::1");
+    let grpc = receiver.protocols.grpc.as_ref().unwrap();
+    assert_eq!(grpc.max_recv_msg_size(), 8 << 20);
+    assert_eq!(grpc.endpoint.host, "::1");
+    let Some(ReceiverConfig::Otlp(receiver)) = config.receivers.get(&id("otlp/b")) else {
+        panic!("{config:?}");
+    };
+    let http = receiver.protocols.http.as_ref().unwrap();
+    assert_eq!(http.max_request_body_size(), 20 << 20);
+    assert_eq!(http.url_path(Signal::Logs).as_str(), "/l/");
+    assert_eq!(
+        http.compression_algorithms,
+        [ContentCoding::Identity, ContentCoding::Zstd]
+    );
+    let cors = http.cors.as_ref().unwrap();
+    assert!(
+        cors.allowed_origins[0]
+            .as_ref()
+            .matches("https://a.example.com")
+    );
+    assert_eq!((cors.max_age, http.idle_timeout), (7200, Duration::ZERO));
+    assert!(http.response_headers.contains_key("x-served-by"));
 
     let Some(ProcessorConfig::Artifact(artifact)) = config.processors.get(&id("artifact/x")) else {
         panic!("{config:?}");

@@ -78,8 +78,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "      grpc:",
-        "      http:",
-        "c.yaml:4: receivers.otlp.protocols.http: unknown field \"http\"; known are grpc",
+        "      htpp:",
+        "c.yaml:4: receivers.otlp.protocols.htpp: unknown field \"htpp\"; known are grpc, http",
     ),
     (
         "    protocols:",
@@ -797,7 +797,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "processors:\n  memory",
         "  otlp/b:\nprocessors:\n  memory",
-        "c.yaml:7: receivers.otlp/b.protocols.grpc.endpoint: 127.0.0.1:4317 is already the endpoint of receivers.otlp",
+        "c.yaml:7: receivers.otlp/b.protocols.grpc.endpoint: 127.0.0.1:4317 is already the endpoint of receivers.otlp.protocols.grpc",
     ),
 ];
 
@@ -807,6 +807,85 @@ fn each_mistake_is_told_with_its_line_and_path() {
     for (right, wrong, expected) in MISTAKES {
         assert_eq!(GOOD.matches(right).count(), 1, "{right} is not unique");
         assert_eq!(errors(&GOOD.replace(right, wrong)), *expected, "{wrong}");
+    }
+}
+
+/// What is wrong with an HTTP listener in the place of the gRPC one.
+#[test]
+fn mistakes_of_an_http_listener() {
+    let grpc = "      grpc:\n        endpoint: 127.0.0.1:4317\n        max_recv_msg_size_mib: 64\n";
+    let at = "c.yaml:5: receivers.otlp.protocols.http";
+    for (http, expected) in [
+        ("http:", "no error".to_owned()),
+        (
+            "grpc: {endpoint: \"[::1]:4318\"}\n      http: {endpoint: \"[::1]:4318\"}",
+            "c.yaml:5: receivers.otlp.protocols.http.endpoint: [::1]:4318 is already the endpoint of receivers.otlp.protocols.grpc".to_owned(),
+        ),
+        (
+            "http: {max_request_body_size: 1025MiB}",
+            "c.yaml:4: receivers.otlp.protocols.http.max_request_body_size: must be from 1 B to 1.0 GiB, found 1.0 GiB".to_owned(),
+        ),
+        (
+            "http: {max_request_body_size: 0}",
+            "c.yaml:4: receivers.otlp.protocols.http.max_request_body_size: must be 1 byte or more, such as 8KiB".to_owned(),
+        ),
+        (
+            "http:\n        max_request_body_size: 129MiB",
+            "c.yaml:8: processors.memory_limiter.limit_mib: 512 is too little for requests of 129 MiB: set it to at least 516, four times receivers.otlp.protocols.http.max_request_body_size, or lower that".to_owned(),
+        ),
+        (
+            "http:\n        traces_url_path: v1/traces",
+            format!("{at}.traces_url_path: \"v1/traces\" is not the path of a URL: use one such as /v1/traces"),
+        ),
+        (
+            "http:\n        logs_url_path: /v1/logs?x",
+            format!("{at}.logs_url_path: \"/v1/logs?x\" is not the path of a URL: use one such as /v1/traces"),
+        ),
+        (
+            "http:\n        logs_url_path: /v1/traces",
+            format!("{at}.logs_url_path: /v1/traces is also traces_url_path: a path is of one signal"),
+        ),
+        (
+            "http:\n        compression_algorithms: [snappy]",
+            format!("{at}.compression_algorithms[0]: unknown value \"snappy\"; known are , gzip, zstd, zlib, deflate"),
+        ),
+        (
+            "http:\n        compression_algorithms: []",
+            format!("{at}.compression_algorithms: leaves no body that is taken: \"\" stands for those that are not compressed"),
+        ),
+        (
+            "http:\n        cors: {allowed_headers: [a b]}",
+            format!("{at}.cors.allowed_headers: \"a b\" is not a header name"),
+        ),
+        (
+            "http:\n        cors: {allowed_origins: [\"\"]}",
+            format!("{at}.cors.allowed_origins[0]: must not be empty: * stands for any text, ? for one character"),
+        ),
+        (
+            "http:\n        response_headers: {a b: c}",
+            format!("{at}.response_headers: \"a b\" is not a header name"),
+        ),
+        (
+            "http:\n        read_header_timeout: 0",
+            format!("{at}.read_header_timeout: must be longer than 0, such as 5s"),
+        ),
+        (
+            "http:\n        read_timeout: 0",
+            format!("{at}.read_timeout: unknown field \"read_timeout\"; known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata"),
+        ),
+    ] {
+        let text = GOOD.replace(grpc, &format!("      {http}\n"));
+        assert_eq!(errors(&text), expected, "{http}");
+    }
+    for nothing in ["", " {}"] {
+        let text = GOOD.replace(
+            &format!("    protocols:\n{grpc}"),
+            &format!("    protocols:{nothing}\n"),
+        );
+        assert_eq!(
+            errors(&text),
+            "c.yaml:3: receivers.otlp.protocols: names no protocol: add grpc, http or both, or leave protocols out for both"
+        );
     }
 }
 

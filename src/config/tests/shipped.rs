@@ -20,7 +20,7 @@ use crate::exporters::otlp_http::config::{CompressionParams, CookiesConfig, Otlp
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
-use crate::receivers::otlp::config::{GrpcConfig, OtlpReceiverConfig, Protocols};
+use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
 use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
 use crate::tls::config::TlsClientConfig;
@@ -124,6 +124,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<OtlpReceiverConfig>(&root, &["receivers", "otlp"]);
     spells_out::<Protocols>(&root, &["receivers", "otlp", "protocols"]);
     spells_out::<GrpcConfig>(&root, &["receivers", "otlp", "protocols", "grpc"]);
+    spells_out::<HttpConfig>(&root, &["receivers", "otlp", "protocols", "http"]);
     spells_out::<MemoryLimiterConfig>(&root, &["processors", "memory_limiter"]);
     spells_out::<ArtifactConfig>(&root, &["processors", "artifact"]);
     spells_out::<DebugConfig>(&root, &["exporters", "debug"]);

@@ -21,7 +21,7 @@ use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
 use crate::compute;
-use crate::exporters::headers::to_map;
+use crate::config::headers::to_map;
 use crate::grpc::message;
 use crate::refusal::{Culprit, Refusal};
 use crate::tls::{ClientTls, Connector, TlsError};

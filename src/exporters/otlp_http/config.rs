@@ -9,11 +9,11 @@ use slimspan_proto::Signal;
 
 use super::{BaseUrl, HttpUrl, ProxyUrl};
 use crate::auth::config::AuthConfig;
+use crate::config::headers::headers;
 use crate::config::units::{between_or_none, duration, positive_duration, positive_size};
 use crate::config::{ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
-use crate::exporters::headers::headers;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
 use crate::exporters::retry::config::RetryConfig;
 use crate::tls::config::TlsClientConfig;

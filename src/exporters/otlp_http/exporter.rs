@@ -18,7 +18,7 @@ use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
 use crate::compute;
-use crate::exporters::headers::to_map;
+use crate::config::headers::to_map;
 use crate::refusal::{Culprit, Refusal};
 use crate::tls::ClientTls;
 

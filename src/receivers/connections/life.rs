@@ -30,11 +30,15 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 /// has no use for its place.
 pub(super) const UNREAD: Duration = Duration::from_secs(30);
 
-/// Serves `connection` until it ends by itself, or has to: because it keeps silent, has come of age,
-/// or because of `stop`. Then the peer is told, requests under way end, and nothing else is waited
+/// Serves `connection` until it ends by itself, or has to: because it keeps silent, has been without
+/// a request for `idle`, has come of age, or because of `stop`. Then the peer is told, requests under way end, and nothing else is waited
 /// for.
-pub(super) async fn live<C>(connection: C, requests: &Requests, stop: &CancellationToken)
-where
+pub(super) async fn live<C>(
+    connection: C,
+    requests: &Requests,
+    idle: Option<Duration>,
+    stop: &CancellationToken,
+) where
     C: GracefulConnection<Error: fmt::Display>,
 {
     let mut connection = pin!(connection);
@@ -48,6 +52,7 @@ where
         () = stop.cancelled() => "slimspan stops",
         () = silence(requests) => "it has sent no request",
         () = sleep(AGE) => "it has come of age",
+        () = idleness(requests, idle) => "it has been idle",
         () = unread(requests) => {
             tracing::debug!("cutting a connection: its peer does not take its answers");
             return;
@@ -68,6 +73,15 @@ async fn silence(requests: &Requests) {
         () = requests.begun() => std::future::pending().await,
         () = sleep(FIRST_REQUEST) => {}
     }
+}
+
+/// Waits until a connection that had requests has been without one for so long.
+async fn idleness(requests: &Requests, idle: Option<Duration>) {
+    let Some(idle) = idle else {
+        return std::future::pending().await;
+    };
+    requests.begun().await;
+    requests.quiet_for(idle).await;
 }
 
 /// Waits until an answer has been left unread for too long.

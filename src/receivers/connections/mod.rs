@@ -72,7 +72,7 @@ pub(super) async fn serve<C>(
             if let Some(stream) = protect(stream, tls.as_deref(), &stop).await {
                 let requests = Requests::default();
                 let connection = speak(TokioIo::new(stream), requests.clone());
-                live(connection, &requests, &stop).await;
+                live(connection, &requests, limits.idle, &stop).await;
             }
             drop(slot);
         });

@@ -1,4 +1,4 @@
-//! The requests of a connection: whether there ever was one, and how many are under way.
+//! The requests of a connection: how many there ever were, and how many are under way.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -17,7 +17,8 @@ pub(in crate::receivers) struct Requests(Arc<watch::Sender<Count>>);
 
 #[derive(Debug, Default)]
 struct Count {
-    any: bool,
+    /// All that ever were.
+    begun: u64,
     under_way: usize,
     /// When there were answers that have not been sent yet, by the order in which they came.
     unsent: BTreeMap<u64, Instant>,
@@ -35,13 +36,19 @@ impl Requests {
     /// The headers of a request have come.
     pub(in crate::receivers) fn begin(&self) -> UnderWay {
         self.0.send_modify(|count| {
-            count.any = true;
+            count.begun += 1;
             count.under_way += 1;
         });
         UnderWay {
             requests: self.clone(),
             answer: None,
         }
+    }
+
+    /// How many there ever were, and how many are under way.
+    pub(in crate::receivers) fn progress(&self) -> (u64, usize) {
+        let count = self.0.borrow();
+        (count.begun, count.under_way)
     }
 
     /// How long the oldest answer has waited for its peer to take it.
@@ -53,7 +60,7 @@ impl Requests {
 
     /// Waits for the first request.
     pub(super) async fn begun(&self) {
-        self.until(|count| count.any).await;
+        self.until(|count| count.begun > 0).await;
     }
 
     /// Waits until no request has been under way for `pause`.

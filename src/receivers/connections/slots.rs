@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The limits, as they are configured.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::receivers) struct Limits {
     pub(in crate::receivers) total: u32,
     pub(in crate::receivers) per_address: Option<u32>,
+    /// How long one may be without a request that had some.
+    pub(in crate::receivers) idle: Option<Duration>,
 }
 
 /// Where connections have their places.
@@ -104,7 +107,11 @@ mod tests {
     use super::*;
 
     fn slots(total: u32, per_address: Option<u32>) -> Arc<Slots> {
-        Slots::new(Limits { total, per_address })
+        Slots::new(Limits {
+            total,
+            per_address,
+            idle: None,
+        })
     }
 
     fn ip(text: &str) -> IpAddr {

@@ -35,6 +35,10 @@ struct Served {
 }
 
 fn served() -> Served {
+    served_while_idle(None)
+}
+
+fn served_while_idle(idle: Option<Duration>) -> Served {
     let (peer, ours) = duplex(1 << 20);
     let answers = Arc::new(Semaphore::new(0));
     let stop = CancellationToken::new();
@@ -44,7 +48,7 @@ fn served() -> Served {
             let requests = Requests::default();
             let connection = connection(TokioIo::new(ours), requests.clone(), answers);
             // A test fails rather than waits for ever.
-            let _ = timeout(AGE * 4, live(connection, &requests, &stop)).await;
+            let _ = timeout(AGE * 4, live(connection, &requests, idle, &stop)).await;
         }
     });
     Served {
@@ -233,6 +237,21 @@ async fn a_stop_waits_for_requests_under_way() {
     assert_about(answered.elapsed(), Duration::ZERO);
 }
 
+/// A connection that had requests is not kept for one that may never come, if it is told so.
+#[tokio::test(start_paused = true)]
+async fn who_has_nothing_more_to_say_is_closed() {
+    const IDLE: Duration = Duration::from_mins(1);
+    let served = served_while_idle(Some(IDLE));
+    served.answers.add_permits(2);
+    let (mut client, connection) = sender(served.peer).await;
+    request(&mut client).await.unwrap().unwrap();
+    sleep(IDLE * 9 / 10).await;
+    request(&mut client).await.unwrap().unwrap();
+    let answered = Instant::now();
+    connection.await.unwrap().unwrap();
+    assert_about(answered.elapsed(), IDLE);
+}
+
 /// The place of a connection is free again when it has ended, however it ended.
 #[tokio::test(start_paused = true)]
 async fn a_place_is_free_again() {
@@ -241,6 +260,7 @@ async fn a_place_is_free_again() {
     let limits = Limits {
         total: 1,
         per_address: None,
+        idle: None,
     };
     let stop = CancellationToken::new();
     let serving = tokio::spawn({
@@ -279,6 +299,7 @@ async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, Joi
     let limits = Limits {
         total: 1,
         per_address: None,
+        idle: None,
     };
     let stop = stop.clone();
     let serving = tokio::spawn(async move {

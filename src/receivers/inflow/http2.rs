@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What every connection begins with, before its first frame.
-const PREFACE: usize = 24;
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Length, type, flags and stream.
 const HEAD: usize = 9;
@@ -34,7 +34,7 @@ pub(super) const WHOLE: Duration = Duration::from_secs(10);
 
 /// Why a connection is not worth keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Flood {
+pub(in crate::receivers) enum Flood {
     #[error("too many frames that bring nothing")]
     Idle,
     #[error("too many requests that were taken back")]
@@ -72,7 +72,7 @@ struct Allowance {
 impl Frames {
     pub(super) fn new() -> Self {
         Self {
-            skip: PREFACE,
+            skip: PREFACE.len(),
             head: Vec::with_capacity(HEAD),
             // The beginning has a limit of its own: that of the first request.
             in_data: true,
@@ -194,7 +194,7 @@ mod tests {
 
     fn begun() -> Frames {
         let mut received = Frames::new();
-        received.add(&[b'P'; PREFACE], Instant::now()).unwrap();
+        received.add(PREFACE, Instant::now()).unwrap();
         received
     }
 
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn frames_may_be_cut_anywhere() {
         let bytes = [
-            vec![b'P'; PREFACE],
+            PREFACE.to_vec(),
             frame(HEADERS, END_HEADERS, 3),
             frame(PING, 0, 8),
             frame(DATA, 0, 300),

@@ -5,7 +5,10 @@
 //! floods. It does not limit what comes and goes: frames that a peer may send as often as it likes,
 //! each of which costs work and brings nothing.
 
+mod http1;
 mod http2;
+mod spoken;
 mod watched;
 
+pub(super) use self::http2::Flood;
 pub(super) use self::watched::Watched;

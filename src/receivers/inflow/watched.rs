@@ -9,16 +9,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::http2::{Flood, Frames};
+use super::spoken::Spoken;
+use crate::receivers::connections::Requests;
 
 /// How long a peer may leave unread what it is sent.
 pub(super) const UNREAD: Duration = Duration::from_secs(30);
 
-/// The bytes of one connection, of which the incoming ones are HTTP/2. Reading fails where they are
-/// a flood or stop in the middle of something, and writing where the peer does not read.
+/// The bytes of one connection. Reading fails where those that come in are a flood or stop in the
+/// middle of something, and writing where the peer does not read.
 #[derive(Debug)]
 pub(in crate::receivers) struct Watched<T> {
     io: T,
-    frames: Frames,
+    spoken: Spoken,
     flood: Option<Flood>,
     /// Runs while something that has begun to come is not whole.
     whole: Timer,
@@ -34,10 +36,20 @@ struct Timer {
 }
 
 impl<T> Watched<T> {
-    pub(in crate::receivers) fn new(io: T) -> Self {
+    /// A connection that is to be HTTP/2.
+    pub(in crate::receivers) fn http2(io: T) -> Self {
+        Self::new(io, Spoken::Http2(Frames::new()))
+    }
+
+    /// A connection that is HTTP/2 or HTTP/1, of which the heads of requests may take as long.
+    pub(in crate::receivers) fn either(io: T, requests: Requests, head: Duration) -> Self {
+        Self::new(io, Spoken::either(requests, head))
+    }
+
+    fn new(io: T, spoken: Spoken) -> Self {
         Self {
             io,
-            frames: Frames::new(),
+            spoken,
             flood: None,
             whole: Timer::default(),
             unread: Timer::default(),
@@ -79,8 +91,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         let outcome = Pin::new(&mut this.io).poll_read(context, buffer);
         let more = buffer.filled().get(before..).unwrap_or_default();
         if outcome.is_ready() {
-            let added = this.frames.add(more, Instant::now());
-            this.whole.set(this.frames.due());
+            let added = this.spoken.add(more, Instant::now());
+            this.whole.set(this.spoken.due());
             if let Err(flood) = added {
                 this.flood = Some(flood);
                 // Who gets an error is not to have read anything.
@@ -89,6 +101,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             }
             return outcome;
         }
+        // What has begun may have become whole, and nobody read since.
+        this.whole.set(this.spoken.due());
         ready!(this.whole.poll(context));
         this.flood = Some(Flood::Unfinished);
         Poll::Ready(Err(error(Flood::Unfinished)))
@@ -168,10 +182,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::time::sleep;
 
-    use super::super::http2::WHOLE;
+    use super::super::http2::{PREFACE, WHOLE};
     use super::*;
 
-    const PREFACE: [u8; 24] = [b'P'; 24];
     /// The beginning of a frame of headers.
     const HALF: [u8; 9] = [0, 0, 9, 1, 4, 0, 0, 0, 1];
 
@@ -192,7 +205,7 @@ mod tests {
                 }
                 sleep(WHOLE * 9).await;
             });
-            let mut watched = Watched::new(ours);
+            let mut watched = Watched::http2(ours);
             let error = watched.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
             assert!(
@@ -211,14 +224,14 @@ mod tests {
         peer.write_all(&[&PREFACE[..], &pings].concat())
             .await
             .unwrap();
-        let read = Watched::new(ours).read_to_end(&mut Vec::new()).await;
+        let read = Watched::http2(ours).read_to_end(&mut Vec::new()).await;
         assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidData);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_is_not_written_to_for_ever() {
         let (mut peer, ours) = duplex(1 << 10);
-        let mut watched = Watched::new(ours);
+        let mut watched = Watched::http2(ours);
         let begun = Instant::now();
         // Slowly is well.
         let reading = tokio::spawn(async move {
@@ -242,6 +255,33 @@ mod tests {
         reading.abort();
     }
 
+    /// A head of HTTP/1 that comes byte by byte; a body may come as slowly.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_become_whole_ends_the_connection() {
+        for is_whole in [false, true] {
+            let (mut peer, ours) = duplex(1 << 16);
+            let begun = Instant::now();
+            let sending = tokio::spawn(async move {
+                for byte in b"POST /v1/traces HTTP/1.1\r\n" {
+                    if peer.write_u8(*byte).await.is_err() {
+                        break;
+                    }
+                    sleep(Duration::from_secs(1)).await;
+                }
+            });
+            let requests = Requests::default();
+            let mut watched = Watched::either(ours, requests.clone(), WHOLE);
+            watched.read_exact(&mut [0; 5]).await.unwrap();
+            let under_way = is_whole.then(|| requests.begin());
+            let read = watched.read_to_end(&mut Vec::new()).await;
+            assert_eq!(read.is_ok(), is_whole);
+            let expected = if is_whole { 26 } else { WHOLE.as_secs() };
+            assert_eq!(begun.elapsed().as_secs(), expected);
+            drop(under_way);
+            sending.abort();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_pause_between_frames_is_no_harm() {
         let (mut peer, ours) = duplex(1 << 16);
@@ -253,7 +293,7 @@ mod tests {
             peer.write_all(&[0, 0, 0, 4, 1, 0, 0, 0, 0]).await.unwrap();
         });
         let mut read = Vec::new();
-        Watched::new(ours).read_to_end(&mut read).await.unwrap();
+        Watched::http2(ours).read_to_end(&mut read).await.unwrap();
         assert_eq!(read.len(), 24 + 18 + 9);
         sending.await.unwrap();
     }

@@ -1,7 +1,8 @@
 //! The configuration of the `otlp` receiver.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
+pub use super::http::config::{ContentCoding, CorsConfig, HttpConfig, UrlPath};
 use crate::auth::config::AuthConfig;
 use crate::config::HostPort;
 use crate::config::units::{between, between_or_none};
@@ -11,16 +12,37 @@ use crate::tls::config::TlsServerConfig;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpReceiverConfig {
-    /// How senders may reach it.
+    /// How senders may reach it; in every way unless it is given.
     pub protocols: Protocols,
 }
 
-/// The protocols of the receiver. gRPC is the only one, so it is on whether it is named or not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// The protocols of the receiver. As in the Collector, those that are named are on, with nothing
+/// behind them too, and the others are off.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Protocols {
     /// OTLP over gRPC.
-    pub grpc: GrpcConfig,
+    #[serde(default, deserialize_with = "named")]
+    pub grpc: Option<GrpcConfig>,
+    /// OTLP over HTTP.
+    #[serde(default, deserialize_with = "named")]
+    pub http: Option<HttpConfig>,
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self {
+            grpc: Some(GrpcConfig::default()),
+            http: Some(HttpConfig::default()),
+        }
+    }
+}
+
+/// What is named is there, also where nothing stands behind it.
+fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The gRPC listener.
@@ -55,14 +77,18 @@ pub struct GrpcConfig {
 }
 
 impl Protocols {
-    /// Each protocol, and who tells its good senders from others.
-    pub fn auth(&self) -> impl Iterator<Item = (&'static str, Option<&AuthConfig>)> {
-        [("grpc", self.grpc.auth.as_ref())].into_iter()
+    /// Who is let in, by protocol.
+    pub(crate) fn auth(&self) -> [(&'static str, Option<&AuthConfig>); 2] {
+        let grpc = self.grpc.as_ref().and_then(|grpc| grpc.auth.as_ref());
+        let http = self.http.as_ref().and_then(|http| http.auth.as_ref());
+        [("grpc", grpc), ("http", http)]
     }
 
-    /// Whether requests of any protocol come with their headers.
-    pub fn includes_metadata(&self) -> bool {
-        self.grpc.include_metadata
+    /// Whether any of them shows the headers of requests.
+    pub(crate) fn includes_metadata(&self) -> bool {
+        let grpc = self.grpc.as_ref().is_some_and(|grpc| grpc.include_metadata);
+        let http = self.http.as_ref().is_some_and(|http| http.include_metadata);
+        grpc || http
     }
 }
 

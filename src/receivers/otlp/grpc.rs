@@ -110,6 +110,7 @@ impl GrpcReceiver {
         let limits = Limits {
             total: self.config.max_connections,
             per_address: self.config.max_connections_per_address,
+            idle: None,
         };
         let server = server(self.config.max_concurrent_streams).http2_only();
         let speak = move |io: TokioIo<Stream>, requests: Requests| {
@@ -119,7 +120,7 @@ impl GrpcReceiver {
                 let answer = router.clone().call(request);
                 async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
             });
-            let io = TokioIo::new(Watched::new(io.into_inner()));
+            let io = TokioIo::new(Watched::http2(io.into_inner()));
             server.serve_connection(io, service).into_owned()
         };
         connections::serve(self.listener, limits, self.tls, counters, stop, speak).await;

@@ -15,8 +15,9 @@ use crate::auth::Gate;
 use crate::client::Client;
 use crate::compression::{Compression, DecompressError};
 use crate::compute;
-use crate::pipeline::Pipelines;
+use crate::pipeline::{Pipelines, Received};
 use crate::refusal::{Culprit, Refusal};
+use crate::sift::EntryLimit;
 
 /// How long SDKs wait for an answer unless they are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +52,7 @@ impl Intake {
         signal: Signal,
         client: Arc<Client>,
         gives_up: Option<Instant>,
-        arrival: impl Future<Output = Result<Bytes, Refusal>>,
+        arrival: impl Future<Output = Result<impl Into<Received>, Refusal>>,
     ) -> Result<Answer, Refusal> {
         let request = tokio::select! {
             request = arrival => request?,
@@ -81,9 +82,19 @@ impl Intake {
         tokio::time::sleep(LAST_BYTES).await;
     }
 
+    /// The entries that a request may have.
+    pub(super) fn entries(&self) -> &EntryLimit {
+        self.pipelines.entries()
+    }
+
     /// The share of the budget that a request has as long as it is in memory.
     pub(super) fn lease(&self) -> Lease {
         self.budget.lease()
+    }
+
+    /// The same for what is made of a request that is there.
+    pub(super) fn lease_for_more(&self) -> Lease {
+        self.budget.lease_for_more()
     }
 
     /// The request has so many bytes, which is too much.
@@ -98,7 +109,7 @@ impl Intake {
         message: Bytes,
     ) -> Result<Bytes, Refusal> {
         let limit = self.limit;
-        let mut lease = self.budget.lease_for_more();
+        let mut lease = self.lease_for_more();
         let expand = move || {
             let expanded = compression.decompress(&message, limit, |bytes| lease.try_charge(bytes));
             expanded.map(|bytes| lease.hold(bytes))

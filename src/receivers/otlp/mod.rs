@@ -2,7 +2,9 @@
 
 pub mod config;
 mod grpc;
+mod http;
 mod intake;
 mod metadata;
 
 pub use grpc::{ALPN as GRPC_ALPN, GrpcReceiver};
+pub use http::{ALPN as HTTP_ALPN, HttpReceiver};

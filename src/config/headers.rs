@@ -1,4 +1,4 @@
-//! Headers that come with every request of an exporter.
+//! Headers that come with every request of an exporter, or every answer of a receiver.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use crate::config::Secret;
+use super::Secret;
 
 /// `headers`: a mapping of names to values or, as the Collector has it too, a list of
 /// `{name: …, value: …}`. The names come out in lower case.

@@ -1,0 +1,169 @@
+//! Where requests come in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::auth::Auth;
+use super::error::StartError;
+use crate::admission::Budget;
+use crate::auth::Gate;
+use crate::config::{ComponentId, Config, HostPort, PipelineConfig, ReceiverConfig};
+use crate::pipeline::{Pipeline, Pipelines};
+use crate::receivers::otlp::config::Protocols;
+use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver, HTTP_ALPN, HttpReceiver};
+use crate::sift::EntryLimit;
+use crate::telemetry::Counters;
+use crate::tls::ServerTls;
+use crate::tls::config::TlsServerConfig;
+
+/// A listener, and where its requests go.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    listener: Listener,
+    pipelines: Arc<Pipelines>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Grpc(Box<GrpcReceiver>),
+    Http(Box<HttpReceiver>),
+}
+
+impl Receiver {
+    /// The most bytes that its connections can pin beside their requests.
+    pub(super) fn pinned_by_connections(&self) -> u64 {
+        match &self.listener {
+            Listener::Grpc(grpc) => grpc.pinned_by_connections(),
+            Listener::Http(http) => http.pinned_by_connections(),
+        }
+    }
+
+    /// Serves until `stop`, then lets requests under way end.
+    pub(super) async fn serve(self, budget: Budget, counters: &Counters, stop: CancellationToken) {
+        let pipelines = self.pipelines;
+        match self.listener {
+            Listener::Grpc(grpc) => grpc.serve(pipelines, budget, counters, stop).await,
+            Listener::Http(http) => http.serve(pipelines, budget, counters, stop).await,
+        }
+    }
+}
+
+/// Binds the listeners of every receiver that a pipeline names, and tells of each in the first lines of
+/// the `summary`.
+pub(super) async fn bind_receivers(
+    config: &Config,
+    auth: &Auth,
+    pipelines: &[(&PipelineConfig, Arc<Pipeline>)],
+    counters: &Arc<Counters>,
+    summary: &mut Vec<(String, String)>,
+) -> Result<Vec<Receiver>, StartError> {
+    let mut receivers = Vec::new();
+    for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
+        let routes = |protocol: &str, most: u32| {
+            let mut routes = Pipelines::new(
+                EntryLimit {
+                    most: most as usize,
+                    key: format!("receivers.{id}.protocols.{protocol}.max_items"),
+                },
+                Arc::clone(counters),
+            );
+            for (wiring, pipeline) in pipelines {
+                if wiring.receivers.contains(id) {
+                    routes.add(Arc::clone(pipeline));
+                }
+            }
+            (!routes.is_empty()).then(|| Arc::new(routes))
+        };
+        let Protocols { grpc, http } = &receiver.protocols;
+        if let Some(grpc) = grpc
+            && let Some(pipelines) = routes("grpc", grpc.max_items)
+        {
+            let path = format!("receivers.{id}.protocols.grpc");
+            let tls = server_tls(&path, grpc.tls.as_ref(), GRPC_ALPN)?;
+            let is_protected = tls.is_some();
+            let authenticator = auth.of_senders(grpc.auth.as_ref());
+            let gate = Gate::new(&path, authenticator, grpc.include_metadata);
+            let listener = GrpcReceiver::bind(grpc.clone(), tls, gate).await;
+            let listener = listener.map_err(bind_error(id, &grpc.endpoint))?;
+            let address = listener.local_addr();
+            let address = address.map_err(bind_error(id, &grpc.endpoint))?;
+            let size = format!("{} MiB", grpc.max_recv_msg_size_mib);
+            let what = listening("gRPC", &path, address, is_protected, &size);
+            summary.insert(receivers.len(), (id.to_string(), what));
+            receivers.push(Receiver {
+                listener: Listener::Grpc(Box::new(listener)),
+                pipelines,
+            });
+        }
+        if let Some(http) = http
+            && let Some(pipelines) = routes("http", http.max_items)
+        {
+            let path = format!("receivers.{id}.protocols.http");
+            let tls = server_tls(&path, http.tls.as_ref(), HTTP_ALPN)?;
+            let is_protected = tls.is_some();
+            let authenticator = auth.of_senders(http.auth.as_ref());
+            let gate = Gate::new(&path, authenticator, http.include_metadata);
+            let listener = HttpReceiver::bind(http.clone(), tls, gate).await;
+            let listener = listener.map_err(bind_error(id, &http.endpoint))?;
+            let address = listener.local_addr();
+            let address = address.map_err(bind_error(id, &http.endpoint))?;
+            let size = http.max_request_body_size.to_string();
+            let what = listening("HTTP", &path, address, is_protected, &size);
+            summary.insert(receivers.len(), (id.to_string(), what));
+            receivers.push(Receiver {
+                listener: Listener::Http(Box::new(listener)),
+                pipelines,
+            });
+        }
+    }
+    Ok(receivers)
+}
+
+fn bind_error(id: &ComponentId, endpoint: &HostPort) -> impl Fn(io::Error) -> StartError {
+    move |reason| StartError::Bind {
+        id: id.clone(),
+        endpoint: endpoint.clone(),
+        reason,
+    }
+}
+
+/// What is told of the listener at `path` of the configuration.
+fn listening(
+    protocol: &str,
+    path: &str,
+    address: SocketAddr,
+    is_protected: bool,
+    size: &str,
+) -> String {
+    if !is_protected {
+        warn_of_plain_text(path, address);
+    }
+    let protected = if is_protected { ", TLS" } else { "" };
+    format!("listening for OTLP/{protocol} on {address}{protected}, requests up to {size}")
+}
+
+/// What protects the connections of `listener`, if its `tls` says so.
+fn server_tls(
+    listener: &str,
+    config: Option<&TlsServerConfig>,
+    alpn: &[&str],
+) -> Result<Option<ServerTls>, StartError> {
+    let tls = config.map(|config| ServerTls::new(listener, config, alpn));
+    tls.transpose().map_err(|reason| StartError::Tls {
+        listener: listener.to_owned(),
+        reason,
+    })
+}
+
+/// Tells who may read along.
+fn warn_of_plain_text(listener: &str, address: SocketAddr) {
+    if !address.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            "{listener}: {address} can be reached from other machines, and without tls anybody on the \
+             way reads and changes what is sent: add {listener}.tls, or listen on 127.0.0.1"
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! The configuration of OTLP over HTTP.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use http::HeaderName;
+use http::uri::PathAndQuery;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use slimspan_proto::Signal;
+
+use crate::auth::config::AuthConfig;
+use crate::compression::Compression;
+use crate::config::headers::headers;
+use crate::config::units::{between, between_or_none, duration, positive_duration, size_between};
+use crate::config::{AnyCaseGlob, HostPort, Secret};
+use crate::tls::config::TlsServerConfig;
+
+/// The HTTP listener.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// The address to listen on.
+    pub endpoint: HostPort,
+    /// The largest body of a request, before and after decompression; up to 1 GiB.
+    #[serde(deserialize_with = "size_between::<_, 1, { 1 << 30 }>")]
+    pub max_request_body_size: ByteSize,
+    /// The entries that a request may have: spans, log records, metrics, and what can be repeated
+    /// around and in them; from 1 to a hundred million.
+    #[serde(deserialize_with = "between::<_, _, 1, 100_000_000>")]
+    pub max_items: u32,
+    /// The connections that may be open at a time; from 1 to a million.
+    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    pub max_connections: u32,
+    /// The connections that may be open at a time from one address; no limit unless there is one,
+    /// because all senders behind a proxy, or beside slimspan, have the same.
+    #[serde(deserialize_with = "between_or_none::<_, _, 1, 1_000_000>")]
+    pub max_connections_per_address: Option<u32>,
+    /// Where traces are sent to.
+    pub traces_url_path: UrlPath,
+    /// Where metrics are sent to.
+    pub metrics_url_path: UrlPath,
+    /// Where logs are sent to.
+    pub logs_url_path: UrlPath,
+    /// How bodies may be compressed.
+    pub compression_algorithms: Vec<ContentCoding>,
+    /// Which pages of other origins may send, from browsers.
+    pub cors: Option<CorsConfig>,
+    /// What every answer has beside what it is about.
+    #[serde(deserialize_with = "headers")]
+    pub response_headers: BTreeMap<String, Secret>,
+    /// The time that the headers of a request may take from their first byte; more than 0.
+    #[serde(deserialize_with = "positive_duration")]
+    pub read_header_timeout: Duration,
+    /// The time that a connection may be without a request; 0 for as long as it lives.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    /// Whether a connection of HTTP/1 may have more than one request.
+    pub keep_alives_enabled: bool,
+    /// How connections are protected; not at all unless it is given.
+    pub tls: Option<TlsServerConfig>,
+    /// Who is let in; everybody unless it is given.
+    pub auth: Option<AuthConfig>,
+    /// Whether processors and exporters may see the headers of requests.
+    pub include_metadata: bool,
+}
+
+impl HttpConfig {
+    /// The largest body in bytes.
+    pub fn max_request_body_size(&self) -> usize {
+        usize::try_from(self.max_request_body_size.as_u64()).unwrap_or(usize::MAX)
+    }
+
+    /// Where requests of a signal are sent to.
+    pub fn url_path(&self, signal: Signal) -> &UrlPath {
+        match signal {
+            Signal::Traces => &self.traces_url_path,
+            Signal::Metrics => &self.metrics_url_path,
+            Signal::Logs => &self.logs_url_path,
+        }
+    }
+
+    /// What does not fit together: a key, and what is wrong with it.
+    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+        let [traces, metrics, logs] = [
+            ("traces_url_path", &self.traces_url_path),
+            ("metrics_url_path", &self.metrics_url_path),
+            ("logs_url_path", &self.logs_url_path),
+        ];
+        let pairs = [(metrics, traces), (logs, traces), (logs, metrics)];
+        let same = pairs.into_iter().find(|(one, other)| one.1 == other.1);
+        if let Some(((key, path), (other, _))) = same {
+            return Some((
+                key,
+                format!("{path} is also {other}: a path is of one signal"),
+            ));
+        }
+        self.compression_algorithms.is_empty().then(|| {
+            let message =
+                "leaves no body that is taken: \"\" stands for those that are not compressed";
+            ("compression_algorithms", message.to_owned())
+        })
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        let path = |path: &str| UrlPath(path.to_owned());
+        Self {
+            endpoint: HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: 4318,
+            },
+            max_request_body_size: ByteSize::mib(64),
+            max_items: 100_000,
+            max_connections: 1000,
+            max_connections_per_address: None,
+            traces_url_path: path("/v1/traces"),
+            metrics_url_path: path("/v1/metrics"),
+            logs_url_path: path("/v1/logs"),
+            compression_algorithms: ContentCoding::ALL.to_vec(),
+            cors: None,
+            response_headers: BTreeMap::new(),
+            read_header_timeout: Duration::from_secs(10),
+            // Longer than the minute that SDKs leave between two exports of metrics.
+            idle_timeout: Duration::from_mins(5),
+            keep_alives_enabled: true,
+            tls: None,
+            auth: None,
+            include_metadata: false,
+        }
+    }
+}
+
+/// The path of a URL, as it stands in a request. It is compared as it is: nothing is decoded, and no
+/// slash is added or left out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct UrlPath(String);
+
+/// No path of a URL.
+#[derive(Debug, thiserror::Error)]
+#[error("\"{0}\" is not the path of a URL: use one such as /v1/traces")]
+pub struct InvalidPath(String);
+
+impl UrlPath {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for UrlPath {
+    type Error = InvalidPath;
+
+    fn try_from(text: String) -> Result<Self, InvalidPath> {
+        let is_path = text.starts_with('/')
+            && !text.contains(['?', '#'])
+            && PathAndQuery::try_from(text.as_str()).is_ok();
+        if is_path {
+            Ok(Self(text))
+        } else {
+            Err(InvalidPath(text))
+        }
+    }
+}
+
+impl fmt::Display for UrlPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A compression, by the name that `Content-Encoding` has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentCoding {
+    /// None, and no header says so.
+    #[serde(rename = "")]
+    Identity,
+    /// `gzip`
+    Gzip,
+    /// `zstd`
+    Zstd,
+    /// `zlib`, which the Collector knows beside its name in HTTP.
+    Zlib,
+    /// `deflate`, which means zlib in HTTP.
+    Deflate,
+}
+
+impl ContentCoding {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Identity,
+        Self::Gzip,
+        Self::Zstd,
+        Self::Zlib,
+        Self::Deflate,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Zlib => "zlib",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// What it is.
+    pub fn compression(self) -> Option<Compression> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some(Compression::Gzip),
+            Self::Zstd => Some(Compression::Zstd),
+            Self::Zlib | Self::Deflate => Some(Compression::Deflate),
+        }
+    }
+}
+
+/// Which pages of other origins may send, from browsers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorsConfig {
+    /// Their origins; `*` stands for any text. None may where the list is empty.
+    pub allowed_origins: Vec<AnyCaseGlob>,
+    /// The headers that they may send beside those of OTLP; `*` stands for all.
+    #[serde(deserialize_with = "header_names")]
+    pub allowed_headers: Vec<String>,
+    /// The headers of answers that they may read.
+    #[serde(deserialize_with = "header_names")]
+    pub exposed_headers: Vec<String>,
+    /// The seconds for which a browser may remember that; 0 leaves it to the browser.
+    #[serde(deserialize_with = "between::<_, _, 0, 31_536_000>")]
+    pub max_age: u32,
+}
+
+fn header_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let wrong = names
+        .iter()
+        .find(|name| *name != "*" && HeaderName::from_bytes(name.as_bytes()).is_err());
+    match wrong {
+        Some(name) => Err(D::Error::custom(format!("\"{name}\" is not a header name"))),
+        None => Ok(names),
+    }
+}

@@ -1,0 +1,107 @@
+//! Requests in JSON.
+
+use bytes::Bytes;
+use slimspan_proto::Signal;
+use slimspan_proto::json::{self, JsonError, Limits, Problem, Read};
+
+use crate::admission::Lease;
+use crate::compute;
+use crate::pipeline::Received;
+use crate::receivers::otlp::intake::Intake;
+use crate::refusal::{Culprit, Refusal};
+use crate::sift::{EntryLimit, Rejected};
+
+/// Larger texts are read on threads for such work: a mebibyte takes some milliseconds.
+const INLINE: usize = 64 * 1024;
+
+/// What is told at most of what was rejected.
+const TOLD: usize = 3;
+
+/// The message that a text stands for. While both are there, both have their share of the budget.
+pub(super) async fn read(
+    intake: &Intake,
+    signal: Signal,
+    text: Bytes,
+) -> Result<Received, Refusal> {
+    let lease = intake.lease_for_more();
+    let entries = intake.entries();
+    if text.len() <= INLINE {
+        return read_now(signal, &text, entries, lease);
+    }
+    let entries = entries.clone();
+    let read = compute::run(move || read_now(signal, &text, &entries, lease));
+    read.await.unwrap_or_else(|error| {
+        tracing::error!("a request in JSON could not be read: {error}");
+        Err(Refusal::unavailable(
+            Culprit::Slimspan,
+            "the request could not be read",
+        ))
+    })
+}
+
+fn read_now(
+    signal: Signal,
+    text: &[u8],
+    entries: &EntryLimit,
+    mut lease: Lease,
+) -> Result<Received, Refusal> {
+    // A message is mostly shorter than its text, but for numbers that have few digits.
+    lease.try_charge(text.len())?;
+    let limits = Limits {
+        max_entries: entries.most,
+        ..Limits::default()
+    };
+    let read = json::read(signal, text, limits).map_err(|error| match error {
+        JsonError {
+            problem: Problem::TooMany,
+            ..
+        } => entries.exceeded(),
+        error => Refusal::malformed(format!("the request is no OTLP/JSON: {error}")),
+    })?;
+    lease.try_charge(read.request.len().saturating_sub(text.len()))?;
+    let unread = unread(signal, &read);
+    let message = if read.request.is_empty() {
+        Bytes::new()
+    } else {
+        lease.hold(read.request.into())
+    };
+    Ok(Received { message, unread })
+}
+
+/// What its sender is told of what is not in the message.
+fn unread(signal: Signal, read: &Read) -> Option<Rejected> {
+    let what = match signal {
+        Signal::Traces => "spans",
+        Signal::Logs => "log records",
+        Signal::Metrics => "data points",
+    };
+    let mut told = Vec::new();
+    if read.rejected > 0 {
+        let causes = read.causes.iter().take(TOLD).map(ToString::to_string);
+        let causes: Vec<_> = causes.collect();
+        let all = read.items + read.rejected;
+        let more = match read.causes.len().saturating_sub(TOLD) {
+            0 => String::new(),
+            more => format!("; and for {more} reasons more"),
+        };
+        told.push(format!(
+            "slimspan rejected {} of {all} {what}: {}{more}",
+            read.rejected,
+            causes.join("; ")
+        ));
+    }
+    if read.snake_case > 0 {
+        told.push(format!(
+            "slimspan ignored {} members with names such as resource_spans: in OTLP/JSON it is \
+             resourceSpans, and what they hold is lost",
+            read.snake_case
+        ));
+    }
+    if read.unknown > 0 {
+        tracing::debug!(%signal, "ignored {} members that OTLP does not have", read.unknown);
+    }
+    (!told.is_empty()).then(|| Rejected {
+        count: read.rejected,
+        reason: told.join("; "),
+    })
+}

@@ -1,0 +1,301 @@
+//! OTLP over HTTP, in protobuf that stays bytes, or in JSON.
+
+mod answer;
+pub(super) mod config;
+mod content;
+mod cors;
+mod json;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use slimspan_proto::Signal;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tower::util::option_layer;
+use tower::{Layer as _, Service as _};
+
+use self::answer::{Declined, failure, success};
+use self::config::{ContentCoding, HttpConfig};
+use self::content::{Form, coding};
+use super::intake::Intake;
+use crate::admission::Budget;
+use crate::answer::Answer;
+use crate::arriving::{ArriveError, Arriving, Gathered};
+use crate::auth::Gate;
+use crate::compression::Compression;
+use crate::config::headers::to_map;
+use crate::pipeline::{Pipelines, Received};
+use crate::receivers::connections::{self, Limits, Requests, Stream};
+use crate::receivers::inflow::Watched;
+use crate::receivers::server::{pinned_by_connection, server};
+use crate::refusal::Refusal;
+use crate::telemetry::Counters;
+use crate::tls::ServerTls;
+
+const LIMIT_KEY: &str = "max_request_body_size";
+
+/// Requests that one connection of HTTP/2 may have under way at a time.
+const STREAMS: u32 = 32;
+
+/// What is spoken over TLS, the better one first.
+pub const ALPN: &[&str] = &["h2", "http/1.1"];
+
+/// How long the rest of a request is read that is refused already.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// An HTTP listener that is bound and does not accept yet.
+#[derive(Debug)]
+pub struct HttpReceiver {
+    listener: TcpListener,
+    config: HttpConfig,
+    tls: Option<Arc<ServerTls>>,
+    gate: Gate,
+}
+
+impl HttpReceiver {
+    /// Binds the configured endpoint; connections to it are protected by `tls`, if there is any, and
+    /// requests are let in by `gate`.
+    pub async fn bind(config: HttpConfig, tls: Option<ServerTls>, gate: Gate) -> io::Result<Self> {
+        let endpoint = &config.endpoint;
+        let listener = TcpListener::bind((endpoint.host.as_str(), endpoint.port)).await?;
+        let tls = tls.map(Arc::new);
+        Ok(Self {
+            listener,
+            config,
+            tls,
+            gate,
+        })
+    }
+
+    /// Where it listens: the port is real even where port 0 was configured.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The most bytes that all connections can pin beside the requests that are read from them.
+    pub fn pinned_by_connections(&self) -> u64 {
+        let of_tls = self
+            .tls
+            .as_ref()
+            .map_or(0, |tls| tls.pinned_by_connection());
+        (pinned_by_connection(STREAMS) + of_tls) * u64::from(self.config.max_connections)
+    }
+
+    /// Serves until `stop`, then lets requests under way end.
+    pub async fn serve(
+        self,
+        pipelines: Arc<Pipelines>,
+        budget: Budget,
+        counters: &Counters,
+        stop: CancellationToken,
+    ) {
+        let config = self.config;
+        let paths = Signal::ALL.map(|signal| (config.url_path(signal).as_str().to_owned(), signal));
+        let service = Arc::new(Service {
+            intake: Intake {
+                pipelines,
+                budget,
+                stop: stop.clone(),
+                limit: config.max_request_body_size(),
+                limit_key: LIMIT_KEY,
+                gate: self.gate,
+            },
+            signals: paths.into(),
+            codings: config.compression_algorithms,
+            headers: to_map(&config.response_headers),
+        });
+        let answering = tower::service_fn(move |request: Request<Incoming>| {
+            let service = Arc::clone(&service);
+            async move { Ok::<_, Infallible>(service.respond(request).await) }
+        });
+        let cors = config.cors.as_ref().and_then(cors::layer);
+        let answering = option_layer(cors).layer(answering);
+        let limits = Limits {
+            total: config.max_connections,
+            per_address: config.max_connections_per_address,
+            idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
+        };
+        let mut server = server(STREAMS);
+        server.http1().keep_alive(config.keep_alives_enabled);
+        let head = config.read_header_timeout;
+        let speak = move |io: TokioIo<Stream>, requests: Requests| {
+            let io = Watched::either(io.into_inner(), requests.clone(), head);
+            let answering = answering.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let under_way = requests.begin();
+                let answer = answering.clone().call(request);
+                async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
+            });
+            server
+                .serve_connection(TokioIo::new(io), service)
+                .into_owned()
+        };
+        connections::serve(self.listener, limits, self.tls, counters, stop, speak).await;
+    }
+}
+
+#[derive(Debug)]
+struct Service {
+    intake: Intake,
+    /// By the paths that lead to them.
+    signals: BTreeMap<String, Signal>,
+    codings: Vec<ContentCoding>,
+    /// What every answer has.
+    headers: HeaderMap,
+}
+
+impl Service {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, mut body) = request.into_parts();
+        let form = Form::of(&head.headers);
+        let mut response = match self.take(&head, form, &mut body).await {
+            Ok((form, signal, answer)) => success(form, signal, answer),
+            Err(declined) => {
+                let (status, refusal) = (declined.status, &declined.refusal);
+                tracing::debug!(
+                    path = head.uri.path(), culprit = %refusal.culprit(), "{status}: {refusal}"
+                );
+                self.read_on(&head, body);
+                // Who speaks neither can at least read this.
+                let mut response = failure(form.unwrap_or(Form::Json), &declined);
+                if let Some(challenge) = self.intake.gate.challenge(&declined.refusal) {
+                    let headers = response.headers_mut();
+                    headers.insert(header::WWW_AUTHENTICATE, challenge);
+                }
+                response
+            }
+        };
+        for (name, value) in &self.headers {
+            let headers = response.headers_mut();
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+        response
+    }
+
+    async fn take(
+        &self,
+        head: &Parts,
+        form: Option<Form>,
+        body: &mut Incoming,
+    ) -> Result<(Form, Signal, Answer), Declined> {
+        let path = head.uri.path();
+        let Some(&signal) = self.signals.get(path) else {
+            let known: Vec<_> = self.signals.keys().map(String::as_str).collect();
+            return Err(Declined::from(Refusal::unimplemented(format!(
+                "nothing is taken at this path; there are {}",
+                known.join(", ")
+            ))));
+        };
+        if head.method != Method::POST {
+            return Err(Declined {
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                refusal: Refusal::unimplemented("requests are sent with POST"),
+            });
+        }
+        let client = self.intake.gate.admit(&head.headers).await?;
+        let unsupported = |message: String| Declined {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            refusal: Refusal::malformed(message),
+        };
+        let form = form.ok_or_else(|| {
+            let [one, other] = Form::ALL.map(Form::media_type);
+            unsupported(format!(
+                "the content type is neither {one} nor {other} in UTF-8"
+            ))
+        })?;
+        let compression = coding(&head.headers, &self.codings).map_err(unsupported)?;
+        let arrival = self.read(signal, form, compression, body);
+        let answer = self.intake.take(signal, client, None, arrival).await?;
+        Ok((form, signal, answer))
+    }
+
+    /// The request, which has its share of the budget as long as it is in memory.
+    async fn read(
+        &self,
+        signal: Signal,
+        form: Form,
+        compression: Option<Compression>,
+        body: &mut Incoming,
+    ) -> Result<Received, Refusal> {
+        let limit = self.intake.limit;
+        let announced = body.size_hint().exact();
+        if let Some(announced) = announced
+            && announced > limit as u64
+        {
+            return Err(self.intake.too_large(announced));
+        }
+        let announced = announced.and_then(|announced| usize::try_from(announced).ok());
+        let mut gathered = Gathered::of(announced);
+        let mut lease = self.intake.lease();
+        let mut arriving = Arriving::new(Pin::new(body), &mut lease);
+        while let Some(data) = arriving.next().await.map_err(not_arrived)? {
+            if gathered.len() + data.len() > limit {
+                return Err(self.intake.too_large(format_args!("more than {limit}")));
+            }
+            gathered.add(data);
+        }
+        let bytes = lease.hold(gathered.whole());
+        let bytes = match compression {
+            None => bytes,
+            Some(compression) => self.intake.decompress(compression, bytes).await?,
+        };
+        match form {
+            Form::Protobuf => Ok(bytes.into()),
+            Form::Json => json::read(&self.intake, signal, bytes).await,
+        }
+    }
+
+    /// Reads the rest of a request that is refused, and forgets it: a sender of HTTP/1 that is not done
+    /// when its connection closes may never read its answer, and then it sends everything again.
+    fn read_on(&self, head: &Parts, mut body: Incoming) {
+        // Who has asked first sends nothing after this answer.
+        let is_held_back = head.headers.contains_key(header::EXPECT);
+        if head.version >= Version::HTTP_2 || is_held_back || body.is_end_stream() {
+            return;
+        }
+        let mut left = 2 * self.intake.limit;
+        tokio::spawn(async move {
+            let until = Instant::now() + LINGER;
+            while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+                let data = frame.data_ref().map_or(0, Bytes::len);
+                let Some(rest) = left.checked_sub(data) else {
+                    break;
+                };
+                left = rest;
+            }
+        });
+    }
+}
+
+/// Why a body did not arrive. One that breaks the rules of HTTP comes no better a second time.
+fn not_arrived(error: ArriveError) -> Refusal {
+    if let ArriveError::Connection(error) = &error
+        && let Some(error) = error.downcast_ref::<hyper::Error>()
+        && let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>())
+        && matches!(
+            cause.kind(),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+        )
+        // What is cut off for its pace has the same kind, and may come again.
+        && cause.get_ref().is_none_or(|cause| !cause.is::<crate::receivers::inflow::Flood>())
+    {
+        return Refusal::malformed(format!("the body breaks the rules of HTTP: {cause}"));
+    }
+    error.into()
+}

@@ -1,0 +1,327 @@
+//! P11: errors are honest, and the same whatever they are told by.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::support::backend::Backend;
+use crate::support::http::{Form, HttpAnswer, post};
+use crate::support::sender::retry_after;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+const MIB: usize = 1 << 20;
+
+/// What is wrong, and how it is told.
+struct Row {
+    what: &'static str,
+    /// The backend's answer, where it is asked.
+    backend: Option<Status>,
+    change: fn(&mut Value),
+    request: Bytes,
+    code: Code,
+    http: u16,
+    /// When to come back, in seconds.
+    again: Option<u64>,
+    says: &'static str,
+}
+
+fn rows() -> Vec<Row> {
+    let later = |code, seconds| {
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(seconds)));
+        Some(Status::with_error_details(code, "not now", details))
+    };
+    let usual = || Row {
+        what: "",
+        backend: None,
+        change: |_| (),
+        request: otlp::plain_span(1),
+        code: Code::Ok,
+        http: 200,
+        again: None,
+        says: "",
+    };
+    vec![
+        Row {
+            what: "the backend is overloaded",
+            backend: later(Code::Unavailable, 7),
+            code: Code::Unavailable,
+            http: 503,
+            again: Some(7),
+            says: "not now",
+            ..usual()
+        },
+        Row {
+            what: "the backend throttles",
+            backend: later(Code::ResourceExhausted, 3),
+            code: Code::ResourceExhausted,
+            http: 429,
+            again: Some(3),
+            says: "not now",
+            ..usual()
+        },
+        Row {
+            what: "the store is away",
+            change: |config| {
+                config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+                // Nobody listens there.
+                let options = json!({
+                    "aws_endpoint": "http://127.0.0.1:9",
+                    "aws_allow_http": "true",
+                    "aws_access_key_id": "access",
+                    "aws_secret_access_key": "secret",
+                    "aws_region": "us-east-1",
+                });
+                config["extensions"]["artifact_store"] =
+                    json!({ "url": "s3://media/x", "timeout": "300ms", "options": options });
+            },
+            request: otlp::span_with(otlp::PICTURE),
+            code: Code::Unavailable,
+            http: 503,
+            again: Some(1),
+            says: "",
+            ..usual()
+        },
+        Row {
+            what: "the request is too large",
+            change: |config| config::limit_requests(config, 1),
+            request: otlp::sized_span(MIB + 1),
+            code: Code::ResourceExhausted,
+            http: 413,
+            says: "max_re",
+            ..usual()
+        },
+        Row {
+            what: "the request has too many entries",
+            change: |config| {
+                let protocols = &mut config["receivers"]["otlp"]["protocols"];
+                for protocol in ["grpc", "http"] {
+                    protocols[protocol]["max_items"] = json!(10);
+                }
+            },
+            request: otlp::request(Signal::Traces, vec![Vec::new(); 100]),
+            code: Code::ResourceExhausted,
+            http: 413,
+            says: ".max_items",
+            ..usual()
+        },
+        Row {
+            what: "the request is nothing",
+            request: Bytes::from_static(b"\x0a\x7f"),
+            code: Code::InvalidArgument,
+            http: 400,
+            ..usual()
+        },
+        Row {
+            what: "nobody takes traces",
+            change: |config| {
+                let pipelines = config["service"]["pipelines"].as_object_mut().unwrap();
+                pipelines.remove("traces").unwrap();
+            },
+            code: Code::Unimplemented,
+            http: 404,
+            says: "no pipeline takes traces",
+            ..usual()
+        },
+        Row {
+            what: "the backend knows no such user",
+            backend: Some(Status::unauthenticated("who are you")),
+            code: Code::Unauthenticated,
+            http: 401,
+            says: "who are you",
+            ..usual()
+        },
+        Row {
+            what: "the backend does not let that user",
+            backend: Some(Status::permission_denied("not you")),
+            code: Code::PermissionDenied,
+            http: 403,
+            says: "not you",
+            ..usual()
+        },
+        Row {
+            what: "the backend is broken",
+            backend: Some(Status::internal("a bug")),
+            code: Code::Internal,
+            http: 500,
+            says: "a bug",
+            ..usual()
+        },
+    ]
+}
+
+#[tokio::test]
+async fn errors_are_the_same_over_grpc_and_http() {
+    for row in rows() {
+        let Row { what, backend, .. } = row;
+        let answer = move || backend.clone().map_or_else(|| Ok(Bytes::new()), Err);
+        let backend = Backend::answering(move |_| answer()).await;
+        let mut config = config::with_http(backend.address);
+        (row.change)(&mut config);
+        let slimspan = Slimspan::start(&config).await;
+        let expected = row.again.map(Duration::from_secs);
+
+        let sent = slimspan
+            .sender()
+            .await
+            .send(Signal::Traces, &row.request)
+            .await;
+        let status = sent.unwrap_err();
+        assert_eq!(status.code(), row.code, "{what}: {status}");
+        assert_eq!(retry_after(&status), expected, "{what}: {status}");
+        assert!(status.message().contains(row.says), "{what}: {status}");
+
+        let sender = slimspan.http_sender().await;
+        for form in Form::ALL {
+            let body = match form {
+                Form::Json if row.code == Code::InvalidArgument => Bytes::from_static(b"{\"x\""),
+                form => form.write(Signal::Traces, &row.request),
+            };
+            let answer = sender.post(Signal::Traces, form, body).await;
+            assert_eq!(answer.status, row.http, "{what} {form:?}: {answer:?}");
+            assert_eq!(answer.retry_after(), expected, "{what} {form:?}");
+            let status = answer.refusal(form);
+            assert_eq!(status.code(), row.code, "{what} {form:?}: {status}");
+            assert!(
+                status.message().contains(row.says),
+                "{what} {form:?}: {status}"
+            );
+            told_when(&answer, form, expected);
+        }
+    }
+}
+
+/// The delay stands in the body, too, as over gRPC.
+fn told_when(answer: &HttpAnswer, form: Form, expected: Option<Duration>) {
+    if form == Form::Protobuf {
+        let status = Status::with_details(Code::Unknown, "", answer.body.clone());
+        assert_eq!(retry_after(&status), expected);
+        return;
+    }
+    let details = &answer.json()["details"];
+    let told = expected.map_or(Value::Null, |delay| {
+        json!([{
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": format!("{}s", delay.as_secs()),
+        }])
+    });
+    assert_eq!(*details, told);
+}
+
+/// Too much at once is asked to come back by every way: it is pressure, and no fault of the request.
+#[tokio::test]
+async fn pressure_is_no_refusal_for_good() {
+    let backend = Backend::hanging().await;
+    let mut config = config::with_http(backend.address);
+    config::limit_requests(&mut config, 4);
+    config["processors"]["memory_limiter"]["limit_mib"] = json!(16);
+    let slimspan = Slimspan::start(&config).await;
+    let request = otlp::sized_span(7 * MIB / 2);
+    // They wait for the backend, and take nearly all that there is.
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let (sender, request) = (slimspan.http_sender().await, request.clone());
+        waiting.push(tokio::spawn(async move {
+            sender.send(Signal::Traces, &request).await
+        }));
+    }
+    let are_there = async {
+        while backend.received().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon("both are at the backend", are_there).await;
+    let sender = slimspan.http_sender().await;
+    for form in Form::ALL {
+        let answer = sender
+            .post(Signal::Traces, form, form.write(Signal::Traces, &request))
+            .await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.retry_after().is_some());
+        let told = answer.refusal(form);
+        assert!(
+            told.message().contains("memory_limiter.limit_mib"),
+            "{told}"
+        );
+    }
+    for waiting in waiting {
+        waiting.abort();
+    }
+}
+
+/// What the backend rejects of a request is told in the form of the request.
+#[tokio::test]
+async fn a_partial_success_is_told_in_the_form_of_the_request() {
+    let backend = Backend::answering(|_| Ok(otlp::partial_success(2, "too old"))).await;
+    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let sender = slimspan.http_sender().await;
+    let request = otlp::request(Signal::Traces, vec![Vec::new(); 3]);
+    let answer = sender
+        .post(Signal::Traces, Form::Protobuf, request.clone())
+        .await;
+    assert_eq!(answer.body, otlp::partial_success(2, "too old"));
+    assert_eq!(answer.headers["content-type"], "application/x-protobuf");
+    let body = Form::Json.write(Signal::Traces, &request);
+    let answer = sender.post(Signal::Traces, Form::Json, body).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let partial = json!({ "partialSuccess": { "rejectedSpans": "2", "errorMessage": "too old" } });
+    assert_eq!(answer.json(), partial);
+}
+
+/// A sender without a good credential is told what is wanted before any of its request is read, and in its
+/// own form; browsers may ask without one.
+#[tokio::test]
+async fn a_credential_is_asked_for_before_the_body() {
+    let backend = Backend::start().await;
+    let mut config = config::with_http(backend.address);
+    config["extensions"]["bearertokenauth"] = json!({ "token": "s3cret" });
+    config["service"]["extensions"] = json!(["artifact_store", "bearertokenauth"]);
+    let http = &mut config["receivers"]["otlp"]["protocols"]["http"];
+    http["auth"] = json!({ "authenticator": "bearertokenauth" });
+    http["cors"] = json!({ "allowed_origins": ["https://example.com"] });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.http_sender().await;
+    let span = otlp::plain_span(1);
+    for form in Form::ALL {
+        for token in [None, Some("Bearer wrong"), Some("Bearer s3cret")] {
+            let mut request = post(Signal::Traces, form, form.write(Signal::Traces, &span));
+            if let Some(token) = token {
+                let headers = request.headers_mut();
+                headers.insert("authorization", token.parse().unwrap());
+            }
+            let answer = sender.request(request).await;
+            if token == Some("Bearer s3cret") {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                continue;
+            }
+            assert_eq!(answer.status, 401, "{answer:?}");
+            assert!(answer.headers.contains_key("www-authenticate"));
+            assert_eq!(answer.refusal(form).code(), Code::Unauthenticated);
+        }
+    }
+    assert_eq!(backend.received().len(), 2);
+    let question = http::Request::options("/v1/traces")
+        .header("origin", "https://example.com")
+        .header("access-control-request-method", "POST")
+        .body(http_body_util::Full::new(Bytes::new()))
+        .unwrap();
+    assert_eq!(sender.request(question).await.status, 200);
+
+    let mut stream = TcpStream::connect(slimspan.http_addresses[0])
+        .await
+        .unwrap();
+    let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                content-length: 1000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    soon("an answer", stream.read_exact(&mut answer))
+        .await
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
