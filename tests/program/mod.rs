@@ -35,6 +35,7 @@ mod restore;
 mod retries;
 mod rules;
 mod sdk;
+mod sdk_node;
 mod sharing;
 mod shutdown;
 mod sizes;

