@@ -30,6 +30,7 @@ pub(super) fn validate(file: &ConfigFile) -> ExitCode {
             lines.push(format!("  {id}: {artifact}"));
         }
     }
+    lines.extend(config.presets.iter().map(|set| format!("  {set}")));
     for (id, store) in config.artifact_stores() {
         match Store::location_of(store, &TenantId::default()) {
             Ok(Location::Store(url) | Location::Public(url)) => {

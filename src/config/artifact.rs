@@ -8,6 +8,7 @@ use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rul
 
 use super::glob::{AnyCaseGlob, KeyGlob, MediaTypeGlob};
 use super::id::ComponentId;
+use super::preset::Preset;
 use super::tenant::TenantConfig;
 use super::units::{optional_positive_size, positive_size, size_up_to};
 
@@ -17,6 +18,10 @@ use super::units::{optional_positive_size, positive_size, size_up_to};
 pub struct ArtifactConfig {
     /// The `artifact_store` extension that keeps the files. Required.
     pub store: ComponentId,
+    /// The backend whose limits hold where nothing else is said; that of all exporters behind it if
+    /// it is not given.
+    #[serde(default)]
+    pub preset: Option<Preset>,
     /// The decoded size in bytes from which a value is moved; at least 1.
     #[serde(default = "default_threshold", deserialize_with = "positive_size")]
     pub threshold: ByteSize,
@@ -63,6 +68,7 @@ impl ArtifactConfig {
     pub fn new(store: ComponentId) -> Self {
         Self {
             store,
+            preset: None,
             threshold: default_threshold(),
             text_threshold: None,
             text_preview: default_text_preview(),

@@ -17,6 +17,7 @@ mod id;
 mod left_out;
 mod node;
 mod path;
+mod preset;
 mod problem;
 mod processors;
 mod scalar;
@@ -40,6 +41,7 @@ pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverC
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
+pub use preset::{Preset, PresetValue, Values as PresetValues};
 pub use processors::{MemoryLimit, MemoryLimiterConfig};
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
@@ -66,6 +68,8 @@ pub struct Config {
     pub extensions: BTreeMap<ComponentId, ExtensionConfig>,
     /// Which of these run, and how they are joined.
     pub service: ServiceConfig,
+    /// What presets have set in the above.
+    pub presets: Vec<PresetValue>,
 }
 
 /// How large a request may be, and where that is configured.
@@ -201,8 +205,10 @@ impl Config {
     ) -> Result<(Self, Vec<Unset>), Vec<Problem>> {
         let Expansion { unset, problems } = expand::expand(root, env);
         unless_any(problems)?;
+        let presets = preset::apply(root);
         let mut problems = Vec::new();
-        let config = Self::read(root, &mut problems);
+        let mut config = Self::read(root, &mut problems);
+        config.presets = presets;
         unless_any(problems)?;
         unless_any(check::check(&config))?;
         Ok((config, unset))

@@ -27,6 +27,7 @@ mod leftovers;
 mod limits;
 mod memory;
 mod passing_on;
+mod presets;
 mod progress;
 mod queue;
 mod reference_forms;

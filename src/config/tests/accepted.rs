@@ -293,6 +293,7 @@ service:
             server_name_override: Some("backend".to_owned()),
             ..TlsClientConfig::default()
         },
+        preset: None,
         auth: None,
         reference: Some(ReferenceForm::Logfire),
     };
@@ -504,6 +505,7 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
             ..DeadLetterConfig::default()
         },
         reference: Some(ReferenceForm::Uri),
+        preset: None,
         auth: None,
         tls: TlsClientConfig {
             ca_file: Some("/ca.pem".into()),

@@ -3,4 +3,5 @@
 mod accepted;
 mod auth;
 mod mistakes;
+mod presets;
 mod shipped;

@@ -10,7 +10,7 @@ use super::Endpoint;
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
 use crate::config::units::{positive_duration, positive_size};
-use crate::config::{ReferenceForm, Secret};
+use crate::config::{Preset, ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
@@ -47,6 +47,9 @@ pub struct OtlpGrpcConfig {
     /// Where requests are kept that the backend never takes.
     #[serde(default)]
     pub dead_letters: DeadLetterConfig,
+    /// The backend whose limits hold where nothing else is said.
+    #[serde(default)]
+    pub preset: Option<Preset>,
     /// How the connection is protected.
     #[serde(default)]
     pub tls: TlsClientConfig,
@@ -71,6 +74,7 @@ impl OtlpGrpcConfig {
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
             tls: TlsClientConfig::default(),
+            preset: None,
             auth: None,
             reference: None,
         }

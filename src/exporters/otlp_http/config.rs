@@ -11,7 +11,7 @@ use super::{BaseUrl, HttpUrl, ProxyUrl};
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
 use crate::config::units::{between_or_none, duration, positive_duration, positive_size};
-use crate::config::{ReferenceForm, Secret};
+use crate::config::{Preset, ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
@@ -79,6 +79,8 @@ pub struct OtlpHttpConfig {
     pub reference: Option<ReferenceForm>,
     /// What says to the backend who sends.
     pub auth: Option<AuthConfig>,
+    /// The backend whose limits hold where nothing else is said.
+    pub preset: Option<Preset>,
     /// How the connection is protected.
     pub tls: TlsClientConfig,
 }
@@ -111,6 +113,7 @@ impl Default for OtlpHttpConfig {
             max_request_bytes: ByteSize::mib(20),
             dead_letters: DeadLetterConfig::default(),
             reference: None,
+            preset: None,
             auth: None,
             tls: TlsClientConfig::default(),
         }

@@ -1,0 +1,117 @@
+//! With the preset of a backend, nothing reaches it that it would cut or refuse.
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use prost::Message as _;
+use serde_json::json;
+use slimspan_proto::Signal;
+
+use crate::support::backend::Backend;
+use crate::support::slimspan::{Slimspan, run};
+use crate::support::{config, otlp};
+
+/// The attributes of all spans that arrived, as text.
+fn attributes(backend: &Backend) -> Vec<(String, String)> {
+    let received = backend.received().into_iter();
+    let requests = received.map(|one| ExportTraceServiceRequest::decode(one.message).unwrap());
+    let scopes = requests
+        .flat_map(|request| request.resource_spans)
+        .flat_map(|resource| resource.scope_spans);
+    let attributes = scopes
+        .flat_map(|scope| scope.spans)
+        .flat_map(|span| span.attributes);
+    let pair = |one: opentelemetry_proto::tonic::common::v1::KeyValue| {
+        let Some(Value::StringValue(text)) = one.value.unwrap().value else {
+            panic!("{} is no text", one.key);
+        };
+        (one.key, text)
+    };
+    attributes.map(pair).collect()
+}
+
+/// Spans with a picture of `file` bytes, a text of `long` and many of `short`.
+fn request(file: usize, long: usize, short: usize, spans: usize) -> Bytes {
+    let text = |len: usize| otlp::text("slim spans, fat spans. ".repeat(len)[..len].to_owned());
+    let mut items = vec![
+        vec![("picture".to_owned(), otlp::data_uri(&otlp::photo(1, file)))],
+        vec![("prompt".to_owned(), text(long))],
+    ];
+    items.extend((0..spans).map(|_| vec![("note".to_owned(), text(short))]));
+    otlp::request(Signal::Traces, items)
+}
+
+fn count(attributes: &[(String, String)], key: &str) -> usize {
+    attributes.iter().filter(|(name, _)| name == key).count()
+}
+
+/// Requests of a megabyte at most, values of 4,095 characters at most, and all of it is there.
+#[tokio::test]
+async fn new_relic_gets_what_it_takes() {
+    let backend = Backend::start().await;
+    let mut config = config::over_http(backend.address);
+    config["exporters"]["otlp_http"]["preset"] = json!("newrelic");
+    let slimspan = Slimspan::start(&config).await;
+    let request = request(3_000, 5_000, 3_900, 600);
+    assert!(request.len() > 2_000_000);
+    let sender = slimspan.sender().await;
+    assert_eq!(sender.send(Signal::Traces, &request).await.unwrap(), "");
+    let received = backend.received();
+    assert!(received.len() >= 3, "{}", received.len());
+    assert!(received.iter().all(|one| one.message.len() <= 1_000_000));
+    let attributes = attributes(&backend);
+    let longest = attributes
+        .iter()
+        .map(|(_, text)| text.chars().count())
+        .max();
+    assert!(longest.unwrap() <= 4_095, "{longest:?}");
+    for (key, times) in [("picture_ref", 1), ("prompt_ref", 1), ("note", 600)] {
+        assert_eq!(count(&attributes, key), times, "{key}");
+    }
+}
+
+/// Values of 2,048 bytes at most; without the preset they would be cut.
+#[tokio::test]
+async fn tempo_gets_what_it_does_not_cut() {
+    for preset in [Some("tempo"), None] {
+        let backend = Backend::start().await;
+        let mut config = config::standard(backend.address);
+        config["exporters"]["otlp_grpc"]["preset"] = json!(preset);
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let request = request(1_600, 2_100, 2_040, 3);
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let attributes = attributes(&backend);
+        let cut = attributes.iter().filter(|(_, text)| text.len() > 2_048);
+        assert_eq!(cut.count(), if preset.is_some() { 0 } else { 2 });
+        assert_eq!(count(&attributes, "note"), 3);
+        let moved = usize::from(preset.is_some());
+        assert_eq!(count(&attributes, "picture_ref"), moved);
+        assert_eq!(count(&attributes, "prompt_ref"), moved);
+    }
+}
+
+/// Who validates a configuration sees what presets make of it.
+#[tokio::test]
+async fn what_presets_set_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config::over_http(([127, 0, 0, 1], 1).into());
+    config["exporters"]["otlp_http"]["preset"] = json!("newrelic");
+    config["exporters"]["otlp_http"]["reference"] = json!("uri");
+    let file = folder.path().join("collector.yaml");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let ended = run(folder.path(), &["validate", "--config", "collector.yaml"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for line in [
+        "  exporters.otlp_http.max_request_bytes: 1000000 (preset newrelic)\n",
+        "  processors.artifact.threshold: 2KiB (preset newrelic)\n",
+        "  processors.artifact.text_threshold: 4000 (preset newrelic)\n",
+    ] {
+        assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    }
+    assert!(
+        !ended.stdout.contains("reference: semconv"),
+        "{}",
+        ended.stdout
+    );
+}
