@@ -78,7 +78,7 @@ impl de::Error for Error {
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        if let Some(why) = left_out::why(field) {
+        if let Some(why) = left_out::why(field, known) {
             return Self::custom(format!("is not supported: {why}"));
         }
         Self::custom(format!(

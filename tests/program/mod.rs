@@ -37,6 +37,7 @@ mod retries;
 mod rules;
 mod sdk;
 mod sdk_node;
+mod secrets;
 mod sharing;
 mod shutdown;
 mod sizes;

@@ -12,12 +12,20 @@ use crate::support::{config, frames, otlp, soon};
 
 /// An exporter that asks the last of `extensions` what to send.
 fn config_with(backend: &Backend, extensions: &[(&str, Value)]) -> Value {
-    let mut config = config::standard(backend.address);
+    asking(config::standard(backend.address), "otlp_grpc", extensions)
+}
+
+/// The same over HTTP.
+fn http_config_with(backend: &Backend, extensions: &[(&str, Value)]) -> Value {
+    asking(config::over_http(backend.address), "otlp_http", extensions)
+}
+
+fn asking(mut config: Value, exporter: &str, extensions: &[(&str, Value)]) -> Value {
     let mut ids = vec!["artifact_store"];
     for (id, what) in extensions {
         config["extensions"][*id] = what.clone();
         ids.push(*id);
-        config["exporters"]["otlp_grpc"]["auth"] = json!({ "authenticator": id });
+        config["exporters"][exporter]["auth"] = json!({ "authenticator": id });
     }
     config["service"]["extensions"] = json!(ids);
     config["receivers"]["otlp"]["protocols"]["grpc"]["include_metadata"] = json!(true);
@@ -105,9 +113,18 @@ async fn the_senders_own_credential_is_passed_on() {
         { "key": "authorization", "from_context": "authorization" },
         { "key": "x-scope-orgid", "from_context": "x-tenant", "default_value": "nobody" },
     ]);
-    let slimspan = Slimspan::start(&config_with(&backend, &[setter(&headers)])).await;
+    let setter = setter(&headers);
+    for config in [
+        config_with(&backend, std::slice::from_ref(&setter)),
+        http_config_with(&backend, std::slice::from_ref(&setter)),
+    ] {
+        assert_passes_on(&backend, &Slimspan::start(&config).await).await;
+    }
+}
+
+async fn assert_passes_on(backend: &Backend, slimspan: &Slimspan) {
     let answer = send(
-        &slimspan,
+        slimspan,
         &[
             ("authorization", "Bearer good"),
             ("x-tenant", "a"),
@@ -116,26 +133,23 @@ async fn the_senders_own_credential_is_passed_on() {
     )
     .await;
     assert_eq!(answer.status().code(), Code::Ok);
-    assert_eq!(seen(&backend, "authorization"), ["Bearer good"]);
-    assert_eq!(seen(&backend, "x-scope-orgid"), ["a"]);
-    assert!(seen(&backend, "x-tenant").is_empty() && seen(&backend, "x-other").is_empty());
+    assert_eq!(seen(backend, "authorization"), ["Bearer good"]);
+    assert_eq!(seen(backend, "x-scope-orgid"), ["a"]);
+    assert!(seen(backend, "x-tenant").is_empty() && seen(backend, "x-other").is_empty());
 
-    let answer = send(&slimspan, &[("authorization", "Bearer bad")]).await;
+    let answer = send(slimspan, &[("authorization", "Bearer bad")]).await;
     assert_eq!(answer.status().code(), Code::Unauthenticated);
     assert!(answer.status().message().contains("who are you?"));
     assert!(!answer.headers.contains_key("www-authenticate"));
-    assert_eq!(seen(&backend, "x-scope-orgid"), ["nobody"]);
-    send(&slimspan, &[]).await;
-    assert!(
-        seen(&backend, "authorization").is_empty(),
-        "none is made up"
-    );
+    assert_eq!(seen(backend, "x-scope-orgid"), ["nobody"]);
+    send(slimspan, &[]).await;
+    assert!(seen(backend, "authorization").is_empty(), "none is made up");
 
     let twice = [
         ("authorization", "Bearer good"),
         ("authorization", "Bearer canary"),
     ];
-    let answer = send(&slimspan, &twice).await;
+    let answer = send(slimspan, &twice).await;
     assert_eq!(answer.status().code(), Code::InvalidArgument);
     assert!(!answer.status().message().contains("canary"));
 }

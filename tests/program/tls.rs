@@ -210,12 +210,18 @@ async fn files_that_are_no_good_end_the_start() {
         ),
     ];
     for (tls, says) in table {
-        let config = config_with(&backend, tls);
-        std::fs::write(folder.path().join("collector.yaml"), config.to_string()).unwrap();
-        let ended = run(folder.path(), &["--config", "collector.yaml"]).await;
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        let says = format!("exporters.otlp_grpc.{says}");
-        assert!(ended.stderr.contains(&says), "{says}: {ended:?}");
-        assert_eq!(ended.stdout, "");
+        let over_grpc = config_with(&backend, tls.clone());
+        let mut over_http = config::over_http(backend.address);
+        let endpoint = format!("https://{}", backend.address);
+        over_http["exporters"]["otlp_http"]["endpoint"] = json!(endpoint);
+        over_http["exporters"]["otlp_http"]["tls"] = tls;
+        for (exporter, config) in [("otlp_grpc", over_grpc), ("otlp_http", over_http)] {
+            std::fs::write(folder.path().join("collector.yaml"), config.to_string()).unwrap();
+            let ended = run(folder.path(), &["--config", "collector.yaml"]).await;
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            let says = format!("exporters.{exporter}.{says}");
+            assert!(ended.stderr.contains(&says), "{says}: {ended:?}");
+            assert_eq!(ended.stdout, "");
+        }
     }
 }

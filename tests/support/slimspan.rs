@@ -83,12 +83,18 @@ impl Slimspan {
 
     /// Starts in a folder that may outlive it, and does not wait for anything.
     pub(crate) fn spawn(folder: Arc<TempDir>, yaml: &str) -> Self {
+        Self::spawn_with(folder, yaml, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn spawn_with(folder: Arc<TempDir>, yaml: &str, env: &[(&str, &str)]) -> Self {
         let file = folder.path().join("collector.yaml");
         std::fs::write(&file, yaml).unwrap();
         let mut child = command()
             .arg("--config")
             .arg(&file)
             .current_dir(folder.path())
+            .envs(env.iter().copied())
             .spawn()
             .unwrap();
         let stdout = collect(child.stdout.take().unwrap());

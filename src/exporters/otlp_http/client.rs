@@ -17,8 +17,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Why an exporter cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// What protects connections cannot be used.
-    #[error("tls.{0}")]
+    /// What protects connections cannot be used. The text begins with the key to change.
+    #[error(transparent)]
     Tls(#[from] TlsError),
     /// That name is none.
     #[error("tls.server_name_override: \"{0}\" is not the name of a host")]
