@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the fuzz targets of processors/artifact, one after the other, for FUZZ_SECONDS in all. What
+# Runs the fuzz targets of processors/artifact/fuzz, one after the other, for FUZZ_SECONDS in all. What
 # it needs beyond Rust goes into .tools/ (ignored by git); inputs that were found stay in the
 # folder corpus/ beside the targets, and the next run goes on from them.
 set -u
@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 
 seconds="${FUZZ_SECONDS:-1800}"
 version=0.13.2
-targets="text generated request"
+targets="text generated request json"
 tools="$PWD/.tools"
 fuzz="$PWD/processors/artifact/fuzz"
 built="${CARGO_TARGET_DIR:-$fuzz/target}"
@@ -51,7 +51,7 @@ if ! cargo $toolchain run --quiet --locked --target-dir "$built" \
     exit 2
 fi
 
-share=$((seconds / 3))
+share=$((seconds / 4))
 export PATH="$tools/bin:$PATH"
 for target in $targets; do
     # Release, with debug assertions.

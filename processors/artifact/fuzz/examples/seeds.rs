@@ -10,7 +10,7 @@ use std::path::Path;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use slimspan_generators::{Generator, Random, Request, files, noise};
-use slimspan_proto::Signal;
+use slimspan_proto::{Signal, json};
 
 /// Longer inputs are not worth their time.
 const LONGEST: usize = 16 * 1024;
@@ -52,6 +52,12 @@ fn main() -> io::Result<()> {
         choices.insert(random.bytes(len));
     }
     let folder = Path::new(&folder);
+    let texts_of_requests = requests.iter().map(|(signal, bytes)| {
+        let written = json::write(*signal, bytes).map_err(io::Error::other)?;
+        Ok([&[u8::from(*signal == Signal::Logs)], &*written.text].concat())
+    });
+    let texts_of_requests: Vec<_> = texts_of_requests.collect::<io::Result<_>>()?;
+    write(&folder.join("json"), texts_of_requests)?;
     let mut random = Random::new(0);
     let requests = requests.into_iter().map(|(signal, bytes)| {
         let signal = u8::from(signal == Signal::Logs);

@@ -6,5 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod choices;
+pub mod json;
 pub mod oracle;
 pub mod place;

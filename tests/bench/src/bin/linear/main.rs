@@ -1,4 +1,4 @@
-//! Whether the check and extraction take time in proportion to their input, whatever that is; fails where
+//! Whether the check, extraction and OTLP/JSON take time in proportion to their input, whatever that is; fails where
 //! twice the bytes take more than 2.3 times the time, or a byte more than 50 ns.
 
 #![expect(
@@ -8,6 +8,7 @@
 
 mod inputs;
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use slimspan_artifact::{Form, Location, Policy, extract};
 use slimspan_bench::race::verdict;
-use slimspan_proto::{Signal, check};
+use slimspan_proto::{Signal, check, json};
 
 /// The allocator of the collector.
 #[global_allocator]
@@ -44,40 +45,53 @@ fn main() -> ExitCode {
         println!("threshold {threshold} bytes, {form:?}: 8 MiB, 16 MiB, ratio (below {MOST})");
         for (name, input) in inputs::INPUTS {
             let requests = [SIZE, 2 * SIZE].map(input);
-            let bytes = requests[1].len() as f64;
-            let allowed = bytes * NANOSECONDS_PER_BYTE / 1e9 + BESIDE.as_secs_f64();
-            let mut best = [f64::MAX; 2];
-            let mut ratio = f64::MAX;
-            // The best of several turns of each: a busy machine is slow now and then, and what
-            // takes four times as long for twice the bytes takes it every time.
-            for round in 0..MOST_ROUNDS {
-                for (best, request) in best.iter_mut().zip(&requests) {
-                    *best = best.min(time(request, &policy).as_secs_f64());
-                }
-                ratio = best[1] / best[0];
-                if round >= ROUNDS && ratio < MOST && best[1] <= allowed {
-                    break;
-                }
-            }
-            let kept = ratio < MOST && best[1] <= allowed;
-            passed &= kept;
-            println!(
-                "{} {name}: {:.2} ms, {:.2} ms, {ratio:.2}x, {:.2} ns a byte",
-                verdict(kept),
-                best[0] * 1e3,
-                best[1] * 1e3,
-                best[1] * 1e9 / bytes,
-            );
+            passed &= is_linear(name, &requests, |request| {
+                black_box(check(Signal::Traces, request, usize::MAX).is_ok());
+                black_box(extract(Signal::Traces, request, &policy).is_ok());
+            });
         }
+    }
+    println!("OTLP/JSON, written and read: 8 MiB, 16 MiB, ratio (below {MOST})");
+    for (name, input) in inputs::INPUTS {
+        let requests = [SIZE, 2 * SIZE].map(input);
+        passed &= is_linear(name, &requests, |request| {
+            let text = json::write(Signal::Traces, request)
+                .map_or_else(|_| Vec::new(), |written| written.text);
+            black_box(json::read(Signal::Traces, &text, json::Limits::default()).is_ok());
+        });
     }
     ExitCode::from(u8::from(!passed))
 }
 
-fn time(request: &Bytes, policy: &Policy) -> Duration {
-    let start = cpu_time();
-    let _ = std::hint::black_box(check(Signal::Traces, request, usize::MAX));
-    let _ = std::hint::black_box(extract(Signal::Traces, request, policy));
-    cpu_time().saturating_sub(start)
+/// Whether `work` takes time in proportion to the size of two inputs, of which one is twice the other;
+/// prints what it takes.
+fn is_linear(name: &str, inputs: &[Bytes; 2], work: impl Fn(&Bytes)) -> bool {
+    let bytes = inputs[1].len() as f64;
+    let allowed = bytes * NANOSECONDS_PER_BYTE / 1e9 + BESIDE.as_secs_f64();
+    let mut best = [f64::MAX; 2];
+    let mut ratio = f64::MAX;
+    // The best of several turns of each: a busy machine is slow now and then, and what
+    // takes four times as long for twice the bytes takes it every time.
+    for round in 0..MOST_ROUNDS {
+        for (best, input) in best.iter_mut().zip(inputs) {
+            let start = cpu_time();
+            work(input);
+            *best = best.min(cpu_time().saturating_sub(start).as_secs_f64());
+        }
+        ratio = best[1] / best[0];
+        if round >= ROUNDS && ratio < MOST && best[1] <= allowed {
+            break;
+        }
+    }
+    let kept = ratio < MOST && best[1] <= allowed;
+    println!(
+        "{} {name}: {:.2} ms, {:.2} ms, {ratio:.2}x, {:.2} ns a byte",
+        verdict(kept),
+        best[0] * 1e3,
+        best[1] * 1e3,
+        best[1] * 1e9 / bytes,
+    );
+    kept
 }
 
 /// What this thread has had of a core: others on the machine are no matter of the input.
