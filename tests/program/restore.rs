@@ -96,10 +96,11 @@ impl Archive {
         for entry in fs::read_dir(captures).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
-            let signal = match name.rsplit('.').nth(1) {
-                Some("traces") => Signal::Traces,
-                Some("logs") => Signal::Logs,
-                _ => continue,
+            let Some(signal) = Signal::ALL
+                .into_iter()
+                .find(|signal| name.ends_with(&format!(".{signal}.pb")))
+            else {
+                continue;
             };
             let original = fs::read(&path).unwrap().into();
             slimmed.push(self.slim(name, signal, original, form).await);

@@ -4,16 +4,14 @@
 //! conversion is carried over into the text. Everything else stays the text it was: members that
 //! no schema knows yet, the order of members, white space, the spelling of numbers.
 
-use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use slimspan_proto::Signal;
+use slimspan_proto::json::{Limits, read, write};
 
 use super::splice::{Change, splice};
 
@@ -26,15 +24,13 @@ const RECORDS: [(&str, Signal); 3] = [
 
 /// The signal of a request in JSON, and the request in protobuf.
 pub(super) fn to_protobuf(text: &[u8]) -> anyhow::Result<(Signal, Bytes)> {
-    let mut json: Value = serde_json::from_slice(text).context("it is no JSON")?;
-    let signal = signal(&json)?;
-    complete(&mut json);
-    let protobuf = match signal {
-        Signal::Traces => encode::<ExportTraceServiceRequest>(json),
-        Signal::Logs => encode::<ExportLogsServiceRequest>(json),
-        Signal::Metrics => encode::<ExportMetricsServiceRequest>(json),
-    };
-    Ok((signal, protobuf.context("it is no OTLP/JSON")?))
+    let signal = signal(text)?;
+    let request = read(signal, text, Limits::default()).context("it is no OTLP/JSON")?;
+    match request.causes.first() {
+        None => Ok((signal, request.request.into())),
+        // What is missing in one form cannot be found again in the other.
+        Some(cause) => Err(anyhow!("{cause}").context("it is no OTLP/JSON")),
+    }
 }
 
 /// `text` with what differs between two requests in protobuf: what it was converted to, and what
@@ -45,27 +41,26 @@ pub(super) fn rewrite(
     before: &[u8],
     after: &[u8],
 ) -> anyhow::Result<Bytes> {
-    let (before, after) = match signal {
-        Signal::Traces => decode::<ExportTraceServiceRequest>(before, after),
-        Signal::Logs => decode::<ExportLogsServiceRequest>(before, after),
-        Signal::Metrics => decode::<ExportMetricsServiceRequest>(before, after),
-    }?;
+    let json = |request| -> anyhow::Result<Value> {
+        Ok(serde_json::from_slice(&write(signal, request)?.text)?)
+    };
     let text = std::str::from_utf8(text)?;
-    Ok(match Change::between(&before, &after) {
+    Ok(match Change::between(&json(before)?, &json(after)?) {
         None => text.to_owned(),
         Some(change) => splice(text, &change)?,
     }
     .into())
 }
 
-fn signal(json: &Value) -> anyhow::Result<Signal> {
-    let mut found = RECORDS
-        .iter()
-        .filter(|(member, _)| json.get(member).is_some_and(|records| !records.is_null()));
+fn signal(text: &[u8]) -> anyhow::Result<Signal> {
+    let members: BTreeMap<String, Option<IgnoredAny>> =
+        serde_json::from_slice(text).context("it is no JSON")?;
+    let has = |member: &str| members.get(member).is_some_and(Option::is_some);
+    let mut found = RECORDS.iter().filter(|(member, _)| has(member));
     match (found.next(), found.next()) {
         (Some((_, signal)), None) => Ok(*signal),
         // The request that holds nothing.
-        (None, _) if json.as_object().is_some_and(serde_json::Map::is_empty) => Ok(Signal::Traces),
+        (None, _) if members.is_empty() => Ok(Signal::Traces),
         (None, _) => bail!(
             "it is no OTLP export request: it has neither resourceSpans nor resourceLogs nor \
              resourceMetrics"
@@ -74,104 +69,17 @@ fn signal(json: &Value) -> anyhow::Result<Signal> {
     }
 }
 
-fn encode<M: Message + DeserializeOwned>(json: Value) -> serde_json::Result<Bytes> {
-    let request: M = serde_json::from_value(json)?;
-    Ok(request.encode_to_vec().into())
-}
-
-fn decode<M: Message + Default + Serialize>(
-    before: &[u8],
-    after: &[u8],
-) -> anyhow::Result<(Value, Value)> {
-    let json = |bytes| anyhow::Ok(serde_json::to_value(M::decode(bytes)?)?);
-    Ok((json(before)?, json(after)?))
-}
-
-/// The members of an AnyValue that are read.
-const KINDS: [&str; 7] = [
-    "stringValue",
-    "boolValue",
-    "intValue",
-    "doubleValue",
-    "arrayValue",
-    "kvlistValue",
-    "bytesValue",
-];
-
-/// Makes of OTLP/JSON as it is written what the structs read: members that were left out because
-/// they are empty, `null` in place of a default, and AnyValues of kinds they do not know. None
-/// of this gets into the text.
-fn complete(json: &mut Value) {
-    match json {
-        Value::Object(members) => {
-            members.retain(|_, value| !value.is_null());
-            for (name, value) in members.iter_mut() {
-                match (name.as_str(), value) {
-                    ("value" | "body", Value::Object(any_value)) => complete_value(any_value),
-                    ("attributes", Value::Array(attributes)) => complete_keys(attributes),
-                    (_, value) => complete(value),
-                }
-            }
-        }
-        Value::Array(elements) => elements.iter_mut().for_each(complete),
-        _ => {}
-    }
-}
-
-fn complete_value(any_value: &mut serde_json::Map<String, Value>) {
-    any_value.retain(|kind, value| KINDS.contains(&kind.as_str()) && !value.is_null());
-    for (kind, value) in any_value {
-        match (kind.as_str(), value) {
-            // "NaN", "Infinity" and "-Infinity"; which one stays in the text.
-            ("doubleValue", value @ Value::String(_)) => *value = Value::from(0.0),
-            ("bytesValue", Value::String(base64)) => complete_base64(base64),
-            ("arrayValue", Value::Object(array)) => {
-                let values = array
-                    .entry("values")
-                    .or_insert_with(|| Value::Array(vec![]));
-                if let Value::Array(values) = values {
-                    let objects = values.iter_mut().filter_map(Value::as_object_mut);
-                    objects.for_each(complete_value);
-                }
-            }
-            ("kvlistValue", Value::Object(list)) => {
-                let values = list.entry("values").or_insert_with(|| Value::Array(vec![]));
-                if let Value::Array(values) = values {
-                    complete_keys(values);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Base64 may be written in either alphabet, with padding or without.
-fn complete_base64(base64: &mut String) {
-    if base64.contains(['-', '_']) {
-        *base64 = base64.replace('-', "+").replace('_', "/");
-    }
-    while !base64.len().is_multiple_of(4) {
-        base64.push('=');
-    }
-}
-
-fn complete_keys(attributes: &mut [Value]) {
-    for attribute in attributes {
-        if let Value::Object(attribute) = attribute {
-            attribute
-                .entry("key")
-                .or_insert_with(|| Value::String(String::new()));
-        }
-        complete(attribute);
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
     use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
     use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
+
+    use prost::Message as _;
 
     use super::*;
 
@@ -215,7 +123,7 @@ mod tests {
             {"key": "int", "value": {"intValue": "-9223372036854775808"}},
             {"key": "number", "value": {"intValue": 7}},
             {"key": "double", "value": {"doubleValue": 1.10}},
-            {"key": "nan", "value": {"doubleValue": "NaN"}},
+            {"key": "infinity", "value": {"doubleValue": "-Infinity"}},
             {"key": "bytes", "value": {"bytesValue": "AAH/"}},
             {"key": "base64url", "value": {"bytesValue": "_w"}},
             {"key": "array", "value": {"arrayValue": {"values": [{"stringValue": "x"}, {}, {"boolValue": true}]}}},
@@ -248,7 +156,7 @@ mod tests {
             key_value("int", Some(Any::IntValue(i64::MIN))),
             key_value("number", Some(Any::IntValue(7))),
             key_value("double", Some(Any::DoubleValue(1.1))),
-            key_value("nan", Some(Any::DoubleValue(0.0))),
+            key_value("infinity", Some(Any::DoubleValue(f64::NEG_INFINITY))),
             key_value("bytes", Some(Any::BytesValue(vec![0, 1, 255]))),
             key_value("base64url", Some(Any::BytesValue(vec![255]))),
             key_value("array", Some(Any::ArrayValue(ArrayValue { values: array }))),
@@ -346,9 +254,13 @@ mod tests {
             ("{\"spans\":[]}", "neither resourceSpans nor"),
             ("{\"resourceSpans\":[],\"resourceLogs\":[]}", "two signals"),
             ("{\"resourceSpans\":{}}", "no OTLP/JSON"),
+            (
+                "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"kind\":\"SPAN_KIND_SERVER\"}]}]}]}",
+                "kind is an enum written as a name",
+            ),
         ] {
             let error = to_protobuf(text.as_bytes()).unwrap_err();
-            assert!(error.to_string().contains(reason), "{error}");
+            assert!(format!("{error:#}").contains(reason), "{error:#}");
         }
         let (_, protobuf) = to_protobuf(b"{}").unwrap();
         assert_eq!(protobuf, "");
