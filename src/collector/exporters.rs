@@ -8,6 +8,7 @@ use super::error::StartError;
 use crate::admission::Budget;
 use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
 use crate::exporters::debug::DebugExporter;
+use crate::exporters::file::FileExporter;
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_http::OtlpHttpExporter;
 use crate::exporters::queue::config::QueueConfig;
@@ -55,6 +56,15 @@ pub(super) fn set_up_exporters(
                     reason: reason.into(),
                 })?;
                 deliver(http.into(), of_exporter.delivery())?
+            }
+            ExporterConfig::File(file) => {
+                let file = FileExporter::open(id.to_string(), file);
+                let file = file.map_err(|reason| StartError::Exporter {
+                    id: id.clone(),
+                    reason: reason.into(),
+                })?;
+                summary.push((id.to_string(), format!("writes {file}")));
+                Exporter::File(file)
             }
             ExporterConfig::Debug(debug) => {
                 summary.push((id.to_string(), "prints to this terminal".to_owned()));

@@ -171,6 +171,11 @@ impl Check<'_> {
             if let ExporterConfig::OtlpHttp(http) = exporter {
                 self.otlp_http(id, http);
             }
+            if let ExporterConfig::File(file) = exporter
+                && let Some((key, message)) = file.mistake()
+            {
+                self.report(path.key(key), message);
+            }
             let Some(exporter) = exporter.delivery() else {
                 continue;
             };

@@ -12,6 +12,7 @@ use super::processors::MemoryLimiterConfig;
 use crate::auth::config::{BasicAuthConfig, BearerTokenConfig, HeadersSetterConfig};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::debug::config::DebugConfig;
+use crate::exporters::file::config::FileConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::journal::config::FileStorageConfig;
@@ -43,6 +44,8 @@ pub enum ExporterConfig {
     OtlpHttp(Box<OtlpHttpConfig>),
     /// `debug`
     Debug(DebugConfig),
+    /// `file`
+    File(FileConfig),
 }
 
 impl ExporterConfig {
@@ -51,7 +54,7 @@ impl ExporterConfig {
         match self {
             Self::OtlpGrpc(grpc) => Some(grpc.delivery()),
             Self::OtlpHttp(http) => Some(http.delivery()),
-            Self::Debug(_) => None,
+            Self::Debug(_) | Self::File(_) => None,
         }
     }
 }
@@ -78,6 +81,7 @@ impl ExporterConfig {
             Self::OtlpGrpc(config) => config.reference,
             Self::OtlpHttp(config) => config.reference,
             Self::Debug(config) => config.reference,
+            Self::File(config) => config.reference,
         }
     }
 }
@@ -144,6 +148,11 @@ impl Component for ExporterConfig {
             name: "debug",
             alias: None,
             read: |node| from_node(node).map(Self::Debug),
+        },
+        ComponentType {
+            name: "file",
+            alias: None,
+            read: |node| from_node(node).map(Self::File),
         },
     ];
 }

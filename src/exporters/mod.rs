@@ -3,6 +3,7 @@
 pub mod dead_letters;
 pub mod debug;
 mod delivery;
+pub mod file;
 mod fitting;
 pub mod otlp_grpc;
 pub mod otlp_http;
@@ -26,6 +27,8 @@ pub enum Exporter {
     Otlp(Box<Delivery>),
     /// `debug`
     Debug(debug::DebugExporter),
+    /// `file`
+    File(file::FileExporter),
 }
 
 impl Exporter {
@@ -39,6 +42,7 @@ impl Exporter {
         match self {
             Self::Otlp(delivery) => delivery.deliver(signal, request, terms).await,
             Self::Debug(exporter) => Ok(exporter.export(signal, request).into()),
+            Self::File(exporter) => exporter.export(signal, request, terms.deadline).await,
         }
     }
 
@@ -47,6 +51,7 @@ impl Exporter {
         match self {
             Self::Otlp(delivery) => delivery.end(until).await,
             Self::Debug(_) => {}
+            Self::File(exporter) => exporter.end(until).await,
         }
     }
 }

@@ -16,6 +16,7 @@ mod delivery;
 mod disconnects;
 mod dry_run;
 mod fan_out;
+mod file_exporter;
 mod floods;
 mod framing;
 mod http;

@@ -15,6 +15,7 @@ use slimspan_proto::Signal;
 use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
+use crate::exporters::file::config::{self as file, FileConfig, Format, RotationConfig};
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
 use crate::exporters::otlp_http;
 use crate::exporters::otlp_http::config::{
@@ -538,4 +539,40 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
             ..exporter
         }
     );
+}
+
+#[test]
+fn a_file_exporter_as_a_collector_has_it() {
+    let (config, warnings) = parse(
+        "receivers: {otlp: }\nexporters:\n  file/all:\n    path: ./foo\n    append: true\n    rotation:\n      \
+         max_megabytes: 10\n      max_days: 3\n      max_backups: 3\n      localtime: true\n    format: proto\n    \
+         compression: zstd\n    flush_interval: 5s\n    fsync: true\n    create_directory: true\n    \
+         directory_permissions: \"0750\"\n    reference: uri\n  file: {path: a, rotation: }\n\
+         service: {pipelines: {traces: {receivers: [otlp], exporters: [file/all, file]}}}\n",
+    );
+    assert_eq!(warnings, []);
+    let all = FileConfig {
+        path: "./foo".into(),
+        append: true,
+        rotation: Some(RotationConfig {
+            max_megabytes: 10,
+            max_days: 3,
+            max_backups: 3,
+            localtime: true,
+        }),
+        format: Format::Proto,
+        compression: file::Compression::Zstd,
+        flush_interval: Duration::from_secs(5),
+        fsync: true,
+        create_directory: true,
+        directory_permissions: Some(0o750),
+        reference: Some(ReferenceForm::Uri),
+    };
+    let rotating = FileConfig {
+        rotation: Some(RotationConfig::default()),
+        ..FileConfig::new("a")
+    };
+    let of = |name: &str| config.exporters.get(&id(name)).unwrap().clone();
+    assert_eq!(of("file/all"), ExporterConfig::File(all));
+    assert_eq!(of("file"), ExporterConfig::File(rotating));
 }

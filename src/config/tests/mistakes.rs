@@ -159,7 +159,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  debug:",
         "  kafka:",
-        "c.yaml:20: exporters.kafka: unknown exporter type \"kafka\"; known are otlp_grpc (alias otlp), otlp_http (alias otlphttp), debug",
+        "c.yaml:20: exporters.kafka: unknown exporter type \"kafka\"; known are otlp_grpc (alias otlp), otlp_http (alias otlphttp), debug, file",
     ),
     (
         "  artifact_store:\n",
@@ -1049,6 +1049,76 @@ fn an_unused_memory_limiter_may_be_small() {
         .replace("limit_mib: 512", "limit_mib: 16")
         .replace("[memory_limiter, artifact]", "[artifact]");
     assert_eq!(errors(&text), "no error");
+}
+
+#[test]
+fn mistakes_of_the_file_exporter() {
+    let told = |file: &str| {
+        errors(
+            &GOOD
+                .replace(
+                    "  debug:\n    verbosity: normal",
+                    &format!("  file: {file}"),
+                )
+                .replace(
+                    "exporters: [otlp_grpc, debug]",
+                    "exporters: [otlp_grpc, file]",
+                ),
+        )
+    };
+    assert_eq!(
+        told("{path: a, rotation: , format: proto, compression: zstd}"),
+        "no error"
+    );
+    assert_eq!(
+        told("{path: a, compression: \"\"}"),
+        "no error",
+        "the Collector's default"
+    );
+    for (file, mistake) in [
+        ("", "the field \"path\" is required"),
+        ("{path: \"\"}", "path: must not be empty"),
+        ("{path: a, format: text}", "format: unknown value"),
+        ("{path: a, compression: gzip}", "compression: unknown value"),
+        (
+            "{path: a, flush_interval: 0}",
+            "flush_interval: must be longer than 0",
+        ),
+        (
+            "{path: a, rotation: {max_megabytes: 0}}",
+            "rotation.max_megabytes: must be from 1",
+        ),
+        (
+            "{path: a, rotation: {max_backups: -1}}",
+            "rotation.max_backups: must be from 0",
+        ),
+        (
+            "{path: a, rotation: {max_size: 1}}",
+            "rotation.max_size: unknown field",
+        ),
+        (
+            "{path: a, rotation: {}, append: false}",
+            "append: cannot be false with a rotation",
+        ),
+        (
+            "{path: a, directory_permissions: \"0700\"}",
+            "directory_permissions: needs create_directory",
+        ),
+        (
+            "{path: a, create_directory: true, directory_permissions: \"0788\"}",
+            "directory_permissions: \"0788\" is not what",
+        ),
+        (
+            "{path: a, create_directory: true, directory_permissions: \"1777\"}",
+            "directory_permissions: \"1777\" is not what",
+        ),
+    ] {
+        let told = told(file);
+        assert!(
+            told.contains("exporters.file") && told.contains(mistake),
+            "{file}: {told}"
+        );
+    }
 }
 
 proptest! {

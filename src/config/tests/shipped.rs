@@ -15,6 +15,7 @@ use crate::auth::config::BearerTokenConfig;
 use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
+use crate::exporters::file::config::{FileConfig, RotationConfig};
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::otlp_http::config::{CompressionParams, CookiesConfig, OtlpHttpConfig};
 use crate::exporters::queue::config::QueueConfig;
@@ -106,6 +107,12 @@ fn the_commented_out_backend_works_once_uncommented() {
         config.exporters.get(&id("otlp_grpc")),
         Some(&ExporterConfig::OtlpGrpc(Box::new(backend)))
     );
+    let mut file = FileConfig::new("./data/telemetry.json");
+    file.rotation = Some(RotationConfig::default());
+    assert_eq!(
+        config.exporters.get(&id("file")),
+        Some(&ExporterConfig::File(file))
+    );
 }
 
 #[test]
@@ -128,6 +135,8 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<MemoryLimiterConfig>(&root, &["processors", "memory_limiter"]);
     spells_out::<ArtifactConfig>(&root, &["processors", "artifact"]);
     spells_out::<DebugConfig>(&root, &["exporters", "debug"]);
+    spells_out::<FileConfig>(&root, &["exporters", "file"]);
+    spells_out::<RotationConfig>(&root, &["exporters", "file", "rotation"]);
     spells_out::<OtlpGrpcConfig>(&root, &["exporters", "otlp_grpc"]);
     spells_out::<TlsClientConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
     spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_grpc", "dead_letters"]);

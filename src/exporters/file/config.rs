@@ -1,0 +1,174 @@
+//! The configuration of the `file` exporter.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use crate::config::ReferenceForm;
+use crate::config::units::{between, positive_duration};
+
+/// `file`: writes requests to a file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    /// The file. Required.
+    #[serde(deserialize_with = "path")]
+    pub path: PathBuf,
+    /// Whether what a file holds at the start stays in it.
+    #[serde(default = "yes")]
+    pub append: bool,
+    /// When a file that has grown makes room for a new one; never without it.
+    #[serde(default, deserialize_with = "rotation")]
+    pub rotation: Option<RotationConfig>,
+    /// How requests are written.
+    #[serde(default)]
+    pub format: Format,
+    /// How each of them is compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// After which time at most what was written is on the disk, power cuts or not.
+    #[serde(default = "flush_interval", deserialize_with = "positive_duration")]
+    pub flush_interval: Duration,
+    /// Whether it is there before it is acknowledged.
+    #[serde(default)]
+    pub fsync: bool,
+    /// Whether the folder is made where it is missing.
+    #[serde(default)]
+    pub create_directory: bool,
+    /// The permissions of a folder that is made, less what the umask takes away.
+    #[serde(default, deserialize_with = "permissions")]
+    pub directory_permissions: Option<u32>,
+    /// How references look that are written; as the `artifact` processor has them if nothing is said.
+    #[serde(default)]
+    pub reference: Option<ReferenceForm>,
+}
+
+/// `rotation`: the file is renamed, and a new one begun.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RotationConfig {
+    /// The size that a file has at most, unless a single request is larger.
+    #[serde(deserialize_with = "between::<_, _, 1, 1_048_576>")]
+    pub max_megabytes: u64,
+    /// After how many days a renamed file is deleted; 0 for never.
+    #[serde(deserialize_with = "between::<_, _, 0, 36_500>")]
+    pub max_days: u32,
+    /// How many renamed files are kept; 0 for all.
+    #[serde(deserialize_with = "between::<_, _, 0, 1_000_000>")]
+    pub max_backups: usize,
+    /// Whether the time in their names is local; UTC otherwise.
+    pub localtime: bool,
+}
+
+impl Default for RotationConfig {
+    fn default() -> Self {
+        Self {
+            max_megabytes: 100,
+            max_days: 0,
+            max_backups: 100,
+            localtime: false,
+        }
+    }
+}
+
+/// How requests are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// OTLP/JSON, a line each.
+    #[default]
+    Json,
+    /// OTLP in protobuf, each after its length in 4 bytes.
+    Proto,
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    #[serde(alias = "")]
+    None,
+    /// Each is a zstd frame, after its length in 4 bytes.
+    Zstd,
+}
+
+/// What folders may be done with that are made.
+const DIRECTORY_PERMISSIONS: u32 = 0o755;
+
+impl FileConfig {
+    /// The defaults of everything but the path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            append: true,
+            rotation: None,
+            format: Format::default(),
+            compression: Compression::default(),
+            flush_interval: flush_interval(),
+            fsync: false,
+            create_directory: false,
+            directory_permissions: None,
+            reference: None,
+        }
+    }
+
+    /// What is wrong between its keys: the key, and why. The Collector refuses the same.
+    pub fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        if self.directory_permissions.is_some() && !self.create_directory {
+            return Some((
+                "directory_permissions",
+                "needs create_directory: true; without it no folder is made",
+            ));
+        }
+        (!self.append && self.rotation.is_some()).then_some((
+            "append",
+            "cannot be false with a rotation, which never empties a file: remove one of both",
+        ))
+    }
+
+    pub(super) fn permissions_of_directory(&self) -> u32 {
+        self.directory_permissions.unwrap_or(DIRECTORY_PERMISSIONS)
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn flush_interval() -> Duration {
+    Duration::from_secs(1)
+}
+
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.as_os_str().is_empty() {
+        return Err(D::Error::custom(
+            "must not be empty: name a file such as ./data/telemetry.json",
+        ));
+    }
+    Ok(path)
+}
+
+/// `rotation:` without a body has the defaults.
+fn rotation<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<RotationConfig>, D::Error> {
+    RotationConfig::deserialize(deserializer).map(Some)
+}
+
+fn permissions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    match u32::from_str_radix(&text, 8) {
+        Ok(bits) if bits <= 0o777 => Ok(Some(bits)),
+        _ => Err(D::Error::custom(format!(
+            "\"{text}\" is not what a folder's permissions can be: use octal digits in quotes, \
+             such as \"0755\""
+        ))),
+    }
+}
