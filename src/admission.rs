@@ -89,6 +89,17 @@ impl Budget {
         }
     }
 
+    /// The bytes that requests take now.
+    pub fn in_flight(&self) -> u64 {
+        let free = self.anybody.available_permits() + self.begun.available_permits();
+        self.limit().saturating_sub((free * UNIT) as u64)
+    }
+
+    /// The bytes that they may take.
+    pub fn limit(&self) -> u64 {
+        self.limits.limit_mib << 20
+    }
+
     /// A lease of nothing yet, for a request that comes.
     pub fn lease(&self) -> Lease {
         Lease {
@@ -250,6 +261,7 @@ mod tests {
         let mut lease = budget.lease();
         lease.charge(1).await.unwrap();
         assert_eq!(free(&budget), (1 << 20) - UNIT);
+        assert_eq!(budget.in_flight(), UNIT as u64);
         lease.charge(UNIT / COPIES - 1).await.unwrap();
         assert_eq!(free(&budget), (1 << 20) - UNIT, "still the first unit");
         lease.charge(UNIT).await.unwrap();

@@ -89,7 +89,7 @@ fn harmless(json: &str) -> Cow<'_, str> {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use bytes::Bytes;
-    use slimspan_artifact::{Digest, Move};
+    use slimspan_artifact::{Digest, Move, Shape};
     use tokio::sync::mpsc;
 
     use super::*;
@@ -101,6 +101,7 @@ mod tests {
     fn add(dry_run: &DryRun, attribute: &str) {
         let moved = Move {
             attribute: attribute.to_owned(),
+            shape: Shape::DataUri,
             media_type: "image/png".to_owned(),
             digest: Digest::of(b"picture"),
             size: 30_000,

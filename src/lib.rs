@@ -17,6 +17,7 @@ pub mod compute;
 pub mod config;
 pub mod dry_run;
 pub mod exporters;
+pub mod extensions;
 pub mod grpc;
 pub mod isolation;
 pub mod journal;

@@ -1,5 +1,7 @@
 //! What the machine has that slimspan runs on.
 
+use std::time::Duration;
+
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// The memory that there is for this process, in bytes: that of the machine, or of its control group
@@ -27,6 +29,29 @@ pub fn memory() -> Option<u64> {
     .min()
 }
 
+/// What this process has taken so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Time of all processors.
+    pub cpu: Duration,
+    /// Physical memory, in bytes.
+    pub memory: u64,
+}
+
+/// What this process has taken so far; `None` where the system does not tell.
+pub fn usage() -> Option<Usage> {
+    let own = sysinfo::get_current_pid().ok()?;
+    let mut system = System::new().ok()?;
+    let these = ProcessesToUpdate::Some(&[own]);
+    let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
+    system.refresh_processes_specifics(these, false, kind);
+    let process = system.process(own)?;
+    Some(Usage {
+        cpu: Duration::from_millis(process.accumulated_cpu_time()),
+        memory: process.memory(),
+    })
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -42,5 +67,16 @@ mod tests {
         let total: u64 = total.parse().unwrap();
         let memory = memory().unwrap();
         assert!((1 << 20..=total << 10).contains(&memory), "{memory}");
+    }
+
+    #[test]
+    fn a_process_takes_memory_and_time() {
+        let before = usage().unwrap();
+        assert!(before.memory > 1 << 20, "{before:?}");
+        let mut sum = 0_u64;
+        while usage().unwrap().cpu == before.cpu {
+            sum = (0..100_000).fold(sum, |sum: u64, one| sum.wrapping_mul(31) ^ one);
+        }
+        assert!(usage().unwrap().cpu > before.cpu, "{sum}");
     }
 }

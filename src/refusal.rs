@@ -32,16 +32,47 @@ pub enum Culprit {
     Backend,
 }
 
-impl fmt::Display for Culprit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Culprit {
+    /// All there are, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Sender, Self::Slimspan, Self::Store, Self::Backend];
+
+    /// Its name, for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Sender => "sender",
             Self::Slimspan => "slimspan",
             Self::Store => "store",
             Self::Backend => "backend",
-        })
+        }
     }
 }
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The names of gRPC's codes, by their numbers.
+pub const CODES: [&str; 17] = [
+    "ok",
+    "cancelled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+];
 
 /// Why a request was not accepted, and what its sender should do about it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -191,6 +222,19 @@ impl Refusal {
     /// Whose doing it is.
     pub fn culprit(&self) -> Culprit {
         self.culprit
+    }
+
+    /// The number of its code in gRPC, which is one of [`CODES`].
+    pub fn code_number(&self) -> usize {
+        let number = usize::try_from(i32::from(self.code)).unwrap_or(usize::MAX);
+        number.min(CODES.len() - 1)
+    }
+
+    /// Whether it shows that the other side does not work: it is away, overloaded, or does not let
+    /// us in. Else it works, and does not want this request.
+    pub fn is_outage(&self) -> bool {
+        let locked_out = matches!(self.code, Code::Unauthenticated | Code::PermissionDenied);
+        self.culprit != Culprit::Sender && (self.is_retryable() || locked_out)
     }
 
     /// When the sender should come back, if that was said.

@@ -12,7 +12,7 @@ use slimspan_proto::{Signal, count};
 
 use crate::answer::Answer;
 use crate::refusal::Refusal;
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, ReceiverCounts};
 
 /// The items of each signal.
 #[derive(Debug, Default)]
@@ -26,13 +26,45 @@ pub struct Tallies {
 #[derive(Debug, Default)]
 pub struct Tally {
     received: AtomicU64,
-    /// Of requests that were answered with OK, without what that answer rejects.
-    accepted: AtomicU64,
+    /// Of requests that were answered with OK, without what that answer rejects, and without what
+    /// still waits in a queue.
+    delivered: AtomicU64,
     rejected: AtomicU64,
     refused: AtomicU64,
-    /// Of those accepted, the ones that wait in a queue of this process.
+    /// Of those acknowledged, the ones that wait in a queue of this process.
     queued: AtomicU64,
     under_way: AtomicU64,
+}
+
+/// What a [`Tally`] says at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// All that came in.
+    pub received: u64,
+    /// What backends have.
+    pub delivered: u64,
+    /// What was told to senders in answers of partial success, or is not delivered out of a queue.
+    pub rejected: u64,
+    /// What was refused with its whole request.
+    pub refused: u64,
+    /// What waits in a queue.
+    pub queued: u64,
+    /// What has not been answered yet.
+    pub under_way: u64,
+}
+
+impl Sum {
+    /// Whether every item has exactly one fate.
+    pub fn is_even(self) -> bool {
+        let fates = [
+            self.delivered,
+            self.rejected,
+            self.refused,
+            self.queued,
+            self.under_way,
+        ];
+        fates.iter().sum::<u64>() == self.received
+    }
 }
 
 /// The items of a request on its way. Where it is dropped without an outcome, its sender has gone
@@ -49,6 +81,8 @@ pub struct UnderWay<'a> {
     rejected: u64,
     /// Where it was accepted.
     accepted: Option<Arc<Ticket>>,
+    /// Where it came in.
+    by: Option<&'a ReceiverCounts>,
 }
 
 impl Tallies {
@@ -71,6 +105,7 @@ impl Tallies {
             items: 0,
             rejected: 0,
             accepted: None,
+            by: None,
         }
     }
 
@@ -83,16 +118,39 @@ impl Tallies {
 }
 
 impl Tally {
-    /// Items of requests that were accepted wait in a queue.
-    fn queue(&self, items: u64) {
-        add(&self.queued, items);
-    }
-
     /// Items have left the queue; of these, `rejected` are not delivered.
     fn unqueue(&self, items: u64, rejected: u64) {
         self.queued.fetch_sub(items, Ordering::Relaxed);
-        self.accepted.fetch_sub(rejected, Ordering::Relaxed);
+        add(&self.delivered, items - rejected);
         add(&self.rejected, rejected);
+    }
+
+    /// What it says now. Who counts does not wait for who reads, so this reads again while a request
+    /// is between two of its numbers; at the worst the sum is off by the requests of this moment.
+    pub fn read(&self) -> Sum {
+        /// More than enough for two threads to miss each other.
+        const TIMES: usize = 1000;
+        let mut sum = self.read_once();
+        for _ in 0..TIMES {
+            if sum.is_even() {
+                break;
+            }
+            std::hint::spin_loop();
+            sum = self.read_once();
+        }
+        sum
+    }
+
+    fn read_once(&self) -> Sum {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Sum {
+            received: get(&self.received),
+            delivered: get(&self.delivered),
+            rejected: get(&self.rejected),
+            refused: get(&self.refused),
+            queued: get(&self.queued),
+            under_way: get(&self.under_way),
+        }
     }
 }
 
@@ -143,10 +201,11 @@ impl Ticket {
     /// The request is acknowledged but for what its sender was told.
     fn accept(&self, items: u64) {
         let tally = self.counters.items.of(self.signal);
-        add(&tally.accepted, items);
         if self.is_queued.load(Ordering::Relaxed) {
-            tally.queue(items);
+            add(&tally.queued, items);
             self.items.store(items, Ordering::Relaxed);
+        } else {
+            add(&tally.delivered, items);
         }
     }
 }
@@ -157,6 +216,15 @@ impl Drop for Ticket {
         // Two exporters may have rejected the same ones.
         let rejected = (*self.rejected.get_mut()).min(items);
         self.counters.items.of(self.signal).unqueue(items, rejected);
+    }
+}
+
+impl<'a> UnderWay<'a> {
+    /// The request came in there.
+    #[must_use]
+    pub fn by(mut self, by: &'a ReceiverCounts) -> Self {
+        self.by = Some(by);
+        self
     }
 }
 
@@ -184,11 +252,16 @@ impl Drop for UnderWay<'_> {
         if let Some(request) = self.uncounted.take() {
             self.counted(count(self.signal, &request));
         }
-        if let Some(ticket) = &self.accepted {
+        let accepted = if let Some(ticket) = &self.accepted {
             add(&self.tally.rejected, self.rejected);
             ticket.accept(self.items - self.rejected);
+            self.items - self.rejected
         } else {
             add(&self.tally.refused, self.items);
+            0
+        };
+        if let Some(by) = self.by {
+            by.ended(self.signal, accepted, self.items - accepted);
         }
         self.tally
             .under_way
@@ -202,15 +275,19 @@ fn add(counter: &AtomicU64, items: u64) {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let queued = get(&self.queued);
+        let Sum {
+            received,
+            delivered,
+            rejected,
+            refused,
+            queued,
+            under_way,
+        } = self.read();
+        let refused = refused + under_way;
         write!(
             f,
-            "received {} = delivered {} + rejected {} + refused {} + queued {queued}",
-            get(&self.received),
-            get(&self.accepted).saturating_sub(queued),
-            get(&self.rejected),
-            get(&self.refused) + get(&self.under_way),
+            "received {received} = delivered {delivered} + rejected {rejected} + refused {refused} \
+             + queued {queued}",
         )
     }
 }

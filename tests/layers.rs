@@ -4,7 +4,12 @@ use std::fs;
 use std::path::Path;
 
 /// A crate or module, and the only places in `src` whose code may name it.
-const RULES: [(&str, &[&str]); 9] = [
+const RULES: [(&str, &[&str]); 11] = [
+    ("prometheus_client", &["src/telemetry/metrics/"]),
+    (
+        "extensions",
+        &["src/extensions/", "src/collector/", "src/config/"],
+    ),
     (
         "tonic",
         &["src/receivers/", "src/exporters/", "src/refusal.rs"],

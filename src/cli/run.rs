@@ -19,7 +19,7 @@ pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(exit_code) => return Ok(exit_code),
     };
-    telemetry::init();
+    telemetry::logs::init(&config.service.telemetry.logs)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -76,6 +76,29 @@ pub enum StartError {
         /// Why; the text begins with the key to change.
         reason: TlsError,
     },
+    /// An extension cannot listen.
+    #[error("extensions.{id}.endpoint: cannot listen on {endpoint}: {reason}")]
+    Listener {
+        /// The extension.
+        id: ComponentId,
+        /// The address.
+        endpoint: HostPort,
+        /// Why.
+        reason: io::Error,
+    },
+    /// Metrics cannot be told.
+    #[error(
+        "service.telemetry.metrics.{key}: cannot listen on {endpoint}: {reason}; take another port, \
+         or level: none"
+    )]
+    Metrics {
+        /// The key below it.
+        key: String,
+        /// The address.
+        endpoint: HostPort,
+        /// Why.
+        reason: io::Error,
+    },
     /// An address cannot be listened on.
     #[error("receivers.{id}: cannot listen on {endpoint}: {reason}")]
     Bind {

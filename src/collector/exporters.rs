@@ -33,7 +33,7 @@ pub(super) fn set_up_exporters(
         let mut deliver = |wire: Wire, of_exporter: DeliveryConfig<'_>| {
             let authorizer = auth.of_backend(of_exporter.auth);
             let way = Way::new(id.to_string(), wire, authorizer, of_exporter);
-            let way = Arc::new(way);
+            let way = Arc::new(way.counted(counters.exporter(&id.to_string())));
             let queue = of_exporter.sending_queue;
             let queue = open_queue(config, id, queue, &way, budget, counters)?;
             let delivery = Delivery::new(way, queue);
@@ -64,11 +64,12 @@ pub(super) fn set_up_exporters(
                     reason: reason.into(),
                 })?;
                 summary.push((id.to_string(), format!("writes {file}")));
-                Exporter::File(file)
+                Exporter::File(file.counted(counters.exporter(&id.to_string())))
             }
             ExporterConfig::Debug(debug) => {
                 summary.push((id.to_string(), "prints to this terminal".to_owned()));
-                Exporter::Debug(DebugExporter::new(debug).map_err(StartError::Thread)?)
+                let exporter = DebugExporter::new(debug).map_err(StartError::Thread)?;
+                Exporter::Debug(exporter.counted(counters.exporter(&id.to_string())))
             }
         };
         exporters.insert(id.clone(), Arc::new(exporter));

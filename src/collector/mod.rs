@@ -3,9 +3,11 @@
 mod auth;
 mod error;
 mod exporters;
+mod extensions;
 mod memory;
 mod receivers;
 mod run;
+mod sights;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -20,12 +22,14 @@ use crate::exporters::Exporter;
 use crate::machine;
 use crate::pipeline::Pipeline;
 use crate::storage::Store;
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, Phase, ProcessorCounts};
 use auth::Auth;
 pub use error::StartError;
 use exporters::set_up_exporters;
+use extensions::Extensions;
 use memory::memory_limits;
 use receivers::{Receiver, bind_receivers};
+use sights::Running;
 use stores::{artifacts, location, open_stores};
 
 /// A collector whose ports are bound and which does not accept yet.
@@ -37,6 +41,9 @@ pub struct Collector {
     counters: Arc<Counters>,
     dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
     stores: BTreeMap<ComponentId, Store>,
+    extensions: Extensions,
+    /// Held here alone: what looks at it does not keep it.
+    sights: Arc<Running>,
     summary: Vec<(String, String)>,
 }
 
@@ -44,9 +51,19 @@ impl Collector {
     /// Puts the components together: first what requests leave by, the ports last, so that nothing
     /// is accepted that could not be passed on.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_counting(config, Arc::new(Counters::default())).await
+    }
+
+    /// The same with counters that have counted before.
+    pub async fn start_counting(
+        config: &Config,
+        counters: Arc<Counters>,
+    ) -> Result<Self, StartError> {
+        counters.enter(Phase::Starting);
         let mut summary = Vec::new();
-        let stores = open_stores(config)?;
-        let counters = Arc::new(Counters::default());
+        // Whoever asks whether all is well is to be told from the start.
+        let mut extensions = Extensions::start(config, &counters).await?;
+        let stores = open_stores(config, &counters)?;
         let memory = machine::memory();
         let limits = memory_limits(config, memory)?;
         let budget = Budget::new(limits);
@@ -63,8 +80,10 @@ impl Collector {
                 Some((exporters.get(id).cloned()?, form))
             });
             let destinations = destinations.collect();
+            let (processors, before) = processors(config, wiring, &counters);
             let counters = Arc::clone(&counters);
             let pipeline = Pipeline::new(id.clone(), artifacts, destinations, counters);
+            let pipeline = pipeline.counted(processors, before);
             pipelines.push((wiring, Arc::new(pipeline)));
         }
         for (id, of_store) in config.artifact_stores() {
@@ -102,9 +121,16 @@ impl Collector {
                  senders leave unread are more: lower memory_limiter.limit_mib or max_connections"
             );
         }
+        extensions.describe(&mut summary);
+        extensions.tell(&summary);
+        let sights = Running::new(&exporters, &stores, &budget);
+        counters.show(&sights);
+        counters.enter(Phase::Running);
         Ok(Self {
             receivers,
             exporters: exporters.into_values().collect(),
+            extensions,
+            sights,
             budget,
             counters,
             dry_runs,
@@ -117,6 +143,19 @@ impl Collector {
     pub fn summary(&self) -> &[(String, String)] {
         &self.summary
     }
+}
+
+/// What is counted of the processors of a pipeline, and how many come before the `artifact` processor.
+fn processors(
+    config: &Config,
+    wiring: &PipelineConfig,
+    counters: &Counters,
+) -> (Vec<Arc<ProcessorCounts>>, usize) {
+    let artifact = config.artifact_processor(wiring).map(|(id, _)| id);
+    let ids = &wiring.processors;
+    let before = ids.iter().position(|id| Some(id) == artifact);
+    let counts = ids.iter().map(|id| counters.processor(&id.to_string()));
+    (counts.collect(), before.unwrap_or(ids.len()))
 }
 
 fn describe(config: &Config, wiring: &PipelineConfig) -> String {

@@ -62,7 +62,7 @@ pub(super) async fn bind_receivers(
 ) -> Result<Vec<Receiver>, StartError> {
     let mut receivers = Vec::new();
     for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
-        let routes = |protocol: &str, most: u32| {
+        let routes = |protocol: &'static str, most: u32| {
             let mut routes = Pipelines::new(
                 EntryLimit {
                     most: most as usize,
@@ -75,7 +75,8 @@ pub(super) async fn bind_receivers(
                     routes.add(Arc::clone(pipeline));
                 }
             }
-            (!routes.is_empty()).then(|| Arc::new(routes))
+            let by = counters.receiver(&id.to_string(), protocol);
+            (!routes.is_empty()).then(|| Arc::new(routes.counted(by)))
         };
         let Protocols { grpc, http } = &receiver.protocols;
         if let Some(grpc) = grpc

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Collector;
 use crate::shutdown::{self, Stages};
 use crate::storage::Store;
+use crate::telemetry::Phase;
 
 /// What exporters have at the end to deliver what is in their queues, or to keep it.
 const LAST_DELIVERIES: Duration = Duration::from_millis(1500);
@@ -56,6 +57,7 @@ impl Collector {
             _ = &mut servers => {}
             () = reports => {}
         }
+        self.counters.enter(Phase::Stopping);
         // A request is answered when its pipelines and exporters are done with it, so these end with
         // the receivers.
         let exporters = &self.exporters;
@@ -96,6 +98,8 @@ impl Collector {
             );
         }
         tracing::info!("stopped: {}", self.counters);
+        // Until here it is told that slimspan stops.
+        drop((self.extensions, self.sights));
     }
 }
 

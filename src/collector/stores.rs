@@ -12,10 +12,14 @@ use crate::dry_run::DryRun;
 use crate::pipeline::{Fate, Keeping, Tenancy};
 use crate::storage::config::StoreConfig;
 use crate::storage::{OpenError, Spool, Store, spool};
+use crate::telemetry::Counters;
 use crate::tenant::TenantId;
 
 /// The stores that run: a dry run needs none.
-pub(super) fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store>, StartError> {
+pub(super) fn open_stores(
+    config: &Config,
+    counters: &Counters,
+) -> Result<BTreeMap<ComponentId, Store>, StartError> {
     let mut stores = BTreeMap::new();
     for id in &config.service.extensions {
         let wirings = config.service.pipelines.values();
@@ -27,7 +31,8 @@ pub(super) fn open_stores(config: &Config) -> Result<BTreeMap<ComponentId, Store
             continue;
         }
         if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
-            let opened = open_store(config, id, store).map_err(|reason| not_opened(id, reason))?;
+            let opened =
+                open_store(config, id, store, counters).map_err(|reason| not_opened(id, reason))?;
             opened.sweep_leftovers();
             stores.insert(id.clone(), opened);
         }
@@ -68,8 +73,13 @@ fn tell_orphans(config: &Config, stores: &BTreeMap<ComponentId, Store>) {
 }
 
 /// A store, and its spool if something is or may be in there.
-fn open_store(config: &Config, id: &ComponentId, of: &StoreConfig) -> Result<Store, OpenError> {
-    let store = Store::open(of)?;
+fn open_store(
+    config: &Config,
+    id: &ComponentId,
+    of: &StoreConfig,
+    counters: &Counters,
+) -> Result<Store, OpenError> {
+    let store = Store::open_counted(of, counters.store(&id.to_string()))?;
     let directory = &of.spool.directory;
     let is_mine = config
         .artifact_stores()

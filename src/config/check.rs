@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use slimspan_proto::Signal;
 
 use super::Config;
+use super::address::HostPort;
 use super::artifact::RuleConfig;
 use super::components::{
     Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
@@ -31,6 +32,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     };
     check.something_runs();
     check.listeners_do_not_collide();
+    check.telemetry();
     check.receivers();
     check.extensions();
     for (id, pipeline) in &config.service.pipelines {
@@ -81,23 +83,75 @@ impl Check<'_> {
     }
 
     fn listeners_do_not_collide(&mut self) {
-        let mut listeners: BTreeMap<String, KeyPath> = BTreeMap::new();
-        for (id, ReceiverConfig::Otlp(receiver)) in &self.config.receivers {
+        let mut listeners: BTreeMap<String, String> = BTreeMap::new();
+        for (endpoint, path, owner) in self.listeners() {
+            // With port 0 each gets a port of its own.
+            if endpoint.port == 0 {
+                continue;
+            }
+            if let Some(other) = listeners.insert(endpoint.to_string(), owner) {
+                self.report(
+                    path,
+                    format!("{endpoint} is already the endpoint of {other}"),
+                );
+            }
+        }
+    }
+
+    /// Every endpoint that something listens on, its key, and whose it is.
+    fn listeners(&self) -> Vec<(HostPort, KeyPath, String)> {
+        let config = self.config;
+        let mut listeners = Vec::new();
+        let mut add = |endpoint: &HostPort, path: KeyPath| {
+            let owner = path.to_string();
+            listeners.push((endpoint.clone(), path.key("endpoint"), owner));
+        };
+        for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
             let Protocols { grpc, http } = &receiver.protocols;
-            let grpc = grpc.as_ref().map(|grpc| ("grpc", &grpc.endpoint));
-            let http = http.as_ref().map(|http| ("http", &http.endpoint));
-            for (protocol, endpoint) in grpc.into_iter().chain(http) {
-                // With port 0 each gets a port of its own.
-                if endpoint.port == 0 {
-                    continue;
-                }
-                let path = protocol_path(id, protocol);
-                if let Some(other) = listeners.insert(endpoint.to_string(), path.clone()) {
-                    self.report(
-                        path.key("endpoint"),
-                        format!("{endpoint} is already the endpoint of {other}"),
-                    );
-                }
+            if let Some(grpc) = grpc {
+                add(&grpc.endpoint, protocol_path(id, "grpc"));
+            }
+            if let Some(http) = http {
+                add(&http.endpoint, protocol_path(id, "http"));
+            }
+        }
+        for (id, extension) in &config.extensions {
+            let endpoint = match extension {
+                ExtensionConfig::HealthCheck(health_check) => &health_check.endpoint,
+                ExtensionConfig::Zpages(zpages) => &zpages.endpoint,
+                _ => continue,
+            };
+            add(endpoint, KeyPath::of([ExtensionConfig::SECTION]).key(id));
+        }
+        for (reader, endpoint) in config.service.telemetry.metrics.endpoints() {
+            let metrics = KeyPath::of(["service", "telemetry", "metrics"]);
+            let owner = metrics.to_string();
+            let path = match reader {
+                Some(index) => metrics.key("readers").index(index),
+                None => metrics.key("address"),
+            };
+            listeners.push((endpoint, path, owner));
+        }
+        listeners
+    }
+
+    fn telemetry(&mut self) {
+        let telemetry = &self.config.service.telemetry;
+        let path = KeyPath::of(["service", "telemetry"]);
+        if let Some((key, message)) = telemetry.metrics.mistake() {
+            self.report(path.key("metrics").key(key), message);
+        }
+        if let Some((key, message)) = telemetry.logs.mistake() {
+            self.report(path.key("logs").key(key), message);
+        }
+        for (id, extension) in &self.config.extensions {
+            let mistake = match extension {
+                ExtensionConfig::HealthCheck(health_check) => health_check.mistake(),
+                _ => None,
+            };
+            if let Some((key, message)) = mistake {
+                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                self.report(path.key(key), message);
             }
         }
     }

@@ -15,6 +15,8 @@ use crate::exporters::debug::config::DebugConfig;
 use crate::exporters::file::config::FileConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::otlp_http::config::OtlpHttpConfig;
+use crate::extensions::health_check::config::HealthCheckConfig;
+use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
 use crate::storage::config::StoreConfig;
@@ -72,6 +74,10 @@ pub enum ExtensionConfig {
     BasicAuth(BasicAuthConfig),
     /// `headers_setter`
     HeadersSetter(HeadersSetterConfig),
+    /// `health_check`
+    HealthCheck(HealthCheckConfig),
+    /// `zpages`
+    Zpages(ZpagesConfig),
 }
 
 impl ExporterConfig {
@@ -185,6 +191,16 @@ impl Component for ExtensionConfig {
             name: "headers_setter",
             alias: None,
             read: |node| from_node(node).map(Self::HeadersSetter),
+        },
+        ComponentType {
+            name: "health_check",
+            alias: None,
+            read: |node| from_node(node).map(Self::HealthCheck),
+        },
+        ComponentType {
+            name: "zpages",
+            alias: None,
+            read: |node| from_node(node).map(Self::Zpages),
         },
     ];
 }

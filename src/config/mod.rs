@@ -46,6 +46,7 @@ pub use processors::{MemoryLimit, MemoryLimiterConfig};
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
 pub use tenant::{ContextKey, TenantConfig};
+pub(crate) use units::positive_duration;
 
 use crate::receivers::otlp::config::Protocols;
 use crate::storage::config::StoreConfig;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::id::{ComponentId, PipelineId};
+use crate::telemetry::config::TelemetryConfig;
 
 /// What runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -14,6 +15,8 @@ pub struct ServiceConfig {
     pub extensions: Vec<ComponentId>,
     /// The pipelines.
     pub pipelines: BTreeMap<PipelineId, PipelineConfig>,
+    /// What slimspan tells of itself.
+    pub telemetry: TelemetryConfig,
 }
 
 /// The way of one signal.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -25,6 +26,7 @@ use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tally::Ticket;
+use crate::telemetry::{Attempt, ExporterCounts, Watch};
 use crate::tls::config::TlsClientConfig;
 
 /// What delivers the requests of an exporter.
@@ -45,6 +47,7 @@ pub struct Way {
     dead_letters: DeadLetters,
     /// Nothing is repeated after it.
     pub(super) stop: CancellationToken,
+    counts: Arc<ExporterCounts>,
 }
 
 /// What all exporters for OTLP have in their configuration.
@@ -125,6 +128,11 @@ impl Delivery {
         }
     }
 
+    /// How much is in its queue, and how much can be, if it has one.
+    pub fn load(&self) -> Option<(u64, u64)> {
+        self.queue.as_ref().map(Queue::load)
+    }
+
     /// Ends by `until`; what is in a queue is delivered or kept.
     pub async fn end(&self, until: Instant) {
         if let Some(queue) = &self.queue {
@@ -150,7 +158,18 @@ impl Way {
             retries: config.retry_on_failure.clone(),
             max_request_bytes: usize::try_from(max_request_bytes).unwrap_or(usize::MAX),
             stop: CancellationToken::new(),
+            counts: Arc::default(),
         }
+    }
+
+    /// Counts there what becomes of requests.
+    #[must_use]
+    pub fn counted(self, counts: Arc<ExporterCounts>) -> Self {
+        Self { counts, ..self }
+    }
+
+    pub(super) fn counts(&self) -> &ExporterCounts {
+        &self.counts
     }
 
     pub(super) fn name(&self) -> &str {
@@ -178,6 +197,24 @@ impl Way {
 
     /// Delivers a request of `client`; returns the backend's answer.
     pub(super) async fn deliver(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        client: &Client,
+        patience: Patience,
+        oversize: Oversize,
+    ) -> Result<Delivered, Refusal> {
+        let mut in_flight = self.counts.begin(signal, count(signal, &request));
+        let outcome = self
+            .deliver_all(signal, request, client, patience, oversize)
+            .await;
+        if let Ok(delivered) = &outcome {
+            in_flight.sent_all_but(delivered.answer.rejected().unwrap_or(0));
+        }
+        outcome
+    }
+
+    async fn deliver_all(
         &self,
         signal: Signal,
         request: Bytes,
@@ -216,7 +253,18 @@ impl Way {
             authorizer: self.authorizer.as_ref(),
             client,
         };
-        let attempt = || prepared.send(credentials, patience.left());
+        let (prepared, mut repeats) = (&prepared, false);
+        let attempt = || {
+            let (left, is_repeat) = (patience.left(), std::mem::replace(&mut repeats, true));
+            async move {
+                let watch = Watch::start();
+                let outcome = prepared.send(credentials, left).await;
+                let took = watch.read();
+                let what = what_it_shows(&outcome, took, left);
+                self.counts.attempted(is_repeat, took, what);
+                outcome
+            }
+        };
         retry(&self.retries, patience, &self.stop, attempt).await
     }
 
@@ -228,7 +276,10 @@ impl Way {
             request,
             why: format!("{refusal}\n"),
         };
-        let fate = match self.dead_letters.keep(letter).await {
+        let kept = self.dead_letters.keep(letter).await;
+        let is_kept = usize::from(kept.is_ok());
+        self.counts.gave_up(is_kept, 1 - is_kept);
+        let fate = match kept {
             Ok(path) => format!("it is kept in {}", path.display()),
             Err(error) => error.to_string(),
         };
@@ -239,6 +290,26 @@ impl Way {
         // The path is not the sender's business.
         let told = format!("an item of {len} bytes cannot go: {refusal}");
         (rejected, Answer::rejecting(rejected, &told))
+    }
+}
+
+/// What an attempt shows of the backend, with what was `left` of its sender's time.
+fn what_it_shows(
+    outcome: &Result<Answer, Refusal>,
+    took: Duration,
+    left: Option<Duration>,
+) -> Attempt {
+    /// A backend that works answers sooner.
+    const TELLING: Duration = Duration::from_secs(2);
+    match outcome {
+        Err(refusal) if refusal.is_outage() => {
+            if took < TELLING && left.is_some_and(|left| took >= left) {
+                Attempt::GivenUp
+            } else {
+                Attempt::Failed
+            }
+        }
+        _ => Attempt::Answered,
     }
 }
 

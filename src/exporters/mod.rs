@@ -46,6 +46,14 @@ impl Exporter {
         }
     }
 
+    /// How much is in its queue, and how much can be, if it has one.
+    pub fn load(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Otlp(delivery) => delivery.load(),
+            Self::Debug(_) | Self::File(_) => None,
+        }
+    }
+
     /// Ends by `until`: what is acknowledged is delivered or kept.
     pub async fn end(&self, until: Instant) {
         match self {

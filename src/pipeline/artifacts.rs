@@ -222,7 +222,7 @@ impl Process<'_> {
         }
         if taken.artifacts.is_empty() {
             if let Some(first) = first {
-                self.counters.extracted(first, 0);
+                self.counters.extracted(first, 0, 0);
             }
             return Ok(taken.safe());
         }
@@ -232,9 +232,8 @@ impl Process<'_> {
         let keep = store.keep_all(&taken.artifacts, delivery);
         let failure = match timeout_at(until, keep).await {
             Ok(Ok(kept)) => {
-                self.counters.spooled(kept.spooled);
                 if let Some(first) = first {
-                    self.counters.extracted(first, kept.stored);
+                    self.counters.extracted(first, kept.stored, kept.spooled);
                 }
                 for extraction in &taken.extractions {
                     store.remember(extraction);
@@ -305,7 +304,7 @@ impl Process<'_> {
             let memory = Memory::Of(self.store.clone());
             let marked = run_extract(self.signal, self.request, &policy, memory).await?;
             if number == 0 {
-                self.counters.extracted(&marked, 0);
+                self.counters.extracted(&marked, 0, 0);
             }
             requests.push(marked.request);
         }

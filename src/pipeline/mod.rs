@@ -10,6 +10,7 @@ mod tenancy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -24,7 +25,7 @@ use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
 use crate::tally::{Ticket, UnderWay};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, ProcessorCounts, ReceiverCounts};
 use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
 pub use fan_out::Destination;
@@ -32,10 +33,12 @@ use fan_out::FanOut;
 pub use tenancy::Tenancy;
 
 /// What the requests of a receiver go through, by signal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pipelines {
     entries: EntryLimit,
     counters: Arc<Counters>,
+    /// Where these requests come in.
+    by: Arc<ReceiverCounts>,
     by_signal: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
 }
 
@@ -65,6 +68,8 @@ pub struct Pipeline {
     artifacts: Option<Artifacts>,
     exporters: FanOut,
     counters: Arc<Counters>,
+    /// All processors, and how many come before the `artifact` processor.
+    processors: (Vec<Arc<ProcessorCounts>>, usize),
 }
 
 impl Pipelines {
@@ -73,8 +78,20 @@ impl Pipelines {
         Self {
             entries,
             counters,
+            by: Arc::default(),
             by_signal: BTreeMap::new(),
         }
+    }
+
+    /// The same for requests that come in there.
+    #[must_use]
+    pub fn counted(&self, by: Arc<ReceiverCounts>) -> Self {
+        Self { by, ..self.clone() }
+    }
+
+    /// Takes note of how a request was answered that came in here, and of how long that took.
+    pub fn answered(&self, signal: Signal, took: Duration, refused: Option<&Refusal>) {
+        self.counters.answered(&self.by, signal, took, refused);
     }
 
     /// Adds a pipeline to those of its signal.
@@ -107,7 +124,8 @@ impl Pipelines {
             unread,
         } = request.into();
         let items_unread = unread.as_ref().map_or(0, |unread| unread.count);
-        let mut under_way = self.counters.items.begin(signal, &request, items_unread);
+        let under_way = self.counters.items.begin(signal, &request, items_unread);
+        let mut under_way = under_way.by(&self.by);
         if let Some(unread) = &unread
             && items_unread > 0
             && count(signal, &request) == 0
@@ -187,13 +205,34 @@ impl Pipeline {
                 .map(|(policy, fate)| Artifacts::new(&policy, exporters.forms(), fate)),
             exporters,
             counters,
+            processors: (Vec::new(), 0),
         }
+    }
+
+    /// Counts what goes through the processors, of which `before` come before the `artifact`
+    /// processor.
+    #[must_use]
+    pub fn counted(self, processors: Vec<Arc<ProcessorCounts>>, before: usize) -> Self {
+        let before = before.min(processors.len());
+        let processors = (processors, before);
+        Self { processors, ..self }
     }
 
     async fn consume(&self, sifted: &Sifted, terms: &Terms) -> Result<Answer, Refusal> {
         let counters = &self.counters;
         counters.received(sifted.request.len());
         let signal = self.id.signal;
+        let rejected = sifted.rejected.as_ref().map_or(0, |of| of.count);
+        let items = sifted.count.saturating_sub(rejected) as u64;
+        let (processors, before) = &self.processors;
+        let (before, others) = processors.split_at(*before);
+        for processor in before {
+            processor.incoming.add(signal, items);
+            processor.outgoing.add(signal, items);
+        }
+        for processor in others {
+            processor.incoming.add(signal, items);
+        }
         let processed = match &self.artifacts {
             None => Processed::untouched(sifted, self.exporters.forms().len()),
             Some(artifacts) => {
@@ -202,6 +241,11 @@ impl Pipeline {
                 processed.await?
             }
         };
+        let rejected = processed.rejected.as_ref().map_or(0, |of| of.count);
+        for processor in others {
+            let items = items.saturating_sub(rejected as u64);
+            processor.outgoing.add(signal, items);
+        }
         let mut terms = terms.clone();
         if processed.is_forwarded {
             // What is too large for the backend as it is may be smaller once the store is back.

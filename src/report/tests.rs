@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use slimspan_artifact::{Digest, Move};
+use slimspan_artifact::{Digest, Move, Shape};
 
 use super::*;
 
 fn moved(attribute: &str, media_type: &str, file: &[u8], before: usize) -> Move {
     Move {
         attribute: attribute.to_owned(),
+        shape: Shape::Base64,
         media_type: media_type.to_owned(),
         digest: Digest::of(file),
         size: 3 * before / 4,

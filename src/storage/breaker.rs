@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::error::StoreError;
+use crate::telemetry::Lately;
 
 /// Failures in a row that open it.
 const FAILURES: u32 = 5;
@@ -55,6 +56,8 @@ struct Outage {
     probing: bool,
     /// What the last attempt failed with.
     cause: Arc<str>,
+    /// When that was.
+    failed: Lately,
 }
 
 /// Leave to make one attempt; what became of it has to be said.
@@ -121,6 +124,14 @@ impl Breaker {
         })
     }
 
+    /// Whether it is open, and that was shown lately.
+    pub(super) fn is_failing(&self) -> bool {
+        match &self.lock().circuit {
+            Circuit::Open(outage) => outage.failed.holds(),
+            Circuit::Closed { .. } => false,
+        }
+    }
+
     fn worked(&self) {
         let mut state = self.lock();
         state.worked = Some(Instant::now());
@@ -146,6 +157,7 @@ impl Breaker {
                 if permit.probe {
                     outage.probing = false;
                     outage.cause = cause();
+                    outage.failed = Lately::now();
                 }
             }
             Circuit::Closed { failures, since } => {
@@ -160,6 +172,7 @@ impl Breaker {
                     probe: now + PROBE,
                     probing: false,
                     cause: cause(),
+                    failed: Lately::now(),
                 };
                 let told = Arc::clone(&outage.cause);
                 state.circuit = Circuit::Open(outage);

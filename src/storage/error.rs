@@ -9,6 +9,7 @@ use slimspan_artifact::Digest;
 use tokio::task::JoinError;
 
 use super::breaker::Refused;
+use crate::telemetry::Reason;
 
 /// The store cannot be opened as configured. Trying again does not help.
 ///
@@ -292,6 +293,21 @@ impl StoreError {
             Self::TimedOut { .. } | Self::Silent { .. } => true,
             Self::Unavailable { source, .. } => passes(source.as_ref()),
             _ => false,
+        }
+    }
+
+    /// What kind of failure it is, for counting.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::TimedOut { .. } => Reason::TimedOut,
+            Self::Silent { .. } => Reason::Silent,
+            Self::NotAsked { .. } => Reason::NotAsked,
+            Self::ClockSkew { .. } => Reason::ClockSkew,
+            Self::Unavailable { .. } => Reason::Unavailable,
+            Self::Denied { .. } => Reason::Denied,
+            Self::Misconfigured { .. } => Reason::Misconfigured,
+            Self::NotFound { .. } => Reason::NotFound,
+            Self::Corrupt { .. } => Reason::Corrupt,
         }
     }
 

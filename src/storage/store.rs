@@ -23,6 +23,7 @@ use super::recollections::Recollections;
 use super::retry::Attempts;
 use super::spool::{Beside, Spool, SpoolError};
 use crate::config::Delivery;
+use crate::telemetry::{Action as Asked, StoreCounts};
 use crate::tenant::TenantId;
 use upload::upload;
 
@@ -66,6 +67,7 @@ struct Common {
     keeps_content_type: bool,
     folder: Option<PathBuf>,
     config: StoreConfig,
+    counts: Arc<StoreCounts>,
 }
 
 /// What became of the artifacts of one request. All of them are durable.
@@ -111,6 +113,11 @@ impl Store {
         Self::open_with(config, |client| client)
     }
 
+    /// The same, and counts there what becomes of attempts to use it.
+    pub fn open_counted(config: &StoreConfig, counts: Arc<StoreCounts>) -> Result<Self, OpenError> {
+        Self::open_as(config, |client| client, counts)
+    }
+
     /// Opens the store to read from it, and from its spool, beside a process that writes: a folder
     /// that is not there is an error, and not made.
     pub fn open_existing(config: &StoreConfig) -> Result<Self, OpenError> {
@@ -145,6 +152,14 @@ impl Store {
         }
     }
 
+    /// Whether it failed lately, whoever's artifacts it was for, and is hardly asked any more.
+    pub fn is_failing(&self) -> bool {
+        let mut others = self.tenants.iter();
+        self.shared.common.counts.failed_last()
+            && (self.shared.breaker.is_failing()
+                || others.any(|(_, of_tenant)| of_tenant.breaker.is_failing()))
+    }
+
     /// Who makes artifacts durable, for people.
     pub fn keeper(&self, delivery: Delivery) -> String {
         match (delivery, self.spool()) {
@@ -164,6 +179,14 @@ impl Store {
         config: &StoreConfig,
         wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
     ) -> Result<Self, OpenError> {
+        Self::open_as(config, wrap, Arc::default())
+    }
+
+    fn open_as(
+        config: &StoreConfig,
+        wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+        counts: Arc<StoreCounts>,
+    ) -> Result<Self, OpenError> {
         let environment: Vec<_> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -176,6 +199,7 @@ impl Store {
             keeps_content_type: opened.keeps_content_type,
             folder: opened.folder,
             config: config.clone(),
+            counts,
         });
         let known = Known::new(config.known_digests, config.refresh);
         let recollections = Recollections::new(config.known_values);
@@ -371,6 +395,12 @@ impl Store {
     }
 
     async fn get_stored(&self, digest: &Digest) -> Result<Bytes, StoreError> {
+        let got = self.get_from_store(digest).await;
+        let counts = &self.shared.common.counts;
+        got.inspect_err(|error| counts.failed(Asked::Get, error.reason()))
+    }
+
+    async fn get_from_store(&self, digest: &Digest) -> Result<Bytes, StoreError> {
         let key = self.shared.layout.key(digest);
         let mut attempts = Attempts::within(self.shared.common.config.timeout);
         let bytes = loop {

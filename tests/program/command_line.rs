@@ -96,7 +96,10 @@ async fn a_port_that_is_taken_is_named() {
 /// The first five minutes: the shipped configuration, and the demo against it.
 #[tokio::test]
 async fn the_demo_shows_what_the_shipped_configuration_does() {
-    let yaml = SHIPPED.replace("127.0.0.1:4317", "127.0.0.1:0");
+    let yaml = SHIPPED
+        .replace("127.0.0.1:4317", "127.0.0.1:0")
+        .replace("127.0.0.1:13133", "127.0.0.1:0")
+        .replace("port: 8888", "port: 0");
     let slimspan = Slimspan::start_with_yaml(tempfile::tempdir().unwrap(), &yaml).await;
     let address = slimspan.addresses[0].to_string();
     let demo = ["demo", "--config", "collector.yaml", "--endpoint", &address];

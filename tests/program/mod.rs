@@ -44,6 +44,7 @@ mod shutdown;
 mod sizes;
 mod store_failures;
 mod store_recovery;
+mod telemetry;
 mod tenants;
 mod tls;
 mod tls_senders;

@@ -16,6 +16,8 @@ pub(crate) fn standard(backend: SocketAddr) -> Value {
         "exporters": { "otlp_grpc": exporter(backend) },
         "extensions": { "artifact_store": { "url": "./artifacts" } },
         "service": {
+            // Its port is for one slimspan at a time.
+            "telemetry": { "metrics": { "level": "none" } },
             "extensions": ["artifact_store"],
             "pipelines": {
                 "traces": with_artifacts(),

@@ -23,6 +23,7 @@ pub(crate) mod ledger;
 pub(crate) mod measured;
 pub(crate) mod mounted;
 pub(crate) mod otlp;
+pub(crate) mod pages;
 pub(crate) mod proxy;
 pub(crate) mod references;
 pub(crate) mod refusing;

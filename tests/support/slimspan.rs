@@ -89,7 +89,7 @@ impl Slimspan {
     /// The same with more in its environment.
     pub(crate) fn spawn_with(folder: Arc<TempDir>, yaml: &str, env: &[(&str, &str)]) -> Self {
         let file = folder.path().join("collector.yaml");
-        std::fs::write(&file, yaml).unwrap();
+        std::fs::write(&file, quiet(yaml)).unwrap();
         let mut child = command()
             .arg("--config")
             .arg(&file)
@@ -124,6 +124,17 @@ impl Slimspan {
         self.addresses = listening("gRPC").collect();
         self.http_addresses = listening("HTTP").collect();
         true
+    }
+
+    /// Where the component of this name says that it can be asked, if it does: `http://` stands in
+    /// front of it in the banner.
+    pub(crate) fn page(&self, component: &str) -> SocketAddr {
+        let banner = self.stdout.borrow().clone();
+        let mut lines = banner.lines();
+        let line = lines.find(|line| line.trim_start().starts_with(component));
+        let line = line.unwrap_or_else(|| panic!("no {component} in {banner}"));
+        let (_, address) = line.split_once("http://").unwrap();
+        address.split('/').next().unwrap().parse().unwrap()
     }
 
     /// A connection to the first receiver.
@@ -233,6 +244,22 @@ pub(crate) fn peak_memory(pid: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
     kib.parse::<u64>().unwrap() << 10
+}
+
+/// The configuration, without metrics unless it says something about telemetry: by default they have a
+/// port that only one slimspan has at a time.
+fn quiet(yaml: &str) -> String {
+    if yaml.contains("telemetry") {
+        return yaml.to_owned();
+    }
+    let (block, flow) = ("\nservice:\n", "\"service\": {");
+    let (of_block, of_flow) = (
+        "\nservice:\n  telemetry: {metrics: {level: none}}\n",
+        r#""service": {"telemetry": {"metrics": {"level": "none"}}, "#,
+    );
+    yaml.replacen(block, of_block, 1)
+        .replacen(flow, of_flow, 1)
+        .replacen("\"service\":{", of_flow, 1)
 }
 
 /// Reads to the end, so that the program never waits for a full pipe.

@@ -14,7 +14,7 @@ use crate::policy::{Action, Form, Treatment};
 use crate::recall::Memory;
 use crate::reference::list::Listed;
 use crate::reference::mention::Mentions;
-use crate::{Artifact, Digest, Policy, Recall};
+use crate::{Artifact, Digest, Policy, Recall, Shape};
 
 /// The shortest text that can be a reference, and that anything need be done about.
 pub(crate) const SHORTEST_REFERENCE: usize = 18;
@@ -370,6 +370,7 @@ impl<'a> Extractor<'a> {
             self.extraction.mislabelled += usize::from(found.media_type.contradiction.is_some());
             self.extraction.moves.push(Move {
                 attribute: attribute(value).into_owned(),
+                shape: Shape::of(found),
                 media_type: found.media_type.declared.clone(),
                 digest: content.digest,
                 size: content.size,

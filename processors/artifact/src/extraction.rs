@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::{Artifact, Digest, Facts, Fingerprint};
+use crate::{Artifact, Digest, Facts, Fingerprint, Shape};
 
 /// What [`extract`](crate::extract) makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Extraction {
 pub struct Move {
     /// The key of the attribute, or its first 255 bytes; `(body)` for the body of a log record.
     pub attribute: String,
+    /// How it stood there.
+    pub shape: Shape,
     /// What the sender says the file is, else what it shows to be.
     pub media_type: String,
     /// SHA-256 of the file.

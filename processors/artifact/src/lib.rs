@@ -20,6 +20,7 @@ mod policy;
 mod recall;
 mod reference;
 mod restore;
+mod shape;
 mod shapes;
 
 use bytes::Bytes;
@@ -32,6 +33,7 @@ pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
 pub use recall::{Facts, Fingerprint, Recall};
 pub use restore::{Restoration, Unrestored, restore, restore_within};
+pub use shape::Shape;
 
 /// A file that stood in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -138,8 +138,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  pipelines:",
-        "  telemetry: {}\n  pipelines:",
-        "c.yaml:28: service.telemetry: unknown field \"telemetry\"; known are extensions, pipelines",
+        "  telemetries: {}\n  pipelines:",
+        "c.yaml:28: service.telemetries: unknown field \"telemetries\"; known are extensions, pipelines, telemetry",
     ),
     (
         "      receivers: [otlp]",
@@ -163,8 +163,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  artifact_store:\n",
-        "  zpages:\n",
-        "c.yaml:23: extensions.zpages: unknown extension type \"zpages\"; known are artifact_store, file_storage, bearertokenauth, basicauth, headers_setter",
+        "  pprof:\n",
+        "c.yaml:23: extensions.pprof: unknown extension type \"pprof\"; known are artifact_store, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
     ),
     (
         "    traces:",
@@ -798,6 +798,52 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "processors:\n  memory",
         "  otlp/b:\nprocessors:\n  memory",
         "c.yaml:7: receivers.otlp/b.protocols.grpc.endpoint: 127.0.0.1:4317 is already the endpoint of receivers.otlp.protocols.grpc",
+    ),
+    // What slimspan says of itself.
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {level: loud}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.level: unknown value \"loud\"; known are none, basic, normal, detailed",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{periodic: {}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic: unknown field \"periodic\"; known are pull",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {address: \"127.0.0.1:4317\"}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.address: 127.0.0.1:4317 is already the endpoint of receivers.otlp.protocols.grpc",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {address: \"[::1]:1\", readers: []}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.address: readers says it, too: remove address, which is the older way",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {logs: {development: true}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.logs.development: there is no such mode here; remove it, and use level: debug to see more",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {logs: {disable_stacktrace: false}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.logs.disable_stacktrace: errors here say what to do, and have no stack traces; remove it, or say true",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {logs: {output_paths: [\"syslog://x\"]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.logs.output_paths: \"syslog://x\" is neither stderr, stdout nor the path of a file",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {logs: {initial_fields: {msg: x}}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.logs.initial_fields: \"msg\" is what each line has by itself; take another name",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  health_check: {path: /ready}\n",
+        "c.yaml:23: extensions.health_check.path: \"/ready\" has an answer of its own; take another path\nc.yaml:23: extensions.health_check: would not be started: add \"health_check\" to service.extensions",
     ),
 ];
 

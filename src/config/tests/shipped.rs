@@ -20,10 +20,14 @@ use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::otlp_http::config::{CompressionParams, CookiesConfig, OtlpHttpConfig};
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::retry::config::RetryConfig;
+use crate::extensions::health_check::config::HealthCheckConfig;
+use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
 use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
+use crate::telemetry::config::{MetricsConfig, TelemetryConfig};
+use crate::telemetry::logs::config::{LogsConfig, SamplingConfig};
 use crate::tls::config::TlsClientConfig;
 
 const SHIPPED: &str = include_str!("../../../collector.yaml");
@@ -39,10 +43,8 @@ fn with_backend() -> String {
         _ => format!("{line}\n"),
     };
     let all: String = SHIPPED.lines().map(uncomment).collect();
-    all.replace(
-        "[artifact_store]",
-        "[artifact_store, file_storage, bearertokenauth]",
-    )
+    let extensions = "[artifact_store, health_check, file_storage, bearertokenauth, zpages]";
+    all.replace("[artifact_store, health_check]", extensions)
 }
 
 fn parse(text: &str) -> Config {
@@ -74,8 +76,20 @@ fn the_shipped_values_are_the_defaults() {
         [(id("debug"), ExporterConfig::Debug(debug))].into()
     );
     let store = ExtensionConfig::ArtifactStore(StoreConfig::new("./data/artifacts"));
-    assert_eq!(config.extensions, [(id("artifact_store"), store)].into());
-    assert_eq!(config.service.extensions, [id("artifact_store")]);
+    let health_check = ExtensionConfig::HealthCheck(HealthCheckConfig::default());
+    assert_eq!(
+        config.extensions,
+        [
+            (id("artifact_store"), store),
+            (id("health_check"), health_check)
+        ]
+        .into()
+    );
+    assert_eq!(
+        config.service.extensions,
+        [id("artifact_store"), id("health_check")]
+    );
+    assert_eq!(config.service.telemetry, TelemetryConfig::default());
 
     let pipelines: Vec<_> = config
         .service
@@ -113,6 +127,8 @@ fn the_commented_out_backend_works_once_uncommented() {
         config.exporters.get(&id("file")),
         Some(&ExporterConfig::File(file))
     );
+    let zpages = ExtensionConfig::Zpages(ZpagesConfig::default());
+    assert_eq!(config.extensions.get(&id("zpages")), Some(&zpages));
 }
 
 #[test]
@@ -143,6 +159,12 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<QueueConfig>(&root, &["exporters", "otlp_grpc", "sending_queue"]);
     spells_out::<BearerTokenConfig>(&root, &["extensions", "bearertokenauth"]);
     spells_out::<FileStorageConfig>(&root, &["extensions", "file_storage"]);
+    spells_out::<HealthCheckConfig>(&root, &["extensions", "health_check"]);
+    spells_out::<ZpagesConfig>(&root, &["extensions", "zpages"]);
+    spells_out::<TelemetryConfig>(&root, &["service", "telemetry"]);
+    spells_out::<MetricsConfig>(&root, &["service", "telemetry", "metrics"]);
+    spells_out::<LogsConfig>(&root, &["service", "telemetry", "logs"]);
+    spells_out::<SamplingConfig>(&root, &["service", "telemetry", "logs", "sampling"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
     spells_out::<OtlpHttpConfig>(&root, &["exporters", "otlp_http"]);
     spells_out::<CompressionParams>(&root, &["exporters", "otlp_http", "compression_params"]);

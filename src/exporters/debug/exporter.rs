@@ -6,9 +6,10 @@ use std::thread;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
-use slimspan_proto::Signal;
+use slimspan_proto::{Signal, count};
 
 use super::{DebugConfig, Verbosity, render};
+use crate::telemetry::ExporterCounts;
 use crate::terminal::Style;
 
 /// Larger requests are not decoded for display: empty messages of two bytes become structs of
@@ -27,6 +28,7 @@ const WAITING: usize = 16;
 pub struct DebugExporter {
     queue: SyncSender<(Signal, Bytes)>,
     left_out: Arc<AtomicU64>,
+    counts: Arc<ExporterCounts>,
 }
 
 impl DebugExporter {
@@ -46,11 +48,23 @@ impl DebugExporter {
         thread::Builder::new()
             .name("debug exporter".to_owned())
             .spawn(move || printer.run(&waiting))?;
-        Ok(Self { queue, left_out })
+        Ok(Self {
+            queue,
+            left_out,
+            counts: Arc::default(),
+        })
+    }
+
+    /// Counts there what it takes.
+    #[must_use]
+    pub fn counted(self, counts: Arc<ExporterCounts>) -> Self {
+        Self { counts, ..self }
     }
 
     /// Leaves `request` to be printed. Whether it is, is no reason to refuse telemetry.
     pub fn export(&self, signal: Signal, request: Bytes) -> Bytes {
+        let items = count(signal, &request);
+        self.counts.begin(signal, items).sent_all_but(0);
         if self.queue.try_send((signal, request)).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }

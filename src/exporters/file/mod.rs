@@ -18,7 +18,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use bytes::Bytes;
-use slimspan_proto::Signal;
+use slimspan_proto::{Signal, count};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -27,6 +27,7 @@ use self::output::{OpenError, Output};
 use self::writer::{Failure, Job, Order, Writer, Written};
 use crate::answer::Answer;
 use crate::refusal::{Culprit, Refusal};
+use crate::telemetry::{Attempt, ExporterCounts, Watch};
 
 /// Requests that wait to be written.
 const WAITING: usize = 16;
@@ -39,6 +40,7 @@ pub struct FileExporter {
     how: String,
     orders: mpsc::Sender<Order>,
     room: Arc<Semaphore>,
+    counts: Arc<ExporterCounts>,
 }
 
 /// Why the exporter cannot start; the text begins with the key to change.
@@ -66,11 +68,38 @@ impl FileExporter {
             how: how(config).to_owned(),
             orders,
             room: Arc::new(Semaphore::new(WAITING)),
+            counts: Arc::default(),
         })
+    }
+
+    /// Counts there what becomes of requests.
+    #[must_use]
+    pub fn counted(self, counts: Arc<ExporterCounts>) -> Self {
+        Self { counts, ..self }
     }
 
     /// Writes `request`; returns when it is in the file.
     pub async fn export(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        deadline: Instant,
+    ) -> Result<Answer, Refusal> {
+        let watch = Watch::start();
+        let mut in_flight = self.counts.begin(signal, count(signal, &request));
+        let outcome = self.write(signal, request, deadline).await;
+        let shows = match &outcome {
+            Err(refusal) if refusal.is_outage() => Attempt::Failed,
+            _ => Attempt::Answered,
+        };
+        self.counts.attempted(false, watch.read(), shows);
+        if let Ok(answer) = &outcome {
+            in_flight.sent_all_but(answer.rejected().unwrap_or(0));
+        }
+        outcome
+    }
+
+    async fn write(
         &self,
         signal: Signal,
         request: Bytes,

@@ -153,11 +153,13 @@ impl Shared {
         loop {
             match self.way.dead_letters().keep(letter.clone()).await {
                 Ok(path) => {
+                    self.way.counts().gave_up(1, 0);
                     let (path, why) = (path.display(), &letter.why);
                     tracing::warn!("{name}: {why}; the request is kept in {path}");
                     return true;
                 }
                 Err(error) if !error.is_wanted() || matches!(queued.held, Held::Memory(_)) => {
+                    self.way.counts().gave_up(0, 1);
                     let (items, why) = (queued.items, &letter.why);
                     tracing::error!("{name}: {items} items are lost: {why}; {error}");
                     return true;
@@ -190,6 +192,7 @@ impl Shared {
         let (name, count) = (self.way.name(), letters.len());
         let kept = self.way.dead_letters().keep_all(letters).await;
         let lost = kept.iter().filter(|kept| kept.is_err()).count();
+        self.way.counts().gave_up(count - lost, lost);
         tracing::warn!(
             "{name}: {} of {count} requests left are dead letters now",
             count - lost

@@ -138,6 +138,12 @@ impl Queue {
         self.shared.offer(signal, request, terms).await
     }
 
+    /// How much is in it, and how much can be.
+    pub(super) fn load(&self) -> (u64, u64) {
+        let room = &self.shared.room;
+        (room.taken(), room.limit())
+    }
+
     /// Ends by `until`. In memory, what is left is sent for half of that time unless the backend
     /// fails, and the rest is kept as dead letters; on disk it stays for the next start.
     pub(super) async fn drain(&self, until: Instant) {
@@ -173,7 +179,9 @@ impl Shared {
         let deadline = terms.deadline;
         let items = count(signal, &request);
         let size = self.size_of(items, request.len());
-        self.make_room(size, deadline).await?;
+        let not_queued = |_: &Refusal| self.way.counts().not_queued(signal, items);
+        let room = self.make_room(size, deadline).await;
+        room.inspect_err(not_queued)?;
         let room = Taken {
             room: &self.room,
             size,
@@ -185,7 +193,8 @@ impl Shared {
             (None, None)
         };
         let client = self.way.remember(&terms.client);
-        let held = self.hold(signal, items, request, &client, deadline).await?;
+        let held = self.hold(signal, items, request, &client, deadline).await;
+        let held = held.inspect_err(not_queued)?;
         let ticket = waiter.is_none().then(|| Arc::clone(&terms.ticket));
         if let Some(ticket) = &ticket {
             ticket.queue();

@@ -25,6 +25,10 @@ impl Room {
         self.limit
     }
 
+    pub(super) fn taken(&self) -> u64 {
+        *self.lock()
+    }
+
     /// Takes `size` if there is as much.
     pub(super) fn try_take(&self, size: u64) -> bool {
         let mut taken = self.lock();

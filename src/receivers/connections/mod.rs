@@ -68,13 +68,14 @@ pub(super) async fn serve<C>(
             tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
         }
         let (tls, speak, stop) = (tls.clone(), Arc::clone(&speak), stop.clone());
+        let open = counters.connection();
         connections.spawn(async move {
             if let Some(stream) = protect(stream, tls.as_deref(), &stop).await {
                 let requests = Requests::default();
                 let connection = speak(TokioIo::new(stream), requests.clone());
                 live(connection, &requests, limits.idle, &stop).await;
             }
-            drop(slot);
+            drop((slot, open));
         });
     }
     // Whoever connects now is to be told at once that nobody is here.

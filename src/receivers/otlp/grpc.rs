@@ -156,9 +156,12 @@ async fn answer(
     signal: Signal,
     request: Request<axum::body::Body>,
 ) -> Result<Answer, Refusal> {
-    metadata::check(request.headers())?;
-    let gives_up = metadata::timeout(request.headers())?.map(|after| Instant::now() + after);
-    let client = intake.gate.admit(request.headers()).await?;
+    let turn_away = |refusal| intake.turn_away(signal, refusal);
+    metadata::check(request.headers()).map_err(turn_away)?;
+    let timeout = metadata::timeout(request.headers()).map_err(turn_away)?;
+    let gives_up = timeout.map(|after| Instant::now() + after);
+    let client = intake.gate.admit(request.headers()).await;
+    let client = client.map_err(turn_away)?;
     intake
         .take(signal, client, gives_up, read(intake, request))
         .await

@@ -18,6 +18,7 @@ use crate::compute;
 use crate::pipeline::{Pipelines, Received};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::EntryLimit;
+use crate::telemetry::Watch;
 
 /// How long SDKs wait for an answer unless they are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,6 +49,27 @@ impl Intake {
     /// Takes a request of `client` that `arrival` brings, whole and decompressed, and whose sender
     /// gives it up at some time.
     pub(super) async fn take(
+        &self,
+        signal: Signal,
+        client: Arc<Client>,
+        gives_up: Option<Instant>,
+        arrival: impl Future<Output = Result<impl Into<Received>, Refusal>>,
+    ) -> Result<Answer, Refusal> {
+        let watch = Watch::start();
+        let outcome = self.pass(signal, client, gives_up, arrival).await;
+        let refused = outcome.as_ref().err();
+        self.pipelines.answered(signal, watch.read(), refused);
+        outcome
+    }
+
+    /// Counts a request that is refused before it is taken.
+    pub(super) fn turn_away(&self, signal: Signal, refusal: Refusal) -> Refusal {
+        self.pipelines
+            .answered(signal, Duration::ZERO, Some(&refusal));
+        refusal
+    }
+
+    async fn pass(
         &self,
         signal: Signal,
         client: Arc<Client>,

@@ -123,11 +123,13 @@ async fn append(spool: Spool, tenant: TenantId, artifact: Artifact) -> Result<()
             source,
             AppendError::Full { .. } | AppendError::TooLarge { .. }
         ) {
+            shared.is_full(true);
             SpoolError::Full { key, spool, source }
         } else {
             SpoolError::Disk { key, spool, source }
         }
     })?;
+    shared.is_full(false);
     shared.waiting().add((tenant, artifact.digest), entry);
     shared.arrived.notify_one();
     Ok(())

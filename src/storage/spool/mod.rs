@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 
 use super::flights::Flights;
 use crate::journal::{Entry, Journal, OpenError, Options};
+use crate::telemetry::{Lately, SpoolSight};
 use crate::tenant::TenantId;
 pub(super) use beside::Beside;
 pub(crate) use beside::left_in;
@@ -48,6 +50,9 @@ struct Shared {
     /// Something new waits.
     arrived: Notify,
     appends: Flights<Key, Result<(), SpoolError>>,
+    limit: u64,
+    /// When an artifact did not fit, unless one has since.
+    full: Mutex<Lately>,
 }
 
 /// What the store does not have yet.
@@ -56,6 +61,8 @@ struct Waiting {
     by_key: HashMap<Key, Entry>,
     /// That of each tenant who has some.
     by_tenant: HashMap<TenantId, OfTenant>,
+    /// Since when each waits, by sequence, as far as this process knows.
+    since: BTreeMap<u64, Instant>,
     artifacts: usize,
     bytes: u64,
 }
@@ -75,6 +82,7 @@ impl Waiting {
         let of_tenant = self.by_tenant.entry(tenant).or_default();
         of_tenant.in_order.insert(entry.sequence(), (digest, entry));
         of_tenant.bytes += entry.len() as u64;
+        self.since.insert(entry.sequence(), Instant::now());
         self.artifacts += 1;
         self.bytes += entry.len() as u64;
     }
@@ -84,6 +92,7 @@ impl Waiting {
             && of_tenant.in_order.remove(&entry.sequence()).is_some()
         {
             of_tenant.bytes -= entry.len() as u64;
+            self.since.remove(&entry.sequence());
             self.artifacts -= 1;
             self.bytes -= entry.len() as u64;
             if of_tenant.in_order.is_empty() {
@@ -128,6 +137,8 @@ impl Spool {
                 waiting: Mutex::new(waiting),
                 arrived: Notify::new(),
                 appends: Flights::new(),
+                limit: config.max_bytes.as_u64(),
+                full: Mutex::default(),
             }),
         };
         let left = spool.left();
@@ -143,6 +154,22 @@ impl Spool {
         Left {
             artifacts: waiting.artifacts,
             bytes: waiting.bytes,
+        }
+    }
+
+    /// How it looks now.
+    pub fn sight(&self) -> SpoolSight {
+        let left = self.left();
+        let waiting = self.shared.waiting();
+        let oldest = waiting.since.first_key_value().map(|(_, since)| *since);
+        drop(waiting);
+        let full = self.shared.full.lock();
+        SpoolSight {
+            artifacts: left.artifacts as u64,
+            bytes: left.bytes,
+            limit: self.shared.limit,
+            is_full: full.unwrap_or_else(PoisonError::into_inner).holds(),
+            oldest: oldest.map(|since| since.elapsed()),
         }
     }
 
@@ -167,6 +194,12 @@ impl Spool {
 }
 
 impl Shared {
+    /// An artifact did not fit, or did.
+    fn is_full(&self, is: bool) {
+        let now = if is { Lately::now() } else { Lately::default() };
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Nothing under the lock panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)

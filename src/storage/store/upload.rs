@@ -10,6 +10,7 @@ use crate::storage::breaker::Permit;
 use crate::storage::error::{Action, StoreError};
 use crate::storage::known::Moment;
 use crate::storage::retry::{Attempts, patience};
+use crate::telemetry::{Action as Asked, Reason, Watch};
 
 /// Puts an artifact, in as many attempts as its time allows.
 pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, StoreError> {
@@ -21,6 +22,7 @@ pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Ou
     loop {
         let patience = patience(artifact.bytes.len());
         let permit = shared.breaker.admit(patience).map_err(|refused| {
+            shared.common.counts.failed(Asked::Put, Reason::NotAsked);
             let store = Arc::clone(&shared.common.place);
             StoreError::not_asked(store, refused)
         })?;
@@ -71,7 +73,8 @@ async fn attempt(
             .insert(Attribute::ContentType, content_type.into());
     }
     let key = shared.layout.key(&digest);
-    let patience = patience(artifact.bytes.len());
+    let (size, watch) = (artifact.bytes.len(), Watch::start());
+    let patience = patience(size);
     let put = shared
         .common
         .client
@@ -83,7 +86,15 @@ async fn attempt(
     };
     let outcome = shared.within(limit, Action::Put, &digest, put).await;
     permit.ended(&outcome);
-    outcome?;
+    let counts = &shared.common.counts;
+    counts.latency.took(watch.read());
+    match outcome {
+        Ok(_) => counts.put(size),
+        Err(error) => {
+            counts.failed(Asked::Put, error.reason());
+            return Err(error);
+        }
+    }
     shared.known.stored(digest, began);
     Ok(())
 }

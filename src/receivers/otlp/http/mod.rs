@@ -208,7 +208,8 @@ impl Service {
                 refusal: Refusal::unimplemented("requests are sent with POST"),
             });
         }
-        let client = self.intake.gate.admit(&head.headers).await?;
+        let client = self.intake.gate.admit(&head.headers).await;
+        let client = client.map_err(|refusal| self.intake.turn_away(signal, refusal))?;
         let unsupported = |message: String| Declined {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
             refusal: Refusal::malformed(message),

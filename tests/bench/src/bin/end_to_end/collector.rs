@@ -122,6 +122,7 @@ exporters:
 extensions:
   artifact_store: {{ url: "{store}", known_values: {known_values} }}
 service:
+  telemetry: {{ metrics: {{ level: none }} }}
   extensions: [artifact_store]
   pipelines:
     traces: {{ receivers: [otlp], processors: [{processors}], exporters: [otlp_grpc] }}

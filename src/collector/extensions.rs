@@ -1,0 +1,128 @@
+//! What answers questions about a collector: extensions, and what Prometheus reads.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::error::StartError;
+use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId};
+use crate::extensions::listener::Listener;
+use crate::extensions::zpages::{About, Wiring, Zpages};
+use crate::extensions::{health_check, prometheus};
+use crate::telemetry::Counters;
+
+/// The listeners that run. They end when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Extensions {
+    tasks: JoinSet<()>,
+    summary: Vec<(String, String)>,
+    zpages: Vec<Zpages>,
+}
+
+impl Extensions {
+    /// Starts what is configured, in that order.
+    pub(super) async fn start(
+        config: &Config,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, StartError> {
+        let mut extensions = Self::default();
+        for id in &config.service.extensions {
+            match config.extensions.get(id) {
+                Some(ExtensionConfig::HealthCheck(health)) => {
+                    let pages = health_check::pages(health, counters);
+                    let bound = Listener::bind(&health.endpoint).await;
+                    let listener = bound.map_err(not_bound(id, &health.endpoint))?;
+                    let path = &health.path;
+                    let what = format!(
+                        "says at http://{}{path} whether it runs, and at /ready whether all is well",
+                        listener.address()
+                    );
+                    extensions.serve(id.to_string(), what, listener, pages);
+                }
+                Some(ExtensionConfig::Zpages(of_zpages)) => {
+                    let zpages = Zpages::new(of_zpages, about(config), counters);
+                    let bound = Listener::bind(&of_zpages.endpoint).await;
+                    let listener = bound.map_err(not_bound(id, &of_zpages.endpoint))?;
+                    let what = format!("shows what passes at http://{}/", listener.address());
+                    extensions.tasks.spawn(zpages.clone().remember());
+                    extensions.serve(id.to_string(), what, listener, zpages.pages());
+                    extensions.zpages.push(zpages);
+                }
+                _ => {}
+            }
+        }
+        extensions.start_readers(config, counters).await?;
+        Ok(extensions)
+    }
+
+    async fn start_readers(
+        &mut self,
+        config: &Config,
+        counters: &Arc<Counters>,
+    ) -> Result<(), StartError> {
+        let telemetry = &config.service.telemetry;
+        for (reader, endpoint) in telemetry.metrics.endpoints() {
+            let listener = Listener::bind(&endpoint).await;
+            let listener = listener.map_err(|reason| StartError::Metrics {
+                key: match reader {
+                    Some(index) => format!("readers[{index}]"),
+                    None => "address".to_owned(),
+                },
+                endpoint: endpoint.clone(),
+                reason,
+            })?;
+            let what = format!(
+                "metrics for Prometheus at http://{}/metrics",
+                listener.address()
+            );
+            let (level, resource) = (telemetry.metrics.level, telemetry.resource.clone());
+            let pages = prometheus::pages(Arc::clone(counters), level, resource);
+            self.serve("telemetry".to_owned(), what, listener, pages);
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, name: String, what: String, listener: Listener, pages: axum::Router) {
+        self.summary.push((name, what));
+        self.tasks.spawn(listener.serve(pages));
+    }
+
+    /// Says where they are.
+    pub(super) fn describe(&self, summary: &mut Vec<(String, String)>) {
+        summary.extend(self.summary.iter().cloned());
+    }
+
+    /// Tells what runs to those who show it.
+    pub(super) fn tell(&mut self, summary: &[(String, String)]) {
+        for zpages in &self.zpages {
+            zpages.tell(summary);
+        }
+    }
+}
+
+fn not_bound<'a>(
+    id: &'a ComponentId,
+    endpoint: &'a HostPort,
+) -> impl FnOnce(io::Error) -> StartError + 'a {
+    |reason| StartError::Listener {
+        id: id.clone(),
+        endpoint: endpoint.clone(),
+        reason,
+    }
+}
+
+fn about(config: &Config) -> About {
+    let names = |ids: &[ComponentId]| ids.iter().map(ToString::to_string).collect();
+    let pipelines = config.service.pipelines.iter();
+    let pipelines = pipelines.map(|(id, wiring): (&PipelineId, _)| Wiring {
+        pipeline: id.to_string(),
+        receivers: names(&wiring.receivers),
+        processors: names(&wiring.processors),
+        exporters: names(&wiring.exporters),
+    });
+    About {
+        pipelines: pipelines.collect(),
+        extensions: names(&config.service.extensions),
+    }
+}

@@ -1,0 +1,60 @@
+//! The configuration of `health_check`.
+
+use serde::Deserialize;
+
+use crate::config::HostPort;
+
+/// Says whether slimspan is well.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthCheckConfig {
+    /// Where it listens.
+    pub endpoint: HostPort,
+    /// The path of the answer that the Collector gives, too.
+    pub path: String,
+    /// What that answer says, instead of JSON.
+    pub response_body: Option<ResponseBody>,
+}
+
+/// Answers in the configuration's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+pub struct ResponseBody {
+    /// While requests are taken.
+    pub healthy: String,
+    /// Before and after that.
+    pub unhealthy: String,
+}
+
+impl Default for HealthCheckConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: 13133,
+            },
+            path: "/".to_owned(),
+            response_body: None,
+        }
+    }
+}
+
+impl HealthCheckConfig {
+    /// What is wrong with it, and at which key.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        let path = &self.path;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+        if !path.starts_with('/') || !path.chars().all(is_plain) {
+            let message = format!(
+                "\"{path}\" is not a path: it begins with / and has letters, digits, -, _, . and ~"
+            );
+            return Some(("path", message));
+        }
+        if ["/live", "/ready"].contains(&path.as_str()) {
+            let message = format!("\"{path}\" has an answer of its own; take another path");
+            return Some(("path", message));
+        }
+        None
+    }
+}

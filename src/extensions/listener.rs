@@ -1,0 +1,85 @@
+//! A small HTTP server for few who ask.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tower::Service as _;
+
+use crate::config::HostPort;
+
+/// Connections that may be open at a time; others wait until one ends.
+const CONNECTIONS: usize = 32;
+
+/// How long a connection may be open: who asks again makes another one.
+const AGE: Duration = Duration::from_mins(2);
+
+/// How long the headers of a request may take.
+const HEADERS: Duration = Duration::from_secs(10);
+
+/// Room for the headers of a request.
+const BUFFER: usize = 16 << 10;
+
+/// How long nothing is accepted after the system could not.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A listener that is bound and does not answer yet.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds an endpoint.
+    pub async fn bind(endpoint: &HostPort) -> io::Result<Self> {
+        let listener = TcpListener::bind((endpoint.host.as_str(), endpoint.port)).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens: the port is real even where port 0 was configured.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers with these pages until it is dropped.
+    pub async fn serve(self, pages: Router) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
+            let Ok((stream, _)) = self.listener.accept().await else {
+                sleep(PAUSE).await;
+                continue;
+            };
+            while connections.try_join_next().is_some() {}
+            let pages = pages.clone();
+            let service = service_fn(move |request: Request<Incoming>| pages.clone().call(request));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADERS)
+                .max_buf_size(BUFFER)
+                .serve_connection(TokioIo::new(stream), service);
+            connections.spawn(async move {
+                if let Ok(Err(error)) = timeout(AGE, connection).await {
+                    tracing::debug!("a connection of somebody who asks failed: {error}");
+                }
+                drop(slot);
+            });
+        }
+    }
+}

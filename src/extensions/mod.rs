@@ -1,0 +1,6 @@
+//! What answers questions about slimspan itself, each on a small listener of its own.
+
+pub mod health_check;
+pub mod listener;
+pub mod prometheus;
+pub mod zpages;

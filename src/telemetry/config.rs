@@ -1,0 +1,215 @@
+//! `service.telemetry`: how slimspan tells of itself.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use super::logs::config::LogsConfig;
+use crate::config::HostPort;
+
+/// The whole section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// The log.
+    pub logs: LogsConfig,
+    /// What is counted.
+    pub metrics: MetricsConfig,
+    /// Who it is that tells.
+    pub resource: Resource,
+}
+
+/// What is counted, and where it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// How much of it is told.
+    pub level: Level,
+    /// Where Prometheus reads it.
+    pub readers: Vec<Reader>,
+    /// What older versions of the Collector had instead of readers.
+    pub address: Option<HostPort>,
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing.
+    None,
+    /// What everybody needs.
+    Basic,
+    /// What helps to find out why.
+    Normal,
+    /// All there is.
+    Detailed,
+}
+
+/// Who reads metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reader {
+    /// It comes and asks.
+    pub pull: Pull,
+}
+
+/// A reader that comes and asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pull {
+    /// What it is given.
+    pub exporter: PullExporter,
+}
+
+/// What a reader is given that asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullExporter {
+    /// The text that Prometheus reads.
+    pub prometheus: Prometheus,
+}
+
+/// A listener for Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prometheus {
+    /// The host to listen on.
+    pub host: String,
+    /// The port; 0 lets the system choose.
+    pub port: u16,
+}
+
+/// Attributes of this process, beside or instead of those that it has by itself. Null takes one away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Resource(pub BTreeMap<String, Option<String>>);
+
+impl Level {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Basic => "basic",
+            Self::Normal => "normal",
+            Self::Detailed => "detailed",
+        }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self {
+            level: Level::Normal,
+            readers: vec![Reader::default()],
+            address: None,
+        }
+    }
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8888,
+        }
+    }
+}
+
+impl MetricsConfig {
+    /// Where metrics can be read, and by which of the `readers`, unless it is the `address`.
+    pub fn endpoints(&self) -> Vec<(Option<usize>, HostPort)> {
+        if self.level == Level::None {
+            return Vec::new();
+        }
+        if let Some(address) = &self.address {
+            return vec![(None, address.clone())];
+        }
+        let readers = self.readers.iter().enumerate();
+        let readers = readers.map(|(index, reader)| {
+            let Prometheus { host, port } = &reader.pull.exporter.prometheus;
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let endpoint = HostPort {
+                host: host.to_owned(),
+                port: *port,
+            };
+            (Some(index), endpoint)
+        });
+        readers.collect()
+    }
+
+    /// What is wrong with it, and at which key.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        if self.address.is_some() && self.readers != Self::default().readers {
+            return Some((
+                "address",
+                "readers says it, too: remove address, which is the older way".to_owned(),
+            ));
+        }
+        None
+    }
+}
+
+impl Resource {
+    /// The attributes of this process.
+    pub fn attributes(&self) -> BTreeMap<String, String> {
+        static INSTANCE: OnceLock<String> = OnceLock::new();
+        let instance = INSTANCE.get_or_init(|| {
+            let random: u128 = rand::random();
+            // As the Collector has it: a UUID of version 4.
+            let id = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+            let hex = format!("{id:032x}");
+            let parts = [
+                &hex[..8],
+                &hex[8..12],
+                &hex[12..16],
+                &hex[16..20],
+                &hex[20..],
+            ];
+            parts.join("-")
+        });
+        let own = [
+            ("service.name", "slimspan"),
+            ("service.version", env!("CARGO_PKG_VERSION")),
+            ("service.instance.id", instance),
+        ];
+        let own = own.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let mut all = BTreeMap::from(own);
+        all.extend(self.0.clone());
+        let some = |(key, value): (String, Option<String>)| Some((key, value?));
+        all.into_iter().filter_map(some).collect()
+    }
+
+    /// The attributes as labels.
+    pub fn labels(&self) -> Vec<(String, String)> {
+        let label = |(key, value): (String, String)| {
+            let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            let key: String = key.chars().map(word).collect();
+            let digit = key.starts_with(|c: char| c.is_ascii_digit());
+            (if digit { format!("_{key}") } else { key }, value)
+        };
+        let labels: BTreeMap<_, _> = self.attributes().into_iter().map(label).collect();
+        labels.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_what_the_process_is_unless_it_is_told_otherwise() {
+        let resource = Resource(BTreeMap::from([
+            ("service.name".to_owned(), Some("edge".to_owned())),
+            ("service.version".to_owned(), None),
+            ("2 words".to_owned(), Some("x".to_owned())),
+        ]));
+        let labels = resource.labels();
+        let keys: Vec<_> = labels.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["_2_words", "service_instance_id", "service_name"]);
+        assert_eq!(labels[2].1, "edge");
+        let (id, again) = (&labels[1].1, &resource.labels()[1].1);
+        assert_eq!(id, again);
+        assert_eq!((id.len(), &id[14..15]), (36, "4"), "{id}");
+    }
+}

@@ -1,0 +1,358 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+use jiff::Timestamp;
+use slimspan_artifact::Extraction;
+use slimspan_proto::Signal;
+
+use super::{
+    ExporterCounts, Findings, Outcome, Phase, ProcessorCounts, ReceiverCounts, Recent, Sight,
+    Sights, StoreCounts, add, get,
+};
+use crate::refusal::{CODES, Culprit, Refusal};
+use crate::tally::Tallies;
+
+/// What became of the requests of this process. Its `Display` is the sum that is told at the end.
+#[derive(Debug)]
+pub struct Counters {
+    /// What became of every item.
+    pub items: Tallies,
+    /// When the process began to count.
+    pub began: Began,
+    /// The files that were found.
+    pub(crate) found: Findings,
+    /// Requests that are worth a look.
+    pub recent: Recent,
+    pub(super) requests: AtomicU64,
+    pub(super) bytes_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
+    pub(super) references: AtomicU64,
+    pub(super) saved: AtomicU64,
+    pub(super) stored: AtomicU64,
+    pub(super) deduplicated: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) texts: AtomicU64,
+    pub(super) mislabelled: AtomicU64,
+    pub(super) truncated: AtomicU64,
+    pub(super) forwarded: AtomicU64,
+    pub(super) spooled: AtomicU64,
+    pub(super) uploaded: AtomicU64,
+    pub(super) failed_uploads: AtomicU64,
+    pub(super) damaged: AtomicU64,
+    pub(super) refused_connections: AtomicU64,
+    pub(super) connections: Arc<AtomicU64>,
+    refusals: [[[AtomicU64; CODES.len()]; Culprit::ALL.len()]; Signal::ALL.len()],
+    components: Mutex<Components>,
+    sights: RwLock<Option<Weak<dyn Sights>>>,
+    phase: Mutex<Phase>,
+}
+
+/// When something began, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Began {
+    /// For people.
+    pub at: Timestamp,
+    /// For durations.
+    pub instant: Instant,
+}
+
+/// What is counted for each component. A component of a later configuration that has the name of an
+/// earlier one goes on with its numbers.
+#[derive(Debug, Default)]
+struct Components {
+    receivers: BTreeMap<(String, &'static str), Arc<ReceiverCounts>>,
+    processors: BTreeMap<String, Arc<ProcessorCounts>>,
+    exporters: BTreeMap<String, Arc<ExporterCounts>>,
+    stores: BTreeMap<String, Arc<StoreCounts>>,
+}
+
+/// A connection that is open until this is dropped.
+#[derive(Debug)]
+pub struct Connection(Arc<AtomicU64>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            items: Tallies::default(),
+            began: Began {
+                at: Timestamp::now(),
+                instant: Instant::now(),
+            },
+            found: Findings::default(),
+            recent: Recent::default(),
+            requests: AtomicU64::default(),
+            bytes_in: AtomicU64::default(),
+            bytes_out: AtomicU64::default(),
+            references: AtomicU64::default(),
+            saved: AtomicU64::default(),
+            stored: AtomicU64::default(),
+            deduplicated: AtomicU64::default(),
+            dropped: AtomicU64::default(),
+            texts: AtomicU64::default(),
+            mislabelled: AtomicU64::default(),
+            truncated: AtomicU64::default(),
+            forwarded: AtomicU64::default(),
+            spooled: AtomicU64::default(),
+            uploaded: AtomicU64::default(),
+            failed_uploads: AtomicU64::default(),
+            damaged: AtomicU64::default(),
+            refused_connections: AtomicU64::default(),
+            connections: Arc::default(),
+            refusals: Default::default(),
+            components: Mutex::default(),
+            sights: RwLock::default(),
+            phase: Mutex::default(),
+        }
+    }
+}
+
+impl Counters {
+    /// A request of `bytes` came in.
+    pub fn received(&self, bytes: usize) {
+        add(&self.requests, 1);
+        add(&self.bytes_in, bytes);
+    }
+
+    /// A request of `bytes` goes to the exporters.
+    pub fn sent(&self, bytes: usize) {
+        add(&self.bytes_out, bytes);
+    }
+
+    /// The bytes that went into pipelines, and those that came out of them and were taken.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (get(&self.bytes_in), get(&self.bytes_out))
+    }
+
+    /// Values were cut before they came, and stay.
+    pub fn left_alone(&self, extraction: &Extraction) {
+        add(&self.truncated, extraction.truncated);
+    }
+
+    /// Artifacts were replaced by references; `stored` of them were new to the store, `spooled` to
+    /// the spool, and the bytes of others may have been given up.
+    pub fn extracted(&self, extraction: &Extraction, stored: usize, spooled: usize) {
+        if extraction.moves.is_empty() {
+            return;
+        }
+        add(&self.references, extraction.moves.len());
+        add(&self.stored, stored);
+        add(&self.spooled, spooled);
+        let (mut kept, mut dropped) = (BTreeSet::new(), BTreeSet::new());
+        let mut saved = 0;
+        for moved in &extraction.moves {
+            let digests = if moved.stored {
+                &mut kept
+            } else {
+                &mut dropped
+            };
+            digests.insert(moved.digest);
+            self.found.add(moved);
+            saved += moved.before.saturating_sub(moved.after);
+        }
+        add(&self.saved, saved);
+        add(&self.dropped, dropped.len());
+        // What was there before need not be kept again.
+        let known = kept.len().saturating_sub(stored + spooled);
+        add(&self.deduplicated, known);
+        add(&self.texts, extraction.texts);
+        add(&self.mislabelled, extraction.mislabelled);
+    }
+
+    /// An artifact of a spool was put into the store.
+    pub fn uploaded(&self) {
+        add(&self.uploaded, 1);
+        add(&self.stored, 1);
+    }
+
+    /// The store did not take an artifact of a spool, which stays there.
+    pub fn upload_failed(&self) {
+        add(&self.failed_uploads, 1);
+    }
+
+    /// An artifact of a spool cannot be read any more.
+    pub fn damaged(&self) {
+        add(&self.damaged, 1);
+    }
+
+    /// A request went on unmodified because its artifacts could not be stored.
+    pub fn forwarded(&self) {
+        add(&self.forwarded, 1);
+    }
+
+    /// A connection was closed because there are as many as there may be.
+    pub fn connection_refused(&self) {
+        add(&self.refused_connections, 1);
+    }
+
+    /// A connection is open as long as what is returned.
+    pub fn connection(&self) -> Connection {
+        add(&self.connections, 1);
+        Connection(Arc::clone(&self.connections))
+    }
+
+    /// A request that came `by` a receiver was answered, with OK unless it was `refused`.
+    pub fn answered(
+        &self,
+        by: &Arc<ReceiverCounts>,
+        signal: Signal,
+        took: Duration,
+        refused: Option<&Refusal>,
+    ) {
+        by.answered(refused.is_none());
+        let outcome = match refused {
+            None => Outcome::Accepted,
+            Some(refusal) => {
+                let (culprit, code) = (refusal.culprit(), refusal.code_number());
+                add(self.refusals_of(signal, culprit, code), 1);
+                Outcome::Refused {
+                    culprit: culprit.name(),
+                    code: CODES[code],
+                }
+            }
+        };
+        self.recent.add(by, signal, took, outcome);
+    }
+
+    fn refusals_of(&self, signal: Signal, culprit: Culprit, code: usize) -> &AtomicU64 {
+        let signal = Signal::ALL.iter().position(|one| *one == signal);
+        &self.refusals[signal.unwrap_or_default()][culprit as usize][code]
+    }
+
+    /// How often requests were refused, where that has happened: signal, culprit, code.
+    pub(crate) fn refusals(&self) -> Vec<(Signal, Culprit, &'static str, u64)> {
+        let mut all = Vec::new();
+        for signal in Signal::ALL {
+            for culprit in Culprit::ALL {
+                for (number, code) in CODES.into_iter().enumerate() {
+                    let times = get(self.refusals_of(signal, culprit, number));
+                    if times > 0 {
+                        all.push((signal, culprit, code, times));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// What is counted of a listener of a receiver.
+    pub fn receiver(&self, id: &str, transport: &'static str) -> Arc<ReceiverCounts> {
+        let mut components = self.components();
+        let counts = components.receivers.entry((id.to_owned(), transport));
+        let new = || ReceiverCounts {
+            receiver: id.to_owned(),
+            transport,
+            ..ReceiverCounts::default()
+        };
+        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    /// What is counted of a processor.
+    pub fn processor(&self, id: &str) -> Arc<ProcessorCounts> {
+        let mut components = self.components();
+        let counts = components.processors.entry(id.to_owned());
+        let new = || ProcessorCounts {
+            processor: id.to_owned(),
+            ..ProcessorCounts::default()
+        };
+        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    /// What is counted of an exporter.
+    pub fn exporter(&self, id: &str) -> Arc<ExporterCounts> {
+        let mut components = self.components();
+        let counts = components.exporters.entry(id.to_owned());
+        let new = || ExporterCounts::of(id);
+        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    /// What is counted of a store.
+    pub fn store(&self, id: &str) -> Arc<StoreCounts> {
+        let mut components = self.components();
+        let counts = components.stores.entry(id.to_owned());
+        let new = || StoreCounts::of(id);
+        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    pub(crate) fn receivers(&self) -> Vec<Arc<ReceiverCounts>> {
+        self.components().receivers.values().cloned().collect()
+    }
+
+    pub(crate) fn processors(&self) -> Vec<Arc<ProcessorCounts>> {
+        self.components().processors.values().cloned().collect()
+    }
+
+    pub(crate) fn exporters(&self) -> Vec<Arc<ExporterCounts>> {
+        self.components().exporters.values().cloned().collect()
+    }
+
+    pub(crate) fn stores(&self) -> Vec<Arc<StoreCounts>> {
+        self.components().stores.values().cloned().collect()
+    }
+
+    /// What is looked at from now on, as long as somebody else has it.
+    pub fn show<S: Sights + 'static>(&self, sights: &Arc<S>) {
+        let sights: Weak<S> = Arc::downgrade(sights);
+        *self.sights.write().unwrap_or_else(PoisonError::into_inner) = Some(sights);
+    }
+
+    /// How it looks now.
+    pub fn look(&self) -> Sight {
+        let sights = self.sights.read().unwrap_or_else(PoisonError::into_inner);
+        let sights = sights.as_ref().and_then(Weak::upgrade);
+        sights.map(|sights| sights.look()).unwrap_or_default()
+    }
+
+    /// The process is in this phase from now on.
+    pub fn enter(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// Where the process is in its life.
+    pub fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn components(&self) -> MutexGuard<'_, Components> {
+        self.components
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "requests {}, {} in, {} out; values replaced {}, artifacts stored {}, \
+             artifacts dropped {}, texts moved {}, mislabelled files {}, \
+             truncated values left alone {}, requests forwarded unmodified {}, \
+             connections refused {}, artifacts spooled {}, of these uploaded {}, damaged {}, \
+             failed uploads {}",
+            get(&self.requests),
+            ByteSize::b(get(&self.bytes_in)),
+            ByteSize::b(get(&self.bytes_out)),
+            get(&self.references),
+            get(&self.stored),
+            get(&self.dropped),
+            get(&self.texts),
+            get(&self.mislabelled),
+            get(&self.truncated),
+            get(&self.forwarded),
+            get(&self.refused_connections),
+            get(&self.spooled),
+            get(&self.uploaded),
+            get(&self.damaged),
+            get(&self.failed_uploads),
+        )
+    }
+}

@@ -1,0 +1,95 @@
+//! The log.
+
+pub mod config;
+mod line;
+mod outputs;
+mod sampling;
+
+use std::io;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use config::{Encoding, LogLevel, LogsConfig};
+use line::Line;
+use outputs::Outputs;
+use sampling::Sampling;
+
+/// The log cannot be written where it is to go.
+#[derive(Debug, thiserror::Error)]
+#[error("service.telemetry.logs.{key}: cannot write to {path}: {reason}")]
+pub struct LogError {
+    /// Which of the keys names the path.
+    pub key: &'static str,
+    /// The path.
+    pub path: String,
+    /// Why.
+    pub reason: io::Error,
+}
+
+/// Writes the log of this process as `config` says. `SLIMSPAN_LOG` has the last word on what is worth
+/// telling, in the syntax of `tracing_subscriber::EnvFilter`.
+pub fn init(config: &LogsConfig) -> Result<(), LogError> {
+    let level = match config.level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    let filter = EnvFilter::try_from_env("SLIMSPAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = Log::new(config)?;
+    // Only one log can be written at a time: a second configuration does not change it.
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(log)
+        .try_init();
+    Ok(())
+}
+
+/// Writes a line for each event.
+struct Log {
+    encoding: Encoding,
+    initial_fields: Vec<(String, String)>,
+    caller: bool,
+    sampling: Option<Sampling>,
+    outputs: Outputs,
+}
+
+impl Log {
+    fn new(config: &LogsConfig) -> Result<Self, LogError> {
+        let fields = config.initial_fields.iter();
+        let fields = fields.map(|(key, value)| (key.clone(), value.clone()));
+        Ok(Self {
+            encoding: config.encoding,
+            initial_fields: fields.collect(),
+            caller: !config.disable_caller,
+            sampling: config
+                .sampling
+                .enabled
+                .then(|| Sampling::new(&config.sampling)),
+            outputs: Outputs::open(config)?,
+        })
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        if let Some(sampling) = &self.sampling
+            && !sampling.admits(metadata.callsite())
+        {
+            return;
+        }
+        let mut line = Line::of(event);
+        if self.caller {
+            line.say_caller(metadata);
+        }
+        line.add(&self.initial_fields);
+        self.outputs.write(|is_terminal| match self.encoding {
+            Encoding::Console => line.to_console(is_terminal),
+            Encoding::Json => line.to_json(),
+        });
+    }
+}

@@ -1,0 +1,12 @@
+//! What is told to Prometheus.
+//!
+//! Names that the OpenTelemetry Collector has are used where they mean the same, so that its dashboards
+//! work. The text is that of OpenMetrics, written by the client library of the Prometheus project.
+
+mod encode;
+mod read;
+mod table;
+
+pub use encode::{CONTENT_TYPE, encode};
+pub use read::{Reading, Sample, Value};
+pub use table::{Kind, METRICS, Metric};

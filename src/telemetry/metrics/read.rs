@@ -1,0 +1,239 @@
+use slimspan_proto::Signal;
+
+use super::super::config::Resource;
+use super::super::{
+    Action, Counters, ExporterCounts, Reason, ReceiverCounts, Sight, Spread, StoreCounts, get,
+};
+use super::table::{self as of, Metric};
+use crate::machine;
+
+/// What all metrics say at one moment.
+#[derive(Debug)]
+pub struct Reading {
+    samples: Vec<Sample>,
+}
+
+/// One number of a metric.
+#[derive(Debug)]
+pub struct Sample {
+    metric: &'static str,
+    unit: Option<&'static str>,
+    /// In the order in which the table has the keys.
+    pub labels: Vec<(String, String)>,
+    /// The number.
+    pub value: Value,
+}
+
+/// What a metric says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A number of things.
+    Count(u64),
+    /// A quantity.
+    Amount(f64),
+    /// Times in buckets.
+    Spread(Spread),
+}
+
+/// The metrics that there are for each signal, in the order of [`Signal::ALL`].
+type OfSignals = [&'static Metric; 3];
+
+const ACCEPTED: OfSignals = [of::ACCEPTED_SPANS, of::ACCEPTED_POINTS, of::ACCEPTED_LOGS];
+const REFUSED: OfSignals = [of::REFUSED_SPANS, of::REFUSED_POINTS, of::REFUSED_LOGS];
+const SENT: OfSignals = [of::SENT_SPANS, of::SENT_POINTS, of::SENT_LOGS];
+const FAILED: OfSignals = [of::FAILED_SPANS, of::FAILED_POINTS, of::FAILED_LOGS];
+const UNQUEUED: OfSignals = [of::UNQUEUED_SPANS, of::UNQUEUED_POINTS, of::UNQUEUED_LOGS];
+
+impl Reading {
+    /// Reads everything.
+    pub fn of_all(counters: &Counters, resource: &Resource) -> Self {
+        let mut reading = Self {
+            samples: Vec::new(),
+        };
+        reading.process(counters, resource);
+        for receiver in counters.receivers() {
+            reading.receiver(&receiver);
+        }
+        for processor in counters.processors() {
+            for signal in Signal::ALL {
+                let labels = |name: &str| vec![name.to_owned(), signal.name().to_owned()];
+                let (incoming, outgoing) = (&processor.incoming, &processor.outgoing);
+                let name = &processor.processor;
+                reading.count(of::INCOMING, labels(name), incoming.get(signal));
+                reading.count(of::OUTGOING, labels(name), outgoing.get(signal));
+            }
+        }
+        for exporter in counters.exporters() {
+            reading.exporter(&exporter);
+        }
+        reading.items(counters);
+        reading.artifacts(counters);
+        for store in counters.stores() {
+            reading.store(&store);
+        }
+        reading.sight(&counters.look());
+        reading
+    }
+
+    /// What this metric says.
+    pub fn of(&self, metric: &Metric) -> impl Iterator<Item = &Sample> {
+        let (name, unit) = (metric.name, metric.unit);
+        let samples = self.samples.iter();
+        samples.filter(move |sample| sample.metric == name && sample.unit == unit)
+    }
+
+    fn add(&mut self, metric: &'static Metric, labels: Vec<String>, value: Value) {
+        debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
+        self.samples.push(Sample {
+            metric: metric.name,
+            unit: metric.unit,
+            labels: metric
+                .labels
+                .iter()
+                .map(|key| (*key).to_owned())
+                .zip(labels)
+                .collect(),
+            value,
+        });
+    }
+
+    fn count(&mut self, metric: &'static Metric, labels: Vec<String>, count: u64) {
+        self.add(metric, labels, Value::Count(count));
+    }
+
+    fn plain(&mut self, metric: &'static Metric, count: u64) {
+        self.count(metric, Vec::new(), count);
+    }
+
+    fn process(&mut self, counters: &Counters, resource: &Resource) {
+        self.samples.push(Sample {
+            metric: of::TARGET.name,
+            unit: None,
+            labels: resource.labels(),
+            value: Value::Count(1),
+        });
+        let uptime = counters.began.instant.elapsed().as_secs_f64();
+        self.add(of::UPTIME, Vec::new(), Value::Amount(uptime));
+        if let Some(usage) = machine::usage() {
+            let cpu = usage.cpu.as_secs_f64();
+            self.add(of::CPU, Vec::new(), Value::Amount(cpu));
+            self.plain(of::RSS, usage.memory);
+        }
+    }
+
+    fn receiver(&mut self, counts: &ReceiverCounts) {
+        let labels = || vec![counts.receiver.clone(), counts.transport.to_owned()];
+        for (index, signal) in Signal::ALL.into_iter().enumerate() {
+            self.count(ACCEPTED[index], labels(), counts.accepted.get(signal));
+            self.count(REFUSED[index], labels(), counts.refused.get(signal));
+        }
+        for (outcome, count) in [
+            ("success", &counts.requests_accepted),
+            ("refused", &counts.requests_refused),
+        ] {
+            let mut labels = labels();
+            labels.push(outcome.to_owned());
+            self.count(of::REQUESTS, labels, get(count));
+        }
+    }
+
+    fn exporter(&mut self, counts: &ExporterCounts) {
+        let labels = || vec![counts.exporter.clone()];
+        for (index, signal) in Signal::ALL.into_iter().enumerate() {
+            self.count(SENT[index], labels(), counts.sent.get(signal));
+            self.count(FAILED[index], labels(), counts.failed.get(signal));
+            self.count(UNQUEUED[index], labels(), counts.not_queued.get(signal));
+        }
+        self.count(of::IN_FLIGHT, labels(), get(&counts.in_flight));
+        self.count(of::RETRIES, labels(), get(&counts.retries));
+        self.count(of::DEAD_LETTERS, labels(), get(&counts.dead_letters));
+        self.count(of::LOST, labels(), get(&counts.lost));
+        let spread = counts.latency.read();
+        self.add(of::ATTEMPT, labels(), Value::Spread(spread));
+    }
+
+    fn items(&mut self, counters: &Counters) {
+        for signal in Signal::ALL {
+            let sum = counters.items.of(signal).read();
+            for (metric, count) in [
+                (of::ITEMS_RECEIVED, sum.received),
+                (of::ITEMS_DELIVERED, sum.delivered),
+                (of::ITEMS_REJECTED, sum.rejected),
+                (of::ITEMS_REFUSED, sum.refused),
+                (of::ITEMS_QUEUED, sum.queued),
+                (of::ITEMS_UNDER_WAY, sum.under_way),
+            ] {
+                self.count(metric, vec![signal.name().to_owned()], count);
+            }
+        }
+        for (signal, culprit, code, times) in counters.refusals() {
+            let labels = [signal.name(), culprit.name(), code];
+            let labels = labels.map(ToOwned::to_owned).to_vec();
+            self.count(of::REFUSALS, labels, times);
+        }
+    }
+
+    fn artifacts(&mut self, counters: &Counters) {
+        for (shape, medium, files, bytes) in counters.found.read() {
+            let labels = || vec![shape.name().to_owned(), medium.name().to_owned()];
+            self.count(of::FOUND_FILES, labels(), files);
+            self.count(of::FOUND_BYTES, labels(), bytes);
+        }
+        for (metric, counter) in [
+            (of::FORWARDED, &counters.forwarded),
+            (of::RECEIVED, &counters.bytes_in),
+            (of::SENT, &counters.bytes_out),
+            (of::SAVED, &counters.saved),
+            (of::STORED, &counters.stored),
+            (of::DEDUPLICATED, &counters.deduplicated),
+            (of::DROPPED, &counters.dropped),
+            (of::MISLABELLED, &counters.mislabelled),
+            (of::TRUNCATED, &counters.truncated),
+            (of::SPOOLED, &counters.spooled),
+            (of::UPLOADED, &counters.uploaded),
+            (of::UPLOADS_FAILED, &counters.failed_uploads),
+            (of::DAMAGED, &counters.damaged),
+            (of::CONNECTIONS, &counters.connections),
+            (of::CONNECTIONS_REFUSED, &counters.refused_connections),
+        ] {
+            self.plain(metric, get(counter));
+        }
+    }
+
+    fn store(&mut self, counts: &StoreCounts) {
+        let labels = || vec![counts.store.clone()];
+        self.count(of::STORE_PUTS, labels(), get(&counts.puts));
+        self.count(of::STORE_PUT_BYTES, labels(), get(&counts.put_bytes));
+        let spread = counts.latency.read();
+        self.add(of::STORE_DURATION, labels(), Value::Spread(spread));
+        for action in Action::ALL {
+            for reason in Reason::ALL {
+                let mut labels = labels();
+                labels.extend([action.name(), reason.name()].map(ToOwned::to_owned));
+                let count = get(counts.failures_of(action, reason));
+                self.count(of::STORE_FAILURES, labels, count);
+            }
+        }
+    }
+
+    fn sight(&mut self, sight: &Sight) {
+        for queue in &sight.queues {
+            let labels = || vec![queue.exporter.clone()];
+            self.count(of::QUEUE_SIZE, labels(), queue.size);
+            self.count(of::QUEUE_CAPACITY, labels(), queue.capacity);
+        }
+        for store in &sight.stores {
+            let labels = || vec![store.store.clone()];
+            self.count(of::STORE_AVAILABLE, labels(), u64::from(!store.failing));
+            if let Some(spool) = &store.spool {
+                self.count(of::SPOOL_ARTIFACTS, labels(), spool.artifacts);
+                self.count(of::SPOOL_BYTES, labels(), spool.bytes);
+                self.count(of::SPOOL_LIMIT, labels(), spool.limit);
+                let oldest = spool.oldest.unwrap_or_default().as_secs_f64();
+                self.add(of::SPOOL_OLDEST, labels(), Value::Amount(oldest));
+            }
+        }
+        self.plain(of::MEMORY, sight.memory.in_flight);
+        self.plain(of::MEMORY_LIMIT, sight.memory.limit);
+    }
+}

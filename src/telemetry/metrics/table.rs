@@ -1,0 +1,268 @@
+//! Every metric there is. `docs/telemetry.md` has the same table; a test holds the two equal.
+
+use super::super::config::Level;
+
+/// A metric, as it is scraped.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name without unit and without `_total`.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// What it is counted in, unless it is a number of things.
+    pub unit: Option<&'static str>,
+    /// The keys of its labels.
+    pub labels: &'static [&'static str],
+    /// From which level on it is there.
+    pub level: Level,
+    /// What it says, for people.
+    pub help: &'static str,
+}
+
+/// The kinds of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Times in buckets.
+    Histogram,
+    /// Always 1: its labels are what it says.
+    Info,
+}
+
+impl Kind {
+    /// Its name in the exposition format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Info => "info",
+        }
+    }
+}
+
+impl Metric {
+    /// Its name in queries; of a histogram the part that all its series have.
+    pub fn full_name(&self) -> String {
+        let unit = self.unit.map(|unit| format!("_{unit}")).unwrap_or_default();
+        let end = match self.kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        format!("{}{unit}{end}", self.name)
+    }
+}
+
+const SECONDS: Option<&str> = Some("seconds");
+const BYTES: Option<&str> = Some("bytes");
+
+const RECEIVER: &[&str] = &["receiver", "transport"];
+const PROCESSOR: &[&str] = &["processor", "otel_signal"];
+const EXPORTER: &[&str] = &["exporter"];
+const SIGNAL: &[&str] = &["signal"];
+const STORE: &[&str] = &["store"];
+const FOUND: &[&str] = &["shape", "medium"];
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: Option<&'static str>,
+    labels: &'static [&'static str],
+    level: Level,
+    help: &'static str,
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        unit,
+        labels,
+        level,
+        help,
+    }
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal $kind:ident $unit:expr, $labels:expr, $level:ident, $help:literal;)*) => {
+        $(pub(super) const $constant: &Metric =
+            &metric($name, Kind::$kind, $unit, $labels, Level::$level, $help);)*
+        /// All of them, in the order in which they are told.
+        pub const METRICS: &[&Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    TARGET = "target" Info None, &["service_name", "service_version", "service_instance_id"], Basic,
+        "What is measured; keys of service.telemetry.resource are labels, too";
+    UPTIME = "otelcol_process_uptime" Counter SECONDS, &[], Basic,
+        "Time since the process started";
+    CPU = "otelcol_process_cpu" Counter SECONDS, &[], Basic,
+        "Time that the process has had of all processors";
+    RSS = "otelcol_process_memory_rss" Gauge BYTES, &[], Basic,
+        "Physical memory of the process";
+    ACCEPTED_SPANS = "otelcol_receiver_accepted_spans" Counter None, RECEIVER, Basic,
+        "Spans that were taken";
+    ACCEPTED_POINTS = "otelcol_receiver_accepted_metric_points" Counter None, RECEIVER, Basic,
+        "Data points of metrics that were taken";
+    ACCEPTED_LOGS = "otelcol_receiver_accepted_log_records" Counter None, RECEIVER, Basic,
+        "Log records that were taken";
+    REFUSED_SPANS = "otelcol_receiver_refused_spans" Counter None, RECEIVER, Basic,
+        "Spans that were not taken, alone or with their whole request";
+    REFUSED_POINTS = "otelcol_receiver_refused_metric_points" Counter None, RECEIVER, Basic,
+        "Data points of metrics that were not taken, alone or with their whole request";
+    REFUSED_LOGS = "otelcol_receiver_refused_log_records" Counter None, RECEIVER, Basic,
+        "Log records that were not taken, alone or with their whole request";
+    REQUESTS = "otelcol_receiver_requests" Counter None, &["receiver", "transport", "outcome"], Basic,
+        "Requests that were answered; the outcome is success or refused";
+    INCOMING = "otelcol_processor_incoming_items" Counter None, PROCESSOR, Normal,
+        "Items that went into a processor";
+    OUTGOING = "otelcol_processor_outgoing_items" Counter None, PROCESSOR, Normal,
+        "Items that came out of a processor";
+    SENT_SPANS = "otelcol_exporter_sent_spans" Counter None, EXPORTER, Basic,
+        "Spans that the backend took";
+    SENT_POINTS = "otelcol_exporter_sent_metric_points" Counter None, EXPORTER, Basic,
+        "Data points of metrics that the backend took";
+    SENT_LOGS = "otelcol_exporter_sent_log_records" Counter None, EXPORTER, Basic,
+        "Log records that the backend took";
+    FAILED_SPANS = "otelcol_exporter_send_failed_spans" Counter None, EXPORTER, Basic,
+        "Spans that the backend did not take in the end";
+    FAILED_POINTS = "otelcol_exporter_send_failed_metric_points" Counter None, EXPORTER, Basic,
+        "Data points of metrics that the backend did not take in the end";
+    FAILED_LOGS = "otelcol_exporter_send_failed_log_records" Counter None, EXPORTER, Basic,
+        "Log records that the backend did not take in the end";
+    UNQUEUED_SPANS = "otelcol_exporter_enqueue_failed_spans" Counter None, EXPORTER, Basic,
+        "Spans that the queue of the exporter did not take";
+    UNQUEUED_POINTS = "otelcol_exporter_enqueue_failed_metric_points" Counter None, EXPORTER, Basic,
+        "Data points of metrics that the queue of the exporter did not take";
+    UNQUEUED_LOGS = "otelcol_exporter_enqueue_failed_log_records" Counter None, EXPORTER, Basic,
+        "Log records that the queue of the exporter did not take";
+    QUEUE_SIZE = "otelcol_exporter_queue_size" Gauge None, EXPORTER, Basic,
+        "How much is in the queue of the exporter, in the unit of its sizer";
+    QUEUE_CAPACITY = "otelcol_exporter_queue_capacity" Gauge None, EXPORTER, Basic,
+        "How much the queue of the exporter holds, in the unit of its sizer";
+    IN_FLIGHT = "otelcol_exporter_in_flight_requests" Gauge None, EXPORTER, Normal,
+        "Requests that the exporter is sending now";
+    ATTEMPT = "slimspan_exporter_attempt_duration" Histogram SECONDS, EXPORTER, Normal,
+        "What one attempt to send took, whatever came of it";
+    RETRIES = "slimspan_exporter_retries" Counter None, EXPORTER, Normal,
+        "Attempts to send that repeat another one";
+    DEAD_LETTERS = "slimspan_exporter_dead_letters" Counter None, EXPORTER, Basic,
+        "Requests that were kept as dead letters";
+    LOST = "slimspan_exporter_dead_letters_lost" Counter None, EXPORTER, Basic,
+        "Requests that were given up because they could not be kept as dead letters";
+    ITEMS_RECEIVED = "slimspan_items_received" Counter None, SIGNAL, Basic,
+        "Items that came in: the sum of those delivered, rejected, refused, queued and under way";
+    ITEMS_DELIVERED = "slimspan_items_delivered" Counter None, SIGNAL, Basic,
+        "Items that the backends have";
+    ITEMS_REJECTED = "slimspan_items_rejected" Counter None, SIGNAL, Basic,
+        "Items that senders were told of in a partial success, or that are not delivered from a queue";
+    ITEMS_REFUSED = "slimspan_items_refused" Counter None, SIGNAL, Basic,
+        "Items of requests that were refused as a whole";
+    ITEMS_QUEUED = "slimspan_items_queued" Gauge None, SIGNAL, Basic,
+        "Items that were acknowledged and wait in queues";
+    ITEMS_UNDER_WAY = "slimspan_items_under_way" Gauge None, SIGNAL, Basic,
+        "Items of requests that are not answered yet";
+    REFUSALS = "slimspan_requests_refused" Counter None, &["signal", "culprit", "code"], Normal,
+        "Requests that were refused, by whose doing it was and by the gRPC code of the answer";
+    FORWARDED = "slimspan_requests_forwarded" Counter None, &[], Basic,
+        "Requests that went on unmodified because their artifacts could not be stored";
+    RECEIVED = "slimspan_received" Counter BYTES, &[], Basic,
+        "Bytes of requests that went into pipelines";
+    SENT = "slimspan_sent" Counter BYTES, &[], Basic,
+        "Bytes of requests that came out of pipelines and were taken";
+    FOUND_FILES = "slimspan_artifacts_found" Counter None, FOUND, Basic,
+        "Values that were files and were replaced, by how they stood and what they are";
+    FOUND_BYTES = "slimspan_artifacts_found" Counter BYTES, FOUND, Basic,
+        "Decoded bytes of values that were files and were replaced";
+    SAVED = "slimspan_artifacts_saved" Counter BYTES, &[], Basic,
+        "Bytes that references are shorter than what they replace";
+    STORED = "slimspan_artifacts_stored" Counter None, &[], Basic,
+        "Artifacts that were new to the store";
+    DEDUPLICATED = "slimspan_artifacts_deduplicated" Counter None, &[], Basic,
+        "Artifacts of requests that were stored or spooled before";
+    DROPPED = "slimspan_artifacts_dropped" Counter None, &[], Basic,
+        "Artifacts whose bytes were given up";
+    MISLABELLED = "slimspan_artifacts_mislabelled" Counter None, &[], Normal,
+        "Files that are something else than their senders say";
+    TRUNCATED = "slimspan_artifacts_truncated" Counter None, &[], Normal,
+        "Values left alone because a limit of their senders had cut them";
+    STORE_PUTS = "slimspan_store_puts" Counter None, STORE, Normal,
+        "Artifacts that the store took, repetitions included";
+    STORE_PUT_BYTES = "slimspan_store_puts" Counter BYTES, STORE, Normal,
+        "Bytes of artifacts that the store took";
+    STORE_DURATION = "slimspan_store_put_duration" Histogram SECONDS, STORE, Normal,
+        "What one attempt to put an artifact took, whatever came of it";
+    STORE_FAILURES = "slimspan_store_failures" Counter None, &["store", "action", "reason"], Basic,
+        "Attempts that the store failed, or that were not made because it fails";
+    STORE_AVAILABLE = "slimspan_store_available" Gauge None, STORE, Basic,
+        "0 where the store failed lately and is hardly asked any more, else 1";
+    SPOOL_ARTIFACTS = "slimspan_spool_artifacts" Gauge None, STORE, Basic,
+        "Artifacts on disk that wait for the store";
+    SPOOL_BYTES = "slimspan_spool" Gauge BYTES, STORE, Basic,
+        "Bytes of the artifacts on disk that wait for the store";
+    SPOOL_LIMIT = "slimspan_spool_limit" Gauge BYTES, STORE, Basic,
+        "Disk space that the spool may take";
+    SPOOL_OLDEST = "slimspan_spool_oldest" Gauge SECONDS, STORE, Basic,
+        "How long the first artifact on disk has waited for the store, in this run";
+    SPOOLED = "slimspan_spool_added" Counter None, &[], Normal,
+        "Artifacts that were written to a spool";
+    UPLOADED = "slimspan_spool_uploaded" Counter None, &[], Normal,
+        "Artifacts of spools that the store took";
+    UPLOADS_FAILED = "slimspan_spool_uploads_failed" Counter None, &[], Normal,
+        "Attempts to upload an artifact of a spool that failed";
+    DAMAGED = "slimspan_spool_damaged" Counter None, &[], Basic,
+        "Artifacts of spools that cannot be read any more";
+    MEMORY = "slimspan_memory_in_flight" Gauge BYTES, &[], Basic,
+        "Memory that requests in flight take of memory_limiter";
+    MEMORY_LIMIT = "slimspan_memory_limit" Gauge BYTES, &[], Basic,
+        "Memory that requests in flight may take";
+    CONNECTIONS = "slimspan_connections_open" Gauge None, &[], Basic,
+        "Connections of senders that are open";
+    CONNECTIONS_REFUSED = "slimspan_connections_refused" Counter None, &[], Basic,
+        "Connections of senders that were closed because there were too many";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCS: &str = include_str!("../../../docs/telemetry.md");
+
+    /// The table of the documentation, from what is told.
+    fn table() -> String {
+        let rows = METRICS.iter().map(|metric| {
+            let labels: Vec<_> = metric.labels.iter().map(|of| format!("`{of}`")).collect();
+            format!(
+                "| `{}` | {} | {} | {} | {} |\n",
+                metric.full_name(),
+                metric.kind.name(),
+                labels.join(", "),
+                metric.level.name(),
+                metric.help
+            )
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_documentation_has_every_metric() {
+        let head =
+            "| metric | kind | labels | from level | what it says |\n|---|---|---|---|---|\n";
+        let expected = format!("{head}{}\n", table());
+        let (_, told) = DOCS.split_once("<!-- metrics -->\n").unwrap_or_default();
+        let told = told.split("<!-- end -->").next().unwrap_or_default();
+        assert_eq!(told.trim(), expected.trim(), "docs/telemetry.md");
+    }
+
+    #[test]
+    fn every_name_is_there_once() {
+        let mut names: Vec<_> = METRICS.iter().map(|metric| metric.full_name()).collect();
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

@@ -1,0 +1,68 @@
+//! What slimspan says of itself: its log, and what it counts.
+//!
+//! Counters are atomic numbers that live as long as the process; what is only known by a look (how
+//! much waits, whether a store is asked) is [looked at](Sights) when somebody asks for it. Nothing here
+//! holds a word of what was sent: names come from the configuration or from fixed lists.
+
+pub mod config;
+mod counters;
+mod exporting;
+mod finding;
+mod latency;
+pub mod logs;
+pub mod metrics;
+mod phase;
+mod receiving;
+mod recent;
+mod seldom;
+mod sights;
+mod storing;
+
+pub use counters::Counters;
+pub use exporting::{Attempt, ExporterCounts};
+pub use finding::{Findings, Medium};
+pub use latency::{Latency, Spread};
+pub use phase::Phase;
+pub(crate) use receiving::Watch;
+pub use receiving::{ProcessorCounts, ReceiverCounts};
+pub use recent::{Outcome, Recent, Told};
+pub use seldom::Seldom;
+pub use sights::{Lately, MemorySight, QueueSight, Sight, Sights, SpoolSight, StoreSight};
+pub use storing::{Action, Reason, StoreCounts};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use slimspan_proto::Signal;
+
+/// A number for each signal.
+#[derive(Debug, Default)]
+pub(crate) struct BySignal([AtomicU64; 3]);
+
+impl BySignal {
+    fn of(&self, signal: Signal) -> &AtomicU64 {
+        let [traces, metrics, logs] = &self.0;
+        match signal {
+            Signal::Traces => traces,
+            Signal::Metrics => metrics,
+            Signal::Logs => logs,
+        }
+    }
+
+    pub(crate) fn add(&self, signal: Signal, count: u64) {
+        self.of(signal).fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self, signal: Signal) -> u64 {
+        self.of(signal).load(Ordering::Relaxed)
+    }
+}
+
+/// Adds to a counter.
+fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(count as u64, Ordering::Relaxed);
+}
+
+/// What a counter says now.
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

@@ -1,0 +1,68 @@
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use slimspan_proto::Signal;
+
+use super::{BySignal, add, get};
+
+/// What came in through one listener of a receiver.
+#[derive(Debug, Default)]
+pub struct ReceiverCounts {
+    /// The receiver's id.
+    pub(crate) receiver: String,
+    /// What it speaks.
+    pub(crate) transport: &'static str,
+    /// Items that were taken.
+    pub(crate) accepted: BySignal,
+    /// Items that were not, alone or with their whole request.
+    pub(crate) refused: BySignal,
+    /// Requests that were answered with OK.
+    pub(crate) requests_accepted: AtomicU64,
+    /// Requests that were answered with anything else.
+    pub(crate) requests_refused: AtomicU64,
+}
+
+impl ReceiverCounts {
+    /// Of the items of a request so many are taken, and so many are not.
+    pub(crate) fn ended(&self, signal: Signal, accepted: u64, refused: u64) {
+        self.accepted.add(signal, accepted);
+        self.refused.add(signal, refused);
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&self, ok: bool) {
+        let counter = if ok {
+            &self.requests_accepted
+        } else {
+            &self.requests_refused
+        };
+        add(counter, 1);
+    }
+
+    /// All requests that were answered.
+    pub(crate) fn requests(&self) -> u64 {
+        get(&self.requests_accepted) + get(&self.requests_refused)
+    }
+}
+
+/// What goes into a processor and comes out of it.
+#[derive(Debug, Default)]
+pub struct ProcessorCounts {
+    pub(crate) processor: String,
+    pub(crate) incoming: BySignal,
+    pub(crate) outgoing: BySignal,
+}
+
+/// How long something takes that began when this was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Watch(Instant);
+
+impl Watch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn read(self) -> Duration {
+        self.0.elapsed()
+    }
+}

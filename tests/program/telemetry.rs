@@ -1,0 +1,430 @@
+//! What slimspan says of itself: metrics, health, pages and the log.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tonic::Status;
+
+use crate::support::backend::Backend;
+use crate::support::conservation::conserved;
+use crate::support::otlp::{bytes, data_uri, photo, text};
+use crate::support::pages::{Metrics, Page, get, get_as};
+use crate::support::refusing::Refusing;
+use crate::support::sender::Sender;
+use crate::support::slimspan::{Slimspan, run};
+use crate::support::{config, otlp, soon};
+
+/// Words that only senders say.
+const CANARY: &str = "canary-7f3a";
+
+/// Everything that tells of slimspan, on ports that the system chooses.
+fn telling(backend: SocketAddr) -> Value {
+    let mut config = config::standard(backend);
+    config["extensions"]["health_check"] = json!({ "endpoint": "127.0.0.1:0" });
+    config["extensions"]["zpages"] = json!({ "endpoint": "127.0.0.1:0" });
+    config["service"]["extensions"] = json!(["artifact_store", "health_check", "zpages"]);
+    let exporter = json!({ "prometheus": { "port": 0 } });
+    config["service"]["telemetry"]["metrics"] = json!({
+        "level": "detailed",
+        "readers": [{ "pull": { "exporter": exporter } }],
+    });
+    config
+}
+
+/// A backend that takes traces but the third request, which it rejects in part, and the fourth.
+async fn fickle() -> Backend {
+    let times = std::sync::atomic::AtomicU64::new(0);
+    Backend::answering(
+        move |_| match times.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            2 => Ok(otlp::partial_success(1, CANARY)),
+            3 => Err(Status::invalid_argument(CANARY)),
+            _ => Ok(Bytes::new()),
+        },
+    )
+    .await
+}
+
+fn two_spans() -> Bytes {
+    let span = |number: u32| vec![(CANARY.to_owned(), text(number.to_string()))];
+    otlp::request(Signal::Traces, vec![span(1), span(2)])
+}
+
+/// The pages that are there for people.
+const PAGES: [&str; 5] = [
+    "/",
+    "/debug/servicez",
+    "/debug/pipelinez",
+    "/debug/extensionz",
+    "/debug/tracez",
+];
+
+/// Accepted, rejected in part, refused by the backend, malformed, queued: what is scraped has one
+/// fate for every item, and is what is told at the end.
+#[tokio::test]
+async fn every_item_has_one_fate_and_it_is_told_twice_the_same() {
+    let backend = fickle().await;
+    let hanging = Backend::hanging().await;
+    let mut config = telling(backend.address);
+    // Log records wait in a queue for a backend that never answers.
+    config["exporters"]["otlp_grpc/queued"] = config::exporter(hanging.address);
+    config["exporters"]["otlp_grpc/queued"]["timeout"] = json!("1h");
+    config["exporters"]["otlp_grpc/queued"]["sending_queue"] =
+        json!({ "enabled": true, "num_consumers": 1, "queue_size": 2 });
+    config["service"]["pipelines"]["logs"]["exporters"] = json!(["otlp_grpc/queued"]);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    for accepted in [true, true, true, false, true] {
+        let answer = sender.send(Signal::Traces, &two_spans()).await;
+        assert_eq!(answer.is_ok(), accepted, "{answer:?}");
+    }
+    let malformed = Bytes::from_static(&[0x0a, 5, 1]);
+    sender.send(Signal::Traces, &malformed).await.unwrap_err();
+    let log = || otlp::log(text("hello"), []);
+    for accepted in [true, true, false] {
+        let answer = sender.send(Signal::Logs, &log()).await;
+        assert_eq!(answer.is_ok(), accepted, "{answer:?}");
+    }
+
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    let scraped = Signal::ALL.map(|signal| {
+        let label = format!("signal=\"{signal}\"");
+        let of = |fate: &str| metrics.count(&format!("slimspan_items_{fate}"), &[&label]);
+        assert_eq!(of("under_way"), 0);
+        let fates = [
+            of("received_total"),
+            of("delivered_total"),
+            of("rejected_total"),
+            of("refused_total"),
+            of("queued"),
+        ];
+        assert_eq!(fates[0], fates[1..].iter().sum::<u64>(), "{signal}");
+        fates
+    });
+    assert_eq!(scraped[0], [10, 7, 1, 2, 0], "traces");
+    assert_eq!(scraped[2], [3, 0, 0, 1, 2], "logs");
+
+    // The same in the Collector's words.
+    let count = |name: &str, labels: &[&str]| metrics.count(name, labels);
+    let by = ["receiver=\"otlp\"", "transport=\"grpc\""];
+    assert_eq!(count("otelcol_receiver_accepted_spans_total", &by), 7);
+    assert_eq!(count("otelcol_receiver_refused_spans_total", &by), 3);
+    assert_eq!(count("otelcol_receiver_accepted_log_records_total", &by), 2);
+    assert_eq!(count("otelcol_receiver_refused_log_records_total", &by), 1);
+    let requests = |outcome| count("otelcol_receiver_requests_total", &[outcome]);
+    assert_eq!(requests("outcome=\"success\""), 6);
+    assert_eq!(requests("outcome=\"refused\""), 3);
+    let to = ["exporter=\"otlp_grpc\""];
+    assert_eq!(count("otelcol_exporter_sent_spans_total", &to), 7);
+    assert_eq!(count("otelcol_exporter_send_failed_spans_total", &to), 3);
+    let queued = ["exporter=\"otlp_grpc/queued\""];
+    assert_eq!(
+        count("otelcol_exporter_enqueue_failed_log_records_total", &queued),
+        1
+    );
+    assert_eq!(count("otelcol_exporter_queue_size", &queued), 2);
+    assert_eq!(count("otelcol_exporter_queue_capacity", &queued), 2);
+    let artifact = ["processor=\"artifact\"", "otel_signal=\"traces\""];
+    assert_eq!(
+        count("otelcol_processor_incoming_items_total", &artifact),
+        10
+    );
+    assert_eq!(
+        count("otelcol_processor_outgoing_items_total", &artifact),
+        10
+    );
+    let refused = |labels: &[&str]| count("slimspan_requests_refused_total", labels);
+    let invalid = "code=\"invalid_argument\"";
+    assert_eq!(refused(&["culprit=\"backend\"", invalid]), 1);
+    assert_eq!(refused(&["culprit=\"sender\"", invalid]), 1);
+    assert_eq!(
+        refused(&["culprit=\"slimspan\"", "code=\"unavailable\""]),
+        1
+    );
+    assert_eq!(count("slimspan_connections_open", &[]), 1);
+    assert!(metrics.sum("otelcol_process_uptime_seconds_total", &[]) > 0.0);
+    assert!(metrics.sum("otelcol_process_memory_rss_bytes", &[]) > 1e6);
+    assert_eq!(count("target_info", &["service_name=\"slimspan\""]), 1);
+    assert!(!metrics.0.contains(CANARY), "{}", metrics.0);
+    for path in PAGES {
+        let page = get(slimspan.page("zpages"), path).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        assert!(!page.body.contains(CANARY), "{page:?}");
+    }
+
+    // What is left in the queue is a dead letter by then, and told as rejected.
+    let told = conserved(&slimspan.stop().await.stderr);
+    for (scraped, told) in scraped.into_iter().zip(told) {
+        let [received, delivered, rejected, refused, queued] = scraped;
+        assert_eq!(received, told.received);
+        assert_eq!(delivered, told.delivered);
+        assert_eq!(refused, told.refused);
+        assert_eq!(rejected + queued, told.rejected + told.queued);
+    }
+}
+
+/// Files are counted by how they stood and what they are, and nothing of what senders call them is
+/// told.
+#[tokio::test]
+async fn files_are_counted_by_shape_and_medium() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&telling(backend.address)).await;
+    let sender = slimspan.sender().await;
+    let file = |seed| photo(seed, 20_000);
+    let base64 = |seed| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(file(seed))
+    };
+    let numbers: Vec<String> = file(4).iter().map(ToString::to_string).collect();
+    let buffer = format!(r#"{{"type":"Buffer","data":[{}]}}"#, numbers.join(","));
+    let word = format!("data:image/{CANARY};base64,{}", base64(5));
+    let request = otlp::span([
+        ("uri", data_uri(&file(1))),
+        ("bytes", bytes(&file(2))),
+        ("run", text(base64(3))),
+        ("buffer", text(buffer)),
+        (CANARY, text(word)),
+        ("again", data_uri(&file(1))),
+    ]);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    sender.send(Signal::Traces, &request).await.unwrap();
+
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    let found = |shape: &str| {
+        let labels = [&*format!("shape=\"{shape}\""), "medium=\"image\""];
+        metrics.count("slimspan_artifacts_found_total", &labels)
+    };
+    let shapes = [
+        "data_uri",
+        "bytes",
+        "base64",
+        "byte_array",
+        "python_literal",
+    ];
+    assert_eq!(shapes.map(found), [6, 2, 2, 2, 0], "{}", metrics.0);
+    let count = |name: &str| metrics.count(name, &[]);
+    assert_eq!(count("slimspan_artifacts_found_bytes_total"), 12 * 20_000);
+    assert_eq!(count("slimspan_artifacts_stored_total"), 5);
+    assert_eq!(count("slimspan_artifacts_deduplicated_total"), 5);
+    assert_eq!(count("slimspan_store_puts_total"), 5);
+    assert_eq!(count("slimspan_store_puts_bytes_total"), 5 * 20_000);
+    assert_eq!(count("slimspan_store_put_duration_seconds_count"), 5);
+    let (bytes_in, bytes_out) = (
+        count("slimspan_received_bytes_total"),
+        count("slimspan_sent_bytes_total"),
+    );
+    assert_eq!(bytes_in, 2 * request.len() as u64);
+    assert!(bytes_out < bytes_in / 10);
+    assert!(count("slimspan_artifacts_saved_bytes_total") > bytes_in / 10 * 9);
+    assert_eq!(count("slimspan_memory_in_flight_bytes"), 0);
+    assert_eq!(count("slimspan_memory_limit_bytes"), 512 << 20);
+    assert!(!metrics.0.contains(CANARY), "{}", metrics.0);
+    let log = slimspan.stop().await.stderr;
+    assert!(log.contains("artifacts stored 5,"), "{log}");
+}
+
+async fn ready(slimspan: &Slimspan) -> (u16, Value) {
+    let Page { status, body, .. } = get(slimspan.page("health_check"), "/ready").await;
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+async fn send(sender: &Sender, request: &Bytes) {
+    // What becomes of it is not the question here.
+    let _ = sender.send(Signal::Traces, request).await;
+}
+
+/// A store that fails makes slimspan unready, and not unwell.
+#[tokio::test]
+async fn a_store_that_fails_is_told_to_who_asks_whether_all_is_well() {
+    let (backend, away) = (Backend::start().await, Refusing::start());
+    let mut config = telling(backend.address);
+    let store = config::with_s3(backend.address, away.address);
+    config["extensions"]["artifact_store"] = store["extensions"]["artifact_store"].clone();
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    assert_eq!(ready(&slimspan).await.0, 200);
+    for seed in 0..5 {
+        send(&sender, &otlp::span_with(&photo(seed, 20_000))).await;
+    }
+    let (status, body) = ready(&slimspan).await;
+    assert_eq!(status, 503, "{body}");
+    assert_eq!(
+        body["troubles"][0]["component"],
+        "extensions.artifact_store"
+    );
+    for path in ["/", "/live"] {
+        let page = get(slimspan.page("health_check"), path).await;
+        assert_eq!(page.status, 200, "{page:?}");
+    }
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    assert_eq!(metrics.count("slimspan_store_available", &[]), 0);
+    let failures = metrics.count("slimspan_store_failures_total", &["action=\"put\""]);
+    assert!(failures >= 5, "{failures}");
+    assert_eq!(metrics.count("slimspan_requests_forwarded_total", &[]), 5);
+}
+
+/// So does a backend, until it is back.
+#[tokio::test]
+async fn a_backend_that_fails_is_told_until_it_is_back() {
+    let away = Refusing::start();
+    let address = away.address;
+    let slimspan = Slimspan::start(&telling(address)).await;
+    let sender = slimspan.sender().await;
+    for _ in 0..3 {
+        send(&sender, &two_spans()).await;
+    }
+    let (status, body) = ready(&slimspan).await;
+    assert_eq!(status, 503, "{body}");
+    assert_eq!(body["troubles"][0]["component"], "exporters.otlp_grpc");
+    drop(away);
+    let _backend = Backend::start_at(address).await;
+    sender.send(Signal::Traces, &two_spans()).await.unwrap();
+    let (status, body) = ready(&slimspan).await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("ready")));
+}
+
+/// Who asks while slimspan stops is told so, and that it lives.
+#[tokio::test]
+async fn a_slimspan_that_stops_says_so() {
+    let backend = Backend::hanging().await;
+    let slimspan = Slimspan::start(&telling(backend.address)).await;
+    let health = slimspan.page("health_check");
+    assert_eq!(get(health, "/").await.status, 200);
+    let sender = slimspan.sender().await;
+    let waiting = tokio::spawn(async move { send(&sender, &two_spans()).await });
+    backend.arrived(1).await;
+    slimspan.signal("TERM");
+    let stopping = async {
+        while get(health, "/").await.status == 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("it says that it stops", stopping).await;
+    assert_eq!(get(health, "/").await.status, 503);
+    assert_eq!(get(health, "/ready").await.status, 503);
+    assert_eq!(get(health, "/live").await.status, 200);
+    slimspan.kill().await;
+    waiting.await.unwrap();
+}
+
+/// A name of somebody else opens no page.
+#[tokio::test]
+async fn pages_are_for_who_knows_this_machine() {
+    let backend = Backend::start().await;
+    let mut config = telling(backend.address);
+    config["extensions"]["zpages"]["allowed_hosts"] = json!(["pages.example.com"]);
+    let slimspan = Slimspan::start(&config).await;
+    let zpages = slimspan.page("zpages");
+    for (host, status) in [
+        ("localhost", 200),
+        ("pages.example.com", 200),
+        ("evil.example.com", 403),
+        ("localhost.evil.example.com", 403),
+    ] {
+        let page = get_as(zpages, host, "/").await;
+        assert_eq!(page.status, status, "{host}");
+    }
+    let page = get(zpages, "/").await;
+    assert!(page.headers.contains("default-src 'none'"), "{page:?}");
+    assert!(page.body.contains("http-equiv=\"refresh\""), "{page:?}");
+    assert!(!page.body.contains("<script"), "{page:?}");
+    let pipelines = get(zpages, "/debug/pipelinez").await.body;
+    assert!(
+        pipelines.contains("memory_limiter, artifact"),
+        "{pipelines}"
+    );
+}
+
+/// Each line is an object with the Collector's keys, in a file of its own.
+#[tokio::test]
+async fn a_log_for_programs_goes_where_it_is_told_to() {
+    let backend = Backend::start().await;
+    let mut config = telling(backend.address);
+    config["service"]["telemetry"]["logs"] = json!({
+        "level": "debug",
+        "encoding": "json",
+        "output_paths": ["log.json"],
+        "initial_fields": { "site": "edge \"1\"" },
+        "disable_caller": false,
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let log = slimspan.folder().join("log.json");
+    let sender = slimspan.sender().await;
+    let malformed = Bytes::from_static(&[0x0a, 5, 1]);
+    sender.send(Signal::Traces, &malformed).await.unwrap_err();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("log.json");
+    std::fs::hard_link(&log, &copy)
+        .or_else(|_| std::fs::copy(&log, &copy).map(drop))
+        .unwrap();
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.stderr, "");
+    let text = std::fs::read_to_string(&copy).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for line in &lines {
+        for key in ["ts", "level", "msg", "caller"] {
+            assert!(line[key].is_string(), "{key}: {line}");
+        }
+        assert_eq!(line["site"], "edge \"1\"");
+    }
+    let refused = lines.iter().find(|line| line["culprit"] == "sender");
+    let refused = refused.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(
+        (&refused["level"], &refused["signal"]),
+        (&json!("debug"), &json!("traces"))
+    );
+    assert!(lines.iter().any(|line| line["level"] == "info"), "{text}");
+}
+
+/// What cannot be opened is an error at the start that names its key.
+#[tokio::test]
+async fn what_cannot_listen_or_be_written_is_named_by_its_key() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let (host, port) = (address.ip().to_string(), address.port());
+    for (pointer, value, key) in [
+        (
+            "/service/telemetry/metrics",
+            json!({ "readers": [{ "pull": { "exporter": { "prometheus": { "host": host, "port": port } } } }] }),
+            "service.telemetry.metrics.readers[0]: cannot listen on",
+        ),
+        (
+            "/service/telemetry/metrics",
+            json!({ "address": address.to_string() }),
+            "service.telemetry.metrics.address: cannot listen on",
+        ),
+        (
+            "/extensions/health_check",
+            json!({ "endpoint": address.to_string() }),
+            "extensions.health_check.endpoint: cannot listen on",
+        ),
+        (
+            "/extensions/zpages",
+            json!({ "endpoint": address.to_string() }),
+            "extensions.zpages.endpoint: cannot listen on",
+        ),
+        (
+            "/service/telemetry",
+            json!({ "metrics": { "level": "none" }, "logs": { "output_paths": ["no/such/log"] } }),
+            "service.telemetry.logs.output_paths: cannot write to no/such/log",
+        ),
+    ] {
+        let mut config = telling(address);
+        *config.pointer_mut(pointer).unwrap() = value;
+        let ended = start_with(&config).await;
+        assert_eq!(ended.code, Some(1), "{key}: {ended:?}");
+        assert!(ended.stderr.contains(key), "{key}: {ended:?}");
+    }
+}
+
+async fn start_with(config: &Value) -> crate::support::slimspan::Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let file: &Path = &folder.path().join("collector.yaml");
+    std::fs::write(file, config.to_string()).unwrap();
+    run(folder.path(), &["--config", "collector.yaml"]).await
+}
