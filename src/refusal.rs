@@ -261,6 +261,15 @@ impl Refusal {
         self.code == Code::Unauthenticated && self.culprit == Culprit::Sender
     }
 
+    /// Whether a part of the request may be what is refused for good, so that the rest is taken alone.
+    pub fn may_be_for_a_part(&self) -> bool {
+        !self.is_retryable()
+            && !matches!(
+                self.code,
+                Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
+            )
+    }
+
     /// Whether it is the size of the request that is refused, for good.
     pub fn is_for_size(&self) -> bool {
         self.code == Code::ResourceExhausted && self.retry_after.is_none()

@@ -166,6 +166,48 @@ pub struct Ticket {
     rejected: AtomicU64,
 }
 
+/// The tickets of all requests that travel as one, in their order there.
+#[derive(Debug, Clone)]
+pub struct Tickets(Arc<[(Arc<Ticket>, usize)]>);
+
+impl Tickets {
+    /// Those of requests that have as many items each.
+    pub fn of(tickets: impl IntoIterator<Item = (Arc<Ticket>, usize)>) -> Self {
+        Self(tickets.into_iter().collect())
+    }
+
+    /// Those of several groups, of which each has as many items.
+    pub fn joined<'t>(groups: impl IntoIterator<Item = (&'t Self, usize)>) -> Self {
+        Self::of(groups.into_iter().flat_map(|(group, items)| {
+            let tickets = group.0.iter();
+            tickets.map(move |(ticket, most)| (Arc::clone(ticket), items.min(*most)))
+        }))
+    }
+
+    /// A queue holds them, or a part of them.
+    pub fn queue(&self) {
+        for (ticket, _) in &*self.0 {
+            ticket.queue();
+        }
+    }
+
+    /// No backend takes as many of their items. Which ones those are is not known, so that the first
+    /// requests have them: together it is right.
+    pub fn reject(&self, mut items: usize) {
+        for (ticket, most) in &*self.0 {
+            let of_this = items.min(*most);
+            ticket.reject(of_this);
+            items -= of_this;
+        }
+    }
+}
+
+impl From<Arc<Ticket>> for Tickets {
+    fn from(ticket: Arc<Ticket>) -> Self {
+        Self::of([(ticket, usize::MAX)])
+    }
+}
+
 impl Ticket {
     /// A ticket for a request that no queue holds yet.
     pub fn new(counters: Arc<Counters>, signal: Signal) -> Arc<Self> {
@@ -189,12 +231,12 @@ impl Ticket {
     }
 
     /// A queue holds the request, or a part of it.
-    pub fn queue(&self) {
+    fn queue(&self) {
         self.is_queued.store(true, Ordering::Relaxed);
     }
 
     /// No backend takes as many of its items.
-    pub fn reject(&self, items: usize) {
+    fn reject(&self, items: usize) {
         add(&self.rejected, items as u64);
     }
 
@@ -398,6 +440,21 @@ mod tests {
         told("received 11 = delivered 2 + rejected 4 + refused 0 + queued 5");
         drop(found);
         told("received 11 = delivered 7 + rejected 4 + refused 0 + queued 0");
+    }
+
+    #[test]
+    fn what_is_rejected_of_several_requests_is_rejected_once() {
+        let counters = Arc::new(Counters::default());
+        let tickets: Vec<_> = (0..3)
+            .map(|_| Ticket::found(Arc::clone(&counters), Signal::Traces, 3))
+            .collect();
+        let together = Tickets::of(tickets.into_iter().map(|ticket| (ticket, 3)));
+        together.reject(4);
+        drop(together);
+        assert_eq!(
+            counters.items.of(Signal::Traces).to_string(),
+            "received 9 = delivered 5 + rejected 4 + refused 0 + queued 0"
+        );
     }
 
     /// One exporter refuses what another one's queue has taken: its sender sends it again.

@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
 /// The name of a tenant: part of the keys of its artifacts, so it is short and plain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(Arc<str>);
@@ -46,6 +49,13 @@ impl FromStr for TenantId {
         } else {
             Err(InvalidTenant)
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for TenantId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(D::Error::custom)
     }
 }
 

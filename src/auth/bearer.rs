@@ -1,5 +1,6 @@
 //! `bearertokenauth`
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::config::BearerTokenConfig;
 use super::error::AuthError;
 use super::{gate, sensitive};
-use crate::config::Secret;
 use crate::refusal::Refusal;
 use crate::reload::{OFTEN, Reloaded};
+use crate::tenant::TenantId;
 
 /// A token in a header, for receivers and exporters.
 pub struct BearerToken {
@@ -24,7 +25,7 @@ pub struct BearerToken {
 
 /// The tokens there are.
 struct Tokens {
-    accepted: Vec<Hash>,
+    accepted: Vec<(Hash, Option<TenantId>)>,
     /// The header with the first of them.
     sent: HeaderValue,
 }
@@ -42,18 +43,23 @@ impl BearerToken {
                     AuthError::new("filename", reason)
                 })?;
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                let lines = lines.map(|line| (line, None));
                 Tokens::new("filename", lines, &scheme, &key)
             };
             Reloaded::load(name.into(), vec![path.clone()], OFTEN, load)?
         } else {
-            let one = config.token.iter().map(Secret::expose);
-            let several = config.tokens.iter().map(Secret::expose);
+            let nobodys = config.token.iter().chain(&config.tokens);
+            let nobodys = nobodys.map(|token| (token.expose(), None));
+            let tenants = config.tenants.iter();
+            let tenants = tenants.map(|(tenant, token)| (token.expose(), Some(tenant.clone())));
             let which = if config.token.is_some() {
                 "token"
+            } else if config.tokens.is_empty() {
+                "tenants"
             } else {
                 "tokens"
             };
-            Reloaded::fixed(Tokens::new(which, one.chain(several), &scheme, &key)?)
+            Reloaded::fixed(Tokens::new(which, nobodys.chain(tenants), &scheme, &key)?)
         };
         Ok(Self {
             header: config.header.clone(),
@@ -63,22 +69,26 @@ impl BearerToken {
         })
     }
 
-    /// Refuses a request that has none of the tokens.
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Refuses a request that has none of the tokens; says whose the token is, if it is a tenant's.
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<BTreeMap<String, String>, Refusal> {
         let value = gate::only(headers, &self.header)?;
         let token = self.token(value.as_bytes());
         let hash = blake3::keyed_hash(&self.key, token.unwrap_or_default());
         let tokens = self.tokens.get();
         // Each comparison takes the same time, and all are made.
-        let found = tokens.accepted.iter().fold(false, |found, accepted| {
+        let found = tokens.accepted.iter().fold(None, |found, (accepted, of)| {
             let is_this = *accepted == hash;
-            found | is_this
+            if is_this { Some(of) } else { found }
         });
-        if token.is_some() && found {
-            Ok(())
-        } else {
-            Err(gate::invalid(&self.header))
-        }
+        let Some(of) = found.filter(|_| token.is_some()) else {
+            return Err(gate::invalid(&self.header));
+        };
+        let tenant = of.iter();
+        let says = tenant.map(|tenant| ("tenant".to_owned(), tenant.to_string()));
+        Ok(says.collect())
     }
 
     /// What a sender is told that has no token.
@@ -110,12 +120,12 @@ impl BearerToken {
 impl Tokens {
     fn new<'t>(
         key: &'static str,
-        tokens: impl Iterator<Item = &'t str>,
+        tokens: impl Iterator<Item = (&'t str, Option<TenantId>)>,
         scheme: &str,
         of_hash: &[u8; 32],
     ) -> Result<Self, AuthError> {
-        let (mut accepted, mut sent) = (Vec::new(), None);
-        for token in tokens {
+        let (mut accepted, mut sent) = (Vec::<(Hash, Option<TenantId>)>::new(), None);
+        for (token, tenant) in tokens {
             let value = if scheme.is_empty() {
                 sensitive(token)
             } else {
@@ -127,7 +137,14 @@ impl Tokens {
                     "is no token: it is empty, or has a character that a header cannot carry",
                 ));
             };
-            accepted.push(blake3::keyed_hash(of_hash, token.as_bytes()));
+            let hash = blake3::keyed_hash(of_hash, token.as_bytes());
+            if accepted
+                .iter()
+                .any(|(other, of)| *other == hash && *of != tenant)
+            {
+                return Err(AuthError::new(key, "has one token for two tenants"));
+            }
+            accepted.push((hash, tenant));
             sent.get_or_insert(value);
         }
         let sent = sent.ok_or_else(|| AuthError::new(key, "has no token"))?;

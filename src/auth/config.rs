@@ -1,5 +1,6 @@
 //! The configuration of authenticators, with the keys of the Collector.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use crate::config::{ComponentId, Secret};
+use crate::tenant::TenantId;
 
 /// `auth` of a receiver or exporter: who asks for credentials, or gives them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -29,6 +31,8 @@ pub struct BearerTokenConfig {
     pub token: Option<Secret>,
     /// Tokens of which senders may have any. An exporter sends the first.
     pub tokens: Vec<Secret>,
+    /// A token for each tenant of a receiver: `auth.tenant` is the one whose token came.
+    pub tenants: BTreeMap<TenantId, Secret>,
     /// A file with a token in each line, which is read again when it changes.
     pub filename: Option<PathBuf>,
 }
@@ -40,6 +44,7 @@ impl Default for BearerTokenConfig {
             scheme: "Bearer".to_owned(),
             token: None,
             tokens: Vec::new(),
+            tenants: BTreeMap::new(),
             filename: None,
         }
     }
@@ -51,13 +56,14 @@ impl BearerTokenConfig {
         let given = [
             ("token", self.token.is_some()),
             ("tokens", !self.tokens.is_empty()),
+            ("tenants", !self.tenants.is_empty()),
             ("filename", self.filename.is_some()),
         ];
         let mut given = given.iter().filter(|(_, is_given)| *is_given);
         let Some((first, _)) = given.next() else {
             return Some((
                 "token",
-                "is required: the token, or tokens, or a filename".to_owned(),
+                "is required: the token, or tokens, or tenants, or a filename".to_owned(),
             ));
         };
         let (other, _) = given.next()?;

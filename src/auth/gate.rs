@@ -41,9 +41,7 @@ impl Gate {
     pub async fn admit(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
         let says = match &self.authenticator {
             None => Ok(BTreeMap::new()),
-            Some(Authenticator::Bearer(bearer)) => {
-                bearer.authenticate(headers).map(|()| BTreeMap::new())
-            }
+            Some(Authenticator::Bearer(bearer)) => bearer.authenticate(headers),
             Some(Authenticator::Basic(basic)) => basic.authenticate(headers).await,
         };
         let says = says.inspect_err(|refusal| self.tell(refusal))?;

@@ -14,7 +14,7 @@ pub(super) fn artifact_processor<'c>(
     let all: Vec<(&ComponentId, &ArtifactConfig)> = processors
         .filter_map(|(id, processor)| match processor {
             ProcessorConfig::Artifact(artifact) => Some((id, artifact.as_ref())),
-            ProcessorConfig::MemoryLimiter(_) => None,
+            ProcessorConfig::MemoryLimiter(_) | ProcessorConfig::Batch(_) => None,
         })
         .collect();
     let names: Vec<String> = all.iter().map(|(id, _)| id.to_string()).collect();

@@ -83,7 +83,10 @@ impl Collector {
             let (processors, before) = processors(config, wiring, &counters);
             let counters = Arc::clone(&counters);
             let pipeline = Pipeline::new(id.clone(), artifacts, destinations, counters);
-            let pipeline = pipeline.counted(processors, before);
+            let mut pipeline = pipeline.counted(processors, before);
+            if let Some(batch) = config.batch_processor(wiring) {
+                pipeline = pipeline.with_batch(batch.clone(), budget.clone());
+            }
             pipelines.push((wiring, Arc::new(pipeline)));
         }
         for (id, of_store) in config.artifact_stores() {
@@ -164,8 +167,10 @@ fn describe(config: &Config, wiring: &PipelineConfig) -> String {
         ids.join(", ")
     };
     let (from, to) = (list(&wiring.receivers), list(&wiring.exporters));
-    match config.artifact_processor(wiring) {
-        Some((_, artifact)) => format!("{from} -> {artifact} -> {to}"),
-        None => format!("{from} -> {to}"),
-    }
+    let artifact = config.artifact_processor(wiring);
+    let artifact = artifact.map(|(_, artifact)| artifact.to_string());
+    let batch = config.batch_processor(wiring).map(ToString::to_string);
+    let steps = [Some(from), artifact, batch, Some(to)];
+    let steps: Vec<String> = steps.into_iter().flatten().collect();
+    steps.join(" -> ")
 }

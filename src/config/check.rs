@@ -1,6 +1,7 @@
 //! What must hold between the parts of a configuration.
 
 mod auth;
+mod context;
 
 use std::collections::BTreeMap;
 
@@ -202,6 +203,14 @@ impl Check<'_> {
             }
         }
         for (id, processor) in &config.processors {
+            if let ProcessorConfig::Batch(batch) = processor
+                && let Some((key, message)) = batch.mistake()
+            {
+                self.report(
+                    KeyPath::of([ProcessorConfig::SECTION]).key(id).key(key),
+                    message,
+                );
+            }
             let ProcessorConfig::Artifact(artifact) = processor else {
                 continue;
             };
@@ -312,21 +321,33 @@ impl Check<'_> {
             }
         }
         self.order_of_processors(&path, pipeline);
+        self.context_of_requests(pipeline);
     }
 
     fn order_of_processors(&mut self, path: &KeyPath, pipeline: &PipelineConfig) {
         let mut artifact: Option<&ComponentId> = None;
+        let mut batch: Option<&ComponentId> = None;
+        let both = |other, id, kind| {
+            format!(
+                "\"{other}\" and \"{id}\" are both {kind} processors, and a pipeline has at most one"
+            )
+        };
         for (index, id) in pipeline.processors.iter().enumerate() {
             let message = match self.config.processors.get(id) {
                 Some(ProcessorConfig::MemoryLimiter(_)) if index > 0 => format!(
                     "\"{id}\" must come first, so that it sees requests before anything is made \
                      of them"
                 ),
-                Some(ProcessorConfig::Artifact(_)) => match artifact.replace(id) {
-                    Some(other) if other != id => format!(
-                        "\"{other}\" and \"{id}\" are both artifact processors, and a pipeline \
-                         has at most one"
+                Some(ProcessorConfig::Artifact(_)) => match (artifact.replace(id), batch) {
+                    (Some(other), _) if other != id => both(other, id, "artifact"),
+                    (_, Some(batch)) => format!(
+                        "\"{batch}\" must come after \"{id}\", so that slim requests are joined and \
+                         not large ones"
                     ),
+                    _ => continue,
+                },
+                Some(ProcessorConfig::Batch(_)) => match batch.replace(id) {
+                    Some(other) if other != id => both(other, id, "batch"),
                     _ => continue,
                 },
                 _ => continue,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::artifact::{ArtifactConfig, ReferenceForm};
+use super::batch::BatchConfig;
 use super::de::{self, from_node};
 use super::id::ComponentId;
 use super::node::{Node, Value};
@@ -35,6 +36,8 @@ pub enum ProcessorConfig {
     MemoryLimiter(MemoryLimiterConfig),
     /// `artifact`
     Artifact(Box<ArtifactConfig>),
+    /// `batch`
+    Batch(BatchConfig),
 }
 
 /// An exporter, by its type.
@@ -132,6 +135,11 @@ impl Component for ProcessorConfig {
             name: "artifact",
             alias: None,
             read: |node| from_node(node).map(|config| Self::Artifact(Box::new(config))),
+        },
+        ComponentType {
+            name: "batch",
+            alias: None,
+            read: |node| from_node(node).map(Self::Batch),
         },
     ];
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod artifact;
+mod batch;
 mod check;
 mod components;
 mod de;
@@ -37,6 +38,7 @@ pub use address::{HostPort, InvalidAddress};
 pub use artifact::{
     ArtifactConfig, Delivery, OnStoreFailure, ReferenceForm, RuleAction, RuleConfig,
 };
+pub use batch::BatchConfig;
 pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
@@ -95,6 +97,15 @@ impl Config {
         })
     }
 
+    /// The `batch` processor of a pipeline, which has at most one.
+    pub fn batch_processor(&self, pipeline: &PipelineConfig) -> Option<&BatchConfig> {
+        let mut ids = pipeline.processors.iter();
+        ids.find_map(|id| match self.processors.get(id)? {
+            ProcessorConfig::Batch(batch) => Some(batch),
+            _ => None,
+        })
+    }
+
     /// The largest request that comes into any pipeline. What no pipeline uses is never started.
     pub(crate) fn largest_request(&self) -> Option<LargestRequest<'_>> {
         let pipelines = self.service.pipelines.values();
@@ -135,7 +146,7 @@ impl Config {
             ProcessorConfig::Artifact(artifact) => {
                 artifact.store == *id && artifact.is_in_background()
             }
-            ProcessorConfig::MemoryLimiter(_) => false,
+            ProcessorConfig::MemoryLimiter(_) | ProcessorConfig::Batch(_) => false,
         })
     }
 

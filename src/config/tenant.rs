@@ -21,7 +21,6 @@ pub struct TenantConfig {
     #[serde(deserialize_with = "attribute")]
     pub from_attribute: Option<String>,
     /// The tenant of what neither of them names; without one, that is refused.
-    #[serde(deserialize_with = "tenant")]
     pub default: Option<TenantId>,
     /// The bytes of requests that one tenant may have under way at a time.
     #[serde(deserialize_with = "optional_positive_size")]
@@ -91,10 +90,4 @@ fn attribute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String
         ));
     }
     Ok(key)
-}
-
-fn tenant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TenantId>, D::Error> {
-    let name = Option::<String>::deserialize(deserializer)?;
-    let tenant = name.map(|name| name.parse()).transpose();
-    tenant.map_err(D::Error::custom)
 }

@@ -25,7 +25,7 @@ use crate::auth::config::AuthConfig;
 use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
 use crate::refusal::Refusal;
-use crate::tally::Ticket;
+use crate::tally::Tickets;
 use crate::telemetry::{Attempt, ExporterCounts, Watch};
 use crate::tls::config::TlsClientConfig;
 
@@ -77,7 +77,7 @@ pub struct Terms {
     /// What becomes of an item that is too large.
     pub oversize: Oversize,
     /// For queues, which count what they hold by it.
-    pub ticket: Arc<Ticket>,
+    pub tickets: Tickets,
 }
 
 /// What became of a request on its way.

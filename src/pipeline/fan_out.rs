@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::Form;
-use slimspan_proto::Signal;
+use slimspan_proto::{Items, Malformed, Signal, count};
 
 use crate::answer::Answer;
 use crate::exporters::{Exporter, Terms};
@@ -102,6 +102,44 @@ impl Outgoing {
             _ => Bytes::from(parts.concat()),
         });
         Self(joined.collect())
+    }
+
+    /// The request in pieces of at most so many items, if each item counts as fewer.
+    pub(super) fn pieces(&self, signal: Signal, most: usize) -> Result<Vec<Self>, Malformed> {
+        let mut pieces: Vec<Vec<Bytes>> = Vec::new();
+        for request in &self.0 {
+            let items = Items::read(signal, request)?;
+            let mut ends: Vec<usize> = Vec::new();
+            let mut weight = 0;
+            for index in 0..items.len() {
+                weight += items.weight(index);
+                match ends.last_mut() {
+                    Some(end) if weight <= most => *end = index + 1,
+                    _ => {
+                        weight = items.weight(index);
+                        ends.push(index + 1);
+                    }
+                }
+            }
+            // The items are the same in every form.
+            pieces.resize_with(pieces.len().max(ends.len()), Vec::new);
+            let mut start = 0;
+            for (piece, end) in pieces.iter_mut().zip(ends) {
+                piece.push(items.carve(|index| (start..end).contains(&index)));
+                start = end;
+            }
+        }
+        Ok(pieces.into_iter().map(Self).collect())
+    }
+
+    /// The bytes of all of its forms.
+    pub(super) fn len_of_all(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// How many items it has.
+    pub(super) fn count(&self, signal: Signal) -> usize {
+        self.0.first().map_or(0, |request| count(signal, request))
     }
 
     /// The size of the request in bytes, in the first of its forms.

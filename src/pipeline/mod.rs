@@ -5,6 +5,7 @@
 //! queue in memory acknowledges what lives in this process alone.
 
 mod artifacts;
+mod batch;
 mod fan_out;
 mod tenancy;
 
@@ -18,9 +19,10 @@ use slimspan_artifact::Policy;
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 
+use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::client::Client;
-use crate::config::PipelineId;
+use crate::config::{BatchConfig, PipelineId};
 use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
@@ -28,6 +30,7 @@ use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::{Counters, ProcessorCounts, ReceiverCounts};
 use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
+use batch::Batch;
 pub use fan_out::Destination;
 use fan_out::FanOut;
 pub use tenancy::Tenancy;
@@ -66,7 +69,8 @@ impl From<Bytes> for Received {
 pub struct Pipeline {
     id: PipelineId,
     artifacts: Option<Artifacts>,
-    exporters: FanOut,
+    exporters: Arc<FanOut>,
+    batch: Option<Batch>,
     counters: Arc<Counters>,
     /// All processors, and how many come before the `artifact` processor.
     processors: (Vec<Arc<ProcessorCounts>>, usize),
@@ -133,11 +137,12 @@ impl Pipelines {
             // OTLP calls it a partial success where a part is accepted.
             return Err(Refusal::malformed(unread.reason.as_str()));
         }
+        let ticket = Ticket::new(Arc::clone(&self.counters), signal);
         let terms = Terms {
             client,
             deadline,
             oversize: Oversize::Kept,
-            ticket: Ticket::new(Arc::clone(&self.counters), signal),
+            tickets: Arc::clone(&ticket).into(),
         };
         let outcome = self.sift_and_pass(signal, request, &terms, &mut under_way);
         let mut outcome = outcome.await;
@@ -145,7 +150,9 @@ impl Pipelines {
             let told = Answer::rejecting(unread.count, &unread.reason);
             outcome = outcome.map(|answer| answer.and(told));
         }
-        under_way.ended(&outcome, terms.ticket);
+        // Who holds it still, does so in a queue.
+        drop(terms);
+        under_way.ended(&outcome, ticket);
         outcome
     }
 
@@ -198,12 +205,13 @@ impl Pipeline {
         counters: Arc<Counters>,
     ) -> Self {
         let usual = artifacts.as_ref().map(|(policy, _)| policy.form);
-        let exporters = FanOut::new(destinations, usual.unwrap_or_default());
+        let exporters = Arc::new(FanOut::new(destinations, usual.unwrap_or_default()));
         Self {
             id,
             artifacts: artifacts
                 .map(|(policy, fate)| Artifacts::new(&policy, exporters.forms(), fate)),
             exporters,
+            batch: None,
             counters,
             processors: (Vec::new(), 0),
         }
@@ -216,6 +224,16 @@ impl Pipeline {
         let before = before.min(processors.len());
         let processors = (processors, before);
         Self { processors, ..self }
+    }
+
+    /// The same with a `batch` processor at its end.
+    #[must_use]
+    pub fn with_batch(self, batch: BatchConfig, budget: Budget) -> Self {
+        let exporters = Arc::clone(&self.exporters);
+        Self {
+            batch: Some(Batch::new(batch, self.id.signal, exporters, budget)),
+            ..self
+        }
     }
 
     async fn consume(&self, sifted: &Sifted, terms: &Terms) -> Result<Answer, Refusal> {
@@ -252,10 +270,17 @@ impl Pipeline {
             terms.oversize = Oversize::Refused;
         }
         let (outgoing, isolated) = (&processed.outgoing, &processed.isolated);
-        let outcome = self
-            .exporters
-            .send(signal, outgoing, isolated, &terms)
-            .await;
+        let outcome = match &self.batch {
+            // What others may not be joined with goes as it is.
+            Some(batch) if isolated.is_empty() && !processed.is_forwarded => {
+                let items = outgoing.count(signal);
+                batch.send(outgoing.clone(), items, &terms).await
+            }
+            _ => {
+                let sent = self.exporters.send(signal, outgoing, isolated, &terms);
+                sent.await
+            }
+        };
         match outcome {
             Ok(answer) => {
                 counters.sent(outgoing.len());

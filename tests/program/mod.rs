@@ -10,6 +10,7 @@
 mod auth;
 mod backend_answers;
 mod background;
+mod batch;
 mod command_line;
 mod connections;
 mod delivery;

@@ -10,8 +10,9 @@ use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::references::files;
+use crate::support::sender::Call;
 use crate::support::slimspan::Slimspan;
-use crate::support::{config, otlp};
+use crate::support::{config, frames, otlp};
 
 fn by_attribute(backend: &Backend) -> Value {
     let mut config = config::standard(backend.address);
@@ -151,4 +152,31 @@ async fn one_tenant_does_not_fill_the_spool_of_others() {
         let request = of_tenants(&[(Some(tenant), file)]);
         sender.send(Signal::Traces, &request).await.unwrap();
     }
+}
+
+/// The credential says whose it is, and what the sender says of itself does not count.
+#[tokio::test]
+async fn a_token_has_a_tenant() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config["extensions"]["bearertokenauth"] =
+        json!({ "tenants": { "acme": "token-of-acme", "beta": "token-of-beta" } });
+    config["service"]["extensions"] = json!(["artifact_store", "bearertokenauth"]);
+    config["receivers"]["otlp"]["protocols"]["grpc"]["auth"] =
+        json!({ "authenticator": "bearertokenauth" });
+    config["processors"]["artifact"]["tenant"] =
+        json!({ "from_context": "auth.tenant", "from_attribute": "tenant.id" });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = of_tenants(&[(Some("beta"), &otlp::photo(1, 40_000))]);
+    for (token, code) in [
+        ("token-of-acme", Code::Ok),
+        ("token-of-nobody", Code::Unauthenticated),
+    ] {
+        let call = Call::whole(frames::frame(0, &request));
+        let call = call.header("authorization", &format!("Bearer {token}"));
+        assert_eq!(sender.call(call).await.status().code(), code);
+    }
+    assert_eq!(stored_by_tenant(&slimspan), [("acme".to_owned(), 1)].into());
+    assert_eq!(restored(&slimspan, &backend.only(), "acme"), request);
 }

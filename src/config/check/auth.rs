@@ -117,7 +117,16 @@ impl Check<'_> {
     /// An exporter's authenticator, or the one that another asks first.
     fn authorizer(&mut self, path: KeyPath, id: &ComponentId) {
         match self.config.extensions.get(id) {
-            Some(ExtensionConfig::BearerToken(_) | ExtensionConfig::HeadersSetter(_)) => {}
+            Some(ExtensionConfig::BearerToken(bearer)) => {
+                if !bearer.tenants.is_empty() {
+                    let message = format!(
+                        "extensions.{id} has tokens of tenants, which are for receivers: give the \
+                         exporter one with a token of its own"
+                    );
+                    self.report(path, message);
+                }
+            }
+            Some(ExtensionConfig::HeadersSetter(_)) => {}
             Some(ExtensionConfig::BasicAuth(basic)) => {
                 if basic.client_auth.is_none() {
                     let message = format!("extensions.{id} has no client_auth for exporters");
@@ -153,7 +162,7 @@ impl Check<'_> {
     }
 
     /// The headers of senders that an exporter with this authenticator needs.
-    fn context(&self, id: &ComponentId, depth: usize) -> Vec<HeaderName> {
+    pub(super) fn context(&self, id: &ComponentId, depth: usize) -> Vec<HeaderName> {
         let Some(ExtensionConfig::HeadersSetter(setter)) = self.config.extensions.get(id) else {
             return Vec::new();
         };

@@ -101,7 +101,7 @@ fn everything_that_can_be_set() {
     let (config, warnings) = parse(
         r#"
 receivers:
-  otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", max_recv_msg_size_mib: 8, max_concurrent_streams: 1}}}
+  otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", include_metadata: true, max_recv_msg_size_mib: 8, max_concurrent_streams: 1}}}
   otlp/b:
     protocols:
       http:

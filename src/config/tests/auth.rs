@@ -125,7 +125,7 @@ fn what_does_not() {
             "bearertokenauth: {}",
             "",
             "",
-            "extensions.bearertokenauth.token: is required: the token, or tokens, or a filename",
+            "extensions.bearertokenauth.token: is required: the token, or tokens, or tenants, or a filename",
         ),
         (
             "bearertokenauth: {token: canary, filename: x}",

@@ -117,6 +117,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "c.yaml:12: processors.artifact.tenant.default: a tenant has 1 to 64 of the characters a-z, 0-9, _ and -",
     ),
     (
+        "  artifact:\n    store",
+        "  batch:\n  artifact:\n    store",
+        "no error",
+    ),
+    (
+        "processors: [memory_limiter, artifact]",
+        "processors: [memory_limiter, batch, artifact]",
+        "c.yaml:31: service.pipelines.traces: references processor \"batch\" which is not configured",
+    ),
+    (
         "limit_mib",
         "limit_mb",
         "c.yaml:9: processors.memory_limiter.limit_mb: unknown field \"limit_mb\"; known are check_interval, limit_mib, spike_limit_mib, limit_percentage, spike_limit_percentage",
@@ -153,8 +163,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  memory_limiter:",
-        "  batch/2:",
-        "c.yaml:8: processors.batch/2: unknown processor type \"batch\"; known are memory_limiter, artifact",
+        "  filter/2:",
+        "c.yaml:8: processors.filter/2: unknown processor type \"filter\"; known are memory_limiter, artifact, batch",
     ),
     (
         "  debug:",

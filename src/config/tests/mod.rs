@@ -2,6 +2,7 @@
 
 mod accepted;
 mod auth;
+mod context;
 mod mistakes;
 mod presets;
 mod shipped;

@@ -60,11 +60,17 @@ fn the_shipped_values_are_the_defaults() {
     let otlp = ReceiverConfig::Otlp(OtlpReceiverConfig::default());
     assert_eq!(config.receivers, [(id("otlp"), otlp)].into());
     let limiter = ProcessorConfig::MemoryLimiter(MemoryLimiterConfig::default());
+    let batch = ProcessorConfig::Batch(BatchConfig::default());
     let artifact = ArtifactConfig::new(id("artifact_store"));
     let artifact = ProcessorConfig::Artifact(Box::new(artifact));
     assert_eq!(
         config.processors,
-        [(id("artifact"), artifact), (id("memory_limiter"), limiter)].into()
+        [
+            (id("artifact"), artifact),
+            (id("batch"), batch),
+            (id("memory_limiter"), limiter),
+        ]
+        .into()
     );
     let debug = DebugConfig {
         verbosity: Verbosity::Normal,
@@ -150,6 +156,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<HttpConfig>(&root, &["receivers", "otlp", "protocols", "http"]);
     spells_out::<MemoryLimiterConfig>(&root, &["processors", "memory_limiter"]);
     spells_out::<ArtifactConfig>(&root, &["processors", "artifact"]);
+    spells_out::<BatchConfig>(&root, &["processors", "batch"]);
     spells_out::<DebugConfig>(&root, &["exporters", "debug"]);
     spells_out::<FileConfig>(&root, &["exporters", "file"]);
     spells_out::<RotationConfig>(&root, &["exporters", "file", "rotation"]);

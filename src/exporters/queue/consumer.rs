@@ -23,8 +23,8 @@ const STUCK: Duration = Duration::from_secs(30);
 
 impl Queued {
     fn reject(&self, items: usize) {
-        if let Some(ticket) = &self.ticket {
-            ticket.reject(items);
+        if let Some(tickets) = &self.tickets {
+            tickets.reject(items);
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::answer::Answer;
 use crate::client::Client;
 use crate::journal::{AppendError, Entry, Journal, OpenError, Options};
 use crate::refusal::{Culprit, Refusal};
-use crate::tally::Ticket;
+use crate::tally::{Ticket, Tickets};
 use crate::telemetry::Counters;
 use config::{QueueConfig, Sizer};
 use room::Room;
@@ -68,7 +68,7 @@ struct Queued {
     /// Who waits for the answer, if anybody does.
     waiter: Option<oneshot::Sender<Result<Answer, Refusal>>>,
     /// Counts its items as queued, unless somebody waits.
-    ticket: Option<Arc<Ticket>>,
+    tickets: Option<Tickets>,
 }
 
 #[derive(Debug)]
@@ -195,9 +195,9 @@ impl Shared {
         let client = self.way.remember(&terms.client);
         let held = self.hold(signal, items, request, &client, deadline).await;
         let held = held.inspect_err(not_queued)?;
-        let ticket = waiter.is_none().then(|| Arc::clone(&terms.ticket));
-        if let Some(ticket) = &ticket {
-            ticket.queue();
+        let tickets = waiter.is_none().then(|| terms.tickets.clone());
+        if let Some(tickets) = &tickets {
+            tickets.queue();
         }
         let queued = Queued {
             signal,
@@ -206,7 +206,7 @@ impl Shared {
             items,
             size,
             waiter,
-            ticket,
+            tickets,
         };
         if self.waiting.push(queued, self.journal.is_some()).is_err() {
             return Err(self.refusal("slimspan stops"));
@@ -319,7 +319,7 @@ impl Shared {
             items,
             size,
             waiter: None,
-            ticket: Some(ticket),
+            tickets: Some(ticket.into()),
         };
         // Nothing is too late for what may stay.
         let _ = self.waiting.push(queued, true);

@@ -1,0 +1,81 @@
+//! The configuration of the `batch` processor.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::units::{between, duration};
+
+/// `batch`: joins requests of several senders into larger ones. The keys are the Collector's.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// The items after which a batch is sent; up to a hundred million. 0 waits for the timeout alone.
+    #[serde(deserialize_with = "between::<_, _, 0, 100_000_000>")]
+    pub send_batch_size: usize,
+    /// The time after which a batch is sent, however small it is; 0 joins nothing.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// The most items of a batch; 0 is no limit.
+    #[serde(deserialize_with = "between::<_, _, 0, 100_000_000>")]
+    pub send_batch_max_size: usize,
+    /// Requests are joined only where these headers are equal.
+    #[serde(deserialize_with = "headers")]
+    pub metadata_keys: Vec<String>,
+    /// The combinations of their values that may wait at a time; from 1 to a million.
+    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    pub metadata_cardinality_limit: usize,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self {
+            send_batch_size: 8192,
+            timeout: Duration::from_millis(200),
+            send_batch_max_size: 0,
+            metadata_keys: Vec::new(),
+            metadata_cardinality_limit: 1000,
+        }
+    }
+}
+
+impl BatchConfig {
+    /// The key that is wrong, if one is, and what is wrong.
+    pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
+        let Self {
+            send_batch_size: size,
+            send_batch_max_size: most,
+            ..
+        } = self;
+        (*most > 0 && most < size).then(|| {
+            let message = format!("must be 0 or at least send_batch_size, which is {size}");
+            ("send_batch_max_size", message)
+        })
+    }
+}
+
+/// What it does, in a few words.
+impl fmt::Display for BatchConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "batches of {} items, after {:?} at the latest",
+            self.send_batch_size, self.timeout
+        )
+    }
+}
+
+fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let mut names: Vec<String> = Vec::new();
+    for name in Vec::<String>::deserialize(deserializer)? {
+        let header = http::HeaderName::try_from(name.as_str())
+            .map_err(|_| D::Error::custom(format!("\"{name}\" is not a header name")))?;
+        if names.iter().any(|known| known == header.as_str()) {
+            return Err(D::Error::custom(format!("\"{header}\" is given twice")));
+        }
+        names.push(header.as_str().to_owned());
+    }
+    Ok(names)
+}

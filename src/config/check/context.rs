@@ -1,0 +1,120 @@
+//! What processors and exporters want to know of senders, and who lets them.
+
+use super::Check;
+use crate::config::components::{Component, ExtensionConfig, ProcessorConfig, ReceiverConfig};
+use crate::config::id::ComponentId;
+use crate::config::path::KeyPath;
+use crate::config::problem::Problem;
+use crate::config::service::PipelineConfig;
+use crate::config::tenant::ContextKey;
+
+impl Check<'_> {
+    pub(super) fn context_of_requests(&mut self, pipeline: &PipelineConfig) {
+        for id in &pipeline.processors {
+            let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
+            match self.config.processors.get(id) {
+                Some(ProcessorConfig::Artifact(artifact)) => {
+                    let tenant = artifact.tenant.as_ref();
+                    let wanted = tenant.and_then(|tenant| tenant.from_context.as_ref());
+                    if let Some(wanted) = wanted {
+                        self.tenants(pipeline, &path.key("tenant").key("from_context"), wanted);
+                    }
+                }
+                Some(ProcessorConfig::Batch(batch)) => {
+                    self.batches(pipeline, &path.key("metadata_keys"), &batch.metadata_keys);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn tenants(&mut self, pipeline: &PipelineConfig, path: &KeyPath, wanted: &ContextKey) {
+        match wanted {
+            ContextKey::Metadata(name) if !self.shows_metadata(pipeline) => {
+                self.report_once(path.clone(), no_metadata(name));
+            }
+            ContextKey::Auth(attribute) if !self.tells(pipeline, attribute) => self.report_once(
+                path.clone(),
+                format!(
+                    "no receiver knows the {attribute} of senders: set auth.authenticator in a \
+                     receiver of its pipelines; basicauth with htpasswd knows the username, and \
+                     bearertokenauth with tenants the tenant"
+                ),
+            ),
+            _ => {}
+        }
+    }
+
+    fn batches(&mut self, pipeline: &PipelineConfig, path: &KeyPath, keys: &[String]) {
+        if let Some(name) = keys.first()
+            && !self.shows_metadata(pipeline)
+        {
+            self.report_once(path.clone(), no_metadata(name));
+        }
+        for id in &pipeline.exporters {
+            let exporter = self.config.exporters.get(id);
+            let auth = exporter.and_then(|exporter| exporter.delivery()?.auth);
+            let Some(auth) = auth else { continue };
+            let names = self.context(&auth.authenticator, 0).into_iter();
+            let mut missing = names.filter(|name| !keys.iter().any(|key| key == name.as_str()));
+            if let Some(name) = missing.next() {
+                self.report_once(
+                    path.clone(),
+                    format!(
+                        "\"{id}\" passes on the header {name} of senders, which requests of a batch \
+                         need not have in common: add {name} to these keys"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn shows_metadata(&self, pipeline: &PipelineConfig) -> bool {
+        self.any_receiver(pipeline, |ReceiverConfig::Otlp(receiver)| {
+            receiver.protocols.includes_metadata()
+        })
+    }
+
+    /// Whether the authenticator of any receiver says this of senders.
+    fn tells(&self, pipeline: &PipelineConfig, attribute: &str) -> bool {
+        self.any_receiver(pipeline, |ReceiverConfig::Otlp(receiver)| {
+            let auth = receiver.protocols.auth().into_iter();
+            let mut auth = auth.filter_map(|(_, auth)| auth);
+            auth.any(
+                |auth| match self.config.extensions.get(&auth.authenticator) {
+                    Some(ExtensionConfig::BearerToken(bearer)) => {
+                        attribute == "tenant" && !bearer.tenants.is_empty()
+                    }
+                    Some(ExtensionConfig::BasicAuth(_)) => attribute == "username",
+                    _ => false,
+                },
+            )
+        })
+    }
+
+    /// Pipelines may share a processor.
+    fn report_once(&mut self, path: KeyPath, message: String) {
+        let is_told = |told: &Problem| told.path == path && told.message == message;
+        if !self.problems.iter().any(is_told) {
+            self.report(path, message);
+        }
+    }
+
+    /// One that is not configured is reported elsewhere.
+    fn any_receiver(
+        &self,
+        pipeline: &PipelineConfig,
+        is_so: impl Fn(&ReceiverConfig) -> bool,
+    ) -> bool {
+        let receivers = &self.config.receivers;
+        let of_id = |id: &ComponentId| receivers.get(id).is_none_or(&is_so);
+        pipeline.receivers.is_empty() || pipeline.receivers.iter().any(of_id)
+    }
+}
+
+fn no_metadata(name: &str) -> String {
+    format!(
+        "wants the header {name} of senders, and no receiver shows it: set include_metadata: true in \
+         a receiver of its pipelines"
+    )
+}

@@ -1,0 +1,193 @@
+//! The `batch` processor: requests of several senders go on as one, and each sender learns what became
+//! of its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use slimspan::answer::Answer;
+use slimspan_proto::{Signal, count};
+use tokio::time::timeout;
+use tonic::{Code, Status};
+
+use crate::support::backend::{Backend, Received};
+use crate::support::references::restored;
+use crate::support::sender::Call;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, frames, otlp};
+
+fn with_batch(backend: &Backend, batch: Value) -> Value {
+    let mut config = config::standard(backend.address);
+    config["processors"]["batch"] = batch;
+    for signal in ["traces", "logs"] {
+        config["service"]["pipelines"][signal]["processors"] =
+            json!(["memory_limiter", "artifact", "batch"]);
+    }
+    config
+}
+
+/// Long enough that only the size ends a batch, and below half of a sender's patience.
+const LONG: &str = "4s";
+
+fn spans(received: &Received) -> usize {
+    count(Signal::Traces, &received.message)
+}
+
+#[tokio::test]
+async fn requests_are_joined_and_answered_together() {
+    let backend = Backend::start().await;
+    let batch = json!({ "send_batch_size": 4, "timeout": LONG });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let requests = [
+        otlp::plain_span(1),
+        otlp::span_with(otlp::PICTURE),
+        otlp::plain_span(2),
+    ];
+    let first = join_all(requests.iter().map(|one| sender.send(Signal::Traces, one)));
+    let last = otlp::plain_span(3);
+    let last = async {
+        // The others wait for it: nothing is acknowledged that is still to be sent.
+        let early = timeout(Duration::from_millis(300), backend.arrived(1));
+        assert!(early.await.is_err());
+        sender.send(Signal::Traces, &last).await
+    };
+    let (first, last) = futures::join!(first, last);
+    for answer in first.into_iter().chain([last]) {
+        assert_eq!(answer.unwrap(), Bytes::new());
+    }
+    let joined = backend.only();
+    assert_eq!(count(Signal::Traces, &joined), 4);
+    let restored = restored(Signal::Traces, &joined, &slimspan.artifacts());
+    for request in &requests {
+        let whole = request.as_ref();
+        assert!(restored.windows(whole.len()).any(|part| part == whole));
+    }
+}
+
+#[tokio::test]
+async fn time_ends_a_batch_as_well() {
+    let backend = Backend::start().await;
+    let batch = json!({ "timeout": "50ms" });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::plain_span(1);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    assert_eq!(backend.only(), request);
+    // Half of a sender's time is enough to wait for others.
+    let slow = json!({ "timeout": "1h" });
+    let slimspan = Slimspan::start(&with_batch(&backend, slow)).await;
+    let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "1S");
+    let answer = slimspan.sender().await.call(call).await;
+    assert_eq!(answer.status().code(), Code::Ok);
+    assert_eq!(backend.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_has_at_most_so_many_items() {
+    let backend = Backend::start().await;
+    let batch = json!({ "send_batch_size": 3, "send_batch_max_size": 3, "timeout": LONG });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let seven = Bytes::from((0..7).flat_map(otlp::plain_span).collect::<Vec<u8>>());
+    sender.send(Signal::Traces, &seven).await.unwrap();
+    let mut sizes: Vec<_> = backend.received().iter().map(spans).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 3, 3]);
+}
+
+/// What one sender's request is refused for does not take another's along.
+#[tokio::test]
+async fn a_refusal_for_good_is_for_the_request_that_it_is_about() {
+    const BAD: u64 = 5;
+    let bad = otlp::plain_span(BAD);
+    let of_backend = bad.clone();
+    let backend = Backend::answering(move |received| {
+        let is_in = |whole: &[u8]| {
+            let message = &received.message;
+            message.windows(whole.len()).any(|part| part == whole)
+        };
+        if is_in(&of_backend) {
+            Err(Status::invalid_argument("a span of this batch is odd"))
+        } else {
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let batch = json!({ "send_batch_size": 8, "timeout": LONG });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let requests: Vec<_> = (0..8).map(otlp::plain_span).collect();
+    let answers = join_all(requests.iter().map(|one| sender.send(Signal::Traces, one))).await;
+    for (number, answer) in (0..).zip(answers) {
+        if number == BAD {
+            assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
+        } else {
+            answer.unwrap();
+        }
+    }
+    let told = slimspan.stop().await.stderr;
+    assert!(
+        told.contains("traces: received 8 = delivered 7 + rejected 0 + refused 1 + queued 0"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_partial_success_is_told_once() {
+    let backend = Backend::answering(|_| Ok(otlp::partial_success(3, "too old"))).await;
+    let batch = json!({ "send_batch_size": 4, "timeout": LONG });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let two = |number| Bytes::from([otlp::plain_span(number), otlp::plain_span(9)].concat());
+    let requests = [two(1), two(2)];
+    let answers = join_all(requests.iter().map(|one| sender.send(Signal::Traces, one))).await;
+    let mut rejected = Vec::new();
+    for answer in answers {
+        let answer = Answer::from(answer.unwrap());
+        assert!(answer.message().contains("too old"), "{}", answer.message());
+        rejected.extend(answer.rejected());
+    }
+    rejected.sort_unstable();
+    assert_eq!(rejected, [1, 2]);
+    let told = slimspan.stop().await.stderr;
+    assert!(
+        told.contains("traces: received 4 = delivered 1 + rejected 3 + refused 0 + queued 0"),
+        "{told}"
+    );
+}
+
+/// A batch in a queue counts as queued for each of its senders until the backend has it.
+#[tokio::test]
+async fn a_batch_may_go_through_a_queue() {
+    let backend = Backend::start().await;
+    let batch = json!({ "send_batch_size": 3, "timeout": LONG });
+    let mut config = with_batch(&backend, batch);
+    config["exporters"]["otlp_grpc"]["sending_queue"] = json!({ "enabled": true });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let requests: Vec<_> = (0..3).map(otlp::plain_span).collect();
+    let answers = join_all(requests.iter().map(|one| sender.send(Signal::Traces, one))).await;
+    assert!(answers.into_iter().all(|answer| answer.is_ok()));
+    assert_eq!(spans(&backend.arrived(1).await[0]), 3);
+    let told = slimspan.stop().await.stderr;
+    assert!(
+        told.contains("traces: received 3 = delivered 3 + rejected 0 + refused 0 + queued 0"),
+        "{told}"
+    );
+}
+
+/// A request of which an item goes apart is joined with no other.
+#[tokio::test]
+async fn what_goes_apart_is_not_joined() {
+    let backend = Backend::start().await;
+    let batch = json!({ "send_batch_size": 100, "timeout": LONG });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    // A span whose name is not UTF-8.
+    let odd = slimspan_generators::wire::nested(&[1, 2, 2, 5], b"\xff");
+    let odd = Bytes::from([odd, otlp::plain_span(1).to_vec()].concat());
+    sender.send(Signal::Traces, &odd).await.unwrap();
+    assert_eq!(backend.received().len(), 2);
+}
