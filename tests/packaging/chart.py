@@ -24,7 +24,7 @@ KINDS = {
     "autoscaling/v2": ["HorizontalPodAutoscaler"],
     "networking.k8s.io/v1": ["NetworkPolicy"],
     "policy/v1": ["PodDisruptionBudget"],
-    "monitoring.coreos.com/v1": ["PodMonitor", "ServiceMonitor"],
+    "monitoring.coreos.com/v1": ["PodMonitor"],
 }
 KUBERNETES = "v1.34.0"
 

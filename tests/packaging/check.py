@@ -20,7 +20,7 @@ CHART = ROOT / "deploy/helm/slimspan"
 PLAIN = ROOT / "deploy/kubernetes"
 VERSIONS = ["1.30", "1.34", "1.37"]
 # What the schemas of Kubernetes do not have.
-OWN_KINDS = {"PodMonitor", "ServiceMonitor"}
+OWN_KINDS = {"PodMonitor"}
 
 PLAIN_HEADER = """\
 # One gateway without Helm: kubectl apply -n observability -f slimspan.yaml
@@ -52,6 +52,10 @@ def check_pod(where, pod):
     mounted = {volume["name"] for volume in pod.get("volumes", [])}
     for container in pod["containers"]:
         own = container.get("securityContext", {})
+        names = {port["name"] for port in container["ports"]}
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:
+            asked = container.get(probe, {}).get("httpGet", {}).get("port")
+            rules[f"{probe} asks a port that there is"] = asked in names
         rules |= {
             "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is False,
             "capabilities": own.get("capabilities") == {"drop": ["ALL"]},
@@ -80,6 +84,23 @@ def check_document(where, document):
         check_pod(f"{where}: {kind}", template["spec"])
 
 
+def check_ports(where, config, documents):
+    """What the configuration listens on is what the containers say, and the other way round."""
+    pods = [it["spec"]["template"]["spec"] for it in documents if "template" in it.get("spec", {})]
+    if not pods:
+        return
+    said = {port["name"]: port["containerPort"] for port in pods[0]["containers"][0]["ports"]}
+    protocols = config["receivers"]["otlp"]["protocols"].items()
+    listening = {f"otlp-{name}": at["endpoint"] for name, at in protocols}
+    listening["health"] = config["extensions"]["health_check"]["endpoint"]
+    [reader] = config["service"]["telemetry"]["metrics"]["readers"]
+    prometheus = reader["pull"]["exporter"]["prometheus"]
+    listening["metrics"] = f"{prometheus['host']}:{prometheus['port']}"
+    expected = {name: f"0.0.0.0:{port}" for name, port in said.items()}
+    if listening != expected:
+        problem(where, f"listens on {listening}, and the container says {expected}")
+
+
 def check_config(where, slimspan, text):
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "collector.yaml"
@@ -98,7 +119,9 @@ def check_values(configuration, slimspan, file):
     for document in documents:
         check_document(where, document)
         if document["kind"] == "ConfigMap":
-            check_config(where, slimspan, document["data"]["collector.yaml"])
+            text = document["data"]["collector.yaml"]
+            check_config(where, slimspan, text)
+            check_ports(where, yaml.safe_load(text), documents)
     if "sidecar" in file.name:
         check_sidecar(where, notes)
     print(f"ok: {where}: {', '.join(sorted(kinds))}")
@@ -126,6 +149,7 @@ REFUSED = [
     ("{replicass: 3}", "replicass"),
     ("{persistence: {enabled: true}, mode: daemonset}", "mode: gateway"),
     ("{persistence: {enabled: true}, autoscaling: {enabled: true}}", "autoscaling"),
+    ("{podMonitor: {enabled: true}, mode: sidecar}", "podMonitor"),
     ("{image: {digest: latest}}", "digest"),
 ]
 
@@ -134,7 +158,7 @@ def check_refusals(configuration):
     complete = yaml.safe_load((CHART / "ci/gateway.yaml").read_text())
     for text, reason in REFUSED:
         values = yaml.safe_load(text)
-        if "persistence" in values:
+        if values.get("mode") == "sidecar" or "persistence" in values:
             values = {**complete, **values}
         try:
             render(configuration, CHART, values)

@@ -25,8 +25,9 @@ if [ -f "$tools/installed" ]; then
     # Helm's library writes a line for each refusal, which are wanted here.
     PYTHONDONTWRITEBYTECODE=1 "$tools/bin/python" tests/packaging/check.py "$slimspan" ${WRITE:+--write} \
         2> >(grep -v 'INFO funcMap fail' >&2)
+    "$tools/bin/python" tests/packaging/dashboard.py deploy/grafana/slimspan.json docs/telemetry.md
 else
-    missing "deploy/Dockerfile, deploy/helm and deploy/kubernetes: run tests/tools/install.sh packaging"
+    missing "deploy/Dockerfile, deploy/grafana, deploy/helm and deploy/kubernetes: run tests/tools/install.sh packaging"
 fi
 
 # docs/capacity.md shows a program and what it prints.

@@ -10,6 +10,12 @@ ports:
     containerPort: {{ $port }}
     protocol: TCP
 {{- end }}
+  - name: health
+    containerPort: {{ .Values.healthPort }}
+    protocol: TCP
+  - name: metrics
+    containerPort: {{ .Values.metricsPort }}
+    protocol: TCP
 {{- with .Values.existingSecret }}
 envFrom:
   - secretRef:
@@ -47,20 +53,27 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{- define "slimspan.probes" -}}
-{{- /* A sidecar listens where the kubelet does not reach it. */}}
-{{- if ne .Values.mode "sidecar" }}
-{{- $port := keys .Values.ports | sortAlpha | first }}
+{{- define "slimspan.probes" }}
 startupProbe:
-  tcpSocket:
-    port: {{ $port }}
+  httpGet:
+    path: /
+    port: health
   periodSeconds: 1
   failureThreshold: 60
+livenessProbe:
+  httpGet:
+    path: /live
+    port: health
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
 readinessProbe:
-  tcpSocket:
-    port: {{ $port }}
+  httpGet:
+    path: {{ .Values.readinessPath }}
+    port: health
   periodSeconds: 5
-{{- end }}
+  timeoutSeconds: 5
+  failureThreshold: 2
 {{- end }}
 
 {{- define "slimspan.volumes" -}}
