@@ -5,10 +5,12 @@
 //! also while it starts. When it may live at last and everything is answered, the ledger is held
 //! against what the backend got.
 
+use std::ops::AddAssign;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt as _, stream};
 use serde_json::json;
 use slimspan_generators::Random;
 use tokio::sync::watch;
@@ -33,6 +35,12 @@ use crate::support::verifying::{Fetch, Reaction, Verifying, in_folder};
 use crate::support::workload::Workload;
 
 const SENDERS: u64 = 8;
+
+/// In the long form so many disks have their lives at a time: most of a life is waiting.
+const DISKS: usize = 2;
+
+/// A life that ends within this is mostly one that makes good what the one before it left.
+const RECOVERY: Duration = Duration::from_millis(120);
 
 /// After so many lives everything is checked and thrown away: senders send faster than disks grow.
 const LIVES_OF_A_DISK: usize = 25;
@@ -70,9 +78,14 @@ impl Plan {
         }
     }
 
-    /// When the next life ends, counted from its beginning.
+    /// When the next life ends, counted from its beginning. One in six ends while it begins.
     fn span(&self, random: &mut Random) -> Duration {
-        let range = self.longest.saturating_sub(self.shortest).as_micros() as usize;
+        let longest = if random.one_in(6) {
+            RECOVERY
+        } else {
+            self.longest
+        };
+        let range = longest.saturating_sub(self.shortest).as_micros() as usize;
         self.shortest + Duration::from_micros(random.below(range + 1) as u64)
     }
 }
@@ -82,6 +95,8 @@ struct Rest {
     ledger: Ledger,
     /// Lives that were long enough to accept a request.
     used: usize,
+    /// Lives that ended before they were ready.
+    unready: usize,
     ended: Option<Ended>,
 }
 
@@ -111,7 +126,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
         workload: plan.workload,
     };
     let sending = load.begin(&whereabouts);
-    let mut used = 0;
+    let (mut used, mut unready) = (0, 0);
     for _ in 0..plan.lives {
         if let Some(Spool { bucket, faults, .. }) = behind.spool {
             bucket.set(if random.one_in(2) { DOWN } else { faults });
@@ -124,7 +139,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
                 announce.send_replace(Some(address));
                 tokio::time::sleep_until(end.into()).await;
             }
-            () = tokio::time::sleep_until(end.into()) => {}
+            () = tokio::time::sleep_until(end.into()) => unready += 1,
         }
         life.kill().await;
         announce.send_replace(None);
@@ -148,6 +163,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
     Rest {
         ledger,
         used,
+        unready,
         ended: life.stop().await,
     }
 }
@@ -196,6 +212,10 @@ struct Survived {
     lives: usize,
     /// Those that were long enough to acknowledge something.
     used: usize,
+    /// Those that ended before they were ready.
+    unready: usize,
+    /// Requests that were acknowledged.
+    acknowledged: usize,
     /// Requests that were in flight at a kill, at most.
     in_flight: usize,
     /// Files that a kill left half-written.
@@ -209,14 +229,25 @@ async fn survives(way: &Way, everyday: usize) {
     let seed = Seed::any();
     let mut plan = Plan::from_environment(&seed, everyday);
     let mut random = seed.random();
-    let mut all = Survived::default();
+    let mut plans = Vec::new();
     let mut left = plan.lives;
     while left > 0 {
         plan.lives = left.min(LIVES_OF_A_DISK);
         plan.workload.seed = random.number();
-        survives_for(way, &plan, &mut random, &mut all).await;
+        plans.push((plan, Random::new(random.number())));
         left -= plan.lives;
     }
+    let begun = Instant::now();
+    let disks = plans
+        .into_iter()
+        .map(|(plan, random)| survives_for(way, plan, random));
+    let all = stream::iter(disks)
+        .buffer_unordered(DISKS)
+        .fold(Survived::default(), |mut all, one| async move {
+            all += one;
+            all
+        })
+        .await;
     let checked = all.checked;
     assert!(checked.references > 0 && all.used > 0, "{checked}");
     measured(
@@ -224,14 +255,21 @@ async fn survives(way: &Way, everyday: usize) {
         &format!("delivery::kill, {}", way.name),
         "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight",
         format_args!(
-            "0 lost, 0 early or dangling in {} lives, {} of which acknowledged: {checked} of at \
-             most {} in flight; {} leftovers of writes that were cut off",
-            all.lives, all.used, all.in_flight, all.half_written
+            "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each, and \
+             {} ended while they began: {checked} of at most {} in flight; {} leftovers of writes \
+             that were cut off; {:.1?} a life",
+            all.lives,
+            all.used,
+            all.acknowledged / all.used,
+            all.unready,
+            all.in_flight,
+            all.half_written,
+            begun.elapsed() / u32::try_from(all.lives).unwrap(),
         ),
     );
 }
 
-async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Survived) {
+async fn survives_for(way: &Way, plan: Plan, mut random: Random) -> Survived {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let artifacts = folder.path().join("artifacts");
     let faults = way.bucket.unwrap_or_default();
@@ -269,7 +307,7 @@ async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Sur
     };
     (way.change)(&mut config);
     let subject = Subject::slimspan(&folder, &config);
-    let rest = lives(&subject, plan, random, &behind).await;
+    let rest = lives(&subject, &plan, &mut random, &behind).await;
     let ended = rest.ended.as_ref().unwrap();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     // Of what the others got only the last one can say what became of it.
@@ -291,11 +329,27 @@ async fn survives_for(way: &Way, plan: &Plan, random: &mut Random, all: &mut Sur
         in_flight += plan.lives * CONSUMERS;
     }
     assert!(checked.duplicates <= in_flight, "{checked}");
-    all.checked += checked;
-    all.lives += plan.lives;
-    all.used += rest.used;
-    all.in_flight += in_flight;
-    all.half_written += half_written;
+    Survived {
+        checked,
+        lives: plan.lives,
+        used: rest.used,
+        unready: rest.unready,
+        acknowledged: rest.ledger.acknowledged(),
+        in_flight,
+        half_written,
+    }
+}
+
+impl AddAssign for Survived {
+    fn add_assign(&mut self, other: Self) {
+        self.checked += other.checked;
+        self.lives += other.lives;
+        self.used += other.used;
+        self.unready += other.unready;
+        self.acknowledged += other.acknowledged;
+        self.in_flight += other.in_flight;
+        self.half_written += other.half_written;
+    }
 }
 
 /// The same loop around a collector that says OK before anything is safe: it has to shout.

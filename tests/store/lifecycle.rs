@@ -9,7 +9,7 @@ use slimspan_generators::Random;
 use tokio::time::{Instant, advance};
 
 use super::backend::{artifact, key, open};
-use crate::support::measured::measured;
+use crate::support::measured::{measured, number};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -36,6 +36,8 @@ async fn ninety_days(refresh: Duration) -> Outcome {
     let mut random = Random::new(1);
     let artifacts: Vec<_> = (0..3_000).map(|seed| artifact(seed, 40)).collect();
     let begun = Instant::now();
+    // Twice the pause between two of them.
+    let longest = 2 * 90 * DAY.as_millis() as usize / number("SLIMSPAN_REFERENCES", 130_000);
     // When each artifact was referred to, in order.
     let mut references: HashMap<usize, Vec<Instant>> = HashMap::new();
     let keys: HashMap<_, _> = artifacts
@@ -46,13 +48,13 @@ async fn ninety_days(refresh: Duration) -> Outcome {
     let mut outcome = Outcome::default();
     let mut next_sweep = begun + DAY;
     while begun.elapsed() < 90 * DAY {
-        advance(Duration::from_secs(random.below(120) as u64)).await;
+        advance(Duration::from_millis(random.below(longest) as u64)).await;
         // The square makes the first ones frequent and the last ones rare.
         let (one, other) = (random.below(artifacts.len()), random.below(artifacts.len()));
-        let number = one * other / artifacts.len();
-        let one = std::slice::from_ref(&artifacts[number]);
+        let which = one * other / artifacts.len();
+        let one = std::slice::from_ref(&artifacts[which]);
         opened.store.put_all(one).await.unwrap();
-        references.entry(number).or_default().push(Instant::now());
+        references.entry(which).or_default().push(Instant::now());
         outcome.references += 1;
         if Instant::now() < next_sweep {
             continue;
