@@ -3,6 +3,10 @@
 //! Bytes are charged when they are received, not when a sender announces them (an announcement
 //! costs nothing) and not when they are decoded (then it is too late).
 //!
+//! The limit is that of the process, as operators know it from the Collector. So a quarter of it is for
+//! what is no request: the program itself, what has come over connections and is not read yet, and
+//! pieces of requests that wait for memory.
+//!
 //! The last part of it is for requests that have begun, one after the other: many that are half there
 //! and wait for one another would take all, and none would end.
 
@@ -33,10 +37,31 @@ pub struct Limits {
     pub spike_mib: u64,
 }
 
+/// The part of the limit that is not for requests is one in so many.
+const REST: u64 = 4;
+
+/// And of the limit so much is for pieces of requests that have come and wait for memory.
+const WAITING: u64 = 32;
+
+/// Requests that wait in the middle may hold one in so many of what is for requests. Many that come at
+/// once would have a part each, none would go on, and all would be refused at the same time.
+const STUCK: u64 = 4;
+
 impl Limits {
-    /// How many of the largest request must fit: a compressed one is there as it came and as what it
-    /// expands to, and each of these is charged twice.
-    pub const SHARES: u64 = 2 * COPIES as u64;
+    /// How many of the largest request the limit must have room for: a compressed one is there as it
+    /// came, and what it expands to is charged twice. That are three, and they have to fit beside what
+    /// is not for requests.
+    pub const SHARES: u64 = 2 + COPIES as u64;
+
+    /// What requests may take of the limit, in KiB.
+    pub fn of_requests_kib(&self) -> u64 {
+        of_requests_kib(self.limit_mib)
+    }
+}
+
+fn of_requests_kib(mib: u64) -> u64 {
+    let kib = mib.saturating_mul(1024);
+    kib - kib / REST
 }
 
 /// The bytes that all requests in flight may take together.
@@ -46,6 +71,13 @@ pub struct Budget {
     begun: Arc<Semaphore>,
     /// Whose turn it is to take of the last part while it comes.
     turn: Arc<Semaphore>,
+    /// What may have come and wait.
+    waiting: Arc<Semaphore>,
+    /// What requests may hold that wait in the middle.
+    stuck: Arc<Semaphore>,
+    most_stuck: usize,
+    /// All of it, in bytes.
+    of_requests: u64,
     limits: Limits,
 }
 
@@ -55,6 +87,8 @@ pub struct Lease {
     budget: Budget,
     held: [Option<OwnedSemaphorePermit>; 2],
     charged: usize,
+    /// How often a byte of it is in memory.
+    copies: usize,
     has_begun: bool,
     /// Whether it is all there, so that it has not to wait for its turn.
     has_come: bool,
@@ -73,18 +107,52 @@ impl AsRef<[u8]> for Leased {
     }
 }
 
+/// Lets `bytes` that were made of a request hold the request's lease: as long as they are somewhere, it
+/// lasts.
+pub fn tie(bytes: Bytes, request: &Bytes) -> Bytes {
+    Bytes::from_owner(Tied {
+        bytes,
+        _request: request.clone(),
+    })
+}
+
+struct Tied {
+    bytes: Bytes,
+    _request: Bytes,
+}
+
+impl AsRef<[u8]> for Tied {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Budget {
-    /// A budget within these limits.
+    /// A budget that keeps the process within these limits.
     pub fn new(limits: Limits) -> Self {
-        let permits = |mib| {
-            let permits = usize::try_from(mib).unwrap_or(usize::MAX);
-            let permits = permits.saturating_mul((1 << 20) / UNIT);
+        let spike_mib = limits.spike_mib.min(limits.limit_mib);
+        let begun = of_requests_kib(spike_mib);
+        let anybody = limits.of_requests_kib() - begun;
+        let waiting = limits.limit_mib.saturating_mul(1024) / WAITING;
+        Self::of([anybody, begun], waiting, limits)
+    }
+
+    /// A budget of so many KiB for anybody, and for requests that have begun.
+    fn of([anybody, begun]: [u64; 2], waiting: u64, limits: Limits) -> Self {
+        let permits = |kib| {
+            let permits = usize::try_from(kib).unwrap_or(usize::MAX);
+            let permits = permits.saturating_mul(1024 / UNIT);
             Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)))
         };
+        let stuck = permits((anybody + begun) / STUCK);
         Self {
-            anybody: permits(limits.limit_mib.saturating_sub(limits.spike_mib)),
-            begun: permits(limits.spike_mib.min(limits.limit_mib)),
+            most_stuck: stuck.available_permits(),
+            of_requests: (anybody + begun) << 10,
+            anybody: permits(anybody),
+            begun: permits(begun),
             turn: Arc::new(Semaphore::new(1)),
+            waiting: permits(waiting),
+            stuck,
             limits,
         }
     }
@@ -97,7 +165,7 @@ impl Budget {
 
     /// The bytes that they may take.
     pub fn limit(&self) -> u64 {
-        self.limits.limit_mib << 20
+        self.of_requests
     }
 
     /// A lease of nothing yet, for a request that comes.
@@ -106,6 +174,7 @@ impl Budget {
             budget: self.clone(),
             held: [None, None],
             charged: 0,
+            copies: COPIES,
             has_begun: false,
             has_come: false,
             turn: None,
@@ -127,27 +196,52 @@ impl Budget {
             limit_mib,
             spike_mib,
         } = self.limits;
+        let all = self.limits.of_requests_kib() >> 10;
+        let all = format!(
+            "requests in flight take all of the {all} MiB that memory_limiter.limit_mib, \
+             {limit_mib}, leaves them"
+        );
         let message = if has_begun {
-            format!(
-                "requests in flight take all of the {limit_mib} MiB of memory_limiter.limit_mib"
-            )
+            all
         } else {
-            format!(
-                "requests in flight take all of the {limit_mib} MiB of memory_limiter.limit_mib but \
-                 {spike_mib} MiB, which are for those that have begun"
-            )
+            let kept = of_requests_kib(spike_mib) >> 10;
+            format!("{all} but {kept} MiB, which are for those that have begun")
         };
         Refusal::unavailable(Culprit::Slimspan, message)
     }
 }
 
 impl Lease {
-    /// Charges `bytes` of a request, before they are kept. Waits for other requests to end, but
-    /// not for long.
+    /// Charges `bytes` of a request that have come, before they are kept. Waits for other requests to
+    /// end, but not for long, and not where too much waits already: what waits is in memory, too.
     pub async fn charge(&mut self, bytes: usize) -> Result<(), Refusal> {
         let Some(missing) = self.take(bytes) else {
             return Ok(());
         };
+        let piece = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let waiting = Arc::clone(&self.budget.waiting);
+        let stuck = Arc::clone(&self.budget.stuck);
+        // One may always wait, however large it is.
+        let held = self.held().min(self.budget.most_stuck);
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        let (Ok(_waits), Ok(_sticks)) = (
+            waiting.try_acquire_many_owned(piece),
+            stuck.try_acquire_many_owned(held),
+        ) else {
+            return Err(self.budget.exhausted(self.has_begun));
+        };
+        self.wait_for(missing).await
+    }
+
+    /// Charges `bytes` of a request that are not in memory yet. Waits as [`Lease::charge`] does.
+    pub async fn charge_ahead(&mut self, bytes: usize) -> Result<(), Refusal> {
+        match self.take(bytes) {
+            None => Ok(()),
+            Some(missing) => self.wait_for(missing).await,
+        }
+    }
+
+    async fn wait_for(&mut self, missing: u32) -> Result<(), Refusal> {
         let [anybody, begun] = self.semaphores();
         let anybody = anybody.acquire_many_owned(missing);
         let (has_begun, has_come) = (self.has_begun, self.has_come);
@@ -189,6 +283,13 @@ impl Lease {
         }
     }
 
+    /// From now on its bytes are in memory once: nothing is made of what is compressed but what it
+    /// expands to, and that has a lease of its own.
+    pub fn is_compressed(&mut self) {
+        self.charged /= self.copies;
+        self.copies = 1;
+    }
+
     /// Ties the lease to the bytes that it was taken for: it lasts as long as anything holds a part
     /// of them, also work on another thread that nobody waits for any more.
     pub fn hold(mut self, bytes: Bytes) -> Bytes {
@@ -201,10 +302,8 @@ impl Lease {
 
     /// Takes what is to be had at once for `bytes` more; the permits that are missing then, if any.
     fn take(&mut self, bytes: usize) -> Option<u32> {
-        self.charged += bytes * COPIES;
-        let held = self.held.iter().flatten();
-        let held: usize = held.map(OwnedSemaphorePermit::num_permits).sum();
-        let missing = self.charged.div_ceil(UNIT).saturating_sub(held);
+        self.charged += bytes * self.copies;
+        let missing = self.charged.div_ceil(UNIT).saturating_sub(self.held());
         // More than four TiB at once is refused by any budget there is.
         let mut missing = u32::try_from(missing).unwrap_or(u32::MAX);
         let is_its_turn = self.has_come || self.turn.is_some();
@@ -223,6 +322,12 @@ impl Lease {
         }
         self.has_begun = true;
         None
+    }
+
+    /// The permits that it has.
+    fn held(&self) -> usize {
+        let held = self.held.iter().flatten();
+        held.map(OwnedSemaphorePermit::num_permits).sum()
     }
 
     fn semaphores(&self) -> [Arc<Semaphore>; 2] {
@@ -244,11 +349,18 @@ impl Lease {
 mod tests {
     use super::*;
 
+    /// All of it for requests, however many wait.
     fn of(limit_mib: u64, spike_mib: u64) -> Budget {
-        Budget::new(Limits {
+        let limits = Limits {
             limit_mib,
             spike_mib,
-        })
+        };
+        let kib = [limit_mib - spike_mib, spike_mib].map(|mib| mib << 10);
+        Budget {
+            stuck: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            most_stuck: Semaphore::MAX_PERMITS,
+            ..Budget::of(kib, u64::MAX, limits)
+        }
     }
 
     fn free(budget: &Budget) -> usize {
@@ -361,6 +473,80 @@ mod tests {
             drop(parts[of_part].take());
             assert_eq!(waiting.await.unwrap(), Ok(()), "{of_part}");
         }
+    }
+
+    /// The process has a limit, and requests get what is left of it.
+    #[tokio::test(start_paused = true)]
+    async fn a_part_of_the_limit_is_not_for_requests() {
+        let budget = Budget::new(Limits {
+            limit_mib: 256,
+            spike_mib: 32,
+        });
+        assert_eq!(free(&budget), 192 << 20);
+        // The largest request that may be configured for it, compressed.
+        let largest = (256 << 20) / usize::try_from(Limits::SHARES).unwrap();
+        let mut compressed = budget.lease();
+        compressed.charge(16 << 10).await.unwrap();
+        compressed.is_compressed();
+        compressed.charge(largest - (16 << 10)).await.unwrap();
+        let _compressed = compressed.hold(Bytes::new());
+        assert_eq!(free(&budget), (192 << 20) - largest);
+        budget.lease_for_more().try_charge(largest).unwrap();
+    }
+
+    /// What waits for memory is in memory, so only so much of it may.
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_has_a_limit_of_its_own() {
+        const PIECE: usize = 16 << 10;
+        let budget = Budget::new(Limits {
+            limit_mib: 16,
+            spike_mib: 0,
+        });
+        let mut all = budget.lease();
+        all.charge_ahead((12 << 20) / COPIES).await.unwrap();
+        let begun = Instant::now();
+        let wait = || {
+            let mut lease = budget.lease();
+            tokio::spawn(async move { lease.charge(PIECE).await.is_err().then(Instant::now) })
+        };
+        let waiting: Vec<_> = (0..40).map(|_| wait()).collect();
+        let mut at_once = 0;
+        for waiting in waiting {
+            let refused = waiting.await.unwrap().unwrap();
+            at_once += usize::from(refused == begun);
+        }
+        assert_eq!(at_once, 40 - (16 << 20) / 32 / PIECE);
+        assert!(
+            wait().await.unwrap().unwrap() > begun,
+            "there is room again"
+        );
+    }
+
+    /// Of many that come at once most are refused as soon as there is no memory, and with what they give
+    /// back others end.
+    #[tokio::test(start_paused = true)]
+    async fn of_many_that_come_at_once_some_end() {
+        const SIZE: usize = 16 << 20;
+        const PIECE: usize = 64 << 10;
+        let budget = Budget::new(Limits {
+            limit_mib: 256,
+            spike_mib: 51,
+        });
+        let arrive = |mut lease: Lease| async move {
+            for _ in 0..SIZE / PIECE {
+                lease.charge(PIECE).await?;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Ok::<_, Refusal>(lease.hold(Bytes::new()))
+        };
+        let arriving = (0..64).map(|_| tokio::spawn(arrive(budget.lease())));
+        let arriving: Vec<_> = arriving.collect();
+        let mut whole = Vec::new();
+        for arriving in arriving {
+            whole.extend(arriving.await.unwrap());
+        }
+        // Of six that there is room for.
+        assert!(whole.len() >= 4, "{}", whole.len());
     }
 
     /// A request that is given a little each time is not given more time each time.

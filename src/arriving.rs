@@ -59,6 +59,11 @@ where
         }
     }
 
+    /// It is compressed, and so nothing is made of it but what it expands to.
+    pub fn is_compressed(&mut self) {
+        self.lease.is_compressed();
+    }
+
     /// The next of its bytes; `None` at its end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ArriveError> {
         loop {

@@ -27,6 +27,7 @@ pub mod receivers;
 pub mod refusal;
 pub mod reload;
 pub mod report;
+mod residue;
 pub mod shutdown;
 pub mod sift;
 pub mod storage;

@@ -219,6 +219,18 @@ impl Refusal {
         }
     }
 
+    /// The sender is asked to stay away for `delay` at least, if it is asked to come back: in whole
+    /// seconds, as HTTP tells it.
+    #[must_use]
+    pub fn not_before(self, delay: Duration) -> Self {
+        let delay = Duration::from_secs(delay.as_millis().div_ceil(1000) as u64);
+        let retry_after = self.retry_after.map(|after| after.max(delay));
+        Self {
+            retry_after,
+            ..self
+        }
+    }
+
     /// Whose doing it is.
     pub fn culprit(&self) -> Culprit {
         self.culprit

@@ -112,16 +112,17 @@ impl Collector {
         summary.push((
             "memory".to_owned(),
             format!(
-                "requests in flight take at most {limit} MiB, and what senders leave unread in \
-                 their connections at most {pinned} MiB"
+                "the process takes at most {limit} MiB, of which requests in flight take {}; senders that leave their \
+                 connections unread can take up to {pinned} MiB more",
+                limits.of_requests_kib() >> 10
             ),
         ));
         if let Some(memory) = memory.map(|bytes| bytes >> 20)
             && limit + pinned > memory
         {
             tracing::warn!(
-                "there are {memory} MiB of memory, and {limit} MiB of requests with {pinned} MiB that \
-                 senders leave unread are more: lower memory_limiter.limit_mib or max_connections"
+                "there are {memory} MiB of memory, and {limit} MiB with {pinned} MiB that senders can \
+                 leave unread are more: lower memory_limiter.limit_mib or max_connections"
             );
         }
         extensions.describe(&mut summary);

@@ -10,12 +10,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Collector;
+use crate::residue;
 use crate::shutdown::{self, Stages};
 use crate::storage::Store;
 use crate::telemetry::Phase;
 
 /// What exporters have at the end to deliver what is in their queues, or to keep it.
 const LAST_DELIVERIES: Duration = Duration::from_millis(1500);
+
+/// The same where what is in a queue is nowhere else. Who still waits for an answer meanwhile sends
+/// again, and the senders of what is in the queue do not.
+const LAST_DELIVERIES_FROM_MEMORY: Duration = Duration::from_secs(4);
 
 /// What uploads from a spool have at the end; what is left waits there for the next start.
 const LAST_UPLOADS: Duration = Duration::from_millis(250);
@@ -56,16 +61,22 @@ impl Collector {
             () = stop.cancelled() => {}
             _ = &mut servers => {}
             () = reports => {}
+            never = residue::give_back() => match never {},
         }
         self.counters.enter(Phase::Stopping);
         // A request is answered when its pipelines and exporters are done with it, so these end with
         // the receivers.
         let exporters = &self.exporters;
+        let last_deliveries = if exporters.iter().any(|one| one.acknowledges_in_memory()) {
+            LAST_DELIVERIES_FROM_MEMORY
+        } else {
+            LAST_DELIVERIES
+        };
         let late = Stages::default()
             .then("receivers", Duration::ZERO, |_| async {
                 servers.await;
             })
-            .then("exporters", LAST_DELIVERIES, |until| async move {
+            .then("exporters", last_deliveries, |until| async move {
                 let ends = exporters.iter().map(|exporter| exporter.end(until));
                 join_all(ends).await;
             })

@@ -133,6 +133,11 @@ impl Delivery {
         self.queue.as_ref().map(Queue::load)
     }
 
+    /// Whether it acknowledges what only this process has then.
+    pub fn acknowledges_in_memory(&self) -> bool {
+        self.queue.as_ref().is_some_and(Queue::is_in_memory)
+    }
+
     /// Ends by `until`; what is in a queue is delivered or kept.
     pub async fn end(&self, until: Instant) {
         if let Some(queue) = &self.queue {

@@ -54,6 +54,14 @@ impl Exporter {
         }
     }
 
+    /// Whether it acknowledges what only this process has then.
+    pub fn acknowledges_in_memory(&self) -> bool {
+        match self {
+            Self::Otlp(delivery) => delivery.acknowledges_in_memory(),
+            Self::Debug(_) | Self::File(_) => false,
+        }
+    }
+
     /// Ends by `until`: what is acknowledged is delivered or kept.
     pub async fn end(&self, until: Instant) {
         match self {

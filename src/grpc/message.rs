@@ -59,6 +59,9 @@ where
                 }
             }
             let (compressed, len) = prefix(&data, limit)?;
+            if compressed {
+                arriving.is_compressed();
+            }
             data.advance(PREFIX);
             announced = Some((compressed, len, Gathered::of(Some(len))));
         }

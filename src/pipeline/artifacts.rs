@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::fan_out::Outgoing;
 use super::tenancy::{InFlight, Tenancy};
+use crate::admission;
 use crate::client::Client;
 use crate::compute;
 use crate::config::{Delivery, OnStoreFailure};
@@ -229,7 +230,12 @@ impl Process<'_> {
         // Half of the time that is left is the backend's.
         let now = Instant::now();
         let until = now + deadline.saturating_duration_since(now) / 2;
+        // What is still being put when nobody waits any more keeps the request's share of the memory.
+        for artifact in &mut taken.artifacts {
+            artifact.bytes = admission::tie(std::mem::take(&mut artifact.bytes), self.request);
+        }
         let keep = store.keep_all(&taken.artifacts, delivery);
+        let mut again = None;
         let failure = match timeout_at(until, keep).await {
             Ok(Ok(kept)) => {
                 if let Some(first) = first {
@@ -240,7 +246,10 @@ impl Process<'_> {
                 }
                 return Ok(taken.safe());
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => {
+                again = error.retry_after();
+                error.to_string()
+            }
             Err(_) => format!(
                 "{} did not take {} artifacts in half of the time that the sender waits, {:?}",
                 store.keeper(delivery),
@@ -254,7 +263,10 @@ impl Process<'_> {
                 outgoing: Outgoing::same(self.request, self.policies.len()),
                 is_forwarded: true,
             }),
-            OnStoreFailure::Refuse => Err(Refusal::unavailable(Culprit::Store, failure)),
+            OnStoreFailure::Refuse => {
+                let refusal = Refusal::unavailable(Culprit::Store, failure);
+                Err(refusal.not_before(again.unwrap_or_default()))
+            }
             OnStoreFailure::Drop => self.mark(taken).await,
         }
     }

@@ -192,11 +192,6 @@ impl Breaker {
 }
 
 impl Permit {
-    /// Whether it is the one that shows whether the store works again.
-    pub(super) fn is_probe(&self) -> bool {
-        self.probe
-    }
-
     /// Says what became of the attempt.
     pub(super) fn ended<T>(mut self, outcome: &Result<T, StoreError>) {
         self.said = true;
@@ -331,7 +326,7 @@ mod tests {
         for _ in 0..3 {
             advance(Duration::from_millis(1)).await;
             let probe = breaker.admit(TELLING).unwrap();
-            assert!(probe.is_probe());
+            assert!(probe.probe);
             for _ in 0..64 {
                 assert!(breaker.admit(TELLING).is_err(), "one only");
             }
@@ -342,7 +337,7 @@ mod tests {
         advance(Duration::from_millis(1)).await;
         breaker.admit(TELLING).unwrap().ended(&Ok(()));
         let permits: Vec<_> = (0..64).map(|_| breaker.admit(TELLING).unwrap()).collect();
-        assert!(!permits.iter().any(Permit::is_probe));
+        assert!(!permits.iter().any(|permit| permit.probe));
     }
 
     #[tokio::test(start_paused = true)]
@@ -352,7 +347,7 @@ mod tests {
         drop(breaker.admit(TELLING).unwrap());
         assert!(breaker.admit(TELLING).is_err());
         advance(PROBE).await;
-        assert!(breaker.admit(TELLING).unwrap().is_probe());
+        assert!(breaker.admit(TELLING).unwrap().probe);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ mod layout;
 mod leftovers;
 mod location;
 mod open;
+mod pace;
 mod recollections;
 mod retry;
 pub mod spool;

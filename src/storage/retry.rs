@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(2));
 
 /// A store that is silent for so long is asked again, over another connection.
-const SILENCE: Duration = Duration::from_millis(2500);
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Beside that an upload has the time that it takes at this rate.
 const BYTES_PER_SECOND: u32 = 1 << 20;

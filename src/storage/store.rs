@@ -19,6 +19,7 @@ use super::known::Known;
 use super::layout::{Layout, Root};
 use super::leftovers::{self, Swept};
 use super::open;
+use super::pace::Pace;
 use super::recollections::Recollections;
 use super::retry::Attempts;
 use super::spool::{Beside, Spool, SpoolError};
@@ -57,6 +58,7 @@ struct Shared {
     recollections: Recollections,
     uploads: Flights<Digest, Result<Outcome, StoreError>>,
     breaker: Arc<Breaker>,
+    pace: Pace,
 }
 
 /// What all tenants share.
@@ -99,6 +101,16 @@ pub enum KeepError {
     /// In the spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+}
+
+impl KeepError {
+    /// When to try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Store(error) => error.retry_after(),
+            Self::Spool(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -475,6 +487,7 @@ impl Shared {
             known,
             recollections,
             uploads: Flights::new(),
+            pace: Pace::new(),
         }
     }
 

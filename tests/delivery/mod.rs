@@ -19,6 +19,7 @@ mod life;
 mod load;
 mod network;
 mod ordering;
+mod overload;
 mod power_cut;
 mod reads;
 mod retries;

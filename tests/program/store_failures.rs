@@ -1,5 +1,7 @@
 //! What becomes of requests whose files cannot be stored.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::join_all;
 use http::StatusCode;
@@ -149,4 +151,43 @@ async fn a_request_that_cannot_go_on_unmodified_is_to_come_back() {
     let status = sender.send(Signal::Traces, &request).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(retry_after(&status).is_some(), "{status}");
+}
+
+/// Who is refused while the store is not asked comes back when it is asked again, and not every second.
+#[tokio::test]
+async fn a_refusal_tells_when_the_store_is_asked_again() {
+    let backend = Backend::start().await;
+    let refusing = Refusing::start();
+    let mut config = config::with_s3(backend.address, refusing.address);
+    config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let send = |seed| {
+        let request = otlp::span_with(&otlp::photo(seed, 20_000));
+        let sender = sender.clone();
+        async move { sender.send(Signal::Traces, &request).await.unwrap_err() }
+    };
+    join_all((0..8).map(send)).await;
+    slimspan.logs("is not asked any more").await;
+    let delay = retry_after(&send(9).await).unwrap();
+    assert!(delay > Duration::from_secs(2), "{delay:?}");
+    assert!(delay <= Duration::from_secs(5), "{delay:?}");
+}
+
+/// Senders with little patience find out together what none of them waits for.
+#[tokio::test]
+async fn a_store_that_hangs_is_found_out_by_senders_of_little_patience() {
+    let backend = Backend::start().await;
+    let store = S3::start(Behaviour::Hang).await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "10s".into();
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let impatient = (0..6).map(|seed| {
+        let request = otlp::span_with(&otlp::photo(seed, 20_000));
+        let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "1S");
+        sender.call(call)
+    });
+    join_all(impatient).await;
+    slimspan.logs("is not asked any more").await;
 }

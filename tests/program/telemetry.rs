@@ -219,7 +219,8 @@ async fn files_are_counted_by_shape_and_medium() {
     assert!(bytes_out < bytes_in / 10);
     assert!(count("slimspan_artifacts_saved_bytes_total") > bytes_in / 10 * 9);
     assert_eq!(count("slimspan_memory_in_flight_bytes"), 0);
-    assert_eq!(count("slimspan_memory_limit_bytes"), 512 << 20);
+    // What requests may take of the 512 MiB of the process.
+    assert_eq!(count("slimspan_memory_limit_bytes"), 384 << 20);
     assert!(!metrics.0.contains(CANARY), "{}", metrics.0);
     let log = slimspan.stop().await.stderr;
     assert!(log.contains("artifacts stored 5,"), "{log}");

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -65,6 +66,12 @@ struct Shared {
     seed: u64,
     /// With the chance of each, in a thousand.
     faults: Mutex<Vec<(Fault, usize)>>,
+    /// What comes in at most in a second, if that is limited.
+    rate: Mutex<Option<u64>>,
+    /// When what has come in is through.
+    through: Mutex<Instant>,
+    /// As much of it was part of an object that is stored now.
+    bytes: AtomicU64,
     /// How often each key was asked for.
     asked: Mutex<HashMap<String, u64>>,
     puts: watch::Sender<usize>,
@@ -80,6 +87,9 @@ impl FaultStore {
             order: Mutex::default(),
             seed,
             faults: Mutex::new(faults.to_vec()),
+            rate: Mutex::default(),
+            through: Mutex::new(Instant::now()),
+            bytes: AtomicU64::new(0),
             asked: Mutex::default(),
             puts: watch::Sender::new(0),
             stored: watch::Sender::new(0),
@@ -106,6 +116,16 @@ impl FaultStore {
     /// From now on nothing goes wrong.
     pub(crate) fn heal(&self) {
         self.set(&[]);
+    }
+
+    /// From now on so many bytes come in a second, of all requests together.
+    pub(crate) fn throttle(&self, bytes_per_second: u64) {
+        *self.shared.rate.lock().unwrap() = Some(bytes_per_second);
+    }
+
+    /// The bytes that were stored, repetitions included.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
     }
 
     /// Reads past all faults.
@@ -154,6 +174,31 @@ impl FaultStore {
 }
 
 impl Shared {
+    /// All of a request, as fast as it may come.
+    async fn read(&self, mut body: Incoming) -> io::Result<Bytes> {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(io::Error::other)?.into_data() else {
+                continue;
+            };
+            let wait = self.takes(data.len());
+            bytes.extend_from_slice(&data);
+            tokio::time::sleep(wait).await;
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// How long it takes until so many more have come in.
+    fn takes(&self, bytes: usize) -> Duration {
+        let Some(rate) = *self.rate.lock().unwrap() else {
+            return Duration::ZERO;
+        };
+        let now = Instant::now();
+        let mut through = self.through.lock().unwrap();
+        *through = (*through).max(now) + Duration::from_secs_f64(bytes as f64 / rate as f64);
+        *through - now
+    }
+
     fn fault(&self, key: &str) -> Option<Fault> {
         let faults = self.faults.lock().unwrap();
         let mut asked = self.asked.lock().unwrap();
@@ -207,8 +252,11 @@ async fn answer(
         None | Some(_) => {}
     }
     // A sender that goes away in the middle has stored nothing.
-    let bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let bytes = shared.read(body).await?;
     let response = if is_put {
+        shared
+            .bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let count = {
             let mut objects = shared.objects.lock().unwrap();
             if objects.insert(name.clone(), bytes).is_none() {

@@ -21,6 +21,7 @@ pub(crate) mod http2;
 pub(crate) mod insistent;
 pub(crate) mod ledger;
 pub(crate) mod measured;
+pub(crate) mod memory_group;
 pub(crate) mod mounted;
 pub(crate) mod otlp;
 pub(crate) mod pages;

@@ -178,9 +178,19 @@ impl Slimspan {
         assert!(said.is_ok(), "never logged {text:?}: {}", self.stderr());
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// The most memory that it has had so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        peak_memory(self.child.id().unwrap())
+        peak_memory(self.id())
+    }
+
+    /// The memory that it has now, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        status(self.id(), "VmRSS:")
     }
 
     /// The time that it has had of all cores.
@@ -240,8 +250,13 @@ impl Slimspan {
 
 /// The most memory that a process has had so far, in bytes.
 pub(crate) fn peak_memory(pid: u32) -> u64 {
+    status(pid, "VmHWM:")
+}
+
+/// A number of bytes that the system tells about a process.
+fn status(pid: u32, key: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
     kib.parse::<u64>().unwrap() << 10
 }

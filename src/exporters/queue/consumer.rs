@@ -211,7 +211,7 @@ impl Shared {
         };
         // What is read takes memory like what comes in.
         let mut lease = self.budget.lease();
-        let charged = lease.charge(entry.len()).await;
+        let charged = lease.charge_ahead(entry.len()).await;
         charged.map_err(|refusal| Unread::Later(refusal.to_string()))?;
         let record = journal.read(entry).await.map_err(|error| match error {
             ReadError::Io { .. } => Unread::Later(error.to_string()),

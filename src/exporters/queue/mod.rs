@@ -144,6 +144,11 @@ impl Queue {
         (room.taken(), room.limit())
     }
 
+    /// Whether what it has is nowhere else.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.shared.journal.is_none() && !self.shared.config.wait_for_result
+    }
+
     /// Ends by `until`. In memory, what is left is sent for half of that time unless the backend
     /// fails, and the rest is kept as dead letters; on disk it stays for the next start.
     pub(super) async fn drain(&self, until: Instant) {

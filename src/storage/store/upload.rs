@@ -13,41 +13,47 @@ use crate::storage::retry::{Attempts, patience};
 use crate::telemetry::{Action as Asked, Reason, Watch};
 
 /// Puts an artifact, in as many attempts as its time allows.
+///
+/// An attempt that has begun goes on where nobody waits for it any more: half an upload is nothing,
+/// and whoever sends the artifact again finds it stored.
 pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Outcome, StoreError> {
     // An upload may have ended between the caller's look at `known` and now.
     if shared.known.has(&artifact.digest) {
         return Ok(Outcome::Known);
     }
+    let patience = patience(artifact.bytes.len());
+    let mut slot = shared.pace.slot(patience).await;
+    // The time that it waits for others is not the store's.
     let mut attempts = Attempts::within(shared.common.config.timeout);
     loop {
-        let patience = patience(artifact.bytes.len());
-        let permit = shared.breaker.admit(patience).map_err(|refused| {
-            shared.common.counts.failed(Asked::Put, Reason::NotAsked);
-            let store = Arc::clone(&shared.common.place);
-            StoreError::not_asked(store, refused)
-        })?;
-        let is_probe = permit.is_probe();
-        let attempt = attempt(
-            Arc::clone(&shared),
-            artifact.clone(),
-            permit,
-            attempts.left(),
-        );
-        let outcome = if is_probe {
-            // All others wait for what it shows, even if the one who began it goes away.
-            let lost = |error: JoinError| {
+        let permit = match shared.breaker.admit(patience) {
+            Ok(permit) => permit,
+            Err(refused) => {
+                slot.failed();
+                shared.common.counts.failed(Asked::Put, Reason::NotAsked);
                 let store = Arc::clone(&shared.common.place);
-                Err(StoreError::lost(store, Action::Put, artifact.digest, error))
-            };
-            tokio::spawn(attempt).await.unwrap_or_else(lost)
-        } else {
-            attempt.await
+                return Err(StoreError::not_asked(store, refused));
+            }
         };
+        let left = attempts.left();
+        let attempt = attempt(Arc::clone(&shared), artifact.clone(), permit, left);
+        let outcome = tokio::spawn(async move {
+            let outcome = attempt.await;
+            if outcome.is_err() {
+                slot.failed();
+            }
+            outcome
+        });
+        let outcome = outcome.await.unwrap_or_else(|error: JoinError| {
+            let store = Arc::clone(&shared.common.place);
+            Err(StoreError::lost(store, Action::Put, artifact.digest, error))
+        });
         match outcome {
             Ok(()) => return Ok(Outcome::Written),
             Err(error) if error.is_outage() && attempts.again().await => {}
             Err(error) => return Err(error),
         }
+        slot = shared.pace.slot(patience).await;
     }
 }
 

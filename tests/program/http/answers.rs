@@ -185,17 +185,27 @@ async fn errors_are_the_same_over_grpc_and_http() {
             };
             let answer = sender.post(Signal::Traces, form, body).await;
             assert_eq!(answer.status, row.http, "{what} {form:?}: {answer:?}");
-            assert_eq!(answer.retry_after(), expected, "{what} {form:?}");
+            // A store that was asked often enough in vain is not asked any more, and it is told when
+            // it is.
+            let told = answer.retry_after();
+            let most = expected.map(|delay| delay.max(PROBE));
+            assert!(
+                (expected..=most).contains(&told),
+                "{what} {form:?}: {told:?}"
+            );
             let status = answer.refusal(form);
             assert_eq!(status.code(), row.code, "{what} {form:?}: {status}");
             assert!(
                 status.message().contains(row.says),
                 "{what} {form:?}: {status}"
             );
-            told_when(&answer, form, expected);
+            told_when(&answer, form, told);
         }
     }
 }
+
+/// How often a store that does not work is asked.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// The delay stands in the body, too, as over gRPC.
 fn told_when(answer: &HttpAnswer, form: Form, expected: Option<Duration>) {
@@ -220,7 +230,7 @@ async fn pressure_is_no_refusal_for_good() {
     let backend = Backend::hanging().await;
     let mut config = config::with_http(backend.address);
     config::limit_requests(&mut config, 4);
-    config["processors"]["memory_limiter"]["limit_mib"] = json!(16);
+    config["processors"]["memory_limiter"]["limit_mib"] = json!(20);
     let slimspan = Slimspan::start(&config).await;
     let request = otlp::sized_span(7 * MIB / 2);
     // They wait for the backend, and take nearly all that there is.

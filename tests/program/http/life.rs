@@ -107,7 +107,9 @@ async fn a_stop_ends_what_is_under_way_and_waits_for_nobody_else() {
 async fn the_start_tells_where_it_listens() {
     let backend = Backend::start().await;
     let pinned = |stdout: &str| -> u64 {
-        let (_, rest) = stdout.split_once("in their connections at most ").unwrap();
+        let (_, rest) = stdout
+            .split_once("connections unread can take up to ")
+            .unwrap();
         rest.split(' ').next().unwrap().parse().unwrap()
     };
     let grpc = Slimspan::start(&config::standard(backend.address))
@@ -119,7 +121,7 @@ async fn the_start_tells_where_it_listens() {
     let both = slimspan.stop().await;
     let line = format!("listening for OTLP/HTTP on {address}, requests up to 64.0 MiB");
     assert!(both.stdout.contains(&line), "{}", both.stdout);
-    // 1000 connections with 2 MiB and 32 KiB each, and 32 requests with 32 KiB.
+    // 1000 connections with 640 KiB each, and 32 requests with 16 KiB.
     let more = pinned(&both.stdout) - pinned(&grpc.stdout);
-    assert_eq!(more, 1000 * (2048 + 32 + 32 * 32) / 1024);
+    assert_eq!(more, 1000 * (640 + 32 * 16) / 1024);
 }

@@ -244,6 +244,9 @@ impl Service {
         let announced = announced.and_then(|announced| usize::try_from(announced).ok());
         let mut gathered = Gathered::of(announced);
         let mut lease = self.intake.lease();
+        if compression.is_some() {
+            lease.is_compressed();
+        }
         let mut arriving = Arriving::new(Pin::new(body), &mut lease);
         while let Some(data) = arriving.next().await.map_err(not_arrived)? {
             if gathered.len() + data.len() > limit {
