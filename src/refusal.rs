@@ -273,13 +273,9 @@ impl Refusal {
         self.code == Code::Unauthenticated && self.culprit == Culprit::Sender
     }
 
-    /// Whether a part of the request may be what is refused for good, so that the rest is taken alone.
-    pub fn may_be_for_a_part(&self) -> bool {
-        !self.is_retryable()
-            && !matches!(
-                self.code,
-                Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
-            )
+    /// Whether it is what is in the request that is refused, so that a part of it may be taken alone.
+    pub fn is_for_contents(&self) -> bool {
+        self.code == Code::InvalidArgument
     }
 
     /// Whether it is the size of the request that is refused, for good.

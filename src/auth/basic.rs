@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct BasicServer {
     users: Arc<Reloaded<Users>>,
     /// The passwords that are checked at a time: other work is to have cores, too.
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
 }
 
 impl BasicServer {
@@ -56,7 +56,7 @@ impl BasicServer {
         let cores = available_parallelism().map_or(1, usize::from);
         Ok(Some(Self {
             users,
-            checks: Semaphore::new((cores / 2).max(1)),
+            checks: Arc::new(Semaphore::new((cores / 2).max(1))),
         }))
     }
 
@@ -73,16 +73,20 @@ impl BasicServer {
         let credential = users.digest(&decoded);
         if !users.is_verified(&credential) {
             let check = async {
-                let permit = self.checks.acquire().await;
+                let permit = Arc::clone(&self.checks).acquire_owned().await;
                 // Who sends many requests at once has them checked once.
                 if users.is_verified(&credential) {
                     return true;
                 }
                 let (user, password) = (user.to_owned(), password.to_owned());
                 let users = Arc::clone(&users);
-                let checked = compute::run(move || users.check(&user, &password)).await;
-                drop(permit);
-                checked.unwrap_or(false)
+                // A check that has begun runs to its end, also where nobody waits any more.
+                let check = move || {
+                    let checked = users.check(&user, &password);
+                    drop(permit);
+                    checked
+                };
+                compute::run(check).await.unwrap_or(false)
             };
             let checked = timeout(PATIENCE, check).await.map_err(|_| {
                 let reason = "too many passwords are being checked";

@@ -1,11 +1,12 @@
 //! The `artifact` processor: what it takes out, and what becomes of that.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use slimspan_artifact::{
     Artifact, Digest, Extraction, Facts, Fingerprint, Form, Policy, Recall, extract,
     extract_recalling,
@@ -24,6 +25,7 @@ use crate::refusal::{Culprit, Refusal};
 use crate::sift::{Rejected, Sifted};
 use crate::storage::Store;
 use crate::telemetry::Counters;
+use crate::tenant::TenantId;
 
 /// More than this is decoded and hashed on threads for such work: a mebibyte takes most of a
 /// millisecond, in which other requests would wait.
@@ -31,6 +33,9 @@ const INLINE: usize = 128 * 1024;
 
 /// Larger requests are not even walked elsewhere than on such a thread.
 const WALKED: usize = 256 * 1024;
+
+/// The parts of one request, of several tenants, that are taken through at a time.
+const RUNS: usize = 8;
 
 /// The `artifact` processor: what it takes out, and what becomes of that.
 #[derive(Debug)]
@@ -72,8 +77,10 @@ pub(super) struct Processed {
     pub(super) isolated: Vec<Range<usize>>,
     /// What does not go on.
     pub(super) rejected: Option<Rejected>,
-    /// What its tenants have under way, until it is answered.
-    _in_flight: Vec<InFlight>,
+    /// Whose it is, where there are tenants.
+    pub(super) tenants: Vec<TenantId>,
+    /// What these have under way, until it is answered.
+    pub(super) in_flight: Vec<InFlight>,
 }
 
 impl Processed {
@@ -84,7 +91,8 @@ impl Processed {
             is_forwarded: false,
             isolated: sifted.isolated.clone(),
             rejected: None,
-            _in_flight: Vec::new(),
+            tenants: Vec::new(),
+            in_flight: Vec::new(),
         }
     }
 }
@@ -144,23 +152,35 @@ impl Artifacts {
             });
         };
         let divided = tenancy.divide(signal, client, sifted)?;
-        let mut in_flight = Vec::new();
+        let mut bytes: BTreeMap<&TenantId, usize> = BTreeMap::new();
         for run in &divided.runs {
-            in_flight.push(tenancy.admit(&run.tenant, run.request.len())?);
+            *bytes.entry(&run.tenant).or_default() += run.request.len();
         }
-        let made = divided.runs.iter().map(async |run| {
-            let store = keeping.store.of_tenant(&run.tenant);
-            let policies = self.policies_at(&store);
-            process(&run.request, policies, store).run(deadline).await
-        });
-        let made = join_all(made).await.into_iter();
+        let mut in_flight = Vec::new();
+        let mut places = BTreeMap::new();
+        for (tenant, bytes) in bytes {
+            in_flight.push(tenancy.admit(tenant, bytes)?);
+            let store = keeping.store.of_tenant(tenant);
+            places.insert(tenant, (self.policies_at(&store), store));
+        }
+        let tenants = places.keys().map(|tenant| (*tenant).clone()).collect();
+        let mut runs: Vec<BoxFuture<'_, Result<Made, Refusal>>> = Vec::new();
+        for run in &divided.runs {
+            if let Some((policies, store)) = places.get(&run.tenant).cloned() {
+                let run = process(&run.request, policies, store);
+                runs.push(async move { run.run(deadline).await }.boxed());
+            }
+        }
+        let made: Vec<_> = stream::iter(runs).buffered(RUNS).collect().await;
+        let made = made.into_iter();
         let made = made.collect::<Result<Vec<Made>, Refusal>>()?;
         Ok(Processed {
             is_forwarded: made.iter().any(|made| made.is_forwarded),
             outgoing: Outgoing::joined(made.into_iter().map(|made| made.outgoing)),
             isolated: divided.isolated,
             rejected: divided.rejected,
-            _in_flight: in_flight,
+            tenants,
+            in_flight,
         })
     }
 

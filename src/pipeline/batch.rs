@@ -7,14 +7,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, join, join_all};
+use futures::future::{BoxFuture, join_all};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use slimspan_proto::Signal;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::fan_out::{FanOut, Outgoing};
+use super::tenancy::InFlight;
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
@@ -22,6 +24,7 @@ use crate::config::BatchConfig;
 use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
+use crate::tenant::TenantId;
 
 /// The `batch` processor of a pipeline.
 #[derive(Debug)]
@@ -38,8 +41,9 @@ struct Shared {
     waiting: Mutex<Waiting>,
 }
 
-/// The values of the metadata by which requests are told apart.
-type Key = Vec<Vec<HeaderValue>>;
+/// By what requests are told apart: the values of their metadata, and whose they are. What a backend says
+/// of one tenant's request is not for another one.
+type Key = (Vec<Vec<HeaderValue>>, Vec<TenantId>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -65,6 +69,32 @@ struct Part {
     /// With what is known of the sender that all of a batch have in common.
     terms: Terms,
     reply: oneshot::Sender<Result<Answer, Refusal>>,
+    /// It outlives its sender's call.
+    _held: Held,
+}
+
+/// What a request takes as long as it waits for others, or is sent with them.
+#[derive(Debug)]
+pub(super) struct Held {
+    tenants: Vec<TenantId>,
+    _in_flight: Vec<InFlight>,
+    _lease: Option<Lease>,
+}
+
+impl Held {
+    /// Whose it is, where there are tenants, and what these have under way; and the lease of bytes that
+    /// are not the ones that came, which have one themselves.
+    pub(super) fn new(
+        tenants: Vec<TenantId>,
+        in_flight: Vec<InFlight>,
+        lease: Option<Lease>,
+    ) -> Self {
+        Self {
+            tenants,
+            _in_flight: in_flight,
+            _lease: lease,
+        }
+    }
 }
 
 /// Requests that go as one.
@@ -104,15 +134,31 @@ impl Batch {
         }
     }
 
+    /// A lease for what goes on of a request that came, unless that is the same bytes.
+    pub(super) fn lease(
+        &self,
+        outgoing: &Outgoing,
+        came: &Bytes,
+    ) -> Result<Option<Lease>, Refusal> {
+        if outgoing.is(came) {
+            return Ok(None);
+        }
+        let mut lease = self.shared.budget.lease_for_more();
+        lease.try_charge(outgoing.len_of_all())?;
+        Ok(Some(lease))
+    }
+
     /// Sends a request of so many items with others, and tells what became of it.
     pub(super) async fn send(
         &self,
         outgoing: Outgoing,
         items: usize,
+        held: Held,
         terms: &Terms,
     ) -> Result<Answer, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let (key, client) = self.shared.of_client(&terms.client);
+        let (metadata, client) = self.shared.of_client(&terms.client);
+        let key = (metadata, held.tenants.clone());
         let part = Part {
             outgoing,
             items,
@@ -121,6 +167,7 @@ impl Batch {
                 ..terms.clone()
             },
             reply,
+            _held: held,
         };
         self.shared.gather(key, part)?;
         let unavailable = |why| Err(Refusal::unavailable(Culprit::Slimspan, why));
@@ -134,7 +181,7 @@ impl Batch {
 
 impl Shared {
     /// By what a request is told apart, and what is known of the senders of all those like it.
-    fn of_client(&self, client: &Client) -> (Key, Client) {
+    fn of_client(&self, client: &Client) -> (Vec<Vec<HeaderValue>>, Client) {
         let mut common = HeaderMap::new();
         let mut key = Vec::new();
         for name in &self.config.metadata_keys {
@@ -244,63 +291,104 @@ impl Shared {
         groups
     }
 
-    /// Sends a group, in halves where the backend refuses it for good: the request of one sender takes
-    /// no other's along.
-    fn deliver(&self, mut group: Vec<Part>) -> BoxFuture<'_, ()> {
+    /// Sends a group to all exporters, and tells each sender what became of its request.
+    async fn deliver(&self, group: Vec<Part>) {
+        let exporters = 0..self.exporters.len();
+        let outcomes = exporters.map(|exporter| self.export(exporter, &group));
+        let mut outcomes: Vec<_> = join_all(outcomes)
+            .await
+            .into_iter()
+            .map(Vec::into_iter)
+            .collect();
+        for part in group {
+            let of_part = outcomes.iter_mut().filter_map(Iterator::next);
+            // Who does not wait any more was told that it is not known.
+            let _ = part.reply.send(Answer::worst(of_part));
+        }
+    }
+
+    /// Sends a group to one exporter, in halves where the backend says that there is something wrong in
+    /// it: the request of one sender takes no other's along. Returns what became of each.
+    fn export<'a>(
+        &'a self,
+        exporter: usize,
+        group: &'a [Part],
+    ) -> BoxFuture<'a, Vec<Result<Answer, Refusal>>> {
         async move {
-            match self.export(&group).await {
-                Ok(answer) => tell(group, &answer),
-                Err(refusal) if group.len() > 1 && refusal.may_be_for_a_part() => {
-                    let other = group.split_off(group.len() / 2);
-                    join(self.deliver(group), self.deliver(other)).await;
+            match self.send_group(exporter, group).await {
+                Ok(answer) => shares(group, &answer),
+                Err(refusal) if group.len() > 1 && refusal.is_for_contents() => {
+                    let (first, second) = group.split_at(group.len() / 2);
+                    let mut outcomes = self.export(exporter, first).await;
+                    outcomes.extend(self.export(exporter, second).await);
+                    outcomes
                 }
-                Err(refusal) => {
-                    for part in group {
-                        // Who does not wait any more was told that it is not known.
-                        let _ = part.reply.send(Err(refusal.clone()));
-                    }
-                }
+                Err(refusal) => group.iter().map(|_| Err(refusal.clone())).collect(),
             }
         }
         .boxed()
     }
 
-    async fn export(&self, group: &[Part]) -> Result<Answer, Refusal> {
+    async fn send_group(&self, exporter: usize, group: &[Part]) -> Result<Answer, Refusal> {
         let Some(first) = group.first() else {
             return Ok(Answer::success());
         };
+        let deadlines = group.iter().map(|part| part.terms.deadline);
         let tickets = group.iter().map(|part| (&part.terms.tickets, part.items));
         let terms = Terms {
             client: Arc::clone(&first.terms.client),
-            deadline: group
-                .iter()
-                .map(|part| part.terms.deadline)
-                .max()
-                .unwrap_or(first.terms.deadline),
+            deadline: deadlines.max().unwrap_or(first.terms.deadline),
             oversize: Oversize::Kept,
             tickets: Tickets::joined(tickets),
         };
         if let [only] = group {
-            return self.export_one(only, &terms).await;
+            return self.send_one(exporter, only, &terms).await;
         }
         let joined = Outgoing::joined(group.iter().map(|part| part.outgoing.clone()));
-        self.exporters.send(self.signal, &joined, &[], &terms).await
+        let sent = self
+            .exporters
+            .send_to(exporter, self.signal, &joined, &[], &terms);
+        sent.await
     }
 
     /// Sends one sender's request, in several where it alone is too large for a batch.
-    async fn export_one(&self, part: &Part, terms: &Terms) -> Result<Answer, Refusal> {
+    async fn send_one(
+        &self,
+        exporter: usize,
+        part: &Part,
+        terms: &Terms,
+    ) -> Result<Answer, Refusal> {
         let most = self.config.send_batch_max_size;
         let send = async |outgoing: &Outgoing| {
-            self.exporters.send(self.signal, outgoing, &[], terms).await
+            let sent = self
+                .exporters
+                .send_to(exporter, self.signal, outgoing, &[], terms);
+            sent.await
         };
         if most == 0 || part.items <= most {
             return send(&part.outgoing).await;
         }
         let mut answer = Answer::success();
+        let (mut accepted, mut refused) = (false, None);
         for piece in part.outgoing.pieces(self.signal, most)? {
-            answer = answer.and(send(&piece).await?);
+            match send(&piece).await {
+                Ok(of_piece) => {
+                    accepted = true;
+                    answer = answer.and(of_piece);
+                }
+                // All of it can be delivered later. That some is delivered twice is less than a loss.
+                Err(refusal) if refusal.is_retryable() => return Err(refusal),
+                Err(refusal) => {
+                    let items = piece.count(self.signal);
+                    answer = answer.and(Answer::rejecting(items, &refusal.to_string()));
+                    refused = refused.or(Some(refusal));
+                }
+            }
         }
-        Ok(answer)
+        match refused {
+            Some(refusal) if !accepted => Err(refusal),
+            _ => Ok(answer),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -309,32 +397,25 @@ impl Shared {
     }
 }
 
-/// Tells each sender its part of the answer. Which items the backend rejected is not known, so the first
-/// senders are told of them: together it is right, and nobody repeats what was accepted.
-fn tell(group: Vec<Part>, answer: &Answer) {
-    let is_alone = group.len() == 1;
-    let mut rejected = match answer.rejected() {
-        Some(rejected) if rejected > 0 && !is_alone => {
-            usize::try_from(rejected).unwrap_or(usize::MAX)
-        }
-        _ => {
-            for part in group {
-                let _ = part.reply.send(Ok(answer.clone()));
-            }
-            return;
-        }
-    };
+/// Each sender's part of an answer. Which items the backend rejected is not known, so the first senders
+/// are told of them: together it is right, and nobody repeats what was accepted.
+fn shares(group: &[Part], answer: &Answer) -> Vec<Result<Answer, Refusal>> {
+    let rejected = answer.rejected().unwrap_or(0);
+    if rejected == 0 || group.len() == 1 {
+        return group.iter().map(|_| Ok(answer.clone())).collect();
+    }
     let why = format!(
         "of a batch with requests of other senders {rejected} items were rejected: {}",
         answer.message()
     );
-    for part in group {
-        let of_this = rejected.min(part.items);
-        rejected -= of_this;
-        let _ = part.reply.send(Ok(if of_this > 0 {
-            Answer::rejecting(of_this, &why)
-        } else {
-            Answer::success()
-        }));
-    }
+    let mut left = usize::try_from(rejected).unwrap_or(usize::MAX);
+    let share = |part: &Part| {
+        let of_this = left.min(part.items);
+        left -= of_this;
+        Ok(match of_this {
+            0 => Answer::success(),
+            _ => Answer::rejecting(of_this, &why),
+        })
+    };
+    group.iter().map(share).collect()
 }

@@ -53,6 +53,11 @@ impl FanOut {
         &self.forms
     }
 
+    /// How many exporters there are.
+    pub(super) fn len(&self) -> usize {
+        self.exporters.len()
+    }
+
     /// Sends a request to every exporter, with the `isolated` items of it apart.
     pub(super) async fn send(
         &self,
@@ -61,19 +66,31 @@ impl FanOut {
         isolated: &[Range<usize>],
         terms: &Terms,
     ) -> Result<Answer, Refusal> {
-        let send = |(exporter, form): &(Arc<Exporter>, usize)| {
-            let exporter = Arc::clone(exporter);
-            let send = move |part| {
-                let exporter = Arc::clone(&exporter);
-                async move { exporter.export(signal, part, terms).await }
-            };
-            let request = outgoing.0.get(*form).cloned().unwrap_or_default();
-            send_apart(signal, request, isolated, terms.deadline, send)
-        };
-        if let [exporter] = self.exporters.as_slice() {
-            return send(exporter).await;
+        let send = |index| self.send_to(index, signal, outgoing, isolated, terms);
+        if self.exporters.len() == 1 {
+            return send(0).await;
         }
-        Answer::worst(join_all(self.exporters.iter().map(send)).await)
+        Answer::worst(join_all((0..self.exporters.len()).map(send)).await)
+    }
+
+    /// Sends a request to one of the exporters.
+    pub(super) async fn send_to(
+        &self,
+        index: usize,
+        signal: Signal,
+        outgoing: &Outgoing,
+        isolated: &[Range<usize>],
+        terms: &Terms,
+    ) -> Result<Answer, Refusal> {
+        let Some((exporter, form)) = self.exporters.get(index) else {
+            return Ok(Answer::success());
+        };
+        let send = |part| {
+            let exporter = Arc::clone(exporter);
+            async move { exporter.export(signal, part, terms).await }
+        };
+        let request = outgoing.0.get(*form).cloned().unwrap_or_default();
+        send_apart(signal, request, isolated, terms.deadline, send).await
     }
 }
 
@@ -130,6 +147,12 @@ impl Outgoing {
             }
         }
         Ok(pieces.into_iter().map(Self).collect())
+    }
+
+    /// Whether these are the very bytes of `request`.
+    pub(super) fn is(&self, request: &Bytes) -> bool {
+        let is_it = |form: &Bytes| form.as_ptr() == request.as_ptr() && form.len() == request.len();
+        self.0.iter().all(is_it)
     }
 
     /// The bytes of all of its forms.

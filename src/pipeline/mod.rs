@@ -30,7 +30,7 @@ use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::{Counters, ProcessorCounts, ReceiverCounts};
 use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
-use batch::Batch;
+use batch::{Batch, Held};
 pub use fan_out::Destination;
 use fan_out::FanOut;
 pub use tenancy::Tenancy;
@@ -264,35 +264,49 @@ impl Pipeline {
             let items = items.saturating_sub(rejected as u64);
             processor.outgoing.add(signal, items);
         }
+        let Processed {
+            outgoing,
+            is_forwarded,
+            isolated,
+            rejected,
+            tenants,
+            in_flight,
+        } = processed;
         let mut terms = terms.clone();
-        if processed.is_forwarded {
+        if is_forwarded {
             // What is too large for the backend as it is may be smaller once the store is back.
             terms.oversize = Oversize::Refused;
         }
-        let (outgoing, isolated) = (&processed.outgoing, &processed.isolated);
-        let outcome = match &self.batch {
-            // What others may not be joined with goes as it is.
-            Some(batch) if isolated.is_empty() && !processed.is_forwarded => {
-                let items = outgoing.count(signal);
-                batch.send(outgoing.clone(), items, &terms).await
-            }
-            _ => {
-                let sent = self.exporters.send(signal, outgoing, isolated, &terms);
-                sent.await
-            }
+        // What others may not be joined with goes as it is, and so does what there is no memory to wait
+        // with.
+        let batch = self.batch.as_ref();
+        let batch = batch.filter(|_| isolated.is_empty() && !is_forwarded);
+        let batch = batch.and_then(|batch| {
+            let lease = batch.lease(&outgoing, &sifted.request).ok()?;
+            Some((batch, lease))
+        });
+        let outcome = if let Some((batch, lease)) = batch {
+            let held = Held::new(tenants, in_flight, lease);
+            let items = outgoing.count(signal);
+            batch.send(outgoing.clone(), items, held, &terms).await
+        } else {
+            let sent = self.exporters.send(signal, &outgoing, &isolated, &terms);
+            let outcome = sent.await;
+            drop(in_flight);
+            outcome
         };
         match outcome {
             Ok(answer) => {
                 counters.sent(outgoing.len());
-                if processed.is_forwarded {
+                if is_forwarded {
                     counters.forwarded();
                 }
-                Ok(match processed.rejected {
+                Ok(match rejected {
                     None => answer,
                     Some(rejected) => answer.and(rejected.into()),
                 })
             }
-            Err(refusal) if processed.is_forwarded && refusal.is_for_size() => {
+            Err(refusal) if is_forwarded && refusal.is_for_size() => {
                 Err(Refusal::unavailable(Culprit::Store, refusal.to_string()))
             }
             Err(refusal) => Err(refusal),

@@ -180,8 +180,9 @@ impl Tenancy {
         let mut found: Option<&[u8]> = None;
         for resource in messages(request, field.body.clone(), 1) {
             for attribute in messages(request, resource, 1) {
-                let mut keys = messages(request, attribute.clone(), 1);
-                let key = keys.next().and_then(|key| request.get(key));
+                // Of two keys the last one counts, as decoders have it.
+                let key = messages(request, attribute.clone(), 1).last();
+                let key = key.and_then(|key| request.get(key));
                 if key != Some(name.as_bytes()) {
                     continue;
                 }
@@ -300,13 +301,18 @@ fn messages(
         .map(|field| field.body)
 }
 
-/// The `ranges` of what is left without what is `lost`. Both ascend.
+/// The `ranges` of what is left without what is `lost`. Both ascend, and none overlaps another of its own.
 fn without(ranges: &[Range<usize>], lost: &[Range<usize>]) -> Vec<Range<usize>> {
-    let left_until = |index: usize| {
-        let lost = lost
-            .iter()
-            .map(|lost| lost.end.min(index).saturating_sub(lost.start));
-        index - lost.sum::<usize>()
+    let mut lost = lost.iter().peekable();
+    let mut gone = 0;
+    let mut left_until = |index: usize| {
+        while let Some(whole) = lost.next_if(|lost| lost.end <= index) {
+            gone += whole.len();
+        }
+        let part = lost
+            .peek()
+            .map_or(0, |lost| index.saturating_sub(lost.start));
+        index - gone - part
     };
     let ranges = ranges
         .iter()

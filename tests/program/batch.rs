@@ -116,7 +116,11 @@ async fn a_refusal_for_good_is_for_the_request_that_it_is_about() {
     })
     .await;
     let batch = json!({ "send_batch_size": 8, "timeout": LONG });
-    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let mut config = with_batch(&backend, batch);
+    let other = Backend::start().await;
+    config["exporters"]["otlp_grpc/other"] = config::exporter(other.address);
+    config["service"]["pipelines"]["traces"]["exporters"] = json!(["otlp_grpc", "otlp_grpc/other"]);
+    let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let requests: Vec<_> = (0..8).map(otlp::plain_span).collect();
     let answers = join_all(requests.iter().map(|one| sender.send(Signal::Traces, one))).await;
@@ -127,6 +131,7 @@ async fn a_refusal_for_good_is_for_the_request_that_it_is_about() {
             answer.unwrap();
         }
     }
+    assert_eq!(count(Signal::Traces, &other.only()), 8, "it has all, once");
     let told = slimspan.stop().await.stderr;
     assert!(
         told.contains("traces: received 8 = delivered 7 + rejected 0 + refused 1 + queued 0"),
@@ -156,6 +161,43 @@ async fn a_partial_success_is_told_once() {
         told.contains("traces: received 4 = delivered 1 + rejected 3 + refused 0 + queued 0"),
         "{told}"
     );
+}
+
+/// A backend that is broken is not asked again for each of them.
+#[tokio::test]
+async fn a_refusal_that_is_about_no_request_is_for_all() {
+    let backend = Backend::answering(|_| Err(Status::internal("broken"))).await;
+    let batch = json!({ "send_batch_size": 8, "timeout": LONG });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let requests: Vec<_> = (0..8).map(otlp::plain_span).collect();
+    let answers = join_all(requests.iter().map(|one| sender.send(Signal::Traces, one))).await;
+    for answer in answers {
+        assert_eq!(answer.unwrap_err().code(), Code::Internal);
+    }
+    assert_eq!(backend.received().len(), 1);
+}
+
+/// Where a request is too large for a batch, what is wrong with a part of it is not for the rest.
+#[tokio::test]
+async fn a_piece_that_is_refused_does_not_take_the_others_along() {
+    let bad = otlp::plain_span(2);
+    let backend = Backend::answering(move |received| {
+        let message = &received.message;
+        if message.windows(bad.len()).any(|part| part == bad.as_ref()) {
+            Err(Status::invalid_argument("odd"))
+        } else {
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let batch = json!({ "send_batch_size": 2, "send_batch_max_size": 2, "timeout": LONG });
+    let slimspan = Slimspan::start(&with_batch(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let six = Bytes::from((0..6).flat_map(otlp::plain_span).collect::<Vec<u8>>());
+    let answer = Answer::from(sender.send(Signal::Traces, &six).await.unwrap());
+    assert_eq!(answer.rejected(), Some(2), "{}", answer.message());
+    assert_eq!(backend.received().len(), 3);
 }
 
 /// A batch in a queue counts as queued for each of its senders until the backend has it.

@@ -88,6 +88,24 @@ async fn each_tenant_has_its_own_folder_and_references() {
     );
 }
 
+/// What is more than a tenant may have under way goes where it is alone, also if it comes in pieces.
+#[tokio::test]
+async fn a_request_that_comes_back_to_a_tenant_is_taken() {
+    let backend = Backend::start().await;
+    let mut config = by_attribute(&backend);
+    config["processors"]["artifact"]["tenant"]["max_in_flight"] = json!("60KB");
+    let slimspan = Slimspan::start(&config).await;
+    let file = otlp::photo(1, 40_000);
+    let request = of_tenants(&[
+        (Some("acme"), &file),
+        (Some("beta"), &file),
+        (Some("acme"), &file),
+    ]);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    assert_eq!(stored_by_tenant(&slimspan).len(), 2);
+}
+
 #[tokio::test]
 async fn what_names_no_tenant_is_rejected_alone() {
     let backend = Backend::start().await;

@@ -162,6 +162,8 @@ impl Writer<'_> {
         let mut chosen = None;
         let mut chosen_from = first;
         let mut is_sorted = true;
+        // Of all pieces: members that two of them have stand together.
+        let mut last = 0;
         for piece in pieces {
             let Some(&Piece { start, end, .. }) = self.pieces.get(piece) else {
                 continue;
@@ -169,7 +171,6 @@ impl Writer<'_> {
             if self.stack.len() >= MAX_DEPTH {
                 return Err(Reason::TooDeep.at(start));
             }
-            let mut last = 0;
             for field in Fields::new(self.request, start..end) {
                 let field = field?;
                 let found = message.fields.iter().enumerate();

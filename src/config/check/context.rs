@@ -1,12 +1,14 @@
 //! What processors and exporters want to know of senders, and who lets them.
 
 use super::Check;
+use crate::auth::config::AuthConfig;
 use crate::config::components::{Component, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 use crate::config::id::ComponentId;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
 use crate::config::service::PipelineConfig;
 use crate::config::tenant::ContextKey;
+use crate::receivers::otlp::config::Protocols;
 
 impl Check<'_> {
     pub(super) fn context_of_requests(&mut self, pipeline: &PipelineConfig) {
@@ -36,8 +38,8 @@ impl Check<'_> {
             ContextKey::Auth(attribute) if !self.tells(pipeline, attribute) => self.report_once(
                 path.clone(),
                 format!(
-                    "no receiver knows the {attribute} of senders: set auth.authenticator in a \
-                     receiver of its pipelines; basicauth with htpasswd knows the username, and \
+                    "not every listener of its pipelines' receivers knows the {attribute} of senders: \
+                     set auth.authenticator in each; basicauth with htpasswd knows the username, and \
                      bearertokenauth with tenants the tenant"
                 ),
             ),
@@ -75,21 +77,26 @@ impl Check<'_> {
         })
     }
 
-    /// Whether the authenticator of any receiver says this of senders.
+    /// Whether the authenticators of all listeners say this of senders: else who comes in by another
+    /// one may be anybody.
     fn tells(&self, pipeline: &PipelineConfig, attribute: &str) -> bool {
-        self.any_receiver(pipeline, |ReceiverConfig::Otlp(receiver)| {
-            let auth = receiver.protocols.auth().into_iter();
-            let mut auth = auth.filter_map(|(_, auth)| auth);
-            auth.any(
-                |auth| match self.config.extensions.get(&auth.authenticator) {
-                    Some(ExtensionConfig::BearerToken(bearer)) => {
-                        attribute == "tenant" && !bearer.tenants.is_empty()
-                    }
-                    Some(ExtensionConfig::BasicAuth(_)) => attribute == "username",
-                    _ => false,
-                },
-            )
-        })
+        let says = |auth: &AuthConfig| match self.config.extensions.get(&auth.authenticator) {
+            Some(ExtensionConfig::BearerToken(bearer)) => {
+                attribute == "tenant" && !bearer.tenants.is_empty()
+            }
+            Some(ExtensionConfig::BasicAuth(_)) => attribute == "username",
+            // What is wrong with it is told elsewhere.
+            _ => true,
+        };
+        let receivers = pipeline.receivers.iter();
+        let receivers = receivers.filter_map(|id| self.config.receivers.get(id));
+        let mut listeners = receivers.flat_map(|ReceiverConfig::Otlp(receiver)| {
+            let Protocols { grpc, http } = &receiver.protocols;
+            let grpc = grpc.as_ref().map(|grpc| grpc.auth.as_ref());
+            let http = http.as_ref().map(|http| http.auth.as_ref());
+            grpc.into_iter().chain(http)
+        });
+        listeners.all(|auth| auth.is_some_and(says))
     }
 
     /// Pipelines may share a processor.

@@ -49,18 +49,18 @@ fn what_is_wanted_of_senders_is_shown_by_some_receiver() {
             by_credential,
             "",
             "",
-            "c.yaml:3: processors.artifact.tenant.from_context: no receiver knows the tenant of \
-             senders: set auth.authenticator in a receiver of its pipelines; basicauth with htpasswd \
-             knows the username, and bearertokenauth with tenants the tenant",
+            "c.yaml:3: processors.artifact.tenant.from_context: not every listener of its \
+             pipelines' receivers knows the tenant of senders: set auth.authenticator in each; basicauth \
+             with htpasswd knows the username, and bearertokenauth with tenants the tenant",
         ),
         (
             ASKED,
             "{from_context: auth.username}",
             "",
             "",
-            "c.yaml:3: processors.artifact.tenant.from_context: no receiver knows the username of \
-             senders: set auth.authenticator in a receiver of its pipelines; basicauth with htpasswd \
-             knows the username, and bearertokenauth with tenants the tenant",
+            "c.yaml:3: processors.artifact.tenant.from_context: not every listener of its \
+             pipelines' receivers knows the username of senders: set auth.authenticator in each; basicauth \
+             with htpasswd knows the username, and bearertokenauth with tenants the tenant",
         ),
         (
             "",

@@ -16,10 +16,10 @@ use crate::journal::{Entry, ReadError};
 use crate::telemetry::{Counters, Seldom};
 use crate::tenant::TenantId;
 
-/// The bytes of artifacts that are read again to be uploaded, at a time; or one artifact of each tenant.
+/// The bytes of artifacts that are read again to be uploaded, at a time; or one artifact.
 const IN_MEMORY: u64 = 64 << 20;
 
-/// Those of one tenant: where the store hangs for it, others have the rest.
+/// Those of one tenant, or one artifact: where the store hangs for it, others have the rest.
 const IN_MEMORY_OF_ONE: u64 = IN_MEMORY / 2;
 
 /// Failures in a row after which the store counts as failing: then one upload at a time shows
@@ -127,6 +127,10 @@ impl Uploader<'_> {
                 Err(due) => return due,
             };
             let len = entry.len() as u64;
+            if self.bytes_in_flight > 0 && self.bytes_in_flight + len > IN_MEMORY {
+                // Its turn is kept for it: an upload that ends makes room.
+                return None;
+            }
             self.in_flight.insert(entry.sequence());
             self.bytes_in_flight += len;
             self.turns += 1;
@@ -209,12 +213,11 @@ impl Uploader<'_> {
             }
         }
         let (_, next) = tried.ok_or(due)?;
-        let len = next.1.len() as u64;
-        let fits = self.bytes_in_flight + len <= IN_MEMORY && lane.bytes + len <= IN_MEMORY_OF_ONE;
-        if fits || lane.under_way == 0 {
+        // Where the store hangs for one tenant, others have room.
+        let share = lane.bytes + next.1.len() as u64;
+        if share <= IN_MEMORY_OF_ONE || lane.under_way == 0 {
             Ok(next)
         } else {
-            // An upload that ends makes room.
             Err(None)
         }
     }
