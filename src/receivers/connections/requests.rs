@@ -67,7 +67,9 @@ impl Requests {
     pub(super) async fn quiet_for(&self, pause: Duration) {
         loop {
             self.until(|count| count.under_way == 0).await;
-            let next = self.until(|count| count.under_way > 0);
+            let (begun, _) = self.progress();
+            // One may have begun and ended before anybody looks.
+            let next = self.until(|count| count.begun != begun);
             if timeout(pause, next).await.is_err() {
                 return;
             }
