@@ -209,7 +209,7 @@ async fn what_is_written_is_read_again() {
 
 /// What a crash leaves of a line is no part of the next one.
 #[tokio::test]
-async fn a_torn_line_is_cut_off_at_the_next_start() {
+async fn a_torn_line_is_moved_away_at_the_next_start() {
     let config = to_file(&json!({ "path": "telemetry.json" }));
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let path = folder.path().join("telemetry.json");

@@ -5,7 +5,9 @@
 //! hand over, request after request, so lines never mix, and no more than one request at a time
 //! takes the memory of its text.
 
+mod aside;
 pub mod config;
+mod ours;
 mod output;
 mod rotation;
 mod tail;

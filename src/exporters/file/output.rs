@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::aside;
 use super::config::{Compression, FileConfig, Format};
 use super::rotation::Rotation;
-use super::tail::{Framing, Tail, tail};
+use super::tail::{Framing, Tail, is_zeros, tail};
 
 /// Why the file cannot be used; the text begins with the key to change.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,10 @@ pub(super) struct Output {
     is_regular: bool,
     /// A part of a record may be behind that.
     is_torn: bool,
+    /// Whether it is known what the file holds; nothing is written or cut before.
+    is_ready: bool,
+    /// What was written to it may be lost, for good: the system tells of that only once.
+    has_failed_to_sync: bool,
     /// Brings to the disk what was written.
     syncing: Option<JoinHandle<()>>,
 }
@@ -78,6 +83,13 @@ impl Output {
         };
         let file = open(path)?;
         if !config.append && is_regular(&file).map_err(failed)? {
+            let len = file.metadata().map_err(failed)?.len();
+            if tail(path, len, framing).map_err(failed)? == Tail::Foreign {
+                return Err(OpenError::Foreign {
+                    path: path.clone(),
+                    expected: framing,
+                });
+            }
             file.set_len(0).map_err(failed)?;
         }
         let rotation = config
@@ -93,28 +105,51 @@ impl Output {
             len: 0,
             is_regular: false,
             is_torn: false,
+            is_ready: false,
+            has_failed_to_sync: false,
             syncing: None,
         };
-        output.begin()?;
+        match output.begin() {
+            // As at any other time, senders come back until there is room.
+            Err(OpenError::Io { path, reason }) if reason.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!("{}: cannot be written to yet: {reason}", path.display());
+            }
+            begun => begun?,
+        }
         if let Some(rotation) = &output.rotation {
             rotation.prune();
         }
         Ok(output)
     }
 
-    /// Finds the end of what the file holds, and cuts off what is behind the last whole record.
+    /// Finds the end of what the file holds, and moves away what is behind the last whole record.
+    /// Nothing is written before this has succeeded.
     fn begin(&mut self) -> Result<(), OpenError> {
         let path = self.path.clone();
         let failed = |reason| OpenError::Io {
             path: path.clone(),
             reason,
         };
+        self.is_ready = false;
         self.is_torn = false;
         self.len = 0;
         self.is_regular = is_regular(&self.file).map_err(failed)?;
-        if !self.is_regular {
-            return Ok(());
+        if self.is_regular {
+            self.survey()?;
+            if self.fsync {
+                sync_folder(&self.path).map_err(failed)?;
+            }
         }
+        self.is_ready = true;
+        Ok(())
+    }
+
+    fn survey(&mut self) -> Result<(), OpenError> {
+        let path = self.path.clone();
+        let failed = |reason| OpenError::Io {
+            path: path.clone(),
+            reason,
+        };
         let len = self.file.metadata().map_err(failed)?.len();
         match tail(&self.path, len, self.framing).map_err(failed)? {
             Tail::Whole => self.len = len,
@@ -123,14 +158,18 @@ impl Output {
                 self.put(b"\n").map_err(failed)?;
             }
             Tail::Torn { whole } => {
-                tracing::warn!(
-                    "{}: {} bytes at its end are a part of a request that was never \
-                     acknowledged; they are cut off",
-                    self.path.display(),
-                    len - whole
-                );
+                self.move_tail(whole, len).map_err(failed)?;
                 self.len = whole;
                 self.cut().map_err(failed)?;
+            }
+            Tail::Damaged { at } => {
+                let damaged = aside::rename(&self.path).map_err(failed)?;
+                tracing::error!(
+                    "{}: damaged at byte {at}; it is {} from now on, and a new file is begun",
+                    self.path.display(),
+                    damaged.display()
+                );
+                self.file = open(&self.path)?;
             }
             Tail::Foreign => {
                 return Err(OpenError::Foreign {
@@ -142,10 +181,35 @@ impl Output {
         Ok(())
     }
 
+    /// Before it is cut off: it is a part of a request, or what somebody else has written.
+    fn move_tail(&self, whole: u64, len: u64) -> io::Result<()> {
+        let bytes = len - whole;
+        let path = self.path.display();
+        if is_zeros(&mut File::open(&self.path)?, whole, len)? {
+            tracing::warn!(
+                "{path}: {bytes} zeros at its end, as power cuts leave them, are cut off"
+            );
+            return Ok(());
+        }
+        let beside = aside::copy_tail(&self.path, whole, len)?;
+        if self.fsync {
+            sync_folder(&self.path)?;
+        }
+        tracing::warn!(
+            "{path}: {bytes} bytes at its end are a part of a request that was never acknowledged; \
+             they are moved to {}",
+            beside.display()
+        );
+        Ok(())
+    }
+
     /// Writes a record at the end.
     pub(super) fn append(&mut self, record: &[u8]) -> io::Result<()> {
-        if self.is_regular && self.is_elsewhere() {
+        if self.has_failed_to_sync || self.is_elsewhere() {
             self.reopen()?;
+        }
+        if !self.is_ready || self.is_changed()? {
+            self.begin().map_err(io::Error::other)?;
         }
         if self.is_torn {
             self.cut()?;
@@ -157,6 +221,15 @@ impl Output {
             self.rotate()?;
         }
         self.put(record)
+    }
+
+    /// Whether somebody else has cut or lengthened it, as logrotate's `copytruncate` does.
+    fn is_changed(&self) -> io::Result<bool> {
+        if !self.is_regular {
+            return Ok(false);
+        }
+        let len = self.file.metadata()?.len();
+        Ok(len < self.len || (len > self.len && !self.is_torn))
     }
 
     fn put(&mut self, record: &[u8]) -> io::Result<()> {
@@ -178,6 +251,11 @@ impl Output {
 
     /// Cuts off a part of a record.
     fn cut(&mut self) -> io::Result<()> {
+        if self.file.metadata()?.len() < self.len {
+            // Somebody else has cut it meanwhile; setting the length would fill it with zeros.
+            self.is_ready = false;
+            return Err(io::Error::other("the file was cut while it was written to"));
+        }
         self.file.set_len(self.len)?;
         self.is_torn = false;
         Ok(())
@@ -185,6 +263,9 @@ impl Output {
 
     /// Whether the path leads to another file by now, or to none: somebody has renamed or deleted it.
     fn is_elsewhere(&self) -> bool {
+        if !self.is_regular && self.is_ready {
+            return false;
+        }
         match (self.file.metadata(), fs::metadata(&self.path)) {
             (Ok(open), Ok(named)) => !is_same(&open, &named),
             (Ok(_), Err(error)) => error.kind() == io::ErrorKind::NotFound,
@@ -193,36 +274,55 @@ impl Output {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.retire()?;
-        self.file = open(&self.path).map_err(io::Error::other)?;
-        self.begin().map_err(io::Error::other)
+        if self.has_failed_to_sync {
+            // It may be the same file that is opened anew.
+            let _ = self.file.unlock();
+        } else {
+            self.retire()?;
+        }
+        self.replace()
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let Some(rotation) = &self.rotation else {
-            return Ok(());
-        };
         self.retire()?;
-        rotation.rename()?;
-        // Should it fail from here on, the next record finds that the path leads nowhere.
-        self.file = open(&self.path).map_err(io::Error::other)?;
-        self.begin().map_err(io::Error::other)?;
-        if self.fsync {
-            sync_folder(&self.path)?;
+        if let Some(rotation) = &self.rotation {
+            rotation.rename()?;
         }
+        // Should it fail from here on, the next record finds that the path leads nowhere.
+        self.replace()?;
         if let Some(rotation) = &self.rotation {
             rotation.prune();
         }
         Ok(())
     }
 
-    /// Brings to the disk what was written.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        if self.is_regular {
-            self.file.sync_data()
-        } else {
-            Ok(())
+    /// Goes on in the file that the path leads to.
+    fn replace(&mut self) -> io::Result<()> {
+        self.is_ready = false;
+        self.file = open(&self.path).map_err(io::Error::other)?;
+        self.has_failed_to_sync = false;
+        self.begin().map_err(io::Error::other)
+    }
+
+    /// Brings to the disk what was written. Where that fails, it fails until the file is opened
+    /// anew: the system would tell of what is lost only once.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if !self.is_regular {
+            return Ok(());
         }
+        if self.has_failed_to_sync {
+            return Err(io::Error::other(
+                "what was written before may not be on the disk",
+            ));
+        }
+        let synced = self.file.sync_data();
+        self.has_failed_to_sync = synced.is_err() && self.fsync;
+        synced
+    }
+
+    /// Whether what was written and not yet acknowledged must not be.
+    pub(super) fn has_failed_to_sync(&self) -> bool {
+        self.has_failed_to_sync
     }
 
     /// The same in a thread of its own; false if that is still at it from the last time.
@@ -235,7 +335,7 @@ impl Output {
     }
 
     /// Before another file takes the place of this one.
-    fn retire(&self) -> io::Result<()> {
+    fn retire(&mut self) -> io::Result<()> {
         if self.fsync {
             self.sync()
         } else {
@@ -302,11 +402,22 @@ fn make_folder(config: &FileConfig) -> Result<(), OpenError> {
             folder: folder.to_owned(),
         });
     }
+    let there = folder.ancestors().skip(1).find(|above| above.is_dir());
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, config.permissions_of_directory());
-    builder.create(folder).map_err(|reason| OpenError::Io {
+    let mut made = builder.create(folder);
+    if config.fsync {
+        // Each folder's name is in the one above it.
+        let new = folder
+            .ancestors()
+            .take_while(|above| Some(*above) != there && !above.as_os_str().is_empty());
+        for folder in new {
+            made = made.and_then(|()| sync_folder(folder));
+        }
+    }
+    made.map_err(|reason| OpenError::Io {
         path: folder.to_owned(),
         reason,
     })
@@ -377,52 +488,141 @@ mod tests {
         names
     }
 
+    const A: &str = "{\"resourceSpans\":[1]}\n";
+    const B: &str = "{\"resourceLogs\":[2]}\n";
+    const C: &str = "{\"resourceLogs\":[3]}\n";
+
     #[test]
     fn what_is_torn_goes_and_what_is_whole_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(&folder);
-        for (before, after) in [
-            ("", "{\"b\":2}\n"),
-            ("{\"a\":1}\n", "{\"a\":1}\n{\"b\":2}\n"),
-            ("{\"a\":1}\n{\"a\":", "{\"a\":1}\n{\"b\":2}\n"),
-            ("{\"a\":", "{\"b\":2}\n"),
+        let torn = "{\"resourceSpans\":[4";
+        let zeros = "\0\0\0";
+        for (before, after, moved) in [
+            (String::new(), B.to_owned(), None),
+            (A.to_owned(), [A, B].concat(), None),
+            ([A, torn].concat(), [A, B].concat(), Some(torn)),
+            (torn.to_owned(), B.to_owned(), Some(torn)),
             // All but the end of the line, as some editors leave it.
-            ("{\"a\":1}", "{\"a\":1}\n{\"b\":2}\n"),
+            (A.trim_end().to_owned(), [A, B].concat(), None),
             // What a power cut leaves of what had not come to the disk.
-            ("{\"a\":1}\n\0\0\0", "{\"a\":1}\n{\"b\":2}\n"),
-            ("\0\0\0", "{\"b\":2}\n"),
+            ([A, zeros].concat(), [A, B].concat(), None),
+            (zeros.to_owned(), B.to_owned(), None),
         ] {
-            fs::write(&config.path, before).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let mut config = config(&folder);
+            config.fsync = true;
+            fs::write(&config.path, &before).unwrap();
             let mut output = Output::open(&config).unwrap();
-            output.append(b"{\"b\":2}\n").unwrap();
-            assert_eq!(
-                fs::read_to_string(&config.path).unwrap(),
-                after,
-                "{before:?}"
-            );
+            output.append(B.as_bytes()).unwrap();
+            let text = fs::read_to_string(&config.path).unwrap();
+            assert_eq!(text, after, "{before:?}");
+            let names = names(&folder);
+            let kept = names.iter().find(|name| name.contains(".json.torn-2"));
+            let kept = kept.map(|name| fs::read_to_string(folder.path().join(name)).unwrap());
+            assert_eq!(kept.as_deref(), moved, "{before:?}");
         }
+    }
+
+    #[test]
+    fn a_damaged_file_is_kept_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&folder);
+        config.format = Format::Proto;
+        let record = b"\0\0\0\x04\x0a\x02\x08\x01";
+        let mut damaged = record.repeat(3);
+        damaged[8] = 0xff;
+        fs::write(&config.path, &damaged).unwrap();
+        let mut output = Output::open(&config).unwrap();
+        output.append(record).unwrap();
+        assert_eq!(fs::read(&config.path).unwrap(), record);
+        let names = names(&folder);
+        let kept = names.iter().find(|name| name.contains(".json.damaged-2"));
+        assert_eq!(
+            fs::read(folder.path().join(kept.unwrap())).unwrap(),
+            damaged
+        );
     }
 
     #[test]
     fn a_file_of_something_else_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(&folder);
-        for (format, content) in [
-            (Format::Json, &b"\x00\x01\x00\x00\x0a"[..]),
-            (Format::Json, b"hello"),
-            (Format::Proto, b"{\"a\":1}\n"),
-            (Format::Proto, b"hello"),
-        ] {
-            config.format = format;
-            fs::write(&config.path, content).unwrap();
-            let error = Output::open(&config).unwrap_err().to_string();
-            assert!(error.contains("holds something else"), "{error}");
-            assert_eq!(fs::read(&config.path).unwrap(), content);
+        for append in [true, false] {
+            config.append = append;
+            for (format, content) in [
+                (Format::Json, &b"\x00\x01\x00\x00\x0a"[..]),
+                (Format::Json, b"hello"),
+                (Format::Json, b"{\n  \"resourceSpans\": []\n}"),
+                (Format::Proto, A.as_bytes()),
+                (Format::Proto, b"hello"),
+            ] {
+                config.format = format;
+                fs::write(&config.path, content).unwrap();
+                let error = Output::open(&config).unwrap_err().to_string();
+                assert!(error.contains("holds something else"), "{error}");
+                assert_eq!(fs::read(&config.path).unwrap(), content);
+            }
         }
-        config.append = false;
+        config.format = Format::Json;
+        fs::write(&config.path, A).unwrap();
         let mut output = Output::open(&config).unwrap();
-        output.append(b"new").unwrap();
-        assert_eq!(fs::read(&config.path).unwrap(), b"new");
+        output.append(B.as_bytes()).unwrap();
+        assert_eq!(fs::read_to_string(&config.path).unwrap(), B);
+    }
+
+    #[test]
+    fn nothing_is_written_to_a_foreign_file_that_takes_the_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&folder);
+        let mut output = Output::open(&config).unwrap();
+        output.append(A.as_bytes()).unwrap();
+        fs::rename(&config.path, folder.path().join("moved")).unwrap();
+        fs::write(&config.path, "hello").unwrap();
+        for _ in 0..3 {
+            output.append(B.as_bytes()).unwrap_err();
+            assert_eq!(fs::read_to_string(&config.path).unwrap(), "hello");
+        }
+        fs::remove_file(&config.path).unwrap();
+        output.append(B.as_bytes()).unwrap();
+        assert_eq!(fs::read_to_string(&config.path).unwrap(), B);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_from_outside_gets_no_zeros() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&folder);
+        let mut output = Output::open(&config).unwrap();
+        output.append(A.as_bytes()).unwrap();
+        let cut = || {
+            let file = OpenOptions::new().write(true).open(&config.path).unwrap();
+            file.set_len(0).unwrap();
+        };
+        cut();
+        // As after a write that failed.
+        output.is_torn = true;
+        output.append(B.as_bytes()).unwrap();
+        assert_eq!(fs::read_to_string(&config.path).unwrap(), B);
+        cut();
+        assert!(output.cut().is_err(), "in the middle of a write");
+        assert_eq!(fs::metadata(&config.path).unwrap().len(), 0);
+        output.append(C.as_bytes()).unwrap();
+        assert_eq!(fs::read_to_string(&config.path).unwrap(), C);
+    }
+
+    #[test]
+    fn a_sync_that_failed_has_failed_until_the_file_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&folder);
+        config.fsync = true;
+        let mut output = Output::open(&config).unwrap();
+        output.append(A.as_bytes()).unwrap();
+        output.has_failed_to_sync = true;
+        assert!(output.sync().is_err());
+        assert!(output.sync().is_err());
+        output.append(B.as_bytes()).unwrap();
+        output.sync().unwrap();
+        let text = fs::read_to_string(&config.path).unwrap();
+        assert_eq!(text, [A, B].concat());
+        assert!(Output::open(&config).is_err(), "it is locked again");
     }
 
     #[test]
@@ -430,20 +630,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder);
         let mut output = Output::open(&config).unwrap();
-        output.append(b"{\"a\":1}\n").unwrap();
+        output.append(A.as_bytes()).unwrap();
         // A disk that fails in the middle of a record.
         output.file.write_all(b"{\"torn").unwrap();
         output.is_torn = true;
-        output.append(b"{\"b\":2}\n").unwrap();
-        assert_eq!(fs::read(&config.path).unwrap(), b"{\"a\":1}\n{\"b\":2}\n");
+        output.append(B.as_bytes()).unwrap();
+        let text = fs::read_to_string(&config.path).unwrap();
+        assert_eq!(text, [A, B].concat());
         // One that is read-only for this process.
         output.file = File::open(&config.path).unwrap();
-        assert!(output.append(b"{\"c\":3}\n").is_err());
+        assert!(output.append(C.as_bytes()).is_err());
         assert!(output.is_torn);
         output.file = OpenOptions::new().append(true).open(&config.path).unwrap();
-        output.append(b"{\"d\":4}\n").unwrap();
+        output.append(C.as_bytes()).unwrap();
         let text = fs::read_to_string(&config.path).unwrap();
-        assert_eq!(text, "{\"a\":1}\n{\"b\":2}\n{\"d\":4}\n");
+        assert_eq!(text, [A, B, C].concat());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::config::RotationConfig;
 use super::output::folder_of;
 
 /// The time in a name, as the Collector writes it.
-const FORMAT: &str = "%Y-%m-%dT%H-%M-%S%.3f";
+pub(super) const FORMAT: &str = "%Y-%m-%dT%H-%M-%S%.3f";
 
 /// How many characters that has.
 const WIDTH: usize = "2006-01-02T15-04-05.000".len();
@@ -117,14 +117,19 @@ impl Rotation {
             }
         }
         renamed.sort();
+        let mut outcome = Ok(());
         for (index, (time, path)) in renamed.iter().rev().enumerate() {
             let is_too_much = self.max_backups > 0 && index >= self.max_backups;
             let age = now.duration_since(*time);
             if is_too_much || self.max_age.is_some_and(|max_age| age > max_age) {
-                fs::remove_file(path)?;
+                // One that cannot be deleted is no reason to keep the others.
+                if let Err(error) = fs::remove_file(path) {
+                    let named = format!("{}: {error}", path.display());
+                    outcome = Err(io::Error::new(error.kind(), named));
+                }
             }
         }
-        Ok(())
+        outcome
     }
 }
 
@@ -190,6 +195,23 @@ mod tests {
         let kept: Vec<bool> = [1, 71, 73, 1000].map(|hours| at(hours).exists()).into();
         assert_eq!(kept, [true, true, false, false]);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn one_that_cannot_be_deleted_keeps_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let rotation = rotation(&folder.path().join("data.json"), 1);
+        let now = Timestamp::now();
+        let at = |hours: i64| {
+            let time = now.checked_sub(SignedDuration::from_hours(hours)).unwrap();
+            rotation.path_at(time)
+        };
+        // A folder is no file that could be deleted.
+        fs::create_dir(at(50)).unwrap();
+        fs::write(at(100), "").unwrap();
+        let error = rotation.try_prune(now).unwrap_err().to_string();
+        assert!(error.contains(at(50).to_str().unwrap()), "{error}");
+        assert!(!at(100).exists());
     }
 
     #[test]

@@ -122,6 +122,10 @@ impl Writer {
         }
         let outcome = self.record(job.signal, &job.request);
         let outcome = outcome.and_then(|(record, written)| {
+            if self.output.has_failed_to_sync() {
+                // These are in the file that is left now.
+                self.acknowledge_held();
+            }
             self.output.append(&record).map_err(Failure::Io)?;
             self.unsynced.get_or_insert_with(Instant::now);
             Ok(written)
@@ -167,9 +171,8 @@ impl Writer {
             return;
         }
         let synced = self.output.sync();
-        if synced.is_ok() {
-            self.unsynced = None;
-        }
+        // If not, their senders are told so, and nothing waits for another sync.
+        self.unsynced = None;
         for (job, written) in self.held.drain(..) {
             let outcome = match &synced {
                 Ok(()) => Ok(written),
