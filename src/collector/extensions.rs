@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::error::StartError;
 use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId};
+use crate::extensions::hosts::Hosts;
 use crate::extensions::listener::Listener;
 use crate::extensions::zpages::{About, Wiring, Zpages};
 use crate::extensions::{health_check, prometheus};
@@ -33,6 +34,7 @@ impl Extensions {
                     let pages = health_check::pages(health, counters);
                     let bound = Listener::bind(&health.endpoint).await;
                     let listener = bound.map_err(not_bound(id, &health.endpoint))?;
+                    let pages = Hosts::guard(pages, listener.address(), &health.endpoint.host);
                     let path = &health.path;
                     let what = format!(
                         "says at http://{}{path} whether it runs, and at /ready whether all is well",
@@ -64,6 +66,17 @@ impl Extensions {
         let telemetry = &config.service.telemetry;
         for (reader, endpoint) in telemetry.metrics.endpoints() {
             let listener = Listener::bind(&endpoint).await;
+            if let Err(reason) = &listener
+                && telemetry.metrics.readers.is_none()
+                && telemetry.metrics.address.is_none()
+            {
+                // Nobody asked for it, and a Collector on this machine may have been the first.
+                tracing::warn!(
+                    "telemetry: metrics cannot be read, for slimspan cannot listen on {endpoint}: \
+                     {reason}; give another port in service.telemetry.metrics.readers, or level: none"
+                );
+                continue;
+            }
             let listener = listener.map_err(|reason| StartError::Metrics {
                 key: match reader {
                     Some(index) => format!("readers[{index}]"),
@@ -78,6 +91,7 @@ impl Extensions {
             );
             let (level, resource) = (telemetry.metrics.level, telemetry.resource.clone());
             let pages = prometheus::pages(Arc::clone(counters), level, resource);
+            let pages = Hosts::guard(pages, listener.address(), &endpoint.host);
             self.serve("telemetry".to_owned(), what, listener, pages);
         }
         Ok(())

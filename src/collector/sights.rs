@@ -38,11 +38,12 @@ impl Running {
 impl Sights for Running {
     fn look(&self) -> Sight {
         let queues = self.exporters.iter().filter_map(|(id, exporter)| {
-            let (size, capacity) = exporter.load()?;
+            let load = exporter.load()?;
             Some(QueueSight {
                 exporter: id.clone(),
-                size,
-                capacity,
+                size: load.size,
+                capacity: load.capacity,
+                is_full: load.is_full,
             })
         });
         let stores = self.stores.iter().map(|(id, store)| StoreSight {

@@ -145,9 +145,13 @@ impl Check<'_> {
         if let Some((key, message)) = telemetry.logs.mistake() {
             self.report(path.key("logs").key(key), message);
         }
+        if let Some(message) = telemetry.resource.mistake() {
+            self.report(path.key("resource"), message);
+        }
         for (id, extension) in &self.config.extensions {
             let mistake = match extension {
                 ExtensionConfig::HealthCheck(health_check) => health_check.mistake(),
+                ExtensionConfig::Zpages(zpages) => zpages.mistake(),
                 _ => None,
             };
             if let Some((key, message)) = mistake {

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::dead_letters::config::DeadLetterConfig;
 use super::dead_letters::{DeadLetters, Letter};
 use super::fitting::{Sent, send_fitting};
-use super::queue::Queue;
 use super::queue::config::QueueConfig;
+use super::queue::{Load, Queue};
 use super::retry::config::RetryConfig;
 use super::retry::{Patience, retry};
 use super::wire::Wire;
@@ -129,7 +129,7 @@ impl Delivery {
     }
 
     /// How much is in its queue, and how much can be, if it has one.
-    pub fn load(&self) -> Option<(u64, u64)> {
+    pub fn load(&self) -> Option<Load> {
         self.queue.as_ref().map(Queue::load)
     }
 

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::answer::Answer;
 use crate::refusal::Refusal;
 pub use delivery::{Delivery, DeliveryConfig, Oversize, Terms, Way};
+pub use queue::Load;
 pub use wire::Wire;
 
 /// An exporter of any type.
@@ -47,7 +48,7 @@ impl Exporter {
     }
 
     /// How much is in its queue, and how much can be, if it has one.
-    pub fn load(&self) -> Option<(u64, u64)> {
+    pub fn load(&self) -> Option<Load> {
         match self {
             Self::Otlp(delivery) => delivery.load(),
             Self::Debug(_) | Self::File(_) => None,

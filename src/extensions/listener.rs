@@ -25,7 +25,8 @@ const CONNECTIONS: usize = 32;
 /// How long a connection may be open: who asks again makes another one.
 const AGE: Duration = Duration::from_mins(2);
 
-/// How long the headers of a request may take.
+/// How long the headers of a request may take, from when a connection could have sent them: one that is
+/// silent holds a place of another.
 const HEADERS: Duration = Duration::from_secs(10);
 
 /// Room for the headers of a request.
@@ -81,5 +82,37 @@ impl Listener {
                 drop(slot);
             });
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_silent_is_closed_soon() {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await;
+        let listener = listener.unwrap();
+        let address = listener.address();
+        let pages = Router::new().route("/", get(|| async { "told" }));
+        let _serving = tokio::spawn(listener.serve(pages));
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        connection.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"told") {
+            assert_ne!(connection.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        tokio::time::pause();
+        let since = Instant::now();
+        // It may say so before it closes.
+        let _ = connection.read_to_end(&mut Vec::new()).await;
+        assert!(since.elapsed() < AGE / 2, "{:?}", since.elapsed());
     }
 }

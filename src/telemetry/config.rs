@@ -26,8 +26,8 @@ pub struct TelemetryConfig {
 pub struct MetricsConfig {
     /// How much of it is told.
     pub level: Level,
-    /// Where Prometheus reads it.
-    pub readers: Vec<Reader>,
+    /// Where Prometheus reads it. Where nobody says it, at the usual place, if that is free.
+    pub readers: Option<Vec<Reader>>,
     /// What older versions of the Collector had instead of readers.
     pub address: Option<HostPort>,
 }
@@ -101,7 +101,7 @@ impl Default for MetricsConfig {
     fn default() -> Self {
         Self {
             level: Level::Normal,
-            readers: vec![Reader::default()],
+            readers: None,
             address: None,
         }
     }
@@ -125,7 +125,8 @@ impl MetricsConfig {
         if let Some(address) = &self.address {
             return vec![(None, address.clone())];
         }
-        let readers = self.readers.iter().enumerate();
+        let usual = [Reader::default()];
+        let readers = self.readers.as_deref().unwrap_or(&usual).iter().enumerate();
         let readers = readers.map(|(index, reader)| {
             let Prometheus { host, port } = &reader.pull.exporter.prometheus;
             let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -140,7 +141,9 @@ impl MetricsConfig {
 
     /// What is wrong with it, and at which key.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
-        if self.address.is_some() && self.readers != Self::default().readers {
+        let usual = [Reader::default()];
+        let readers = self.readers.as_deref();
+        if self.address.is_some() && readers.is_some_and(|readers| readers != usual) {
             return Some((
                 "address",
                 "readers says it, too: remove address, which is the older way".to_owned(),
@@ -151,6 +154,12 @@ impl MetricsConfig {
 }
 
 impl Resource {
+    /// What is wrong with it.
+    pub fn mistake(&self) -> Option<&'static str> {
+        let is_nameless = self.0.contains_key("");
+        is_nameless.then_some("a key is empty, and Prometheus reads no label without a name")
+    }
+
     /// The attributes of this process.
     pub fn attributes(&self) -> BTreeMap<String, String> {
         static INSTANCE: OnceLock<String> = OnceLock::new();

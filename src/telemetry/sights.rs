@@ -27,6 +27,8 @@ pub struct QueueSight {
     pub size: u64,
     /// How much can be in it.
     pub capacity: u64,
+    /// Whether it had no room for a request lately, and has none for it yet.
+    pub is_full: bool,
 }
 
 /// A store.

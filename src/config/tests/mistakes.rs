@@ -812,6 +812,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     // What slimspan says of itself.
     (
         "  pipelines:",
+        "  telemetry: {resource: {\"\": x}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.resource: a key is empty, and Prometheus reads no label without a name",
+    ),
+    (
+        "  pipelines:",
         "  telemetry: {metrics: {level: loud}}\n  pipelines:",
         "c.yaml:28: service.telemetry.metrics.level: unknown value \"loud\"; known are none, basic, normal, detailed",
     ),
@@ -1251,6 +1256,35 @@ const OVER_HTTP: &[(&str, &str)] = &[
     (
         "{endpoint: https://host, proxy_url: http://proxy, tls: {server_name_override: a}}",
         "c.yaml:3: exporters.otlp_http.tls.server_name_override: cannot be used with a proxy_url, which would be asked for that host",
+    ),
+    (
+        "{endpoint: https://host, tls: {server_name_override: 10.0.0.7}}",
+        "c.yaml:3: exporters.otlp_http.tls.server_name_override: \"10.0.0.7\" is an address: give the name that the certificate has",
+    ),
+    (
+        "{endpoint: http://host, tls: {ca_file: ca.pem}}",
+        "c.yaml:3: exporters.otlp_http.tls: has no effect with http://: use https://, or remove it",
+    ),
+    ("{endpoint: http://host, tls: {insecure: true}}", "no error"),
+    (
+        "{endpoint: http://host, logs_endpoint: https://host, tls: {ca_file: ca.pem}}",
+        "no error",
+    ),
+    (
+        "{endpoint: https://host, force_attempt_http2: false, http2_read_idle_timeout: 5s}",
+        "c.yaml:3: exporters.otlp_http.http2_read_idle_timeout: has no effect with force_attempt_http2: false",
+    ),
+    (
+        "{endpoint: https://host, http2_ping_timeout: 5s}",
+        "c.yaml:3: exporters.otlp_http.http2_ping_timeout: has no effect without http2_read_idle_timeout",
+    ),
+    (
+        "{endpoint: https://host, disable_keep_alives: true, max_idle_conns: 5}",
+        "c.yaml:3: exporters.otlp_http.max_idle_conns: has no effect with disable_keep_alives: true",
+    ),
+    (
+        "{endpoint: https://host, disable_keep_alives: true, idle_conn_timeout: 5s}",
+        "c.yaml:3: exporters.otlp_http.idle_conn_timeout: has no effect with disable_keep_alives: true",
     ),
     (
         "{endpoint: http://host, max_elapsed_time: 5s}",

@@ -26,7 +26,7 @@ use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
 use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
-use crate::telemetry::config::{MetricsConfig, TelemetryConfig};
+use crate::telemetry::config::{MetricsConfig, Reader, TelemetryConfig};
 use crate::telemetry::logs::config::{LogsConfig, SamplingConfig};
 use crate::tls::config::TlsClientConfig;
 
@@ -95,7 +95,10 @@ fn the_shipped_values_are_the_defaults() {
         config.service.extensions,
         [id("artifact_store"), id("health_check")]
     );
-    assert_eq!(config.service.telemetry, TelemetryConfig::default());
+    // Where it says where Prometheus reads, it is no less than what is meant where nobody says it.
+    let mut telemetry = TelemetryConfig::default();
+    telemetry.metrics.readers = Some(vec![Reader::default()]);
+    assert_eq!(config.service.telemetry, telemetry);
 
     let pipelines: Vec<_> = config
         .service

@@ -10,11 +10,13 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message as _;
 use reqwest::Response;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::timeout;
 use tonic_types::Status;
 use url::Url;
 
 use super::client::root;
+use super::secrets::Secrets;
 use crate::answer::Answer;
 use crate::compression::Compression;
 use crate::refusal::Refusal;
@@ -39,25 +41,31 @@ pub(super) enum Said {
     Unclear(String),
 }
 
-/// Reads an answer to a request of the exporter `name`. `left` is what is left of the attempt's time.
-pub(super) async fn read(name: &str, mut response: Response, left: Duration) -> Said {
+/// Reads an answer to a request of the exporter `name`. `left` is what is left of the attempt's time;
+/// nothing that is told holds one of the `secrets` that came with the request.
+pub(super) async fn read(
+    name: &str,
+    secrets: &Secrets,
+    mut response: Response,
+    left: Duration,
+) -> Said {
     let status = response.status();
     if status.is_success() {
         return match body(&mut response, LARGEST).await {
-            Ok(body) => match success(response.headers(), body) {
+            Ok(body) => match success(response.headers(), body, secrets) {
                 Ok(answer) => Said::Answer(answer),
-                Err(why) => Said::Unclear(format!("HTTP {status}, but {why}")),
+                Err(why) => Said::Unclear(secrets.redact(&format!("HTTP {status}, but {why}"))),
             },
             Err(why) => Said::Unclear(why),
         };
     }
     let told = if status.is_redirection() {
-        redirection(response.headers())
+        redirection(response.headers()).map(|told| secrets.redact(&told))
     } else {
         // What a backend says is not worth more time than what it decides.
         let body = timeout(PATIENCE.min(left / 2), body(&mut response, REFUSAL));
         match body.await {
-            Ok(Ok(body)) => reason(response.headers(), &body),
+            Ok(Ok(body)) => reason(response.headers(), &body, secrets),
             _ => None,
         }
     };
@@ -129,7 +137,7 @@ fn kind(headers: &HeaderMap) -> Kind {
 }
 
 /// The OTLP response in the body of a success; an error where it is none, as of a page to log in on.
-fn success(headers: &HeaderMap, body: Bytes) -> Result<Answer, String> {
+fn success(headers: &HeaderMap, body: Bytes, secrets: &Secrets) -> Result<Answer, String> {
     if body.is_empty() {
         return Ok(Answer::success());
     }
@@ -151,13 +159,22 @@ fn success(headers: &HeaderMap, body: Bytes) -> Result<Answer, String> {
         let response = is_object.then(|| serde_json::from_slice::<JsonResponse>(&body).ok());
         let response = response.flatten();
         return response
-            .map(Answer::from)
-            .ok_or_else(|| "its answer is no OTLP/JSON".to_owned());
+            .ok_or("its answer is no OTLP/JSON")
+            .and_then(|response| response.answer(secrets))
+            .map_err(ToOwned::to_owned);
     }
     // All signals have the same response.
     let decoded = ExportTraceServiceResponse::decode(body.clone());
     decoded.map_err(|_| "its answer is no OTLP response".to_owned())?;
-    Ok(Answer::from(body))
+    let answer = Answer::from(body);
+    let said = answer.message();
+    let redacted = secrets.redact(&said);
+    if redacted != said {
+        let rejected = answer.rejected().unwrap_or_default();
+        let rejected = usize::try_from(rejected).unwrap_or(usize::MAX);
+        return Ok(Answer::rejecting(rejected, &redacted));
+    }
+    Ok(answer)
 }
 
 /// An `Export{Trace,Logs,Metrics}ServiceResponse` in JSON.
@@ -166,6 +183,12 @@ fn success(headers: &HeaderMap, body: Bytes) -> Result<Answer, String> {
 struct JsonResponse {
     #[serde(alias = "partial_success")]
     partial_success: Option<JsonPartialSuccess>,
+    // What answers have that are none: a gateway that says no does not always change the status.
+    error: Option<Value>,
+    errors: Option<Value>,
+    code: Option<Value>,
+    message: Option<Value>,
+    success: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -192,29 +215,54 @@ enum JsonCount {
     Text(String),
 }
 
-impl From<JsonResponse> for Answer {
-    fn from(response: JsonResponse) -> Self {
-        let partial = response.partial_success.unwrap_or_default();
-        let rejected = match partial.rejected {
-            Some(JsonCount::Number(number)) => number,
-            Some(JsonCount::Text(text)) => text.parse().unwrap_or_default(),
-            None => 0,
-        };
-        let rejected = usize::try_from(rejected).unwrap_or_default();
-        let message = partial.error_message.unwrap_or_default();
-        if rejected == 0 && message.is_empty() {
-            return Self::success();
+impl JsonResponse {
+    fn answer(self, secrets: &Secrets) -> Result<Answer, &'static str> {
+        if self.is_doubtful() {
+            return Err("its answer speaks of an error and is no OTLP/JSON");
         }
-        Self::rejecting(rejected, &message)
+        let partial = self.partial_success.unwrap_or_default();
+        let rejected = match partial.rejected {
+            Some(JsonCount::Number(number)) => Some(number),
+            Some(JsonCount::Text(text)) => text.parse().ok(),
+            None => Some(0),
+        };
+        let rejected = rejected.and_then(|rejected| usize::try_from(rejected).ok());
+        let rejected = rejected.ok_or("its answer rejects a number of items that is none")?;
+        let message = secrets.redact(&partial.error_message.unwrap_or_default());
+        if rejected == 0 && message.is_empty() {
+            return Ok(Answer::success());
+        }
+        Ok(Answer::rejecting(rejected, &message))
+    }
+
+    /// Whether it says beside OTLP that something went wrong, or may have.
+    fn is_doubtful(&self) -> bool {
+        let is_empty = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::Object(members) => members.is_empty(),
+            Value::Bool(true) | Value::Number(_) => false,
+        };
+        let is_true = |value: &Value| *value == Value::Bool(true);
+        // 0 is OK in gRPC.
+        let is_ok = |value: &Value| matches!(value.as_i64(), Some(0 | 200));
+        let says_ok =
+            self.success.as_ref().is_some_and(is_true) || self.code.as_ref().is_some_and(is_ok);
+        let mut errors = [&self.error, &self.errors].into_iter().flatten();
+        errors.any(|error| !is_empty(error))
+            || self.success.as_ref().is_some_and(|value| !is_true(value))
+            || self.code.as_ref().is_some_and(|value| !is_ok(value))
+            || !says_ok && self.message.as_ref().is_some_and(|value| !is_empty(value))
     }
 }
 
 /// What a refusal says of why.
-fn reason(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+fn reason(headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Option<String> {
     #[derive(Deserialize)]
     struct Json {
         message: Option<String>,
-        error: Option<serde_json::Value>,
+        error: Option<Value>,
     }
 
     let told = match kind(headers) {
@@ -228,7 +276,8 @@ fn reason(headers: &HeaderMap, body: &[u8]) -> Option<String> {
         Kind::Text => String::from_utf8_lossy(body).into_owned(),
         Kind::Untold | Kind::Other => return None,
     };
-    let told = told.trim();
+    // Before it is cut: nobody knows half a secret.
+    let told = secrets.redact(told.trim());
     let end = told
         .char_indices()
         .nth(TOLD)
@@ -245,6 +294,8 @@ fn redirection(headers: &HeaderMap) -> Option<String> {
     };
     // It may hold a key.
     shown.set_query(None);
+    shown.set_fragment(None);
+    let _ = shown.set_username("");
     let _ = shown.set_password(None);
     Some(format!(
         "it is at {shown}, and redirects are not followed: set the endpoint to where it is"
@@ -293,6 +344,16 @@ mod tests {
             ("application/protobuf; charset=x", partial(), some.clone()),
             ("", partial(), some.clone()),
             ("", "{}".into(), Answer::success()),
+            (
+                "application/json",
+                r#"{"code":0,"message":"ok","error":null,"errors":[]}"#.into(),
+                Answer::success(),
+            ),
+            (
+                "application/json",
+                r#"{"success":true,"message":"ok"}"#.into(),
+                Answer::success(),
+            ),
             ("application/json", "{}".into(), Answer::success()),
             (
                 "Application/JSON",
@@ -326,7 +387,7 @@ mod tests {
                 Answer::rejecting(0, "too old"),
             ),
         ] {
-            let found = success(&of_type(kind), body.clone());
+            let found = success(&of_type(kind), body.clone(), &Secrets::default());
             assert_eq!(found, Ok(answer), "{kind} {body:?}");
         }
         for (kind, body) in [
@@ -335,11 +396,29 @@ mod tests {
             ("application/json", b"<html>"),
             ("application/json", b"[]"),
             ("application/json", br#"{"partialSuccess":7}"#),
+            (
+                "application/json",
+                br#"{"partialSuccess":{"rejectedSpans":"x"}}"#,
+            ),
+            (
+                "application/json",
+                br#"{"partialSuccess":{"rejectedSpans":-1}}"#,
+            ),
+            ("application/json", br#"{"error":"invalid key"}"#),
+            ("application/json", br#"{"errors":[{}]}"#),
+            ("application/json", br#"{"success":false}"#),
+            ("application/json", br#"{"code":16,"partialSuccess":{}}"#),
+            ("application/json", br#"{"code":"Unauthorized"}"#),
+            ("application/json", br#"{"message":"forbidden"}"#),
             ("application/x-protobuf", b"\xff\xff"),
             ("application/x-protobuf", b"{}"),
             ("", b"garbage"),
         ] {
-            let found = success(&of_type(kind), Bytes::from_static(body));
+            let found = success(
+                &of_type(kind),
+                Bytes::from_static(body),
+                &Secrets::default(),
+            );
             assert!(found.is_err(), "{kind} {}", body.escape_ascii());
         }
     }
@@ -378,19 +457,47 @@ mod tests {
             ("application/x-protobuf", vec![0xff], None),
             ("", b"anything".into(), None),
         ] {
-            let found = reason(&of_type(kind), &body);
+            let found = reason(&of_type(kind), &body, &Secrets::default());
             assert_eq!(found.as_deref(), told, "{kind}");
         }
         let long = "ä".repeat(10_000);
-        let found = reason(&of_type("text/plain"), long.as_bytes()).unwrap();
+        let found = reason(&of_type("text/plain"), long.as_bytes(), &Secrets::default()).unwrap();
         assert_eq!(found.chars().count(), TOLD);
+    }
+
+    #[test]
+    fn a_secret_that_a_backend_repeats_is_not_told() {
+        let mut headers = HeaderMap::new();
+        let mut key = HeaderValue::from_static("Bearer hunter2");
+        key.set_sensitive(true);
+        headers.insert("authorization", key);
+        let secrets = Secrets::of(&headers);
+        let said = format!("{}hunter2 is no key", "x".repeat(TOLD - 3));
+        let told = reason(&of_type("text/plain"), said.as_bytes(), &secrets).unwrap();
+        assert!(!told.contains("hun"), "{told}");
+        let partial_success = ExportTracePartialSuccess {
+            rejected_spans: 3,
+            error_message: "Bearer hunter2 is old".to_owned(),
+        };
+        let response = ExportTraceServiceResponse {
+            partial_success: Some(partial_success),
+        };
+        let json =
+            r#"{"partialSuccess":{"rejectedSpans":3,"errorMessage":"Bearer hunter2 is old"}}"#;
+        for (kind, body) in [
+            ("application/x-protobuf", response.encode_to_vec().into()),
+            ("application/json", Bytes::from(json)),
+        ] {
+            let answer = success(&of_type(kind), body, &secrets);
+            assert_eq!(answer, Ok(Answer::rejecting(3, "[REDACTED] is old")));
+        }
     }
 
     #[test]
     fn a_redirection_is_told_without_a_secret() {
         let mut headers = HeaderMap::new();
         assert_eq!(redirection(&headers), None);
-        let location = "https://me:hunter2@new.example.com/v1/traces?key=hunter2";
+        let location = "https://hunter2:hunter2@new.example.com/v1/traces?key=hunter2#hunter2";
         headers.insert(LOCATION, location.parse().unwrap());
         let told = redirection(&headers).unwrap();
         assert!(told.contains("new.example.com/v1/traces"), "{told}");

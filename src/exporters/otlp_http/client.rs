@@ -57,6 +57,10 @@ impl Destination {
         {
             let invalid = |_| SetupError::ServerName(name.clone());
             url.set_host(Some(name)).map_err(invalid)?;
+            // Nobody is asked where an address is, so requests would go there.
+            if !matches!(url.host(), Some(Host::Domain(_))) {
+                return Err(SetupError::ServerName(name.clone()));
+            }
         }
         let protection = tls.as_ref().map(|tls| tls.config());
         let client = client(config, &shown, protection.as_ref())?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::Deserialize;
 use slimspan_proto::Signal;
+use url::Host;
 
 use super::{BaseUrl, HttpUrl, ProxyUrl};
 use crate::auth::config::AuthConfig;
@@ -178,6 +179,54 @@ impl OtlpHttpConfig {
         if self.proxy_url.is_some() && self.tls.server_name_override.is_some() {
             let message = "cannot be used with a proxy_url, which would be asked for that host";
             return Some((&["tls", "server_name_override"], message.to_owned()));
+        }
+        if let Some(name) = &self.tls.server_name_override
+            && let Ok(Host::Ipv4(_) | Host::Ipv6(_)) = Host::parse(name)
+        {
+            let message =
+                format!("\"{name}\" is an address: give the name that the certificate has");
+            return Some((&["tls", "server_name_override"], message));
+        }
+        let (keys, why) = self.without_effect()?;
+        Some((keys, format!("has no effect {why}")))
+    }
+
+    /// A key that was changed and that another one switches off.
+    fn without_effect(&self) -> Option<(&'static [&'static str], &'static str)> {
+        let default = Self::default();
+        let urls = Signal::ALL.map(|signal| self.url_of(signal));
+        let mut urls = urls.iter().flatten().peekable();
+        let is_somewhere = urls.peek().is_some();
+        let is_plain = is_somewhere && urls.all(|url| url.as_url().scheme() == "http");
+        let insecure = TlsClientConfig {
+            insecure: self.tls.insecure,
+            ..TlsClientConfig::default()
+        };
+        if is_plain && self.tls != insecure {
+            return Some((&["tls"], "with http://: use https://, or remove it"));
+        }
+        let read_idle = !self.http2_read_idle_timeout.is_zero();
+        let ping = self.http2_ping_timeout != default.http2_ping_timeout;
+        if !self.force_attempt_http2 {
+            let why = "with force_attempt_http2: false";
+            if read_idle {
+                return Some((&["http2_read_idle_timeout"], why));
+            }
+            if ping {
+                return Some((&["http2_ping_timeout"], why));
+            }
+        }
+        if ping && !read_idle {
+            return Some((&["http2_ping_timeout"], "without http2_read_idle_timeout"));
+        }
+        if self.disable_keep_alives {
+            let why = "with disable_keep_alives: true";
+            if self.max_idle_conns != default.max_idle_conns {
+                return Some((&["max_idle_conns"], why));
+            }
+            if self.idle_conn_timeout != default.idle_conn_timeout {
+                return Some((&["idle_conn_timeout"], why));
+            }
         }
         None
     }

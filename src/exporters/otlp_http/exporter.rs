@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::answer::{self, Said};
 use super::client::{Destination, SetupError, root};
 use super::config::{Compression as Configured, Encoding, OtlpHttpConfig};
+use super::secrets::Secrets;
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
@@ -152,6 +153,7 @@ impl OtlpHttpExporter {
             _ => None,
         };
         let request = to.client().post(to.url.clone());
+        let secrets = Secrets::of(&headers);
         let response = match request
             .headers(headers)
             .body(prepared.body.clone())
@@ -168,7 +170,7 @@ impl OtlpHttpExporter {
             connections.one_carries_all.store(is_one, Ordering::Relaxed);
         }
         let left = limit.saturating_sub(start.elapsed());
-        match answer::read(&self.name, response, left).await {
+        match answer::read(&self.name, &secrets, response, left).await {
             Said::Answer(answer) => Ok(answer),
             Said::Refused(refusal) => Err(refusal),
             Said::Unclear(why) => Err(self.unavailable(to, why)),

@@ -4,6 +4,7 @@ mod answer;
 mod client;
 pub mod config;
 mod exporter;
+mod secrets;
 mod url;
 
 pub use client::SetupError;

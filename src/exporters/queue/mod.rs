@@ -40,6 +40,17 @@ pub struct Queue {
     consumers: Mutex<JoinSet<()>>,
 }
 
+/// How much is in a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// How much there is, in the unit of its `sizer`.
+    pub size: u64,
+    /// How much there can be.
+    pub capacity: u64,
+    /// Whether it had no room for a request lately, and has none for it yet.
+    pub is_full: bool,
+}
+
 #[derive(Debug)]
 struct Shared {
     way: Arc<Way>,
@@ -139,9 +150,13 @@ impl Queue {
     }
 
     /// How much is in it, and how much can be.
-    pub(super) fn load(&self) -> (u64, u64) {
+    pub(super) fn load(&self) -> Load {
         let room = &self.shared.room;
-        (room.taken(), room.limit())
+        Load {
+            size: room.taken(),
+            capacity: room.limit(),
+            is_full: room.is_full(),
+        }
     }
 
     /// Whether what it has is nowhere else.
@@ -253,6 +268,7 @@ impl Shared {
         if taken {
             Ok(())
         } else {
+            self.room.lacked(size);
             Err(self.refusal("its queue is full; see sending_queue.queue_size"))
         }
     }

@@ -4,12 +4,15 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::Lately;
+
 /// How much a queue holds, and who waits until it holds less.
 #[derive(Debug)]
 pub(super) struct Room {
     limit: u64,
     taken: Mutex<u64>,
     freed: Notify,
+    lacked: Mutex<(u64, Lately)>,
 }
 
 impl Room {
@@ -18,6 +21,7 @@ impl Room {
             limit,
             taken: Mutex::new(0),
             freed: Notify::new(),
+            lacked: Mutex::default(),
         }
     }
 
@@ -27,6 +31,18 @@ impl Room {
 
     pub(super) fn taken(&self) -> u64 {
         *self.lock()
+    }
+
+    /// There was no room for so much.
+    pub(super) fn lacked(&self, size: u64) {
+        *self.lacked.lock().unwrap_or_else(PoisonError::into_inner) = (size, Lately::now());
+    }
+
+    /// Whether there was no room for something lately, and is none for it yet. With requests of many
+    /// sizes nothing may fit long before everything is taken.
+    pub(super) fn is_full(&self) -> bool {
+        let (size, lately) = *self.lacked.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.holds() && self.taken().saturating_add(size) > self.limit
     }
 
     /// Takes `size` if there is as much.
@@ -80,6 +96,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn is_full_while_there_is_none_for_what_found_none() {
+        let room = Room::new(100);
+        assert!(room.try_take(99));
+        assert!(!room.is_full());
+        assert!(!room.try_take(2));
+        room.lacked(2);
+        assert!(room.is_full());
+        room.give_back(1);
+        assert!(!room.is_full());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn takes_what_there_is_and_waits_for_more() {

@@ -37,7 +37,7 @@ pub fn troubles(counters: &Counters) -> Vec<Trouble> {
         }
     }
     for queue in &sight.queues {
-        if queue.size >= queue.capacity {
+        if queue.is_full || queue.size >= queue.capacity {
             troubles.push(Trouble {
                 component: format!("exporters.{}.sending_queue", queue.exporter),
                 problem: "the queue is full",

@@ -2,7 +2,6 @@
 //! names come from the configuration or from fixed lists.
 
 pub mod config;
-mod hosts;
 mod html;
 mod live;
 mod rates;
@@ -19,9 +18,9 @@ use axum::routing::get;
 use http::{HeaderValue, StatusCode, header};
 use tokio::time::interval;
 
+use crate::extensions::hosts::Hosts;
 use crate::telemetry::Counters;
 use config::ZpagesConfig;
-use hosts::Hosts;
 use rates::{EVERY, Rates, Totals};
 
 /// The pages. Clones are the same.

@@ -5,7 +5,7 @@ mod line;
 mod outputs;
 mod sampling;
 
-use std::io;
+use std::{env, io};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
@@ -29,6 +29,9 @@ pub struct LogError {
     pub reason: io::Error,
 }
 
+/// Says what is worth telling.
+const VARIABLE: &str = "SLIMSPAN_LOG";
+
 /// Writes the log of this process as `config` says. `SLIMSPAN_LOG` has the last word on what is worth
 /// telling, in the syntax of `tracing_subscriber::EnvFilter`.
 pub fn init(config: &LogsConfig) -> Result<(), LogError> {
@@ -38,13 +41,22 @@ pub fn init(config: &LogsConfig) -> Result<(), LogError> {
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
     };
-    let filter = EnvFilter::try_from_env("SLIMSPAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env(VARIABLE);
+    let is_set = env::var_os(VARIABLE).is_some();
+    let ignored = filter.as_ref().err().filter(|_| is_set);
+    let ignored = ignored.map(ToString::to_string);
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(level));
     let log = Log::new(config)?;
     // Only one log can be written at a time: a second configuration does not change it.
     let _ = tracing_subscriber::registry()
         .with(filter)
         .with(log)
         .try_init();
+    if let Some(reason) = ignored {
+        tracing::warn!(
+            "{VARIABLE} is ignored: {reason}; use a level such as debug, or slimspan=debug"
+        );
+    }
     Ok(())
 }
 

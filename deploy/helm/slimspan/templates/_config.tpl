@@ -2,7 +2,17 @@
 {{- define "slimspan.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- range $id, $exporter := $config.exporters }}
-{{- if and (hasPrefix "otlp" $id) (not (dig "endpoint" "" (default dict $exporter))) }}
+{{- $keys := list "endpoint" }}
+{{- if or (hasPrefix "otlp_http" $id) (hasPrefix "otlphttp" $id) }}
+{{- $keys = list "endpoint" "traces_endpoint" "metrics_endpoint" "logs_endpoint" }}
+{{- end }}
+{{- $said := dict }}
+{{- range $key := $keys }}
+{{- if dig $key "" (default dict $exporter) }}
+{{- $_ := set $said $key true }}
+{{- end }}
+{{- end }}
+{{- if and (hasPrefix "otlp" $id) (not $said) }}
 {{- fail (printf "config.exporters.%s.endpoint: say where the backend is, as host:port" $id) }}
 {{- end }}
 {{- end }}
