@@ -452,10 +452,10 @@ exporters:
     max_idle_conns: 3
     max_conns_per_host: 4
     idle_conn_timeout: 0
-    disable_keep_alives: true
+    disable_keep_alives: false
     http2_read_idle_timeout: 10s
     http2_ping_timeout: 1s
-    force_attempt_http2: false
+    force_attempt_http2: true
     cookies: {enabled: true}
     retry_on_failure: {enabled: false}
     sending_queue: {queue_size: 5}
@@ -487,10 +487,10 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
         max_idle_conns: 3,
         max_conns_per_host: 4,
         idle_conn_timeout: Duration::ZERO,
-        disable_keep_alives: true,
+        disable_keep_alives: false,
         http2_read_idle_timeout: Duration::from_secs(10),
         http2_ping_timeout: Duration::from_secs(1),
-        force_attempt_http2: false,
+        force_attempt_http2: true,
         cookies: CookiesConfig { enabled: true },
         retry_on_failure: RetryConfig {
             enabled: false,
