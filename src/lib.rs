@@ -21,6 +21,7 @@ pub mod extensions;
 pub mod grpc;
 pub mod isolation;
 pub mod journal;
+pub mod listeners;
 pub mod machine;
 pub mod pipeline;
 pub mod receivers;

@@ -13,8 +13,26 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// What a process that was stopped by a second signal exits with: 128 + SIGINT, as shells say.
 const IMPATIENT: i32 = 130;
 
-/// Cancels the returned token on the first SIGTERM or SIGINT, and ends the process on the second.
-pub fn on_signals() -> std::io::Result<CancellationToken> {
+/// What somebody outside asks for.
+#[derive(Debug)]
+pub struct Signals {
+    /// Cancelled by the first SIGTERM or SIGINT.
+    pub stop: CancellationToken,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Waits until somebody asks for a reload, with SIGHUP. Several before this are one.
+    pub async fn reload(&mut self) {
+        if self.hang_up.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Listens for signals; the second SIGTERM or SIGINT ends the process.
+pub fn on_signals() -> std::io::Result<Signals> {
+    let hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
@@ -28,7 +46,7 @@ pub fn on_signals() -> std::io::Result<CancellationToken> {
         // gives that up.
         std::process::exit(IMPATIENT);
     });
-    Ok(stop)
+    Ok(Signals { stop, hang_up })
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

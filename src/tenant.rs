@@ -4,11 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 
 /// The name of a tenant: part of the keys of its artifacts, so it is short and plain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-z0-9_-]{1,64}$"))]
 pub struct TenantId(Arc<str>);
 
 /// A name that is none. It does not repeat what was given: that is a stranger's text.
@@ -36,6 +39,12 @@ impl TenantId {
 impl Default for TenantId {
     fn default() -> Self {
         DEFAULT_ID.clone()
+    }
+}
+
+impl From<TenantId> for String {
+    fn from(tenant: TenantId) -> Self {
+        tenant.as_str().to_owned()
     }
 }
 

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 
+use crate::config::units::{Header, HeaderOrNone};
 use crate::config::{ComponentId, Secret};
 use crate::tenant::TenantId;
 
 /// `auth` of a receiver or exporter: who asks for credentials, or gives them.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
     /// The extension.
@@ -19,11 +21,11 @@ pub struct AuthConfig {
 }
 
 /// `bearertokenauth`: a token in a header.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BearerTokenConfig {
     /// The header.
-    #[serde(deserialize_with = "header_name")]
+    #[serde(with = "Header")]
     pub header: HeaderName,
     /// What stands before the token; nothing if it is empty.
     pub scheme: String,
@@ -75,7 +77,7 @@ impl BearerTokenConfig {
 }
 
 /// `basicauth`: a user and a password.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BasicAuthConfig {
     /// The users that senders may be.
@@ -102,7 +104,7 @@ impl BasicAuthConfig {
 }
 
 /// The users that senders may be, each in a line `user:hash`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HtpasswdConfig {
     /// A file with such lines, which is read again when it changes.
@@ -112,7 +114,7 @@ pub struct HtpasswdConfig {
 }
 
 /// The user that an exporter is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAuthConfig {
     /// The name.
@@ -122,7 +124,7 @@ pub struct ClientAuthConfig {
 }
 
 /// `headers_setter`: headers of an exporter's requests, by what their senders' had.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadersSetterConfig {
     /// The headers, in this order.
@@ -133,11 +135,11 @@ pub struct HeadersSetterConfig {
 }
 
 /// One header of a `headers_setter`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderConfig {
     /// Its name.
-    #[serde(deserialize_with = "header_name")]
+    #[serde(with = "Header")]
     pub key: HeaderName,
     /// What is done.
     #[serde(default)]
@@ -146,7 +148,7 @@ pub struct HeaderConfig {
     #[serde(default, deserialize_with = "header_value")]
     pub value: Option<Secret>,
     /// The header of the sender that has the value.
-    #[serde(default, deserialize_with = "optional_header_name")]
+    #[serde(default, with = "HeaderOrNone")]
     pub from_context: Option<HeaderName>,
     /// The value where the sender has none.
     #[serde(default, deserialize_with = "header_value")]
@@ -154,7 +156,7 @@ pub struct HeaderConfig {
 }
 
 /// What is done with a header.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HeaderAction {
     /// It is added unless it is there.
@@ -238,23 +240,6 @@ pub fn is_credential(name: &HeaderName) -> bool {
         "token",
     ];
     parts.iter().any(|part| name.contains(part))
-}
-
-fn header_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderName, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| D::Error::custom(format!("\"{name}\" is not a header name")))
-}
-
-fn optional_header_name<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<HeaderName>, D::Error> {
-    let Some(name) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    HeaderName::from_bytes(name.as_bytes())
-        .map(Some)
-        .map_err(|_| D::Error::custom(format!("\"{name}\" is not a header name")))
 }
 
 fn header_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {

@@ -32,10 +32,12 @@ const STORE: &str = "artifact_store";
 /// Sizes are those of requests in protobuf, also where they are read from JSON.
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// The configuration (YAML) whose artifact processor decides what is moved; without one, the
-    /// defaults do
+    /// The configuration whose artifact processor decides what is moved; without one, the defaults do
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<String>,
+    /// Settings that are merged last
+    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    set: Vec<String>,
     /// The artifact processor of the configuration, if it has several
     #[arg(long, value_name = "ID", requires = "config")]
     processor: Option<ComponentId>,
@@ -67,16 +69,13 @@ enum ReportFormat {
 }
 
 pub(super) fn inspect(inspect: &Inspect) -> anyhow::Result<ExitCode> {
-    let config = match &inspect.config {
-        None => None,
-        Some(config) => match (ConfigFile {
-            config: config.clone(),
-        })
-        .load()
-        {
-            Ok(config) => Some(config),
-            Err(exit_code) => return Ok(exit_code),
-        },
+    let file = ConfigFile {
+        config: inspect.config.clone(),
+        set: inspect.set.clone(),
+    };
+    let config = match (!file.config.is_empty()).then(|| file.load()).transpose() {
+        Ok(config) => config,
+        Err(exit_code) => return Ok(exit_code),
     };
     let policy = inspect.policy(config.as_ref())?;
     let options = ReadOptions {

@@ -4,17 +4,17 @@ mod artifact_processor;
 mod demo;
 mod inspect;
 mod otlp_files;
+mod print_config;
 mod progress;
 mod restore;
 mod run;
 mod validate;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors, Inventory, Sources, Warning, schema};
 
 /// A configuration that is wrong, as a usage that is wrong.
 const USAGE: u8 = 2;
@@ -34,17 +34,28 @@ struct Cli {
 enum Command {
     /// Check a configuration without starting anything
     Validate(ConfigFile),
+    PrintConfig(print_config::PrintConfig),
+    /// List the components that can be configured, and where configurations can come from
+    Components,
+    /// Print the JSON Schema of configurations, for editors
+    #[command(visible_alias = "print-schema")]
+    Schema,
     /// Send a picture, a PDF and a plain span through a running slimspan and show what became of them
     Demo(demo::Demo),
     Inspect(inspect::Inspect),
     Restore(restore::Restore),
 }
 
+/// Where the configuration is.
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration (YAML)
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    /// The configuration: a YAML file, env:NAME or yaml:TEXT; given again, later ones are merged over
+    /// earlier ones
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Vec<String>,
+    /// Settings that are merged last, such as exporters.debug.verbosity=detailed
+    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    set: Vec<String>,
 }
 
 /// Runs the command line of this process.
@@ -55,6 +66,21 @@ pub fn main() -> ExitCode {
             command: Some(Command::Validate(file)),
             ..
         } => Ok(validate::validate(&file)),
+        Cli {
+            command: Some(Command::PrintConfig(print)),
+            ..
+        } => print_config::print_config(&print),
+        Cli {
+            command: Some(Command::Components),
+            ..
+        } => print_config::yaml(&Inventory::of_this_program()),
+        Cli {
+            command: Some(Command::Schema),
+            ..
+        } => {
+            say(format_args!("{:#}\n", schema()));
+            Ok(ExitCode::SUCCESS)
+        }
         Cli {
             command: Some(Command::Demo(demo)),
             ..
@@ -82,19 +108,40 @@ pub fn main() -> ExitCode {
 }
 
 impl ConfigFile {
+    fn sources(&self) -> Sources {
+        Sources {
+            locations: self.config.clone(),
+            settings: self.set.clone(),
+        }
+    }
+
     /// The configuration; `Err` is the exit code after its mistakes were told.
     fn load(&self) -> Result<Config, ExitCode> {
-        match Config::load(&self.config, |name| std::env::var(name).ok()) {
-            Ok((config, warnings)) => {
-                for warning in warnings {
-                    complain(format_args!("warning: {warning}"));
-                }
-                Ok(config)
+        told(Config::load(&self.sources(), environment))
+    }
+
+    /// The same, whether its parts fit together or not.
+    fn load_unchecked(&self) -> Result<Config, ExitCode> {
+        told(Config::load_unchecked(&self.sources(), environment))
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What was read, after everything that is to say about it was said.
+fn told(read: Result<(Config, Vec<Warning>), ConfigErrors>) -> Result<Config, ExitCode> {
+    match read {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                complain(format_args!("warning: {warning}"));
             }
-            Err(errors) => {
-                complain(errors);
-                Err(ExitCode::from(USAGE))
-            }
+            Ok(config)
+        }
+        Err(errors) => {
+            complain(errors);
+            Err(ExitCode::from(USAGE))
         }
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{ConfigFile, say};
-use crate::collector::Collector;
+use super::{ConfigFile, environment, say};
+use crate::collector;
+use crate::config::{Config, Sources};
 use crate::terminal::{Page, Piece, Style};
 use crate::{shutdown, telemetry};
 
@@ -24,15 +25,33 @@ pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start threads")?;
+    let sources = file.sources();
+    let reload = move || reload(&sources);
     let outcome = runtime.block_on(async {
-        let stop = shutdown::on_signals().context("cannot listen for signals")?;
-        let collector = Collector::start(&config).await?;
-        say(banner(collector.summary()));
-        collector.run(stop).await;
+        let signals = shutdown::on_signals().context("cannot listen for signals")?;
+        collector::run(config, signals, reload, |summary| say(banner(summary))).await?;
         anyhow::Ok(ExitCode::SUCCESS)
     });
     runtime.shutdown_timeout(THREADS);
     outcome
+}
+
+/// Reads all sources again, and tells the log what is wrong with them.
+fn reload(sources: &Sources) -> Option<Config> {
+    match Config::load(sources, environment) {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            Some(config)
+        }
+        Err(errors) => {
+            for error in errors.0 {
+                tracing::error!("{error}");
+            }
+            None
+        }
+    }
 }
 
 fn banner(summary: &[(String, String)]) -> String {

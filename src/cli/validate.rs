@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use slimspan_artifact::Location;
 
 use super::{ConfigFile, USAGE, complain, say};
-use crate::config::ProcessorConfig;
+use crate::collector;
+use crate::config::{Config, ProcessorConfig};
 use crate::storage::Store;
 use crate::tenant::TenantId;
 
@@ -14,7 +16,11 @@ pub(super) fn validate(file: &ConfigFile) -> ExitCode {
         Ok(config) => config,
         Err(exit_code) => return exit_code,
     };
-    let path = file.config.display();
+    let path = file.config.join(", ");
+    if let Err(error) = rehearsed(&config) {
+        complain(format_args!("{path}: {error:#}"));
+        return ExitCode::from(USAGE);
+    }
     let pipelines: Vec<String> = config
         .service
         .pipelines
@@ -45,4 +51,14 @@ pub(super) fn validate(file: &ConfigFile) -> ExitCode {
     lines.push(String::new());
     say(lines.join("\n"));
     ExitCode::SUCCESS
+}
+
+/// Whether it would start, as far as that can be known without listening, connecting or writing.
+fn rehearsed(config: &Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(async { collector::rehearse(config) })?;
+    Ok(())
 }

@@ -32,6 +32,8 @@ pub enum StartError {
         id: ComponentId,
         /// Why.
         reason: String,
+        /// Whether somebody else has it open.
+        in_use: bool,
     },
     /// A part of the memory is the limit, and nobody tells how much there is.
     #[error(
@@ -100,13 +102,24 @@ pub enum StartError {
         reason: io::Error,
     },
     /// An address cannot be listened on.
-    #[error("receivers.{id}: cannot listen on {endpoint}: {reason}")]
+    #[error("{owner}: cannot listen on {endpoint}: {reason}")]
     Bind {
-        /// The receiver.
-        id: ComponentId,
+        /// The path of what wants to.
+        owner: String,
         /// The address.
         endpoint: HostPort,
         /// Why.
         reason: io::Error,
     },
+}
+
+impl StartError {
+    /// Whether it is only that somebody has a folder open who may let go of it.
+    pub(super) fn is_in_use(&self) -> bool {
+        match self {
+            Self::Store { reason, .. } => reason.is_in_use(),
+            Self::Queue { in_use, .. } => *in_use,
+            _ => false,
+        }
+    }
 }

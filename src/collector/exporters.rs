@@ -10,7 +10,9 @@ use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
 use crate::exporters::debug::DebugExporter;
 use crate::exporters::file::FileExporter;
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
+use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::otlp_http::OtlpHttpExporter;
+use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::queue::{OnDisk, Queue};
 use crate::exporters::{Delivery, DeliveryConfig, Exporter, Way, Wire};
@@ -41,22 +43,8 @@ pub(super) fn set_up_exporters(
             Ok(Exporter::Otlp(Box::new(delivery)))
         };
         let exporter = match exporter {
-            ExporterConfig::OtlpGrpc(of_exporter) => {
-                let grpc = OtlpGrpcExporter::new(id.to_string(), of_exporter);
-                let grpc = grpc.map_err(|reason| StartError::Exporter {
-                    id: id.clone(),
-                    reason: reason.into(),
-                })?;
-                deliver(grpc.into(), of_exporter.delivery())?
-            }
-            ExporterConfig::OtlpHttp(of_exporter) => {
-                let http = OtlpHttpExporter::new(id.to_string(), of_exporter);
-                let http = http.map_err(|reason| StartError::Exporter {
-                    id: id.clone(),
-                    reason: reason.into(),
-                })?;
-                deliver(http.into(), of_exporter.delivery())?
-            }
+            ExporterConfig::OtlpGrpc(of) => deliver(over_grpc(id, of)?, of.delivery())?,
+            ExporterConfig::OtlpHttp(of) => deliver(over_http(id, of)?, of.delivery())?,
             ExporterConfig::File(file) => {
                 let file = FileExporter::open(id.to_string(), file);
                 let file = file.map_err(|reason| StartError::Exporter {
@@ -76,6 +64,32 @@ pub(super) fn set_up_exporters(
     }
     warn_of_forgotten_queues(config, exporters.keys());
     Ok(exporters)
+}
+
+/// Finds out what would keep an exporter from being set up.
+pub(super) fn try_out(id: &ComponentId, exporter: &ExporterConfig) -> Result<(), StartError> {
+    match exporter {
+        ExporterConfig::OtlpGrpc(of) => over_grpc(id, of).map(drop),
+        ExporterConfig::OtlpHttp(of) => over_http(id, of).map(drop),
+        // Opening a file makes it.
+        ExporterConfig::Debug(_) | ExporterConfig::File(_) => Ok(()),
+    }
+}
+
+fn over_grpc(id: &ComponentId, of: &OtlpGrpcConfig) -> Result<Wire, StartError> {
+    let grpc = OtlpGrpcExporter::new(id.to_string(), of);
+    grpc.map(Into::into).map_err(|reason| StartError::Exporter {
+        id: id.clone(),
+        reason: reason.into(),
+    })
+}
+
+fn over_http(id: &ComponentId, of: &OtlpHttpConfig) -> Result<Wire, StartError> {
+    let http = OtlpHttpExporter::new(id.to_string(), of);
+    http.map(Into::into).map_err(|reason| StartError::Exporter {
+        id: id.clone(),
+        reason: reason.into(),
+    })
 }
 
 /// What is acknowledged must not be forgotten because of a change in the configuration.
@@ -122,13 +136,14 @@ fn open_queue(
         Some(ExtensionConfig::FileStorage(on_disk)) => Some((storage, on_disk)),
         _ => None,
     });
-    let failed = |reason: String| StartError::Queue {
+    let failed = |reason: String, in_use| StartError::Queue {
         id: storage.map_or(id, |(storage, _)| storage).clone(),
         reason,
+        in_use,
     };
     let on_disk = storage.map(|(_, storage)| (storage.folder_of(id), storage.options()));
     if let Some((_, storage)) = storage {
-        storage.check().map_err(failed)?;
+        storage.check().map_err(|reason| failed(reason, false))?;
     }
     let on_disk = on_disk.as_ref().map(|(folder, options)| OnDisk {
         folder,
@@ -136,5 +151,7 @@ fn open_queue(
     });
     let (way, budget, counters) = (Arc::clone(way), budget.clone(), Arc::clone(counters));
     let queue = Queue::open(way, queue, on_disk, budget, counters);
-    queue.map(Some).map_err(|error| failed(error.to_string()))
+    queue
+        .map(Some)
+        .map_err(|error| failed(error.to_string(), error.is_in_use()))
 }

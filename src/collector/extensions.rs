@@ -11,7 +11,11 @@ use crate::extensions::hosts::Hosts;
 use crate::extensions::listener::Listener;
 use crate::extensions::zpages::{About, Wiring, Zpages};
 use crate::extensions::{health_check, prometheus};
+use crate::listeners::{Listeners, Wanted};
 use crate::telemetry::Counters;
+
+/// Where metrics are read.
+const METRICS: &str = "service.telemetry.metrics";
 
 /// The listeners that run. They end when this is dropped.
 #[derive(Debug, Default)]
@@ -26,13 +30,14 @@ impl Extensions {
     pub(super) async fn start(
         config: &Config,
         counters: &Arc<Counters>,
+        listeners: &mut Listeners,
     ) -> Result<Self, StartError> {
         let mut extensions = Self::default();
         for id in &config.service.extensions {
             match config.extensions.get(id) {
                 Some(ExtensionConfig::HealthCheck(health)) => {
                     let pages = health_check::pages(health, counters);
-                    let bound = Listener::bind(&health.endpoint).await;
+                    let bound = listen(listeners, extension(id), &health.endpoint).await;
                     let listener = bound.map_err(not_bound(id, &health.endpoint))?;
                     let pages = Hosts::guard(pages, listener.address(), &health.endpoint.host);
                     let path = &health.path;
@@ -44,7 +49,7 @@ impl Extensions {
                 }
                 Some(ExtensionConfig::Zpages(of_zpages)) => {
                     let zpages = Zpages::new(of_zpages, about(config), counters);
-                    let bound = Listener::bind(&of_zpages.endpoint).await;
+                    let bound = listen(listeners, extension(id), &of_zpages.endpoint).await;
                     let listener = bound.map_err(not_bound(id, &of_zpages.endpoint))?;
                     let what = format!("shows what passes at http://{}/", listener.address());
                     extensions.tasks.spawn(zpages.clone().remember());
@@ -54,7 +59,9 @@ impl Extensions {
                 _ => {}
             }
         }
-        extensions.start_readers(config, counters).await?;
+        extensions
+            .start_readers(config, counters, listeners)
+            .await?;
         Ok(extensions)
     }
 
@@ -62,13 +69,13 @@ impl Extensions {
         &mut self,
         config: &Config,
         counters: &Arc<Counters>,
+        listeners: &mut Listeners,
     ) -> Result<(), StartError> {
         let telemetry = &config.service.telemetry;
         for (reader, endpoint) in telemetry.metrics.endpoints() {
-            let listener = Listener::bind(&endpoint).await;
+            let listener = listen(listeners, METRICS.to_owned(), &endpoint).await;
             if let Err(reason) = &listener
-                && telemetry.metrics.readers.is_none()
-                && telemetry.metrics.address.is_none()
+                && telemetry.metrics.is_default_endpoint()
             {
                 // Nobody asked for it, and a Collector on this machine may have been the first.
                 tracing::warn!(
@@ -113,6 +120,46 @@ impl Extensions {
             zpages.tell(summary);
         }
     }
+}
+
+/// What listens on these addresses, as far as extensions do.
+pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
+    let extensions = config.service.extensions.iter().filter_map(|id| {
+        let endpoint = match config.extensions.get(id)? {
+            ExtensionConfig::HealthCheck(health) => &health.endpoint,
+            ExtensionConfig::Zpages(zpages) => &zpages.endpoint,
+            _ => return None,
+        };
+        Some(Wanted {
+            owner: extension(id),
+            endpoint: endpoint.clone(),
+            is_dispensable: false,
+        })
+    });
+    let metrics = &config.service.telemetry.metrics;
+    let readers = metrics.endpoints().into_iter().map(|(_, endpoint)| Wanted {
+        owner: METRICS.to_owned(),
+        endpoint,
+        is_dispensable: metrics.is_default_endpoint(),
+    });
+    extensions.chain(readers).collect()
+}
+
+fn extension(id: &ComponentId) -> String {
+    format!("extensions.{id}")
+}
+
+async fn listen(
+    listeners: &mut Listeners,
+    owner: String,
+    endpoint: &HostPort,
+) -> io::Result<Listener> {
+    let wanted = Wanted {
+        owner,
+        endpoint: endpoint.clone(),
+        is_dispensable: false,
+    };
+    Listener::on(listeners.listen(&wanted).await?)
 }
 
 fn not_bound<'a>(

@@ -4,8 +4,10 @@ mod auth;
 mod error;
 mod exporters;
 mod extensions;
+mod lives;
 mod memory;
 mod receivers;
+mod rehearsal;
 mod run;
 mod sights;
 mod stores;
@@ -19,6 +21,7 @@ use crate::admission::Budget;
 use crate::config::{ComponentId, Config, PipelineConfig};
 use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
+use crate::listeners::Listeners;
 use crate::machine;
 use crate::pipeline::Pipeline;
 use crate::storage::Store;
@@ -27,8 +30,10 @@ use auth::Auth;
 pub use error::StartError;
 use exporters::set_up_exporters;
 use extensions::Extensions;
+pub use lives::run;
 use memory::memory_limits;
 use receivers::{Receiver, bind_receivers};
+pub use rehearsal::rehearse;
 use sights::Running;
 use stores::{artifacts, location, open_stores};
 
@@ -50,19 +55,17 @@ pub struct Collector {
 impl Collector {
     /// Puts the components together: first what requests leave by, the ports last, so that nothing
     /// is accepted that could not be passed on.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_counting(config, Arc::new(Counters::default())).await
-    }
-
-    /// The same with counters that have counted before.
-    pub async fn start_counting(
+    ///
+    /// Sockets that are listened on already are taken over, and counters go on counting.
+    pub async fn start(
         config: &Config,
+        listeners: &mut Listeners,
         counters: Arc<Counters>,
     ) -> Result<Self, StartError> {
         counters.enter(Phase::Starting);
         let mut summary = Vec::new();
         // Whoever asks whether all is well is to be told from the start.
-        let mut extensions = Extensions::start(config, &counters).await?;
+        let mut extensions = Extensions::start(config, &counters, listeners).await?;
         let stores = open_stores(config, &counters)?;
         let memory = machine::memory();
         let limits = memory_limits(config, memory)?;
@@ -106,7 +109,15 @@ impl Collector {
             summary.push((id.to_string(), format!("{place}; references lead to {url}")));
         }
 
-        let receivers = bind_receivers(config, &auth, &pipelines, &counters, &mut summary).await?;
+        let receivers = bind_receivers(
+            config,
+            &auth,
+            &pipelines,
+            &counters,
+            listeners,
+            &mut summary,
+        )
+        .await?;
         let pinned = receivers.iter().map(Receiver::pinned_by_connections);
         let (limit, pinned) = (limits.limit_mib, pinned.sum::<u64>() >> 20);
         summary.push((

@@ -1,9 +1,9 @@
 //! Where requests come in.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
@@ -11,6 +11,7 @@ use super::error::StartError;
 use crate::admission::Budget;
 use crate::auth::Gate;
 use crate::config::{ComponentId, Config, HostPort, PipelineConfig, ReceiverConfig};
+use crate::listeners::{Listeners, Wanted};
 use crate::pipeline::{Pipeline, Pipelines};
 use crate::receivers::otlp::config::Protocols;
 use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver, HTTP_ALPN, HttpReceiver};
@@ -58,6 +59,7 @@ pub(super) async fn bind_receivers(
     auth: &Auth,
     pipelines: &[(&PipelineConfig, Arc<Pipeline>)],
     counters: &Arc<Counters>,
+    listeners: &mut Listeners,
     summary: &mut Vec<(String, String)>,
 ) -> Result<Vec<Receiver>, StartError> {
     let mut receivers = Vec::new();
@@ -87,10 +89,8 @@ pub(super) async fn bind_receivers(
             let is_protected = tls.is_some();
             let authenticator = auth.of_senders(grpc.auth.as_ref());
             let gate = Gate::new(&path, authenticator, grpc.include_metadata);
-            let listener = GrpcReceiver::bind(grpc.clone(), tls, gate).await;
-            let listener = listener.map_err(bind_error(id, &grpc.endpoint))?;
-            let address = listener.local_addr();
-            let address = address.map_err(bind_error(id, &grpc.endpoint))?;
+            let (socket, address) = listen(listeners, &path, &grpc.endpoint).await?;
+            let listener = GrpcReceiver::new(socket, grpc.clone(), tls, gate);
             let size = format!("{} MiB", grpc.max_recv_msg_size_mib);
             let what = listening("gRPC", &path, address, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));
@@ -107,10 +107,8 @@ pub(super) async fn bind_receivers(
             let is_protected = tls.is_some();
             let authenticator = auth.of_senders(http.auth.as_ref());
             let gate = Gate::new(&path, authenticator, http.include_metadata);
-            let listener = HttpReceiver::bind(http.clone(), tls, gate).await;
-            let listener = listener.map_err(bind_error(id, &http.endpoint))?;
-            let address = listener.local_addr();
-            let address = address.map_err(bind_error(id, &http.endpoint))?;
+            let (socket, address) = listen(listeners, &path, &http.endpoint).await?;
+            let listener = HttpReceiver::new(socket, http.clone(), tls, gate);
             let size = http.max_request_body_size.to_string();
             let what = listening("HTTP", &path, address, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));
@@ -123,12 +121,65 @@ pub(super) async fn bind_receivers(
     Ok(receivers)
 }
 
-fn bind_error(id: &ComponentId, endpoint: &HostPort) -> impl Fn(io::Error) -> StartError {
-    move |reason| StartError::Bind {
-        id: id.clone(),
+/// A socket for the listener at `path` of the configuration, and its address: the port is real even
+/// where port 0 was configured.
+async fn listen(
+    listeners: &mut Listeners,
+    path: &str,
+    endpoint: &HostPort,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bind_error = |reason| StartError::Bind {
+        owner: path.to_owned(),
         endpoint: endpoint.clone(),
         reason,
+    };
+    let wanted = Wanted {
+        owner: path.to_owned(),
+        endpoint: endpoint.clone(),
+        is_dispensable: false,
+    };
+    let socket = listeners.listen(&wanted).await.map_err(bind_error)?;
+    let address = socket.local_addr().map_err(bind_error)?;
+    Ok((socket, address))
+}
+
+/// Where the receivers listen that a pipeline names.
+pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
+        let mut pipelines = config.service.pipelines.values();
+        if !pipelines.any(|pipeline| pipeline.receivers.contains(id)) {
+            continue;
+        }
+        let Protocols { grpc, http } = &receiver.protocols;
+        let grpc = grpc.as_ref().map(|grpc| ("grpc", &grpc.endpoint));
+        let http = http.as_ref().map(|http| ("http", &http.endpoint));
+        wanted.extend(
+            grpc.into_iter()
+                .chain(http)
+                .map(|(protocol, endpoint)| Wanted {
+                    owner: format!("receivers.{id}.protocols.{protocol}"),
+                    endpoint: endpoint.clone(),
+                    is_dispensable: false,
+                }),
+        );
     }
+    wanted
+}
+
+/// Finds out what would keep the listeners of `receiver` from being protected.
+pub(super) fn try_out(id: &ComponentId, receiver: &ReceiverConfig) -> Result<(), StartError> {
+    let ReceiverConfig::Otlp(receiver) = receiver;
+    let Protocols { grpc, http } = &receiver.protocols;
+    if let Some(grpc) = grpc {
+        let path = format!("receivers.{id}.protocols.grpc");
+        server_tls(&path, grpc.tls.as_ref(), GRPC_ALPN)?;
+    }
+    if let Some(http) = http {
+        let path = format!("receivers.{id}.protocols.http");
+        server_tls(&path, http.tls.as_ref(), HTTP_ALPN)?;
+    }
+    Ok(())
 }
 
 /// What is told of the listener at `path` of the configuration.

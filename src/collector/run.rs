@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Collector;
+use crate::exporters::Exporter;
 use crate::residue;
 use crate::shutdown::{self, Stages};
 use crate::storage::Store;
@@ -29,8 +30,9 @@ const LAST_UPLOADS: Duration = Duration::from_millis(250);
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 impl Collector {
-    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever. Returns the
+    /// exporters, in which requests may still wait: with them these are let go of.
+    pub async fn run(self, stop: CancellationToken) -> Vec<Arc<Exporter>> {
         let servers = self.receivers.into_iter().map(|receiver| {
             let (budget, stop) = (self.budget.clone(), stop.clone());
             receiver.serve(budget, &self.counters, stop)
@@ -96,9 +98,6 @@ impl Collector {
                 for dry_run in self.dry_runs.values() {
                     print(&dry_run.to_text());
                 }
-                for line in self.counters.items.lines() {
-                    tracing::info!("{line}");
-                }
             })
             .end(shutdown::GRACE)
             .await;
@@ -108,9 +107,9 @@ impl Collector {
                 shutdown::GRACE
             );
         }
-        tracing::info!("stopped: {}", self.counters);
         // Until here it is told that slimspan stops.
         drop((self.extensions, self.sights));
+        self.exporters
     }
 }
 

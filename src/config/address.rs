@@ -4,12 +4,14 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A host and a TCP port, written `127.0.0.1:4317`, `localhost:4317` or `[::1]:4317`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^(\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]+):[0-9]{1,5}$"))]
 pub struct HostPort {
     /// A name or an IP address, without the brackets of IPv6.
     pub host: String,
@@ -50,6 +52,12 @@ impl FromStr for HostPort {
             }),
             _ => Err(invalid()),
         }
+    }
+}
+
+impl From<HostPort> for String {
+    fn from(address: HostPort) -> Self {
+        address.to_string()
     }
 }
 

@@ -3,17 +3,18 @@
 use std::fmt;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
 
 use super::glob::{AnyCaseGlob, KeyGlob, MediaTypeGlob};
 use super::id::ComponentId;
 use super::preset::Preset;
 use super::tenant::TenantConfig;
-use super::units::{optional_positive_size, positive_size, size_up_to};
+use super::units::{PositiveSize, PositiveSizeOrNone, SizeUpTo};
 
 /// `artifact`: moves files out of telemetry into a store.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactConfig {
     /// The `artifact_store` extension that keeps the files. Required.
@@ -23,16 +24,13 @@ pub struct ArtifactConfig {
     #[serde(default)]
     pub preset: Option<Preset>,
     /// The decoded size in bytes from which a value is moved; at least 1.
-    #[serde(default = "default_threshold", deserialize_with = "positive_size")]
+    #[serde(default = "default_threshold", with = "PositiveSize")]
     pub threshold: ByteSize,
     /// The size from which a text that is no file is moved; never if there is none.
-    #[serde(default, deserialize_with = "optional_positive_size")]
+    #[serde(default, with = "PositiveSizeOrNone")]
     pub text_threshold: Option<ByteSize>,
     /// How much of a text that is moved stays in its reference; from 0 to 1 KiB.
-    #[serde(
-        default = "default_text_preview",
-        deserialize_with = "size_up_to::<_, 1024>"
-    )]
+    #[serde(default = "default_text_preview", with = "SizeUpTo::<1024>")]
     pub text_preview: ByteSize,
     /// How references look.
     #[serde(default)]
@@ -156,7 +154,7 @@ fn patterns<G: AsRef<Pattern>>(globs: &[G]) -> Vec<Pattern> {
 }
 
 /// How references look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferenceForm {
     /// What the place calls for: links in message parts, URIs elsewhere.
@@ -197,7 +195,7 @@ impl From<ReferenceForm> for Form {
 }
 
 /// When a sender gets its answer, as far as files are concerned.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// When the store has them.
@@ -208,7 +206,7 @@ pub enum Delivery {
 }
 
 /// What happens to a request whose files cannot be stored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnStoreFailure {
     /// The request goes on unmodified.
@@ -222,24 +220,25 @@ pub enum OnStoreFailure {
 }
 
 /// An exception for attributes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
     /// The keys it is for; at least one.
+    #[schemars(length(min = 1))]
     pub attributes: Vec<KeyGlob>,
     /// What happens to files in their values; they are moved if nothing is said.
     #[serde(default)]
     pub action: Option<RuleAction>,
     /// In place of the processor's own.
-    #[serde(default, deserialize_with = "optional_positive_size")]
+    #[serde(default, with = "PositiveSizeOrNone")]
     pub threshold: Option<ByteSize>,
     /// In place of the processor's own.
-    #[serde(default, deserialize_with = "optional_positive_size")]
+    #[serde(default, with = "PositiveSizeOrNone")]
     pub text_threshold: Option<ByteSize>,
 }
 
 /// What happens to the files of an attribute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleAction {
     /// They are moved.

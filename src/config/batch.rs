@@ -3,29 +3,30 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 
-use super::units::{between, duration};
+use super::units::{AnyDuration, Between};
 
 /// `batch`: joins requests of several senders into larger ones. The keys are the Collector's.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
     /// The items after which a batch is sent; up to a hundred million. 0 waits for the timeout alone.
-    #[serde(deserialize_with = "between::<_, _, 0, 100_000_000>")]
+    #[serde(with = "Between::<0, 100_000_000>")]
     pub send_batch_size: usize,
     /// The time after which a batch is sent, however small it is; 0 joins nothing.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "AnyDuration")]
     pub timeout: Duration,
     /// The most items of a batch; 0 is no limit.
-    #[serde(deserialize_with = "between::<_, _, 0, 100_000_000>")]
+    #[serde(with = "Between::<0, 100_000_000>")]
     pub send_batch_max_size: usize,
     /// Requests are joined only where these headers are equal.
     #[serde(deserialize_with = "headers")]
     pub metadata_keys: Vec<String>,
     /// The combinations of their values that may wait at a time; from 1 to a million.
-    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    #[serde(with = "Between::<1, 1_000_000>")]
     pub metadata_cardinality_limit: usize,
 }
 

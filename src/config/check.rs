@@ -15,6 +15,7 @@ use super::components::{
     Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
 use super::id::{ComponentId, PipelineId};
+use super::nearest::known_are;
 use super::path::KeyPath;
 use super::problem::Problem;
 use super::processors::{MemoryLimit, MemoryLimiterConfig};
@@ -52,8 +53,12 @@ struct Check<'c> {
 }
 
 impl Check<'_> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "paths are made where they are reported"
+    )]
     fn report(&mut self, path: KeyPath, message: impl Into<String>) {
-        self.problems.push(Problem::at(path, message));
+        self.problems.push(Problem::at(&path, message));
     }
 
     fn something_runs(&mut self) {
@@ -222,7 +227,14 @@ impl Check<'_> {
             match config.extensions.get(&artifact.store) {
                 Some(ExtensionConfig::ArtifactStore(_)) => {}
                 Some(_) => self.report(path, wrong_type(&artifact.store, "an artifact_store")),
-                None => self.report(path, not_configured(ExtensionConfig::KIND, &artifact.store)),
+                None => {
+                    let message = not_configured(
+                        ExtensionConfig::KIND,
+                        &artifact.store,
+                        config.extensions.keys(),
+                    );
+                    self.report(path, message);
+                }
             }
             self.rules(id, &artifact.rules);
             if let Some(message) = artifact.tenant.as_ref().and_then(TenantConfig::mistake) {
@@ -264,7 +276,11 @@ impl Check<'_> {
                     }
                     None => self.report(
                         path.key("storage"),
-                        not_configured(ExtensionConfig::KIND, storage),
+                        not_configured(
+                            ExtensionConfig::KIND,
+                            storage,
+                            self.config.extensions.keys(),
+                        ),
                     ),
                 }
             }
@@ -459,8 +475,8 @@ impl Check<'_> {
                 };
                 self.problems.push(Problem {
                     culprit: path.key(key).index(index),
-                    path: shown,
-                    message: not_configured(C::KIND, id),
+                    path: shown.with_colons(),
+                    message: not_configured(C::KIND, id, configured.keys()),
                 });
             }
             if ids.iter().take(index).any(|earlier| earlier == id) {
@@ -474,7 +490,7 @@ impl Check<'_> {
         let list = path.key(key);
         self.problems.push(Problem {
             culprit: list.index(index),
-            path: list,
+            path: list.to_string(),
             message,
         });
     }
@@ -484,8 +500,13 @@ fn wrong_type(id: &ComponentId, wanted: &str) -> String {
     format!("references extension \"{id}\" which is not {wanted}")
 }
 
-fn not_configured(kind: &str, id: &ComponentId) -> String {
-    format!("references {kind} \"{id}\" which is not configured")
+fn not_configured<'c>(
+    kind: &str,
+    id: &ComponentId,
+    configured: impl Iterator<Item = &'c ComponentId>,
+) -> String {
+    let known = known_are(&id.to_string(), "configured", configured);
+    format!("references {kind} \"{id}\" which is not configured{known}")
 }
 
 fn protocol_path(receiver: &ComponentId, protocol: &str) -> KeyPath {

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::{Schema, SchemaGenerator};
+use serde::Serialize;
+
 use super::artifact::{ArtifactConfig, ReferenceForm};
 use super::batch::BatchConfig;
 use super::de::{self, from_node};
 use super::id::ComponentId;
+use super::nearest::nearest;
 use super::node::{Node, Value};
 use super::path::KeyPath;
 use super::problem::Problem;
@@ -21,16 +25,19 @@ use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
 use crate::storage::config::StoreConfig;
+use slimspan_proto::Signal;
 
 /// A receiver, by its type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum ReceiverConfig {
     /// `otlp`
     Otlp(OtlpReceiverConfig),
 }
 
 /// A processor, by its type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum ProcessorConfig {
     /// `memory_limiter`
     MemoryLimiter(MemoryLimiterConfig),
@@ -41,7 +48,8 @@ pub enum ProcessorConfig {
 }
 
 /// An exporter, by its type.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum ExporterConfig {
     /// `otlp_grpc`, or `otlp`
     OtlpGrpc(Box<OtlpGrpcConfig>),
@@ -65,7 +73,8 @@ impl ExporterConfig {
 }
 
 /// An extension, by its type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum ExtensionConfig {
     /// `artifact_store`
     ArtifactStore(StoreConfig),
@@ -107,10 +116,28 @@ pub(super) trait Component: Sized + 'static {
 
 /// A type of component.
 pub(super) struct ComponentType<C> {
-    name: &'static str,
-    alias: Option<&'static str>,
+    pub(super) name: &'static str,
+    /// Another name, which the Collector knows it by.
+    pub(super) alias: Option<&'static str>,
+    pub(super) stability: Stability,
+    /// What it can be used for; nothing for an extension.
+    pub(super) signals: &'static [Signal],
     read: fn(&Node) -> Result<C, de::Error>,
+    /// The schema of its configuration.
+    pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
 }
+
+/// How much its keys and behaviour may still change, in the words of the Collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) enum Stability {
+    /// Anything may still change.
+    Alpha,
+    /// Breaking changes are rare, and come with a way to go.
+    Beta,
+}
+
+/// Of components that take every signal.
+const ALL: &[Signal] = &Signal::ALL;
 
 impl Component for ReceiverConfig {
     const KIND: &'static str = "receiver";
@@ -118,7 +145,10 @@ impl Component for ReceiverConfig {
     const TYPES: &'static [ComponentType<Self>] = &[ComponentType {
         name: "otlp",
         alias: None,
+        stability: Stability::Beta,
+        signals: ALL,
         read: |node| from_node(node).map(Self::Otlp),
+        schema: |of| of.subschema_for::<OtlpReceiverConfig>(),
     }];
 }
 
@@ -129,17 +159,26 @@ impl Component for ProcessorConfig {
         ComponentType {
             name: "memory_limiter",
             alias: None,
+            stability: Stability::Beta,
+            signals: ALL,
             read: |node| from_node(node).map(Self::MemoryLimiter),
+            schema: |of| of.subschema_for::<MemoryLimiterConfig>(),
         },
         ComponentType {
             name: "artifact",
             alias: None,
+            stability: Stability::Beta,
+            signals: ALL,
             read: |node| from_node(node).map(|config| Self::Artifact(Box::new(config))),
+            schema: |of| of.subschema_for::<ArtifactConfig>(),
         },
         ComponentType {
             name: "batch",
             alias: None,
+            stability: Stability::Beta,
+            signals: ALL,
             read: |node| from_node(node).map(Self::Batch),
+            schema: |of| of.subschema_for::<BatchConfig>(),
         },
     ];
 }
@@ -151,22 +190,34 @@ impl Component for ExporterConfig {
         ComponentType {
             name: "otlp_grpc",
             alias: Some("otlp"),
+            stability: Stability::Beta,
+            signals: ALL,
             read: |node| from_node(node).map(|config| Self::OtlpGrpc(Box::new(config))),
+            schema: |of| of.subschema_for::<OtlpGrpcConfig>(),
         },
         ComponentType {
             name: "otlp_http",
             alias: Some("otlphttp"),
+            stability: Stability::Beta,
+            signals: ALL,
             read: |node| from_node(node).map(|config| Self::OtlpHttp(Box::new(config))),
+            schema: |of| of.subschema_for::<OtlpHttpConfig>(),
         },
         ComponentType {
             name: "debug",
             alias: None,
+            stability: Stability::Beta,
+            signals: ALL,
             read: |node| from_node(node).map(Self::Debug),
+            schema: |of| of.subschema_for::<DebugConfig>(),
         },
         ComponentType {
             name: "file",
             alias: None,
+            stability: Stability::Alpha,
+            signals: ALL,
             read: |node| from_node(node).map(Self::File),
+            schema: |of| of.subschema_for::<FileConfig>(),
         },
     ];
 }
@@ -178,37 +229,58 @@ impl Component for ExtensionConfig {
         ComponentType {
             name: "artifact_store",
             alias: None,
+            stability: Stability::Beta,
+            signals: &[],
             read: |node| from_node(node).map(Self::ArtifactStore),
+            schema: |of| of.subschema_for::<StoreConfig>(),
         },
         ComponentType {
             name: "file_storage",
             alias: None,
+            stability: Stability::Beta,
+            signals: &[],
             read: |node| from_node(node).map(Self::FileStorage),
+            schema: |of| of.subschema_for::<FileStorageConfig>(),
         },
         ComponentType {
             name: "bearertokenauth",
             alias: None,
+            stability: Stability::Beta,
+            signals: &[],
             read: |node| from_node(node).map(Self::BearerToken),
+            schema: |of| of.subschema_for::<BearerTokenConfig>(),
         },
         ComponentType {
             name: "basicauth",
             alias: None,
+            stability: Stability::Beta,
+            signals: &[],
             read: |node| from_node(node).map(Self::BasicAuth),
+            schema: |of| of.subschema_for::<BasicAuthConfig>(),
         },
         ComponentType {
             name: "headers_setter",
             alias: None,
+            stability: Stability::Alpha,
+            signals: &[],
             read: |node| from_node(node).map(Self::HeadersSetter),
+            schema: |of| of.subschema_for::<HeadersSetterConfig>(),
         },
         ComponentType {
             name: "health_check",
             alias: None,
+            stability: Stability::Beta,
+            signals: &[],
             read: |node| from_node(node).map(Self::HealthCheck),
+            schema: |of| of.subschema_for::<HealthCheckConfig>(),
         },
         ComponentType {
             name: "zpages",
             alias: None,
+            stability: Stability::Beta,
+            signals: &[],
             read: |node| from_node(node).map(Self::Zpages),
+            schema: |of| of.subschema_for::<ZpagesConfig>(),
         },
     ];
 }
@@ -223,7 +295,7 @@ pub(super) fn read_section<C: Component>(
     let Value::Mapping(entries) = &section.value else {
         if !section.is_null() {
             problems.push(Problem::at(
-                path,
+                &path,
                 format!(
                     "expected a mapping of {} ids to their configuration",
                     C::KIND
@@ -251,19 +323,22 @@ fn read_component<C: Component>(
 ) -> Result<(ComponentId, C), Problem> {
     let id: ComponentId = id
         .parse()
-        .map_err(|error| Problem::at(path.clone(), format!("{error}")))?;
+        .map_err(|error| Problem::at(path, format!("{error}")))?;
     let component_type = C::TYPES
         .iter()
         .find(|known| known.name == id.component_type() || known.alias == Some(id.component_type()))
-        .ok_or_else(|| Problem::at(path.clone(), unknown_type::<C>(&id)))?;
-    let component = (component_type.read)(node).map_err(|error| {
-        let (steps, message) = error.into_parts();
-        Problem::at(path.join(steps), message)
-    })?;
+        .ok_or_else(|| Problem::at(path, unknown_type::<C>(&id)))?;
+    let component = (component_type.read)(node).map_err(|error| Problem::under(path, error))?;
     Ok((id, component))
 }
 
 fn unknown_type<C: Component>(id: &ComponentId) -> String {
+    let wanted = id.component_type();
+    let names = C::TYPES.iter().flat_map(|of| [Some(of.name), of.alias]);
+    let did_you_mean = match nearest(wanted, names.flatten()) {
+        Some(nearest) => format!("did you mean \"{nearest}\"? "),
+        None => String::new(),
+    };
     let known: Vec<String> = C::TYPES
         .iter()
         .map(|known| match known.alias {
@@ -272,9 +347,8 @@ fn unknown_type<C: Component>(id: &ComponentId) -> String {
         })
         .collect();
     format!(
-        "unknown {} type \"{}\"; known are {}",
+        "unknown {} type \"{wanted}\"; {did_you_mean}known are {}",
         C::KIND,
-        id.component_type(),
         known.join(", ")
     )
 }

@@ -12,6 +12,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::left_out;
+use super::nearest::known_are;
 use super::node::{Entry, Node, Value};
 use super::path::Step;
 use super::scalar::{Origin, Scalar, Typed};
@@ -27,6 +28,8 @@ pub(super) struct Error {
     message: String,
     /// The way to the culprit, innermost step first.
     steps: Vec<Step>,
+    /// Whether the culprit is a key that its mapping cannot have.
+    is_unknown_key: bool,
 }
 
 impl Error {
@@ -35,10 +38,11 @@ impl Error {
         self
     }
 
-    /// The steps from the node that was read to the culprit, and what is wrong with it.
-    pub(super) fn into_parts(mut self) -> (Vec<Step>, String) {
+    /// The steps from the node that was read to the culprit, what is wrong with it, and whether that
+    /// is that there is no such key.
+    pub(super) fn into_parts(mut self) -> (Vec<Step>, String, bool) {
         self.steps.reverse();
-        (self.steps, self.message)
+        (self.steps, self.message, self.is_unknown_key)
     }
 }
 
@@ -55,6 +59,7 @@ impl de::Error for Error {
         Self {
             message: message.to_string(),
             steps: Vec::new(),
+            is_unknown_key: false,
         }
     }
 
@@ -72,8 +77,8 @@ impl de::Error for Error {
 
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
         Self::custom(format!(
-            "unknown value \"{variant}\"; known are {}",
-            known.join(", ")
+            "unknown value \"{variant}\"{}",
+            known_are(variant, "known", known)
         ))
     }
 
@@ -81,10 +86,11 @@ impl de::Error for Error {
         if let Some(why) = left_out::why(field, known) {
             return Self::custom(format!("is not supported: {why}"));
         }
-        Self::custom(format!(
-            "unknown field \"{field}\"; known are {}",
-            known.join(", ")
-        ))
+        let known = known_are(field, "known", known);
+        Self {
+            is_unknown_key: true,
+            ..Self::custom(format!("has invalid keys: {field}{known}"))
+        }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -135,7 +141,7 @@ impl<'de> NodeDeserializer<'de> {
     fn text(self) -> Result<&'de str, Error> {
         match &self.node.value {
             Value::Scalar(scalar) => scalar.text(),
-            Value::Sequence(_) | Value::Mapping(_) => None,
+            Value::Sequence(_) | Value::Mapping(_) => self.node.written.as_deref(),
         }
         .ok_or_else(|| self.wrong_type("a string"))
     }
@@ -329,10 +335,10 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Sample, String> {
-        let mut node = yaml::parse(text).unwrap();
+        let mut node = yaml::parse(text, &"c.yaml".into()).unwrap();
         expand::expand(&mut node, &|_| None);
         from_node(&node).map_err(|error| {
-            let (steps, message) = error.into_parts();
+            let (steps, message, _) = error.into_parts();
             format!("{}: {message}", KeyPath::from(steps))
         })
     }
@@ -425,7 +431,7 @@ mod tests {
         }
         let unknown = read("map: {}\nmpa: {}").unwrap_err();
         assert!(
-            unknown.starts_with("mpa: unknown field \"mpa\"; known are text, number, "),
+            unknown.starts_with("mpa: has invalid keys: mpa; known are text, number, "),
             "{unknown}"
         );
     }

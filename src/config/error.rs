@@ -2,17 +2,29 @@
 
 use std::fmt;
 
-/// One mistake, shown as `collector.yaml:12: exporters.debug.verbosty: unknown field ...`.
+/// One mistake, shown as `collector.yaml:12: exporters.debug: has invalid keys: ...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The name of the file.
+    /// The file, or another source.
     pub file: String,
-    /// The line, counted from 1; none if the file could not be read.
+    /// The line, counted from 1; none if it could not be read or has no lines.
     pub line: Option<usize>,
     /// The keys that lead to the mistake, joined by dots; empty for the whole file.
     pub path: String,
     /// What is wrong and what would be right.
     pub message: String,
+}
+
+impl ConfigError {
+    /// A mistake of a whole source.
+    pub(super) fn whole(file: &str, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: None,
+            path: String::new(),
+            message: message.into(),
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -45,10 +57,10 @@ impl std::error::Error for ConfigErrors {}
 /// An environment variable that is used, is not set and has no default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// The name of the file.
+    /// The file, or another source.
     pub file: String,
-    /// The line, counted from 1.
-    pub line: usize,
+    /// The line, counted from 1, if the source has lines.
+    pub line: Option<usize>,
     /// The keys that lead to the value, joined by dots.
     pub path: String,
     /// The name of the variable.
@@ -57,7 +69,7 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_location(f, &self.file, Some(self.line), &self.path)?;
+        write_location(f, &self.file, self.line, &self.path)?;
         write!(f, "the environment variable {} is not set", self.variable)
     }
 }

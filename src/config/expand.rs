@@ -1,12 +1,26 @@
-//! Replaces `${env:NAME}` by the value of the environment variable.
+//! Replaces `${env:NAME}`, `${file:PATH}` and `${yaml:TEXT}` by what they stand for.
 //!
-//! What comes out of a variable is not expanded again and never becomes a list or a mapping, so
-//! that the environment cannot change the shape of the configuration.
+//! What they give is read by the same rules as the text around it: there may be more of them in it, and
+//! a `$$` in it is a `$`. A value that is nothing but one of them becomes whatever its text is in YAML,
+//! a list or a mapping, too; inside of a longer text it is text.
 
-use super::node::{Node, Value};
+mod pieces;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::pieces::{Piece, split, split_default};
+use super::node::{Node, Place, Value};
 use super::path::KeyPath;
 use super::problem::Problem;
 use super::scalar::{Origin, Scalar};
+use super::source::{self, SCHEMES, read_file};
+use super::yaml::{self, MAX_LEVELS, MAX_NODES};
+
+/// Substitutions in a configuration, those in what others give included.
+const MAX_SUBSTITUTIONS: usize = 10_000;
+/// What substitutions give, in bytes.
+const MAX_BYTES: usize = 8 << 20;
 
 /// What the expansion of a configuration met.
 #[derive(Debug, Default)]
@@ -26,318 +40,288 @@ pub(super) struct Unset {
 
 /// Expands every scalar under `root`; keys stay as they are.
 pub(super) fn expand(root: &mut Node, env: &dyn Fn(&str) -> Option<String>) -> Expansion {
-    let mut expansion = Expansion::default();
-    expand_node(root, &KeyPath::default(), env, &mut expansion);
-    expansion
+    let mut expander = Expander {
+        env,
+        expansion: Expansion::default(),
+        under_way: Vec::new(),
+        substitutions: 0,
+        bytes: 0,
+        nodes: root.extent().nodes,
+    };
+    expander.node(root, &KeyPath::default(), 1);
+    expander.expansion
 }
 
-fn expand_node(
-    node: &mut Node,
-    path: &KeyPath,
-    env: &dyn Fn(&str) -> Option<String>,
-    expansion: &mut Expansion,
-) {
-    match &mut node.value {
-        Value::Scalar(scalar) => expand_scalar(scalar, path, env, expansion),
-        Value::Sequence(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                expand_node(item, &path.index(index), env, expansion);
+struct Expander<'e> {
+    env: &'e dyn Fn(&str) -> Option<String>,
+    expansion: Expansion,
+    /// The substitutions in whose values the one at hand stands.
+    under_way: Vec<String>,
+    substitutions: usize,
+    bytes: usize,
+    nodes: usize,
+}
+
+/// What a substitution gives.
+struct Given {
+    text: String,
+    /// A file has places of its own.
+    file: Option<String>,
+}
+
+impl Expander<'_> {
+    fn node(&mut self, node: &mut Node, path: &KeyPath, level: usize) {
+        match &mut node.value {
+            Value::Scalar(scalar) => {
+                if !scalar.text.contains('$') {
+                    return;
+                }
+                match self.scalar(scalar, &node.place, path, level) {
+                    Ok(None) => {}
+                    Ok(Some(replaced)) => *node = replaced,
+                    Err(message) => {
+                        let problem = Problem::at(path, message);
+                        self.expansion.problems.push(problem);
+                    }
+                }
             }
-        }
-        Value::Mapping(entries) => {
-            for entry in entries {
-                expand_node(&mut entry.value, &path.key(&entry.key), env, expansion);
+            Value::Sequence(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.node(item, &path.index(index), level + 1);
+                }
+            }
+            Value::Mapping(entries) => {
+                for entry in entries {
+                    self.node(&mut entry.value, &path.key(&entry.key), level + 1);
+                }
             }
         }
     }
-}
 
-fn expand_scalar(
-    scalar: &mut Scalar,
-    path: &KeyPath,
-    env: &dyn Fn(&str) -> Option<String>,
-    expansion: &mut Expansion,
-) {
-    if !scalar.text.contains('$') {
-        return;
-    }
-    let pieces = match split(&scalar.text) {
-        Ok(pieces) => pieces,
-        Err(message) => {
-            expansion.problems.push(Problem::at(path.clone(), message));
-            return;
-        }
-    };
-    let mut value = |variable: &Variable<'_>| {
-        let value = env(variable.name).or_else(|| variable.default.map(str::to_owned));
-        if value.is_none() {
-            expansion.unset.push(Unset {
-                path: path.clone(),
-                variable: variable.name.to_owned(),
-            });
-        }
-        value
-    };
-    let (text, origin) = if let [Piece::Variable(variable)] = pieces.as_slice() {
-        match value(variable) {
-            Some(text) => (text, Origin::Variable),
-            None => (
-                String::new(),
-                Origin::UnsetVariable(variable.name.to_owned()),
-            ),
-        }
-    } else {
-        let mut text = String::with_capacity(scalar.text.len());
-        for piece in &pieces {
-            match piece {
-                Piece::Text(piece) => text.push_str(piece),
-                Piece::Variable(variable) => text.push_str(&value(variable).unwrap_or_default()),
-            }
-        }
-        (text, scalar.origin.clone())
-    };
-    let origin = match origin {
-        // An empty value is the empty string; only what stands empty in the file is null.
-        Origin::Plain | Origin::Variable if text.is_empty() => Origin::Quoted,
-        origin => origin,
-    };
-    *scalar = Scalar { text, origin };
-}
-
-#[derive(Debug, PartialEq)]
-enum Piece<'t> {
-    Text(&'t str),
-    Variable(Variable<'t>),
-}
-
-#[derive(Debug, PartialEq)]
-struct Variable<'t> {
-    name: &'t str,
-    default: Option<&'t str>,
-}
-
-/// Splits a scalar into text and variables. A `$` that starts neither `$$` nor `${` is text.
-fn split(text: &str) -> Result<Vec<Piece<'_>>, String> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        if !before.is_empty() {
-            pieces.push(Piece::Text(before));
-        }
-        rest = if let Some(after) = after.strip_prefix('$') {
-            pieces.push(Piece::Text("$"));
-            after
-        } else if let Some(after) = after.strip_prefix('{') {
-            let Some((inside, after)) = after.split_once('}') else {
-                return Err("`${` has no closing `}`; a literal `${` is written `$${`".to_owned());
+    /// Expands a scalar in place, or returns what stands for it.
+    fn scalar(
+        &mut self,
+        scalar: &mut Scalar,
+        place: &Place,
+        path: &KeyPath,
+        level: usize,
+    ) -> Result<Option<Node>, String> {
+        let text = std::mem::take(&mut scalar.text);
+        let pieces = split(&text)?;
+        let [Piece::Substitution(inside)] = pieces.as_slice() else {
+            let origin = std::mem::replace(&mut scalar.origin, Origin::Plain);
+            let expanded = self.text(&text, path)?;
+            *scalar = Scalar {
+                // An empty value is the empty string; only what stands empty in the file is null.
+                origin: if expanded.is_empty() {
+                    Origin::Quoted
+                } else {
+                    origin
+                },
+                text: expanded,
             };
-            pieces.push(Piece::Variable(variable(inside)?));
-            after
-        } else {
-            pieces.push(Piece::Text("$"));
-            after
+            return Ok(None);
         };
+        let (name, given) = self.value(inside, path)?;
+        let Some(Given { text, file }) = given else {
+            *scalar = Scalar {
+                text: String::new(),
+                origin: Origin::UnsetVariable(name),
+            };
+            return Ok(None);
+        };
+        self.within(name, |expander| {
+            if let Some(node) = expander.collection(&text, file, place, path, level)? {
+                return Ok(Some(node));
+            }
+            let text = expander.text(&text, path)?;
+            *scalar = Scalar {
+                origin: if text.is_empty() {
+                    Origin::Quoted
+                } else {
+                    Origin::Variable
+                },
+                text,
+            };
+            Ok(None)
+        })
     }
-    if !rest.is_empty() {
-        pieces.push(Piece::Text(rest));
-    }
-    Ok(pieces)
-}
 
-fn variable(inside: &str) -> Result<Variable<'_>, String> {
-    if inside.contains("${") {
-        return Err(format!(
-            "`${{{inside}}}`: a substitution must not stand inside another"
-        ));
+    /// The list or mapping that a value is in YAML, if it is one.
+    fn collection(
+        &mut self,
+        text: &str,
+        file: Option<String>,
+        place: &Place,
+        path: &KeyPath,
+        level: usize,
+    ) -> Result<Option<Node>, String> {
+        let is_file = file.is_some();
+        let source: Arc<str> = file.map_or_else(|| Arc::clone(&place.source), Into::into);
+        let Ok(mut node) = yaml::parse(text, &source) else {
+            return Ok(None);
+        };
+        if matches!(node.value, Value::Scalar(_)) {
+            return Ok(None);
+        }
+        if !is_file {
+            node.move_to(place);
+        }
+        let extent = node.extent();
+        self.nodes += extent.nodes;
+        if self.nodes > MAX_NODES {
+            return Err(yaml::too_large());
+        }
+        if level + extent.levels - 1 > MAX_LEVELS {
+            return Err(yaml::too_deep());
+        }
+        self.node(&mut node, path, level);
+        // Where a string is wanted, it is the text.
+        node.written = (!text.contains('$')).then(|| text.into());
+        Ok(Some(node))
     }
-    let (name, default) = match inside.split_once(':') {
-        None => (inside, None),
-        Some(("env", variable)) => match variable.split_once(":-") {
-            Some((name, default)) => (name, Some(default)),
-            None => (variable, None),
-        },
-        Some((scheme, _)) => {
+
+    /// A text with all that is replaced in it.
+    fn text(&mut self, text: &str, path: &KeyPath) -> Result<String, String> {
+        if !text.contains('$') {
+            return Ok(text.to_owned());
+        }
+        let mut expanded = String::with_capacity(text.len());
+        for piece in split(text)? {
+            match piece {
+                Piece::Text(piece) => expanded.push_str(piece),
+                Piece::Substitution(inside) => {
+                    let (name, given) = self.value(inside, path)?;
+                    if let Some(Given { text, .. }) = given {
+                        let text = self.within(name, |expander| expander.text(&text, path))?;
+                        expanded.push_str(&text);
+                    }
+                }
+            }
+        }
+        Ok(expanded)
+    }
+
+    /// The name of what stands between the braces, and its value if it has one.
+    fn value(&mut self, inside: &str, path: &KeyPath) -> Result<(String, Option<Given>), String> {
+        self.substitutions += 1;
+        if self.substitutions > MAX_SUBSTITUTIONS {
             return Err(format!(
-                "`${{{inside}}}`: unknown scheme \"{scheme}\"; supported are ${{env:NAME}}, \
-                 ${{env:NAME:-default}} and ${{NAME}}"
+                "too many substitutions: a configuration has at most {MAX_SUBSTITUTIONS}, those in \
+                 what others give included"
             ));
         }
-    };
-    if !is_variable_name(name) {
-        return Err(format!(
-            "`${{{inside}}}`: \"{name}\" is not the name of an environment variable: use letters, \
-             digits and _, and no digit first"
-        ));
+        let (scheme, rest) = match source::scheme(inside) {
+            Some(parts) => parts,
+            None => ("env", inside),
+        };
+        let given = match scheme {
+            "env" => {
+                // Only after the scheme: the Collector has no default for a bare name.
+                let (name, default) = split_default(rest);
+                let name = self.text(name, path)?;
+                check_name(inside, &name)?;
+                let text = match (self.env)(&name) {
+                    Some(text) => Some(text),
+                    None => default.map(|text| self.text(text, path)).transpose()?,
+                };
+                if text.is_none() {
+                    self.expansion.unset.push(Unset {
+                        path: path.clone(),
+                        variable: name.clone(),
+                    });
+                }
+                (name, text.map(|text| Given { text, file: None }))
+            }
+            "file" => {
+                let path = self.text(rest, path)?;
+                let mut text = read_file(Path::new(&path))
+                    .map_err(|error| format!("`${{file:{path}}}` cannot be read: {error}"))?;
+                // Editors end a file with a line break, which no secret has.
+                if text.ends_with('\n') {
+                    text.pop();
+                    if text.ends_with('\r') {
+                        text.pop();
+                    }
+                }
+                let file = Some(path.clone());
+                (path, Some(Given { text, file }))
+            }
+            "yaml" => {
+                let text = self.text(rest, path)?;
+                ("yaml".to_owned(), Some(Given { text, file: None }))
+            }
+            "http" | "https" => {
+                return Err(format!(
+                    "`${{{scheme}:…}}`: {}",
+                    source::unsupported(scheme)
+                ));
+            }
+            _ => return Err(unknown_scheme(inside, scheme, rest)),
+        };
+        let (name, given) = given;
+        if let Some(given) = &given {
+            self.bytes += given.text.len();
+            if self.bytes > MAX_BYTES {
+                return Err(format!(
+                    "`${{{inside}}}`: substitutions give more than {} MiB",
+                    MAX_BYTES >> 20
+                ));
+            }
+        }
+        // A file may have the name of a variable.
+        let name = match scheme {
+            "file" => format!("{scheme}:{name}"),
+            _ => name,
+        };
+        Ok((name, given))
     }
-    Ok(Variable { name, default })
+
+    /// Goes on inside of what `name` gave.
+    fn within<T>(
+        &mut self,
+        name: String,
+        go_on: impl FnOnce(&mut Self) -> Result<T, String>,
+    ) -> Result<T, String> {
+        if name != "yaml" && self.under_way.contains(&name) {
+            let way: Vec<&str> = self.under_way.iter().map(String::as_str).collect();
+            return Err(format!(
+                "`${{{name}}}` stands in what it stands for: {} -> {name}",
+                way.join(" -> ")
+            ));
+        }
+        if self.under_way.len() >= MAX_LEVELS {
+            return Err(format!(
+                "substitutions stand in each other more than {MAX_LEVELS} levels deep"
+            ));
+        }
+        self.under_way.push(name);
+        let outcome = go_on(self);
+        self.under_way.pop();
+        outcome
+    }
 }
 
-fn is_variable_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+fn check_name(inside: &str, name: &str) -> Result<(), String> {
+    let well_formed = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if well_formed {
+        return Ok(());
+    }
+    Err(format!(
+        "`${{{inside}}}`: \"{name}\" is not the name of an environment variable: use letters, \
+         digits and _, and no digit first"
+    ))
+}
+
+fn unknown_scheme(inside: &str, scheme: &str, rest: &str) -> String {
+    let hint = if rest.starts_with('-') {
+        format!("a default needs the scheme, as in ${{env:{inside}}}")
+    } else {
+        format!("known are {}, and ${{NAME}} for env", SCHEMES.join(", "))
+    };
+    format!("`${{{inside}}}`: unknown scheme \"{scheme}\"; {hint}")
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is a failed test"
-)]
-mod tests {
-    use super::super::scalar::Typed;
-    use super::super::yaml;
-    use super::*;
-
-    fn env(name: &str) -> Option<String> {
-        let value = match name {
-            "HOST" => "example.org",
-            "PORT" => "4317",
-            "OCTAL" => "0123",
-            "YES" => "true",
-            "EMPTY" => "",
-            "NULL" => "null",
-            "MAPPING" => "{a: 1}",
-            "LOOP" => "${env:LOOP}",
-            "DOLLARS" => "a$$b",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    }
-
-    fn expanded(yaml: &str) -> (Scalar, Expansion) {
-        let mut root = yaml::parse(yaml).unwrap();
-        let expansion = expand(&mut root, &env);
-        match root.value {
-            Value::Scalar(scalar) => (scalar, expansion),
-            Value::Sequence(_) | Value::Mapping(_) => panic!("{yaml} is no scalar"),
-        }
-    }
-
-    #[test]
-    fn expands_by_the_table() {
-        // What was written, its type where any would do, its text where a string is wanted.
-        let table = [
-            (
-                "${env:HOST}",
-                Typed::Str("example.org"),
-                Some("example.org"),
-            ),
-            ("${HOST}", Typed::Str("example.org"), Some("example.org")),
-            ("${env:PORT}", Typed::Int(4317), Some("4317")),
-            ("\"${env:PORT}\"", Typed::Int(4317), Some("4317")),
-            ("${env:OCTAL}", Typed::Int(123), Some("0123")),
-            ("${env:YES}", Typed::Bool(true), Some("true")),
-            ("${env:EMPTY}", Typed::Str(""), Some("")),
-            ("${env:NULL}", Typed::Null, Some("null")),
-            ("${env:MAPPING}", Typed::Str("{a: 1}"), Some("{a: 1}")),
-            (
-                "${env:LOOP}",
-                Typed::Str("${env:LOOP}"),
-                Some("${env:LOOP}"),
-            ),
-            ("${env:DOLLARS}", Typed::Str("a$$b"), Some("a$$b")),
-            ("${env:NONE}", Typed::Null, None),
-            ("${env:NONE:-8KiB}", Typed::Str("8KiB"), Some("8KiB")),
-            ("${env:NONE:-5}", Typed::Int(5), Some("5")),
-            ("${env:NONE:-}", Typed::Str(""), Some("")),
-            ("${env:NONE:-a:-b}", Typed::Str("a:-b"), Some("a:-b")),
-            ("${env:PORT:-1}", Typed::Int(4317), Some("4317")),
-            ("${env:EMPTY:-1}", Typed::Str(""), Some("")),
-            (
-                "${env:HOST}:${PORT}",
-                Typed::Str("example.org:4317"),
-                Some("example.org:4317"),
-            ),
-            ("a${env:NONE}b", Typed::Str("ab"), Some("ab")),
-            (
-                "$${env:HOST}",
-                Typed::Str("${env:HOST}"),
-                Some("${env:HOST}"),
-            ),
-            ("$$$${HOST}", Typed::Str("$${HOST}"), Some("$${HOST}")),
-            (
-                "$$${HOST}",
-                Typed::Str("$example.org"),
-                Some("$example.org"),
-            ),
-            (
-                "$HOST and $",
-                Typed::Str("$HOST and $"),
-                Some("$HOST and $"),
-            ),
-            ("1${env:EMPTY}2", Typed::Int(12), Some("12")),
-            ("${env:EMPTY}${env:NONE}", Typed::Str(""), Some("")),
-            ("'1${env:EMPTY}2'", Typed::Str("12"), Some("12")),
-        ];
-        for (yaml, typed, text) in table {
-            let (scalar, expansion) = expanded(yaml);
-            assert_eq!(scalar.typed(), typed, "{yaml}");
-            assert_eq!(scalar.text(), text, "{yaml}");
-            assert!(expansion.problems.is_empty(), "{yaml}: {expansion:?}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_an_error() {
-        let table = [
-            (
-                "${file:/etc/x}",
-                "`${file:/etc/x}`: unknown scheme \"file\"; supported are ${env:NAME}, \
-                 ${env:NAME:-default} and ${NAME}",
-            ),
-            (
-                "${HOST:-x}",
-                "`${HOST:-x}`: unknown scheme \"HOST\"; supported are ${env:NAME}, \
-                 ${env:NAME:-default} and ${NAME}",
-            ),
-            (
-                "${env:1A}",
-                "`${env:1A}`: \"1A\" is not the name of an environment variable: use letters, \
-                 digits and _, and no digit first",
-            ),
-            (
-                "${}",
-                "`${}`: \"\" is not the name of an environment variable: use letters, digits and \
-                 _, and no digit first",
-            ),
-            (
-                "a ${env:HOST",
-                "`${` has no closing `}`; a literal `${` is written `$${`",
-            ),
-            (
-                "${env:A:-${env:B}}",
-                "`${env:A:-${env:B}`: a substitution must not stand inside another",
-            ),
-        ];
-        for (yaml, message) in table {
-            let (_, expansion) = expanded(&format!("'{yaml}'"));
-            let messages: Vec<_> = expansion
-                .problems
-                .iter()
-                .map(|problem| problem.message.as_str())
-                .collect();
-            assert_eq!(messages, [message], "{yaml}");
-        }
-    }
-
-    #[test]
-    fn unset_variables_are_told_with_their_place() {
-        let mut root = yaml::parse("a:\n  - ${env:ONE}\n  - x${TWO}y\n  - ${env:HOST}\n").unwrap();
-        let unset: Vec<_> = expand(&mut root, &env)
-            .unset
-            .into_iter()
-            .map(|unset| (unset.path.to_string(), unset.variable))
-            .collect();
-        assert_eq!(
-            unset,
-            [("a[0]", "ONE"), ("a[1]", "TWO")].map(|(path, name)| (path.into(), name.into()))
-        );
-    }
-
-    #[test]
-    fn keys_are_not_expanded() {
-        let mut root = yaml::parse("'${HOST}': 1\n").unwrap();
-        expand(&mut root, &env);
-        assert!(root.get("${HOST}").is_some());
-    }
-}
+mod tests;

@@ -2,22 +2,26 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use slimspan_artifact::Pattern;
 
 /// A pattern for the keys of attributes, in the case they are written in.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("minLength" = 1))]
 pub struct KeyGlob(Pattern);
 
 /// A pattern for keys, in upper and lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("minLength" = 1))]
 pub struct AnyCaseGlob(Pattern);
 
 /// A pattern for media types, in upper and lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "[/*]"))]
 pub struct MediaTypeGlob(Pattern);
 
 /// A pattern that fits nothing.
@@ -75,15 +79,33 @@ impl fmt::Display for MediaTypeGlob {
     }
 }
 
+impl From<KeyGlob> for String {
+    fn from(glob: KeyGlob) -> Self {
+        glob.0.to_string()
+    }
+}
+
 impl AsRef<Pattern> for KeyGlob {
     fn as_ref(&self) -> &Pattern {
         &self.0
     }
 }
 
+impl From<AnyCaseGlob> for String {
+    fn from(glob: AnyCaseGlob) -> Self {
+        glob.0.to_string()
+    }
+}
+
 impl AsRef<Pattern> for AnyCaseGlob {
     fn as_ref(&self) -> &Pattern {
         &self.0
+    }
+}
+
+impl From<MediaTypeGlob> for String {
+    fn from(glob: MediaTypeGlob) -> Self {
+        glob.0.to_string()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
@@ -15,6 +16,16 @@ pub(crate) fn headers<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, Secret>, D::Error> {
     deserializer.deserialize_any(Headers)
+}
+
+/// What [`headers`] reads.
+pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            generator.subschema_for::<BTreeMap<String, Secret>>(),
+            generator.subschema_for::<Vec<Header>>(),
+        ],
+    })
 }
 
 /// They are credentials, mostly, so they are told nobody.
@@ -30,10 +41,12 @@ pub(crate) fn to_map(headers: &BTreeMap<String, Secret>) -> HeaderMap {
 
 struct Headers;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Header {
+    /// The name.
     name: String,
+    /// The value.
     value: Secret,
 }
 

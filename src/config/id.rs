@@ -3,17 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 use thiserror::Error;
+
+use super::nearest::known_are;
 
 /// Characters of a type, and of a name.
 const MAX_TYPE: usize = 63;
 const MAX_NAME: usize = 1024;
 
 /// The id of a component: `type` or `type/name`, such as `otlp` or `otlp/internal`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-zA-Z][0-9a-zA-Z_]{0,62}(/[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,1024})?$"))]
 pub struct ComponentId {
     component_type: String,
     name: Option<String>,
@@ -57,6 +63,12 @@ impl FromStr for ComponentId {
     }
 }
 
+impl From<ComponentId> for String {
+    fn from(id: ComponentId) -> Self {
+        id.to_string()
+    }
+}
+
 impl TryFrom<String> for ComponentId {
     type Error = InvalidId;
 
@@ -66,8 +78,11 @@ impl TryFrom<String> for ComponentId {
 }
 
 /// The id of a pipeline: `signal` or `signal/name`, such as `traces` or `traces/internal`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^(traces|metrics|logs)(/[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,1024})?$"))]
 pub struct PipelineId {
     /// What flows through the pipeline.
     pub signal: Signal,
@@ -97,6 +112,12 @@ impl FromStr for PipelineId {
     }
 }
 
+impl From<PipelineId> for String {
+    fn from(id: PipelineId) -> Self {
+        id.to_string()
+    }
+}
+
 impl TryFrom<String> for PipelineId {
     type Error = InvalidId;
 
@@ -114,7 +135,7 @@ pub enum InvalidId {
     )]
     Type(String),
     /// The part before the slash is not a signal.
-    #[error("unknown signal \"{0}\"; known are traces, metrics, logs")]
+    #[error("unknown signal \"{0}\"{known}", known = signals_like(.0))]
     Signal(String),
     /// There is a slash, and what follows is not a name.
     #[error(
@@ -122,6 +143,10 @@ pub enum InvalidId {
          control characters"
     )]
     Name,
+}
+
+fn signals_like(signal: &str) -> String {
+    known_are(signal, "known", Signal::ALL.map(Signal::name))
 }
 
 fn split(id: &str) -> Result<(&str, Option<&str>), InvalidId> {

@@ -1,7 +1,7 @@
 //! The configuration: a Collector user's YAML, read strictly.
 //!
-//! The text becomes a tree of nodes that know their lines, `${env:NAME}` in it is replaced, its
-//! sections are read into the structs of the components, and what must hold between these is
+//! Each source becomes a tree of nodes that know where they stand, the trees become one, `${env:NAME}`
+//! and its like in it are replaced, its sections are read into the structs of the components, and what must hold between these is
 //! checked. Every mistake is told with its file, line and path; nothing is guessed or ignored.
 
 mod address;
@@ -15,15 +15,20 @@ mod expand;
 mod glob;
 pub(crate) mod headers;
 mod id;
+mod inventory;
 mod left_out;
+mod merge;
+mod nearest;
 mod node;
 mod path;
 mod preset;
 mod problem;
 mod processors;
 mod scalar;
+mod schema;
 mod secret;
 mod service;
+mod source;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -31,8 +36,8 @@ pub(crate) mod units;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::iter;
+use std::sync::Arc;
 
 pub use address::{HostPort, InvalidAddress};
 pub use artifact::{
@@ -43,23 +48,28 @@ pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverC
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
+pub use inventory::Inventory;
 pub use preset::{Preset, PresetValue, Values as PresetValues};
 pub use processors::{MemoryLimit, MemoryLimiterConfig};
+pub use schema::schema;
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
+pub use source::Sources;
 pub use tenant::{ContextKey, TenantConfig};
-pub(crate) use units::positive_duration;
+
+use serde::Serialize;
 
 use crate::receivers::otlp::config::Protocols;
 use crate::storage::config::StoreConfig;
 use components::{Component, read_section};
 use expand::{Expansion, Unset};
+use nearest::known_are;
 use node::{Node, Value};
 use path::KeyPath;
 use problem::Problem;
 
 /// A configuration in which every reference leads to a component.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Config {
     /// Where telemetry comes in; at least one.
     pub receivers: BTreeMap<ComponentId, ReceiverConfig>,
@@ -72,6 +82,7 @@ pub struct Config {
     /// Which of these run, and how they are joined.
     pub service: ServiceConfig,
     /// What presets have set in the above.
+    #[serde(skip)]
     pub presets: Vec<PresetValue>,
 }
 
@@ -150,21 +161,22 @@ impl Config {
         })
     }
 
-    /// Reads the file at `path`; `env` gives the values of environment variables.
+    /// Reads what the sources give together; `env` gives the values of environment variables.
     pub fn load(
-        path: &Path,
+        sources: &Sources,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        let file = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, &file, env),
-            Err(error) => Err(ConfigErrors(vec![ConfigError {
-                file,
-                line: None,
-                path: String::new(),
-                message: format!("cannot be read: {error}"),
-            }])),
-        }
+        let root = sources.read(&env).map_err(ConfigErrors)?;
+        Self::of_tree(root, &env, Thorough::Checked)
+    }
+
+    /// The same, but without a look at whether its parts fit together.
+    pub fn load_unchecked(
+        sources: &Sources,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let root = sources.read(&env).map_err(ConfigErrors)?;
+        Self::of_tree(root, &env, Thorough::Read)
     }
 
     /// Reads a YAML text that came from a file named `file`.
@@ -173,38 +185,49 @@ impl Config {
         file: &str,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        let mut root = yaml::parse(text).map_err(|error| {
-            ConfigErrors(vec![ConfigError {
-                file: file.to_owned(),
-                line: Some(error.line),
-                path: error.path.to_string(),
-                message: error.message,
-            }])
-        })?;
-        let read = Self::from_tree(&mut root, &env);
-        let line = |path: &KeyPath| root.line_at(path);
-        match read {
+        let root = source::join(iter::once(source::parse(text, file))).map_err(ConfigErrors)?;
+        Self::of_tree(root, &env, Thorough::Checked)
+    }
+
+    /// Runs `write`, in which configurations are serialised with their secrets.
+    pub fn exposed<T>(write: impl FnOnce() -> T) -> T {
+        Secret::exposed(write)
+    }
+
+    fn of_tree(
+        mut root: Node,
+        env: &dyn Fn(&str) -> Option<String>,
+        thorough: Thorough,
+    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        match Self::from_tree(&mut root, env, thorough) {
             Ok((config, unset)) => {
-                let warnings = unset.into_iter().map(|Unset { path, variable }| Warning {
-                    file: file.to_owned(),
-                    line: line(&path),
-                    path: path.to_string(),
-                    variable,
+                let warnings = unset.into_iter().map(|Unset { path, variable }| {
+                    let place = root.place_at(&path);
+                    Warning {
+                        file: place.source.to_string(),
+                        line: place.line,
+                        path: path.to_string(),
+                        variable,
+                    }
                 });
                 Ok((config, warnings.collect()))
             }
-            Err(problems) => {
-                let mut errors: Vec<ConfigError> = problems
-                    .into_iter()
-                    .map(|problem| ConfigError {
-                        file: file.to_owned(),
-                        line: Some(line(&problem.culprit)),
-                        path: problem.path.to_string(),
+            Err(mut problems) => {
+                // File by file, and in the order of each.
+                problems.sort_by_cached_key(|problem| {
+                    let place = root.place_at(&problem.culprit);
+                    (Arc::clone(&place.source), place.line)
+                });
+                let errors = problems.into_iter().map(|problem| {
+                    let place = root.place_at(&problem.culprit);
+                    ConfigError {
+                        file: place.source.to_string(),
+                        line: place.line,
+                        path: problem.path,
                         message: problem.message,
-                    })
-                    .collect();
-                errors.sort_by_key(|error| error.line);
-                Err(ConfigErrors(errors))
+                    }
+                });
+                Err(ConfigErrors(errors.collect()))
             }
         }
     }
@@ -214,6 +237,7 @@ impl Config {
     fn from_tree(
         root: &mut Node,
         env: &dyn Fn(&str) -> Option<String>,
+        thorough: Thorough,
     ) -> Result<(Self, Vec<Unset>), Vec<Problem>> {
         let Expansion { unset, problems } = expand::expand(root, env);
         unless_any(problems)?;
@@ -222,7 +246,9 @@ impl Config {
         let mut config = Self::read(root, &mut problems);
         config.presets = presets;
         unless_any(problems)?;
-        unless_any(check::check(&config))?;
+        if thorough == Thorough::Checked {
+            unless_any(check::check(&config))?;
+        }
         Ok((config, unset))
     }
 
@@ -231,7 +257,7 @@ impl Config {
         let mut config = Self::default();
         let Value::Mapping(sections) = &root.value else {
             if !root.is_null() {
-                problems.push(Problem::at(KeyPath::default(), "expected a mapping"));
+                problems.push(Problem::at(&KeyPath::default(), "expected a mapping"));
             }
             return config;
         };
@@ -244,23 +270,36 @@ impl Config {
                 ExtensionConfig::SECTION => config.extensions = read_section(node, problems),
                 SERVICE => match de::from_node(node) {
                     Ok(service) => config.service = service,
-                    Err(error) => {
-                        let (steps, message) = error.into_parts();
-                        let path = KeyPath::of([SERVICE]).join(steps);
-                        problems.push(Problem::at(path, message));
-                    }
+                    Err(error) => problems.push(Problem::under(&KeyPath::of([SERVICE]), error)),
                 },
-                unknown => problems.push(Problem::at(
-                    KeyPath::of([unknown]),
-                    format!(
-                        "unknown field \"{unknown}\"; known are receivers, processors, exporters, \
-                         extensions, service"
-                    ),
-                )),
+                unknown => {
+                    let known = [
+                        ReceiverConfig::SECTION,
+                        ProcessorConfig::SECTION,
+                        ExporterConfig::SECTION,
+                        ExtensionConfig::SECTION,
+                        SERVICE,
+                    ];
+                    let known = known_are(unknown, "known", known);
+                    problems.push(Problem {
+                        culprit: KeyPath::of([unknown]),
+                        path: String::new(),
+                        message: format!("has invalid keys: {unknown}{known}"),
+                    });
+                }
             }
         }
         config
     }
+}
+
+/// How far a configuration is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thorough {
+    /// Each part by itself.
+    Read,
+    /// Also whether they fit together.
+    Checked,
 }
 
 fn unless_any(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {

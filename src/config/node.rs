@@ -1,14 +1,37 @@
-//! The YAML text as a tree of nodes that know their lines.
+//! The YAML text as a tree of nodes that know where they stand.
+
+use std::sync::Arc;
 
 use super::path::{KeyPath, Step};
-use super::scalar::{Scalar, Typed};
+use super::scalar::{Origin, Scalar, Typed};
+
+/// Where in which source something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The name of the source, such as the path of a file.
+    pub(super) source: Arc<str>,
+    /// The line, counted from 1; none of what has no lines.
+    pub(super) line: Option<usize>,
+}
+
+impl Place {
+    /// Somewhere in a source.
+    pub(super) fn unknown(source: &str) -> Self {
+        Self {
+            source: source.into(),
+            line: None,
+        }
+    }
+}
 
 /// A value of the configuration.
 #[derive(Clone)]
 pub(super) struct Node {
-    /// The line on which the value starts, counted from 1.
-    pub(super) line: usize,
+    /// Where the value starts.
+    pub(super) place: Place,
     pub(super) value: Value,
+    /// The text that a list or mapping was, where it is the value of a variable or a file.
+    pub(super) written: Option<Arc<str>>,
 }
 
 /// What a node holds.
@@ -23,12 +46,62 @@ pub(super) enum Value {
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
-    /// The line of the key, counted from 1.
-    pub(super) line: usize,
+    /// Where the key stands.
+    pub(super) place: Place,
     pub(super) value: Node,
 }
 
 impl Node {
+    pub(super) fn new(place: Place, value: Value) -> Self {
+        Self {
+            place,
+            value,
+            written: None,
+        }
+    }
+
+    /// Nothing.
+    pub(super) fn null(place: Place) -> Self {
+        let scalar = Scalar {
+            text: String::new(),
+            origin: Origin::Plain,
+        };
+        Self::new(place, Value::Scalar(scalar))
+    }
+
+    /// `value` under these keys.
+    pub(super) fn under(keys: &[&str], value: Self) -> Self {
+        let place = value.place.clone();
+        Self::under_at(keys, value, &place)
+    }
+
+    /// `value` under these keys, which stand there.
+    pub(super) fn under_at(keys: &[&str], value: Self, place: &Place) -> Self {
+        keys.iter().rev().fold(value, |value, key| {
+            let entry = Entry {
+                key: (*key).to_owned(),
+                place: place.clone(),
+                value,
+            };
+            Self::new(place.clone(), Value::Mapping(vec![entry]))
+        })
+    }
+
+    /// Lets everything in it stand at `place`.
+    pub(super) fn move_to(&mut self, place: &Place) {
+        self.place = place.clone();
+        match &mut self.value {
+            Value::Scalar(_) => {}
+            Value::Sequence(items) => items.iter_mut().for_each(|item| item.move_to(place)),
+            Value::Mapping(entries) => {
+                for entry in entries {
+                    entry.place = place.clone();
+                    entry.value.move_to(place);
+                }
+            }
+        }
+    }
+
     /// Whether the node is null, which an empty body also is.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.typed() == Typed::Null)
@@ -42,24 +115,24 @@ impl Node {
         }
     }
 
-    /// The line of the value at `path`, or of its closest ancestor that exists.
-    pub(super) fn line_at(&self, path: &KeyPath) -> usize {
+    /// Where the value at `path` stands, or its closest ancestor that exists.
+    pub(super) fn place_at(&self, path: &KeyPath) -> &Place {
         let mut node = self;
-        let mut line = self.line;
+        let mut place = &self.place;
         for step in path.steps() {
             match (step, &node.value) {
                 (Step::Key(key), _) => {
                     let Some(entry) = node.get(key) else { break };
-                    (node, line) = (&entry.value, entry.line);
+                    (node, place) = (&entry.value, &entry.place);
                 }
                 (Step::Index(index), Value::Sequence(items)) => {
                     let Some(item) = items.get(*index) else { break };
-                    (node, line) = (item, item.line);
+                    (node, place) = (item, &item.place);
                 }
                 (Step::Index(_), _) => break,
             }
         }
-        line
+        place
     }
 
     /// How large the tree under this node is.

@@ -41,6 +41,21 @@ impl KeyPath {
         Self(self.0.iter().cloned().chain(steps).collect())
     }
 
+    /// Without its last step.
+    pub(super) fn parent(&self) -> Self {
+        let steps = self.0.split_last();
+        Self(steps.map(|(_, steps)| steps.to_vec()).unwrap_or_default())
+    }
+
+    /// As the Collector writes it: `service::pipelines::traces`.
+    pub(super) fn with_colons(&self) -> String {
+        let steps = self.0.iter().map(|step| match step {
+            Step::Key(key) => key.clone(),
+            Step::Index(index) => index.to_string(),
+        });
+        steps.collect::<Vec<_>>().join("::")
+    }
+
     /// The steps from the top.
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
@@ -77,6 +92,11 @@ mod tests {
             .key("receivers")
             .index(1);
         assert_eq!(path.to_string(), "service.pipelines.traces/a.receivers[1]");
+        assert_eq!(
+            path.parent().with_colons(),
+            "service::pipelines::traces/a::receivers"
+        );
         assert_eq!(KeyPath::default().to_string(), "");
+        assert_eq!(KeyPath::default().parent(), KeyPath::default());
     }
 }

@@ -5,14 +5,15 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::node::{Entry, Node, Value};
 use super::path::KeyPath;
 use super::scalar::{Origin, Scalar};
 
 /// `preset`: the name of a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "they are the names of backends")]
 pub enum Preset {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::units::{between_or_none, duration};
+use super::units::{AnyDuration, BetweenOrNone};
 use crate::admission::Limits;
 
 /// `memory_limiter`: bounds the memory that requests in flight may take.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Keys")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Keys", into = "Keys")]
+#[schemars(with = "Keys")]
 pub struct MemoryLimiterConfig {
     /// The Collector polls its memory as often; here nothing is polled, and so nothing comes of it.
     pub check_interval: Duration,
@@ -37,18 +39,23 @@ pub enum MemoryLimit {
 }
 
 /// The keys, which are those of the Collector. As there, a limit in MiB comes before one in percent.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Keys {
-    #[serde(deserialize_with = "duration")]
+    /// As in the Collector, which polls its memory as often; here nothing is polled.
+    #[serde(with = "AnyDuration")]
     check_interval: Duration,
-    #[serde(deserialize_with = "between_or_none::<_, _, 16, 16_777_216>")]
+    /// The memory that requests in flight may take, in MiB.
+    #[serde(with = "BetweenOrNone::<16, 16_777_216>")]
     limit_mib: Option<u64>,
-    #[serde(deserialize_with = "between_or_none::<_, _, 0, 16_777_216>")]
+    /// The part of it that is for requests that have begun, in MiB; a fifth unless it is given.
+    #[serde(with = "BetweenOrNone::<0, 16_777_216>")]
     spike_limit_mib: Option<u64>,
-    #[serde(deserialize_with = "between_or_none::<_, _, 1, 100>")]
+    /// The memory that requests in flight may take, in percent of what there is.
+    #[serde(with = "BetweenOrNone::<1, 100>")]
     limit_percentage: Option<u64>,
-    #[serde(deserialize_with = "between_or_none::<_, _, 0, 100>")]
+    /// The part of it that is for requests that have begun, in percent of what there is.
+    #[serde(with = "BetweenOrNone::<0, 100>")]
     spike_limit_percentage: Option<u64>,
 }
 
@@ -104,6 +111,26 @@ impl Default for MemoryLimiterConfig {
     }
 }
 
+impl From<MemoryLimiterConfig> for Keys {
+    fn from(config: MemoryLimiterConfig) -> Self {
+        let mut keys = Self {
+            check_interval: config.check_interval,
+            ..Self::default()
+        };
+        match config.limit {
+            MemoryLimit::Mib { limit, spike } => {
+                keys.limit_mib = Some(limit);
+                keys.spike_limit_mib = spike;
+            }
+            MemoryLimit::Percentage { limit, spike } => {
+                keys.limit_percentage = Some(limit);
+                keys.spike_limit_percentage = spike;
+            }
+        }
+        keys
+    }
+}
+
 impl TryFrom<Keys> for MemoryLimiterConfig {
     type Error = String;
 
@@ -142,7 +169,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<MemoryLimiterConfig, String> {
-        de::from_node(&yaml::parse(text).unwrap()).map_err(|error| error.to_string())
+        de::from_node(&yaml::parse(text, &"c.yaml".into()).unwrap())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -197,7 +225,7 @@ mod tests {
                 "{limit_percentage: 50, spike_limit_percentage: 60}",
                 "spike_limit_percentage is a part of limit_percentage",
             ),
-            ("min_gc_interval_when_soft_limited: 10s", "unknown field"),
+            ("min_gc_interval_when_soft_limited: 10s", "has invalid keys"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

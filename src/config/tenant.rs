@@ -4,14 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 
-use super::units::optional_positive_size;
+use super::units::PositiveSizeOrNone;
 use crate::tenant::TenantId;
 
 /// `tenant`: each tenant's artifacts have a folder of their own, and are unknown to the others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantConfig {
     /// What of the request's context names the tenant: its metadata, or what the authenticator
@@ -19,16 +20,19 @@ pub struct TenantConfig {
     pub from_context: Option<ContextKey>,
     /// The resource attribute that names the tenant where the context does not.
     #[serde(deserialize_with = "attribute")]
+    #[schemars(length(min = 1))]
     pub from_attribute: Option<String>,
     /// The tenant of what neither of them names; without one, that is refused.
     pub default: Option<TenantId>,
     /// The bytes of requests that one tenant may have under way at a time.
-    #[serde(deserialize_with = "optional_positive_size")]
+    #[serde(with = "PositiveSizeOrNone")]
     pub max_in_flight: Option<ByteSize>,
 }
 
 /// A value of a request's context: `metadata.NAME` or `auth.ATTRIBUTE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(into = "String")]
+#[schemars(with = "String", extend("pattern" = "^(metadata|auth)\\..+$"))]
 pub enum ContextKey {
     /// The header of that name.
     Metadata(String),
@@ -43,6 +47,12 @@ impl TenantConfig {
             "names no tenant: give it a from_context, such as metadata.x-scope-orgid, or a \
              from_attribute, such as tenant.id",
         )
+    }
+}
+
+impl From<ContextKey> for String {
+    fn from(key: ContextKey) -> Self {
+        key.to_string()
     }
 }
 

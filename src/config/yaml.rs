@@ -1,17 +1,18 @@
 //! Reads YAML text into a tree of nodes, within limits on its size and depth.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, Place, Value};
 use super::path::{KeyPath, Step};
 use super::scalar::{Origin, Scalar};
 
 /// Nodes in a configuration, each expansion of an alias counted.
-const MAX_NODES: usize = 20_000;
+pub(super) const MAX_NODES: usize = 20_000;
 /// Levels of nesting, aliases included, which also bounds every recursion over the tree.
-const MAX_LEVELS: usize = 64;
+pub(super) const MAX_LEVELS: usize = 64;
 
 /// Text that is not the YAML of a configuration.
 #[derive(Debug)]
@@ -21,9 +22,16 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
 }
 
-/// Reads the one document in `text`. An empty text is a null node.
-pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let mut builder = Builder::default();
+/// Reads the one document in `text`, which comes from `source`. An empty text is a null node.
+pub(super) fn parse(text: &str, source: &Arc<str>) -> Result<Node, SyntaxError> {
+    let mut builder = Builder {
+        source: Arc::clone(source),
+        root: None,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        line: 1,
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| SyntaxError {
             path: builder.path(),
@@ -33,17 +41,25 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
         builder.line = span.start.line();
         builder.take(event)?;
     }
-    Ok(builder.root.unwrap_or_else(|| Node {
-        line: 1,
-        value: Value::Scalar(Scalar {
-            text: String::new(),
-            origin: Origin::Plain,
-        }),
-    }))
+    let start = builder.place(1);
+    Ok(builder.root.unwrap_or_else(|| Node::null(start)))
 }
 
-#[derive(Default)]
+/// What is told of too many values.
+pub(super) fn too_large() -> String {
+    format!(
+        "too large: a configuration has at most {MAX_NODES} values, each use of an alias counted in \
+         full"
+    )
+}
+
+/// What is told of too many levels.
+pub(super) fn too_deep() -> String {
+    format!("nested too deeply: a configuration has at most {MAX_LEVELS} levels")
+}
+
 struct Builder {
+    source: Arc<str>,
     root: Option<Node>,
     open: Vec<Collection>,
     anchors: HashMap<usize, Node>,
@@ -139,29 +155,40 @@ impl Builder {
         let extent = node.extent();
         self.check_levels(extent.levels)?;
         self.count(extent.nodes)?;
-        node.line = self.line;
-        self.place(node)
+        node.place = self.place(self.line);
+        self.put(node)
     }
 
     fn add(&mut self, value: Value, line: usize, anchor: usize) -> Result<(), SyntaxError> {
         self.count(1)?;
-        let node = Node { line, value };
+        let node = Node::new(self.place(line), value);
         // The parser numbers anchors from 1.
         if anchor > 0 {
             self.count(node.extent().nodes)?;
             self.anchors.insert(anchor, node.clone());
         }
-        self.place(node)
+        self.put(node)
     }
 
-    fn place(&mut self, node: Node) -> Result<(), SyntaxError> {
+    fn place(&self, line: usize) -> Place {
+        Place {
+            source: Arc::clone(&self.source),
+            line: Some(line),
+        }
+    }
+
+    fn put(&mut self, node: Node) -> Result<(), SyntaxError> {
+        let source = Arc::clone(&self.source);
         match self.open.last_mut().map(|collection| &mut collection.items) {
             None => self.root = Some(node),
             Some(Items::Sequence(items)) => items.push(node),
             Some(Items::Mapping { entries, key, .. }) => match key.take() {
                 Some((key, line)) => entries.push(Entry {
                     key,
-                    line,
+                    place: Place {
+                        source,
+                        line: Some(line),
+                    },
                     value: node,
                 }),
                 None => return self.place_key(node.value),
@@ -192,19 +219,14 @@ impl Builder {
     fn count(&mut self, nodes: usize) -> Result<(), SyntaxError> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            return Err(self.error(format!(
-                "too large: a configuration has at most {MAX_NODES} values, each use of an alias \
-                 counted in full"
-            )));
+            return Err(self.error(too_large()));
         }
         Ok(())
     }
 
     fn check_levels(&self, more: usize) -> Result<(), SyntaxError> {
         if self.open.len() + more > MAX_LEVELS {
-            return Err(self.error(format!(
-                "nested too deeply: a configuration has at most {MAX_LEVELS} levels"
-            )));
+            return Err(self.error(too_deep()));
         }
         Ok(())
     }
@@ -237,6 +259,10 @@ mod tests {
     use super::super::node::Extent;
     use super::*;
 
+    fn parse(text: &str) -> Result<Node, SyntaxError> {
+        super::parse(text, &"c.yaml".into())
+    }
+
     fn error(text: &str) -> String {
         match parse(text) {
             Ok(_) => format!("no error in {text:?}"),
@@ -262,7 +288,7 @@ mod tests {
             (KeyPath::of(["d", "f"]), 8),
         ];
         for (path, line) in lines {
-            assert_eq!(root.line_at(&path), line, "{path}");
+            assert_eq!(root.place_at(&path).line, Some(line), "{path}");
         }
     }
 
@@ -284,7 +310,7 @@ mod tests {
                 levels: 3
             }
         );
-        assert_eq!(root.line_at(&KeyPath::of(["c"])), 2);
+        assert_eq!(root.place_at(&KeyPath::of(["c"])).line, Some(2));
     }
 
     #[test]

@@ -17,8 +17,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::Service as _;
 
-use crate::config::HostPort;
-
 /// Connections that may be open at a time; others wait until one ends.
 const CONNECTIONS: usize = 32;
 
@@ -43,9 +41,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds an endpoint.
-    pub async fn bind(endpoint: &HostPort) -> io::Result<Self> {
-        let listener = TcpListener::bind((endpoint.host.as_str(), endpoint.port)).await?;
+    /// Will answer who connects to `listener`.
+    pub fn on(listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
@@ -97,7 +94,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_is_silent_is_closed_soon() {
-        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await;
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = Listener::on(socket);
         let listener = listener.unwrap();
         let address = listener.address();
         let pages = Router::new().route("/", get(|| async { "told" }));

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Journal, Options};
 use crate::config::ComponentId;
-use crate::config::units::positive_size;
+use crate::config::units::PositiveSize;
 
 /// What the folder of an exporter's queue begins with.
 const PREFIX: &str = "exporter_";
@@ -17,7 +18,7 @@ const PREFIX: &str = "exporter_";
 const SEGMENT: u64 = 16 << 20;
 
 /// `file_storage`: where queues are kept on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileStorageConfig {
     /// The folder; each queue has a folder of its own in it.
@@ -27,7 +28,7 @@ pub struct FileStorageConfig {
     /// Whether what is acknowledged survives a power cut, and not only the end of the process.
     pub fsync: bool,
     /// The size of each queue on disk.
-    #[serde(deserialize_with = "positive_size")]
+    #[serde(with = "PositiveSize")]
     pub max_bytes: ByteSize,
 }
 

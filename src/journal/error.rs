@@ -24,6 +24,13 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether somebody else has it open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::InUse { .. })
+    }
+}
+
 /// A record was not appended. No part of it will ever be delivered as if it had been.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

@@ -3,51 +3,48 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 use slimspan_artifact::Location;
 use url::Url;
 
 use super::spool::config::SpoolConfig;
 use crate::config::Secret;
-use crate::config::units::{between, duration, positive_duration};
+use crate::config::units::{AnyDuration, Between, PositiveDuration};
 use crate::tenant::TenantId;
 
 /// `artifact_store`: keeps artifacts under their digests.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// A path, or a URL such as `s3://bucket/prefix`, `gs://`, `az://` or `memory://`. Required.
     #[serde(deserialize_with = "url")]
+    #[schemars(length(min = 1))]
     pub url: String,
     /// Where people read the artifacts, without a slash at its end: references lead there if it is
     /// given, else into the store.
     #[serde(default, deserialize_with = "public_url")]
+    #[schemars(extend("pattern" = "^[hH][tT][tT][pP][sS]?://[^?#@]+$"))]
     pub public_url: Option<String>,
     /// The time that the store has for one artifact; more than 0.
-    #[serde(default = "default_timeout", deserialize_with = "positive_duration")]
+    #[serde(default = "default_timeout", with = "PositiveDuration")]
     pub timeout: Duration,
     /// The artifacts of one request that are stored at a time; from 1 to 1024.
-    #[serde(
-        default = "default_max_concurrent_puts",
-        deserialize_with = "between::<_, _, 1, 1024>"
-    )]
+    #[serde(default = "default_max_concurrent_puts", with = "Between::<1, 1024>")]
     pub max_concurrent_puts: usize,
     /// The time after which an artifact seen again is stored again; 0 stores it every time.
-    #[serde(default = "default_refresh", deserialize_with = "duration")]
+    #[serde(default = "default_refresh", with = "AnyDuration")]
     pub refresh: Duration,
     /// The digests remembered as stored; up to a thousand million.
     #[serde(
         default = "default_known_digests",
-        deserialize_with = "between::<_, _, 0, 1_000_000_000>"
+        with = "Between::<0, 1_000_000_000>"
     )]
     pub known_digests: u64,
     /// The encoded values remembered, which are not decoded when they come again; up to a thousand
     /// million, and 0 remembers none.
-    #[serde(
-        default = "default_known_values",
-        deserialize_with = "between::<_, _, 0, 1_000_000_000>"
-    )]
+    #[serde(default = "default_known_values", with = "Between::<0, 1_000_000_000>")]
     pub known_values: u64,
     /// Where artifacts wait for the store, with `delivery: background`.
     #[serde(default)]

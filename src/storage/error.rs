@@ -65,6 +65,11 @@ impl OpenError {
         }
     }
 
+    /// Whether another has the spool open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Spool(error) if error.is_in_use())
+    }
+
     pub(super) fn credentials_in_url() -> Self {
         Self::CredentialsInUrl
     }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::logs::config::LogsConfig;
 use crate::config::HostPort;
 
 /// The whole section.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TelemetryConfig {
     /// The log.
@@ -21,7 +22,7 @@ pub struct TelemetryConfig {
 }
 
 /// What is counted, and where it can be read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsConfig {
     /// How much of it is told.
@@ -33,7 +34,9 @@ pub struct MetricsConfig {
 }
 
 /// How much is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Nothing.
@@ -47,7 +50,7 @@ pub enum Level {
 }
 
 /// Who reads metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reader {
     /// It comes and asks.
@@ -55,7 +58,7 @@ pub struct Reader {
 }
 
 /// A reader that comes and asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pull {
     /// What it is given.
@@ -63,7 +66,7 @@ pub struct Pull {
 }
 
 /// What a reader is given that asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PullExporter {
     /// The text that Prometheus reads.
@@ -71,7 +74,7 @@ pub struct PullExporter {
 }
 
 /// A listener for Prometheus.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prometheus {
     /// The host to listen on.
@@ -81,7 +84,7 @@ pub struct Prometheus {
 }
 
 /// Attributes of this process, beside or instead of those that it has by itself. Null takes one away.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Resource(pub BTreeMap<String, Option<String>>);
 
@@ -137,6 +140,11 @@ impl MetricsConfig {
             (Some(index), endpoint)
         });
         readers.collect()
+    }
+
+    /// Whether nobody said where they can be read.
+    pub fn is_default_endpoint(&self) -> bool {
+        self.readers.is_none() && self.address.is_none()
     }
 
     /// What is wrong with it, and at which key.

@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
 use super::pem::Source;
 pub use super::suites::{CipherSuite, Version};
 use crate::config::Secret;
-use crate::config::units::duration;
+use crate::config::units::AnyDuration;
 
 /// `tls` of an exporter: how a connection to a backend is protected.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsClientConfig {
     /// Connects without TLS. A scheme in the endpoint has the last word.
@@ -45,12 +46,12 @@ pub struct TlsClientConfig {
     /// The cipher suites; all that are sound where there are none.
     pub cipher_suites: Vec<CipherSuite>,
     /// How often the files are looked at, to use what is new in them; 0 for never.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "AnyDuration")]
     pub reload_interval: Duration,
 }
 
 /// `tls` of a receiver: how connections of senders are protected.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsServerConfig {
     /// The certificate (PEM) to show to senders, with those between it and who vouches for it.
@@ -77,7 +78,7 @@ pub struct TlsServerConfig {
     pub cipher_suites: Vec<CipherSuite>,
     /// How often the files of the certificate and key are looked at, to use what is new in them; 0 for
     /// never.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "AnyDuration")]
     pub reload_interval: Duration,
 }
 

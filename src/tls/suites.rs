@@ -1,19 +1,41 @@
 //! Versions and cipher suites.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion, version};
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 
 /// A version of TLS, written `"1.2"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Version {
     /// TLS 1.2
     V12,
     /// TLS 1.3
     V13,
+}
+
+impl JsonSchema for Version {
+    fn schema_name() -> Cow<'static, str> {
+        "TlsVersion".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // Without quotes it is a number to YAML; an empty text is how the Collector writes the default.
+        json_schema!({ "description": "A version of TLS.", "enum": ["1.2", "1.3", 1.2, 1.3, "", null] })
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::V12 => "1.2".to_owned(),
+            Version::V13 => "1.3".to_owned(),
+        }
+    }
 }
 
 impl TryFrom<String> for Version {
@@ -55,9 +77,16 @@ pub(super) fn versions(
 }
 
 /// A cipher suite by its IANA name, such as `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^TLS_"))]
 pub struct CipherSuite(String);
+
+impl From<CipherSuite> for String {
+    fn from(suite: CipherSuite) -> Self {
+        suite.0
+    }
+}
 
 impl TryFrom<String> for CipherSuite {
     type Error = String;

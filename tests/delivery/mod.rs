@@ -22,6 +22,7 @@ mod ordering;
 mod overload;
 mod power_cut;
 mod reads;
+mod reloads;
 mod retries;
 mod same_file;
 mod store_away;

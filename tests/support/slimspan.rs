@@ -183,6 +183,24 @@ impl Slimspan {
         self.child.id().unwrap()
     }
 
+    /// Waits until it has logged `text` as many times.
+    pub(crate) async fn logs_times(&mut self, text: &str, times: usize) {
+        let said = self
+            .stderr
+            .wait_for(|log| log.matches(text).count() >= times);
+        let said = soon(text, said).await.map(drop);
+        assert!(
+            said.is_ok(),
+            "not {times} times {text:?}: {}",
+            self.stderr()
+        );
+    }
+
+    /// Writes another configuration, which a signal makes it read.
+    pub(crate) fn write(&self, yaml: &str) {
+        std::fs::write(self.folder().join("collector.yaml"), yaml).unwrap();
+    }
+
     /// The most memory that it has had so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         peak_memory(self.id())

@@ -110,7 +110,10 @@ impl Check<'_> {
                 }
             }
             Some(_) => self.report(path, wrong_type(id, "a bearertokenauth or basicauth")),
-            None => self.report(path, not_configured(ExtensionConfig::KIND, id)),
+            None => {
+                let known = self.config.extensions.keys();
+                self.report(path, not_configured(ExtensionConfig::KIND, id, known));
+            }
         }
     }
 
@@ -137,7 +140,10 @@ impl Check<'_> {
                 let wanted = "a bearertokenauth, basicauth or headers_setter";
                 self.report(path, wrong_type(id, wanted));
             }
-            None => self.report(path, not_configured(ExtensionConfig::KIND, id)),
+            None => {
+                let known = self.config.extensions.keys();
+                self.report(path, not_configured(ExtensionConfig::KIND, id, known));
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Check<'_> {
 
     /// Pipelines may share a processor.
     fn report_once(&mut self, path: KeyPath, message: String) {
-        let is_told = |told: &Problem| told.path == path && told.message == message;
+        let is_told = |told: &Problem| told.culprit == path && told.message == message;
         if !self.problems.iter().any(is_told) {
             self.report(path, message);
         }

@@ -5,6 +5,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -33,8 +34,18 @@ fn id(text: &str) -> ComponentId {
 }
 
 fn parse(text: &str) -> (Config, Vec<Warning>) {
+    super::schema::accepts(text);
     let env = |name: &str| (name == "TOKEN").then(|| "0123".to_owned());
-    Config::parse(text, "c.yaml", env).unwrap_or_else(|errors| panic!("{errors}"))
+    let read = Config::parse(text, "c.yaml", env).unwrap_or_else(|errors| panic!("{errors}"));
+    // What is printed of it means the same.
+    let printed = Config::exposed(|| serde_saphyr::to_string(&read.0).unwrap());
+    super::schema::accepts(&printed);
+    let again = Config::parse(&printed, "printed", |_| None);
+    let (mut again, _) = again.unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
+    // What a preset has set is written down by then.
+    again.presets.clone_from(&read.0.presets);
+    assert_eq!(again, read.0, "{printed}");
+    read
 }
 
 #[test]
@@ -420,13 +431,17 @@ fn an_unset_variable_is_a_warning_where_null_will_do() {
 fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing.yaml");
-    let errors = Config::load(&path, |_| None).unwrap_err().to_string();
+    let sources = Sources {
+        locations: vec![path.display().to_string()],
+        settings: Vec::new(),
+    };
+    let errors = Config::load(&sources, |_| None).unwrap_err().to_string();
     assert!(
         errors.starts_with(&format!("{}: cannot be read: ", path.display())),
         "{errors}"
     );
     fs::write(&path, "receivers: 7").unwrap();
-    let errors = Config::load(&path, |_| None).unwrap_err().to_string();
+    let errors = Config::load(&sources, |_| None).unwrap_err().to_string();
     assert!(
         errors.starts_with(&format!("{}:1: receivers: ", path.display())),
         "{errors}"

@@ -4,5 +4,8 @@ mod accepted;
 mod auth;
 mod context;
 mod mistakes;
+mod mutated;
 mod presets;
+mod schema;
 mod shipped;
+mod sources;

@@ -37,7 +37,7 @@ fn id(text: &str) -> ComponentId {
 }
 
 /// The shipped file with the commented-out exporter and storage in it.
-fn with_backend() -> String {
+pub(super) fn with_backend() -> String {
     let uncomment = |line: &str| match line.strip_prefix("  #") {
         Some(yaml) if !yaml.starts_with(' ') || yaml.starts_with("  ") => format!("  {yaml}\n"),
         _ => format!("{line}\n"),
@@ -48,6 +48,7 @@ fn with_backend() -> String {
 }
 
 fn parse(text: &str) -> Config {
+    super::schema::accepts(text);
     let (config, warnings) =
         Config::parse(text, "collector.yaml", |_| None).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(warnings, []);
@@ -152,7 +153,7 @@ fn the_commented_out_backend_over_http_works_once_uncommented() {
 
 #[test]
 fn every_key_with_a_default_is_spelled_out() {
-    let root = yaml::parse(&with_backend()).unwrap();
+    let root = yaml::parse(&with_backend(), &"c.yaml".into()).unwrap();
     spells_out::<OtlpReceiverConfig>(&root, &["receivers", "otlp"]);
     spells_out::<Protocols>(&root, &["receivers", "otlp", "protocols"]);
     spells_out::<GrpcConfig>(&root, &["receivers", "otlp", "protocols", "grpc"]);
@@ -201,7 +202,7 @@ fn spells_out<T: serde::de::DeserializeOwned + Debug>(root: &Node, keys: &[&str]
     };
     let spelled: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
 
-    let question = yaml::parse("'?': 1").unwrap();
+    let question = yaml::parse("'?': 1", &"c.yaml".into()).unwrap();
     let answer = from_node::<T>(&question).unwrap_err().to_string();
     let (_, known) = answer.split_once("known are ").unwrap();
     assert_eq!(spelled, known.split(", ").collect(), "{keys:?}");

@@ -3,20 +3,22 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 
-use crate::config::units::positive_size;
+use crate::config::units::PositiveSize;
 
 /// `dead_letters`: where requests are kept that no backend takes and no sender sends again.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeadLetterConfig {
     /// The folder; made when it is first needed. Without one they are given up.
     #[serde(deserialize_with = "directory")]
+    #[schemars(length(min = 1))]
     pub directory: Option<PathBuf>,
     /// The size of all that is kept there. What comes when it is full is given up.
-    #[serde(deserialize_with = "positive_size")]
+    #[serde(with = "PositiveSize")]
     pub max_bytes: ByteSize,
 }
 

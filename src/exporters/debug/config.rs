@@ -1,11 +1,12 @@
 //! The configuration of the `debug` exporter.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::config::ReferenceForm;
 
 /// `debug`: prints what arrives.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DebugConfig {
     /// How much it prints.
@@ -16,7 +17,9 @@ pub struct DebugConfig {
 }
 
 /// How much the debug exporter prints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Verbosity {
     /// One line a request: what it holds, and its size.

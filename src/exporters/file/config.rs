@@ -3,33 +3,41 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
 
 use crate::config::ReferenceForm;
-use crate::config::units::{between, positive_duration};
+use crate::config::units::{Between, PositiveDuration};
 
 /// `file`: writes requests to a file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// The file. Required.
     #[serde(deserialize_with = "path")]
+    #[schemars(length(min = 1))]
     pub path: PathBuf,
     /// Whether what a file holds at the start stays in it.
     #[serde(default = "yes")]
     pub append: bool,
     /// When a file that has grown makes room for a new one; never without it.
-    #[serde(default, deserialize_with = "rotation")]
+    #[serde(
+        default,
+        deserialize_with = "rotation",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub rotation: Option<RotationConfig>,
     /// How requests are written.
     #[serde(default)]
     pub format: Format,
     /// How each of them is compressed.
     #[serde(default)]
+    #[schemars(schema_with = "compressions")]
     pub compression: Compression,
     /// After which time at most what was written is on the disk, power cuts or not.
-    #[serde(default = "flush_interval", deserialize_with = "positive_duration")]
+    #[serde(default = "flush_interval", with = "PositiveDuration")]
     pub flush_interval: Duration,
     /// Whether it is there before it is acknowledged.
     #[serde(default)]
@@ -38,7 +46,12 @@ pub struct FileConfig {
     #[serde(default)]
     pub create_directory: bool,
     /// The permissions of a folder that is made, less what the umask takes away.
-    #[serde(default, deserialize_with = "permissions")]
+    #[serde(
+        default,
+        deserialize_with = "permissions",
+        serialize_with = "octal_digits"
+    )]
+    #[schemars(with = "Option<String>")]
     pub directory_permissions: Option<u32>,
     /// How references look that are written; as the `artifact` processor has them if nothing is said.
     #[serde(default)]
@@ -46,17 +59,17 @@ pub struct FileConfig {
 }
 
 /// `rotation`: the file is renamed, and a new one begun.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RotationConfig {
     /// The size that a file has at most, unless a single request is larger.
-    #[serde(deserialize_with = "between::<_, _, 1, 1_048_576>")]
+    #[serde(with = "Between::<1, 1_048_576>")]
     pub max_megabytes: u64,
     /// After how many days a renamed file is deleted; 0 for never.
-    #[serde(deserialize_with = "between::<_, _, 0, 36_500>")]
+    #[serde(with = "Between::<0, 36_500>")]
     pub max_days: u32,
     /// How many renamed files are kept; 0 for all.
-    #[serde(deserialize_with = "between::<_, _, 0, 1_000_000>")]
+    #[serde(with = "Between::<0, 1_000_000>")]
     pub max_backups: usize,
     /// Whether the time in their names is local; UTC otherwise.
     pub localtime: bool,
@@ -74,7 +87,7 @@ impl Default for RotationConfig {
 }
 
 /// How requests are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// OTLP/JSON, a line each.
@@ -85,7 +98,7 @@ pub enum Format {
 }
 
 /// How requests are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.
@@ -133,6 +146,20 @@ impl FileConfig {
     pub(super) fn permissions_of_directory(&self) -> u32 {
         self.directory_permissions.unwrap_or(DIRECTORY_PERMISSIONS)
     }
+}
+
+/// The Collector writes an empty text for none.
+fn compressions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["none", "", "zstd"] })
+}
+
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde gives references to fields"
+)]
+fn octal_digits<S: Serializer>(bits: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    bits.map(|bits| format!("{bits:04o}")).serialize(serializer)
 }
 
 fn yes() -> bool {

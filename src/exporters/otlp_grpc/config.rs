@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
-use crate::config::units::{positive_duration, positive_size};
+use crate::config::units::{PositiveDuration, PositiveSize};
 use crate::config::{Preset, ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
@@ -18,7 +19,7 @@ use crate::exporters::retry::config::RetryConfig;
 use crate::tls::config::TlsClientConfig;
 
 /// `otlp_grpc`, or `otlp`: sends requests to a backend over OTLP/gRPC.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OtlpGrpcConfig {
     /// The address of the backend. Required.
@@ -28,9 +29,10 @@ pub struct OtlpGrpcConfig {
     pub compression: Compression,
     /// Metadata of every request, by lower-case name. The names and values are valid headers.
     #[serde(default, deserialize_with = "headers")]
+    #[schemars(schema_with = "crate::config::headers::schema")]
     pub headers: BTreeMap<String, Secret>,
     /// The time that the backend has for one attempt; more than 0.
-    #[serde(default = "default_timeout", deserialize_with = "positive_duration")]
+    #[serde(default = "default_timeout", with = "PositiveDuration")]
     pub timeout: Duration,
     /// How often a request is sent again that the backend could not take.
     #[serde(default)]
@@ -39,10 +41,7 @@ pub struct OtlpGrpcConfig {
     #[serde(default = "QueueConfig::off", deserialize_with = "sending_queue")]
     pub sending_queue: QueueConfig,
     /// The largest message that the backend takes; larger requests go in parts.
-    #[serde(
-        default = "default_max_request_bytes",
-        deserialize_with = "positive_size"
-    )]
+    #[serde(default = "default_max_request_bytes", with = "PositiveSize")]
     pub max_request_bytes: ByteSize,
     /// Where requests are kept that the backend never takes.
     #[serde(default)]
@@ -109,7 +108,7 @@ fn default_timeout() -> Duration {
 }
 
 /// How requests are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Every OTLP backend reads it.

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::{HostPort, InvalidAddress};
 
 /// Where a backend listens: `host:port`, `http://host:port` or `https://host[:port]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^(https://(\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]+)(:[0-9]+)?/?|(http://)?(\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]+):[0-9]+/?)$"))]
 pub struct Endpoint {
     /// The host and port.
     pub address: HostPort,
@@ -54,6 +56,12 @@ impl FromStr for Endpoint {
             address: address.map_err(|_: InvalidAddress| InvalidAddress::new(text))?,
             tls,
         })
+    }
+}
+
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.to_string()
     }
 }
 

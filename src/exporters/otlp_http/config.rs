@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 use url::Host;
 
 use super::{BaseUrl, HttpUrl, ProxyUrl};
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
-use crate::config::units::{between_or_none, duration, positive_duration, positive_size};
+use crate::config::units::{AnyDuration, BetweenOrNone, PositiveDuration, PositiveSize};
 use crate::config::{Preset, ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
@@ -20,7 +21,7 @@ use crate::exporters::retry::config::RetryConfig;
 use crate::tls::config::TlsClientConfig;
 
 /// `otlp_http`, or `otlphttp`: sends requests to a backend over OTLP/HTTP.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpHttpConfig {
     /// Where the backend is: requests go to `/v1/traces`, `/v1/metrics` and `/v1/logs` below it.
@@ -41,9 +42,10 @@ pub struct OtlpHttpConfig {
     pub compression_params: CompressionParams,
     /// What comes with every request, by lower-case name. The names and values are valid headers.
     #[serde(deserialize_with = "headers")]
+    #[schemars(schema_with = "crate::config::headers::schema")]
     pub headers: BTreeMap<String, Secret>,
     /// The time that the backend has for one attempt; more than 0.
-    #[serde(deserialize_with = "positive_duration")]
+    #[serde(with = "PositiveDuration")]
     pub timeout: Duration,
     /// The proxy, in place of the one that `HTTP_PROXY` and `HTTPS_PROXY` name.
     pub proxy_url: Option<ProxyUrl>,
@@ -52,15 +54,15 @@ pub struct OtlpHttpConfig {
     /// How many connections there are at a time; 0 for any number.
     pub max_conns_per_host: u32,
     /// How long a connection is kept for later; 0 for ever.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "AnyDuration")]
     pub idle_conn_timeout: Duration,
     /// Whether each request has a connection of its own.
     pub disable_keep_alives: bool,
     /// The silence after which an HTTP/2 connection is asked whether it is there; 0 for never.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "AnyDuration")]
     pub http2_read_idle_timeout: Duration,
     /// The time that it has for its answer; more than 0.
-    #[serde(deserialize_with = "positive_duration")]
+    #[serde(with = "PositiveDuration")]
     pub http2_ping_timeout: Duration,
     /// Whether HTTP/2 is offered where there is TLS.
     pub force_attempt_http2: bool,
@@ -72,7 +74,7 @@ pub struct OtlpHttpConfig {
     #[serde(deserialize_with = "sending_queue")]
     pub sending_queue: QueueConfig,
     /// The largest request that the backend takes, as protobuf; larger ones go in parts.
-    #[serde(deserialize_with = "positive_size")]
+    #[serde(with = "PositiveSize")]
     pub max_request_bytes: ByteSize,
     /// Where requests are kept that the backend never takes.
     pub dead_letters: DeadLetterConfig,
@@ -242,7 +244,7 @@ const OF_THE_EXPORTER: [&str; 5] = [
 ];
 
 /// How requests are encoded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// As they are.
@@ -254,7 +256,7 @@ pub enum Encoding {
 }
 
 /// How requests are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Every OTLP backend reads it.
@@ -269,16 +271,16 @@ pub enum Compression {
 }
 
 /// `compression_params`: how thoroughly requests are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionParams {
     /// From 1 (the fastest, and the default) to 9, with zstd to 19.
-    #[serde(deserialize_with = "between_or_none::<_, _, 1, 19>")]
+    #[serde(with = "BetweenOrNone::<1, 19>")]
     pub level: Option<u8>,
 }
 
 /// `cookies`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CookiesConfig {
     /// Whether they are kept, in memory.

@@ -3,24 +3,31 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 use thiserror::Error;
 use url::Url;
 
+use crate::config::Secret;
+
 /// Where requests of one signal go, such as `https://api.example.com/v1/traces?region=eu`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String", extend("pattern" = "^[hH][tT][tT][pP][sS]?://[^#]+$"))]
 pub struct HttpUrl(Url);
 
 /// What the paths of the signals are added to, such as `https://api.example.com/otlp`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String", extend("pattern" = "^[hH][tT][tT][pP][sS]?://[^#?]+$"))]
 pub struct BaseUrl(Url);
 
 /// A proxy, such as `http://user:password@proxy.example.com:3128`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String", extend("pattern" = "^([hH][tT][tT][pP][sS]?|[sS][oO][cC][kK][sS]5[hH]?)://.+$"))]
 pub struct ProxyUrl(Url);
 
 /// Why a text is not such a URL. None quotes it: it may hold a secret.
@@ -138,6 +145,33 @@ macro_rules! read_from_text {
     )*};
 }
 read_from_text!(HttpUrl, BaseUrl, ProxyUrl);
+
+impl Serialize for HttpUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = self.0.clone();
+        if !Secret::is_exposed() && shown.query().is_some() {
+            shown.set_query(Some(Secret::REDACTED));
+        }
+        shown.as_str().serialize(serializer)
+    }
+}
+
+impl Serialize for BaseUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_str().serialize(serializer)
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = self.0.clone();
+        if !Secret::is_exposed() && shown.password().is_some() {
+            // Fails only for a URL that could have had none.
+            let _ = shown.set_password(Some(Secret::REDACTED));
+        }
+        shown.as_str().serialize(serializer)
+    }
+}
 
 /// Without the query, which may hold a key.
 impl fmt::Display for HttpUrl {

@@ -1,10 +1,11 @@
 //! The configuration of `sending_queue`, with the keys of the Collector.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 
 use crate::config::ComponentId;
-use crate::config::units::between;
+use crate::config::units::Between;
 
 /// `sending_queue` as it is in an exporter: who writes it wants one.
 pub(crate) fn sending_queue<'de, D: Deserializer<'de>>(
@@ -15,16 +16,16 @@ pub(crate) fn sending_queue<'de, D: Deserializer<'de>>(
 }
 
 /// `sending_queue`: requests that are acknowledged before the backend has them.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueConfig {
     /// Whether there is a queue. True where anything else is said of it.
     pub enabled: bool,
     /// The requests that are sent at a time.
-    #[serde(deserialize_with = "between::<_, _, 1, 1000>")]
+    #[serde(with = "Between::<1, 1000>")]
     pub num_consumers: usize,
     /// How much the queue holds, in units of `sizer`; more than 0.
-    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000_000_000>")]
+    #[serde(with = "Between::<1, 1_000_000_000_000>")]
     pub queue_size: u64,
     /// What `queue_size` counts.
     pub sizer: Sizer,
@@ -70,7 +71,7 @@ impl QueueConfig {
 }
 
 /// What the size of a queue is measured in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sizer {
     /// Requests.

@@ -2,32 +2,32 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
-use crate::config::units::{duration, positive_duration};
+use crate::config::units::{AnyDuration, AtLeastOne, Fraction, PositiveDuration};
 
 /// `retry_on_failure`: how often a request is sent again that the backend could not take.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryConfig {
     /// Whether anything is sent again.
     pub enabled: bool,
     /// The wait before the second attempt; more than 0.
-    #[serde(deserialize_with = "positive_duration")]
+    #[serde(with = "PositiveDuration")]
     pub initial_interval: Duration,
     /// How much longer or shorter than its interval a wait may be, as a part of it; from 0 to 1.
-    #[serde(deserialize_with = "fraction")]
+    #[serde(with = "Fraction")]
     pub randomization_factor: f64,
     /// By what the interval grows after each attempt; at least 1.
-    #[serde(deserialize_with = "growth")]
+    #[serde(with = "AtLeastOne")]
     pub multiplier: f64,
     /// The longest interval; more than 0.
-    #[serde(deserialize_with = "positive_duration")]
+    #[serde(with = "PositiveDuration")]
     pub max_interval: Duration,
     /// The time after which a request is given up; 0 for never.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "AnyDuration")]
     pub max_elapsed_time: Duration,
 }
 
@@ -71,28 +71,6 @@ impl RetryConfig {
             "max_elapsed_time",
             format!("{longest:?} is less than the {least:?} of {key}; 0 retries for ever"),
         ))
-    }
-}
-
-fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let number = f64::deserialize(deserializer)?;
-    if (0.0..=1.0).contains(&number) {
-        Ok(number)
-    } else {
-        Err(D::Error::custom(format!(
-            "{number} is not from 0 to 1, such as 0.5"
-        )))
-    }
-}
-
-fn growth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let number = f64::deserialize(deserializer)?;
-    if number.is_finite() && number >= 1.0 {
-        Ok(number)
-    } else {
-        Err(D::Error::custom(format!(
-            "{number} is less than 1: intervals must not shrink, such as 1.5"
-        )))
     }
 }
 

@@ -1,15 +1,16 @@
 //! The configuration of the `otlp` receiver.
 
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use super::http::config::{ContentCoding, CorsConfig, HttpConfig, UrlPath};
 use crate::auth::config::AuthConfig;
 use crate::config::HostPort;
-use crate::config::units::{between, between_or_none};
+use crate::config::units::{Between, BetweenOrNone};
 use crate::tls::config::TlsServerConfig;
 
 /// `otlp`: takes requests from OpenTelemetry SDKs and collectors.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpReceiverConfig {
     /// How senders may reach it; in every way unless it is given.
@@ -18,14 +19,22 @@ pub struct OtlpReceiverConfig {
 
 /// The protocols of the receiver. As in the Collector, those that are named are on, with nothing
 /// behind them too, and the others are off.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Protocols {
     /// OTLP over gRPC.
-    #[serde(default, deserialize_with = "named")]
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub grpc: Option<GrpcConfig>,
     /// OTLP over HTTP.
-    #[serde(default, deserialize_with = "named")]
+    #[serde(
+        default,
+        deserialize_with = "named",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub http: Option<HttpConfig>,
 }
 
@@ -46,27 +55,27 @@ fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 /// The gRPC listener.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrpcConfig {
     /// The address to listen on.
     pub endpoint: HostPort,
     /// The largest request in MiB, before and after decompression; from 1 to 1024.
-    #[serde(deserialize_with = "between::<_, _, 1, 1024>")]
+    #[serde(with = "Between::<1, 1024>")]
     pub max_recv_msg_size_mib: u16,
     /// The entries that a request may have: spans, log records, metrics, and what can be repeated
     /// around and in them; from 1 to a hundred million.
-    #[serde(deserialize_with = "between::<_, _, 1, 100_000_000>")]
+    #[serde(with = "Between::<1, 100_000_000>")]
     pub max_items: u32,
     /// The requests that one connection may have under way at a time; from 1 to a million.
-    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    #[serde(with = "Between::<1, 1_000_000>")]
     pub max_concurrent_streams: u32,
     /// The connections that may be open at a time; from 1 to a million.
-    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    #[serde(with = "Between::<1, 1_000_000>")]
     pub max_connections: u32,
     /// The connections that may be open at a time from one address; no limit unless there is one,
     /// because all senders behind a proxy, or beside slimspan, have the same.
-    #[serde(deserialize_with = "between_or_none::<_, _, 1, 1_000_000>")]
+    #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
     /// How connections are protected; not at all unless it is given.
     pub tls: Option<TlsServerConfig>,

@@ -1,8 +1,6 @@
 //! OTLP over gRPC, with messages that stay bytes.
 
 use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -51,23 +49,19 @@ pub struct GrpcReceiver {
 }
 
 impl GrpcReceiver {
-    /// Binds the configured endpoint; connections to it are protected by `tls`, if there is any, and
-    /// requests come in by `gate`.
-    pub async fn bind(config: GrpcConfig, tls: Option<ServerTls>, gate: Gate) -> io::Result<Self> {
-        let endpoint = &config.endpoint;
-        let listener = TcpListener::bind((endpoint.host.as_str(), endpoint.port)).await?;
-        let tls = tls.map(Arc::new);
-        Ok(Self {
+    /// Will serve what connects to `listener`, protected by `tls` if there is any.
+    pub fn new(
+        listener: TcpListener,
+        config: GrpcConfig,
+        tls: Option<ServerTls>,
+        gate: Gate,
+    ) -> Self {
+        Self {
             listener,
             config,
-            tls,
+            tls: tls.map(Arc::new),
             gate,
-        })
-    }
-
-    /// Where it listens: the port is real even where port 0 was configured.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        }
     }
 
     /// The most bytes that all connections can pin beside the requests that are read from them.

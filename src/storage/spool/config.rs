@@ -3,24 +3,26 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 
 use crate::config::OnStoreFailure;
-use crate::config::units::{optional_positive_size, positive_size};
+use crate::config::units::{PositiveSize, PositiveSizeOrNone};
 
 /// `spool`: keeps artifacts on disk until the store has them, for `delivery: background`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolConfig {
     /// The folder. No two processes, and no two stores, may share one.
     #[serde(deserialize_with = "directory")]
+    #[schemars(length(min = 1))]
     pub directory: PathBuf,
     /// The bytes that it may take on disk.
-    #[serde(deserialize_with = "positive_size")]
+    #[serde(with = "PositiveSize")]
     pub max_bytes: ByteSize,
     /// The bytes of artifacts of one tenant that may wait in it; no limit of its own if there is none.
-    #[serde(deserialize_with = "optional_positive_size")]
+    #[serde(with = "PositiveSizeOrNone")]
     pub max_bytes_per_tenant: Option<ByteSize>,
     /// What happens to a request whose artifacts do not fit.
     pub on_full: OnStoreFailure,

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 
-use crate::config::positive_duration;
+use crate::config::units::PositiveDuration;
 
 /// How the log looks, and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogsConfig {
     /// What is worth telling.
+    #[schemars(schema_with = "levels")]
     pub level: LogLevel,
     /// How a line looks.
     pub encoding: Encoding,
@@ -32,7 +34,7 @@ pub struct LogsConfig {
 }
 
 /// What is worth telling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Also what only helps to find out why.
@@ -50,7 +52,7 @@ pub enum LogLevel {
 }
 
 /// How a line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// For people.
@@ -61,18 +63,25 @@ pub enum Encoding {
 
 /// What becomes of lines that come again and again: of those of one place in the code, in each `tick`,
 /// the first `initial` are written, and of the others one in `thereafter`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplingConfig {
     /// Whether any are left out.
     pub enabled: bool,
     /// How long it takes until the first count as first again.
-    #[serde(deserialize_with = "positive_duration")]
+    #[serde(with = "PositiveDuration")]
     pub tick: Duration,
     /// How many are written at first.
     pub initial: u64,
     /// Of how many others one is written; with 0 none is.
     pub thereafter: u64,
+}
+
+/// As the Collector has them, which shouts in some of its examples.
+fn levels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "enum": ["debug", "info", "warn", "error", "DEBUG", "INFO", "WARN", "ERROR"],
+    })
 }
 
 impl Default for LogsConfig {

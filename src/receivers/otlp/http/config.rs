@@ -7,36 +7,37 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::HeaderName;
 use http::uri::PathAndQuery;
-use serde::Deserialize;
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 
 use crate::auth::config::AuthConfig;
 use crate::compression::Compression;
 use crate::config::headers::headers;
-use crate::config::units::{between, between_or_none, duration, positive_duration, size_between};
+use crate::config::units::{AnyDuration, Between, BetweenOrNone, PositiveDuration, SizeBetween};
 use crate::config::{AnyCaseGlob, HostPort, Secret};
 use crate::tls::config::TlsServerConfig;
 
 /// The HTTP listener.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
     /// The address to listen on.
     pub endpoint: HostPort,
     /// The largest body of a request, before and after decompression; up to 1 GiB.
-    #[serde(deserialize_with = "size_between::<_, 1, { 1 << 30 }>")]
+    #[serde(with = "SizeBetween::<1, 1_073_741_824>")]
     pub max_request_body_size: ByteSize,
     /// The entries that a request may have: spans, log records, metrics, and what can be repeated
     /// around and in them; from 1 to a hundred million.
-    #[serde(deserialize_with = "between::<_, _, 1, 100_000_000>")]
+    #[serde(with = "Between::<1, 100_000_000>")]
     pub max_items: u32,
     /// The connections that may be open at a time; from 1 to a million.
-    #[serde(deserialize_with = "between::<_, _, 1, 1_000_000>")]
+    #[serde(with = "Between::<1, 1_000_000>")]
     pub max_connections: u32,
     /// The connections that may be open at a time from one address; no limit unless there is one,
     /// because all senders behind a proxy, or beside slimspan, have the same.
-    #[serde(deserialize_with = "between_or_none::<_, _, 1, 1_000_000>")]
+    #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
     /// Where traces are sent to.
     pub traces_url_path: UrlPath,
@@ -50,12 +51,13 @@ pub struct HttpConfig {
     pub cors: Option<CorsConfig>,
     /// What every answer has beside what it is about.
     #[serde(deserialize_with = "headers")]
+    #[schemars(schema_with = "crate::config::headers::schema")]
     pub response_headers: BTreeMap<String, Secret>,
     /// The time that the headers of a request may take from their first byte; more than 0.
-    #[serde(deserialize_with = "positive_duration")]
+    #[serde(with = "PositiveDuration")]
     pub read_header_timeout: Duration,
     /// The time that a connection may be without a request; 0 for as long as it lives.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "AnyDuration")]
     pub idle_timeout: Duration,
     /// Whether a connection of HTTP/1 may have more than one request.
     pub keep_alives_enabled: bool,
@@ -136,8 +138,9 @@ impl Default for HttpConfig {
 
 /// The path of a URL, as it stands in a request. It is compared as it is: nothing is decoded, and no
 /// slash is added or left out.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^/[^?#]*$"))]
 pub struct UrlPath(String);
 
 /// No path of a URL.
@@ -149,6 +152,12 @@ impl UrlPath {
     /// The path.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<UrlPath> for String {
+    fn from(path: UrlPath) -> Self {
+        path.0
     }
 }
 
@@ -174,7 +183,7 @@ impl fmt::Display for UrlPath {
 }
 
 /// A compression, by the name that `Content-Encoding` has for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ContentCoding {
     /// None, and no header says so.
@@ -223,7 +232,7 @@ impl ContentCoding {
 }
 
 /// Which pages of other origins may send, from browsers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CorsConfig {
     /// Their origins; `*` stands for any text. None may where the list is empty.
@@ -235,7 +244,7 @@ pub struct CorsConfig {
     #[serde(deserialize_with = "header_names")]
     pub exposed_headers: Vec<String>,
     /// The seconds for which a browser may remember that; 0 leaves it to the browser.
-    #[serde(deserialize_with = "between::<_, _, 0, 31_536_000>")]
+    #[serde(with = "Between::<0, 31_536_000>")]
     pub max_age: u32,
 }
 

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,23 +68,19 @@ pub struct HttpReceiver {
 }
 
 impl HttpReceiver {
-    /// Binds the configured endpoint; connections to it are protected by `tls`, if there is any, and
-    /// requests are let in by `gate`.
-    pub async fn bind(config: HttpConfig, tls: Option<ServerTls>, gate: Gate) -> io::Result<Self> {
-        let endpoint = &config.endpoint;
-        let listener = TcpListener::bind((endpoint.host.as_str(), endpoint.port)).await?;
-        let tls = tls.map(Arc::new);
-        Ok(Self {
+    /// Will serve what connects to `listener`, protected by `tls` if there is any.
+    pub fn new(
+        listener: TcpListener,
+        config: HttpConfig,
+        tls: Option<ServerTls>,
+        gate: Gate,
+    ) -> Self {
+        Self {
             listener,
             config,
-            tls,
+            tls: tls.map(Arc::new),
             gate,
-        })
-    }
-
-    /// Where it listens: the port is real even where port 0 was configured.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        }
     }
 
     /// The most bytes that all connections can pin beside the requests that are read from them.

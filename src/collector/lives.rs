@@ -1,0 +1,177 @@
+//! One collector after the other: a reload ends the one that runs and starts another, and no request
+//! that was acknowledged, or is under way, is lost by that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Collector, StartError, extensions, receivers, rehearse};
+use crate::config::Config;
+use crate::exporters::Exporter;
+use crate::listeners::{Listeners, Wanted};
+use crate::shutdown::Signals;
+use crate::telemetry::Counters;
+
+/// How long folders that the one before had open may still be locked: what it was reading or writing
+/// ends first.
+const RELEASE: Duration = Duration::from_secs(5);
+
+/// How often it is looked at whether a collector still runs.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// How often they are tried meanwhile.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Runs collectors until a signal to stop: first `config`, then what `load` gives with each signal to
+/// reload. Where `load` gives nothing, which it has told, and where nothing comes of what it gives, the
+/// one before goes on. `started` is told of the first.
+pub async fn run(
+    mut config: Config,
+    mut signals: Signals,
+    load: impl Fn() -> Option<Config> + Clone + Send + 'static,
+    started: impl FnOnce(&[(String, String)]),
+) -> Result<(), StartError> {
+    let stop = signals.stop.clone();
+    let counters = Arc::new(Counters::default());
+    let mut listeners = Listeners::default();
+    let collector = Collector::start(&config, &mut listeners, Arc::clone(&counters)).await?;
+    started(collector.summary());
+    let mut life = Life::of(collector, &stop);
+    let waiting = loop {
+        let next = loop {
+            tokio::select! {
+                // A stop has the last word.
+                biased;
+                () = stop.cancelled() => break None,
+                () = life.ended() => break None,
+                () = signals.reload() => {}
+            }
+            tracing::info!("reloading the configuration");
+            let loaded = spawn_blocking(load.clone()).await.ok().flatten();
+            let Some(next) = loaded else {
+                tracing::error!("the configuration is wrong: going on with the one before");
+                continue;
+            };
+            match prepare(&config, &next, &mut listeners).await {
+                Ok(must_wait) => break Some((next, must_wait)),
+                Err(error) => {
+                    tracing::error!("{error}: going on with the configuration before");
+                }
+            }
+        };
+        let Some((next, must_wait)) = next else {
+            // Whoever connects now is to be told at once that nobody is here.
+            listeners.retain(&[]);
+            break life.end().await;
+        };
+        let waiting = life.end().await;
+        if stop.is_cancelled() {
+            break waiting;
+        }
+        drop(waiting);
+        if must_wait {
+            listeners.retain(&wanted(&next));
+        }
+        let collector = match start(&next, &mut listeners, &counters).await {
+            Ok(collector) => {
+                config = next;
+                tracing::info!("reloaded the configuration");
+                collector
+            }
+            Err(error) => {
+                tracing::error!(
+                    "{error}: the new configuration cannot run, back to the one before"
+                );
+                let collector = start(&config, &mut listeners, &counters).await?;
+                tracing::info!("the configuration before runs again");
+                collector
+            }
+        };
+        listeners.retain(&wanted(&config));
+        life = Life::of(collector, &stop);
+    };
+    for line in counters.items.lines() {
+        tracing::info!("{line}");
+    }
+    tracing::info!("stopped: {counters}");
+    drop(waiting);
+    Ok(())
+}
+
+/// Every address that `config` listens on.
+fn wanted(config: &Config) -> Vec<Wanted> {
+    let mut wanted = receivers::wanted(config);
+    wanted.extend(extensions::wanted(config));
+    wanted
+}
+
+/// What can be done while the one before runs: finding out whether `next` could, and listening where it
+/// will. True if it has to wait for a port of the one before.
+async fn prepare(
+    config: &Config,
+    next: &Config,
+    listeners: &mut Listeners,
+) -> Result<bool, StartError> {
+    rehearse(next)?;
+    match listeners.open(&wanted(next)).await {
+        Ok(must_wait) => Ok(must_wait),
+        Err((taken, reason)) => {
+            listeners.retain(&wanted(config));
+            Err(StartError::Bind {
+                owner: taken.owner,
+                endpoint: taken.endpoint,
+                reason,
+            })
+        }
+    }
+}
+
+/// Starts a collector when the one before has let go of its folders.
+async fn start(
+    config: &Config,
+    listeners: &mut Listeners,
+    counters: &Arc<Counters>,
+) -> Result<Collector, StartError> {
+    let until = Instant::now() + RELEASE;
+    loop {
+        match Collector::start(config, listeners, Arc::clone(counters)).await {
+            Err(error) if error.is_in_use() && Instant::now() < until => sleep(PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A collector that runs.
+struct Life {
+    stop: CancellationToken,
+    running: JoinHandle<Vec<Arc<Exporter>>>,
+}
+
+impl Life {
+    fn of(collector: Collector, stop: &CancellationToken) -> Self {
+        let stop = stop.child_token();
+        Self {
+            running: tokio::spawn(collector.run(stop.clone())),
+            stop,
+        }
+    }
+
+    /// Ends it, and what is under way in it. Returns what waits, which is counted as long as it is held.
+    async fn end(self) -> Vec<Arc<Exporter>> {
+        self.stop.cancel();
+        self.running.await.unwrap_or_else(|error| {
+            tracing::error!("the collector ended: {error}");
+            Vec::new()
+        })
+    }
+
+    /// Waits until it has ended by itself, which it does only where something panics.
+    async fn ended(&self) {
+        while !self.running.is_finished() {
+            sleep(CHECK).await;
+        }
+    }
+}

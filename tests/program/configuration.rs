@@ -1,0 +1,174 @@
+//! What the program says of configurations, and what of itself.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::slimspan::{Ended, run};
+
+const SHIPPED: &str = include_str!("../../collector.yaml");
+const SCHEMA: &str = include_str!("../../docs/collector.schema.json");
+
+async fn run_with(yaml: &str, arguments: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("collector.yaml"), yaml).unwrap();
+    run(folder.path(), arguments).await
+}
+
+/// What holds is printed with its defaults, and without its secrets unless somebody asks for them.
+#[tokio::test]
+async fn what_holds_is_printed() {
+    let yaml = SHIPPED.replace("options: {}", "options: {aws_secret_access_key: hunter2}");
+    let print = [
+        "print-config",
+        "--config",
+        "collector.yaml",
+        "--set",
+        "exporters.debug=",
+    ];
+    let ended = run_with(&yaml, &print).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for told in [
+        "aws_secret_access_key: \"[REDACTED]\"\n",
+        "verbosity: basic\n",
+        "threshold: 8KiB\n",
+        "refresh: 24h\n",
+    ] {
+        assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("hunter2"), "{ended:?}");
+
+    let as_json = [&print[..], &["--format", "json", "--mode", "unredacted"]].concat();
+    let ended = run_with(&yaml, &as_json).await;
+    let printed: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let options = &printed["extensions"]["artifact_store"]["options"];
+    assert_eq!(options["aws_secret_access_key"], "hunter2");
+    // What was printed means the same.
+    let again = run_with(&ended.stdout, &as_json).await;
+    assert_eq!(again.stdout, ended.stdout);
+
+    let apart = yaml.replace("exporters: [debug]", "exporters: [other]");
+    let initial = ["print-initial-config", "--config", "collector.yaml"];
+    assert_eq!(run_with(&apart, &initial).await.code, Some(2));
+    let unchecked = [&initial[..], &["--validate=false"]].concat();
+    let ended = run_with(&apart, &unchecked).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("- other\n"), "{ended:?}");
+}
+
+/// Programs that know the Collector find what it says, where it says it.
+#[tokio::test]
+async fn components_are_listed() {
+    let ended = run(Path::new("/"), &["components"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for told in [
+        "buildinfo:\n  command: slimspan\n",
+        "receivers:\n",
+        "- name: otlp\n",
+        "- name: otlp_grpc\n",
+        "alias: otlphttp\n",
+        "traces: Beta\n",
+        "- name: artifact_store\n",
+        "extension: Beta\n",
+        "- scheme: env\n",
+    ] {
+        assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn the_schema_is_that_of_the_docs() {
+    for name in ["schema", "print-schema"] {
+        let ended = run(Path::new("/"), &[name]).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let printed: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(printed, serde_json::from_str::<Value>(SCHEMA).unwrap());
+    }
+}
+
+/// P32: what is wrong never starts, and `validate` says the same about it.
+#[tokio::test]
+async fn what_is_wrong_ends_with_2_at_once_and_validate_agrees() {
+    let table = [
+        (
+            "threshold: 8KiB",
+            "treshold: 8KiB",
+            "did you mean \"threshold\"?",
+        ),
+        ("threshold: 8KiB", "threshold: -8KiB", "is negative"),
+        ("timeout: 10s", "timeout: 10 parsecs", "is not a duration"),
+        (
+            "max_recv_msg_size_mib: 64",
+            "max_recv_msg_size_mib: 4398046511104",
+            "must be from 1",
+        ),
+        (
+            "refresh: 24h",
+            "refresh: 24h\n    refresh: 1h",
+            "already stands in line",
+        ),
+        ("    timeout: 10s", "\ttimeout: 10s", "not valid YAML"),
+        ("options: {}", "options: &a [*a]", "must not stand inside"),
+        (
+            "exporters: [debug]",
+            "exporters: [debgu]",
+            "did you mean \"debug\"?",
+        ),
+    ];
+    for (right, wrong, told) in table {
+        let yaml = SHIPPED.replacen(right, wrong, 1);
+        assert_ne!(yaml, SHIPPED, "{right}");
+        let begun = Instant::now();
+        let ended = run_with(&yaml, &["--config", "collector.yaml"]).await;
+        let took = begun.elapsed();
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        let line = ended.stderr.strip_prefix("collector.yaml:");
+        let line = line.and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
+        assert!(line.is_some_and(|line| line > 0), "{ended:?}");
+        assert!(ended.stderr.contains(told), "{ended:?}");
+        let validated = run_with(&yaml, &["validate", "--config", "collector.yaml"]).await;
+        assert_eq!(validated.code, Some(2));
+        assert_eq!(validated.stderr, ended.stderr);
+    }
+}
+
+/// Sources are merged in their order, for every subcommand.
+#[tokio::test]
+async fn several_sources_are_one_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("collector.yaml", SHIPPED);
+    write(
+        "overlay.yaml",
+        "processors:\n  artifact:\n    threshold: ${file:threshold}\n",
+    );
+    write("threshold", "16KiB\n");
+    let both = ["--config", "collector.yaml", "--config", "overlay.yaml"];
+    let ended = run(folder.path(), &[&["validate"][..], &both].concat()).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("moves files of 16.0 KiB"),
+        "{ended:?}"
+    );
+    let setting = ["--set", "processors.artifact.threshold=32KiB"];
+    let ended = run(
+        folder.path(),
+        &[&["validate"][..], &both, &setting].concat(),
+    )
+    .await;
+    assert!(
+        ended.stdout.contains("moves files of 32.0 KiB"),
+        "{ended:?}"
+    );
+
+    write("threshold", "much");
+    let ended = run(folder.path(), &[&["validate"][..], &both].concat()).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let told = "overlay.yaml:3: processors.artifact.threshold: \"much\" is not a size";
+    assert!(ended.stderr.starts_with(told), "{ended:?}");
+    let ended = run(folder.path(), &["--config", "https://example.org/c.yaml"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("curl -o"), "{ended:?}");
+}

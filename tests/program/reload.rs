@@ -1,0 +1,144 @@
+//! SIGHUP: another configuration without another process.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+use slimspan_proto::Signal;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::support::backend::Backend;
+use crate::support::s3::{Behaviour, S3};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+/// A request that is under way when the configuration changes is answered, by the one that it came to.
+#[tokio::test]
+async fn a_request_under_way_is_answered() {
+    let gate = Arc::new(Semaphore::new(0));
+    let store = S3::start(Behaviour::StoreWhen(Arc::clone(&gate))).await;
+    let (first, second) = (Backend::start().await, Backend::start().await);
+    let mut config = config::with_s3(first.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "20s".into();
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    let answer = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
+    store.begun(1).await;
+
+    config["exporters"]["otlp_grpc"]["endpoint"] = second.address.to_string().into();
+    slimspan.write(&config.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs("reloading").await;
+    // Who connects meanwhile waits, and is not refused.
+    let waiting = TcpStream::connect(slimspan.addresses[0]).await.unwrap();
+    gate.add_permits(2);
+    assert_eq!(answer.await.unwrap().unwrap(), Bytes::new());
+    slimspan.logs("reloaded the configuration").await;
+    assert_eq!((first.received().len(), second.received().len()), (1, 0));
+
+    let sender = slimspan.sender().await;
+    sender
+        .send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+    assert_eq!((first.received().len(), second.received().len()), (1, 1));
+    drop(waiting);
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // What was counted before is not forgotten.
+    assert!(
+        ended.stderr.contains("stopped: requests 2,"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// A wrong configuration changes nothing, and neither does one that cannot run.
+#[tokio::test]
+async fn what_cannot_run_leaves_the_one_before() {
+    let backend = Backend::start().await;
+    let config = config::standard(backend.address);
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+
+    let mut wrong = config.clone();
+    wrong["processors"]["artifact"]["threshold"] = json!("8 potatoes");
+    let mut cannot_listen = config.clone();
+    cannot_listen["receivers"]["otlp/b"] = json!({ "protocols": { "grpc": {
+        "endpoint": taken.local_addr().unwrap().to_string() } } });
+    cannot_listen["service"]["pipelines"]["traces"]["receivers"] = json!(["otlp", "otlp/b"]);
+    let mut cannot_store = config.clone();
+    // A file is where a folder is wanted: only the start finds that out.
+    std::fs::write(slimspan.folder().join("file"), "").unwrap();
+    cannot_store["extensions"]["artifact_store"]["url"] = json!("./file/artifacts");
+    for (config, told) in [
+        (wrong, "threshold: \"8 potatoes\" is not a size"),
+        (cannot_listen, "cannot listen on"),
+        (cannot_store, "the configuration before runs again"),
+    ] {
+        slimspan.write(&config.to_string());
+        slimspan.signal("HUP");
+        slimspan.logs(told).await;
+        // A call over the connection that was there, or a new one where that had to end.
+        let again = slimspan.sender().await;
+        again
+            .send(Signal::Traces, &otlp::plain_span(1))
+            .await
+            .unwrap();
+    }
+    drop(sender);
+    assert_eq!(backend.received().len(), 3);
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("reloaded the configuration"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// Listeners come and go with the configuration, and one may take over the port of another.
+#[tokio::test]
+async fn listeners_come_and_go() {
+    let backend = Backend::start().await;
+    let config = config::standard(backend.address);
+    let mut slimspan = Slimspan::start(&config).await;
+    let first = slimspan.addresses[0];
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let second = free.local_addr().unwrap();
+    drop(free);
+
+    let mut more = config.clone();
+    more["receivers"]["otlp/b"] =
+        json!({ "protocols": { "grpc": { "endpoint": second.to_string() } } });
+    more["service"]["pipelines"]["traces"]["receivers"] = json!(["otlp", "otlp/b"]);
+    slimspan.write(&more.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs_times("reloaded the configuration", 1).await;
+    for address in [first, second] {
+        let sender = crate::support::sender::Sender::connect(address).await;
+        sender
+            .send(Signal::Traces, &otlp::plain_span(1))
+            .await
+            .unwrap();
+    }
+
+    // The same port on all addresses cannot be opened before the one it was has closed.
+    let mut less = config.clone();
+    less["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] =
+        format!("0.0.0.0:{}", second.port()).into();
+    slimspan.write(&less.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs_times("reloaded the configuration", 2).await;
+    let sender = crate::support::sender::Sender::connect(second).await;
+    sender
+        .send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+    let closed = async { while TcpStream::connect(first).await.is_ok() {} };
+    soon("the first listener closes", closed).await;
+    assert_eq!(slimspan.stop().await.code, Some(0));
+}
