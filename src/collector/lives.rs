@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::exporters::Exporter;
 use crate::listeners::{Listeners, Wanted};
 use crate::shutdown::Signals;
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, logs};
 
 /// How long folders that the one before had open may still be locked: what it was reading or writing
 /// ends first.
@@ -78,6 +78,7 @@ pub async fn run(
         let collector = match start(&next, &mut listeners, &counters).await {
             Ok(collector) => {
                 config = next;
+                logs::set_level(&config.service.telemetry.logs);
                 tracing::info!("reloaded the configuration");
                 collector
             }

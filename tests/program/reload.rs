@@ -100,6 +100,31 @@ async fn what_cannot_run_leaves_the_one_before() {
     );
 }
 
+/// What the log tells changes with the configuration.
+#[tokio::test]
+async fn the_level_of_the_log_changes() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    let mut slimspan = Slimspan::start(&config).await;
+    let wrong = Bytes::from_static(b"\xff");
+    let refused = slimspan.sender().await.send(Signal::Traces, &wrong).await;
+    refused.unwrap_err();
+    assert!(
+        !slimspan.stderr().contains("DEBUG"),
+        "{}",
+        slimspan.stderr()
+    );
+    config["service"]["telemetry"] =
+        json!({ "metrics": { "level": "none" }, "logs": { "level": "debug" } });
+    slimspan.write(&config.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs("reloaded the configuration").await;
+    let refused = slimspan.sender().await.send(Signal::Traces, &wrong).await;
+    refused.unwrap_err();
+    slimspan.logs("refused: ").await;
+    assert_eq!(slimspan.stop().await.code, Some(0));
+}
+
 /// Listeners come and go with the configuration, and one may take over the port of another.
 #[tokio::test]
 async fn listeners_come_and_go() {

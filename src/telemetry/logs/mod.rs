@@ -5,12 +5,13 @@ mod line;
 mod outputs;
 mod sampling;
 
+use std::sync::OnceLock;
 use std::{env, io};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use config::{Encoding, LogLevel, LogsConfig};
 use line::Line;
@@ -32,26 +33,47 @@ pub struct LogError {
 /// Says what is worth telling.
 const VARIABLE: &str = "SLIMSPAN_LOG";
 
-/// Writes the log of this process as `config` says. `SLIMSPAN_LOG` has the last word on what is worth
-/// telling, in the syntax of `tracing_subscriber::EnvFilter`.
-pub fn init(config: &LogsConfig) -> Result<(), LogError> {
-    let level = match config.level {
+/// What is worth telling at the moment.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Tells from now on what `config` says is worth it, unless `SLIMSPAN_LOG` says so. All else stays as it
+/// was at the start.
+pub fn set_level(config: &LogsConfig) {
+    if let Some(filter) = FILTER.get()
+        && EnvFilter::try_from_env(VARIABLE).is_err()
+        && let Err(error) = filter.reload(EnvFilter::new(name(config.level)))
+    {
+        tracing::warn!("service.telemetry.logs.level stays as it was: {error}");
+    }
+}
+
+fn name(level: LogLevel) -> &'static str {
+    match level {
         LogLevel::Debug => "debug",
         LogLevel::Info => "info",
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
-    };
+    }
+}
+
+/// Writes the log of this process as `config` says. `SLIMSPAN_LOG` has the last word on what is worth
+/// telling, in the syntax of `tracing_subscriber::EnvFilter`.
+pub fn init(config: &LogsConfig) -> Result<(), LogError> {
     let filter = EnvFilter::try_from_env(VARIABLE);
     let is_set = env::var_os(VARIABLE).is_some();
     let ignored = filter.as_ref().err().filter(|_| is_set);
     let ignored = ignored.map(ToString::to_string);
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(name(config.level)));
     let log = Log::new(config)?;
+    let (filter, handle) = reload::Layer::new(filter);
     // Only one log can be written at a time: a second configuration does not change it.
-    let _ = tracing_subscriber::registry()
+    let initialised = tracing_subscriber::registry()
         .with(filter)
         .with(log)
         .try_init();
+    if initialised.is_ok() {
+        let _ = FILTER.set(handle);
+    }
     if let Some(reason) = ignored {
         tracing::warn!(
             "{VARIABLE} is ignored: {reason}; use a level such as debug, or slimspan=debug"
