@@ -108,13 +108,13 @@ async fn what_is_on_disk_survives_being_killed_twice() {
     let slimspan = start_in(&folder, &config).await;
     let until_all = async {
         loop {
-            let mut arrived = messages(&backend.received());
+            let received = backend.received();
+            let mut arrived = messages(&received);
             arrived.dedup();
             if arrived.len() == 40 {
                 return arrived;
             }
-            let seen = backend.received().len();
-            backend.arrived(seen + 1).await;
+            backend.arrived(received.len() + 1).await;
         }
     };
     assert_eq!(soon("everything arrives", until_all).await, spans(0..40));
