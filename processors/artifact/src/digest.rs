@@ -13,8 +13,20 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The 32 bytes of a digest.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     pub(crate) fn finish(hasher: Sha256) -> Self {
         Self(hasher.finalize().into())
+    }
+}
+
+/// What is a digest already, as it was kept.
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

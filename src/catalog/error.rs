@@ -1,0 +1,27 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The catalog cannot be read or written. Clones share their cause.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// Its index cannot be opened or asked.
+    #[error("the catalog's index {}: {source}", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The folder of the index cannot be made.
+    #[error("the folder of the catalog's index {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<std::io::Error>,
+    },
+    /// The program ends.
+    #[error("the catalog is not asked any more: slimspan ends")]
+    Ending,
+}

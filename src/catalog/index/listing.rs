@@ -1,0 +1,258 @@
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::super::filter::{Cursor, Filter, MAX_PAGE, Page, Tenants};
+use super::rows::{COLUMNS, FROM, entry};
+
+/// So many facets are asked one by one before all entries are gone through in their order.
+const MOST_FACETS: usize = 2_000;
+
+/// Entries of facets that are not wanted, and are gone through where more facets are wanted than are worth
+/// asking one by one.
+const FEW_FACETS: usize = 4;
+
+/// A condition, and what stands for its question marks.
+struct Condition {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Condition {
+    fn new() -> Self {
+        Self {
+            sql: "1".to_owned(),
+            values: Vec::new(),
+        }
+    }
+
+    fn and(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(sql);
+        self.values.extend(values);
+    }
+
+    fn with(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Self {
+        let mut with = Self {
+            sql: self.sql.clone(),
+            values: self.values.clone(),
+        };
+        with.and(sql, values);
+        with
+    }
+}
+
+/// An entry on its way into a page.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    time: i64,
+    id: Vec<u8>,
+    number: i64,
+}
+
+/// The facets that a filter leaves, and how many entries they have.
+pub(super) struct Facets {
+    pub(super) wanted: Vec<i64>,
+    pub(super) entries: i64,
+    pub(super) all: i64,
+    pub(super) is_all: bool,
+}
+
+pub(super) fn page(
+    connection: &Connection,
+    filter: &Filter,
+    limit: usize,
+    after: Option<Cursor>,
+) -> rusqlite::Result<Page> {
+    let limit = limit.clamp(1, MAX_PAGE);
+    let facets = facets(connection, filter)?;
+    if facets.wanted.is_empty() {
+        return Ok(Page::default());
+    }
+    // One more tells whether there is another page.
+    let mut candidates = candidates(connection, filter, &facets, limit + 1, after)?;
+    candidates.sort_unstable_by(|a, b| b.cmp(a));
+    let has_more = candidates.len() > limit;
+    candidates.truncate(limit);
+    let whole = format!("SELECT {COLUMNS} FROM {FROM} WHERE entry.number = ?");
+    let mut whole = connection.prepare(&whole)?;
+    let mut entries = Vec::with_capacity(candidates.len());
+    for candidate in &candidates {
+        entries.push(whole.query_row([candidate.number], entry)?);
+    }
+    let next = entries.last().map(Cursor::behind).filter(|_| has_more);
+    Ok(Page { entries, next })
+}
+
+/// The facets of a filter.
+pub(super) fn facets(connection: &Connection, filter: &Filter) -> rusqlite::Result<Facets> {
+    let mut all = connection
+        .prepare("SELECT id, tenant, service, content_type, signal, entries FROM facet")?;
+    let mut rows = all.query([])?;
+    let mut facets = Facets {
+        wanted: Vec::new(),
+        entries: 0,
+        all: 0,
+        is_all: true,
+    };
+    while let Some(row) = rows.next()? {
+        let text = |column: usize| row.get_ref(column)?.as_str().map_err(Into::into);
+        let text = |column| -> rusqlite::Result<&str> { text(column) };
+        let entries: i64 = row.get(5)?;
+        facets.all += entries;
+        let tenant = match &filter.tenants {
+            Tenants::All => true,
+            Tenants::These(tenants) => {
+                let tenant = text(1)?;
+                tenants.iter().any(|visible| visible.as_str() == tenant)
+            }
+        };
+        let service = match &filter.service {
+            Some(service) => text(2)? == service,
+            None => true,
+        };
+        let content_type = match &filter.content_type {
+            Some(pattern) => pattern.fits(text(3)?),
+            None => true,
+        };
+        let signal = match &filter.signal {
+            Some(signal) => text(4)? == signal,
+            None => true,
+        };
+        if tenant && service && content_type && signal {
+            if entries > 0 {
+                facets.wanted.push(row.get(0)?);
+                facets.entries += entries;
+            }
+        } else {
+            facets.is_all = false;
+        }
+    }
+    Ok(facets)
+}
+
+fn candidates(
+    connection: &Connection,
+    filter: &Filter,
+    facets: &Facets,
+    limit: usize,
+    after: Option<Cursor>,
+) -> rusqlite::Result<Vec<Candidate>> {
+    let condition = condition(filter, after);
+    let of_facets = |condition: &Condition| {
+        if facets.is_all {
+            condition.with("1", [])
+        } else {
+            let numbers: Vec<String> = facets.wanted.iter().map(ToString::to_string).collect();
+            // The numbers are ours. The + keeps SQLite from taking another index for them.
+            condition.with(&format!("+facet IN ({})", numbers.join(",")), [])
+        }
+    };
+    let exact = [
+        (
+            filter.digest.map(|digest| digest.as_bytes().to_vec()),
+            "digest",
+        ),
+        (filter.span.map(|span| span.as_bytes().to_vec()), "span"),
+        (filter.trace.map(|trace| trace.as_bytes().to_vec()), "trace"),
+    ];
+    let mut exact = exact.into_iter().filter_map(|(id, of)| Some((id?, of)));
+    if let Some((id, of)) = exact.next() {
+        let mut condition = of_facets(&condition);
+        condition.and(&format!("{of} = ?"), [Value::Blob(id)]);
+        for (id, of) in exact {
+            condition.and(&format!("+{of} = ?"), [Value::Blob(id)]);
+        }
+        let found = Search::new(connection, &format!("entry_by_{of}"), &condition.sql)?;
+        return found.run(&condition.values, limit);
+    }
+    // Each facet costs a page; to go through all in their order costs what is not wanted in between.
+    let rarity = facets.all / facets.entries.max(1);
+    let wanted = i64::try_from(facets.wanted.len()).unwrap_or(i64::MAX);
+    let is_rare = wanted < rarity && facets.wanted.len() <= MOST_FACETS;
+    if facets.is_all || !is_rare && facets.wanted.len() > FEW_FACETS {
+        let condition = of_facets(&condition);
+        let found = Search::new(connection, "entry_by_time", &condition.sql)?;
+        return found.run(&condition.values, limit);
+    }
+    let sql = format!("{} AND facet = ?", condition.sql);
+    let mut values = condition.values;
+    let mut search = Search::new(connection, "entry_by_facet", &sql)?;
+    let mut found = Vec::new();
+    for facet in &facets.wanted {
+        values.push(Value::Integer(*facet));
+        found.extend(search.again(&values, limit)?);
+        values.pop();
+        if found.len() > 2 * limit {
+            found.sort_unstable_by(|a: &Candidate, b| b.cmp(a));
+            found.truncate(limit);
+        }
+    }
+    Ok(found)
+}
+
+/// A query for the newest entries of an index.
+struct Search<'c> {
+    query: rusqlite::Statement<'c>,
+}
+
+impl<'c> Search<'c> {
+    fn new(connection: &'c Connection, index: &str, condition: &str) -> rusqlite::Result<Self> {
+        let query = format!(
+            "SELECT time, id, number FROM entry INDEXED BY {index} WHERE {condition} \
+             ORDER BY time DESC, id DESC LIMIT ?"
+        );
+        let query = connection.prepare(&query)?;
+        Ok(Self { query })
+    }
+
+    fn run(mut self, values: &[Value], limit: usize) -> rusqlite::Result<Vec<Candidate>> {
+        self.again(values, limit)
+    }
+
+    fn again(&mut self, values: &[Value], limit: usize) -> rusqlite::Result<Vec<Candidate>> {
+        let limit = Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
+        let values = values.iter().chain([&limit]);
+        let found = self.query.query_map(params_from_iter(values), |row| {
+            Ok(Candidate {
+                time: row.get(0)?,
+                id: row.get(1)?,
+                number: row.get(2)?,
+            })
+        })?;
+        found.collect()
+    }
+}
+
+/// All of a filter but its facets and ids.
+fn condition(filter: &Filter, after: Option<Cursor>) -> Condition {
+    let mut condition = Condition::new();
+    let size = |size: u64| Value::Integer(i64::try_from(size).unwrap_or(i64::MAX));
+    if let Some(since) = filter.since {
+        condition.and("time >= ?", [Value::Integer(since.as_microsecond())]);
+    }
+    if let Some(until) = filter.until {
+        condition.and("time < ?", [Value::Integer(until.as_microsecond())]);
+    }
+    if let Some(Cursor { time, id }) = after {
+        let (time, id) = (Value::Integer(time), Value::Blob(id.as_bytes().to_vec()));
+        condition.and("(time, id) < (?, ?)", [time, id]);
+    }
+    if let Some(smallest) = filter.min_size {
+        condition.and("size >= ?", [size(smallest)]);
+    }
+    if let Some(largest) = filter.max_size {
+        condition.and("size <= ?", [size(largest)]);
+    }
+    if let Some(state) = filter.state {
+        condition.and("state = ?", [Value::Integer(state as i64)]);
+    }
+    if let Some(name) = &filter.name {
+        let name = Value::Text(name.to_ascii_lowercase());
+        let words = "(SELECT id FROM word WHERE instr(lower(text), ?) > 0)";
+        condition.and(
+            &format!("(span_name IN {words} OR file_name IN {words})"),
+            [name.clone(), name],
+        );
+    }
+    condition
+}

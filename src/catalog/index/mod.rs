@@ -1,0 +1,197 @@
+//! An index of the catalog in a file of this machine, which is made anew from the bucket whenever it is
+//! missing, of another format, or of another bucket.
+//!
+//! Queries run on threads for that, on a few connections of their own, while another connection adds what
+//! is new. Several processes of one machine may share the file.
+
+mod apply;
+mod listing;
+mod objects;
+mod pool;
+mod rows;
+mod schema;
+mod summaries;
+#[cfg(test)]
+mod tests;
+mod tombstones;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use slimspan_artifact::Digest;
+
+use super::entry::Entry;
+use super::error::CatalogError;
+use super::facts::{ArtifactFacts, Menus, TraceArtifacts};
+use super::filter::{Cursor, Filter, Page, Tenants};
+use super::ids::TraceId;
+use super::tombstone::Tombstone;
+use crate::tenant::TenantId;
+pub use apply::Applied;
+use pool::Pool;
+
+/// The entries of a trace that are shown at once.
+const MOST_OF_A_TRACE: usize = 10_000;
+
+/// An index that is open. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Index {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pool: Pool,
+    /// Deletes the folder of an index that is for this process alone.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Index {
+    /// Opens the index of the catalog of `place` in the file `path`. One that is of something else, or that
+    /// cannot be read, is thrown away.
+    pub fn open(path: &Path, place: &str) -> Result<Self, CatalogError> {
+        Self::open_in(path, place, None)
+    }
+
+    /// An index for this process alone, gone with it.
+    pub fn temporary(place: &str) -> Result<Self, CatalogError> {
+        let folder = tempfile::tempdir().map_err(|source| CatalogError::Folder {
+            path: std::env::temp_dir(),
+            source: Arc::new(source),
+        })?;
+        let path = folder.path().join("index.sqlite");
+        Self::open_in(&path, place, Some(folder))
+    }
+
+    fn open_in(
+        path: &Path,
+        place: &str,
+        folder: Option<tempfile::TempDir>,
+    ) -> Result<Self, CatalogError> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|source| CatalogError::Folder {
+                path: parent.to_owned(),
+                source: Arc::new(source),
+            })?;
+        }
+        let pool = schema::open(path, place)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                pool,
+                _folder: folder,
+            }),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.shared.pool.path()
+    }
+
+    /// The newest `limit` entries that fit `filter`, behind `after`.
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        limit: usize,
+        after: Option<Cursor>,
+    ) -> Result<Page, CatalogError> {
+        let filter = filter.clone();
+        let list = move |connection: &Connection| listing::page(connection, &filter, limit, after);
+        self.read(list).await
+    }
+
+    /// What is known of an artifact; none where no entry that may be seen leads to it.
+    pub async fn artifact(
+        &self,
+        tenants: &Tenants,
+        digest: &Digest,
+    ) -> Result<Option<ArtifactFacts>, CatalogError> {
+        let (tenants, digest) = (tenants.clone(), *digest);
+        self.read(move |connection| summaries::artifact(connection, &tenants, &digest))
+            .await
+    }
+
+    /// The artifacts of a trace; none where nothing that may be seen is in it.
+    pub async fn trace(
+        &self,
+        tenants: &Tenants,
+        trace: TraceId,
+    ) -> Result<Option<TraceArtifacts>, CatalogError> {
+        let tenants = tenants.clone();
+        self.read(move |connection| summaries::trace(connection, &tenants, trace, MOST_OF_A_TRACE))
+            .await
+    }
+
+    /// What there is to filter by.
+    pub async fn menus(&self, tenants: &Tenants) -> Result<Menus, CatalogError> {
+        let tenants = tenants.clone();
+        self.read(move |connection| summaries::menus(connection, &tenants))
+            .await
+    }
+
+    /// Why an artifact of `tenant` is not there: the newest deletion of it, of all of its tenant's, or of a
+    /// trace that it was in, unless something refers to it that came later.
+    pub async fn tombstone(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+    ) -> Result<Option<Tombstone>, CatalogError> {
+        let (tenant, digest) = (tenant.clone(), *digest);
+        self.read(move |connection| tombstones::of_artifact(connection, &tenant, &digest))
+            .await
+    }
+
+    /// All deletions that may be seen, newest first.
+    pub async fn tombstones(&self, tenants: &Tenants) -> Result<Vec<Tombstone>, CatalogError> {
+        let tenants = tenants.clone();
+        self.read(move |connection| tombstones::all(connection, &tenants))
+            .await
+    }
+
+    /// Adds entries and deletions, and notes that the objects with these keys need not be read again.
+    /// Adding anything twice changes nothing.
+    pub async fn apply(
+        &self,
+        entries: Vec<Entry>,
+        tombstones: Vec<Tombstone>,
+        objects: Vec<String>,
+    ) -> Result<Applied, CatalogError> {
+        let work = move |connection: &mut Connection| {
+            apply::apply(connection, &entries, &tombstones, &objects)
+        };
+        self.shared.pool.write(work).await
+    }
+
+    /// Which of these objects are not in it.
+    pub async fn missing(&self, objects: Vec<String>) -> Result<Vec<String>, CatalogError> {
+        self.read(move |connection| objects::missing(connection, objects))
+            .await
+    }
+
+    /// Forgets the objects that it has under `prefix` and that are not among `objects`, sorted: they were
+    /// compacted away. Their entries stay.
+    pub async fn forget_objects(
+        &self,
+        prefix: String,
+        objects: Vec<String>,
+    ) -> Result<(), CatalogError> {
+        let work =
+            move |connection: &mut Connection| objects::forget(connection, &prefix, &objects);
+        self.shared.pool.write(work).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.shared.pool.read(work).await
+    }
+}
+
+fn failed(path: &Path, source: rusqlite::Error) -> CatalogError {
+    CatalogError::Index {
+        path: PathBuf::from(path),
+        source: Arc::new(source),
+    }
+}

@@ -1,0 +1,164 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
+
+use super::super::error::CatalogError;
+use super::failed;
+use super::pool::Pool;
+
+/// Another number throws away what an earlier version made.
+const FORMAT: i64 = 1;
+
+/// Queries that run at the same time.
+const READERS: usize = 4;
+
+/// How long one process waits for another that writes.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// The memory that one connection may keep pages in, in KiB.
+const PAGES_KIB: i64 = 8 << 10;
+
+const TABLES: &str = "
+    CREATE TABLE about (format INTEGER NOT NULL, place TEXT NOT NULL);
+    -- Texts that come again and again.
+    CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+    -- What entries have in common that people choose by, and how many have it.
+    CREATE TABLE facet (
+        id INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        service TEXT NOT NULL,
+        content_type TEXT NOT NULL,
+        signal TEXT NOT NULL,
+        entries INTEGER NOT NULL,
+        UNIQUE (tenant, service, content_type, signal)
+    );
+    CREATE TABLE entry (
+        number INTEGER PRIMARY KEY,
+        id BLOB NOT NULL,
+        recorded INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        facet INTEGER NOT NULL,
+        trace BLOB,
+        span BLOB,
+        span_name INTEGER NOT NULL,
+        carrier INTEGER NOT NULL,
+        attribute INTEGER NOT NULL,
+        shape INTEGER NOT NULL,
+        digest BLOB,
+        size INTEGER NOT NULL,
+        file_name INTEGER,
+        state INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX entry_by_id ON entry (id);
+    CREATE TABLE object (key TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE tombstone (
+        id BLOB PRIMARY KEY,
+        time INTEGER NOT NULL,
+        tenant TEXT NOT NULL,
+        digest BLOB,
+        trace BLOB,
+        reason TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX tombstone_by_digest ON tombstone (digest, tenant) WHERE digest IS NOT NULL;
+    CREATE INDEX tombstone_by_trace ON tombstone (trace, tenant) WHERE trace IS NOT NULL;
+";
+
+/// What listings need. Many entries are in sooner where these come last.
+pub(super) const LISTINGS: &str = "
+    CREATE INDEX IF NOT EXISTS entry_by_time ON entry (time, id, facet, size, span_name, file_name, state);
+    CREATE INDEX IF NOT EXISTS entry_by_facet ON entry (facet, time, id, size, span_name, file_name, state);
+    CREATE INDEX IF NOT EXISTS entry_by_digest ON entry (digest, time, id) WHERE digest IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_trace ON entry (trace, time, id) WHERE trace IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_span ON entry (span, time, id) WHERE span IS NOT NULL;
+";
+
+pub(super) fn open(path: &Path, place: &str) -> Result<Pool, CatalogError> {
+    let opened = attempt(path, place);
+    let opened = match opened {
+        Err(error) if is_unreadable(&error) => {
+            tracing::warn!(
+                "the catalog's index {} cannot be read, it is made anew: {error}",
+                path.display()
+            );
+            throw_away(path);
+            attempt(path, place)
+        }
+        done => done,
+    };
+    opened.map_err(|source| failed(path, source))
+}
+
+fn attempt(path: &Path, place: &str) -> rusqlite::Result<Pool> {
+    let mut writer = connect(path, OpenFlags::default())?;
+    writer.pragma_update(None, "journal_mode", "wal")?;
+    // It can be made anew: a power cut may cost the newest of it, and nothing worse.
+    writer.pragma_update(None, "synchronous", "normal")?;
+    let begun = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    if !is_of(&begun, place)? {
+        begun.execute_batch(&drop_all(&begun)?)?;
+        begun.execute_batch(TABLES)?;
+        begun.execute_batch(LISTINGS)?;
+        begun.execute("INSERT INTO about VALUES (?, ?)", params![FORMAT, place])?;
+    }
+    begun.commit()?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let readers = (0..READERS).map(|_| connect(path, flags));
+    let readers = readers.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(Pool::new(path, writer, readers))
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
+    Ok(connection)
+}
+
+/// Whether it is an index of this format, of that place.
+fn is_of(connection: &Connection, place: &str) -> rusqlite::Result<bool> {
+    let about = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'about'";
+    if !connection.prepare(about)?.exists([])? {
+        return Ok(false);
+    }
+    let about = connection.query_row("SELECT format, place FROM about", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    });
+    // One of another format may have no such columns.
+    let about = match about.optional() {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::Unknown => None,
+        done => done?,
+    };
+    Ok(about.is_some_and(|(format, of)| format == FORMAT && of == place))
+}
+
+/// What removes every table, whatever made it.
+fn drop_all(connection: &Connection) -> rusqlite::Result<String> {
+    let mut tables = connection.prepare(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    )?;
+    let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
+    let mut statements = String::new();
+    for table in tables {
+        let table = table?.replace('"', "\"\"");
+        statements.extend(["DROP TABLE \"", &table, "\";"]);
+    }
+    Ok(statements)
+}
+
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+fn throw_away(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        // What is not there need not be removed; what cannot be is told when it is opened again.
+        let _ = std::fs::remove_file(name);
+    }
+}

@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
+use slimspan_artifact::Digest;
+
+use super::super::entry::Entry;
+use super::super::facts::{ArtifactFacts, Count, Menus, TraceArtifacts, TracedSpan};
+use super::super::filter::{Filter, Tenants};
+use super::super::ids::TraceId;
+use super::listing::facets;
+use super::rows::{COLUMNS, FROM, entry, state, time};
+use crate::tenant::TenantId;
+
+/// A condition on the facets that may be seen.
+fn visible(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<String> {
+    let filter = Filter {
+        tenants: tenants.clone(),
+        ..Filter::default()
+    };
+    let facets = facets(connection, &filter)?;
+    if facets.is_all {
+        return Ok("1".to_owned());
+    }
+    let numbers: Vec<String> = facets.wanted.iter().map(ToString::to_string).collect();
+    Ok(format!("+entry.facet IN ({})", numbers.join(",")))
+}
+
+pub(super) fn artifact(
+    connection: &Connection,
+    tenants: &Tenants,
+    digest: &Digest,
+) -> rusqlite::Result<Option<ArtifactFacts>> {
+    let visible = visible(connection, tenants)?;
+    let all = format!(
+        "SELECT count(*), min(time), max(time), max(recorded), max(state) FROM entry \
+         WHERE digest = ? AND {visible}"
+    );
+    let key = [digest.as_bytes()];
+    let (references, first, last, recorded, best) = connection.query_row(&all, key, |row| {
+        let number = |column| row.get::<_, Option<i64>>(column);
+        let number = |column| number(column).map(Option::unwrap_or_default);
+        Ok((number(0)?, number(1)?, number(2)?, number(3)?, number(4)?))
+    })?;
+    let newest = |named: &str| {
+        let newest = format!(
+            "SELECT {COLUMNS} FROM {FROM} WHERE entry.digest = ? AND {visible} {named} \
+             ORDER BY entry.time DESC, entry.id DESC LIMIT 1"
+        );
+        let newest = connection.query_row(&newest, key, entry);
+        newest.optional()
+    };
+    let Some(newest_entry) = newest("")? else {
+        return Ok(None);
+    };
+    let file_name = match newest_entry.file_name {
+        Some(name) => Some(name),
+        None => newest("AND entry.file_name IS NOT NULL")?.and_then(|named| named.file_name),
+    };
+    Ok(Some(ArtifactFacts {
+        digest: *digest,
+        content_type: newest_entry.content_type,
+        size: newest_entry.size,
+        file_name,
+        state: state(best),
+        references: references.cast_unsigned(),
+        first: time(first),
+        last: time(last),
+        recorded: time(recorded),
+    }))
+}
+
+pub(super) fn trace(
+    connection: &Connection,
+    tenants: &Tenants,
+    trace: TraceId,
+    most: usize,
+) -> rusqlite::Result<Option<TraceArtifacts>> {
+    let visible = visible(connection, tenants)?;
+    let all = format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE entry.trace = ? AND {visible} \
+         ORDER BY entry.time, entry.id LIMIT {}",
+        most + 1
+    );
+    let mut all = connection.prepare(&all)?;
+    let found = all.query_map([trace.as_bytes()], entry)?;
+    let mut found = found.collect::<rusqlite::Result<Vec<Entry>>>()?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let is_cut = found.len() > most;
+    found.truncate(most);
+    Ok(Some(TraceArtifacts {
+        trace,
+        spans: by_span(found),
+        is_cut,
+    }))
+}
+
+/// Entries, oldest first, span by span.
+fn by_span(entries: Vec<Entry>) -> Vec<TracedSpan> {
+    let mut spans: Vec<TracedSpan> = Vec::new();
+    let mut places = BTreeMap::new();
+    for entry in entries {
+        let place = *places.entry(entry.span).or_insert_with(|| {
+            spans.push(TracedSpan {
+                span: entry.span,
+                name: String::new(),
+                service: String::new(),
+                time: entry.time,
+                entries: Vec::new(),
+            });
+            spans.len() - 1
+        });
+        let Some(span) = spans.get_mut(place) else {
+            continue;
+        };
+        // A log record of the span does not know its name, and may be of another time.
+        if entry.signal.as_deref() == Some("traces") && span.name.is_empty() {
+            span.name.clone_from(&entry.span_name);
+            span.time = entry.time;
+        }
+        if span.service.is_empty() {
+            span.service.clone_from(&entry.service);
+        }
+        span.entries.push(entry);
+    }
+    spans.sort_by_key(|span| (span.time, span.span));
+    spans
+}
+
+pub(super) fn menus(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<Menus> {
+    let names: Option<Vec<&str>> = match tenants {
+        Tenants::All => None,
+        Tenants::These(tenants) => Some(tenants.iter().map(TenantId::as_str).collect()),
+    };
+    let condition = match &names {
+        None => "1".to_owned(),
+        Some(names) => format!("tenant IN ({})", vec!["?"; names.len()].join(",")),
+    };
+    let values = || params_from_iter(names.iter().flatten());
+    let counts = |column: &str| {
+        let counts = format!(
+            "SELECT {column}, sum(entries) AS of FROM facet \
+             WHERE entries > 0 AND {condition} GROUP BY {column} ORDER BY of DESC, {column}"
+        );
+        let mut counts = connection.prepare(&counts)?;
+        let counts = counts.query_map(values(), |row| {
+            Ok(Count {
+                value: row.get(0)?,
+                entries: row.get::<_, i64>(1)?.cast_unsigned(),
+            })
+        })?;
+        counts.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let tenants = counts("tenant")?;
+    Ok(Menus {
+        services: counts("service")?,
+        content_types: counts("content_type")?,
+        entries: tenants.iter().map(|tenant| tenant.entries).sum(),
+        tenants,
+    })
+}

@@ -1,0 +1,405 @@
+//! The index against a model: a list that is gone through.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use proptest::collection::{btree_set, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use slimspan_artifact::Digest;
+
+use super::*;
+use crate::catalog::{Deleted, EntryId, SpanId, State, TypePattern};
+
+const TYPES: [&str; 4] = ["image/png", "image/jpeg", "audio/wav", "imagery/png"];
+const NAMES: [&str; 4] = ["chat", "Chat completion", "tool%_call", ""];
+
+fn tenant(number: u8) -> TenantId {
+    format!("tenant-{number}").parse().unwrap()
+}
+
+fn id(number: u8) -> EntryId {
+    EntryId::new(&[number; 16]).unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_760_000_000 + seconds).unwrap()
+}
+
+fn digest(number: u8) -> Digest {
+    Digest::of(&[number])
+}
+
+/// An entry that is all in its number, but for when it was recorded and its state.
+fn entry(number: u8, recorded: i64, state: State) -> Entry {
+    let pick = |of: usize| usize::from(number.wrapping_mul(89)) / 3 % of;
+    Entry {
+        id: id(number),
+        recorded: at(recorded),
+        // Several have the same time.
+        time: at(i64::from(number / 4)),
+        tenant: tenant(number % 3),
+        signal: [Some("traces"), Some("logs"), None][pick(3)].map(str::to_owned),
+        service: format!("service-{}", number % 2),
+        trace: TraceId::new(&[number % 5; 16]),
+        span: SpanId::new(&[number % 10; 8]),
+        span_name: NAMES[pick(4)].to_owned(),
+        carrier: "span".to_owned(),
+        attribute: "input".to_owned(),
+        shape: "base64".to_owned(),
+        digest: (!number.is_multiple_of(7)).then(|| digest(number % 7)),
+        content_type: TYPES[usize::from(number % 4)].to_owned(),
+        size: u64::from(number) * 100,
+        file_name: number
+            .is_multiple_of(6)
+            .then(|| format!("CHART-{number}.png")),
+        state,
+    }
+}
+
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    let line = (1..120u8, 0..40i64, select(&State::ALL[..]));
+    vec(
+        line.prop_map(|(number, recorded, state)| entry(number, recorded, state)),
+        0..150,
+    )
+}
+
+fn tombstones() -> impl Strategy<Value = Vec<Tombstone>> {
+    let deleted = prop_oneof![
+        4 => (1..7u8).prop_map(|number| Deleted::Artifact { digest: digest(number) }),
+        2 => (1..5u8).prop_map(|number| Deleted::Trace { trace: TraceId::new(&[number; 16]).unwrap() }),
+        1 => Just(Deleted::Tenant),
+    ];
+    let tombstone = (200..250u8, 0..40i64, 0..3u8, deleted);
+    let tombstone = tombstone.prop_map(|(number, time, of, deleted)| Tombstone {
+        id: id(number),
+        time: at(time),
+        tenant: tenant(of),
+        deleted,
+        reason: "asked for".to_owned(),
+    });
+    vec(tombstone, 0..4)
+}
+
+fn tenants() -> impl Strategy<Value = Tenants> {
+    prop_oneof![
+        Just(Tenants::All),
+        btree_set((0..4u8).prop_map(tenant), 0..3).prop_map(Tenants::These),
+    ]
+}
+
+fn filters() -> impl Strategy<Value = Filter> {
+    let ids = (of(1..5u8), of(1..10u8), of(1..7u8));
+    let times = (of(-5..35i64), of(-5..35i64));
+    let sizes = (of(0..13_000u64), of(0..13_000u64));
+    let texts = (
+        of(select(vec!["service-0", "service-1", "service-2"])),
+        of(select(vec![
+            "image/png",
+            "IMAGE/*",
+            "audio/*",
+            "image/",
+            "text/*",
+        ])),
+        of(select(vec!["traces", "logs"])),
+        of(select(vec!["chat", "CHAT", "%_", "chart-1", "absent"])),
+    );
+    let state = of(select(&State::ALL[..]));
+    (tenants(), ids, times, sizes, texts, state).prop_map(
+        |(tenants, (trace, span, of), (since, until), (min_size, max_size), texts, state)| {
+            let (service, content_type, signal, name) = texts;
+            Filter {
+                tenants,
+                trace: trace.and_then(|number| TraceId::new(&[number; 16])),
+                span: span.and_then(|number| SpanId::new(&[number; 8])),
+                digest: of.map(digest),
+                service: service.map(str::to_owned),
+                content_type: content_type.map(TypePattern::new),
+                since: since.map(at),
+                until: until.map(at),
+                min_size,
+                max_size,
+                signal: signal.map(str::to_owned),
+                name: name.map(str::to_owned),
+                state,
+            }
+        },
+    )
+}
+
+/// The filter as its documentation has it.
+fn fits(filter: &Filter, entry: &Entry) -> bool {
+    let contains = |text: &str, name: &str| {
+        text.to_ascii_lowercase()
+            .contains(&name.to_ascii_lowercase())
+    };
+    filter.tenants.include(&entry.tenant)
+        && filter.trace.is_none_or(|trace| entry.trace == Some(trace))
+        && filter.span.is_none_or(|span| entry.span == Some(span))
+        && filter
+            .digest
+            .is_none_or(|digest| entry.digest == Some(digest))
+        && filter
+            .service
+            .as_ref()
+            .is_none_or(|service| entry.service == *service)
+        && filter
+            .content_type
+            .as_ref()
+            .is_none_or(|of| of.fits(&entry.content_type))
+        && filter.since.is_none_or(|since| entry.time >= since)
+        && filter.until.is_none_or(|until| entry.time < until)
+        && filter.min_size.is_none_or(|size| entry.size >= size)
+        && filter.max_size.is_none_or(|size| entry.size <= size)
+        && filter
+            .signal
+            .as_ref()
+            .is_none_or(|signal| entry.signal.as_ref() == Some(signal))
+        && filter.state.is_none_or(|state| entry.state == state)
+        && filter.name.as_ref().is_none_or(|name| {
+            contains(&entry.span_name, name)
+                || entry
+                    .file_name
+                    .as_ref()
+                    .is_some_and(|file| contains(file, name))
+        })
+}
+
+/// What is left of lines and deletions, newest first.
+fn model(lines: &[Entry], tombstones: &[Tombstone]) -> Vec<Entry> {
+    // An id is used once; of several with it the first holds.
+    let mut by_id: BTreeMap<EntryId, &Tombstone> = BTreeMap::new();
+    for tombstone in tombstones {
+        by_id.entry(tombstone.id).or_insert(tombstone);
+    }
+    let mut left: BTreeMap<EntryId, Entry> = BTreeMap::new();
+    for line in lines {
+        let deleted = |tombstone: &&Tombstone| {
+            tombstone.tenant == line.tenant
+                && line.recorded <= tombstone.time
+                && match tombstone.deleted {
+                    Deleted::Artifact { digest } => line.digest == Some(digest),
+                    Deleted::Trace { trace } => line.trace == Some(trace),
+                    Deleted::Tenant => true,
+                }
+        };
+        if by_id.values().any(deleted) {
+            continue;
+        }
+        match left.get_mut(&line.id) {
+            Some(known) if line.replaces(known) => *known = line.clone(),
+            Some(_) => {}
+            None => {
+                left.insert(line.id, line.clone());
+            }
+        }
+    }
+    let mut left: Vec<_> = left.into_values().collect();
+    left.sort_by_key(|entry| std::cmp::Reverse((entry.time, entry.id)));
+    left
+}
+
+/// All pages, one after the other.
+async fn all_pages(index: &Index, filter: &Filter, limit: usize) -> Vec<Entry> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = index.page(filter, limit, after).await.unwrap();
+        assert!(page.entries.len() <= limit);
+        all.extend(page.entries);
+        let Some(next) = page.next else { return all };
+        // It goes through an address of the API.
+        after = Some(next.to_string().parse().unwrap());
+    }
+}
+
+/// Whatever was asked for, every page after the other has each entry once, and no other.
+async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], limit: usize) {
+    let index = Index::temporary("memory").unwrap();
+    // In two parts, the second with what the first had, too, as replicas read them.
+    let half = lines.len() / 2;
+    for (lines, tombstones) in [(&lines[..half], &[][..]), (lines, tombstones)] {
+        let (lines, tombstones) = (lines.to_vec(), tombstones.to_vec());
+        index.apply(lines, tombstones, Vec::new()).await.unwrap();
+    }
+    let left = model(lines, tombstones);
+    for filter in filters {
+        let fitting: Vec<_> = left
+            .iter()
+            .filter(|entry| fits(filter, entry))
+            .cloned()
+            .collect();
+        assert_eq!(
+            all_pages(&index, filter, limit).await,
+            fitting,
+            "{filter:?}"
+        );
+        let visible = |entry: &&Entry| filter.tenants.include(&entry.tenant);
+        let menus = index.menus(&filter.tenants).await.unwrap();
+        assert_eq!(menus.entries as usize, left.iter().filter(visible).count());
+        for service in menus.services {
+            let of = |entry: &&Entry| visible(entry) && entry.service == service.value;
+            assert_eq!(service.entries as usize, left.iter().filter(of).count());
+        }
+        for number in 1..7 {
+            let places: Vec<_> = left
+                .iter()
+                .filter(visible)
+                .filter(|entry| entry.digest == Some(digest(number)))
+                .collect();
+            let facts = index
+                .artifact(&filter.tenants, &digest(number))
+                .await
+                .unwrap();
+            assert_eq!(facts.is_some(), !places.is_empty());
+            let Some(facts) = facts else { continue };
+            assert_eq!(facts.references as usize, places.len());
+            assert_eq!(facts.last, places[0].time);
+            assert_eq!(
+                Some(facts.recorded),
+                places.iter().map(|of| of.recorded).max()
+            );
+            assert_eq!(Some(facts.state), places.iter().map(|of| of.state).max());
+        }
+        for number in 1..5 {
+            let trace = TraceId::new(&[number; 16]).unwrap();
+            let found = index.trace(&filter.tenants, trace).await.unwrap();
+            let spans = found.map(|found| found.spans).unwrap_or_default();
+            let mut found: Vec<_> = spans.into_iter().flat_map(|span| span.entries).collect();
+            found.sort_by_key(|entry| std::cmp::Reverse((entry.time, entry.id)));
+            let of = |entry: &&Entry| visible(entry) && entry.trace == Some(trace);
+            assert_eq!(found, left.iter().filter(of).cloned().collect::<Vec<_>>());
+        }
+    }
+    for number in 1..7 {
+        for of in (0..3).map(tenant) {
+            let buried = tombstones.iter().any(|tombstone| {
+                tombstone.tenant == of
+                    && match tombstone.deleted {
+                        Deleted::Artifact { digest: deleted } => deleted == digest(number),
+                        Deleted::Trace { .. } => false,
+                        Deleted::Tenant => true,
+                    }
+            });
+            let still_used = left
+                .iter()
+                .any(|entry| entry.tenant == of && entry.digest == Some(digest(number)));
+            let tombstone = index.tombstone(&of, &digest(number)).await.unwrap();
+            // Two with one id are one.
+            let ids: std::collections::BTreeSet<_> = tombstones.iter().map(|of| of.id).collect();
+            if ids.len() == tombstones.len() {
+                assert_eq!(tombstone.is_some(), buried && !still_used);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_answers_as_a_list_that_is_gone_through(
+        lines in entries(),
+        tombstones in tombstones(),
+        filters in vec(filters(), 1..8),
+        limit in 1..20usize,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(agrees(&lines, &tombstones, &filters, limit));
+    }
+}
+
+/// Both ways to go through many facets: one by one where few entries fit, and in the order of time.
+#[tokio::test]
+async fn many_services_are_listed_in_order() {
+    let index = Index::temporary("memory").unwrap();
+    let lines: Vec<Entry> = (0..3_000u16)
+        .map(|number| {
+            let mut id = [1; 16];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            Entry {
+                id: EntryId::new(&id).unwrap(),
+                time: at(i64::from(number % 700)),
+                service: format!("service-{}", number % 40),
+                content_type: if number % 300 < 8 {
+                    "video/mp4"
+                } else {
+                    "image/png"
+                }
+                .to_owned(),
+                ..entry(1, 0, State::Stored)
+            }
+        })
+        .collect();
+    index
+        .apply(lines.clone(), Vec::new(), Vec::new())
+        .await
+        .unwrap();
+    let left = model(&lines, &[]);
+    for content_type in ["video/*", "image/png"] {
+        let filter = Filter {
+            content_type: Some(TypePattern::new(content_type)),
+            ..Filter::default()
+        };
+        let fitting: Vec<_> = left
+            .iter()
+            .filter(|entry| fits(&filter, entry))
+            .cloned()
+            .collect();
+        assert!(!fitting.is_empty());
+        assert_eq!(all_pages(&index, &filter, 7).await, fitting);
+    }
+}
+
+#[tokio::test]
+async fn an_index_outlives_its_process_and_no_change_of_bucket_or_format() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog/index.sqlite");
+    let count = async |index: &Index| index.menus(&Tenants::All).await.unwrap().entries;
+    let index = Index::open(&path, "s3://one").unwrap();
+    let object = vec!["catalog/2026-01-01/00/a.jsonl".to_owned()];
+    let lines = vec![entry(1, 0, State::Stored)];
+    index
+        .apply(lines.clone(), Vec::new(), object.clone())
+        .await
+        .unwrap();
+    // Another process of the machine has it open at the same time.
+    let beside = Index::open(&path, "s3://one").unwrap();
+    assert_eq!(count(&beside).await, 1);
+    let more = vec![entry(2, 0, State::Stored)];
+    beside.apply(more, Vec::new(), Vec::new()).await.unwrap();
+    assert_eq!(count(&index).await, 2);
+    drop((index, beside));
+
+    let again = Index::open(&path, "s3://one").unwrap();
+    assert_eq!(count(&again).await, 2);
+    assert!(again.missing(object.clone()).await.unwrap().is_empty());
+    drop(again);
+
+    let other = Index::open(&path, "s3://two").unwrap();
+    assert_eq!(count(&other).await, 0);
+    assert_eq!(other.missing(object.clone()).await.unwrap(), object);
+    other
+        .apply(lines.clone(), Vec::new(), Vec::new())
+        .await
+        .unwrap();
+    drop(other);
+
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("UPDATE about SET format = format + 1", [])
+        .unwrap();
+    drop(raw);
+    let later = Index::open(&path, "s3://two").unwrap();
+    assert_eq!(count(&later).await, 0);
+    drop(later);
+
+    std::fs::write(
+        &path,
+        b"this is no database, but long enough to look like a file of one".repeat(99),
+    )
+    .unwrap();
+    let anew = Index::open(&path, "s3://two").unwrap();
+    assert_eq!(count(&anew).await, 0);
+}
