@@ -30,6 +30,7 @@ pub mod refusal;
 pub mod reload;
 pub mod report;
 mod residue;
+pub mod server;
 pub mod shutdown;
 pub mod sift;
 pub mod storage;

@@ -4,11 +4,16 @@ use std::fs;
 use std::path::Path;
 
 /// A crate or module, and the only places in `src` whose code may name it.
-const RULES: [(&str, &[&str]); 11] = [
+const RULES: [(&str, &[&str]); 12] = [
     ("prometheus_client", &["src/telemetry/metrics/"]),
     (
         "extensions",
-        &["src/extensions/", "src/collector/", "src/config/"],
+        &[
+            "src/extensions/",
+            "src/collector/",
+            "src/config/",
+            "src/server/",
+        ],
     ),
     (
         "tonic",
@@ -24,6 +29,7 @@ const RULES: [(&str, &[&str]); 11] = [
             "src/exporters/",
             "src/collector/",
             "src/config/",
+            "src/server/",
             "src/cli/demo/",
         ],
     ),
@@ -35,7 +41,12 @@ const RULES: [(&str, &[&str]); 11] = [
             "src/exporters/",
             "src/collector/",
             "src/config/",
+            "src/server/",
         ],
+    ),
+    (
+        "server",
+        &["src/server/", "src/collector/", "src/config/", "src/cli/"],
     ),
     (
         "journal",
@@ -53,6 +64,7 @@ const RULES: [(&str, &[&str]); 11] = [
             "src/pipeline/",
             "src/collector/",
             "src/config/",
+            "src/server/",
             "src/cli/",
         ],
     ),

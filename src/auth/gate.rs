@@ -37,6 +37,11 @@ impl Gate {
         }
     }
 
+    /// Whether it lets everybody in.
+    pub fn is_open(&self) -> bool {
+        self.authenticator.is_none()
+    }
+
     /// Who sends a request with these headers; refuses who has no good credential.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
         let says = match &self.authenticator {

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Collector, StartError, extensions, receivers, rehearse};
+use super::{Collector, StartError, extensions, receivers, rehearse, servers};
 use crate::config::Config;
 use crate::exporters::Exporter;
 use crate::listeners::{Listeners, Wanted};
@@ -106,6 +106,7 @@ pub async fn run(
 fn wanted(config: &Config) -> Vec<Wanted> {
     let mut wanted = receivers::wanted(config);
     wanted.extend(extensions::wanted(config));
+    wanted.extend(servers::wanted(config));
     wanted
 }
 

@@ -9,6 +9,7 @@ mod memory;
 mod receivers;
 mod rehearsal;
 mod run;
+mod servers;
 mod sights;
 mod stores;
 
@@ -34,6 +35,7 @@ pub use lives::run;
 use memory::memory_limits;
 use receivers::{Receiver, bind_receivers};
 pub use rehearsal::rehearse;
+use servers::Servers;
 use sights::Running;
 use stores::{artifacts, location, open_stores};
 
@@ -47,6 +49,7 @@ pub struct Collector {
     dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
     stores: BTreeMap<ComponentId, Store>,
     extensions: Extensions,
+    servers: Servers,
     /// Held here alone: what looks at it does not keep it.
     sights: Arc<Running>,
     summary: Vec<(String, String)>,
@@ -109,6 +112,7 @@ impl Collector {
             summary.push((id.to_string(), format!("{place}; references lead to {url}")));
         }
 
+        let servers = Servers::start(config, &auth, &stores, listeners, &mut summary).await?;
         let receivers = bind_receivers(
             config,
             &auth,
@@ -145,6 +149,7 @@ impl Collector {
             receivers,
             exporters: exporters.into_values().collect(),
             extensions,
+            servers,
             sights,
             budget,
             counters,

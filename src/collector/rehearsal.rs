@@ -4,7 +4,7 @@ use super::auth::Auth;
 use super::error::StartError;
 use super::memory::memory_limits;
 use super::stores::location;
-use super::{exporters, receivers};
+use super::{exporters, receivers, servers};
 use crate::config::{Config, ExtensionConfig};
 use crate::machine;
 
@@ -24,6 +24,9 @@ pub fn rehearse(config: &Config) -> Result<(), StartError> {
                 in_use: false,
             })?;
         }
+    }
+    for (id, server) in config.artifact_servers() {
+        servers::try_out(id, server)?;
     }
     for (id, receiver) in &config.receivers {
         receivers::try_out(id, receiver)?;

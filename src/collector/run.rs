@@ -108,7 +108,7 @@ impl Collector {
             );
         }
         // Until here it is told that slimspan stops.
-        drop((self.extensions, self.sights));
+        drop((self.extensions, self.servers, self.sights));
         self.exporters
     }
 }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod context;
+mod servers;
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     }
     check.exporters();
     check.authenticators();
+    check.artifact_servers();
     check.memory_limits();
     check.spools();
     check.problems
@@ -122,6 +124,12 @@ impl Check<'_> {
             }
         }
         for (id, extension) in &config.extensions {
+            if let ExtensionConfig::ArtifactServer(server) = extension {
+                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                add(&server.endpoint, path.clone());
+                add(&server.pages.endpoint, path.key("pages"));
+                continue;
+            }
             let endpoint = match extension {
                 ExtensionConfig::HealthCheck(health_check) => &health_check.endpoint,
                 ExtensionConfig::Zpages(zpages) => &zpages.endpoint,

@@ -24,6 +24,7 @@ use crate::extensions::health_check::config::HealthCheckConfig;
 use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
+use crate::server::config::ArtifactServerConfig;
 use crate::storage::config::StoreConfig;
 use slimspan_proto::Signal;
 
@@ -78,6 +79,8 @@ impl ExporterConfig {
 pub enum ExtensionConfig {
     /// `artifact_store`
     ArtifactStore(StoreConfig),
+    /// `artifact_server`
+    ArtifactServer(Box<ArtifactServerConfig>),
     /// `file_storage`
     FileStorage(FileStorageConfig),
     /// `bearertokenauth`
@@ -233,6 +236,14 @@ impl Component for ExtensionConfig {
             signals: &[],
             read: |node| from_node(node).map(Self::ArtifactStore),
             schema: |of| of.subschema_for::<StoreConfig>(),
+        },
+        ComponentType {
+            name: "artifact_server",
+            alias: None,
+            stability: Stability::Alpha,
+            signals: &[],
+            read: |node| from_node(node).map(|config| Self::ArtifactServer(Box::new(config))),
+            schema: |of| of.subschema_for::<ArtifactServerConfig>(),
         },
         ComponentType {
             name: "file_storage",

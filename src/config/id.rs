@@ -26,6 +26,14 @@ pub struct ComponentId {
 }
 
 impl ComponentId {
+    /// The one that has the name of its type and no other.
+    pub(crate) fn of_type(component_type: &'static str) -> Self {
+        Self {
+            component_type: component_type.to_owned(),
+            name: None,
+        }
+    }
+
     /// What kind of component it is, such as `otlp`, as it was written.
     pub fn component_type(&self) -> &str {
         &self.component_type

@@ -60,6 +60,7 @@ pub use tenant::{ContextKey, TenantConfig};
 use serde::Serialize;
 
 use crate::receivers::otlp::config::Protocols;
+use crate::server::config::ArtifactServerConfig;
 use crate::storage::config::StoreConfig;
 use components::{Component, read_section};
 use expand::{Expansion, Unset};
@@ -149,6 +150,35 @@ impl Config {
                 ExtensionConfig::ArtifactStore(store) => Some((id, store)),
                 _ => None,
             })
+    }
+
+    /// The artifact servers there are.
+    pub fn artifact_servers(&self) -> impl Iterator<Item = (&ComponentId, &ArtifactServerConfig)> {
+        self.extensions
+            .iter()
+            .filter_map(|(id, extension)| match extension {
+                ExtensionConfig::ArtifactServer(server) => Some((id, server.as_ref())),
+                _ => None,
+            })
+    }
+
+    /// Has references lead to the server of their store, where the store itself says nothing else: the
+    /// first that runs, if there are several.
+    fn lead_references_to_servers(&mut self) {
+        let running = self.service.extensions.iter();
+        let servers: Vec<(ComponentId, String)> = running
+            .filter_map(|id| match self.extensions.get(id)? {
+                ExtensionConfig::ArtifactServer(server) => {
+                    Some((server.store.clone(), server.url()?))
+                }
+                _ => None,
+            })
+            .collect();
+        for (store, url) in servers {
+            if let Some(ExtensionConfig::ArtifactStore(store)) = self.extensions.get_mut(&store) {
+                store.public_url.get_or_insert(url);
+            }
+        }
     }
 
     /// Whether artifacts for the store `id` go through its spool.
@@ -246,6 +276,7 @@ impl Config {
         let mut config = Self::read(root, &mut problems);
         config.presets = presets;
         unless_any(problems)?;
+        config.lead_references_to_servers();
         if thorough == Thorough::Checked {
             unless_any(check::check(&config))?;
         }

@@ -18,7 +18,8 @@ use http::{StatusCode, header};
 pub struct Hosts(Vec<String>);
 
 impl Hosts {
-    pub(super) fn new(own: &str, allowed: &[String]) -> Self {
+    /// `own` is the host that is listened on; names of others are `allowed` beside it.
+    pub fn new(own: &str, allowed: &[String]) -> Self {
         let names = ["localhost", own].into_iter();
         let names = names.chain(allowed.iter().map(String::as_str));
         Self(names.map(str::to_ascii_lowercase).collect())
@@ -36,7 +37,7 @@ impl Hosts {
     }
 
     /// Whether a request with this `Host` is answered.
-    pub(super) fn allow(&self, host: &str) -> bool {
+    pub fn allow(&self, host: &str) -> bool {
         let name = match host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => host.split(':').next().unwrap_or_default(),

@@ -111,7 +111,10 @@ fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(url)
 }
 
-fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+/// A URL that a reference can begin with, without a slash at its end.
+pub(crate) fn public_url<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     let Some(text) = text else { return Ok(None) };
     let custom = |message: &str| Err(D::Error::custom(message));

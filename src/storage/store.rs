@@ -1,3 +1,4 @@
+mod read;
 mod upload;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use super::spool::{Beside, Spool, SpoolError};
 use crate::config::Delivery;
 use crate::telemetry::{Action as Asked, StoreCounts};
 use crate::tenant::TenantId;
+pub use read::ObjectFacts;
 use upload::upload;
 
 /// The artifacts of one tenant in a store. Clones share everything.

@@ -27,10 +27,14 @@ async fn validate_tells_right_from_wrong() {
     assert_eq!(ended.stderr, "");
     let told = "artifact: moves files of 8.0 KiB and more, native references\n";
     assert!(ended.stdout.contains(told), "{ended:?}");
-    let told = "artifact_store: references lead to file:///";
+    let told = "artifact_store: references lead to http://127.0.0.1:4319\n";
     assert!(ended.stdout.contains(told), "{ended:?}");
 
-    let readable = SHIPPED.replace("public_url: null", "public_url: https://files.example.com/");
+    let readable = SHIPPED.replacen(
+        "public_url: null",
+        "public_url: https://files.example.com/",
+        1,
+    );
     let ended = run_with(&readable, &validate).await;
     let told = "references lead to https://files.example.com\n";
     assert!(ended.stdout.contains(told), "{ended:?}");
@@ -99,6 +103,8 @@ async fn the_demo_shows_what_the_shipped_configuration_does() {
     let yaml = SHIPPED
         .replace("127.0.0.1:4317", "127.0.0.1:0")
         .replace("127.0.0.1:13133", "127.0.0.1:0")
+        .replace("endpoint: 127.0.0.1:4319", "endpoint: 127.0.0.1:0")
+        .replace("endpoint: 127.0.0.1:4320", "endpoint: 127.0.0.1:0")
         .replace("port: 8888", "port: 0");
     let slimspan = Slimspan::start_with_yaml(tempfile::tempdir().unwrap(), &yaml).await;
     let address = slimspan.addresses[0].to_string();

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod artifact_server;
 mod auth;
 mod backend_answers;
 mod background;

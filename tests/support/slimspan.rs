@@ -137,6 +137,19 @@ impl Slimspan {
         address.split('/').next().unwrap().parse().unwrap()
     }
 
+    /// All addresses that the component of this name says it listens on, in its own order.
+    pub(crate) fn places(&self, component: &str) -> Vec<SocketAddr> {
+        let banner = self.stdout.borrow().clone();
+        let mut lines = banner.lines();
+        let line = lines.find(|line| line.trim_start().starts_with(component));
+        let line = line.unwrap_or_else(|| panic!("no {component} in {banner}"));
+        let places = line.split(" at ").skip(1).filter_map(|text| {
+            let (_, address) = text.split_once("://")?;
+            address.split('/').next()?.parse().ok()
+        });
+        places.collect()
+    }
+
     /// A connection to the first receiver.
     pub(crate) async fn sender(&self) -> Sender {
         Sender::connect(self.addresses[0]).await

@@ -29,6 +29,8 @@ pub use digest::{Digest, NotADigest};
 pub use extract::{extract, extract_recalling};
 pub use extraction::{Extraction, Move};
 pub use media_type::extension::media_type as media_type_of_extension;
+pub use media_type::extension::of as extension_of_media_type;
+pub use media_type::magic::any as media_type_of_bytes;
 pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
 pub use recall::{Facts, Fingerprint, Recall};

@@ -58,6 +58,13 @@ impl Check<'_> {
                 }
             }
         }
+        for (id, server) in config.artifact_servers() {
+            if let Some(auth) = &server.auth {
+                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                let path = path.key("auth").key("authenticator");
+                self.authenticator(path, auth);
+            }
+        }
         for (id, exporter) in &config.exporters {
             let Some(delivery) = exporter.delivery() else {
                 continue;
@@ -99,7 +106,7 @@ impl Check<'_> {
         }
     }
 
-    /// A receiver's authenticator.
+    /// The authenticator of a receiver or server.
     fn authenticator(&mut self, path: KeyPath, auth: &AuthConfig) {
         let id = &auth.authenticator;
         match self.config.extensions.get(id) {

@@ -174,7 +174,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  pprof:\n",
-        "c.yaml:23: extensions.pprof: unknown extension type \"pprof\"; known are artifact_store, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
+        "c.yaml:23: extensions.pprof: unknown extension type \"pprof\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
     ),
     (
         "    traces:",
@@ -945,7 +945,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  artefact_store:\n",
-        "c.yaml:23: extensions.artefact_store: unknown extension type \"artefact_store\"; did you mean \"artifact_store\"? known are artifact_store, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
+        "c.yaml:23: extensions.artefact_store: unknown extension type \"artefact_store\"; did you mean \"artifact_store\"? known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
     ),
     (
         "    traces:",

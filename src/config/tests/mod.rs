@@ -7,5 +7,6 @@ mod mistakes;
 mod mutated;
 mod presets;
 mod schema;
+mod servers;
 mod shipped;
 mod sources;

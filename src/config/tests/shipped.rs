@@ -24,6 +24,7 @@ use crate::extensions::health_check::config::HealthCheckConfig;
 use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
+use crate::server::config::{ArtifactServerConfig, LinksConfig, PagesConfig};
 use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
 use crate::telemetry::config::{MetricsConfig, Reader, TelemetryConfig};
@@ -43,8 +44,12 @@ pub(super) fn with_backend() -> String {
         _ => format!("{line}\n"),
     };
     let all: String = SHIPPED.lines().map(uncomment).collect();
-    let extensions = "[artifact_store, health_check, file_storage, bearertokenauth, zpages]";
-    all.replace("[artifact_store, health_check]", extensions)
+    let extensions =
+        "[artifact_store, artifact_server, health_check, file_storage, bearertokenauth, zpages]";
+    all.replace(
+        "[artifact_store, artifact_server, health_check]",
+        extensions,
+    )
 }
 
 fn parse(text: &str) -> Config {
@@ -82,19 +87,27 @@ fn the_shipped_values_are_the_defaults() {
         config.exporters,
         [(id("debug"), ExporterConfig::Debug(debug))].into()
     );
-    let store = ExtensionConfig::ArtifactStore(StoreConfig::new("./data/artifacts"));
+    let mut store = StoreConfig::new("./data/artifacts");
+    store.public_url = Some("http://127.0.0.1:4319".to_owned());
+    let store = ExtensionConfig::ArtifactStore(store);
+    let server = ExtensionConfig::ArtifactServer(Box::default());
     let health_check = ExtensionConfig::HealthCheck(HealthCheckConfig::default());
     assert_eq!(
         config.extensions,
         [
             (id("artifact_store"), store),
+            (id("artifact_server"), server),
             (id("health_check"), health_check)
         ]
         .into()
     );
     assert_eq!(
         config.service.extensions,
-        [id("artifact_store"), id("health_check")]
+        [
+            id("artifact_store"),
+            id("artifact_server"),
+            id("health_check")
+        ]
     );
     // Where it says where Prometheus reads, it is no less than what is meant where nobody says it.
     let mut telemetry = TelemetryConfig::default();
@@ -185,6 +198,10 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<QueueConfig>(&root, &["exporters", "otlp_http", "sending_queue"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_http", "retry_on_failure"]);
     spells_out::<StoreConfig>(&root, &["extensions", "artifact_store"]);
+    let server = ["extensions", "artifact_server"];
+    spells_out::<ArtifactServerConfig>(&root, &server);
+    spells_out::<PagesConfig>(&root, &[server[0], server[1], "pages"]);
+    spells_out::<LinksConfig>(&root, &[server[0], server[1], "links"]);
     spells_out::<SpoolConfig>(&root, &["extensions", "artifact_store", "spool"]);
 }
 

@@ -83,7 +83,7 @@ const EXTENSIONS: [(&str, &str); 64] = [
 const NONE: &str = "bin";
 
 /// What the names of files of the type end in, without the dot.
-pub(crate) fn of(media_type: &str) -> &'static str {
+pub fn of(media_type: &str) -> &'static str {
     let usual = usual(media_type);
     let known = EXTENSIONS.iter().find(|(_, of)| *of == usual);
     known.map_or(NONE, |(extension, _)| extension)

@@ -95,7 +95,7 @@ pub(crate) fn distinctive(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// The media type that the bytes show, if they are known to be a file.
-pub(crate) fn any(bytes: &[u8]) -> Option<&'static str> {
+pub fn any(bytes: &[u8]) -> Option<&'static str> {
     distinctive(bytes).or_else(|| find(&WEAK, bytes))
 }
 

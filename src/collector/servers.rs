@@ -1,0 +1,143 @@
+//! The artifact servers.
+
+use std::collections::BTreeMap;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::auth::Auth;
+use super::error::StartError;
+use crate::auth::Gate;
+use crate::config::{ComponentId, Config, ContextKey, ExtensionConfig, HostPort, ProcessorConfig};
+use crate::listeners::{Listeners, Wanted};
+use crate::server::config::ArtifactServerConfig;
+use crate::server::{ArtifactServer, Parts, protection_of};
+use crate::storage::Store;
+use crate::tls::ServerTls;
+
+/// The servers that run. They end when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Servers {
+    _tasks: JoinSet<()>,
+}
+
+impl Servers {
+    /// Starts those whose store is open.
+    pub(super) async fn start(
+        config: &Config,
+        auth: &Auth,
+        stores: &BTreeMap<ComponentId, Store>,
+        listeners: &mut Listeners,
+        summary: &mut Vec<(String, String)>,
+    ) -> Result<Self, StartError> {
+        let mut tasks = JoinSet::new();
+        for id in &config.service.extensions {
+            let Some(ExtensionConfig::ArtifactServer(server)) = config.extensions.get(id) else {
+                continue;
+            };
+            let Some(store) = stores.get(&server.store) else {
+                let what = format!(
+                    "nothing to serve: {} is not open in a dry run",
+                    server.store
+                );
+                summary.push((id.to_string(), what));
+                continue;
+            };
+            let path = path(id);
+            let tls = tls(id, server)?;
+            let [of_artifacts, of_pages] = places(id, server);
+            let parts = Parts {
+                id: id.to_string(),
+                store: store.clone(),
+                gate: Gate::new(&path, auth.of_senders(server.auth.as_ref()), false),
+                users_are_tenants: users_are_tenants(config, &server.store),
+                artifacts: listen(listeners, &of_artifacts).await?,
+                pages: listen(listeners, &of_pages).await?,
+            };
+            let started = ArtifactServer::new(server, tls, parts);
+            let started = started.map_err(not_bound(&of_artifacts))?;
+            let [artifacts, pages] = started.addresses();
+            let scheme = if server.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            summary.push((
+                id.to_string(),
+                format!(
+                    "artifacts at {scheme}://{artifacts}/, pages and API at {scheme}://{pages}/; people go to {}",
+                    started.pages_url()
+                ),
+            ));
+            started.serve(&mut tasks);
+        }
+        Ok(Self { _tasks: tasks })
+    }
+}
+
+/// Where servers listen.
+pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
+    let running = config.service.extensions.iter();
+    let servers = running.filter_map(|id| match config.extensions.get(id)? {
+        ExtensionConfig::ArtifactServer(server) => Some(places(id, server)),
+        _ => None,
+    });
+    servers.flatten().collect()
+}
+
+/// Finds out what would keep a server from being protected.
+pub(super) fn try_out(id: &ComponentId, server: &ArtifactServerConfig) -> Result<(), StartError> {
+    tls(id, server).map(drop)
+}
+
+fn tls(id: &ComponentId, server: &ArtifactServerConfig) -> Result<Option<ServerTls>, StartError> {
+    let tls = protection_of(&id.to_string(), server);
+    tls.map_err(|reason| StartError::Tls {
+        listener: path(id),
+        reason,
+    })
+}
+
+fn places(id: &ComponentId, server: &ArtifactServerConfig) -> [Wanted; 2] {
+    let wanted = |owner: String, endpoint: &HostPort| Wanted {
+        owner,
+        endpoint: endpoint.clone(),
+        is_dispensable: false,
+    };
+    let path = path(id);
+    let pages = format!("{path}.pages");
+    [
+        wanted(path, &server.endpoint),
+        wanted(pages, &server.pages.endpoint),
+    ]
+}
+
+async fn listen(listeners: &mut Listeners, wanted: &Wanted) -> Result<TcpListener, StartError> {
+    listeners.listen(wanted).await.map_err(not_bound(wanted))
+}
+
+fn not_bound(wanted: &Wanted) -> impl FnOnce(std::io::Error) -> StartError + '_ {
+    |reason| StartError::Bind {
+        owner: format!("{}.endpoint", wanted.owner),
+        endpoint: wanted.endpoint.clone(),
+        reason,
+    }
+}
+
+fn path(id: &ComponentId) -> String {
+    format!("extensions.{id}")
+}
+
+/// Whether what comes into this store is a tenant's by the name of its user: then a user may see no more than
+/// that.
+fn users_are_tenants(config: &Config, store: &ComponentId) -> bool {
+    config.processors.values().any(|processor| match processor {
+        ProcessorConfig::Artifact(artifact) => {
+            let tenant = artifact.tenant.as_ref();
+            artifact.store == *store
+                && tenant.and_then(|tenant| tenant.from_context.as_ref())
+                    == Some(&ContextKey::Auth("username".to_owned()))
+        }
+        _ => false,
+    })
+}

@@ -1,0 +1,79 @@
+//! Answers in JSON.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::server::artifacts::Refused;
+use crate::storage::StoreError;
+
+/// Why a request of the API has no other answer.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// Said in these words.
+    Told(StatusCode, String),
+    /// As every listener says it.
+    Answered(Refused),
+}
+
+impl ApiError {
+    /// There is nothing, or nothing that may be seen.
+    pub(super) fn nothing() -> Self {
+        Self::Told(
+            StatusCode::NOT_FOUND,
+            "there is no such artifact".to_owned(),
+        )
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::Answered(refused)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { .. } => Self::nothing(),
+            StoreError::Corrupt { .. } => {
+                tracing::error!("{error}");
+                let told = "what is stored of this artifact is damaged";
+                Self::Told(StatusCode::INTERNAL_SERVER_ERROR, told.to_owned())
+            }
+            error => {
+                tracing::warn!("{error}");
+                let told = "the store cannot be used at the moment";
+                Self::Told(StatusCode::SERVICE_UNAVAILABLE, told.to_owned())
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Answered(response) => *response,
+            Self::Told(status, told) => {
+                let mut response = json(status, &json!({ "error": told }));
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    let soon = HeaderValue::from_static("1");
+                    response.headers_mut().insert(header::RETRY_AFTER, soon);
+                }
+                response
+            }
+        }
+    }
+}
+
+/// A value as an answer.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,384 @@
+//! The listener for artifacts themselves: one route, and nothing but bytes.
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Server;
+use super::access::{Reader, Scope};
+use super::address::Address;
+use super::audit::Deed;
+use super::links::{Disposition, Signature, parameter};
+use super::listener::Peer;
+use super::media::Media;
+use super::pieces::{Opened, Reading};
+use super::range::{Part, lists};
+use crate::storage::StoreError;
+
+/// No sooner is told that there is nothing: what may not be seen is not looked for, and takes as long.
+const FLOOR: Duration = Duration::from_millis(25);
+
+/// How long a request waits for others to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is told of what is not there, and of what may not be seen.
+const NOTHING: &str = "there is no such artifact\n";
+
+/// An answer without what was asked for.
+pub(super) type Refused = Box<Response>;
+
+/// What answers requests for artifacts.
+pub(super) fn routes(server: Arc<Server>) -> Router {
+    Router::new().fallback(answer).with_state(server)
+}
+
+async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
+    // Nothing that is read here has a body.
+    let (request, _) = request.into_parts();
+    let origin = request.headers.get(header::ORIGIN).cloned();
+    let mut response = match server.artifact(&request).await {
+        Ok(response) => response,
+        Err(refused) => *refused,
+    };
+    let status = response.status();
+    let headers = response.headers_mut();
+    server.protection.apply(status, headers, origin.as_ref());
+    response
+}
+
+/// Who asks for which artifact, and how.
+struct Asked<'r> {
+    address: Address,
+    reader: Reader,
+    headers: &'r HeaderMap,
+    disposition: Disposition,
+    is_picture: bool,
+    has_body: bool,
+}
+
+impl Server {
+    async fn artifact(&self, request: &request::Parts) -> Result<Response, Refused> {
+        let begun = Instant::now();
+        let headers = &request.headers;
+        let has_body = match request.method {
+            Method::GET => true,
+            Method::HEAD => false,
+            _ => {
+                let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+                let allow = HeaderValue::from_static("GET, HEAD");
+                response.headers_mut().insert(header::ALLOW, allow);
+                return Err(response.into());
+            }
+        };
+        self.hosts_allow(&request.uri, headers)?;
+        let Some(address) = self.address(request.uri.path()) else {
+            return Err(nothing(begun).await.into());
+        };
+        let query = request.uri.query().unwrap_or_default();
+        let wants = |name| parameter(query, name).is_some();
+        let disposition = if wants("download") {
+            Disposition::Attachment
+        } else {
+            Disposition::Inline
+        };
+        let signature = self.links.check(query, &address, disposition);
+        let destination = headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
+        let is_visit = destination == Some(b"document") && !wants("download") && !wants("raw");
+        if is_visit && signature == Signature::None {
+            return Err(self.to_the_page(&address).into());
+        }
+        let peer = Peer::of(&request.extensions);
+        let reader = match signature {
+            Signature::Good(key) => Reader {
+                name: format!("link {key}"),
+                scope: Scope::One(address.tenant.clone()),
+            },
+            Signature::Bad => return Err(nothing(begun).await.into()),
+            Signature::None => self.reader(headers).await?,
+        };
+        self.rate_allows(&reader, peer)?;
+        if !reader.scope.includes(&address.tenant) {
+            return Err(nothing(begun).await.into());
+        }
+        let asked = Asked {
+            address,
+            reader,
+            headers,
+            disposition,
+            is_picture: destination == Some(b"image"),
+            has_body,
+        };
+        let slot = timeout(PATIENCE, Arc::clone(&self.slots).acquire_owned()).await;
+        let Ok(Ok(slot)) = slot else {
+            return Err(later("too many artifacts are read at the moment\n").into());
+        };
+        let response = match self.give(&asked, slot).await {
+            Ok(response) => response,
+            Err(StoreError::NotFound { .. }) => nothing(begun).await,
+            Err(error) => not_read(&error),
+        };
+        let told = self
+            .audit
+            .tell(
+                &asked.reader,
+                peer,
+                Deed::Read,
+                &asked.address,
+                response.status(),
+            )
+            .await;
+        told.map_err(|error| Box::new(self.not_told(&error)))?;
+        Ok(response)
+    }
+
+    async fn give(
+        &self,
+        asked: &Asked<'_>,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Response, StoreError> {
+        let (address, headers) = (&asked.address, asked.headers);
+        let store = self.store.of_tenant(&address.tenant);
+        let etag = format!("\"sha256-{}\"", address.digest);
+        let is_known = lists(headers, header::IF_NONE_MATCH, &etag) == Some(true);
+        let is_other = lists(headers, header::IF_MATCH, &etag) == Some(false);
+        let has_body = asked.has_body && !is_known && !is_other;
+        let mut part = Part::Whole;
+        let opened = self
+            .pieces
+            .open(&store, address, |size| {
+                part = Part::of(headers, size, &etag);
+                match &part {
+                    _ if !has_body => Reading::Facts,
+                    Part::Unsatisfiable => Reading::Facts,
+                    Part::Whole => Reading::Whole,
+                    Part::Bytes(range) if *range == (0..size) => Reading::Whole,
+                    Part::Bytes(_) => Reading::Part,
+                }
+            })
+            .await?;
+        let (size, media) = (opened.size, opened.media);
+        // What is short was read before anybody asked.
+        part = Part::of(headers, size, &etag);
+        let mut response = if is_other {
+            refusal(
+                StatusCode::PRECONDITION_FAILED,
+                "this artifact has another tag\n",
+            )
+        } else if is_known {
+            only(StatusCode::NOT_MODIFIED)
+        } else {
+            match part {
+                Part::Whole => {
+                    let status = StatusCode::OK;
+                    Self::bytes(status, opened, 0..size, asked, slot)
+                }
+                Part::Bytes(range) => {
+                    let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+                    let status = StatusCode::PARTIAL_CONTENT;
+                    let mut response = Self::bytes(status, opened, range, asked, slot);
+                    insert(response.headers_mut(), header::CONTENT_RANGE, &told);
+                    response
+                }
+                Part::Unsatisfiable => {
+                    let status = StatusCode::RANGE_NOT_SATISFIABLE;
+                    let mut response = refusal(status, "the artifact has no such bytes\n");
+                    let told = format!("bytes */{size}");
+                    insert(response.headers_mut(), header::CONTENT_RANGE, &told);
+                    response
+                }
+            }
+        };
+        let is_told = response.status().is_success() || is_known;
+        let headers = response.headers_mut();
+        let accepts = HeaderValue::from_static("bytes");
+        headers.insert(header::ACCEPT_RANGES, accepts);
+        if is_told {
+            insert(headers, header::ETAG, &etag);
+            if !is_known {
+                Self::describe(headers, media, asked);
+            }
+        }
+        Ok(response)
+    }
+
+    /// Says what the bytes are, and how they are to be used.
+    fn describe(headers: &mut HeaderMap, media: Media, asked: &Asked<'_>) {
+        let media = if asked.is_picture {
+            media.as_picture()
+        } else {
+            media
+        };
+        insert(headers, header::CONTENT_TYPE, media.content_type);
+        let use_as = match asked.disposition {
+            Disposition::Inline if media.is_inline => "inline",
+            _ => "attachment",
+        };
+        let name = file_name(&asked.address, media);
+        let disposition = format!("{use_as}; filename=\"{name}\"");
+        insert(headers, header::CONTENT_DISPOSITION, &disposition);
+    }
+
+    fn bytes(
+        status: StatusCode,
+        opened: Opened,
+        range: Range<u64>,
+        asked: &Asked<'_>,
+        slot: OwnedSemaphorePermit,
+    ) -> Response {
+        let len = range.end - range.start;
+        let body = if asked.has_body {
+            let address = asked.address.clone();
+            let pieces = opened.bytes(range).inspect(move |piece| {
+                if let Err(error) = piece {
+                    tracing::warn!("{address} was cut while it was sent: {error}");
+                }
+            });
+            // Its place is taken until the last piece is sent.
+            let end = stream::once(async move {
+                drop(slot);
+                None
+            });
+            let pieces = pieces.map(Some).chain(end);
+            Body::from_stream(pieces.filter_map(std::future::ready))
+        } else {
+            Body::empty()
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        insert(
+            response.headers_mut(),
+            header::CONTENT_LENGTH,
+            &len.to_string(),
+        );
+        response
+    }
+
+    /// What a path names here, also where what is in front of this server leaves its own path there.
+    fn address(&self, path: &str) -> Option<Address> {
+        let own = path.strip_prefix(self.urls.artifacts_path.as_str());
+        Address::parse(own.unwrap_or(path))
+    }
+
+    fn to_the_page(&self, address: &Address) -> Response {
+        let mut response = only(StatusCode::FOUND);
+        let page = self.page_url(address);
+        insert(response.headers_mut(), header::LOCATION, &page);
+        response
+    }
+
+    /// Refuses what is asked for by a name that is not known here: a page of a stranger may let its own
+    /// name lead to this machine.
+    pub(super) fn hosts_allow(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        let of_uri = uri.host();
+        let mut given = headers.get_all(header::HOST).iter();
+        let host = given.next().map(|host| host.to_str().unwrap_or_default());
+        let is_one = given.next().is_none();
+        match of_uri.or(host) {
+            Some(host) if is_one && self.hosts.allow(host) => Ok(()),
+            _ => Err(Box::new(refusal(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this name is not known here: see allowed_hosts of the artifact_server\n",
+            ))),
+        }
+    }
+
+    /// Who asks; an answer for who has no good credential.
+    pub(super) async fn reader(&self, headers: &HeaderMap) -> Result<Reader, Refused> {
+        self.access.reader(headers).await.map_err(|why| {
+            let mut response = refusal(StatusCode::UNAUTHORIZED, "a credential is needed here\n");
+            if let Some(challenge) = self.access.challenge(&why) {
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            response.into()
+        })
+    }
+
+    /// Refuses who asks too often.
+    pub(super) fn rate_allows(&self, reader: &Reader, peer: IpAddr) -> Result<(), Refused> {
+        let is_known = !self.access.is_open() && !reader.name.starts_with("link ");
+        let allowed = if is_known {
+            self.rate.admit(&reader.name)
+        } else {
+            self.rate.admit(&peer.to_string())
+        };
+        if allowed {
+            return Ok(());
+        }
+        let mut response = later("too many requests: see max_requests_per_second\n");
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        Err(response.into())
+    }
+
+    /// Nobody reads what cannot be written down.
+    pub(super) fn not_told(&self, error: &io::Error) -> Response {
+        let id = &self.id;
+        tracing::error!("extensions.{id}.audit_log cannot be written: {error}");
+        later("the audit log cannot be written\n")
+    }
+}
+
+/// What a file with these bytes is called.
+pub(super) fn file_name(address: &Address, media: Media) -> String {
+    let digest = address.digest.to_string();
+    let short = digest.get(..12).unwrap_or_default();
+    format!("sha256-{short}.{}", media.extension)
+}
+
+/// Says that there is nothing, as soon as it may be said.
+async fn nothing(begun: Instant) -> Response {
+    sleep_until(begun + FLOOR).await;
+    refusal(StatusCode::NOT_FOUND, NOTHING)
+}
+
+/// What became of a store that did not give an artifact, or not the right one.
+fn not_read(error: &StoreError) -> Response {
+    if matches!(error, StoreError::Corrupt { .. }) {
+        tracing::error!("{error}; it is not given to anybody");
+        let told = "what is stored of this artifact is damaged\n";
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, told);
+    }
+    tracing::warn!("{error}");
+    later("the store cannot be read at the moment\n")
+}
+
+/// An answer that says when to ask again.
+fn later(told: &'static str) -> Response {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, told);
+    let soon = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, soon);
+    response
+}
+
+pub(super) fn refusal(status: StatusCode, told: impl Into<Body>) -> Response {
+    let mut response = Response::new(told.into());
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
+
+fn only(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Sets a header to what cannot be but a good value.
+pub(super) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,202 @@
+//! `artifact_server`: artifacts for people, browsers and programs.
+//!
+//! Artifacts themselves are on one listener, and all else is on another: what somebody has put into an
+//! artifact is never a part of a page that may do something.
+
+mod access;
+mod address;
+mod api;
+mod artifacts;
+mod audit;
+pub mod config;
+mod headers;
+mod links;
+mod listener;
+mod media;
+mod pieces;
+mod range;
+mod rate;
+mod site;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use self::access::Access;
+pub use self::access::{Reader, Scope};
+pub use self::address::Address;
+use self::audit::Audit;
+use self::config::ArtifactServerConfig;
+use self::headers::Protection;
+use self::links::{Disposition, Links};
+use self::listener::{ALPN, Listener};
+use self::pieces::Pieces;
+use self::rate::Rate;
+use crate::auth::Gate;
+use crate::config::HostPort;
+use crate::extensions::hosts::Hosts;
+use crate::storage::Store;
+use crate::tls::{ServerTls, TlsError};
+
+/// What both listeners know.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// The id of the extension.
+    id: String,
+    store: Store,
+    access: Access,
+    links: Links,
+    audit: Audit,
+    rate: Rate,
+    slots: Arc<Semaphore>,
+    pieces: Pieces,
+    protection: Protection,
+    hosts: Hosts,
+    urls: Urls,
+}
+
+/// Where people reach it.
+#[derive(Debug)]
+struct Urls {
+    /// Artifacts themselves.
+    artifacts: String,
+    /// The path in that.
+    artifacts_path: String,
+    /// Pages and the API.
+    pages: String,
+}
+
+/// What a server is made of, beside its configuration.
+#[derive(Debug)]
+pub struct Parts {
+    /// The id of the extension.
+    pub id: String,
+    /// Whose artifacts it serves.
+    pub store: Store,
+    /// Who is let in.
+    pub gate: Gate,
+    /// Whether a user is the tenant of that name.
+    pub users_are_tenants: bool,
+    /// Where artifacts are read.
+    pub artifacts: TcpListener,
+    /// Where pages and the API are.
+    pub pages: TcpListener,
+}
+
+/// A server whose ports are bound and which does not answer yet.
+#[derive(Debug)]
+pub struct ArtifactServer {
+    server: Arc<Server>,
+    artifacts: Listener,
+    pages: Listener,
+}
+
+/// What protects the connections of a server; found out before anything listens.
+pub fn protection_of(
+    id: &str,
+    config: &ArtifactServerConfig,
+) -> Result<Option<ServerTls>, TlsError> {
+    let tls = config.tls.as_ref();
+    let tls = tls.map(|tls| ServerTls::new(format!("extensions.{id}"), tls, ALPN));
+    tls.transpose()
+}
+
+impl ArtifactServer {
+    /// Puts a server together.
+    pub fn new(
+        config: &ArtifactServerConfig,
+        tls: Option<ServerTls>,
+        parts: Parts,
+    ) -> io::Result<Self> {
+        let tls = tls.map(Arc::new);
+        let artifacts = Listener::on(parts.artifacts, tls.clone())?;
+        let pages = Listener::on(parts.pages, tls)?;
+        let url_here = |listener: &Listener| {
+            let address = listener.address();
+            let here = HostPort {
+                host: address.ip().to_string(),
+                port: address.port(),
+            };
+            config.url_of(&here).unwrap_or_default()
+        };
+        let urls = Urls {
+            artifacts: config.url().unwrap_or_else(|| url_here(&artifacts)),
+            artifacts_path: config.url().as_deref().map(path_of).unwrap_or_default(),
+            pages: config.pages_url().unwrap_or_else(|| url_here(&pages)),
+        };
+        let server = Server {
+            id: parts.id,
+            store: parts.store,
+            access: Access::new(parts.gate, parts.users_are_tenants),
+            links: Links::new(&config.links),
+            audit: Audit::new(config.audit_log.clone()),
+            rate: Rate::new(config.max_requests_per_second),
+            slots: Arc::new(Semaphore::new(config.max_concurrent_requests as usize)),
+            pieces: Pieces::new(),
+            protection: Protection::new(config),
+            hosts: Hosts::new("localhost", &config.hosts()),
+            urls,
+        };
+        Ok(Self {
+            server: Arc::new(server),
+            artifacts,
+            pages,
+        })
+    }
+
+    /// Where artifacts are read, and where pages are.
+    pub fn addresses(&self) -> [SocketAddr; 2] {
+        [self.artifacts.address(), self.pages.address()]
+    }
+
+    /// Where people are told to go for pages.
+    pub fn pages_url(&self) -> &str {
+        &self.server.urls.pages
+    }
+
+    /// Answers until `tasks` are dropped.
+    pub fn serve(self, tasks: &mut JoinSet<()>) {
+        let artifacts = artifacts::routes(Arc::clone(&self.server));
+        tasks.spawn(self.artifacts.serve(artifacts));
+        tasks.spawn(self.pages.serve(site::routes(self.server)));
+    }
+}
+
+impl Server {
+    /// Where an artifact is read: with a signature where a credential would be needed, which browsers do not
+    /// send for what is in a page.
+    #[expect(dead_code, reason = "pages show artifacts by it")]
+    pub(crate) fn artifact_url(&self, address: &Address, disposition: Disposition) -> String {
+        if !self.access.is_open() {
+            return self.signed_url(address, disposition).0;
+        }
+        let query = match disposition {
+            Disposition::Inline => "",
+            Disposition::Attachment => "?download",
+        };
+        format!("{}{address}{query}", self.urls.artifacts)
+    }
+
+    /// A link that opens an artifact for whoever has it, and when it ends.
+    fn signed_url(&self, address: &Address, disposition: Disposition) -> (String, Timestamp) {
+        let (query, ends) = self.links.sign(address, disposition);
+        (format!("{}{address}?{query}", self.urls.artifacts), ends)
+    }
+
+    /// The page of an artifact.
+    fn page_url(&self, address: &Address) -> String {
+        format!("{}{address}", self.urls.pages)
+    }
+}
+
+/// The path of a URL, without a slash at its end.
+fn path_of(url: &str) -> String {
+    let url = url::Url::parse(url).ok();
+    let path = url.as_ref().map(|url| url.path().trim_end_matches('/'));
+    path.unwrap_or_default().to_owned()
+}

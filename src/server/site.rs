@@ -1,0 +1,81 @@
+//! The listener for pages and the API: an origin of its own, in which nothing of an artifact ever runs.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::Server;
+use super::artifacts::{Refused, refusal};
+
+/// Everything on this listener.
+pub(super) fn routes(server: Arc<Server>) -> Router {
+    let guard = middleware::from_fn_with_state(Arc::clone(&server), guard);
+    super::api::routes()
+        .fallback(nothing)
+        .layer(guard)
+        .with_state(server)
+}
+
+async fn nothing() -> Response {
+    refusal(StatusCode::NOT_FOUND, "there is nothing here\n")
+}
+
+/// What holds for every request on this listener, and every answer.
+async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let mut response = match server.site_takes(&request) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => *refused,
+    };
+    let headers = response.headers_mut();
+    let fixed = HeaderValue::from_static;
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, fixed(value));
+    }
+    // A page says itself what it needs.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(fixed("default-src 'none'; frame-ancestors 'none'"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(fixed("no-store"));
+    response
+}
+
+impl Server {
+    fn site_takes(&self, request: &Request) -> Result<(), Refused> {
+        self.hosts_allow(request.uri(), request.headers())?;
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(());
+        }
+        // A page of a stranger can have a browser send something, but not say that it was another.
+        let headers = request.headers();
+        let from = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let is_own_page = matches!(from, None | Some(b"same-origin" | b"none"));
+        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+        let own = super::config::origin_of(&self.urls.pages).unwrap_or_default();
+        let is_own_origin = origin.is_none_or(|origin| origin == own.as_bytes());
+        if is_own_page && is_own_origin {
+            return Ok(());
+        }
+        Err(Box::new(refusal(
+            StatusCode::FORBIDDEN,
+            "only pages of this server, and programs, may change something here\n",
+        )))
+    }
+}

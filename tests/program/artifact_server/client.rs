@@ -1,0 +1,84 @@
+//! Who reads artifacts.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::support::http::HttpAnswer;
+use crate::support::soon;
+
+/// A client that says the same with each request, over a connection each.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    headers: Vec<(String, String)>,
+}
+
+impl Client {
+    pub(super) fn of(address: SocketAddr) -> Self {
+        Self {
+            address,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same with one more header.
+    pub(super) fn with(&self, name: &str, value: impl Into<String>) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name.to_owned(), value.into()));
+        client
+    }
+
+    /// The same with a token.
+    pub(super) fn bearer(&self, token: &str) -> Self {
+        self.with("authorization", format!("Bearer {token}"))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> HttpAnswer {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> HttpAnswer {
+        let response = self.begin(method, path, body).await;
+        let (head, body) = response.into_parts();
+        let body = soon("the answer ends", body.collect()).await;
+        HttpAnswer {
+            status: head.status,
+            headers: head.headers,
+            body: body.unwrap().to_bytes(),
+        }
+    }
+
+    /// The head of an answer, and its body as it comes.
+    pub(super) async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Response<Incoming> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(path);
+        if !self.headers.iter().any(|(name, _)| name == "host") {
+            request = request.header("host", self.address.to_string());
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let answer = soon("an answer begins", sender.send_request(request)).await;
+        answer.unwrap()
+    }
+}

@@ -1,0 +1,277 @@
+//! What a browser is told with every answer: that nothing in it may do anything.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use http::{HeaderMap, Method};
+use serde_json::json;
+use slimspan_artifact::Digest;
+
+use super::{Served, with_server, with_tenants};
+use crate::support::references::path_in;
+
+const ALWAYS: [(&str, &str); 8] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; sandbox; \
+         frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-resource-policy", "cross-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+    ("vary", "Authorization, Origin, Sec-Fetch-Dest"),
+    ("x-frame-options", "DENY"),
+    ("cache-control", "no-store"),
+];
+
+/// All headers but the date.
+fn table(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let headers = headers.iter();
+    let mut table: BTreeMap<String, String> = headers
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    table.remove("date").unwrap();
+    table
+}
+
+fn expected(others: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let pairs = ALWAYS.iter().chain(others);
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_answer_has_exactly_these() {
+    const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
+    const KEPT: (&str, &str) = ("cache-control", "private, max-age=300");
+    let served = Served::start(&with_server()).await;
+    let path = served.put("0123456789").await;
+    let digest = Digest::of(b"0123456789").to_string();
+    let damaged = served.put("to be damaged").await;
+    let file = Digest::of(b"to be damaged").to_string();
+    fs::write(path_in(&served.slimspan.artifacts(), &file), "damaged").unwrap();
+    let tag = format!("\"sha256-{digest}\"");
+    let inline = format!("inline; filename=\"sha256-{}.txt\"", &digest[..12]);
+    let nowhere = format!("/artifacts/{}", Digest::of(b"nothing"));
+    let page = format!("http://{}{path}", served.pages.address);
+    let of_artifact = [
+        TEXT,
+        KEPT,
+        ("etag", tag.as_str()),
+        ("content-disposition", inline.as_str()),
+        ("accept-ranges", "bytes"),
+    ];
+    let with = |others: &[(&'static str, &'static str)]| {
+        let mut all: Vec<(&str, &str)> = of_artifact.to_vec();
+        all.extend(others);
+        expected(&all)
+    };
+    let cases = [
+        (
+            Method::GET,
+            path.as_str(),
+            vec![],
+            200,
+            with(&[("content-length", "10")]),
+        ),
+        (
+            Method::HEAD,
+            &path,
+            vec![],
+            200,
+            with(&[("content-length", "10")]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("range", "bytes=1-3")],
+            206,
+            with(&[("content-length", "3"), ("content-range", "bytes 1-3/10")]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("if-none-match", tag.as_str())],
+            304,
+            expected(&[KEPT, ("etag", &tag), ("accept-ranges", "bytes")]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("range", "bytes=10-")],
+            416,
+            expected(&[
+                TEXT,
+                ("accept-ranges", "bytes"),
+                ("content-range", "bytes */10"),
+            ]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("if-match", "\"other\"")],
+            412,
+            expected(&[TEXT, ("accept-ranges", "bytes")]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("sec-fetch-dest", "document")],
+            302,
+            expected(&[("location", &page), ("content-length", "0")]),
+        ),
+        (Method::GET, &nowhere, vec![], 404, expected(&[TEXT])),
+        (
+            Method::POST,
+            &path,
+            vec![],
+            405,
+            expected(&[TEXT, ("allow", "GET, HEAD")]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("host", "evil.example.com")],
+            421,
+            expected(&[TEXT]),
+        ),
+        (Method::GET, &damaged, vec![], 500, expected(&[TEXT])),
+    ];
+    for (method, path, headers, status, expected) in cases {
+        let client = headers
+            .into_iter()
+            .fold(served.artifacts.clone(), |client, (name, value)| {
+                client.with(name, value)
+            });
+        let answer = client.ask(method, path, "").await;
+        assert_eq!(answer.status, status, "{path}");
+        let mut expected = expected;
+        // What is told of a failure is for people.
+        let len = answer.body.len().to_string();
+        expected.entry("content-length".to_owned()).or_insert(len);
+        if status == 304 {
+            expected.remove("content-length");
+        }
+        assert_eq!(table(&answer.headers), expected, "{status} {path}");
+    }
+    let served = Served::start(&with_tenants()).await;
+    let answer = served.artifacts.get(&nowhere).await;
+    assert_eq!(answer.status, 401);
+    let challenge = ("www-authenticate", "Bearer realm=\"slimspan\"");
+    let len = answer.body.len().to_string();
+    let of_401 = expected(&[TEXT, challenge, ("content-length", &len)]);
+    assert_eq!(table(&answer.headers), of_401);
+}
+
+#[tokio::test]
+async fn what_is_configured_is_said() {
+    let mut config = with_server();
+    let settings = &mut config["extensions"]["artifact_server"];
+    settings["frame_ancestors"] = json!(["https://a.example.com", "http://b.example.com:8080"]);
+    settings["allowed_origins"] = json!(["https://a.example.com"]);
+    settings["cross_origin_resource_policy"] = json!("same-site");
+    let served = Served::start(&config).await;
+    let path = served.put("some text").await;
+    for (origin, may_read) in [
+        ("https://a.example.com", true),
+        ("https://a.example.com.evil.example.com", false),
+        ("null", false),
+    ] {
+        let answer = served.artifacts.with("origin", origin).get(&path).await;
+        let headers = &answer.headers;
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        let frames = "frame-ancestors https://a.example.com http://b.example.com:8080";
+        assert!(policy.ends_with(frames), "{policy}");
+        assert!(!headers.contains_key("x-frame-options"));
+        assert_eq!(headers["cross-origin-resource-policy"], "same-site");
+        let allowed = headers.get("access-control-allow-origin");
+        assert_eq!(allowed.is_some(), may_read, "{origin}");
+        assert!(allowed.is_none_or(|allowed| allowed == origin));
+    }
+}
+
+/// Nothing that a browser would run comes as what it would run as, whatever its sender called it.
+#[tokio::test]
+async fn hostile_files_are_nothing_but_files() {
+    let served = Served::start(&with_server()).await;
+    let download = "application/octet-stream";
+    let text = "text/plain; charset=utf-8";
+    for (file, content_type, is_inline) in [
+        (
+            &b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"[..],
+            download,
+            false,
+        ),
+        (
+            b"<?xml version='1.0'?><?xml-stylesheet href='x.xsl'?><svg/>",
+            download,
+            false,
+        ),
+        (
+            b"<svg><foreignObject><script>alert(1)</script></foreignObject></svg>",
+            download,
+            false,
+        ),
+        (b"<!doctype html><script>alert(1)</script>", download, false),
+        (
+            b"<html xmlns='http://www.w3.org/1999/xhtml'><script/></html>",
+            download,
+            false,
+        ),
+        (b"\n\t <script>alert(1)</script>", download, false),
+        (b"\xef\xbb\xbf<script>alert(1)</script>", download, false),
+        (b"\xfe\xff\0<\0s\0c\0r\0i\0p\0t", download, false),
+        (
+            b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n",
+            download,
+            false,
+        ),
+        (
+            b"%PDF-1.7\n/OpenAction << /JS (app.alert(1)) >>",
+            download,
+            false,
+        ),
+        (b"\x1f\x8b\x08\0svgz", download, false),
+        (b"PK\x03\x04xl/vbaProject.bin", download, false),
+        (b"\0asm\x01\0\0\0", download, false),
+        (b"", download, false),
+        (b"GIF89a=0//<script>alert(1)</script>", "image/gif", true),
+        (
+            b"\x89PNG\r\n\x1a\n<html><script>alert(1)</script>",
+            "image/png",
+            true,
+        ),
+        (b"+ADw-script+AD4-alert(1)", text, true),
+        (b"alert(1)//", text, true),
+        (
+            b"{\"a\":\"</script><script>alert(1)</script>\"}",
+            text,
+            true,
+        ),
+    ] {
+        let path = served.put(file.to_vec()).await;
+        for destination in ["", "iframe", "script", "empty", "object"] {
+            let client = served.artifacts.with("sec-fetch-dest", destination);
+            let answer = client.get(&path).await;
+            assert_eq!(answer.headers["content-type"], content_type, "{file:?}");
+            let disposition = answer.headers["content-disposition"].to_str().unwrap();
+            assert_eq!(disposition.starts_with("inline;"), is_inline, "{file:?}");
+            for (name, value) in ALWAYS.iter().take(7) {
+                assert_eq!(answer.headers[*name], *value, "{file:?}");
+            }
+            assert!(!answer.headers.contains_key("content-encoding"));
+        }
+    }
+    // As a picture an SVG is one, and still nothing else.
+    let svg = served.put("<svg onload='alert(1)'/>").await;
+    let answer = served
+        .artifacts
+        .with("sec-fetch-dest", "image")
+        .get(&svg)
+        .await;
+    assert_eq!(answer.headers["content-type"], "image/svg+xml");
+    let disposition = answer.headers["content-disposition"].to_str().unwrap();
+    assert!(disposition.starts_with("attachment;"), "{disposition}");
+}

@@ -1,0 +1,234 @@
+//! A digest leads to the bytes that have it, or to nothing.
+
+use std::fs;
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
+
+use super::{Served, with_server};
+use crate::support::backend::Backend;
+use crate::support::references::path_in;
+use crate::support::{config, otlp};
+
+#[tokio::test]
+async fn a_reference_opens_what_was_sent() {
+    let backend = Backend::start().await;
+    let mut config = with_server();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    let url = "https://files.example.com/x";
+    config["extensions"]["artifact_server"]["public_url"] = json!(url);
+    let served = Served::start(&config).await;
+    let photo = otlp::photo(1, otlp::PHOTO);
+    let sender = served.slimspan.sender().await;
+    let request = otlp::span_with(&photo);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let received = backend.received();
+    let slim = String::from_utf8_lossy(&received[0].message).into_owned();
+    let digest = Digest::of(&photo);
+    let (_, path) = slim.split_once(url).unwrap();
+    let extension = path[path.find('.').unwrap()..]
+        .split(|c: char| c != '.' && !c.is_ascii_lowercase())
+        .next()
+        .unwrap();
+    assert!(path.starts_with(&format!("/artifacts/{digest}.")), "{path}");
+    // Through what takes the path of the public URL away, and through what leaves it there.
+    for before in ["", "/x"] {
+        let path = format!("{before}/artifacts/{digest}{extension}?as=base64&ref");
+        let answer = served.artifacts.get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let name = format!(
+            "inline; filename=\"sha256-{}{extension}\"",
+            &digest.to_string()[..12]
+        );
+        assert_eq!(answer.headers["content-disposition"], name);
+        assert_eq!(answer.headers["etag"], format!("\"sha256-{digest}\""));
+        assert_eq!(answer.body, photo);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_given_bytes_that_are_not_the_artifact() {
+    let served = Served::start(&with_server()).await;
+    for size in [0, 1, 5_000, (1 << 20) + 1, 9 << 20, (12 << 20) + 7] {
+        let original: Vec<u8> = (0..size).map(|at: u32| (at % 251) as u8).collect();
+        let path = served.put(original.clone()).await;
+        let digest = Digest::of(&original).to_string();
+        let file = path_in(&served.slimspan.artifacts(), &digest);
+        let mut damaged = original.clone();
+        match damaged.last_mut() {
+            Some(last) => *last ^= 1,
+            None => damaged.push(b'x'),
+        }
+        let mut longer = original.clone();
+        longer.push(0);
+        let shorter = original.get(1..).unwrap_or(b"y").to_vec();
+        for stored in [damaged, longer, shorter, b"other".to_vec()] {
+            fs::write(&file, &stored).unwrap();
+            for range in ["", "bytes=0-", "bytes=0-0", "bytes=-1", "bytes=3-"] {
+                let client = if range.is_empty() {
+                    served.artifacts.clone()
+                } else {
+                    served.artifacts.with("range", range)
+                };
+                let answer = client.begin(Method::GET, &path, "").await;
+                let status = answer.status();
+                let whole = http_body_util::BodyExt::collect(answer.into_body()).await;
+                let is_refused = status == StatusCode::INTERNAL_SERVER_ERROR;
+                // What is long is cut on the way.
+                let is_cut = whole.is_err() && stored.len() > 8 << 20;
+                let is_nowhere = status == StatusCode::RANGE_NOT_SATISFIABLE;
+                assert!(
+                    is_refused || is_cut || is_nowhere,
+                    "{size} {range}: {status}"
+                );
+            }
+        }
+        fs::write(&file, &original).unwrap();
+        let answer = served.artifacts.get(&path).await;
+        assert_eq!(
+            (answer.status, answer.body.len()),
+            (StatusCode::OK, original.len())
+        );
+        // Also when it was right before.
+        if size > 0 {
+            let mut damaged = original.clone();
+            damaged[size as usize / 2] ^= 1;
+            fs::write(&file, &damaged).unwrap();
+            let range = format!("bytes={0}-{0}", size / 2);
+            let answer = served.artifacts.with("range", range);
+            let answer = answer.begin(Method::GET, &path, "").await;
+            let whole = http_body_util::BodyExt::collect(answer.into_body()).await;
+            assert!(whole.is_err() || size <= 1 << 20, "{size}");
+        }
+    }
+    assert!(served.slimspan.stderr().contains("holds damaged bytes"));
+}
+
+#[tokio::test]
+async fn only_get_and_head_of_one_path_are_answered() {
+    let served = Served::start(&with_server()).await;
+    let path = served.put("some text").await;
+    for method in [
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+    ] {
+        let answer = served.artifacts.ask(method, &path, "").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(answer.headers["allow"], "GET, HEAD");
+    }
+    let head = served.artifacts.ask(Method::HEAD, &path, "").await;
+    let get = served.artifacts.get(&path).await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    assert_eq!(get.body, "some text");
+    for name in [
+        "content-length",
+        "content-type",
+        "etag",
+        "content-disposition",
+        "accept-ranges",
+    ] {
+        assert_eq!(head.headers[name], get.headers[name], "{name}");
+    }
+    let digest = Digest::of(b"some text");
+    let other = Digest::of(b"other");
+    for path in [
+        "/".to_owned(),
+        "/artifacts/".to_owned(),
+        format!("/artifacts/{other}"),
+        format!("/acme/artifacts/{digest}"),
+        format!("/artifacts/{digest}/"),
+        format!("/x/../artifacts/{digest}"),
+        format!("/%61rtifacts/{digest}"),
+        "/artifacts/..%2f..%2fetc%2fpasswd".to_owned(),
+        "/default/sha256/aa/".to_owned(),
+        "/v1/artifacts".to_owned(),
+        "/openapi.json".to_owned(),
+    ] {
+        let answer = served.artifacts.get(&path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.body, "there is no such artifact\n");
+    }
+}
+
+#[tokio::test]
+async fn a_person_comes_to_the_page_and_a_picture_to_the_bytes() {
+    let served = Served::start(&with_server()).await;
+    let path = served.put(otlp::photo(1, otlp::PHOTO)).await;
+    let page = format!("http://{}{path}", served.pages.address);
+    let visit = served.artifacts.with("sec-fetch-dest", "document");
+    let answer = visit.get(&format!("{path}.png?as=base64")).await;
+    assert_eq!(answer.status, StatusCode::FOUND);
+    assert_eq!(answer.headers["location"], page);
+    // Whether it is there is told there.
+    let other = format!("/artifacts/{}", Digest::of(b"nothing"));
+    assert_eq!(visit.get(&other).await.status, StatusCode::FOUND);
+    for query in ["?raw", "?download", "?as=base64&download"] {
+        let answer = visit.get(&format!("{path}{query}")).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let disposition = answer.headers["content-disposition"].to_str().unwrap();
+        let is_kept = query.contains("download");
+        assert_eq!(disposition.starts_with("attachment"), is_kept, "{query}");
+    }
+    for destination in ["image", "empty", "video", "audio", "iframe"] {
+        let client = served.artifacts.with("sec-fetch-dest", destination);
+        assert_eq!(client.get(&path).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn who_has_it_is_told_so() {
+    let served = Served::start(&with_server()).await;
+    let path = served.put("some text").await;
+    let tag = format!("\"sha256-{}\"", Digest::of(b"some text"));
+    for (name, value, status) in [
+        ("if-none-match", tag.as_str(), StatusCode::NOT_MODIFIED),
+        ("if-none-match", "*", StatusCode::NOT_MODIFIED),
+        ("if-none-match", "\"other\"", StatusCode::OK),
+        ("if-match", tag.as_str(), StatusCode::OK),
+        ("if-match", "\"other\"", StatusCode::PRECONDITION_FAILED),
+    ] {
+        let answer = served.artifacts.with(name, value).get(&path).await;
+        assert_eq!(answer.status, status, "{name}: {value}");
+        let body = if status == StatusCode::OK {
+            "some text"
+        } else {
+            ""
+        };
+        assert!(answer.body == body || status == StatusCode::PRECONDITION_FAILED);
+    }
+    let other = format!("/artifacts/{}", Digest::of(b"nothing"));
+    let answer = served
+        .artifacts
+        .with("if-none-match", "*")
+        .get(&other)
+        .await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_name_of_a_stranger_is_not_answered() {
+    let mut config = with_server();
+    let settings = &mut config["extensions"]["artifact_server"];
+    settings["allowed_hosts"] = json!(["files.example.com"]);
+    let served = Served::start(&config).await;
+    let path = served.put("some text").await;
+    for (client, path) in [(&served.artifacts, path.as_str()), (&served.pages, "/")] {
+        for (host, is_known) in [
+            ("localhost:4319", true),
+            ("FILES.example.com", true),
+            ("127.0.0.1", true),
+            ("evil.example.com", false),
+            ("files.example.com.evil.example.com", false),
+            ("", false),
+        ] {
+            let answer = client.with("host", host).get(path).await;
+            let is_misdirected = answer.status == StatusCode::MISDIRECTED_REQUEST;
+            assert_eq!(is_misdirected, !is_known, "{host}: {answer:?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Who may see what, and what nobody can find out.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use slimspan_artifact::Digest;
+use tokio::time::Instant;
+
+use super::{Served, with_server, with_tenants};
+use crate::support::slimspan::run;
+
+#[tokio::test]
+async fn a_token_opens_what_is_its_tenants_and_nothing_else() {
+    let served = Served::start(&with_tenants()).await;
+    let of_acme = served.put_for("acme", "what acme has").await;
+    let of_beta = served.put_for("beta", "what beta has").await;
+    let of_nobody = served.put("what nobody has").await;
+    let absent = format!("/acme/artifacts/{}", Digest::of(b"nothing"));
+    let unknown = format!("/gamma/artifacts/{}", Digest::of(b"what acme has"));
+    let acme = served.artifacts.bearer("token-of-acme");
+    let beta = served.artifacts.bearer("token-of-beta");
+    let answer = acme.get(&of_acme).await;
+    assert_eq!(
+        (answer.status, answer.body),
+        (StatusCode::OK, "what acme has".into())
+    );
+    assert_eq!(beta.get(&of_beta).await.status, StatusCode::OK);
+    let nothing = acme.get(&absent).await;
+    assert_eq!(nothing.status, StatusCode::NOT_FOUND);
+    for (client, path) in [
+        (&acme, &of_beta),
+        (&acme, &of_nobody),
+        (&acme, &unknown),
+        (&beta, &of_acme),
+        (&beta, &absent),
+    ] {
+        for (name, value) in [("x", "x"), ("range", "bytes=0-0"), ("if-none-match", "*")] {
+            let began = Instant::now();
+            let answer = client.with(name, value).get(path).await;
+            assert_eq!(answer.status, nothing.status, "{path}");
+            assert_eq!(answer.body, nothing.body);
+            let (mut one, mut other) = (answer.headers, nothing.headers.clone());
+            one.remove("date");
+            other.remove("date");
+            assert_eq!(one, other);
+            assert!(began.elapsed() >= Duration::from_millis(25));
+        }
+    }
+    for client in [
+        served.artifacts.clone(),
+        served.artifacts.bearer("token-of-nobody"),
+        served.artifacts.bearer(""),
+        served.artifacts.with("authorization", "Basic dG9rZW4="),
+        acme.with("authorization", "Bearer token-of-beta"),
+    ] {
+        for path in [&of_acme, &of_beta, &absent] {
+            let answer = client.get(path).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+            assert_eq!(answer.body, "a credential is needed here\n");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signed_link_opens_one_artifact_to_whoever_has_it() {
+    let mut config = with_tenants();
+    config["extensions"]["artifact_server"]["links"] =
+        json!({ "keys": [{ "id": "a", "secret": "0123456789abcdef0123456789abcdef" }] });
+    let served = Served::start(&config).await;
+    let path = served.put_for("acme", "what acme has").await;
+    let other = served.put_for("beta", "what beta has").await;
+    let digest = Digest::of(b"what acme has");
+    let ask = format!("/v1/artifacts/{digest}/link");
+    for (client, status) in [
+        (served.pages.clone(), 401),
+        (served.pages.bearer("token-of-acme"), 201),
+    ] {
+        let answer = client.ask(Method::POST, &ask, "").await;
+        assert_eq!(answer.status, status);
+    }
+    let of_another = format!("{ask}?tenant=beta");
+    let acme = served.pages.bearer("token-of-acme");
+    let answer = acme.ask(Method::POST, &of_another, "").await;
+    assert_eq!(answer.status, 404);
+
+    let link = acme.ask(Method::POST, &ask, "").await.json();
+    let url = link["url"].as_str().unwrap();
+    let origin = format!("http://{}", served.artifacts.address);
+    let link = url.strip_prefix(&origin).unwrap();
+    let (linked, query) = link.split_once('?').unwrap();
+    assert_eq!(linked, path);
+    let answer = served.artifacts.get(link).await;
+    assert_eq!(
+        (answer.status, answer.body),
+        (StatusCode::OK, "what acme has".into())
+    );
+    // Also in a browser: who has the link may have no credential for the page.
+    let visit = served.artifacts.with("sec-fetch-dest", "document");
+    assert_eq!(visit.get(link).await.status, StatusCode::OK);
+    for wrong in [
+        format!("{other}?{query}"),
+        format!("{link}&download"),
+        link.replace("kid=a", "kid=b"),
+        link.replace("exp=", "exp=9"),
+        link[..link.len() - 1].to_owned(),
+    ] {
+        let answer = served.artifacts.get(&wrong).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn who_read_what_is_written_down() {
+    let mut config = with_tenants();
+    config["extensions"]["artifact_server"]["audit_log"] = json!("./audit.jsonl");
+    let served = Served::start(&config).await;
+    let path = served.put_for("acme", "what acme has").await;
+    let acme = served.artifacts.bearer("token-of-acme");
+    acme.get(&path).await;
+    let log = served.slimspan.folder().join("audit.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!(line["who"], "tenant acme");
+    assert_eq!(line["action"], "read");
+    assert_eq!(line["sha256"], Digest::of(b"what acme has").to_string());
+    assert_eq!(line["status"], 200);
+    assert!(!text.contains("token-of-acme"));
+    // What cannot be written down is not given.
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let answer = acme.get(&path).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_ne!(answer.body, "what acme has");
+}
+
+#[tokio::test]
+async fn who_asks_too_often_waits() {
+    let mut config = with_tenants();
+    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1);
+    let served = Served::start(&config).await;
+    let path = served.put_for("acme", "what acme has").await;
+    let acme = served.artifacts.bearer("token-of-acme");
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let answer = acme.get(&path).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(answer.headers["retry-after"], "1");
+        }
+        statuses.push(answer.status);
+    }
+    assert!(statuses.contains(&StatusCode::OK));
+    assert!(
+        statuses.contains(&StatusCode::TOO_MANY_REQUESTS),
+        "{statuses:?}"
+    );
+    let beta = served.artifacts.bearer("token-of-beta");
+    assert_ne!(beta.get(&path).await.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn nobody_opens_it_to_everybody_by_mistake() {
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["endpoint"] = json!("0.0.0.0:0");
+    let folder = tempfile::tempdir().unwrap();
+    let validate = async |config: &serde_json::Value| {
+        std::fs::write(folder.path().join("c.yaml"), config.to_string()).unwrap();
+        run(folder.path(), &["validate", "--config", "c.yaml"]).await
+    };
+    let ended = validate(&config).await;
+    assert_eq!(ended.code, Some(2));
+    let told = "extensions.artifact_server.endpoint: 0.0.0.0:0 can be reached from other machines";
+    assert!(ended.stderr.contains(told), "{ended:?}");
+    assert!(
+        ended.stderr.contains("open_to_everybody: true"),
+        "{ended:?}"
+    );
+    config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
+    assert_eq!(validate(&config).await.code, Some(0));
+}
