@@ -287,7 +287,7 @@ impl OnTheWay {
             return Ok(Some(piece));
         }
         let sha256 = std::mem::take(&mut self.sha256);
-        let found = Digest::from_bytes(sha256.finalize().into());
+        let found = Digest::from(<[u8; 32]>::from(sha256.finalize()));
         if found != digest {
             let error = self.store.damaged(digest, found);
             tracing::error!("{error}; what was sent of it was cut before its end");
@@ -336,7 +336,7 @@ async fn check(store: &Store, digest: Digest, size: u64) -> Result<Arc<Checked>,
         (sha256, at) = (so_far, end);
         hashes.push(hash);
     }
-    let found = Digest::from_bytes(sha256.finalize().into());
+    let found = Digest::from(<[u8; 32]>::from(sha256.finalize()));
     if found != digest {
         return Err(store.damaged(digest, found));
     }

@@ -18,11 +18,6 @@ impl Digest {
         &self.0
     }
 
-    /// The digest whose 32 bytes these are, of who hashes piece by piece.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
     pub(crate) fn finish(hasher: Sha256) -> Self {
         Self(hasher.finalize().into())
     }

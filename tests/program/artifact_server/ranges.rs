@@ -70,7 +70,7 @@ async fn a_long_artifact_is_read_in_little_memory() {
             file.write_all(&piece).unwrap();
             at += piece.len() as u64;
         }
-        (file, Digest::from_bytes(hasher.finalize().into()))
+        (file, Digest::from(<[u8; 32]>::from(hasher.finalize())))
     });
     let (file, digest) = writing.await.unwrap();
     let stored = path_in(&served.slimspan.artifacts(), &digest.to_string());
@@ -105,7 +105,7 @@ async fn a_long_artifact_is_read_in_little_memory() {
         hasher.update(&data);
     }
     assert_eq!(len, SIZE);
-    assert_eq!(Digest::from_bytes(hasher.finalize().into()), digest);
+    assert_eq!(Digest::from(<[u8; 32]>::from(hasher.finalize())), digest);
     let grown = served.slimspan.peak_memory().saturating_sub(before) >> 20;
     measured(
         "P23",
