@@ -9,6 +9,7 @@ pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod queue;
 pub mod retry;
+mod secrets;
 mod wire;
 
 use bytes::Bytes;

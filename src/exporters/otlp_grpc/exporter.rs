@@ -22,6 +22,7 @@ use crate::auth::Credentials;
 use crate::compression::Compression;
 use crate::compute;
 use crate::config::headers::to_map;
+use crate::exporters::secrets::Secrets;
 use crate::grpc::message;
 use crate::refusal::{Culprit, Refusal};
 use crate::tls::{ClientTls, Connector, TlsError};
@@ -115,17 +116,19 @@ impl OtlpGrpcExporter {
         let Prepared { signal, parts } = prepared.clone();
         let request = self.request(signal, parts, credentials, limit)?;
         match tokio::time::timeout(limit, self.call(request, limit)).await {
-            Ok(outcome) => outcome.map(Answer::from),
+            Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(limit)),
         }
     }
 
-    async fn call(&self, request: Request<Body>, limit: Duration) -> Result<Bytes, Refusal> {
+    async fn call(&self, request: Request<Body>, limit: Duration) -> Result<Answer, Refusal> {
+        let secrets = Secrets::of(request.headers());
         let broken = |error: tonic::transport::Error| self.broken(&error, limit);
         let mut channel = self.channel.clone();
         let channel = channel.ready().await.map_err(broken)?;
         let response = channel.call(request).await.map_err(broken)?;
-        self.answer(response).await
+        let answer = self.answer(response, &secrets).await?;
+        Ok(secrets.redact_answer(Answer::from(answer)))
     }
 
     /// Flag, length and bytes of the message.
@@ -171,21 +174,27 @@ impl OtlpGrpcExporter {
         Ok(request)
     }
 
-    async fn answer(&self, response: Response<Body>) -> Result<Bytes, Refusal> {
+    async fn answer(&self, response: Response<Body>, secrets: &Secrets) -> Result<Bytes, Refusal> {
+        let refused = |status: &Status| {
+            let told = secrets.redact(status.message());
+            let details = Bytes::copy_from_slice(status.details());
+            let status = Status::with_details(status.code(), told, details);
+            Err(Refusal::of_backend(&self.name, &status))
+        };
         let (head, body) = response.into_parts();
         if head.status != http::StatusCode::OK {
             return Err(Refusal::of_http(&self.name, head.status, &head.headers));
         }
         if let Some(status) = Status::from_header_map(&head.headers) {
             // Without a message there is no success either.
-            return Err(Refusal::of_backend(&self.name, &status));
+            return refused(&status);
         }
         let body = Limited::new(body, ANSWER + message::PREFIX).collect().await;
         let body =
             body.map_err(|error| self.unavailable(format_args!("its answer broke: {error}")))?;
         match body.trailers().and_then(Status::from_header_map) {
             Some(status) if status.code() == tonic::Code::Ok => {}
-            Some(status) => return Err(Refusal::of_backend(&self.name, &status)),
+            Some(status) => return refused(&status),
             None => return Err(self.unavailable("its answer ends without a grpc-status")),
         }
         let message = message::parse(&body.to_bytes(), ANSWER)

@@ -16,9 +16,9 @@ use tonic_types::Status;
 use url::Url;
 
 use super::client::root;
-use super::secrets::Secrets;
 use crate::answer::Answer;
 use crate::compression::Compression;
+use crate::exporters::secrets::Secrets;
 use crate::refusal::Refusal;
 
 /// The largest answer that is read (OTLP specification: clients must limit it).
@@ -166,15 +166,7 @@ fn success(headers: &HeaderMap, body: Bytes, secrets: &Secrets) -> Result<Answer
     // All signals have the same response.
     let decoded = ExportTraceServiceResponse::decode(body.clone());
     decoded.map_err(|_| "its answer is no OTLP response".to_owned())?;
-    let answer = Answer::from(body);
-    let said = answer.message();
-    let redacted = secrets.redact(&said);
-    if redacted != said {
-        let rejected = answer.rejected().unwrap_or_default();
-        let rejected = usize::try_from(rejected).unwrap_or(usize::MAX);
-        return Ok(Answer::rejecting(rejected, &redacted));
-    }
-    Ok(answer)
+    Ok(secrets.redact_answer(Answer::from(body)))
 }
 
 /// An `Export{Trace,Logs,Metrics}ServiceResponse` in JSON.

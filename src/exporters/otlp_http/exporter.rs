@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use super::answer::{self, Said};
 use super::client::{Destination, SetupError, root};
 use super::config::{Compression as Configured, Encoding, OtlpHttpConfig};
-use super::secrets::Secrets;
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
 use crate::compute;
 use crate::config::headers::to_map;
+use crate::exporters::secrets::Secrets;
 use crate::refusal::{Culprit, Refusal};
 use crate::tls::ClientTls;
 

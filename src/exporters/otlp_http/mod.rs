@@ -4,7 +4,6 @@ mod answer;
 mod client;
 pub mod config;
 mod exporter;
-mod secrets;
 mod url;
 
 pub use client::SetupError;

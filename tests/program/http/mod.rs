@@ -7,3 +7,4 @@ mod connections;
 mod cors;
 mod json;
 mod life;
+mod secrets;

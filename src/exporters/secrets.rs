@@ -1,4 +1,8 @@
+//! What a backend repeats of a request's credentials is told nobody.
+
 use http::{HeaderMap, HeaderValue};
+
+use crate::answer::Answer;
 
 /// What is shorter is a word rather than a secret, and stands in answers for other reasons.
 const SHORTEST: usize = 6;
@@ -33,5 +37,18 @@ impl Secrets {
             }
         }
         text
+    }
+
+    /// The answer without them in its words.
+    pub(super) fn redact_answer(&self, answer: Answer) -> Answer {
+        let said = answer.message();
+        let redacted = self.redact(&said);
+        if redacted == said {
+            // As it came.
+            return answer;
+        }
+        let rejected = answer.rejected().unwrap_or_default();
+        let rejected = usize::try_from(rejected).unwrap_or(usize::MAX);
+        Answer::rejecting(rejected, &redacted)
     }
 }
