@@ -6,7 +6,6 @@ use std::process::Output;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
-use serde_json::json;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tokio::process::Command;
@@ -115,40 +114,45 @@ async fn the_node_sdk_gets_its_pictures_stored() {
     }
 }
 
-/// The same over TLS, for those who have the token; for others nothing goes in.
+/// The same over TLS, for those who have the token and trust who vouches for slimspan; for others nothing
+/// goes in.
 #[tokio::test]
 async fn the_node_sdk_comes_over_tls_with_its_token() {
     let Some(packages) = tool("otel-node/node_modules") else {
         return;
     };
-    let authority = Authority::new();
+    let (authority, stranger) = (Authority::new(), Authority::new());
     for protocol in PROTOCOLS {
         let backend = Backend::start().await;
         let folder = tempfile::tempdir().unwrap();
         authority.issue("127.0.0.1").write(folder.path(), "server");
-        let trusted = folder.path().join("ca.pem");
-        std::fs::write(&trusted, authority.pem()).unwrap();
-
-        let mut config = config::with_http(backend.address);
-        config["extensions"]["bearertokenauth"] = json!({ "token": "right" });
-        config["service"]["extensions"] = json!(["artifact_store", "bearertokenauth"]);
-        for listener in ["grpc", "http"] {
-            let listener = &mut config["receivers"]["otlp"]["protocols"][listener];
-            listener["tls"] = json!({ "cert_file": "server.pem", "key_file": "server.key" });
-            listener["auth"] = json!({ "authenticator": "bearertokenauth" });
-        }
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        std::fs::write(folder.path().join("stranger.pem"), stranger.pem()).unwrap();
+        let config = config::with_tls_and_token(backend.address, "right");
         let slimspan = Slimspan::start_in(folder, &config).await;
 
-        for (token, comes_in) in [("wrong", false), ("right", true)] {
+        for (trusted, token, comes_in) in [
+            ("stranger.pem", "right", false),
+            ("ca.pem", "wrong", false),
+            ("ca.pem", "right", true),
+        ] {
             let output = script(&packages, protocol)
                 .env(
                     "OTEL_EXPORTER_OTLP_ENDPOINT",
                     endpoint(&slimspan, protocol, "https"),
                 )
-                .env("OTEL_EXPORTER_OTLP_CERTIFICATE", &trusted)
+                .env(
+                    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+                    slimspan.folder().join(trusted),
+                )
                 .env(
                     "OTEL_EXPORTER_OTLP_HEADERS",
                     format!("authorization=Bearer%20{token}"),
+                )
+                // In milliseconds. Who is not trusted is tried again until then.
+                .env(
+                    "OTEL_EXPORTER_OTLP_TIMEOUT",
+                    if comes_in { "10000" } else { "1000" },
                 )
                 .output();
             let output = soon("the script ends", output).await.unwrap();
@@ -157,6 +161,7 @@ async fn the_node_sdk_comes_over_tls_with_its_token() {
                 assert_eq!(results, ["SUCCESS"; 5], "{protocol}");
                 check(&backend, &slimspan.artifacts());
             } else {
+                assert_eq!(results.len(), 5, "{protocol}");
                 assert!(!results.iter().any(|one| one == "SUCCESS"), "{protocol}");
                 assert!(backend.received().is_empty(), "{protocol}");
             }

@@ -39,6 +39,20 @@ pub(crate) fn with_http(backend: SocketAddr) -> Value {
     config
 }
 
+/// That one over TLS, with `server.pem` and `server.key` beside the configuration, for those who have the
+/// token.
+pub(crate) fn with_tls_and_token(backend: SocketAddr, token: &str) -> Value {
+    let mut config = with_http(backend);
+    config["extensions"]["bearertokenauth"] = json!({ "token": token });
+    config["service"]["extensions"] = json!(["artifact_store", "bearertokenauth"]);
+    for listener in ["grpc", "http"] {
+        let listener = &mut config["receivers"]["otlp"]["protocols"][listener];
+        listener["tls"] = json!({ "cert_file": "server.pem", "key_file": "server.key" });
+        listener["auth"] = json!({ "authenticator": "bearertokenauth" });
+    }
+    config
+}
+
 /// Has requests come by HTTP alone.
 pub(crate) fn http_only(config: &mut Value) {
     config["receivers"]["otlp"]["protocols"] = json!({ "http": { "endpoint": "127.0.0.1:0" } });
