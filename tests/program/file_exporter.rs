@@ -257,6 +257,34 @@ async fn a_torn_line_is_moved_away_at_the_next_start() {
     );
 }
 
+/// A reload opens the file that the exporter before has just closed: what was written before stays, and what
+/// comes later is behind it.
+#[tokio::test]
+async fn the_file_goes_on_over_a_reload() {
+    for fsync in [false, true] {
+        let mut config = to_file(&json!({ "path": "telemetry.json", "fsync": fsync }));
+        let mut slimspan = Slimspan::start(&config).await;
+        let path = slimspan.folder().join("telemetry.json");
+        let mut sent = Vec::new();
+        for round in 1..4_usize {
+            let span = otlp::plain_span(round as u64);
+            let sender = slimspan.sender().await;
+            sender.send(Signal::Traces, &span).await.unwrap();
+            sent.push((Signal::Traces, decoded(Signal::Traces, &span)));
+            config["processors"]["artifact"]["threshold"] = json!(format!("{round}KiB"));
+            slimspan.write(&config.to_string());
+            slimspan.signal("HUP");
+            slimspan
+                .logs_times("reloaded the configuration", round)
+                .await;
+        }
+        assert_eq!(requests(&[path]), sent);
+        let mut names = files_in(slimspan.folder());
+        names.retain(|path| path.to_str().unwrap().contains("telemetry"));
+        assert_eq!(names.len(), 1, "nothing was moved away: {names:?}");
+    }
+}
+
 /// A full disk is a reason to come back; what did not fit is not in the file.
 #[tokio::test]
 async fn a_full_disk_makes_senders_wait() {

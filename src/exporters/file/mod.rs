@@ -7,6 +7,9 @@
 
 mod aside;
 pub mod config;
+mod disk;
+#[cfg(test)]
+mod durable;
 mod ours;
 mod output;
 mod rotation;

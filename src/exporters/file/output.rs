@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::aside;
 use super::config::{Compression, FileConfig, Format};
+use super::disk::Disk;
 use super::rotation::Rotation;
 use super::tail::{Framing, Tail, is_zeros, tail};
 
@@ -64,6 +65,7 @@ pub(super) struct Output {
     has_failed_to_sync: bool,
     /// Brings to the disk what was written.
     syncing: Option<JoinHandle<()>>,
+    disk: Disk,
 }
 
 /// How long a writer that ends may keep the file.
@@ -71,12 +73,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Output {
     pub(super) fn open(config: &FileConfig) -> Result<Self, OpenError> {
+        Self::open_on(Disk::LOCAL, config)
+    }
+
+    pub(super) fn open_on(disk: Disk, config: &FileConfig) -> Result<Self, OpenError> {
         let path = &config.path;
         let failed = |reason| OpenError::Io {
             path: path.clone(),
             reason,
         };
-        make_folder(config)?;
+        make_folder(disk, config)?;
         let framing = match (config.format, config.compression) {
             (Format::Json, Compression::None) => Framing::Lines,
             _ => Framing::Lengths,
@@ -108,6 +114,7 @@ impl Output {
             is_ready: false,
             has_failed_to_sync: false,
             syncing: None,
+            disk,
         };
         match output.begin() {
             // As at any other time, senders come back until there is room.
@@ -137,7 +144,7 @@ impl Output {
         if self.is_regular {
             self.survey()?;
             if self.fsync {
-                sync_folder(&self.path).map_err(failed)?;
+                self.disk.sync_folder_of(&self.path).map_err(failed)?;
             }
         }
         self.is_ready = true;
@@ -193,7 +200,7 @@ impl Output {
         }
         let beside = aside::copy_tail(&self.path, whole, len)?;
         if self.fsync {
-            sync_folder(&self.path)?;
+            self.disk.sync_folder_of(&self.path)?;
         }
         tracing::warn!(
             "{path}: {bytes} bytes at its end are a part of a request that was never acknowledged; \
@@ -315,7 +322,7 @@ impl Output {
                 "what was written before may not be on the disk",
             ));
         }
-        let synced = self.file.sync_data();
+        let synced = self.disk.sync(&self.file);
         self.has_failed_to_sync = synced.is_err() && self.fsync;
         synced
     }
@@ -359,10 +366,10 @@ impl Output {
         if !self.is_regular {
             return None;
         }
-        let path = self.path.clone();
+        let (path, disk) = (self.path.clone(), self.disk);
         let begun = self.file.try_clone().and_then(|file| {
             let sync = move || {
-                if let Err(error) = file.sync_data() {
+                if let Err(error) = disk.sync(&file) {
                     not_synced(&path, &error);
                 }
             };
@@ -392,7 +399,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn make_folder(config: &FileConfig) -> Result<(), OpenError> {
+fn make_folder(disk: Disk, config: &FileConfig) -> Result<(), OpenError> {
     let folder = folder_of(&config.path);
     if folder.is_dir() {
         return Ok(());
@@ -414,7 +421,7 @@ fn make_folder(config: &FileConfig) -> Result<(), OpenError> {
             .ancestors()
             .take_while(|above| Some(*above) != there && !above.as_os_str().is_empty());
         for folder in new {
-            made = made.and_then(|()| sync_folder(folder));
+            made = made.and_then(|()| disk.sync_folder_of(folder));
         }
     }
     made.map_err(|reason| OpenError::Io {
@@ -458,16 +465,6 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_same(_: &Metadata, _: &Metadata) -> bool {
     true
-}
-
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
