@@ -112,4 +112,12 @@ mod tests {
         assert!(!Recollections::new(0).met(7));
         Recollections::new(u64::MAX);
     }
+
+    #[test]
+    fn what_one_tenant_learned_has_another_name_for_the_next() {
+        let one = Recollections::new(100);
+        let (two, three) = (one.of_another(), one.of_another());
+        assert_ne!(one.key(), two.key());
+        assert_ne!(two.key(), three.key());
+    }
 }

@@ -26,6 +26,7 @@ mod http;
 mod http_answers;
 mod http_backends;
 mod inspect;
+mod isolation;
 mod items;
 mod leftovers;
 mod limits;

@@ -1,18 +1,24 @@
 //! Several tenants in one process: none sees, delays or fills what is another's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan_artifact::{Digest, Location, restore};
 use slimspan_proto::Signal;
+use tokio::sync::Semaphore;
 use tonic::Code;
 
 use crate::support::backend::Backend;
+use crate::support::http::{Form, post};
 use crate::support::references::files;
-use crate::support::sender::Call;
+use crate::support::s3::{Behaviour, S3};
+use crate::support::sender::{Call, Sender, retry_after};
 use crate::support::slimspan::Slimspan;
-use crate::support::{config, frames, otlp};
+use crate::support::{config, frames, otlp, soon};
 
 fn by_attribute(backend: &Backend) -> Value {
     let mut config = config::standard(backend.address);
@@ -197,4 +203,307 @@ async fn a_token_has_a_tenant() {
     }
     assert_eq!(stored_by_tenant(&slimspan), [("acme".to_owned(), 1)].into());
     assert_eq!(restored(&slimspan, &backend.only(), "acme"), request);
+}
+
+/// Every credential with everything that a sender may say of itself, over both protocols: what is stored
+/// is the credential's tenant's, and who has none stores nothing.
+#[tokio::test]
+async fn no_claim_counts_beside_a_credential() {
+    let tenants = ["acme", "beta"];
+    for over_http in [false, true] {
+        let backend = Backend::start().await;
+        let mut config = config::with_http(backend.address);
+        config["extensions"]["bearertokenauth"] =
+            json!({ "tenants": { "acme": "token-of-acme", "beta": "token-of-beta" } });
+        config["service"]["extensions"] = json!(["artifact_store", "bearertokenauth"]);
+        for listener in ["grpc", "http"] {
+            let listener = &mut config["receivers"]["otlp"]["protocols"][listener];
+            listener["auth"] = json!({ "authenticator": "bearertokenauth" });
+            listener["include_metadata"] = json!(true);
+        }
+        config["processors"]["artifact"]["tenant"] =
+            json!({ "from_context": "auth.tenant", "from_attribute": "tenant.id" });
+        let slimspan = Slimspan::start(&config).await;
+        let (grpc, http) = (slimspan.sender().await, slimspan.http_sender().await);
+        let mut expected = BTreeMap::new();
+        let mut seed = 0;
+        for holder in [Some("acme"), Some("beta"), None] {
+            for claim in [None, Some("acme"), Some("beta")] {
+                for header in ["x-tenant", "tenant", "auth.tenant", "x-scope-orgid"] {
+                    seed += 1;
+                    let request = of_tenants(&[(claim, &otlp::photo(seed, 20_000))]);
+                    let token = format!("Bearer token-of-{}", holder.unwrap_or("nobody"));
+                    let other = tenants[usize::from(holder == Some("acme"))];
+                    let is_let_in = if over_http {
+                        let mut post = post(Signal::Traces, Form::Protobuf, request);
+                        let headers = post.headers_mut();
+                        headers.insert("authorization", token.parse().unwrap());
+                        headers.insert(header, other.parse().unwrap());
+                        http.request(post).await.status == 200
+                    } else {
+                        let call = Call::whole(frames::frame(0, &request));
+                        let call = call.header("authorization", &token);
+                        let answer = grpc.call(call.header(header, other)).await;
+                        answer.status().code() == Code::Ok
+                    };
+                    assert_eq!(is_let_in, holder.is_some(), "{holder:?} as {claim:?}");
+                    if let Some(holder) = holder {
+                        *expected.entry(holder.to_owned()).or_default() += 1;
+                    }
+                    assert_eq!(
+                        stored_by_tenant(&slimspan),
+                        expected,
+                        "as {claim:?}, {header}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What a tenant's request says of itself, by each way to name a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Named {
+    Token,
+    User,
+    Header,
+    Attribute,
+}
+
+impl Named {
+    const ALL: [Self; 4] = [Self::Token, Self::User, Self::Header, Self::Attribute];
+
+    fn configure(self, config: &mut Value) {
+        let (key, from, extension) = match self {
+            Self::Token => {
+                let tenants = json!({ "acme": "token-of-acme", "beta": "token-of-beta" });
+                let extension = json!({ "tenants": tenants });
+                (
+                    "from_context",
+                    "auth.tenant",
+                    Some(("bearertokenauth", extension)),
+                )
+            }
+            Self::User => {
+                let user = |name| format!("{name}:{}\n", bcrypt::hash("secret", 4).unwrap());
+                let inline = ["acme", "beta"].map(user).concat();
+                let extension = json!({ "htpasswd": { "inline": inline } });
+                (
+                    "from_context",
+                    "auth.username",
+                    Some(("basicauth", extension)),
+                )
+            }
+            Self::Header => ("from_context", "metadata.x-tenant", None),
+            Self::Attribute => ("from_attribute", "tenant.id", None),
+        };
+        config["processors"]["artifact"]["tenant"] = json!({ key: from });
+        let grpc = &mut config["receivers"]["otlp"]["protocols"]["grpc"];
+        grpc["include_metadata"] = json!(true);
+        if let Some((id, extension)) = extension {
+            grpc["auth"] = json!({ "authenticator": id });
+            config["extensions"][id] = extension;
+            config["service"]["extensions"] = json!(["artifact_store", id]);
+        }
+    }
+
+    fn call(self, tenant: &str, request: &Bytes) -> Call {
+        let call = Call::whole(frames::frame(0, request));
+        match self {
+            Self::Token => call.header("authorization", &format!("Bearer token-of-{tenant}")),
+            Self::User => {
+                let credential = STANDARD.encode(format!("{tenant}:secret"));
+                call.header("authorization", &format!("Basic {credential}"))
+            }
+            Self::Header => call.header("x-tenant", tenant),
+            // It stands in the request.
+            Self::Attribute => call,
+        }
+    }
+
+    /// The code, and what is told.
+    async fn send(self, sender: &Sender, tenant: &str, file: &[u8]) -> (Code, String) {
+        let request = otlp::span_of(Some(tenant), [("picture", otlp::data_uri(file))]);
+        let answer = sender.call(self.call(tenant, &request)).await;
+        let status = answer.status();
+        assert_eq!(
+            retry_after(status).is_some(),
+            status.code() == Code::Unavailable
+        );
+        (status.code(), status.message().to_owned())
+    }
+}
+
+/// However tenants are named, one that has its share under way is asked to come back, another one is not, and
+/// who has no good credential takes nothing of anybody's.
+#[tokio::test]
+async fn what_is_under_way_is_limited_for_each_tenant() {
+    for named in Named::ALL {
+        let gate = Arc::new(Semaphore::new(0));
+        let store = S3::start(Behaviour::StoreWhen(Arc::clone(&gate))).await;
+        let backend = Backend::start().await;
+        let mut config = config::with_s3(backend.address, store.address);
+        named.configure(&mut config);
+        config["processors"]["artifact"]["tenant"]["max_in_flight"] = json!("64KB");
+        config["extensions"]["artifact_store"]["timeout"] = json!("20s");
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let (large, small) = (otlp::photo(1, 40_000), otlp::photo(2, 5_000));
+        let first = tokio::spawn({
+            let (sender, large) = (sender.clone(), large.clone());
+            async move { named.send(&sender, "acme", &large).await }
+        });
+        store.begun(1).await;
+        // Too small for the store, so nothing but the limit is in its way.
+        assert_eq!(
+            named.send(&sender, "acme", &small).await.0,
+            Code::Ok,
+            "{named:?}"
+        );
+        let (code, told) = named.send(&sender, "acme", &large).await;
+        assert_eq!(code, Code::Unavailable, "{named:?}: {told}");
+        assert!(
+            told.contains("processors.artifact.tenant.max_in_flight"),
+            "{told}"
+        );
+        assert!(told.contains("acme"), "{told}");
+        let second = tokio::spawn({
+            let (sender, large) = (sender.clone(), large.clone());
+            async move { named.send(&sender, "beta", &large).await }
+        });
+        store.begun(2).await;
+        if named != Named::Attribute {
+            let expected = match named {
+                Named::Header => Code::InvalidArgument,
+                _ => Code::Unauthenticated,
+            };
+            assert_eq!(named.send(&sender, "No Body", &large).await.0, expected);
+        }
+        gate.add_permits(100);
+        assert_eq!(first.await.unwrap().0, Code::Ok);
+        assert_eq!(second.await.unwrap().0, Code::Ok);
+        assert_eq!(
+            named.send(&sender, "acme", &large).await.0,
+            Code::Ok,
+            "{named:?}"
+        );
+    }
+}
+
+/// The same for what may wait in the spool.
+#[tokio::test]
+async fn what_waits_in_the_spool_is_limited_for_each_tenant() {
+    for named in Named::ALL {
+        let store = S3::start(Behaviour::Hang).await;
+        let backend = Backend::start().await;
+        let mut config = config::with_s3(backend.address, store.address);
+        named.configure(&mut config);
+        config["processors"]["artifact"]["delivery"] = json!("background");
+        config["extensions"]["artifact_store"]["spool"] =
+            json!({ "directory": "./spool", "max_bytes_per_tenant": "100KB" });
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        for (tenant, seed, expected) in [
+            ("acme", 1, Code::Ok),
+            ("acme", 2, Code::Ok),
+            ("acme", 3, Code::Unavailable),
+            ("beta", 3, Code::Ok),
+            ("beta", 1, Code::Ok),
+            ("beta", 2, Code::Unavailable),
+            ("acme", 3, Code::Unavailable),
+            // It is there already.
+            ("acme", 1, Code::Ok),
+        ] {
+            let (code, told) = named
+                .send(&sender, tenant, &otlp::photo(seed, 45_000))
+                .await;
+            assert_eq!(code, expected, "{named:?} {tenant} {seed}: {told}");
+            let key = "extensions.artifact_store.spool.max_bytes_per_tenant";
+            assert_eq!(told.contains(key), code == Code::Unavailable, "{told}");
+        }
+    }
+}
+
+/// Where the store hangs for one tenant, the puts of others go on, and its own are not tried any more.
+#[tokio::test]
+async fn a_store_that_hangs_for_one_tenant_serves_the_others() {
+    let store = S3::start(Behaviour::HangUnder("/acme/")).await;
+    let backend = Backend::start().await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["processors"]["artifact"]["tenant"] = json!({ "from_attribute": "tenant.id" });
+    config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+    config["extensions"]["artifact_store"]["timeout"] = json!("300ms");
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let send = async |tenant, seed| {
+        let file = otlp::photo(seed, 10_000);
+        Named::Attribute.send(&sender, tenant, &file).await
+    };
+    let given_up = async {
+        for seed in 0.. {
+            let (code, told) = send("acme", seed).await;
+            assert_eq!(code, Code::Unavailable, "{told}");
+            if told.contains("does not work since") {
+                return;
+            }
+        }
+    };
+    soon("the store is given up for the one", given_up).await;
+    for seed in 0..10 {
+        let (code, told) = send("beta", seed).await;
+        assert_eq!(code, Code::Ok, "{seed}: {told}");
+    }
+    assert_eq!(store.stored().len(), 10);
+}
+
+/// Requests are joined with those of the same tenant, and with no others: what a backend says of one is not for
+/// another to know.
+#[tokio::test]
+async fn requests_of_two_tenants_are_not_joined() {
+    let backend = Backend::start().await;
+    let mut config = by_attribute(&backend);
+    config["processors"]["batch"] = json!({ "send_batch_size": 2, "timeout": "20s" });
+    config["service"]["pipelines"]["traces"]["processors"] =
+        json!(["memory_limiter", "artifact", "batch"]);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let spans = ["acme", "beta", "acme", "beta"]
+        .map(|tenant| otlp::span_of(Some(tenant), [("tenant", otlp::text(tenant))]));
+    let sent = spans.iter().map(|span| sender.send(Signal::Traces, span));
+    for answer in futures::future::join_all(sent).await {
+        answer.unwrap();
+    }
+    let mut joined: Vec<Bytes> = backend
+        .received()
+        .into_iter()
+        .map(|one| one.message)
+        .collect();
+    joined.sort();
+    let expected = [&spans[0], &spans[1]].map(|span| Bytes::from([&span[..], span].concat()));
+    assert_eq!(joined, expected);
+}
+
+/// A link to what is another tenant's is a text like any other, and opens nothing.
+#[tokio::test]
+async fn a_reference_to_what_is_anothers_is_no_reference() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&by_attribute(&backend)).await;
+    let sender = slimspan.sender().await;
+    let file = otlp::photo(1, 40_000);
+    let request = of_tenants(&[(Some("acme"), &file)]);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let [(_, link)] = &otlp::attributes(&backend.only())[..] else {
+        panic!("one attribute");
+    };
+    let forged = otlp::span_of(Some("beta"), [("picture", link.clone())]);
+    sender.send(Signal::Traces, &forged).await.unwrap();
+    assert_eq!(stored_by_tenant(&slimspan), [("acme".to_owned(), 1)].into());
+    let arrived = &backend.received()[1].message;
+    assert!(restored(&slimspan, arrived, "beta") == forged);
+    // In the mouth of the tenant that it is of, it is marked.
+    let forged = otlp::span_of(Some("acme"), [("picture", link.clone())]);
+    sender.send(Signal::Traces, &forged).await.unwrap();
+    let arrived = &backend.received()[2].message;
+    assert!(*arrived != forged, "it has a mark");
+    assert!(restored(&slimspan, arrived, "acme") == forged);
 }

@@ -29,6 +29,8 @@ pub(crate) enum Behaviour {
     StoreUnlessStopped(watch::Receiver<bool>),
     /// Answers so and stores nothing.
     Answer(StatusCode),
+    /// Never answers a put with that in its path, and stores the others.
+    HangUnder(&'static str),
     /// Stores the first puts, so many, and answers so to the others.
     StoreFirst(usize, StatusCode),
     /// Answers so to the first puts, so many, and stores the others.
@@ -101,7 +103,8 @@ async fn put(
     stored: &watch::Sender<Vec<Digest>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     assert_eq!(request.method(), Method::PUT);
-    let name = request.uri().path().rsplit('/').next().unwrap().to_owned();
+    let path = request.uri().path().to_owned();
+    let name = path.rsplit('/').next().unwrap();
     let bytes = request.into_body().collect().await.unwrap().to_bytes();
     begun.send_modify(|begun| *begun += 1);
     match behaviour {
@@ -111,13 +114,17 @@ async fn put(
             stopped.wait_for(|stopped| !stopped).await.unwrap();
         }
         Behaviour::Answer(status) => return Ok(only(status)),
+        Behaviour::HangUnder(part) if path.contains(part) => std::future::pending().await,
         Behaviour::AnswerFirst(status, count) if *begun.borrow() <= count => {
             return Ok(only(status));
         }
         Behaviour::StoreFirst(count, status) if *begun.borrow() > count => {
             return Ok(only(status));
         }
-        Behaviour::Store | Behaviour::AnswerFirst(..) | Behaviour::StoreFirst(..) => {}
+        Behaviour::Store
+        | Behaviour::HangUnder(_)
+        | Behaviour::AnswerFirst(..)
+        | Behaviour::StoreFirst(..) => {}
     }
     let digest = Digest::of(&bytes);
     assert_eq!(digest.to_string(), name);

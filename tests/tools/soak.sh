@@ -30,6 +30,7 @@ export SLIMSPAN_AWAY_SECONDS="${SLIMSPAN_AWAY_SECONDS:-$(share 120 5)}"
 export SLIMSPAN_CUTS="${SLIMSPAN_CUTS:-$(share 100 10)}"
 export SLIMSPAN_OVERLOAD_SECONDS="${SLIMSPAN_OVERLOAD_SECONDS:-$(share 600 60)}"
 export SLIMSPAN_REFERENCES="${SLIMSPAN_REFERENCES:-$(share 1000000 130000)}"
+export SLIMSPAN_UPLOADS="${SLIMSPAN_UPLOADS:-$(share 5000 100)}"
 export SLIMSPAN_ROUNDS="${SLIMSPAN_ROUNDS:-$(share 50 1)}"
 export SLIMSPAN_FILE_BYTES="${SLIMSPAN_FILE_BYTES:-8388608}"
 export SLIMSPAN_SENDERS="${SLIMSPAN_SENDERS:-64}"
@@ -49,7 +50,7 @@ head="$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)"
 result=0
 cargo test --profile "$profile" --locked --test integration -- delivery:: store::lifecycle \
     program::background::a_power_cut program::queue::a_power_cut program::items program::memory \
-    program::limits program::floods program::connections::what_connections program::leftovers \
+    program::isolation program::limits program::floods program::connections::what_connections program::leftovers \
     program::store_recovery \
     --skip program::delivery --include-ignored --nocapture --test-threads=1 || result=$?
 

@@ -1,0 +1,197 @@
+//! A tenant cannot learn what another one has stored: not by an answer, and not by its time.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::json;
+use slimspan_artifact::Digest;
+use slimspan_generators::Random;
+use slimspan_proto::Signal;
+
+use crate::support::backend::Backend;
+use crate::support::http::{Form, HttpSender, post};
+use crate::support::measured::{measured, number};
+use crate::support::pages::get;
+use crate::support::s3::{Behaviour, S3};
+use crate::support::seed::Seed;
+use crate::support::sender::{Call, Sender};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, frames, otlp};
+
+/// Large enough to be remembered.
+const SIZE: usize = 24_000;
+
+/// Beyond it the times of two kinds of uploads differ, with one error in a hundred.
+const CRITICAL: f64 = 2.576;
+
+/// So that a difference is no accident, it has to be there as often.
+const ATTEMPTS: usize = 4;
+
+enum Way {
+    Grpc(Sender),
+    Http(HttpSender),
+}
+
+/// All that a sender sees of an answer, but for what time it is.
+type Seen = (u16, String, Bytes);
+
+impl Way {
+    async fn send(&self, tenant: &'static str, request: &Bytes) -> (Seen, Duration) {
+        let seen = |status, mut headers: HeaderMap, body| {
+            headers.remove("date");
+            (status, format!("{headers:?}"), body)
+        };
+        match self {
+            Self::Grpc(sender) => {
+                let call = Call::whole(frames::frame(0, request)).header("x-tenant", tenant);
+                let begun = Instant::now();
+                let answer = sender.call(call).await;
+                let took = begun.elapsed();
+                let status = answer.status().to_string();
+                (
+                    seen(answer.http.as_u16(), answer.headers, status.into()),
+                    took,
+                )
+            }
+            Self::Http(sender) => {
+                let mut request = post(Signal::Traces, Form::Protobuf, request.clone());
+                request
+                    .headers_mut()
+                    .insert("x-tenant", tenant.parse().unwrap());
+                let begun = Instant::now();
+                let answer = sender.request(request).await;
+                let took = begun.elapsed();
+                (
+                    seen(answer.status.as_u16(), answer.headers, answer.body),
+                    took,
+                )
+            }
+        }
+    }
+}
+
+/// By how many standard deviations the ranks of two lots of times differ from those of times that are alike
+/// (Mann and Whitney).
+fn difference(one: &[Duration], other: &[Duration]) -> f64 {
+    let (m, n) = (one.len() as f64, other.len() as f64);
+    let mut won = 0.0;
+    for a in one {
+        for b in other {
+            won += match a.cmp(b) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            };
+        }
+    }
+    (won - m * n / 2.0) / (m * n * (m + n + 1.0) / 12.0).sqrt()
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[test]
+fn the_test_sees_a_difference_and_no_other() {
+    let mut random = Random::new(1);
+    let mut lot = |more: u64| -> Vec<Duration> {
+        let times = (0..200).map(|_| Duration::from_micros(1000 + random.number() % 400 + more));
+        times.collect()
+    };
+    let (one, alike, longer) = (lot(0), lot(0), lot(60));
+    assert!(difference(&one, &alike).abs() < CRITICAL);
+    assert!(difference(&longer, &one) > CRITICAL);
+    assert!(difference(&one, &longer) < -CRITICAL);
+}
+
+/// Uploads of what nobody has, and of what another tenant has: the same answer, the same puts, and times that
+/// nobody can tell apart.
+#[tokio::test]
+async fn nobody_learns_what_others_have() {
+    let files = number("SLIMSPAN_UPLOADS", 100);
+    let mut random = Random::new(Seed::any().number());
+    for (delivery, over_http) in [("sync", false), ("sync", true), ("background", true)] {
+        let backend = Backend::start().await;
+        let store = S3::start(Behaviour::Store).await;
+        let mut config = config::with_s3(backend.address, store.address);
+        let protocols = &mut config["receivers"]["otlp"]["protocols"];
+        protocols["grpc"]["include_metadata"] = json!(true);
+        protocols["http"] = json!({ "endpoint": "127.0.0.1:0", "include_metadata": true });
+        config["processors"]["artifact"]["delivery"] = json!(delivery);
+        config["processors"]["artifact"]["tenant"] = json!({ "from_context": "metadata.x-tenant" });
+        if delivery == "background" {
+            config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
+        }
+        config["service"]["telemetry"]["metrics"] = json!({
+            "level": "detailed",
+            "readers": [{ "pull": { "exporter": { "prometheus": { "port": 0 } } } }],
+        });
+        let slimspan = Slimspan::start(&config).await;
+        let way = if over_http {
+            Way::Http(slimspan.http_sender().await)
+        } else {
+            Way::Grpc(slimspan.sender().await)
+        };
+        let mut found = Vec::new();
+        let mut digests = BTreeSet::new();
+        for _ in 0..ATTEMPTS {
+            let mut make = || {
+                let file = otlp::photo(random.number(), SIZE);
+                digests.insert(Digest::of(&file).to_string());
+                otlp::span_with(&file)
+            };
+            let pairs: Vec<(Bytes, Bytes)> = (0..files).map(|_| (make(), make())).collect();
+            let mut seen = BTreeSet::new();
+            for (of_another, _) in &pairs {
+                seen.insert(way.send("acme", of_another).await.0);
+            }
+            let (mut known, mut new) = (Vec::new(), Vec::new());
+            for (of_another, of_nobody) in &pairs {
+                let mut both = [(of_another, &mut known), (of_nobody, &mut new)];
+                if random.one_in(2) {
+                    both.reverse();
+                }
+                for (request, times) in both {
+                    let (answer, took) = way.send("beta", request).await;
+                    seen.insert(answer);
+                    times.push(took);
+                }
+            }
+            assert_eq!(seen.len(), 1, "every answer is the same: {seen:?}");
+            let difference = difference(&known, &new);
+            let (known, new) = (median(&known), median(&new));
+            found.push(format!(
+                "{known:?} against {new:?}, {difference:.2} deviations"
+            ));
+            if difference.abs() < CRITICAL {
+                break;
+            }
+        }
+        let how = format!(
+            "{delivery}, over {}",
+            if over_http { "HTTP" } else { "gRPC" }
+        );
+        assert!(
+            found.len() < ATTEMPTS,
+            "{how}: what another tenant has can be told by the time: {found:#?}"
+        );
+        let uploads = found.len() * files * 3;
+        store.begun(uploads).await;
+        assert_eq!(store.puts(), uploads, "{how}: each tenant puts its own");
+        let page = get(slimspan.page("telemetry"), "/metrics").await.body;
+        assert!(page.contains("otelcol_"), "{page}");
+        let told = digests.iter().find(|digest| page.contains(*digest));
+        assert_eq!(told, None, "{how}: a count of one file");
+        let last = found.last().unwrap();
+        measured(
+            "P27",
+            "program::isolation",
+            "times of uploads that others have, or nobody, differ by < 2.58 deviations",
+            format_args!("{how}: {files} of each, {last}"),
+        );
+    }
+}
