@@ -1,5 +1,7 @@
 //! The ways that come to mind first: decode everything, change it, encode everything.
 
+use std::error::Error;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -13,6 +15,18 @@ use sha2::{Digest as _, Sha256};
 /// Decodes and encodes a request of traces without a change.
 pub fn pass(request: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(ExportTraceServiceRequest::decode(request)?.encode_to_vec())
+}
+
+/// Reads a request of traces in JSON.
+pub fn from_json(text: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+    let request: ExportTraceServiceRequest = serde_json::from_slice(text)?;
+    Ok(request.encode_to_vec())
+}
+
+/// Writes a request of traces as JSON.
+pub fn to_json(request: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let request = ExportTraceServiceRequest::decode(request)?;
+    Ok(serde_json::to_vec(&request)?)
 }
 
 /// Replaces the data URIs of at least `threshold` characters in the JSON texts of span attributes;

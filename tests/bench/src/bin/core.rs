@@ -10,6 +10,7 @@ use prost::Message as _;
 use slimspan_artifact::{Facts, Fingerprint, Location, Policy, Recall, extract, extract_recalling};
 use slimspan_bench::race::{race, rate};
 use slimspan_bench::{naive, workload};
+use slimspan_proto::json::{Limits, read, write};
 use slimspan_proto::{Signal, check};
 
 /// The allocator of the collector, for both sides.
@@ -56,6 +57,12 @@ const REPEATED: f64 = 1.0 / 0.6;
 /// New files may cost 1.15 of what they cost where nothing is remembered.
 const REMEMBERED: f64 = 1.0 / 1.15;
 
+/// How much faster JSON is read and written than by way of decoded requests.
+const READ_SPANS: f64 = 1.2;
+const READ_PICTURES: f64 = 3.0;
+const WRITTEN_SPANS: f64 = 1.2;
+const WRITTEN_PICTURES: f64 = 4.0;
+
 fn policy(threshold: usize) -> Policy {
     Policy::new(
         threshold,
@@ -89,8 +96,18 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let new = |request| extract_recalling(Signal::Traces, request, &usual, &nothing);
     let known = recalled(&pictures)?.recalled.len() + recalled(&small)?.recalled.len();
     let unknown = new(&pictures)?.artifacts.len() + new(&small)?.artifacts.len();
+    // What JSON says of a request is the same in both ways.
+    let [ordinary_json, pictures_json] = [&ordinary, &pictures].map(|request| json(request));
+    let (ordinary_json, pictures_json) = (ordinary_json?, pictures_json?);
+    let is_same = |text: &[u8], request: &[u8]| {
+        let ours = read(Signal::Traces, text, Limits::default()).map(|read| read.request);
+        let theirs = naive::from_json(text);
+        ours.is_ok_and(|ours| ours == request) && theirs.is_ok_and(|theirs| theirs == request)
+    };
     if (files, theirs.len(), talked, none, known, unknown) != (10, 10, 10, 0, 110, 110)
         || !checked(&ordinary)
+        || !is_same(&ordinary_json, &ordinary)
+        || !is_same(&pictures_json, &pictures)
     {
         return Err("the requests do not hold what they should".into());
     }
@@ -155,6 +172,30 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             || new(&small),
             || extract(Signal::Traces, &small, &usual),
         ),
+        race(
+            "512 ordinary spans, read from JSON, against serde_json and prost encode",
+            READ_SPANS,
+            || read(Signal::Traces, &ordinary_json, Limits::default()),
+            || naive::from_json(&ordinary_json),
+        ),
+        race(
+            "10 pictures of 300 KB, read from JSON, against the same",
+            READ_PICTURES,
+            || read(Signal::Traces, &pictures_json, Limits::default()),
+            || naive::from_json(&pictures_json),
+        ),
+        race(
+            "512 ordinary spans, written as JSON, against prost decode and serde_json",
+            WRITTEN_SPANS,
+            || write(Signal::Traces, &ordinary),
+            || naive::to_json(&ordinary),
+        ),
+        race(
+            "10 pictures of 300 KB, written as JSON, against the same",
+            WRITTEN_PICTURES,
+            || write(Signal::Traces, &pictures),
+            || naive::to_json(&pictures),
+        ),
     ];
     rate("the check of ordinary spans", 512, ordinary.len(), || {
         checked(&ordinary)
@@ -165,7 +206,21 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         conversations.len(),
         || checked(&conversations),
     );
+    rate("JSON with pictures, read", 10, pictures_json.len(), || {
+        read(Signal::Traces, &pictures_json, Limits::default())
+    });
+    rate(
+        "JSON with pictures, written",
+        10,
+        pictures_json.len(),
+        || write(Signal::Traces, &pictures),
+    );
     Ok(ExitCode::from(u8::from(passed.contains(&false))))
+}
+
+/// A request of traces in JSON.
+fn json(request: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    Ok(write(Signal::Traces, request)?.text)
 }
 
 /// Whether every item is sound; nothing is limited.
