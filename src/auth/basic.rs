@@ -198,6 +198,24 @@ mod tests {
         server.authenticate(&lower).await.unwrap();
     }
 
+    /// Whoever tries passwords keeps nobody waiting for ever.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_for_a_check_is_asked_to_come_back() {
+        let server = server(4);
+        let all = server.checks.available_permits() as u32;
+        let others = server.checks.acquire_many(all).await.unwrap();
+        let refusal = server.authenticate(&header("ada:secret")).await;
+        let refusal = refusal.unwrap_err();
+        assert!(refusal.is_retryable(), "{refusal}");
+        assert!(
+            refusal.to_string().contains("too many passwords"),
+            "{refusal}"
+        );
+        drop(others);
+        tokio::time::resume();
+        server.authenticate(&header("ada:secret")).await.unwrap();
+    }
+
     /// On the only thread of this test other tasks run while a password is checked.
     #[tokio::test]
     async fn a_password_is_checked_beside_other_work() {

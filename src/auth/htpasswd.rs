@@ -106,6 +106,8 @@ fn wrong_hash(hash: &str) -> &'static str {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn users(text: &str) -> Result<Users, String> {
@@ -134,6 +136,23 @@ mod tests {
         ] {
             assert_eq!(users.check(user, password), expected, "{user}:{password}");
         }
+    }
+
+    /// Whoever could see the difference would learn who is a user.
+    #[test]
+    fn it_takes_as_long_to_refuse_a_stranger() {
+        let users = users(&format!("ada:{}", bcrypt::hash("secret", 7).unwrap())).unwrap();
+        let check = |user| {
+            let begun = Instant::now();
+            assert!(!users.check(user, "guessed"));
+            begun.elapsed()
+        };
+        // A busy machine may take its time for either; what is not done takes none, however often.
+        let is_alike = |_| {
+            let (known, unknown) = (check("ada"), check("eve"));
+            unknown * 2 > known
+        };
+        assert!((0..50).any(is_alike));
     }
 
     #[test]

@@ -103,3 +103,70 @@ fn is_encrypted(text: &[u8]) -> bool {
     let begins = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
     text.windows(begins.len()).any(|window| window == begins)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// Made for this test, and of use to nobody.
+    const KEY: &str = "-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIFVNROOU7h4DxiP42OFYtHv1lPcTzlUgkr/+SjQIayYOoAoGCCqGSM49
+AwEHoUQDQgAE+b7s7ojzf4aRnP/npXMRcO+2neELzR6/AXnq1S4S/seEk0+BcjVh
+IsXIT236l3eqeihqH0XextDpZEF4vJZ13Q==
+-----END EC PRIVATE KEY-----
+";
+
+    fn source(pem: &str) -> Source {
+        let pem = Secret::new(pem.to_owned());
+        Source::of(("key_file", None), ("key_pem", Some(&pem))).unwrap()
+    }
+
+    /// As OpenSSL writes them: with parameters before, in PKCS#8 or in the form of their kind; and as editors on
+    /// other systems leave them.
+    #[test]
+    fn keys_in_every_form_are_read() {
+        let parameters =
+            "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        let certificate = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
+        let pkcs8 = certificate.signing_key.serialize_pem();
+        let both = format!("{}{pkcs8}", certificate.cert.pem());
+        let lines = KEY.replace('\n', "\r\n");
+        for (pem, is_pkcs8) in [
+            (KEY.to_owned(), false),
+            (format!("{parameters}{KEY}"), false),
+            (format!("subject: somebody\n\n{KEY}\n\n"), false),
+            (lines, false),
+            (pkcs8, true),
+            (both, true),
+        ] {
+            let key = source(&pem).key().unwrap();
+            assert_eq!(matches!(key, PrivateKeyDer::Pkcs8(_)), is_pkcs8, "{pem}");
+        }
+        for (pem, says) in [
+            (
+                KEY.replace("MHc", "M!c"),
+                "key_pem: it holds PEM that is damaged",
+            ),
+            (
+                KEY.replace(" EC PRIVATE", ""),
+                "key_pem: it holds no private key",
+            ),
+            (KEY.replace(" EC ", " ENCRYPTED "), "is encrypted"),
+        ] {
+            let error = source(&pem).key().unwrap_err().to_string();
+            assert!(error.contains(says), "{says}: {error}");
+            assert!(!error.contains("IsXIT"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_chain_keeps_its_order() {
+        let names = ["leaf", "between", "above"];
+        let chain =
+            names.map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap());
+        let pem: String = chain.iter().map(|one| one.cert.pem()).collect();
+        let read = source(&pem).certificates().unwrap();
+        assert!(read.iter().eq(chain.iter().map(|one| one.cert.der())));
+    }
+}

@@ -47,6 +47,15 @@ fn both(config: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_by_a_reload_under_load() {
+    reload_under_load("over gRPC", |_| ()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_by_a_reload_under_load_over_http() {
+    reload_under_load("over HTTP", config::http_only).await;
+}
+
+async fn reload_under_load(how: &str, change: fn(&mut Value)) {
     let seed = Seed::any();
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let bucket = FaultStore::start(seed.number(), &[]).await;
@@ -63,6 +72,7 @@ async fn nothing_is_lost_by_a_reload_under_load() {
     .await;
     let mut config = config::with_s3(backend.address, bucket.address);
     (BACKGROUND_WITH_QUEUE.change)(&mut config);
+    change(&mut config);
     let mut slimspan = Slimspan::spawn(Arc::clone(&folder), &config.to_string());
     assert!(slimspan.ready().await, "{}", slimspan.stderr());
     let (_here, whereabouts) = watch::channel(Some(slimspan.place()));
@@ -133,6 +143,8 @@ async fn nothing_is_lost_by_a_reload_under_load() {
         "reload",
         "delivery::reloads",
         "0 lost, whatever waits or is under way",
-        format_args!("0 lost by {reloads} reloads: {checked}, {unanswered} without an answer"),
+        format_args!(
+            "{how}: 0 lost by {reloads} reloads: {checked}, {unanswered} without an answer"
+        ),
     );
 }

@@ -91,6 +91,85 @@ async fn tempo_gets_what_it_does_not_cut() {
     }
 }
 
+/// What a backend does to values that are too long, as its documentation has it (docs/presets.md).
+const LONGEST: &[(&str, usize)] = &[
+    ("tempo", 2_048),
+    ("jaeger", 32_766),
+    ("datadog", 25_000),
+    ("newrelic", 4_095),
+    ("honeycomb", 65_535),
+];
+
+/// Whatever the size of a text or a file, no value is longer than the backend takes, and where it goes is told
+/// beside it.
+#[tokio::test]
+async fn no_value_is_longer_than_the_backend_takes() {
+    for (preset, longest) in LONGEST {
+        let backend = Backend::start().await;
+        let mut config = config::over_http(backend.address);
+        config["exporters"]["otlp_http"]["preset"] = json!(preset);
+        let slimspan = Slimspan::start(&config).await;
+        let text = |len: usize| otlp::text("slim spans, fat spans. ".repeat(len)[..len].to_owned());
+        let sizes = [
+            longest / 2,
+            longest - 100,
+            longest + 1,
+            longest * 2,
+            longest * 9,
+        ];
+        let items = sizes.iter().flat_map(|size| {
+            let picture = otlp::data_uri(&otlp::photo(1, *size));
+            let bare = otlp::photo(2, size * 3 / 4);
+            [
+                vec![("text".to_owned(), text(*size))],
+                vec![("picture".to_owned(), picture)],
+                vec![("raw".to_owned(), otlp::bytes(&bare))],
+            ]
+        });
+        let request = otlp::request(Signal::Traces, items.collect());
+        let sender = slimspan.sender().await;
+        assert_eq!(sender.send(Signal::Traces, &request).await.unwrap(), "");
+        let mut moved = 0;
+        for one in backend.received() {
+            let request = slimspan_generators::Request::decode(Signal::Traces, &one.message);
+            request.unwrap().visit(&mut |_, _, _, value| {
+                let (len, is_reference) = match &value.value {
+                    Some(Value::StringValue(text)) => (text.len(), text.starts_with("file://")),
+                    Some(Value::BytesValue(bytes)) => (bytes.len().div_ceil(3) * 4, false),
+                    _ => (0, false),
+                };
+                assert!(len <= *longest, "{preset}: a value of {len}");
+                moved += usize::from(is_reference);
+            });
+        }
+        // At least what would have been cut.
+        assert!(moved >= 9, "{preset}: {moved} moved");
+    }
+}
+
+/// Backends that show pictures by a link in a message part get one there.
+#[tokio::test]
+async fn links_stand_where_backends_show_them() {
+    for preset in ["phoenix", "langfuse", "opik", "logfire"] {
+        let backend = Backend::start().await;
+        let mut config = config::standard(backend.address);
+        config["exporters"]["otlp_grpc"]["preset"] = json!(preset);
+        config["extensions"]["artifact_store"]["public_url"] = json!("https://files.example.com");
+        let slimspan = Slimspan::start(&config).await;
+        let request = otlp::span([("gen_ai.input.messages", otlp::chat_with(otlp::PICTURE))]);
+        let sender = slimspan.sender().await;
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let [(_, text)] = &attributes(&backend)[..] else {
+            panic!("one attribute");
+        };
+        let messages: serde_json::Value = serde_json::from_str(text).unwrap();
+        let url = &messages[0]["content"][0]["image_url"]["url"];
+        let digest = slimspan_artifact::Digest::of(otlp::PICTURE);
+        let expected = format!("https://files.example.com/artifacts/{digest}.png");
+        assert_eq!(*url, expected, "{preset}: {text}");
+    }
+}
+
 /// Who validates a configuration sees what presets make of it.
 #[tokio::test]
 async fn what_presets_set_is_shown() {

@@ -1,6 +1,9 @@
 //! SIGHUP: another configuration without another process.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -9,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::support::backend::Backend;
+use crate::support::references::files;
 use crate::support::s3::{Behaviour, S3};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
@@ -98,6 +102,40 @@ async fn what_cannot_run_leaves_the_one_before() {
         "{}",
         ended.stderr
     );
+}
+
+/// A folder that somebody still has, as what the collector before was writing may, is waited for.
+#[tokio::test]
+async fn a_folder_that_is_locked_for_a_moment_is_waited_for() {
+    let (backend, store) = (Backend::start().await, S3::start(Behaviour::Store).await);
+    let mut config = config::with_s3(backend.address, store.address);
+    config["processors"]["artifact"]["delivery"] = json!("background");
+    config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
+    let mut slimspan = Slimspan::start(&config).await;
+    let (one, other) = (
+        slimspan.folder().join("spool"),
+        slimspan.folder().join("other"),
+    );
+    let is_lock = |path: &PathBuf| path.ends_with("lock");
+    let lock = files(&one).into_iter().find(is_lock).unwrap();
+    let lock = other.join(lock.strip_prefix(&one).unwrap());
+    std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    let held = File::create(&lock).unwrap();
+    held.lock().unwrap();
+    config["extensions"]["artifact_store"]["spool"]["directory"] = json!("./other");
+    slimspan.write(&config.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs("reloading the configuration").await;
+    // It is not told that it waits. Should it come to that only later, nothing is in its way.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(held);
+    slimspan.logs("reloaded the configuration").await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    store.begun(1).await;
+    let ended = slimspan.stop().await;
+    assert!(!ended.stderr.contains("cannot run"), "{}", ended.stderr);
 }
 
 /// What the log tells changes with the configuration.

@@ -1,7 +1,18 @@
 //! TLS to the backend.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
@@ -18,10 +29,25 @@ fn showing(issued: &Issued) -> ServerTlsConfig {
 }
 
 fn config_with(backend: &Backend, tls: Value) -> Value {
-    let mut config = config::standard(backend.address);
+    over_grpc(backend.address, tls)
+}
+
+fn over_grpc(backend: SocketAddr, tls: Value) -> Value {
+    let mut config = config::standard(backend);
     config["exporters"]["otlp_grpc"]["tls"] = tls;
     config
 }
+
+fn over_http(backend: SocketAddr, tls: Value) -> Value {
+    let mut config = config::over_http(backend);
+    let exporter = &mut config["exporters"]["otlp_http"];
+    exporter["endpoint"] = json!(format!("https://{backend}"));
+    exporter["tls"] = tls;
+    config
+}
+
+/// Over gRPC and over HTTP.
+const EXPORTERS: [fn(SocketAddr, Value) -> Value; 2] = [over_grpc, over_http];
 
 /// Sends one span, which arrives or is refused so that the sender comes back.
 async fn assert_sends(slimspan: &Slimspan, backend: &Backend, says: Option<&str>) {
@@ -85,10 +111,13 @@ async fn only_a_backend_that_is_trusted_gets_requests() {
         (&plain, json!({ "ca_pem": trusted }), Some("https://")),
     ];
     for (backend, tls, says) in table {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), &trusted).unwrap();
-        let slimspan = Slimspan::start_in(folder, &config_with(backend, tls.clone())).await;
-        assert_sends(&slimspan, backend, says).await;
+        for exporter in EXPORTERS {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("ca.pem"), &trusted).unwrap();
+            let config = exporter(backend.address, tls.clone());
+            let slimspan = Slimspan::start_in(folder, &config).await;
+            assert_sends(&slimspan, backend, says).await;
+        }
     }
 }
 
@@ -112,8 +141,91 @@ async fn a_backend_may_ask_for_a_certificate() {
             tls["cert_pem"] = json!(own.certificate);
             tls["key_pem"] = json!(own.key);
         }
-        let slimspan = Slimspan::start(&config_with(&backend, tls)).await;
-        assert_sends(&slimspan, &backend, says).await;
+        for exporter in EXPORTERS {
+            let slimspan = Slimspan::start(&exporter(backend.address, tls.clone())).await;
+            assert_sends(&slimspan, &backend, says).await;
+        }
+    }
+}
+
+/// Who may shake hands with a server of this test, and what came of it.
+async fn shaking_hands(
+    versions: &[&'static SupportedProtocolVersion],
+    certificate: &Issued,
+    key: &Issued,
+) -> (SocketAddr, watch::Receiver<Vec<bool>>) {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let chain = vec![CertificateDer::from_pem_slice(certificate.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.key.as_bytes()).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    // Whether they belong together is not asked here.
+    let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (record, shaken) = watch::channel(Vec::new());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let accepted = acceptor.accept(stream).await.is_ok();
+            record.send_modify(|all| all.push(accepted));
+        }
+    });
+    (address, shaken)
+}
+
+/// Sends one span to such a server, which does not answer it; returns whether they agreed.
+async fn agrees(config: &Value, mut shaken: watch::Receiver<Vec<bool>>) -> bool {
+    let slimspan = Slimspan::start(config).await;
+    let sender = slimspan.sender().await;
+    let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+    let shaken = shaken.wait_for(|shaken| !shaken.is_empty());
+    soon("a handshake", shaken).await.unwrap()[0]
+}
+
+/// Who trusts anybody still wants to see the key of the certificate that is shown.
+#[tokio::test]
+async fn a_certificate_without_its_key_convinces_nobody() {
+    let authority = Authority::new();
+    let (issued, other) = (authority.issue("127.0.0.1"), authority.issue("127.0.0.1"));
+    for exporter in EXPORTERS {
+        for version in [&version::TLS12, &version::TLS13] {
+            for (key, expected) in [(&issued, true), (&other, false)] {
+                for tls in [
+                    json!({ "insecure_skip_verify": true }),
+                    json!({ "ca_pem": authority.pem() }),
+                ] {
+                    let (address, shaken) = shaking_hands(&[version], &issued, key).await;
+                    let config = exporter(address, tls.clone());
+                    assert_eq!(agrees(&config, shaken).await, expected, "{version:?} {tls}");
+                }
+            }
+        }
+    }
+}
+
+/// A version that is too old, or too new, is not spoken.
+#[tokio::test]
+async fn only_versions_of_the_range_are_spoken() {
+    let authority = Authority::new();
+    let issued = authority.issue("127.0.0.1");
+    for exporter in EXPORTERS {
+        for (min, max, version, expected) in [
+            ("1.2", "", &version::TLS12, true),
+            ("1.3", "", &version::TLS12, false),
+            ("1.3", "", &version::TLS13, true),
+            ("1.2", "1.2", &version::TLS13, false),
+        ] {
+            let (address, shaken) = shaking_hands(&[version], &issued, &issued).await;
+            let tls = json!({ "ca_pem": authority.pem(), "min_version": min, "max_version": max });
+            let agrees = agrees(&exporter(address, tls), shaken).await;
+            assert_eq!(agrees, expected, "{min} to {max}, and {version:?}");
+        }
     }
 }
 
@@ -132,29 +244,30 @@ async fn versions_are_limited() {
 /// Another authority in the file is trusted without a restart, and one that is none is not.
 #[tokio::test]
 async fn a_new_ca_file_is_used_for_new_connections() {
-    let (first, second) = (Authority::new(), Authority::new());
-    let backend = Backend::with_tls(showing(&second.issue("127.0.0.1"))).await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ca.pem");
-    std::fs::write(&file, first.pem()).unwrap();
-    let tls = json!({ "ca_file": "ca.pem", "reload_interval": "20ms" });
-    let mut slimspan = Slimspan::start_in(folder, &config_with(&backend, tls)).await;
-    assert_sends(&slimspan, &backend, Some("certificate")).await;
-    std::fs::write(&file, "nothing").unwrap();
-    slimspan
-        .logs("exporters.otlp_grpc.tls.ca_file: ca.pem holds no certificate")
-        .await;
-    assert_sends(&slimspan, &backend, Some("certificate")).await;
-    std::fs::write(&file, second.pem()).unwrap();
-    slimspan
-        .logs("exporters.otlp_grpc: its files have changed")
-        .await;
-    let sends = async {
-        let sender = slimspan.sender().await;
-        let request = otlp::plain_span(1);
-        while sender.send(Signal::Traces, &request).await.is_err() {}
-    };
-    soon("the new one is trusted", sends).await;
+    for (name, exporter) in [("otlp_grpc", EXPORTERS[0]), ("otlp_http", EXPORTERS[1])] {
+        let (first, second) = (Authority::new(), Authority::new());
+        let backend = Backend::with_tls(showing(&second.issue("127.0.0.1"))).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, first.pem()).unwrap();
+        let tls = json!({ "ca_file": "ca.pem", "reload_interval": "20ms" });
+        let config = exporter(backend.address, tls);
+        let mut slimspan = Slimspan::start_in(folder, &config).await;
+        assert_sends(&slimspan, &backend, Some("certificate")).await;
+        std::fs::write(&file, "nothing").unwrap();
+        let told = format!("exporters.{name}.tls.ca_file: ca.pem holds no certificate");
+        slimspan.logs(&told).await;
+        assert_sends(&slimspan, &backend, Some("certificate")).await;
+        std::fs::write(&file, second.pem()).unwrap();
+        let told = format!("exporters.{name}: its files have changed");
+        slimspan.logs(&told).await;
+        let sends = async {
+            let sender = slimspan.sender().await;
+            let request = otlp::plain_span(1);
+            while sender.send(Signal::Traces, &request).await.is_err() {}
+        };
+        soon("the new one is trusted", sends).await;
+    }
 }
 
 /// A mistake in a file is told at the start, not at the first request.

@@ -98,6 +98,22 @@ async fn a_certificate_from_files_or_in_place_protects_senders() {
     }
 }
 
+/// Who is known to senders vouches for somebody, who vouches for this server.
+#[tokio::test]
+async fn a_certificate_is_shown_with_those_above_it() {
+    let backend = Backend::start().await;
+    let authority = Authority::new();
+    let between = authority.below();
+    let issued = between.issue("127.0.0.1");
+    let chain = format!("{}{}", issued.certificate, between.pem());
+    for (certificate, expected) in [(&chain, true), (&issued.certificate, false)] {
+        let tls = json!({ "cert_pem": certificate, "key_pem": issued.key });
+        let slimspan = Slimspan::start(&config_with(&backend, tls)).await;
+        let passes = gets_through(&slimspan, trusting(&authority)).await;
+        assert_eq!(passes, expected);
+    }
+}
+
 /// HTTP/1 and HTTP/2 over TLS, as client and server agree on.
 #[tokio::test]
 async fn http_is_protected_too() {
@@ -286,6 +302,35 @@ async fn the_wrong_protocol_is_cut() {
     let slimspan = Slimspan::start(&config::standard(backend.address)).await;
     let refused = connect(slimspan.addresses[0], &authority, BOTH, &["h2"]).await;
     refused.unwrap_err();
+}
+
+/// What connections can pin is told, and TLS adds to it.
+#[tokio::test]
+async fn what_tls_takes_is_counted() {
+    let backend = Backend::start().await;
+    let authority = Authority::new();
+    let mut pinned = Vec::new();
+    for tls in [json!(null), from_files()] {
+        for protocol in ["grpc", "http"] {
+            let mut config = config::standard(backend.address);
+            config["receivers"]["otlp"]["protocols"] = json!({ protocol: {
+                "endpoint": "127.0.0.1:0",
+                "tls": tls,
+                "max_connections": 800,
+            } });
+            let folder = folder_with(&authority.issue("127.0.0.1"));
+            let slimspan = Slimspan::start_in(folder, &config).await;
+            let ended = slimspan.stop().await;
+            let (_, told) = ended.stdout.split_once("unread can take up to ").unwrap();
+            let (mib, _) = told.split_once(" MiB more").unwrap();
+            pinned.push(mib.parse::<u64>().unwrap());
+        }
+    }
+    let [grpc, http, grpc_tls, http_tls] = pinned[..] else {
+        panic!("{pinned:?}");
+    };
+    // Of 800 connections with 128 KiB each.
+    assert_eq!((grpc_tls - grpc, http_tls - http), (100, 100), "{pinned:?}");
 }
 
 /// Who listens to the world without TLS is told so, and who has TLS or stays at home is not.

@@ -1,6 +1,8 @@
 //! One mistake at a time, and what the person who made it reads.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use crate::config::Config;
@@ -1125,6 +1127,21 @@ fn each_mistake_is_told_with_its_line_and_path() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Every mistake is one of its own, with words of its own.
+#[test]
+fn at_least_sixty_mistakes_are_explained() {
+    let mistakes = MISTAKES.iter().filter(|(.., told)| *told != "no error");
+    let (mut texts, mut words) = (BTreeSet::new(), BTreeSet::new());
+    for (right, wrong, told) in mistakes {
+        assert!(texts.insert((right, wrong)), "{wrong} stands here twice");
+        assert!(told.starts_with("c.yaml:"), "{told}: no line");
+        // Where it is does not tell one kind of mistake from another.
+        words.insert(told.split_once(' ').map(|(_, told)| told));
+    }
+    assert!(texts.len() >= 60, "{} mistakes", texts.len());
+    assert!(words.len() >= 60, "{} kinds of mistakes", words.len());
 }
 
 /// Words of the mistakes that no schema can see: those of YAML itself, of substitutions, of the order of

@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use slimspan_proto::Signal;
+use slimspan_proto::json::Limits;
 
 use crate::support::backend::Backend;
 use crate::support::http::{Form, HttpSender};
@@ -51,20 +52,27 @@ fn requests() -> Vec<(String, Signal, Bytes)> {
         ),
     ];
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
-    for entry in std::fs::read_dir(captures).unwrap() {
+    for entry in std::fs::read_dir(&captures).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let signal = match name.split('.').rev().take(2).collect::<Vec<_>>()[..] {
-            ["pb", "traces"] => Signal::Traces,
-            ["pb", "logs"] => Signal::Logs,
+        let bytes = std::fs::read(&path).unwrap();
+        let (signal, request) = match name.split('.').rev().take(2).collect::<Vec<_>>()[..] {
+            ["pb", "traces"] => (Signal::Traces, bytes),
+            ["pb", "logs"] => (Signal::Logs, bytes),
+            ["json", "traces"] => {
+                let read = slimspan_proto::json::read(Signal::Traces, &bytes, Limits::default());
+                (Signal::Traces, read.unwrap().request)
+            }
             _ => continue,
         };
-        requests.push((name, signal, std::fs::read(&path).unwrap().into()));
+        requests.push((name, signal, request.into()));
     }
-    assert!(
-        requests.len() > 20,
-        "the captures are where they are expected"
-    );
+    let index = std::fs::read(captures.join("index.json")).unwrap();
+    let index: Vec<serde_json::Value> = serde_json::from_slice(&index).unwrap();
+    for capture in index {
+        let is_there = requests.iter().any(|(name, ..)| capture["file"] == *name);
+        assert!(is_there, "{} is left out", capture["file"]);
+    }
     requests
 }
 
@@ -78,13 +86,19 @@ async fn both_receivers_give_identical_slim_requests() {
     let http = slimspan.http_sender().await;
     let http2 = HttpSender::http2(slimspan.http_addresses[0]).await;
     let (mut arrived, mut moved) = (0, 0);
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     for (name, signal, request) in requests() {
         grpc.send(signal, &request).await.unwrap();
         for sender in [&http, &http2] {
             for form in Form::ALL {
-                let answer = sender
-                    .post(signal, form, form.write(signal, &request))
-                    .await;
+                let body = match form {
+                    // In the words of its sender.
+                    Form::Json if captures.join(&name).extension() == Some("json".as_ref()) => {
+                        std::fs::read(captures.join(&name)).unwrap().into()
+                    }
+                    form => form.write(signal, &request),
+                };
+                let answer = sender.post(signal, form, body).await;
                 assert_eq!(answer.status, 200, "{name}: {answer:?}");
                 let nothing = if form == Form::Json { "{}" } else { "" };
                 assert_eq!(answer.body, nothing, "{name}");
