@@ -2,16 +2,24 @@
 
 mod artifact_processor;
 mod demo;
+mod destination;
+mod get;
 mod inspect;
+mod open;
 mod otlp_files;
 mod print_config;
 mod progress;
+mod put;
 mod restore;
 mod run;
+mod shell;
+mod stores;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigErrors, Inventory, Sources, Warning, schema};
@@ -44,6 +52,12 @@ enum Command {
     Demo(demo::Demo),
     Inspect(inspect::Inspect),
     Restore(restore::Restore),
+    Get(get::Get),
+    Put(put::Put),
+    Open(open::Open),
+    Verify(verify::Verify),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 /// Where the configuration is.
@@ -93,6 +107,30 @@ pub fn main() -> ExitCode {
             command: Some(Command::Restore(restore)),
             ..
         } => restore::restore(&restore),
+        Cli {
+            command: Some(Command::Get(get)),
+            ..
+        } => get::get(&get),
+        Cli {
+            command: Some(Command::Put(put)),
+            ..
+        } => put::put(&put),
+        Cli {
+            command: Some(Command::Open(open)),
+            ..
+        } => open::open(&open),
+        Cli {
+            command: Some(Command::Verify(verify)),
+            ..
+        } => verify::verify(&verify),
+        Cli {
+            command: Some(Command::Completions(completions)),
+            ..
+        } => shell::completions(&completions),
+        Cli {
+            command: Some(Command::Man(man)),
+            ..
+        } => shell::man(&man),
         Cli {
             run: Some(file), ..
         } => run::run(&file),
@@ -144,6 +182,14 @@ fn told(read: Result<(Config, Vec<Warning>), ConfigErrors>) -> Result<Config, Ex
             Err(ExitCode::from(USAGE))
         }
     }
+}
+
+/// What waits for a store.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")
 }
 
 /// Prints to standard error.

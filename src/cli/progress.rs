@@ -31,6 +31,31 @@ impl Progress {
         self.0.wrap_read(reader)
     }
 
+    /// Over so many bytes of a transfer.
+    pub(super) fn of(total: u64, what: &'static str) -> Self {
+        if total < LONG {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let template = "{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+        let style = ProgressStyle::with_template(template);
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self(bar.with_message(what))
+    }
+
+    /// Over what nobody knows how much it is.
+    pub(super) fn searching(what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{spinner} {msg}: {human_pos}");
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self(bar.with_message(what))
+    }
+
+    /// Counts what was done.
+    pub(super) fn add(&self, count: u64) {
+        self.0.inc(count);
+    }
+
     /// Says something beside the bar.
     pub(super) fn complain(&self, message: impl std::fmt::Display) {
         self.0.suspend(|| complain(message));

@@ -23,14 +23,18 @@ pub(super) struct Audit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
     Read,
+    Stored,
     Linked,
+    Restored,
 }
 
 impl Deed {
     fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Stored => "store",
             Self::Linked => "link",
+            Self::Restored => "restore",
         }
     }
 }

@@ -59,8 +59,8 @@ pub struct ArtifactServerConfig {
     /// The requests of one tenant, user or address in a second; 0 for any number.
     #[serde(with = "Between::<0, 1_000_000>")]
     pub max_requests_per_second: u32,
-    /// The largest artifact that is taken; from 1 byte to 1 TiB.
-    #[serde(with = "SizeBetween::<1, { 1 << 40 }>")]
+    /// The largest artifact that is taken; from 1 byte to 40 GiB.
+    #[serde(with = "SizeBetween::<1, { 40 << 30 }>")]
     pub max_upload_size: ByteSize,
     /// The file that is told who read which artifact when, as JSON Lines.
     pub audit_log: Option<PathBuf>,

@@ -43,6 +43,12 @@ use crate::extensions::hosts::Hosts;
 use crate::storage::Store;
 use crate::tls::{ServerTls, TlsError};
 
+/// Artifacts that are sent here at a time, of each of which some megabytes are in memory.
+const UPLOADS: usize = 8;
+
+/// Requests that become whole again at a time, each of which may be large.
+const RESTORES: usize = 1;
+
 /// What both listeners know.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -54,6 +60,11 @@ pub(crate) struct Server {
     audit: Audit,
     rate: Rate,
     slots: Arc<Semaphore>,
+    /// Artifacts that are sent here at a time.
+    uploads: Arc<Semaphore>,
+    /// Requests that become whole again at a time.
+    restores: Semaphore,
+    max_upload_size: u64,
     pieces: Pieces,
     protection: Protection,
     hosts: Hosts,
@@ -69,6 +80,10 @@ struct Urls {
     artifacts_path: String,
     /// Pages and the API.
     pages: String,
+    /// Whether the configuration says where that is.
+    pages_are_public: bool,
+    /// What is spoken here.
+    scheme: &'static str,
 }
 
 /// What a server is made of, beside its configuration.
@@ -127,6 +142,12 @@ impl ArtifactServer {
         let urls = Urls {
             artifacts: config.url().unwrap_or_else(|| url_here(&artifacts)),
             artifacts_path: config.url().as_deref().map(path_of).unwrap_or_default(),
+            pages_are_public: config.pages.public_url.is_some(),
+            scheme: if config.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            },
             pages: config.pages_url().unwrap_or_else(|| url_here(&pages)),
         };
         let server = Server {
@@ -137,6 +158,9 @@ impl ArtifactServer {
             audit: Audit::new(config.audit_log.clone()),
             rate: Rate::new(config.max_requests_per_second),
             slots: Arc::new(Semaphore::new(config.max_concurrent_requests as usize)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            restores: Semaphore::new(RESTORES),
+            max_upload_size: config.max_upload_size.as_u64(),
             pieces: Pieces::new(),
             protection: Protection::new(config),
             hosts: Hosts::new("localhost", &config.hosts()),
@@ -179,7 +203,12 @@ impl Server {
             Disposition::Inline => "",
             Disposition::Attachment => "?download",
         };
-        format!("{}{address}{query}", self.urls.artifacts)
+        format!("{}{query}", self.plain_url(address))
+    }
+
+    /// Where an artifact is read by who may, without an extension.
+    fn plain_url(&self, address: &Address) -> String {
+        format!("{}{address}", self.urls.artifacts)
     }
 
     /// A link that opens an artifact for whoever has it, and when it ends.

@@ -397,7 +397,7 @@ fn is_forbidden_by_the_system(error: &object_store::Error) -> bool {
 const LONGEST_CAUSE: usize = 600;
 
 /// The error and those behind it, as far as it does not tell them itself.
-fn one_line<E: AsRef<dyn Error + Send + Sync>>(error: E) -> String {
+pub(super) fn one_line<E: AsRef<dyn Error + Send + Sync>>(error: E) -> String {
     let error = error.as_ref();
     let mut text = error.to_string();
     let mut next = error.source();

@@ -21,6 +21,11 @@ pub(super) struct Layout {
 }
 
 impl Root {
+    /// What stands before everything.
+    pub(super) fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
     /// `prefix` is a place in the store, `base` the store's URL down to there.
     pub(super) fn new(prefix: Path, base: String) -> Self {
         Self { prefix, base }
@@ -40,6 +45,11 @@ impl Layout {
         let name = digest.to_string();
         let shard = name.get(..2).unwrap_or_default();
         self.root.clone().join(shard).join(name.as_str())
+    }
+
+    /// What stands before the first two digits.
+    pub(super) fn folder(&self) -> &Path {
+        &self.root
     }
 
     pub(super) fn uri_base(&self) -> &str {

@@ -23,4 +23,4 @@ mod store;
 pub use config::StoreConfig;
 pub use error::{Action, OpenError, StoreError};
 pub use spool::Spool;
-pub use store::{KeepError, Kept, ObjectFacts, Store, Stored};
+pub use store::{Incoming, KeepError, Kept, ListError, ListedArtifact, ObjectFacts, Store, Stored};

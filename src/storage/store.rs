@@ -1,3 +1,5 @@
+mod incoming;
+mod listing;
 mod read;
 mod upload;
 
@@ -27,6 +29,8 @@ use super::spool::{Beside, Spool, SpoolError};
 use crate::config::Delivery;
 use crate::telemetry::{Action as Asked, StoreCounts};
 use crate::tenant::TenantId;
+pub use incoming::Incoming;
+pub use listing::{ListError, ListedArtifact};
 pub use read::ObjectFacts;
 use upload::upload;
 

@@ -1,7 +1,6 @@
 //! `slimspan restore --config FILE FILE...`
 
 mod artifacts;
-mod destination;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
@@ -15,6 +14,7 @@ use slimspan_artifact::{Location, Unrestored, restore as put_back};
 use slimspan_proto::Signal;
 
 use super::artifact_processor::{artifact_processor, store_config};
+use super::destination::{Destination, Target, targets};
 use super::otlp_files::{Format, Input, ReadOptions, Request, Requests, parse_signal};
 use super::progress::Progress;
 use super::{ConfigFile, say};
@@ -22,7 +22,6 @@ use crate::config::ComponentId;
 use crate::storage::Store;
 use crate::tenant::TenantId;
 use artifacts::Artifacts;
-use destination::{Destination, Target, targets};
 
 /// Put the files back into requests that slimspan made slim
 ///

@@ -4,12 +4,19 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::server::artifacts::Refused;
 use crate::storage::StoreError;
 
-/// Why a request of the API has no other answer.
+/// Why a request has no other answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Failure {
+    /// For people
+    error: String,
+}
+
+/// The same, before it is written.
 #[derive(Debug)]
 pub(super) enum ApiError {
     /// Said in these words.
@@ -25,6 +32,11 @@ impl ApiError {
             StatusCode::NOT_FOUND,
             "there is no such artifact".to_owned(),
         )
+    }
+
+    /// It may work in a moment.
+    pub(super) fn later(told: &str) -> Self {
+        Self::Told(StatusCode::SERVICE_UNAVAILABLE, told.to_owned())
     }
 }
 
@@ -45,8 +57,7 @@ impl From<StoreError> for ApiError {
             }
             error => {
                 tracing::warn!("{error}");
-                let told = "the store cannot be used at the moment";
-                Self::Told(StatusCode::SERVICE_UNAVAILABLE, told.to_owned())
+                Self::later("the store cannot be used at the moment")
             }
         }
     }
@@ -57,7 +68,7 @@ impl IntoResponse for ApiError {
         match self {
             Self::Answered(response) => *response,
             Self::Told(status, told) => {
-                let mut response = json(status, &json!({ "error": told }));
+                let mut response = json(status, &Failure { error: told });
                 if status == StatusCode::SERVICE_UNAVAILABLE {
                     let soon = HeaderValue::from_static("1");
                     response.headers_mut().insert(header::RETRY_AFTER, soon);

@@ -5,37 +5,59 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::address;
-use super::answer::{ApiError, json};
+use super::Asking;
+use super::answer::{ApiError, Failure, json};
 use crate::server::Server;
 use crate::server::audit::Deed;
 use crate::server::links::{Disposition, parameter};
-use crate::server::listener::Peer;
 
-/// Makes a link that opens one artifact for a while.
-pub(super) async fn link(
+/// A link.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SignedLink {
+    /// What to open
+    url: String,
+    /// Until when (RFC 3339)
+    expires: String,
+}
+
+/// Make a link that opens one artifact for a while, for who has no credential
+#[utoipa::path(
+    post, path = "/v1/artifacts/{sha256}/link", tag = "read", operation_id = "linkArtifact",
+    params(
+        ("sha256" = String, Path, description = "Its digest"),
+        ("download" = Option<String>, Query, description = "For a download"),
+        ("tenant" = Option<String>, Query, description = "Whose it is, if the credential is not a tenant's"),
+    ),
+    responses(
+        (status = 201, description = "The link, whether there is such an artifact or not", body = SignedLink),
+        (status = 404, description = "It may not be seen", body = Failure),
+    ),
+    security((), ("bearer" = []), ("basic" = [])),
+)]
+pub(crate) async fn link(
     State(server): State<Arc<Server>>,
     Path(sha256): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (request, _) = request.into_parts();
-    let peer = Peer::of(&request.extensions);
-    let reader = server.reader(&request.headers).await?;
-    server.rate_allows(&reader, peer)?;
-    let query = request.uri.query().unwrap_or_default();
-    let address = address(&reader, &sha256, query)?;
-    let disposition = match parameter(query, "download") {
+    let (asking, _) = Asking::begin(&server, request).await?;
+    let address = asking.address(&sha256)?;
+    let disposition = match parameter(&asking.query, "download") {
         Some(_) => Disposition::Attachment,
         None => Disposition::Inline,
     };
     let status = StatusCode::CREATED;
+    let (reader, peer) = (&asking.reader, asking.peer);
     let told = server
         .audit
-        .tell(&reader, peer, Deed::Linked, &address, status);
+        .tell(reader, peer, Deed::Linked, &address, status);
     (told.await).map_err(|error| Box::new(server.not_told(&error)))?;
     let (url, ends) = server.signed_url(&address, disposition);
-    let link = json!({ "url": url, "expires": ends.to_string() });
+    let link = SignedLink {
+        url,
+        expires: ends.to_string(),
+    };
     Ok(json(status, &link))
 }

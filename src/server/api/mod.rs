@@ -1,34 +1,91 @@
 //! The API, beside the pages.
 
 mod answer;
+mod handshake;
 mod links;
+mod openapi;
+mod restore;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::post;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::{get, post, put};
+use http::HeaderMap;
+use url::form_urlencoded;
 
 use super::Server;
 use super::access::Reader;
 use super::address::Address;
-use super::links::parameter;
+use super::listener::Peer;
+use crate::tenant::TenantId;
 use answer::ApiError;
 
 /// What programs ask for.
 pub(super) fn routes() -> Router<Arc<Server>> {
-    Router::new().route("/v1/artifacts/{sha256}/link", post(links::link))
+    Router::new()
+        .route("/openapi.json", get(openapi::openapi))
+        .route("/v1/artifacts", post(handshake::register))
+        .route("/v1/artifacts/{sha256}/blob", put(handshake::upload))
+        .route("/v1/artifacts/{sha256}/finalize", post(handshake::finalize))
+        .route("/v1/artifacts/{sha256}/link", post(links::link))
+        .route("/v1/restore/{signal}", post(restore::restore))
 }
 
-/// The artifact that a path and a query name, if `reader` may know of it.
-fn address(reader: &Reader, sha256: &str, query: &str) -> Result<Address, ApiError> {
-    let tenant = match parameter(query, "tenant") {
-        Some(tenant) => tenant.parse().map_err(|_| ApiError::nothing())?,
-        None => reader.scope.usual(),
-    };
-    let digest = sha256.parse().map_err(|_| ApiError::nothing())?;
-    if reader.scope.includes(&tenant) {
-        Ok(Address { tenant, digest })
-    } else {
-        Err(ApiError::nothing())
+/// A request of somebody who may ask.
+#[derive(Debug)]
+struct Asking {
+    reader: Reader,
+    peer: IpAddr,
+    headers: HeaderMap,
+    query: String,
+}
+
+impl Asking {
+    /// Finds out who asks, before anything of the body is read.
+    async fn begin(server: &Server, request: Request) -> Result<(Self, Body), ApiError> {
+        let (head, body) = request.into_parts();
+        let peer = Peer::of(&head.extensions);
+        let reader = server.reader(&head.headers).await?;
+        server.rate_allows(&reader, peer)?;
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let asking = Self {
+            reader,
+            peer,
+            headers: head.headers,
+            query,
+        };
+        Ok((asking, body))
+    }
+
+    /// A parameter of the query; an empty one is none.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let mut parameters = form_urlencoded::parse(self.query.as_bytes());
+        let value = parameters.find_map(|(key, value)| (key == name).then_some(value));
+        value
+            .map(std::borrow::Cow::into_owned)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The tenant that is asked about; none for all that may be seen.
+    fn tenant(&self) -> Result<Option<TenantId>, ApiError> {
+        let Some(tenant) = self.parameter("tenant") else {
+            return Ok(None);
+        };
+        let tenant: Option<TenantId> = tenant.parse().ok();
+        let seen = tenant.filter(|tenant| self.reader.scope.includes(tenant));
+        seen.map(Some).ok_or_else(ApiError::nothing)
+    }
+
+    /// The artifact that a path and the query name, if its reader may know of it.
+    fn address(&self, sha256: &str) -> Result<Address, ApiError> {
+        let tenant = self.tenant()?;
+        let digest = sha256.parse().map_err(|_| ApiError::nothing())?;
+        Ok(Address {
+            tenant: tenant.unwrap_or_else(|| self.reader.scope.usual()),
+            digest,
+        })
     }
 }

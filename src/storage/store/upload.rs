@@ -106,7 +106,7 @@ async fn attempt(
 }
 
 /// `media_type` where it can be a header. It may be a sender's word.
-fn content_type(media_type: &str) -> String {
+pub(super) fn content_type(media_type: &str) -> String {
     // Clouds sign headers, and not all of them agree on what becomes of a space.
     let compact = media_type.replace(' ', "");
     let fits = compact.len() <= 255

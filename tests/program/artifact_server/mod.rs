@@ -1,9 +1,12 @@
 //! `artifact_server`: artifacts are read, and nothing but artifacts, by those who may.
 
 mod client;
+mod commands;
+mod handshake;
 mod headers;
 mod ranges;
 mod reading;
+mod restoring;
 mod tenants;
 
 use std::net::SocketAddr;

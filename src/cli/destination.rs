@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tempfile::NamedTempFile;
 
-use super::Input;
+use super::otlp_files::Input;
 
 /// Where the requests of an input go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Destination {
             _ => Path::new("."),
         };
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".slimspan-restore-");
+        builder.prefix(".slimspan-");
         readable_as_usual(&mut builder);
         let temporary = builder.tempfile_in(folder).with_context(place)?;
         Ok(Self::File { temporary, path })

@@ -1,0 +1,165 @@
+//! `slimspan get --config FILE ARTIFACT`
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use sha2::{Digest as _, Sha256};
+use slimspan_artifact::{Digest, extension_of_media_type, media_type_of_bytes};
+
+use super::destination::{Destination, Target};
+use super::progress::Progress;
+use super::say;
+use super::stores::{Named, StoreArguments, named};
+use crate::storage::{Store, StoreError};
+use crate::tenant::TenantId;
+
+/// What is read of an artifact at a time.
+const PIECE: u64 = 4 << 20;
+
+/// Read an artifact out of the store
+///
+/// Its bytes are checked: a file appears under its name when all of them are there and right. It is found in
+/// the store, or in the spool beside it.
+#[derive(Debug, Args)]
+pub(super) struct Get {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Whose artifact it is, if the reference does not say so
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<TenantId>,
+    /// The file to write, or - for standard output; without it, a file in this folder that is named by the
+    /// digest
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The sha256 of the artifact, or a reference to it
+    #[arg(value_name = "ARTIFACT", value_parser = named)]
+    artifact: Named,
+}
+
+pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
+    let config = match get.store.config.load() {
+        Ok(config) => config,
+        Err(exit_code) => return Ok(exit_code),
+    };
+    let address = get.artifact.of(get.tenant.as_ref());
+    let store = get.store.open(&config)?.of_tenant(&address.tenant);
+    let runtime = super::runtime()?;
+    runtime.block_on(read(get, &store, address.digest))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn read(get: &Get, store: &Store, digest: Digest) -> anyhow::Result<()> {
+    let facts = match store.facts(&digest).await {
+        Ok(facts) => facts,
+        // It may wait in the spool.
+        Err(error @ StoreError::NotFound { .. }) => {
+            let Ok(bytes) = store.get(&digest).await else {
+                return Err(error.into());
+            };
+            let mut destination = destination(get, digest, &bytes)?;
+            destination.write(&bytes)?;
+            return finish(destination, bytes.len() as u64);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let size = facts.size;
+    let first = match size {
+        0 => bytes::Bytes::new(),
+        size => store.read(&digest, 0..size.min(PIECE)).await?,
+    };
+    let (mut hasher, mut at) = (Sha256::new(), first.len() as u64);
+    hasher.update(&first);
+    let mut waiting = Some(first);
+    let is_stdout = get
+        .output
+        .as_deref()
+        .is_some_and(|path| path.as_os_str() == "-");
+    // What is on its way down a pipe cannot be taken back: all of it is checked first, and read again.
+    if is_stdout && at < size {
+        let progress = Progress::of(size, "checking");
+        progress.add(at);
+        check(store, digest, size, hasher.clone(), &progress).await?;
+    }
+    let mut destination = destination(get, digest, waiting.as_deref().unwrap_or_default())?;
+    let progress = Progress::of(size, "reading");
+    while let Some(piece) = waiting.take() {
+        progress.add(piece.len() as u64);
+        if at >= size {
+            let found = Digest::from(<[u8; 32]>::from(hasher.clone().finalize()));
+            if found != digest {
+                return Err(store.damaged(digest, found).into());
+            }
+        }
+        destination.write(&piece)?;
+        if at < size {
+            let next = store.read(&digest, at..(at + PIECE).min(size)).await?;
+            if next.is_empty() {
+                bail!("{store} has less of {digest} than it said");
+            }
+            hasher.update(&next);
+            at += next.len() as u64;
+            waiting = Some(next);
+        }
+    }
+    drop(progress);
+    finish(destination, size)
+}
+
+async fn check(
+    store: &Store,
+    digest: Digest,
+    size: u64,
+    mut hasher: Sha256,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let mut at = PIECE.min(size);
+    while at < size {
+        let piece = store.read(&digest, at..(at + PIECE).min(size)).await?;
+        hasher.update(&piece);
+        at += piece.len() as u64;
+        progress.add(piece.len() as u64);
+        if piece.is_empty() {
+            break;
+        }
+    }
+    let found = Digest::from(<[u8; 32]>::from(hasher.finalize()));
+    if found == digest {
+        return Ok(());
+    }
+    Err(store.damaged(digest, found).into())
+}
+
+fn destination(get: &Get, digest: Digest, head: &[u8]) -> anyhow::Result<Destination> {
+    let target = match &get.output {
+        Some(path) if path.as_os_str() == "-" => {
+            if io::stdout().is_terminal() && std::str::from_utf8(head).is_err() {
+                bail!("this is nothing for a terminal: write it to a file with --output");
+            }
+            Target::Stdout
+        }
+        Some(path) => Target::File(path.clone()),
+        None => {
+            let media_type = media_type_of_bytes(head).unwrap_or("application/octet-stream");
+            let extension = extension_of_media_type(media_type);
+            let name = PathBuf::from(format!("{digest}.{extension}"));
+            if name.exists() {
+                bail!(
+                    "{} is there already: say what to write with --output",
+                    name.display()
+                );
+            }
+            Target::File(name)
+        }
+    };
+    Destination::open(target)
+}
+
+fn finish(destination: Destination, size: u64) -> anyhow::Result<()> {
+    if let Some(path) = destination.finish().context("cannot write")? {
+        say(format_args!("{}: {size} bytes\n", path.display()));
+    }
+    Ok(())
+}

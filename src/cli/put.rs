@@ -1,0 +1,112 @@
+//! `slimspan put --config FILE FILE...`
+
+use std::fs::File;
+use std::io::{Read, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use clap::Args;
+use sha2::{Digest as _, Sha256};
+use slimspan_artifact::{Artifact, Digest, Location, extension_of_media_type, media_type_of_bytes};
+
+use super::progress::Progress;
+use super::say;
+use super::stores::StoreArguments;
+use crate::storage::Store;
+use crate::tenant::TenantId;
+
+/// Put files into the store, and print references to them
+///
+/// Each is read twice, once for its digest and once to be stored, and is never in memory as a whole.
+#[derive(Debug, Args)]
+pub(super) struct Put {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Whose artifacts they are
+    #[arg(long, value_name = "NAME", default_value_t)]
+    tenant: TenantId,
+    /// The files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn put(put: &Put) -> anyhow::Result<ExitCode> {
+    let config = match put.store.config.load() {
+        Ok(config) => config,
+        Err(exit_code) => return Ok(exit_code),
+    };
+    let (id, of_store) = put.store.config_in(&config)?;
+    let store = Store::open(of_store).with_context(|| format!("extensions.{id}"))?;
+    let store = store.of_tenant(&put.tenant);
+    let runtime = super::runtime()?;
+    for path in &put.files {
+        let uri = runtime
+            .block_on(store_file(&store, path))
+            .with_context(|| path.display().to_string())?;
+        say(format_args!("{uri}\n"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn store_file(store: &Store, path: &Path) -> anyhow::Result<String> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        bail!("it is no file");
+    }
+    let size = metadata.len();
+    let progress = Progress::of(2 * size, "storing");
+    let (mut hasher, mut head, mut read) = (Sha256::new(), Vec::new(), 0);
+    while let Some(part) = part(&mut file)? {
+        if head.is_empty() {
+            head = part.get(..4096).unwrap_or(&part).to_vec();
+        }
+        hasher.update(&part);
+        read += part.len() as u64;
+        progress.add(part.len() as u64);
+    }
+    let digest = Digest::from(<[u8; 32]>::from(hasher.finalize()));
+    let media_type = media_type_of_bytes(&head).unwrap_or("application/octet-stream");
+    file.seek(SeekFrom::Start(0))?;
+    if read <= Store::PART as u64 {
+        let bytes = part(&mut file)?.unwrap_or_default();
+        if Digest::of(&bytes) != digest {
+            bail!("it changed while it was read");
+        }
+        let artifact = Artifact {
+            digest,
+            media_type: media_type.to_owned(),
+            bytes,
+        };
+        store.put_all(&[artifact]).await?;
+    } else {
+        let mut incoming = store.incoming(digest, media_type).await?;
+        let mut hasher = Sha256::new();
+        while let Some(part) = part(&mut file)? {
+            hasher.update(&part);
+            progress.add(part.len() as u64);
+            incoming.add(part).await?;
+        }
+        if Digest::from(<[u8; 32]>::from(hasher.finalize())) != digest {
+            bail!("it changed while it was read");
+        }
+        incoming.finish().await?;
+    }
+    let name = digest.to_string();
+    Ok(match store.location() {
+        Location::Public(url) => {
+            let extension = extension_of_media_type(media_type);
+            format!("{url}/artifacts/{name}.{extension}")
+        }
+        Location::Store(base) => format!("{base}/{}/{name}", name.get(..2).unwrap_or_default()),
+    })
+}
+
+/// As much as a store takes at a time; none at the end.
+fn part(file: &mut File) -> anyhow::Result<Option<Bytes>> {
+    let mut part = Vec::new();
+    file.take(Store::PART as u64).read_to_end(&mut part)?;
+    Ok((!part.is_empty()).then(|| part.into()))
+}

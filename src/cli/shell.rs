@@ -1,0 +1,72 @@
+//! `slimspan completions SHELL` and `slimspan man`
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Command, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::Cli;
+
+/// Print completions for a shell
+///
+/// For example: slimspan completions bash > /etc/bash_completion.d/slimspan
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Print the man page, or write one for each subcommand into a folder
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// The folder, such as /usr/local/share/man/man1
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn completions(completions: &Completions) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        completions.shell,
+        &mut Cli::command(),
+        "slimspan",
+        &mut script,
+    );
+    print(&script)
+}
+
+pub(super) fn man(man: &Man) -> anyhow::Result<ExitCode> {
+    let command = Cli::command();
+    match &man.output {
+        None => print(&page(command)?),
+        Some(folder) => {
+            std::fs::create_dir_all(folder)
+                .and_then(|()| clap_mangen::generate_to(command, folder))
+                .with_context(|| format!("cannot write into {}", folder.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn page(command: Command) -> anyhow::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(command);
+    man.render(&mut page).context("cannot write the page")?;
+    Ok(page)
+}
+
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
+    match written {
+        // Who reads no further has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,170 @@
+//! Commands for people: an artifact comes and goes by a line in a terminal.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use slimspan_artifact::Digest;
+use tempfile::TempDir;
+
+use super::with_server;
+use crate::support::otlp;
+use crate::support::references::{files, path_in};
+use crate::support::slimspan::{Ended, command, run};
+use crate::support::soon;
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
+    config["extensions"]["artifact_server"]["pages"]["public_url"] =
+        json!("https://pages.example.net");
+    fs::write(folder.path().join("c.yaml"), config.to_string()).unwrap();
+    folder
+}
+
+async fn ask(folder: &Path, arguments: &[&str]) -> Ended {
+    let (name, others) = arguments.split_first().unwrap();
+    run(folder, &[&[*name, "--config", "c.yaml"], others].concat()).await
+}
+
+/// Files of the sizes at which something else happens.
+fn samples() -> [Vec<u8>; 4] {
+    let long: Vec<u8> = (0..12_000_000_u32).map(|at| (at % 251) as u8).collect();
+    [
+        Vec::new(),
+        b"a text\n".to_vec(),
+        otlp::photo(1, otlp::PHOTO),
+        long,
+    ]
+}
+
+#[tokio::test]
+async fn what_is_put_is_got() {
+    let home = folder();
+    let path = |name: &str| home.path().join(name);
+    for (number, bytes) in samples().iter().enumerate() {
+        let name = format!("{number}.bin");
+        fs::write(path(&name), bytes).unwrap();
+        let put = ask(home.path(), &["put", &name]).await;
+        assert_eq!(put.code, Some(0), "{put:?}");
+        let uri = put.stdout.trim();
+        let digest = Digest::of(bytes).to_string();
+        assert!(uri.starts_with(&format!("https://files.example.com/artifacts/{digest}.")));
+        for artifact in [digest.as_str(), uri] {
+            let got = ask(home.path(), &["get", "-o", "got", artifact]).await;
+            assert_eq!(got.code, Some(0), "{got:?}");
+            assert!(&fs::read(path("got")).unwrap() == bytes);
+            let piped = command()
+                .args(["get", "--config", "c.yaml", "-o", "-", artifact])
+                .current_dir(home.path())
+                .output();
+            let piped = soon("the program ends", piped).await.unwrap();
+            assert!(piped.status.success() && &piped.stdout == bytes);
+        }
+        let named = ask(home.path(), &["get", &digest]).await;
+        assert_eq!(named.code, Some(0), "{named:?}");
+        let again = ask(home.path(), &["get", &digest]).await;
+        assert_eq!(again.code, Some(1));
+        assert!(again.stderr.contains("is there already"), "{again:?}");
+        // Nothing wrong ever gets its name, nor down a pipe.
+        let mut damaged = bytes.clone();
+        damaged.push(1);
+        fs::write(path_in(&path("artifacts"), &digest), &damaged).unwrap();
+        for output in ["wrong", "-"] {
+            let got = ask(home.path(), &["get", "-o", output, &digest]).await;
+            assert_eq!((got.code, got.stdout.as_str()), (Some(1), ""));
+            assert!(got.stderr.contains("damaged"), "{got:?}");
+        }
+        assert!(!path("wrong").exists());
+    }
+    let nothing = Digest::of(b"nothing").to_string();
+    let got = ask(home.path(), &["get", &nothing]).await;
+    assert_eq!(got.code, Some(1));
+    assert!(got.stderr.contains("has no artifact"), "{got:?}");
+    assert_eq!(ask(home.path(), &["get", "nothing"]).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn a_store_is_read_again_and_what_is_wrong_is_told() {
+    let home = folder();
+    for (number, bytes) in samples().iter().enumerate() {
+        let name = format!("{number}.bin");
+        fs::write(home.path().join(&name), bytes).unwrap();
+        let tenant = if number == 1 { "acme" } else { "default" };
+        let put = ask(home.path(), &["put", "--tenant", tenant, &name]).await;
+        assert_eq!(put.code, Some(0), "{put:?}");
+    }
+    let report = async |arguments: &[&str]| -> (Option<i32>, Value) {
+        let ended = ask(home.path(), &[&["verify", "--json"], arguments].concat()).await;
+        let report = serde_json::from_str(&ended.stdout);
+        (ended.code, report.unwrap_or_else(|_| panic!("{ended:?}")))
+    };
+    let (code, all) = report(&[]).await;
+    assert_eq!((code, &all["right"]), (Some(0), &json!(4)), "{all}");
+    let (_, of_acme) = report(&["--tenant", "acme"]).await;
+    assert_eq!(of_acme["right"], 1);
+    let photo = Digest::of(&samples()[2]).to_string();
+    let (_, of_prefix) = report(&["--prefix", &photo[..6]]).await;
+    assert_eq!(of_prefix["right"], 1);
+    let (_, of_sample) = report(&["--sample", "50%"]).await;
+    let chosen = of_sample["right"].as_u64().unwrap() + of_sample["left_out"].as_u64().unwrap();
+    assert_eq!(chosen, 4);
+
+    let artifacts = home.path().join("artifacts");
+    let file = path_in(&artifacts, &photo);
+    let mut damaged = fs::read(&file).unwrap();
+    damaged[100_000] ^= 4;
+    fs::write(&file, &damaged).unwrap();
+    let stray = artifacts.join("default/sha256/00/stray");
+    fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    fs::write(&stray, "x").unwrap();
+    let before = files(&artifacts);
+    let (code, told) = report(&[]).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(told["right"], 3, "{told}");
+    let key = |findings: &str| told[findings][0]["key"].as_str().unwrap().to_owned();
+    assert!(key("damaged").ends_with(&photo));
+    assert!(key("misplaced").ends_with("stray"));
+    assert_eq!(files(&artifacts), before, "nothing is moved");
+    let told = ask(home.path(), &["verify"]).await;
+    assert_eq!(told.code, Some(1));
+    assert!(told.stdout.contains("3 artifacts of"), "{told:?}");
+    assert!(told.stdout.contains("1 damaged\n1 misplaced\n"), "{told:?}");
+    assert!(told.stderr.contains(&photo), "{told:?}");
+    let wrong = ask(home.path(), &["verify", "--sample", "much"]).await;
+    assert_eq!(wrong.code, Some(2));
+}
+
+#[tokio::test]
+async fn the_page_of_an_artifact_is_named() {
+    let home = folder();
+    let digest = Digest::of(b"x");
+    let in_store = format!("s3://bucket/acme/sha256/2d/{digest}");
+    for (artifact, page) in [
+        (digest.to_string(), format!("/artifacts/{digest}")),
+        (in_store, format!("/acme/artifacts/{digest}")),
+    ] {
+        let open = ask(home.path(), &["open", "--print", &artifact]).await;
+        assert_eq!(open.code, Some(0), "{open:?}");
+        assert_eq!(open.stdout, format!("https://pages.example.net{page}\n"));
+    }
+}
+
+#[tokio::test]
+async fn shells_and_man_know_every_command() {
+    let home = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = run(home.path(), &["completions", shell]).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        for name in ["restore", "verify", "get", "put"] {
+            assert!(ended.stdout.contains(name), "{shell}: {name}");
+        }
+    }
+    let man = run(home.path(), &["man"]).await;
+    assert!(man.stdout.contains(".TH slimspan 1"), "{man:?}");
+    let written = run(home.path(), &["man", "-o", "man1"]).await;
+    assert_eq!(written.code, Some(0), "{written:?}");
+    let page = fs::read_to_string(home.path().join("man1/slimspan-verify.1")).unwrap();
+    assert!(page.contains("\\-\\-sample"), "{page}");
+}

@@ -1,0 +1,105 @@
+//! Slim requests become what they were.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::json;
+use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
+
+use super::{Served, with_server};
+use crate::support::backend::Backend;
+use crate::support::http::json;
+use crate::support::references::path_in;
+use crate::support::{config, otlp};
+
+#[tokio::test]
+async fn what_went_on_slim_comes_back_whole() {
+    let backend = Backend::start().await;
+    let mut config = with_server();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
+    let served = Served::start(&config).await;
+    let photo = otlp::photo(1, otlp::PHOTO);
+    let original = otlp::span([
+        ("a", otlp::data_uri(&photo)),
+        ("b", otlp::chat_with(&photo)),
+    ]);
+    let sender = served.slimspan.sender().await;
+    sender.send(Signal::Traces, &original).await.unwrap();
+    let slim = backend.received()[0].message.clone();
+    assert!(slim.len() < 5_000);
+    let restore = async |content_type: &str, body: Bytes| {
+        let client = served.pages.with("content-type", content_type);
+        client.ask(Method::POST, "/v1/restore/traces", body).await
+    };
+    let answer = restore("application/x-protobuf", slim.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    assert_eq!(answer.body, original);
+    assert_eq!(answer.headers["slimspan-references-left"], "0");
+    assert_eq!(answer.headers["content-type"], "application/x-protobuf");
+    let answer = restore(
+        "application/json; charset=utf-8",
+        json(Signal::Traces, &slim),
+    )
+    .await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.body, json(Signal::Traces, &original));
+
+    // What is gone, or damaged, stays a reference.
+    let digest = Digest::of(&photo).to_string();
+    let file = path_in(&served.slimspan.artifacts(), &digest);
+    std::fs::write(&file, "damaged").unwrap();
+    for _ in 0..2 {
+        let answer = restore("application/x-protobuf", slim.clone()).await;
+        assert_eq!(answer.body, slim);
+        assert_ne!(answer.headers["slimspan-references-left"], "0");
+        let _ = std::fs::remove_file(&file);
+    }
+    for (content_type, body, status) in [
+        (
+            "text/plain",
+            slim.clone(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        ("application/json", slim.clone(), StatusCode::BAD_REQUEST),
+    ] {
+        let answer = restore(content_type, body).await;
+        assert_eq!(answer.status, status, "{content_type}");
+    }
+    let gzip = served.pages.with("content-type", "application/x-protobuf");
+    let answer = gzip.with("content-encoding", "gzip");
+    let answer = answer
+        .ask(Method::POST, "/v1/restore/traces", slim.clone())
+        .await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let answer = gzip.ask(Method::POST, "/v1/restore/metrics", slim).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let served = Served::start(&with_server()).await;
+    let answer = served.pages.get("/openapi.json").await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let document = answer.json();
+    assert_eq!(
+        document["openapi"].as_str().unwrap().split('.').next(),
+        Some("3")
+    );
+    // Every path that is described is answered, and not by saying that there is nothing.
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let path = path.replace("{sha256}", &Digest::of(b"nothing").to_string());
+        let path = path.replace("{signal}", "traces");
+        for method in operations.as_object().unwrap().keys() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let answer = served.pages.ask(method.clone(), &path, "").await;
+            let is_nowhere = answer.body == "there is nothing here\n";
+            assert!(!is_nowhere, "{method} {path}");
+            assert_ne!(
+                answer.status,
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{method} {path}"
+            );
+        }
+    }
+}
