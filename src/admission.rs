@@ -191,6 +191,14 @@ impl Budget {
         }
     }
 
+    /// The same for what is in memory once, and of which nothing is made any more.
+    pub fn lease_for_copy(&self) -> Lease {
+        Lease {
+            copies: 1,
+            ..self.lease_for_more()
+        }
+    }
+
     fn exhausted(&self, has_begun: bool) -> Refusal {
         let Limits {
             limit_mib,

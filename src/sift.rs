@@ -33,7 +33,7 @@ impl EntryLimit {
 }
 
 /// A request without what no backend can read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sifted {
     /// The same bytes as before where nothing was taken out.
     pub request: Bytes,
@@ -47,7 +47,7 @@ pub struct Sifted {
 }
 
 /// What was taken out of a request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// As many items; data points of metrics.
     pub count: usize,

@@ -12,6 +12,7 @@ use slimspan_proto::{Signal, count};
 
 use crate::answer::Answer;
 use crate::refusal::Refusal;
+use crate::telemetry::traces::Trace;
 use crate::telemetry::{Counters, ReceiverCounts};
 
 /// The items of each signal.
@@ -33,6 +34,8 @@ pub struct Tally {
     refused: AtomicU64,
     /// Of those acknowledged, the ones that wait in a queue of this process.
     queued: AtomicU64,
+    /// Of those, the ones that stay on disk for a collector that comes after the one that had them.
+    left: AtomicU64,
     under_way: AtomicU64,
 }
 
@@ -83,6 +86,7 @@ pub struct UnderWay<'a> {
     accepted: Option<Arc<Ticket>>,
     /// Where it came in.
     by: Option<&'a ReceiverCounts>,
+    trace: Trace,
 }
 
 impl Tallies {
@@ -106,6 +110,7 @@ impl Tallies {
             rejected: 0,
             accepted: None,
             by: None,
+            trace: Trace::default(),
         }
     }
 
@@ -123,6 +128,16 @@ impl Tally {
         self.queued.fetch_sub(items, Ordering::Relaxed);
         add(&self.delivered, items - rejected);
         add(&self.rejected, rejected);
+    }
+
+    /// Of so many items that are found in a queue, those that are counted as queued already, because a
+    /// collector of this process has left them there.
+    fn take_left(&self, items: u64) -> u64 {
+        let less = |left: u64| Some(left.saturating_sub(items));
+        let before = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        before.unwrap_or_else(|left| left).min(items)
     }
 
     /// What it says now. Who counts does not wait for who reads, so this reads again while a request
@@ -161,6 +176,8 @@ pub struct Ticket {
     counters: Arc<Counters>,
     signal: Signal,
     is_queued: AtomicBool,
+    /// Whether a queue on disk has it still, and lets go of it.
+    is_left: AtomicBool,
     /// Those that were accepted.
     items: AtomicU64,
     rejected: AtomicU64,
@@ -191,6 +208,13 @@ impl Tickets {
         }
     }
 
+    /// A queue on disk lets go of them, and they stay there.
+    pub fn leave(&self) {
+        for (ticket, _) in &*self.0 {
+            ticket.is_left.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// No backend takes as many of their items. Which ones those are is not known, so that the first
     /// requests have them: together it is right.
     pub fn reject(&self, mut items: usize) {
@@ -215,18 +239,21 @@ impl Ticket {
             counters,
             signal,
             is_queued: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             items: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
         })
     }
 
-    /// A ticket for items that an earlier life of this process left in a queue.
+    /// A ticket for items that an earlier life of this process, or the collector before, left in a queue.
     pub fn found(counters: Arc<Counters>, signal: Signal, items: usize) -> Arc<Self> {
         let ticket = Self::new(counters, signal);
-        let tally = ticket.counters.items.of(signal);
-        add(&tally.received, items as u64);
+        let (tally, items) = (ticket.counters.items.of(signal), items as u64);
+        let new = items - tally.take_left(items);
+        add(&tally.received, new);
+        add(&tally.queued, new);
         ticket.queue();
-        ticket.accept(items as u64);
+        ticket.items.store(items, Ordering::Relaxed);
         ticket
     }
 
@@ -257,15 +284,21 @@ impl Drop for Ticket {
         let items = *self.items.get_mut();
         // Two exporters may have rejected the same ones.
         let rejected = (*self.rejected.get_mut()).min(items);
-        self.counters.items.of(self.signal).unqueue(items, rejected);
+        let tally = self.counters.items.of(self.signal);
+        if *self.is_left.get_mut() {
+            add(&tally.left, items);
+        } else {
+            tally.unqueue(items, rejected);
+        }
     }
 }
 
 impl<'a> UnderWay<'a> {
-    /// The request came in there.
+    /// The request came in there, and has these spans.
     #[must_use]
-    pub fn by(mut self, by: &'a ReceiverCounts) -> Self {
+    pub fn by(mut self, by: &'a ReceiverCounts, trace: Trace) -> Self {
         self.by = Some(by);
+        self.trace = trace;
         self
     }
 }
@@ -304,6 +337,14 @@ impl Drop for UnderWay<'_> {
         };
         if let Some(by) = self.by {
             by.ended(self.signal, accepted, self.items - accepted);
+            // As the Collector calls them.
+            let (taken, refused) = match self.signal {
+                Signal::Traces => ("accepted_spans", "refused_spans"),
+                Signal::Metrics => ("accepted_metric_points", "refused_metric_points"),
+                Signal::Logs => ("accepted_log_records", "refused_log_records"),
+            };
+            self.trace.number(taken, accepted);
+            self.trace.number(refused, self.items - accepted);
         }
         self.tally
             .under_way
@@ -440,6 +481,28 @@ mod tests {
         told("received 11 = delivered 2 + rejected 4 + refused 0 + queued 5");
         drop(found);
         told("received 11 = delivered 7 + rejected 4 + refused 0 + queued 0");
+    }
+
+    /// One collector leaves requests in a queue on disk, and the next one finds them there.
+    #[test]
+    fn what_one_collector_leaves_and_another_finds_is_queued_throughout() {
+        let counters = Arc::new(Counters::default());
+        let told = |line: &str| {
+            let traces = counters.items.of(Signal::Traces);
+            assert_eq!(traces.to_string(), line);
+        };
+        let found = |items| Ticket::found(Arc::clone(&counters), Signal::Traces, items);
+        let before: [Tickets; 2] = [found(3).into(), found(2).into()];
+        told("received 5 = delivered 0 + rejected 0 + refused 0 + queued 5");
+        for tickets in before {
+            tickets.leave();
+        }
+        told("received 5 = delivered 0 + rejected 0 + refused 0 + queued 5");
+        // One of another life, too.
+        let after = [found(3), found(2), found(1)];
+        told("received 6 = delivered 0 + rejected 0 + refused 0 + queued 6");
+        drop(after);
+        told("received 6 = delivered 6 + rejected 0 + refused 0 + queued 0");
     }
 
     #[test]

@@ -42,6 +42,8 @@ const RULES: [(&str, &[&str]); 11] = [
             "src/collector/",
             "src/config/",
             "src/server/",
+            "src/cli/demo/",
+            "src/extensions/",
         ],
     ),
     (

@@ -19,8 +19,9 @@ const COST: u32 = 15;
 /// Users, and what is known of them. It is made anew when the file changes, and knows nothing then.
 pub(super) struct Users {
     hashes: HashMap<String, String>,
-    /// What is compared where there is no such user, so that it takes as long to say so.
-    of_nobody: Option<String>,
+    /// The highest cost of a hash. Every check takes as long as one of that takes: who waits for the answer
+    /// does not learn whether there is such a user.
+    cost: u32,
     /// Digests of credentials that were right.
     verified: Cache<[u8; 32], ()>,
     key: [u8; 32],
@@ -30,7 +31,7 @@ impl Default for Users {
     fn default() -> Self {
         Self {
             hashes: HashMap::new(),
-            of_nobody: None,
+            cost: 0,
             verified: Cache::new(VERIFIED),
             key: rand::random(),
         }
@@ -57,7 +58,7 @@ impl Users {
                     "the cost of the hash is above 15, and checking it would take seconds",
                 ));
             }
-            self.of_nobody.get_or_insert_with(|| hash.to_owned());
+            self.cost = self.cost.max(parts.get_cost());
             self.hashes
                 .entry(user.to_owned())
                 .or_insert_with(|| hash.to_owned());
@@ -84,10 +85,22 @@ impl Users {
     /// Whether that is the user's password. It takes long, and as long where there is no such user.
     pub(super) fn check(&self, user: &str, password: &str) -> bool {
         let hash = self.hashes.get(user);
-        let Some(compared) = hash.or(self.of_nobody.as_ref()) else {
-            return false;
-        };
-        bcrypt::verify(password, compared).unwrap_or(false) && hash.is_some()
+        let is_right = hash.is_some_and(|hash| bcrypt::verify(password, hash).unwrap_or(false));
+        let done = hash.and_then(|hash| Some(HashParts::from_str(hash).ok()?.get_cost()));
+        for cost in self.missing(done) {
+            let _ = std::hint::black_box(bcrypt::hash_with_salt(password, cost, [0; 16]));
+        }
+        is_right
+    }
+
+    /// The costs of what is computed for nothing but its time, beside a check of a hash of this cost: each
+    /// takes twice as long as the one before, so that all together take as long as one of the highest.
+    fn missing(&self, done: Option<u32>) -> Vec<u32> {
+        match done {
+            Some(cost) => (cost..self.cost).collect(),
+            None if self.hashes.is_empty() => Vec::new(),
+            None => vec![self.cost],
+        }
     }
 }
 
@@ -153,6 +166,27 @@ mod tests {
             unknown * 2 > known
         };
         assert!((0..50).any(is_alike));
+    }
+
+    /// A cost stands for as much work as two to that power.
+    #[test]
+    fn every_check_is_as_much_work() {
+        let text: Vec<_> = [4, 6, 5]
+            .map(|cost| {
+                let hash = bcrypt::hash("secret", cost).unwrap();
+                format!("of{cost}:{hash}")
+            })
+            .into();
+        let users = users(&text.join("\n")).unwrap();
+        for done in [Some(4), Some(5), Some(6), None] {
+            let missing = users.missing(done).into_iter();
+            let work: u64 = missing.chain(done).map(|cost| 1 << cost).sum();
+            assert_eq!(work, 1 << 6, "{done:?}");
+        }
+        for (user, expected) in [("of4", true), ("of6", true), ("of7", false)] {
+            assert_eq!(users.check(user, "secret"), expected, "{user}");
+        }
+        assert!(Users::default().missing(None).is_empty());
     }
 
     #[test]

@@ -61,9 +61,10 @@ pub(super) fn print_config(print: &PrintConfig) -> anyhow::Result<ExitCode> {
         Err(exit_code) => return Ok(exit_code),
     };
     let write = || match print.format {
-        Format::Yaml => yaml(&config),
+        Format::Yaml => yaml(&config.printed()),
         Format::Json => {
-            let json = serde_json::to_string_pretty(&config).context("cannot write JSON")?;
+            let json =
+                serde_json::to_string_pretty(&config.printed()).context("cannot write JSON")?;
             say(format_args!("{json}\n"));
             Ok(ExitCode::SUCCESS)
         }

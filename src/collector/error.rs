@@ -88,6 +88,14 @@ pub enum StartError {
         /// Why.
         reason: io::Error,
     },
+    /// Own spans cannot be sent.
+    #[error("{path}.{reason}")]
+    OwnSpans {
+        /// Where that is configured.
+        path: String,
+        /// Why; the text begins with the key to change.
+        reason: Box<dyn Error + Send + Sync>,
+    },
     /// Metrics cannot be told.
     #[error(
         "service.telemetry.metrics.{key}: cannot listen on {endpoint}: {reason}; take another port, \

@@ -44,9 +44,12 @@ pub(super) fn set_up_exporters(
         };
         let exporter = match exporter {
             ExporterConfig::OtlpGrpc(of) => deliver(over_grpc(id, of)?, of.delivery())?,
-            ExporterConfig::OtlpHttp(of) => deliver(over_http(id, of)?, of.delivery())?,
+            ExporterConfig::OtlpHttp(of) => {
+                let http = over_http(id, of)?.charging(budget);
+                deliver(http.into(), of.delivery())?
+            }
             ExporterConfig::File(file) => {
-                let file = FileExporter::open(id.to_string(), file);
+                let file = FileExporter::open(id.to_string(), file, budget.clone());
                 let file = file.map_err(|reason| StartError::Exporter {
                     id: id.clone(),
                     reason: reason.into(),
@@ -84,9 +87,9 @@ fn over_grpc(id: &ComponentId, of: &OtlpGrpcConfig) -> Result<Wire, StartError> 
     })
 }
 
-fn over_http(id: &ComponentId, of: &OtlpHttpConfig) -> Result<Wire, StartError> {
+fn over_http(id: &ComponentId, of: &OtlpHttpConfig) -> Result<OtlpHttpExporter, StartError> {
     let http = OtlpHttpExporter::new(id.to_string(), of);
-    http.map(Into::into).map_err(|reason| StartError::Exporter {
+    http.map_err(|reason| StartError::Exporter {
         id: id.clone(),
         reason: reason.into(),
     })

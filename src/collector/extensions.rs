@@ -7,12 +7,14 @@ use tokio::task::JoinSet;
 
 use super::error::StartError;
 use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId};
+use crate::extensions::health_check::config::HealthCheckConfig;
 use crate::extensions::hosts::Hosts;
 use crate::extensions::listener::Listener;
 use crate::extensions::zpages::{About, Wiring, Zpages};
 use crate::extensions::{health_check, prometheus};
 use crate::listeners::{Listeners, Wanted};
 use crate::telemetry::Counters;
+use crate::tls::ServerTls;
 
 /// Where metrics are read.
 const METRICS: &str = "service.telemetry.metrics";
@@ -39,10 +41,16 @@ impl Extensions {
                     let pages = health_check::pages(health, counters);
                     let bound = listen(listeners, extension(id), &health.endpoint).await;
                     let listener = bound.map_err(not_bound(id, &health.endpoint))?;
+                    let listener = listener.protected(health_check_tls(id, health)?);
                     let pages = Hosts::guard(pages, listener.address(), &health.endpoint.host);
                     let path = &health.path;
+                    let scheme = if health.tls.is_some() {
+                        "https"
+                    } else {
+                        "http"
+                    };
                     let what = format!(
-                        "says at http://{}{path} whether it runs, and at /ready whether all is well",
+                        "says at {scheme}://{}{path} whether it runs, and at /ready whether all is well",
                         listener.address()
                     );
                     extensions.serve(id.to_string(), what, listener, pages);
@@ -120,6 +128,30 @@ impl Extensions {
             zpages.tell(summary);
         }
     }
+}
+
+/// What protects connections of who asks whether all is well.
+fn health_check_tls(
+    id: &ComponentId,
+    health: &HealthCheckConfig,
+) -> Result<Option<ServerTls>, StartError> {
+    let path = extension(id);
+    let tls = health.tls.as_ref();
+    let tls = tls.map(|tls| ServerTls::new(path.clone(), tls, &["http/1.1"]));
+    tls.transpose().map_err(|reason| StartError::Tls {
+        listener: path,
+        reason,
+    })
+}
+
+/// Finds out what would keep connections from being protected.
+pub(super) fn try_out(config: &Config) -> Result<(), StartError> {
+    for (id, extension) in &config.extensions {
+        if let ExtensionConfig::HealthCheck(health) = extension {
+            health_check_tls(id, health)?;
+        }
+    }
+    Ok(())
 }
 
 /// What listens on these addresses, as far as extensions do.

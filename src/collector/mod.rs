@@ -6,6 +6,7 @@ mod exporters;
 mod extensions;
 mod lives;
 mod memory;
+mod own_spans;
 mod receivers;
 mod rehearsal;
 mod run;
@@ -33,6 +34,7 @@ use exporters::set_up_exporters;
 use extensions::Extensions;
 pub use lives::run;
 use memory::memory_limits;
+use own_spans::OwnSpans;
 use receivers::{Receiver, bind_receivers};
 pub use rehearsal::rehearse;
 use servers::Servers;
@@ -50,6 +52,7 @@ pub struct Collector {
     stores: BTreeMap<ComponentId, Store>,
     extensions: Extensions,
     servers: Servers,
+    own_spans: OwnSpans,
     /// Held here alone: what looks at it does not keep it.
     sights: Arc<Running>,
     summary: Vec<(String, String)>,
@@ -75,6 +78,7 @@ impl Collector {
         let budget = Budget::new(limits);
         let auth = Auth::open(config)?;
         let exporters = set_up_exporters(config, &auth, &budget, &counters, &mut summary)?;
+        let own_spans = OwnSpans::set_up(config, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
 
         let mut pipelines = Vec::new();
@@ -87,11 +91,13 @@ impl Collector {
             });
             let destinations = destinations.collect();
             let (processors, before) = processors(config, wiring, &counters);
+            let own_counts = Arc::clone(&counters);
             let counters = Arc::clone(&counters);
             let pipeline = Pipeline::new(id.clone(), artifacts, destinations, counters);
             let mut pipeline = pipeline.counted(processors, before);
-            if let Some(batch) = config.batch_processor(wiring) {
-                pipeline = pipeline.with_batch(batch.clone(), budget.clone());
+            if let Some((id, batch)) = config.batch_processor(wiring) {
+                let batches = own_counts.batch(&id.to_string());
+                pipeline = pipeline.with_batch(batch.clone(), budget.clone(), batches);
             }
             pipelines.push((wiring, Arc::new(pipeline)));
         }
@@ -117,7 +123,7 @@ impl Collector {
             config,
             &auth,
             &pipelines,
-            &counters,
+            (&counters, own_spans.tracer()),
             listeners,
             &mut summary,
         )
@@ -150,6 +156,7 @@ impl Collector {
             exporters: exporters.into_values().collect(),
             extensions,
             servers,
+            own_spans,
             sights,
             budget,
             counters,
@@ -186,7 +193,9 @@ fn describe(config: &Config, wiring: &PipelineConfig) -> String {
     let (from, to) = (list(&wiring.receivers), list(&wiring.exporters));
     let artifact = config.artifact_processor(wiring);
     let artifact = artifact.map(|(_, artifact)| artifact.to_string());
-    let batch = config.batch_processor(wiring).map(ToString::to_string);
+    let batch = config
+        .batch_processor(wiring)
+        .map(|(_, batch)| batch.to_string());
     let steps = [Some(from), artifact, batch, Some(to)];
     let steps: Vec<String> = steps.into_iter().flatten().collect();
     steps.join(" -> ")

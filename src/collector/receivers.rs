@@ -17,6 +17,7 @@ use crate::receivers::otlp::config::Protocols;
 use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver, HTTP_ALPN, HttpReceiver};
 use crate::sift::EntryLimit;
 use crate::telemetry::Counters;
+use crate::telemetry::traces::Tracer;
 use crate::tls::ServerTls;
 use crate::tls::config::TlsServerConfig;
 
@@ -58,7 +59,7 @@ pub(super) async fn bind_receivers(
     config: &Config,
     auth: &Auth,
     pipelines: &[(&PipelineConfig, Arc<Pipeline>)],
-    counters: &Arc<Counters>,
+    (counters, tracer): (&Arc<Counters>, &Tracer),
     listeners: &mut Listeners,
     summary: &mut Vec<(String, String)>,
 ) -> Result<Vec<Receiver>, StartError> {
@@ -78,7 +79,8 @@ pub(super) async fn bind_receivers(
                 }
             }
             let by = counters.receiver(&id.to_string(), protocol);
-            (!routes.is_empty()).then(|| Arc::new(routes.counted(by)))
+            let routes = routes.counted(by).traced(tracer.clone());
+            (!routes.is_empty()).then(|| Arc::new(routes))
         };
         let Protocols { grpc, http } = &receiver.protocols;
         if let Some(grpc) = grpc

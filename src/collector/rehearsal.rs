@@ -3,8 +3,9 @@
 use super::auth::Auth;
 use super::error::StartError;
 use super::memory::memory_limits;
+use super::own_spans::OwnSpans;
 use super::stores::location;
-use super::{exporters, receivers, servers};
+use super::{exporters, extensions, receivers, servers};
 use crate::config::{Config, ExtensionConfig};
 use crate::machine;
 
@@ -34,5 +35,6 @@ pub fn rehearse(config: &Config) -> Result<(), StartError> {
     for (id, exporter) in &config.exporters {
         exporters::try_out(id, exporter)?;
     }
-    Ok(())
+    extensions::try_out(config)?;
+    OwnSpans::try_out(config)
 }

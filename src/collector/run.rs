@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Collector;
@@ -26,6 +27,9 @@ const LAST_DELIVERIES_FROM_MEMORY: Duration = Duration::from_secs(4);
 /// What uploads from a spool have at the end; what is left waits there for the next start.
 const LAST_UPLOADS: Duration = Duration::from_millis(250);
 
+/// What sending slimspan's own spans has at the end.
+const LAST_SPANS: Duration = Duration::from_millis(500);
+
 /// What telling of the end has.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -39,6 +43,8 @@ impl Collector {
         });
         let mut servers = pin!(join_all(servers));
         let drain = CancellationToken::new();
+        let last_spans = CancellationToken::new();
+        let mut own_spans = self.own_spans.send(&last_spans);
         let mut uploads = JoinSet::new();
         for store in self.stores.values().filter(|store| store.spool().is_some()) {
             let (store, counters) = (store.clone(), Arc::clone(&self.counters));
@@ -93,6 +99,12 @@ impl Collector {
                         tracing::info!("{spool}: {left} stay there for the next start");
                     }
                 }
+            })
+            .then("own spans", LAST_SPANS, |_| async {
+                last_spans.cancel();
+                let ended = async { while own_spans.join_next().await.is_some() {} };
+                // They are not worth a long end: what is not sent by then is dropped, and counted.
+                let _ = timeout(LAST_SPANS, ended).await;
             })
             .then("telemetry", LAST_WORDS, |_| async {
                 for dry_run in self.dry_runs.values() {

@@ -133,7 +133,7 @@ pub(super) fn artifacts(
             },
             tenancy: processor.tenant.clone().map(|tenant| {
                 let key = format!("processors.{id}.tenant");
-                Tenancy::new(tenant, key)
+                Arc::new(Tenancy::new(tenant, key))
             }),
         };
         (policy, Fate::Kept(keeping))

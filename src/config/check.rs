@@ -2,15 +2,15 @@
 
 mod auth;
 mod context;
+mod limits;
 mod servers;
+mod telling;
 
 use std::collections::BTreeMap;
 
-use bytesize::ByteSize;
 use slimspan_proto::Signal;
 
 use super::Config;
-use super::address::HostPort;
 use super::artifact::RuleConfig;
 use super::components::{
     Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
@@ -19,13 +19,10 @@ use super::id::{ComponentId, PipelineId};
 use super::nearest::known_are;
 use super::path::KeyPath;
 use super::problem::Problem;
-use super::processors::{MemoryLimit, MemoryLimiterConfig};
 use super::service::PipelineConfig;
 use super::tenant::TenantConfig;
-use crate::admission::Limits;
 use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::receivers::otlp::config::Protocols;
-use crate::storage::config::StoreConfig;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
@@ -87,90 +84,6 @@ impl Check<'_> {
                 KeyPath::of(["service", "pipelines"]),
                 "at least one pipeline must be configured",
             );
-        }
-    }
-
-    fn listeners_do_not_collide(&mut self) {
-        let mut listeners: BTreeMap<String, String> = BTreeMap::new();
-        for (endpoint, path, owner) in self.listeners() {
-            // With port 0 each gets a port of its own.
-            if endpoint.port == 0 {
-                continue;
-            }
-            if let Some(other) = listeners.insert(endpoint.to_string(), owner) {
-                self.report(
-                    path,
-                    format!("{endpoint} is already the endpoint of {other}"),
-                );
-            }
-        }
-    }
-
-    /// Every endpoint that something listens on, its key, and whose it is.
-    fn listeners(&self) -> Vec<(HostPort, KeyPath, String)> {
-        let config = self.config;
-        let mut listeners = Vec::new();
-        let mut add = |endpoint: &HostPort, path: KeyPath| {
-            let owner = path.to_string();
-            listeners.push((endpoint.clone(), path.key("endpoint"), owner));
-        };
-        for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
-            let Protocols { grpc, http } = &receiver.protocols;
-            if let Some(grpc) = grpc {
-                add(&grpc.endpoint, protocol_path(id, "grpc"));
-            }
-            if let Some(http) = http {
-                add(&http.endpoint, protocol_path(id, "http"));
-            }
-        }
-        for (id, extension) in &config.extensions {
-            if let ExtensionConfig::ArtifactServer(server) = extension {
-                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
-                add(&server.endpoint, path.clone());
-                add(&server.pages.endpoint, path.key("pages"));
-                continue;
-            }
-            let endpoint = match extension {
-                ExtensionConfig::HealthCheck(health_check) => &health_check.endpoint,
-                ExtensionConfig::Zpages(zpages) => &zpages.endpoint,
-                _ => continue,
-            };
-            add(endpoint, KeyPath::of([ExtensionConfig::SECTION]).key(id));
-        }
-        for (reader, endpoint) in config.service.telemetry.metrics.endpoints() {
-            let metrics = KeyPath::of(["service", "telemetry", "metrics"]);
-            let owner = metrics.to_string();
-            let path = match reader {
-                Some(index) => metrics.key("readers").index(index),
-                None => metrics.key("address"),
-            };
-            listeners.push((endpoint, path, owner));
-        }
-        listeners
-    }
-
-    fn telemetry(&mut self) {
-        let telemetry = &self.config.service.telemetry;
-        let path = KeyPath::of(["service", "telemetry"]);
-        if let Some((key, message)) = telemetry.metrics.mistake() {
-            self.report(path.key("metrics").key(key), message);
-        }
-        if let Some((key, message)) = telemetry.logs.mistake() {
-            self.report(path.key("logs").key(key), message);
-        }
-        if let Some(message) = telemetry.resource.mistake() {
-            self.report(path.key("resource"), message);
-        }
-        for (id, extension) in &self.config.extensions {
-            let mistake = match extension {
-                ExtensionConfig::HealthCheck(health_check) => health_check.mistake(),
-                ExtensionConfig::Zpages(zpages) => zpages.mistake(),
-                _ => None,
-            };
-            if let Some((key, message)) = mistake {
-                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
-                self.report(path.key(key), message);
-            }
         }
     }
 
@@ -381,87 +294,6 @@ impl Check<'_> {
                 _ => continue,
             };
             self.report_item(path, "processors", index, message);
-        }
-    }
-
-    /// What can never fit must not be admitted by the configuration. A compressed request is there
-    /// as it came and as what it expands to, and each of these is charged twice.
-    fn memory_limits(&mut self) {
-        let Some(request) = self.config.largest_request() else {
-            return;
-        };
-        let largest = request.mib;
-        // All pipelines share the memory, so the smallest limit is the limit of all.
-        let pipelines = self.config.service.pipelines.values();
-        let smallest = pipelines
-            .flat_map(|pipeline| &pipeline.processors)
-            .filter_map(|id| match self.config.processors.get_key_value(id)? {
-                (id, ProcessorConfig::MemoryLimiter(limiter)) => match limiter.limit {
-                    MemoryLimit::Mib { limit, .. } => Some((limit, id)),
-                    // How much that is turns out where it runs.
-                    MemoryLimit::Percentage { .. } => Some((u64::MAX, id)),
-                },
-                _ => None,
-            })
-            .min();
-        let size_key = protocol_path(request.receiver, request.protocol).key(request.key);
-        let needed = Limits::SHARES * largest;
-        match smallest {
-            Some((limit, id)) if limit < needed => self.report(
-                KeyPath::of([ProcessorConfig::SECTION])
-                    .key(id)
-                    .key("limit_mib"),
-                format!(
-                    "{limit} is too little for requests of {largest} MiB: set it to at least \
-                     {needed}, four times {size_key}, or lower that"
-                ),
-            ),
-            None if MemoryLimiterConfig::DEFAULT_MIB < needed => self.report(
-                size_key,
-                format!(
-                    "{largest} is too much for the default memory limit: add a memory_limiter with \
-                     a limit_mib of at least {needed} to the pipelines, or lower it"
-                ),
-            ),
-            _ => {}
-        }
-    }
-
-    /// What waits in a spool is for one store, and any artifact must fit in.
-    fn spools(&mut self) {
-        let config = self.config;
-        let stores = || config.artifact_stores();
-        let is_used = |id: &ComponentId| config.fills_spool_of(id);
-        let request = config.largest_request();
-        let (largest, size_key) = request.map_or((0, ""), |of| (of.mib, of.key));
-        for (id, store) in stores().filter(|(id, _)| is_used(id)) {
-            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id).key("spool");
-            let directory = &store.spool.directory;
-            let same = |other: &StoreConfig| other.spool.directory == *directory;
-            let other = stores().find(|(other, config)| {
-                *other != id && same(config) && (!is_used(other) || *other < id)
-            });
-            if let Some((other, _)) = other {
-                self.report(
-                    path.key("directory"),
-                    format!(
-                        "{} is also the spool of extensions.{other}: give each store a folder of \
-                         its own",
-                        directory.display()
-                    ),
-                );
-            }
-            let needed = 2 * largest;
-            if store.spool.max_bytes < ByteSize::mib(needed) {
-                self.report(
-                    path.key("max_bytes"),
-                    format!(
-                        "{} is too little for requests of {largest} MiB: set it to at least \
-                         {needed}MiB, or lower {size_key}",
-                        store.spool.max_bytes
-                    ),
-                );
-            }
         }
     }
 

@@ -76,6 +76,9 @@ impl de::Error for Error {
     }
 
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
+        if let Some(why) = left_out::why(variant, known) {
+            return Self::custom(format!("\"{variant}\" is not supported: {why}"));
+        }
         Self::custom(format!(
             "unknown value \"{variant}\"{}",
             known_are(variant, "known", known)

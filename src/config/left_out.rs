@@ -1,8 +1,8 @@
-//! Keys that the Collector has and that are left out here on purpose. Whoever brings one along is told
+//! Keys and values that the Collector has and that are left out here on purpose. Whoever brings one along is told
 //! why, rather than that nobody knows it.
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 6] = [
+const LEFT_OUT: [(&str, &str, &str); 13] = [
     (
         "tpm",
         "key_pem",
@@ -28,6 +28,41 @@ const LEFT_OUT: [(&str, &str, &str); 6] = [
         "value_file",
         "default_value",
         "write value: ${env:NAME}, or use a bearertokenauth with filename",
+    ),
+    (
+        "simple",
+        "batch",
+        "spans are sent many at a time, so that no request waits for one; use batch",
+    ),
+    (
+        "console",
+        "otlp",
+        "spans are not printed; use otlp, or level: debug of logs",
+    ),
+    (
+        "headers_list",
+        "certificate",
+        "write headers: {name: value}",
+    ),
+    (
+        "snappy",
+        "deflate",
+        "it is not spoken here; use gzip, zstd or deflate",
+    ),
+    (
+        "lz4",
+        "deflate",
+        "it is not spoken here; use gzip, zstd or deflate",
+    ),
+    (
+        "b3",
+        "tracecontext",
+        "only the traceparent of W3C is read; remove it",
+    ),
+    (
+        "limits",
+        "propagators",
+        "no span here has more than some attributes; remove it",
     ),
     (
         "request_params",

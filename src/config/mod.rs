@@ -22,6 +22,7 @@ mod nearest;
 mod node;
 mod path;
 mod preset;
+mod printed;
 mod problem;
 mod processors;
 mod scalar;
@@ -50,6 +51,7 @@ pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
 pub use inventory::Inventory;
 pub use preset::{Preset, PresetValue, Values as PresetValues};
+pub use printed::Printed;
 pub use processors::{MemoryLimit, MemoryLimiterConfig};
 pub use schema::schema;
 pub use secret::Secret;
@@ -110,10 +112,13 @@ impl Config {
     }
 
     /// The `batch` processor of a pipeline, which has at most one.
-    pub fn batch_processor(&self, pipeline: &PipelineConfig) -> Option<&BatchConfig> {
+    pub fn batch_processor(
+        &self,
+        pipeline: &PipelineConfig,
+    ) -> Option<(&ComponentId, &BatchConfig)> {
         let mut ids = pipeline.processors.iter();
-        ids.find_map(|id| match self.processors.get(id)? {
-            ProcessorConfig::Batch(batch) => Some(batch),
+        ids.find_map(|id| match self.processors.get_key_value(id)? {
+            (id, ProcessorConfig::Batch(batch)) => Some((id, batch)),
             _ => None,
         })
     }
@@ -217,6 +222,11 @@ impl Config {
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let root = source::join(iter::once(source::parse(text, file))).map_err(ConfigErrors)?;
         Self::of_tree(root, &env, Thorough::Checked)
+    }
+
+    /// The same for printing: it can be read again.
+    pub fn printed(&self) -> Printed<'_> {
+        Printed(self)
     }
 
     /// Runs `write`, in which configurations are serialised with their secrets.

@@ -9,7 +9,7 @@ use super::id::{ComponentId, PipelineId};
 use crate::telemetry::config::TelemetryConfig;
 
 /// What runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServiceConfig {
     /// The extensions to start, in this order.

@@ -26,6 +26,7 @@ use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tally::Tickets;
+use crate::telemetry::traces::Trace;
 use crate::telemetry::{Attempt, ExporterCounts, Watch};
 use crate::tls::config::TlsClientConfig;
 
@@ -78,6 +79,8 @@ pub struct Terms {
     pub oversize: Oversize,
     /// For queues, which count what they hold by it.
     pub tickets: Tickets,
+    /// For the spans of its stages.
+    pub trace: Trace,
 }
 
 /// What became of a request on its way.
@@ -126,6 +129,11 @@ impl Delivery {
                 Ok(delivered.answer)
             }
         }
+    }
+
+    /// The exporter's id.
+    pub fn id(&self) -> &str {
+        self.way.name()
     }
 
     /// How much is in its queue, and how much can be, if it has one.

@@ -48,6 +48,15 @@ impl Exporter {
         }
     }
 
+    /// The component's id.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Otlp(delivery) => delivery.id(),
+            Self::Debug(exporter) => exporter.id(),
+            Self::File(exporter) => exporter.id(),
+        }
+    }
+
     /// How much is in its queue, and how much can be, if it has one.
     pub fn load(&self) -> Option<Load> {
         match self {

@@ -15,7 +15,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::either::Either;
 use tower::Service as _;
+
+use crate::tls::ServerTls;
 
 /// Connections that may be open at a time; others wait until one ends.
 const CONNECTIONS: usize = 32;
@@ -36,15 +39,27 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// A listener that is bound and does not answer yet.
 #[derive(Debug)]
 pub struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Listener {
     /// Will answer who connects to `listener`.
     pub fn on(listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self {
+            socket: listener,
+            address,
+            tls: None,
+        })
+    }
+
+    /// The same with connections that `tls` protects, if there is any.
+    #[must_use]
+    pub fn protected(self, tls: Option<ServerTls>) -> Self {
+        let tls = tls.map(Arc::new);
+        Self { tls, ..self }
     }
 
     /// Where it listens: the port is real even where port 0 was configured.
@@ -60,18 +75,27 @@ impl Listener {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
             };
-            let Ok((stream, _)) = self.listener.accept().await else {
+            let Ok((stream, _)) = self.socket.accept().await else {
                 sleep(PAUSE).await;
                 continue;
             };
             while connections.try_join_next().is_some() {}
             let pages = pages.clone();
             let service = service_fn(move |request: Request<Incoming>| pages.clone().call(request));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS)
-                .max_buf_size(BUFFER)
-                .serve_connection(TokioIo::new(stream), service);
+            let tls = self.tls.clone();
+            let connection = async move {
+                let stream = match &tls {
+                    None => Either::Left(stream),
+                    Some(tls) => Either::Right(tls.accept(stream).await?),
+                };
+                http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADERS)
+                    .max_buf_size(BUFFER)
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+                    .map_err(io::Error::other)
+            };
             connections.spawn(async move {
                 if let Ok(Err(error)) = timeout(AGE, connection).await {
                     tracing::debug!("a connection of somebody who asks failed: {error}");

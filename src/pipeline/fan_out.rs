@@ -90,7 +90,13 @@ impl FanOut {
             async move { exporter.export(signal, part, terms).await }
         };
         let request = outgoing.0.get(*form).cloned().unwrap_or_default();
-        send_apart(signal, request, isolated, terms.deadline, send).await
+        let mut stage = terms
+            .trace
+            .call(|| format!("exporter/{}/{signal}", exporter.id()));
+        stage.number("slimspan.request.bytes", request.len() as u64);
+        let outcome = send_apart(signal, request, isolated, terms.deadline, send).await;
+        stage.ended(outcome.as_ref().err());
+        outcome
     }
 }
 

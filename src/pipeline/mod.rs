@@ -11,10 +11,12 @@ mod tenancy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use http::HeaderMap;
 use slimspan_artifact::Policy;
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
@@ -27,7 +29,8 @@ use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
 use crate::tally::{Ticket, UnderWay};
-use crate::telemetry::{Counters, ProcessorCounts, ReceiverCounts};
+use crate::telemetry::traces::{RequestSpan, Trace, Tracer};
+use crate::telemetry::{BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts};
 use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
 use batch::{Batch, Held};
@@ -42,6 +45,7 @@ pub struct Pipelines {
     counters: Arc<Counters>,
     /// Where these requests come in.
     by: Arc<ReceiverCounts>,
+    tracer: Tracer,
     by_signal: BTreeMap<Signal, Vec<Arc<Pipeline>>>,
 }
 
@@ -72,6 +76,7 @@ pub struct Pipeline {
     exporters: Arc<FanOut>,
     batch: Option<Batch>,
     counters: Arc<Counters>,
+    counts: Arc<PipelineCounts>,
     /// All processors, and how many come before the `artifact` processor.
     processors: (Vec<Arc<ProcessorCounts>>, usize),
 }
@@ -83,6 +88,7 @@ impl Pipelines {
             entries,
             counters,
             by: Arc::default(),
+            tracer: Tracer::default(),
             by_signal: BTreeMap::new(),
         }
     }
@@ -91,6 +97,22 @@ impl Pipelines {
     #[must_use]
     pub fn counted(&self, by: Arc<ReceiverCounts>) -> Self {
         Self { by, ..self.clone() }
+    }
+
+    /// The same with spans about requests.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// A span about a request that comes in here now, with these headers.
+    pub fn begin(&self, signal: Signal, headers: &HeaderMap) -> RequestSpan {
+        self.tracer.begin(headers, &self.by, signal)
+    }
+
+    /// The name of the receiver, for people.
+    pub fn receiver(&self) -> &str {
+        &self.by.receiver
     }
 
     /// Takes note of how a request was answered that came in here, and of how long that took.
@@ -122,6 +144,7 @@ impl Pipelines {
         request: impl Into<Received>,
         client: Arc<Client>,
         deadline: Instant,
+        trace: Trace,
     ) -> Result<Answer, Refusal> {
         let Received {
             message: request,
@@ -129,7 +152,7 @@ impl Pipelines {
         } = request.into();
         let items_unread = unread.as_ref().map_or(0, |unread| unread.count);
         let under_way = self.counters.items.begin(signal, &request, items_unread);
-        let mut under_way = under_way.by(&self.by);
+        let mut under_way = under_way.by(&self.by, trace.clone());
         if let Some(unread) = &unread
             && items_unread > 0
             && count(signal, &request) == 0
@@ -137,12 +160,14 @@ impl Pipelines {
             // OTLP calls it a partial success where a part is accepted.
             return Err(Refusal::malformed(unread.reason.as_str()));
         }
+        self.by.sizes.add(request.len());
         let ticket = Ticket::new(Arc::clone(&self.counters), signal);
         let terms = Terms {
             client,
             deadline,
             oversize: Oversize::Kept,
             tickets: Arc::clone(&ticket).into(),
+            trace,
         };
         let outcome = self.sift_and_pass(signal, request, &terms, &mut under_way);
         let mut outcome = outcome.await;
@@ -206,8 +231,10 @@ impl Pipeline {
     ) -> Self {
         let usual = artifacts.as_ref().map(|(policy, _)| policy.form);
         let exporters = Arc::new(FanOut::new(destinations, usual.unwrap_or_default()));
+        let counts = counters.pipeline(&id.to_string());
         Self {
             id,
+            counts,
             artifacts: artifacts
                 .map(|(policy, fate)| Artifacts::new(&policy, exporters.forms(), fate)),
             exporters,
@@ -228,10 +255,10 @@ impl Pipeline {
 
     /// The same with a `batch` processor at its end.
     #[must_use]
-    pub fn with_batch(self, batch: BatchConfig, budget: Budget) -> Self {
+    pub fn with_batch(self, batch: BatchConfig, budget: Budget, counts: Arc<BatchCounts>) -> Self {
         let exporters = Arc::clone(&self.exporters);
         Self {
-            batch: Some(Batch::new(batch, self.id.signal, exporters, budget)),
+            batch: Some(Batch::new(batch, self.id.signal, exporters, budget, counts)),
             ..self
         }
     }
@@ -242,6 +269,7 @@ impl Pipeline {
         let signal = self.id.signal;
         let rejected = sifted.rejected.as_ref().map_or(0, |of| of.count);
         let items = sifted.count.saturating_sub(rejected) as u64;
+        self.counts.incoming.fetch_add(items, Ordering::Relaxed);
         let (processors, before) = &self.processors;
         let (before, others) = processors.split_at(*before);
         for processor in before {
@@ -254,8 +282,7 @@ impl Pipeline {
         let processed = match &self.artifacts {
             None => Processed::untouched(sifted, self.exporters.forms().len()),
             Some(artifacts) => {
-                let (client, deadline) = (&terms.client, terms.deadline);
-                let processed = artifacts.process(signal, sifted, client, deadline, counters);
+                let processed = artifacts.process(signal, sifted, terms, counters);
                 processed.await?
             }
         };
@@ -288,7 +315,10 @@ impl Pipeline {
         let outcome = if let Some((batch, lease)) = batch {
             let held = Held::new(tenants, in_flight, lease);
             let items = outgoing.count(signal);
-            batch.send(outgoing.clone(), items, held, &terms).await
+            let stage = terms.trace.stage(|| "processor/batch/wait".to_owned());
+            let outcome = batch.send(outgoing.clone(), items, held, &terms).await;
+            stage.ended(outcome.as_ref().err());
+            outcome
         } else {
             let sent = self.exporters.send(signal, &outgoing, &isolated, &terms);
             let outcome = sent.await;
@@ -301,10 +331,14 @@ impl Pipeline {
                 if is_forwarded {
                     counters.forwarded();
                 }
-                Ok(match rejected {
+                let answer = match rejected {
                     None => answer,
                     Some(rejected) => answer.and(rejected.into()),
-                })
+                };
+                let rejected = answer.rejected().unwrap_or(0).min(items);
+                let accepted = &self.counts.accepted;
+                accepted.fetch_add(items - rejected, Ordering::Relaxed);
+                Ok(answer)
             }
             Err(refusal) if is_forwarded && refusal.is_for_size() => {
                 Err(Refusal::unavailable(Culprit::Store, refusal.to_string()))

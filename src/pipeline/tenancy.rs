@@ -8,10 +8,15 @@ use bytes::Bytes;
 use slimspan_proto::{Field, Fields, Items, Signal, WireType, count};
 
 use crate::client::Client;
+use crate::compute;
 use crate::config::{ContextKey, TenantConfig};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{Rejected, Sifted};
 use crate::tenant::TenantId;
+
+/// Larger requests are divided on threads for such work: a resource may have any number of attributes,
+/// and there may be many resources.
+const INLINE: usize = 128 * 1024;
 
 /// Finds out whose a request is, and how much of it its tenant may have under way.
 #[derive(Debug)]
@@ -67,16 +72,37 @@ impl Tenancy {
         }
     }
 
-    /// Divides a request of `client` by tenants.
-    pub(super) fn divide(
-        &self,
+    /// Divides a request of `client` by tenants, where it holds up no other request.
+    pub(super) async fn divided(
+        self: &Arc<Self>,
         signal: Signal,
         client: &Client,
         sifted: &Sifted,
     ) -> Result<Divided, Refusal> {
+        let is_asked = self.config.from_attribute.is_some();
+        if !is_asked || sifted.request.len() <= INLINE {
+            return self.divide(signal, client, sifted);
+        }
         if let Some(tenant) = self.of_context(client)? {
             return Ok(Divided::whole(tenant, sifted));
         }
+        let (this, sifted) = (Arc::clone(self), sifted.clone());
+        let work = move || this.divide_by_resource(signal, &sifted);
+        compute::run(work).await.map_err(|error| {
+            tracing::error!("a request could not be divided by tenants: {error}");
+            Refusal::unavailable(Culprit::Slimspan, "the request could not be divided")
+        })?
+    }
+
+    /// Divides a request of `client` by tenants.
+    fn divide(&self, signal: Signal, client: &Client, sifted: &Sifted) -> Result<Divided, Refusal> {
+        if let Some(tenant) = self.of_context(client)? {
+            return Ok(Divided::whole(tenant, sifted));
+        }
+        self.divide_by_resource(signal, sifted)
+    }
+
+    fn divide_by_resource(&self, signal: Signal, sifted: &Sifted) -> Result<Divided, Refusal> {
         let Some(attribute) = &self.config.from_attribute else {
             let tenant = self.config.default.clone();
             let tenant = tenant.ok_or_else(|| self.refusal(Nobody::Unnamed))?;

@@ -7,16 +7,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::logs::config::LogsConfig;
+use super::traces::config::TracesConfig;
 use crate::config::HostPort;
 
 /// The whole section.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TelemetryConfig {
     /// The log.
     pub logs: LogsConfig,
     /// What is counted.
     pub metrics: MetricsConfig,
+    /// Spans about requests.
+    pub traces: TracesConfig,
     /// Who it is that tells.
     pub resource: Resource,
 }

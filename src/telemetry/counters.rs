@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use slimspan_artifact::Extraction;
 use slimspan_proto::Signal;
 
+use super::passing::{OTHER_TENANTS, TENANTS};
+use super::traces::SpanCounts;
 use super::{
-    ExporterCounts, Findings, Outcome, Phase, ProcessorCounts, ReceiverCounts, Recent, Sight,
-    Sights, StoreCounts, add, get,
+    BatchCounts, ExporterCounts, Findings, Outcome, Phase, PipelineCounts, ProcessorCounts,
+    ReceiverCounts, Recent, Sight, Sights, StoreCounts, TenantCounts, add, get,
 };
 use crate::refusal::{CODES, Culprit, Refusal};
 use crate::tally::Tallies;
@@ -27,6 +29,8 @@ pub struct Counters {
     pub(crate) found: Findings,
     /// Requests that are worth a look.
     pub recent: Recent,
+    /// What became of slimspan's own spans.
+    pub own_spans: Arc<SpanCounts>,
     pub(super) requests: AtomicU64,
     pub(super) bytes_in: AtomicU64,
     pub(super) bytes_out: AtomicU64,
@@ -68,6 +72,9 @@ struct Components {
     processors: BTreeMap<String, Arc<ProcessorCounts>>,
     exporters: BTreeMap<String, Arc<ExporterCounts>>,
     stores: BTreeMap<String, Arc<StoreCounts>>,
+    batches: BTreeMap<String, Arc<BatchCounts>>,
+    pipelines: BTreeMap<String, Arc<PipelineCounts>>,
+    tenants: BTreeMap<String, Arc<TenantCounts>>,
 }
 
 /// A connection that is open until this is dropped.
@@ -90,6 +97,7 @@ impl Default for Counters {
             },
             found: Findings::default(),
             recent: Recent::default(),
+            own_spans: Arc::default(),
             requests: AtomicU64::default(),
             bytes_in: AtomicU64::default(),
             bytes_out: AtomicU64::default(),
@@ -208,7 +216,7 @@ impl Counters {
         took: Duration,
         refused: Option<&Refusal>,
     ) {
-        by.answered(refused.is_none());
+        by.answered(refused.is_none(), took);
         let outcome = match refused {
             None => Outcome::Accepted,
             Some(refusal) => {
@@ -248,12 +256,7 @@ impl Counters {
     pub fn receiver(&self, id: &str, transport: &'static str) -> Arc<ReceiverCounts> {
         let mut components = self.components();
         let counts = components.receivers.entry((id.to_owned(), transport));
-        let new = || ReceiverCounts {
-            receiver: id.to_owned(),
-            transport,
-            ..ReceiverCounts::default()
-        };
-        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+        Arc::clone(counts.or_insert_with(|| Arc::new(ReceiverCounts::of(id, transport))))
     }
 
     /// What is counted of a processor.
@@ -281,6 +284,50 @@ impl Counters {
         let counts = components.stores.entry(id.to_owned());
         let new = || StoreCounts::of(id);
         Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    /// What is counted of a `batch` processor.
+    pub fn batch(&self, id: &str) -> Arc<BatchCounts> {
+        let mut components = self.components();
+        let counts = components.batches.entry(id.to_owned());
+        Arc::clone(counts.or_insert_with(|| Arc::new(BatchCounts::of(id))))
+    }
+
+    /// What is counted of a pipeline.
+    pub fn pipeline(&self, id: &str) -> Arc<PipelineCounts> {
+        let mut components = self.components();
+        let counts = components.pipelines.entry(id.to_owned());
+        let new = || PipelineCounts {
+            pipeline: id.to_owned(),
+            ..PipelineCounts::default()
+        };
+        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    /// What is counted of a tenant.
+    pub fn tenant(&self, name: &str) -> Arc<TenantCounts> {
+        let mut components = self.components();
+        let tenants = &mut components.tenants;
+        let is_told_apart = tenants.len() < TENANTS || tenants.contains_key(name);
+        let name = if is_told_apart { name } else { OTHER_TENANTS };
+        let new = || TenantCounts {
+            tenant: name.to_owned(),
+            ..TenantCounts::default()
+        };
+        let counts = tenants.entry(name.to_owned());
+        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    pub(crate) fn batches(&self) -> Vec<Arc<BatchCounts>> {
+        self.components().batches.values().cloned().collect()
+    }
+
+    pub(crate) fn pipelines(&self) -> Vec<Arc<PipelineCounts>> {
+        self.components().pipelines.values().cloned().collect()
+    }
+
+    pub(crate) fn tenants(&self) -> Vec<Arc<TenantCounts>> {
+        self.components().tenants.values().cloned().collect()
     }
 
     pub(crate) fn receivers(&self) -> Vec<Arc<ReceiverCounts>> {

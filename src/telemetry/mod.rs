@@ -11,23 +11,28 @@ mod finding;
 mod latency;
 pub mod logs;
 pub mod metrics;
+mod passing;
 mod phase;
 mod receiving;
 mod recent;
 mod seldom;
 mod sights;
+mod sizes;
 mod storing;
+pub mod traces;
 
 pub use counters::Counters;
 pub use exporting::{Attempt, ExporterCounts};
 pub use finding::{Findings, Medium};
 pub use latency::{Latency, Spread};
+pub use passing::{BatchCounts, PipelineCounts, TenantCounts};
 pub use phase::Phase;
 pub(crate) use receiving::Watch;
 pub use receiving::{ProcessorCounts, ReceiverCounts};
 pub use recent::{Outcome, Recent, Told};
 pub use seldom::Seldom;
 pub use sights::{Lately, MemorySight, QueueSight, Sight, Sights, SpoolSight, StoreSight};
+pub use sizes::Sizes;
 pub use storing::{Action, Reason, StoreCounts};
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,10 +3,10 @@ use std::time::{Duration, Instant};
 
 use slimspan_proto::Signal;
 
-use super::{BySignal, add, get};
+use super::{BySignal, Latency, Sizes, add, get};
 
 /// What came in through one listener of a receiver.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReceiverCounts {
     /// The receiver's id.
     pub(crate) receiver: String,
@@ -20,17 +20,42 @@ pub struct ReceiverCounts {
     pub(crate) requests_accepted: AtomicU64,
     /// Requests that were answered with anything else.
     pub(crate) requests_refused: AtomicU64,
+    /// How long requests took, from their headers to their answers.
+    pub(crate) latency: Latency,
+    /// The bytes of requests, decompressed.
+    pub(crate) sizes: Sizes,
+}
+
+impl Default for ReceiverCounts {
+    fn default() -> Self {
+        Self::of("", "")
+    }
 }
 
 impl ReceiverCounts {
+    /// Nothing yet of a listener of the receiver of this id.
+    pub(super) fn of(id: &str, transport: &'static str) -> Self {
+        Self {
+            receiver: id.to_owned(),
+            transport,
+            accepted: BySignal::default(),
+            refused: BySignal::default(),
+            requests_accepted: AtomicU64::new(0),
+            requests_refused: AtomicU64::new(0),
+            latency: Latency::default(),
+            sizes: Sizes::of_bytes(),
+        }
+    }
+
     /// Of the items of a request so many are taken, and so many are not.
     pub(crate) fn ended(&self, signal: Signal, accepted: u64, refused: u64) {
         self.accepted.add(signal, accepted);
         self.refused.add(signal, refused);
     }
 
-    /// A request was answered.
-    pub(crate) fn answered(&self, ok: bool) {
+    /// A request was answered, after such a time.
+    pub(crate) fn answered(&self, ok: bool, took: Duration) {
+        self.latency.took(took);
         let counter = if ok {
             &self.requests_accepted
         } else {

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Received};
+use crate::support::pages::Metrics;
 use crate::support::references::restored;
 use crate::support::sender::Call;
 use crate::support::slimspan::Slimspan;
@@ -232,4 +233,46 @@ async fn what_goes_apart_is_not_joined() {
     let odd = Bytes::from([odd, otlp::plain_span(1).to_vec()].concat());
     sender.send(Signal::Traces, &odd).await.unwrap();
     assert_eq!(backend.received().len(), 2);
+}
+
+/// What is joined, and why it went, is told as the Collector tells it.
+#[tokio::test]
+async fn batches_are_counted() {
+    let backend = Backend::start().await;
+    let batch = json!({ "send_batch_size": 3, "timeout": "1s" });
+    let mut config = with_batch(&backend, batch);
+    let exporter = json!({ "prometheus": { "port": 0 } });
+    config["service"]["telemetry"]["metrics"] = json!({
+        "level": "detailed",
+        "readers": [{ "pull": { "exporter": exporter } }],
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let requests: Vec<_> = (0..4).map(otlp::plain_span).collect();
+    // Three fill a batch, and the last one waits in vain for others.
+    let sent = requests.iter().map(|one| sender.send(Signal::Traces, one));
+    for answer in join_all(sent).await {
+        answer.unwrap();
+    }
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    let of = ["processor=\"batch\""];
+    let name = |name: &str| format!("otelcol_processor_batch_{name}");
+    let count = |of_batch: &str| metrics.count(&name(of_batch), &of);
+    assert_eq!(count("batch_size_trigger_send_total"), 1);
+    assert_eq!(count("timeout_trigger_send_total"), 1);
+    assert_eq!(count("metadata_cardinality"), 0);
+    assert_eq!(count("batch_send_size_count"), 2);
+    assert!((metrics.sum(&name("batch_send_size_sum"), &of) - 4.0).abs() < 0.5);
+    let bytes: usize = backend.received().iter().map(|one| one.message.len()).sum();
+    let told = metrics.sum(&name("batch_send_size_bytes_sum"), &of);
+    assert!((told - bytes as f64).abs() < 0.5, "{told} {bytes}");
+    // And what goes through the pipeline, and how long it took.
+    let pipeline = ["pipeline=\"traces\""];
+    for fate in ["incoming", "accepted"] {
+        let name = format!("slimspan_pipeline_{fate}_items_total");
+        assert_eq!(metrics.count(&name, &pipeline), 4, "{fate}");
+    }
+    let by = ["receiver=\"otlp\"", "transport=\"grpc\""];
+    let name = "slimspan_receiver_request_duration_seconds_count";
+    assert_eq!(metrics.count(name, &by), 4);
 }

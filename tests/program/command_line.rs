@@ -102,6 +102,7 @@ async fn a_port_that_is_taken_is_named() {
 async fn the_demo_shows_what_the_shipped_configuration_does() {
     let yaml = SHIPPED
         .replace("127.0.0.1:4317", "127.0.0.1:0")
+        .replace("127.0.0.1:4318", "127.0.0.1:0")
         .replace("127.0.0.1:13133", "127.0.0.1:0")
         .replace("endpoint: 127.0.0.1:4319", "endpoint: 127.0.0.1:0")
         .replace("endpoint: 127.0.0.1:4320", "endpoint: 127.0.0.1:0")
@@ -123,6 +124,16 @@ async fn the_demo_shows_what_the_shipped_configuration_does() {
         let stored = std::fs::read(slimspan.folder().join(shard).join(digest)).unwrap();
         assert_eq!(Digest::of(&stored).to_string(), digest);
     }
+    // The same by HTTP, where that is all there is.
+    let only_http = yaml.replace("      grpc:\n", "      http:\n");
+    let (before, rest) = only_http.split_once("      http:\n").unwrap();
+    let (_, http) = rest.split_once("      http:\n").unwrap();
+    let only_http = format!("{before}      http:\n{http}");
+    std::fs::write(slimspan.folder().join("http.yaml"), only_http).unwrap();
+    let address = slimspan.http_addresses[0].to_string();
+    let by_http = ["demo", "--config", "http.yaml", "--endpoint", &address];
+    let ended = run(slimspan.folder(), &by_http).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     // The debug exporter prints what went on.
     let printed = slimspan.stop().await.stdout;
     assert!(printed.contains("chat gpt-4o"), "{printed}");

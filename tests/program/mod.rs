@@ -31,6 +31,7 @@ mod items;
 mod leftovers;
 mod limits;
 mod memory;
+mod own_traces;
 mod passing_on;
 mod presets;
 mod progress;

@@ -14,6 +14,7 @@ use crate::support::backend::{Backend, Received};
 use crate::support::conservation::conserved_of;
 use crate::support::measured::measured;
 use crate::support::mounted::Disk;
+use crate::support::pages::get;
 use crate::support::refusing::Refusing;
 use crate::support::sender::retry_after;
 use crate::support::slimspan::{Ended, Slimspan};
@@ -189,6 +190,9 @@ async fn a_full_disk_asks_senders_to_come_back() {
     let away = Refusing::start();
     let mut config = on_disk(away.address, json!({}));
     config["extensions"]["file_storage"]["max_bytes"] = json!("1MiB");
+    config["extensions"]["health_check"] = json!({ "endpoint": "127.0.0.1:0" });
+    let extensions = config["service"]["extensions"].as_array_mut().unwrap();
+    extensions.push(json!("health_check"));
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let mut taken = 0;
@@ -205,8 +209,32 @@ async fn a_full_disk_asks_senders_to_come_back() {
     assert_eq!(full.code(), Code::Unavailable);
     assert!(full.message().contains("file_storage.max_bytes"), "{full}");
     assert!(retry_after(&full).is_some());
+    // And whoever asks where to send is told.
+    let ready = get(slimspan.page("health_check"), "/ready").await;
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert!(ready.body.contains("the queue is full"), "{ready:?}");
     let ended = slimspan.stop().await;
     assert_eq!(ends(&ended), (0, 0, taken));
+}
+
+/// What waits on disk while the configuration changes is neither delivered nor received twice by that.
+#[tokio::test]
+async fn a_reload_does_not_count_what_waits_as_delivered() {
+    let away = Refusing::start();
+    let config = on_disk(away.address, json!({}));
+    let mut slimspan = Slimspan::start(&config).await;
+    send_all(&slimspan, 0..3).await;
+    for times in 1..=2 {
+        slimspan.write(&config.to_string());
+        slimspan.signal("HUP");
+        slimspan
+            .logs_times("reloaded the configuration", times)
+            .await;
+    }
+    send_all(&slimspan, 3..4).await;
+    let ended = slimspan.stop().await;
+    let line = "traces: received 4 = delivered 0 + rejected 0 + refused 0 + queued 4";
+    assert!(ended.stderr.contains(line), "{}", ended.stderr);
 }
 
 /// What the backend refuses for good is kept, and what waits behind it is delivered.

@@ -14,6 +14,7 @@ use slimspan::pipeline::{Fate, Keeping, Pipeline, Pipelines};
 use slimspan::sift::EntryLimit;
 use slimspan::storage::{Store, StoreConfig};
 use slimspan::telemetry::Counters;
+use slimspan::telemetry::traces::Trace;
 use slimspan::tenant::TenantId;
 use slimspan_artifact::{Extraction, Policy, extract_recalling};
 use slimspan_proto::Signal;
@@ -170,6 +171,7 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
             request.clone(),
             Arc::new(Client::unknown()),
             deadline,
+            Trace::default(),
         );
         answer.await.unwrap();
         assert_eq!(!server.stored().is_empty(), is_stored);

@@ -14,6 +14,7 @@ use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::http::{Form, post};
+use crate::support::pages::Metrics;
 use crate::support::references::files;
 use crate::support::s3::{Behaviour, S3};
 use crate::support::sender::{Call, Sender, retry_after};
@@ -63,7 +64,13 @@ fn stored_by_tenant(slimspan: &Slimspan) -> BTreeMap<String, usize> {
 #[tokio::test]
 async fn each_tenant_has_its_own_folder_and_references() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&by_attribute(&backend)).await;
+    let mut config = by_attribute(&backend);
+    let exporter = json!({ "prometheus": { "port": 0 } });
+    config["service"]["telemetry"]["metrics"] = json!({
+        "level": "detailed",
+        "readers": [{ "pull": { "exporter": exporter } }],
+    });
+    let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let (one, two) = (otlp::photo(1, 40_000), otlp::photo(2, 40_000));
     let request = of_tenants(&[
@@ -85,6 +92,14 @@ async fn each_tenant_has_its_own_folder_and_references() {
         let of_acme = restored(&slimspan, &received.message, "acme");
         assert_ne!(of_acme, request, "what is beta's stays");
         assert_eq!(restored(&slimspan, &of_acme, "beta"), request);
+    }
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    for (tenant, artifacts) in [("acme", 8), ("beta", 4)] {
+        let of = format!("tenant=\"{tenant}\"");
+        let count = |name: &str| metrics.count(&format!("slimspan_tenant_{name}_total"), &[&of]);
+        assert_eq!(count("requests"), 4, "{tenant}");
+        assert_eq!(count("artifacts"), artifacts, "{tenant}");
+        assert_eq!(count("refused_requests"), 0, "{tenant}");
     }
     let told = slimspan.stop().await.stderr;
     assert!(told.contains("artifacts stored 3,"), "{told}");

@@ -126,14 +126,14 @@ impl Slimspan {
         true
     }
 
-    /// Where the component of this name says that it can be asked, if it does: `http://` stands in
-    /// front of it in the banner.
+    /// Where the component of this name says that it can be asked, if it does: `http://` or `https://`
+    /// stands in front of it in the banner.
     pub(crate) fn page(&self, component: &str) -> SocketAddr {
         let banner = self.stdout.borrow().clone();
         let mut lines = banner.lines();
         let line = lines.find(|line| line.trim_start().starts_with(component));
         let line = line.unwrap_or_else(|| panic!("no {component} in {banner}"));
-        let (_, address) = line.split_once("http://").unwrap();
+        let (_, address) = line.split_once("://").unwrap();
         address.split('/').next().unwrap().parse().unwrap()
     }
 

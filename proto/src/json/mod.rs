@@ -15,7 +15,7 @@ mod write;
 
 pub use problem::{Cause, JsonError, Problem, Reason};
 pub use read::{Limits, Read, read};
-pub use write::{Written, write};
+pub use write::{WriteError, Written, write, write_charging};
 
 use std::sync::LazyLock;
 

@@ -21,12 +21,47 @@ pub struct Written {
     pub replaced: usize,
 }
 
+/// Why a request is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteError {
+    /// It is no request.
+    Malformed(Malformed),
+    /// There is no memory for the text; it had as many bytes by then.
+    NoMemory(usize),
+}
+
+impl From<Malformed> for WriteError {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// What memory for a text is asked for at a time.
+const STEP: usize = 4 << 10;
+
 /// Writes an `Export{Trace,Logs,Metrics}ServiceRequest` as JSON. What stands in it is what a decoder
 /// reads: of what occurs twice the last, messages merged.
 pub fn write(signal: Signal, request: &[u8]) -> Result<Written, Malformed> {
+    match write_charging(signal, request, &mut |_| true) {
+        Ok(written) => Ok(written),
+        Err(WriteError::Malformed(error)) => Err(error),
+        // There is always some.
+        Err(WriteError::NoMemory(at)) => Err(Reason::Truncated.at(at)),
+    }
+}
+
+/// The same, where memory for the text is asked for before it is taken: a text may be many times as long
+/// as its request. What there is memory for is so many bytes `more`.
+pub fn write_charging(
+    signal: Signal,
+    request: &[u8],
+    more: &mut dyn FnMut(usize) -> bool,
+) -> Result<Written, WriteError> {
     let mut writer = Writer {
         request,
-        text: Vec::with_capacity(request.len() + request.len() / 2),
+        more,
+        charged: 0,
+        text: Vec::new(),
         pieces: Vec::new(),
         stack: Vec::with_capacity(16),
         unknown: 0,
@@ -50,6 +85,10 @@ pub fn write(signal: Signal, request: &[u8]) -> Result<Written, Malformed> {
 
 struct Writer<'a> {
     request: &'a [u8],
+    /// Asks for memory.
+    more: &'a mut dyn FnMut(usize) -> bool,
+    /// What there is memory for.
+    charged: usize,
     text: Vec<u8>,
     /// The fields of the messages in the stack, of each one those that are not written yet.
     pieces: Vec<Piece>,
@@ -82,8 +121,30 @@ struct Frame {
 }
 
 impl Writer<'_> {
-    fn run(&mut self) -> Result<(), Malformed> {
-        while let Some(frame) = self.stack.last_mut() {
+    /// Makes sure that there is memory for as much text.
+    fn afford(&mut self, more: usize) -> Result<(), WriteError> {
+        let needed = self.text.len() + more;
+        let missing = needed.saturating_sub(self.charged);
+        if missing > 0 {
+            // By half of it, so that it is not moved too often.
+            let step = missing.max(STEP).max(self.charged / 2);
+            if !(self.more)(step) {
+                return Err(WriteError::NoMemory(needed));
+            }
+            self.charged += step;
+            self.text.reserve_exact(self.charged - self.text.len());
+        }
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<(), WriteError> {
+        self.afford(self.request.len() + self.request.len() / 2)?;
+        loop {
+            // A name, and what stands around it.
+            self.afford(MEMBER)?;
+            let Some(frame) = self.stack.last_mut() else {
+                break;
+            };
             let piece = self
                 .pieces
                 .get(frame.next)
@@ -157,7 +218,7 @@ impl Writer<'_> {
         &mut self,
         message: &'static Message,
         pieces: std::ops::Range<usize>,
-    ) -> Result<(), Malformed> {
+    ) -> Result<(), WriteError> {
         let first = self.pieces.len();
         let mut chosen = None;
         let mut chosen_from = first;
@@ -169,7 +230,7 @@ impl Writer<'_> {
                 continue;
             };
             if self.stack.len() >= MAX_DEPTH {
-                return Err(Reason::TooDeep.at(start));
+                return Err(Reason::TooDeep.at(start).into());
             }
             for field in Fields::new(self.request, start..end) {
                 let field = field?;
@@ -186,7 +247,7 @@ impl Writer<'_> {
                     && wire_type != WireType::Len
                     && field.wire_type == WireType::Len;
                 if is_packed && !may_be_packed {
-                    return Err(Reason::UnexpectedWireType.at(field.start));
+                    return Err(Reason::UnexpectedWireType.at(field.start).into());
                 }
                 if of_table.presence == Presence::OneOf && chosen != Some(index) {
                     chosen = Some(index);
@@ -238,7 +299,7 @@ impl Writer<'_> {
     }
 
     /// An array of what holds no messages.
-    fn array(&mut self, field: &Field, range: std::ops::Range<usize>) -> Result<(), Malformed> {
+    fn array(&mut self, field: &Field, range: std::ops::Range<usize>) -> Result<(), WriteError> {
         self.text.push(b'[');
         let mut is_first = true;
         for piece in range {
@@ -261,7 +322,7 @@ impl Writer<'_> {
                     (true, _) => at + 8,
                 };
                 if is_packed && next > end {
-                    return Err(Reason::Truncated.at(at));
+                    return Err(Reason::Truncated.at(at).into());
                 }
                 if !std::mem::take(&mut is_first) {
                     self.text.push(b',');
@@ -274,8 +335,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn scalar(&mut self, content: Content, start: usize, end: usize) -> Result<(), Malformed> {
+    fn scalar(&mut self, content: Content, start: usize, end: usize) -> Result<(), WriteError> {
         let bytes = self.request.get(start..end).unwrap_or_default();
+        self.afford(MEMBER + longest(content, bytes))?;
         let number = match content.wire_type() {
             WireType::Varint => varint(self.request, start, end)?.0,
             WireType::Fixed64 => bytes
@@ -315,6 +377,27 @@ impl Writer<'_> {
             Content::Message(_) => Ok(()),
         };
         Ok(())
+    }
+}
+
+/// A name with its quotes and colon, a number, and what ends objects and lists around it.
+const MEMBER: usize = 512;
+
+/// The most that the text of a value takes beside what any member does.
+fn longest(content: Content, bytes: &[u8]) -> usize {
+    match content {
+        Content::Text => {
+            let escaped = |byte: &u8| match byte {
+                0..0x20 => 6,
+                b'"' | b'\\' => 2,
+                // Where it is no UTF-8, three bytes stand for it.
+                0x80.. => 3,
+                _ => 1,
+            };
+            bytes.iter().map(escaped).sum()
+        }
+        Content::Hex | Content::Base64 => bytes.len() * 2,
+        _ => 0,
     }
 }
 
@@ -400,4 +483,51 @@ fn plain_len(bytes: &[u8]) -> Option<usize> {
         at += block.len();
     }
     None
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// A span whose name is as long and has nothing but control characters.
+    fn controls(len: usize) -> Vec<u8> {
+        let nested = |number: u8, body: Vec<u8>| {
+            let mut message = vec![number << 3 | 2];
+            crate::wire::write_varint(
+                &mut message,
+                body.len() as u64,
+                crate::wire::varint_width(body.len() as u64),
+            );
+            message.extend(body);
+            message
+        };
+        let span = nested(2, nested(5, vec![1; len]));
+        nested(1, nested(2, span))
+    }
+
+    #[test]
+    fn memory_is_asked_for_before_it_is_taken() {
+        for len in [10, 10_000, 1 << 20] {
+            let request = controls(len);
+            let mut asked = 0;
+            let mut more = |bytes| {
+                asked += bytes;
+                true
+            };
+            let written = write_charging(Signal::Traces, &request, &mut more).unwrap();
+            assert!(written.text.len() > 6 * len);
+            assert!(asked >= written.text.capacity(), "{asked} {len}");
+            assert!(asked <= 10 * len + 10_000, "{asked} {len}");
+            assert_eq!(write(Signal::Traces, &request).unwrap(), written);
+            let mut left = asked - 1;
+            let mut limited = |bytes: usize| {
+                let enough = bytes <= left;
+                left -= bytes.min(left);
+                enough
+            };
+            let refused = write_charging(Signal::Traces, &request, &mut limited);
+            assert!(matches!(refused, Err(WriteError::NoMemory(_))), "{len}");
+        }
+    }
 }

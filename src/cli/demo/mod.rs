@@ -2,6 +2,7 @@
 
 mod cases;
 mod changes;
+mod receiver;
 mod report;
 mod savings;
 
@@ -15,18 +16,16 @@ use slimspan_artifact::{Artifact, Extraction, Policy, extract};
 use slimspan_proto::Signal;
 
 use super::{ConfigFile, say};
+use crate::auth::config::AuthConfig;
 use crate::auth::{Authorizer, BearerToken, Credentials};
 use crate::client::Client;
-use crate::config::{
-    ArtifactConfig, ComponentId, Config, ExtensionConfig, PipelineConfig, ReceiverConfig,
-};
-use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
-use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
-use crate::receivers::otlp::config::GrpcConfig;
+use crate::config::{ArtifactConfig, ComponentId, Config, ExtensionConfig, PipelineConfig};
+use crate::exporters::otlp_grpc::Endpoint;
 use crate::storage::Store;
 use crate::tenant::TenantId;
 use crate::terminal::Style;
 use cases::cases;
+use receiver::Receiver;
 use report::{DemoOutcome, StoredArtifact, report};
 
 #[derive(Debug, Args)]
@@ -40,7 +39,7 @@ pub(super) struct Demo {
 
 /// What the demo has to know of the running slimspan.
 struct Target {
-    exporter: OtlpGrpcExporter,
+    exporter: Receiver,
     authorizer: Option<Authorizer>,
     policy: Policy,
     store: Store,
@@ -61,17 +60,11 @@ pub(super) fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
         let mut outcomes = Vec::new();
         let mut extractions = Vec::new();
         for case in &cases {
-            let prepared = target
-                .exporter
-                .prepare(Signal::Traces, case.request.clone());
-            let answer = {
-                let credentials = Credentials {
-                    authorizer: target.authorizer.as_ref(),
-                    client: &Client::unknown(),
-                };
-                let exporter = &target.exporter;
-                exporter.send(&prepared.await?, credentials, None).await
+            let credentials = Credentials {
+                authorizer: target.authorizer.as_ref(),
+                client: &Client::unknown(),
             };
+            let answer = target.exporter.send(&case.request, credentials).await;
             // What a reference says follows from the bytes alone, so this process comes to the
             // same slim span as the one that sent it on; that it did shows in the store, where
             // nothing but that run can have put these files.
@@ -127,22 +120,10 @@ impl Target {
         }
         let location = Store::location_of(store, &TenantId::default())?;
         let store = Store::open_beside(store)?;
-        let receiver = receiver(config, wiring);
-        let endpoint = match endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => receiver.map(receiver_endpoint).context(
-                "the pipeline has no receiver with protocols.grpc, which the demo sends by",
-            )?,
-        };
-        let mut exporter = OtlpGrpcConfig::new(endpoint);
-        exporter.tls.insecure = true;
-        // Its files are known beforehand, so it matters little who gets them. That they are in the
-        // right store afterwards is looked at.
-        exporter.tls.insecure_skip_verify = true;
-        exporter.compression = Compression::None;
+        let (exporter, auth) = Receiver::find(config, wiring, endpoint)?;
         Ok(Self {
-            exporter: OtlpGrpcExporter::new("demo", &exporter)?,
-            authorizer: token(config, receiver)?,
+            exporter,
+            authorizer: token(config, auth)?,
             policy: artifact.policy(location),
             store,
         })
@@ -174,23 +155,8 @@ fn artifact_pipeline(config: &Config) -> Option<(&PipelineConfig, &ComponentId, 
     })
 }
 
-fn receiver<'c>(config: &'c Config, wiring: &PipelineConfig) -> Option<&'c GrpcConfig> {
-    wiring.receivers.iter().find_map(|id| {
-        let ReceiverConfig::Otlp(receiver) = config.receivers.get(id)?;
-        receiver.protocols.grpc.as_ref()
-    })
-}
-
-fn receiver_endpoint(receiver: &GrpcConfig) -> Endpoint {
-    Endpoint {
-        address: receiver.endpoint.clone(),
-        tls: Some(receiver.tls.is_some()),
-    }
-}
-
 /// The token that the receiver asks for, if that is what it asks for.
-fn token(config: &Config, receiver: Option<&GrpcConfig>) -> anyhow::Result<Option<Authorizer>> {
-    let auth = receiver.and_then(|receiver| receiver.auth.as_ref());
+fn token(config: &Config, auth: Option<&AuthConfig>) -> anyhow::Result<Option<Authorizer>> {
     let extension = auth.and_then(|auth| config.extensions.get(&auth.authenticator));
     let Some(ExtensionConfig::BearerToken(bearer)) = extension else {
         return Ok(None);

@@ -38,7 +38,7 @@ fn parse(text: &str) -> (Config, Vec<Warning>) {
     let env = |name: &str| (name == "TOKEN").then(|| "0123".to_owned());
     let read = Config::parse(text, "c.yaml", env).unwrap_or_else(|errors| panic!("{errors}"));
     // What is printed of it means the same.
-    let printed = Config::exposed(|| serde_saphyr::to_string(&read.0).unwrap());
+    let printed = Config::exposed(|| serde_saphyr::to_string(&read.0.printed()).unwrap());
     super::schema::accepts(&printed);
     let again = Config::parse(&printed, "printed", |_| None);
     let (mut again, _) = again.unwrap_or_else(|errors| panic!("{errors}\n{printed}"));
@@ -590,4 +590,24 @@ fn a_file_exporter_as_a_collector_has_it() {
     let of = |name: &str| config.exporters.get(&id(name)).unwrap().clone();
     assert_eq!(of("file/all"), ExporterConfig::File(all));
     assert_eq!(of("file"), ExporterConfig::File(rotating));
+}
+
+/// What is printed is read by the same rules as what was written.
+#[test]
+fn what_has_a_dollar_means_the_same_when_it_is_printed() {
+    let (config, _) = parse(
+        "receivers: {otlp: }\n\
+         exporters: {otlp_grpc: {endpoint: \"x:1\", headers: {\"x-$a\": \"p$${env:TOKEN}$$$$q$\"}}}\n\
+         service:\n  telemetry: {resource: {a: \"$${x}\", b: \"00$$1\"}}\n  \
+         pipelines: {traces: {receivers: [otlp], exporters: [otlp_grpc]}}\n",
+    );
+    let resource = &config.service.telemetry.resource.0;
+    assert_eq!(resource["a"].as_deref(), Some("${x}"));
+    assert_eq!(resource["b"].as_deref(), Some("00$1"));
+    let Some(ExporterConfig::OtlpGrpc(grpc)) = config.exporters.get(&id("otlp_grpc")) else {
+        panic!("{config:?}");
+    };
+    assert_eq!(grpc.headers["x-$a"].expose(), "p${env:TOKEN}$$q$");
+    let json = serde_json::to_value(config.printed()).unwrap();
+    assert_eq!(json["service"]["telemetry"]["resource"]["a"], "$${x}");
 }

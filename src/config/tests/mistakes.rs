@@ -814,6 +814,41 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     // What slimspan says of itself.
     (
         "  pipelines:",
+        "  telemetry: {traces: {propagators: [b3]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.propagators[0]: \"b3\" is not supported: only the traceparent of W3C is read; remove it",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {traces: {sampler: {}}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.sampler: takes exactly one of always_on, always_off, trace_id_ratio_based and parent_based, such as trace_id_ratio_based: {ratio: 0.1}",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {traces: {sampler: {parent_based: {root: {always_on: , always_off: }}}}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.sampler.parent_based.root: takes exactly one of always_on, always_off, trace_id_ratio_based and parent_based, such as trace_id_ratio_based: {ratio: 0.1}",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {traces: {processors: [{simple: {}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.processors[0].simple: is not supported: spans are sent many at a time, so that no request waits for one; use batch",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {traces: {processors: [{batch: {exporter: {otlp: {protocol: grpc, endpoint: nowhere}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.processors[0].batch.exporter.otlp.endpoint: \"nowhere\" is not an address: use host:port, such as 127.0.0.1:4317",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {traces: {processors: [{batch: {max_queue_size: 5, exporter: {otlp: {protocol: http/protobuf, endpoint: \"http://x:1\"}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.processors[0].batch.max_export_batch_size: 512 is more than the 5 of max_queue_size, so that no batch is ever full",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {traces: {processors: [{batch: {exporter: {otlp: {protocol: grpc, endpoint: \"http://x:1\", certificate: ca.pem}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.processors[0].batch.exporter.otlp.certificate: has no effect without TLS: use https://, or remove it",
+    ),
+    (
+        "  pipelines:",
         "  telemetry: {resource: {\"\": x}}\n  pipelines:",
         "c.yaml:28: service.telemetry.resource: a key is empty, and Prometheus reads no label without a name",
     ),
@@ -1188,6 +1223,9 @@ const UNSEEN: &[&str] = &[
     "`${yaml",
     "is too long",
     "is too large",
+    "so that no batch is ever full",
+    "has no effect without TLS",
+    "\"nowhere\" is not an address",
 ];
 
 #[test]
@@ -1244,7 +1282,7 @@ fn mistakes_of_an_http_listener() {
         ),
         (
             "http:\n        compression_algorithms: [snappy]",
-            format!("{at}.compression_algorithms[0]: unknown value \"snappy\"; known are , gzip, zstd, zlib, deflate"),
+            format!("{at}.compression_algorithms[0]: \"snappy\" is not supported: it is not spoken here; use gzip, zstd or deflate"),
         ),
         (
             "http:\n        compression_algorithms: []",
@@ -1267,8 +1305,8 @@ fn mistakes_of_an_http_listener() {
             format!("{at}.read_header_timeout: must be longer than 0, such as 5s"),
         ),
         (
-            "http:\n        read_timeout: 0",
-            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeout; did you mean \"read_header_timeout\"? known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata".to_owned(),
+            "http:\n        read_timeouts: 0",
+            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata".to_owned(),
         ),
     ] {
         let text = GOOD.replace(grpc, &format!("      {http}\n"));
@@ -1571,7 +1609,7 @@ const OVER_HTTP: &[(&str, &str)] = &[
     ),
     (
         "{endpoint: http://host, compression: snappy}",
-        "c.yaml:3: exporters.otlp_http.compression: unknown value \"snappy\"; known are gzip, zstd, deflate, none",
+        "c.yaml:3: exporters.otlp_http.compression: \"snappy\" is not supported: it is not spoken here; use gzip, zstd or deflate",
     ),
     (
         "{endpoint: http://host, compression_params: {level: 10}}",

@@ -29,6 +29,7 @@ use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
 use crate::telemetry::config::{MetricsConfig, Reader, TelemetryConfig};
 use crate::telemetry::logs::config::{LogsConfig, SamplingConfig};
+use crate::telemetry::traces::config::TracesConfig;
 use crate::tls::config::TlsClientConfig;
 
 const SHIPPED: &str = include_str!("../../../collector.yaml");
@@ -188,6 +189,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<TelemetryConfig>(&root, &["service", "telemetry"]);
     spells_out::<MetricsConfig>(&root, &["service", "telemetry", "metrics"]);
     spells_out::<LogsConfig>(&root, &["service", "telemetry", "logs"]);
+    spells_out::<TracesConfig>(&root, &["service", "telemetry", "traces"]);
     spells_out::<SamplingConfig>(&root, &["service", "telemetry", "logs", "sampling"]);
     spells_out::<RetryConfig>(&root, &["exporters", "otlp_grpc", "retry_on_failure"]);
     spells_out::<OtlpHttpConfig>(&root, &["exporters", "otlp_http"]);

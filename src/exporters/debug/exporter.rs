@@ -61,6 +61,11 @@ impl DebugExporter {
         Self { counts, ..self }
     }
 
+    /// The component's id.
+    pub fn id(&self) -> &str {
+        &self.counts.exporter
+    }
+
     /// Leaves `request` to be printed. Whether it is, is no reason to refuse telemetry.
     pub fn export(&self, signal: Signal, request: Bytes) -> Bytes {
         let items = count(signal, &request);

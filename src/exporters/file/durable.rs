@@ -18,6 +18,7 @@ use super::config::{FileConfig, RotationConfig};
 use super::disk::Disk;
 use super::output::{Output, folder_of};
 use super::writer::{Failure, Job, Order, Writer, Written};
+use crate::admission::{Budget, Limits};
 
 const A: &str = "{\"resourceSpans\":[1]}\n";
 const B: &str = "{\"resourceSpans\":[2]}\n";
@@ -197,13 +198,24 @@ fn job_with(orders: &mpsc::Sender<Order>, request: bytes::Bytes) -> oneshot::Rec
     outcome
 }
 
+fn budget() -> Budget {
+    Budget::new(Limits {
+        limit_mib: 64,
+        spike_mib: 0,
+    })
+}
+
 #[test]
 fn requests_are_acknowledged_when_they_are_on_the_disk() {
     for fsync in [true, false] {
         let place = tempfile::tempdir().unwrap();
         let mut config = config(&place, "telemetry.json");
         config.fsync = fsync;
-        let writer = Writer::new(&config, Output::open_on(WATCHED, &config).unwrap());
+        let writer = Writer::new(
+            &config,
+            Output::open_on(WATCHED, &config).unwrap(),
+            budget(),
+        );
         let (orders, received) = mpsc::channel();
         let waiting: Vec<_> = (0..3).map(|_| job(&orders)).collect();
         drop(orders);
@@ -231,7 +243,11 @@ fn requests_are_acknowledged_when_they_are_on_the_disk() {
 fn requests_whose_bytes_do_not_come_to_the_disk_are_not_acknowledged() {
     let place = tempfile::tempdir().unwrap();
     let config = config(&place, "telemetry.json");
-    let writer = Writer::new(&config, Output::open_on(WATCHED, &config).unwrap());
+    let writer = Writer::new(
+        &config,
+        Output::open_on(WATCHED, &config).unwrap(),
+        budget(),
+    );
     let (orders, received) = mpsc::channel();
     let lost = [job(&orders), job(&orders)];
     let (done, synced) = oneshot::channel();
@@ -260,7 +276,11 @@ fn a_new_file_does_not_speak_for_the_one_before() {
         max_megabytes: 1,
         ..RotationConfig::default()
     });
-    let writer = Writer::new(&config, Output::open_on(WATCHED, &config).unwrap());
+    let writer = Writer::new(
+        &config,
+        Output::open_on(WATCHED, &config).unwrap(),
+        budget(),
+    );
     let (orders, received) = mpsc::channel();
     // One resource with an attribute that does not fit beside another record.
     let large = nested(&[2, 1], "x".repeat(1 << 20).as_bytes());

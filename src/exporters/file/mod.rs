@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use self::config::{Compression, FileConfig, Format};
 use self::output::{OpenError, Output};
 use self::writer::{Failure, Job, Order, Writer, Written};
+use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::refusal::{Culprit, Refusal};
 use crate::telemetry::{Attempt, ExporterCounts, Watch};
@@ -60,10 +61,10 @@ pub enum StartError {
 }
 
 impl FileExporter {
-    /// Opens the file of the exporter `name`.
-    pub fn open(name: String, config: &FileConfig) -> Result<Self, StartError> {
+    /// Opens the file of the exporter `name`, which takes memory for JSON of `budget`.
+    pub fn open(name: String, config: &FileConfig, budget: Budget) -> Result<Self, StartError> {
         let (orders, received) = mpsc::channel();
-        let writer = Writer::new(config, Output::open(config)?);
+        let writer = Writer::new(config, Output::open(config)?, budget);
         thread::Builder::new()
             .name("file exporter".to_owned())
             .spawn(move || writer.run(&received))?;
@@ -81,6 +82,11 @@ impl FileExporter {
     #[must_use]
     pub fn counted(self, counts: Arc<ExporterCounts>) -> Self {
         Self { counts, ..self }
+    }
+
+    /// The component's id.
+    pub fn id(&self) -> &str {
+        &self.counts.exporter
     }
 
     /// Writes `request`; returns when it is in the file.
@@ -129,6 +135,9 @@ impl FileExporter {
                 "{}: the request is larger than the 4 GiB that its length can say",
                 self.name
             ))),
+            Ok(Some(Err(Failure::NoMemory))) => Err(self.unavailable(
+                "requests in flight take all of the memory that memory_limiter.limit_mib leaves them",
+            )),
             Ok(Some(Err(Failure::Io(error)))) => Err(self.unavailable(&error.to_string())),
             Ok(None) => Err(self.unavailable("the thread that writes has ended")),
             Err(_) => Err(self.unavailable("the disk takes longer than the sender waits")),

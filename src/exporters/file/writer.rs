@@ -5,11 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use slimspan_proto::{Malformed, Signal, json};
+use slimspan_proto::json::{self, WriteError};
+use slimspan_proto::{Malformed, Signal};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::config::{self, FileConfig, Format};
 use super::output::Output;
+use crate::admission::{Budget, Lease};
 use crate::compression::Compression;
 
 /// What the thread is asked for.
@@ -39,6 +41,8 @@ pub(super) struct Written {
 pub(super) enum Failure {
     Malformed(Malformed),
     TooLarge,
+    /// Requests in flight take all there is.
+    NoMemory,
     Io(io::Error),
 }
 
@@ -52,10 +56,12 @@ pub(super) struct Writer {
     unsynced: Option<Instant>,
     /// Written, but acknowledged only when it is on the disk.
     held: Vec<(Job, Written)>,
+    /// What JSON takes its memory of.
+    budget: Budget,
 }
 
 impl Writer {
-    pub(super) fn new(config: &FileConfig, output: Output) -> Self {
+    pub(super) fn new(config: &FileConfig, output: Output, budget: Budget) -> Self {
         Self {
             output,
             format: config.format,
@@ -64,6 +70,7 @@ impl Writer {
             fsync: config.fsync,
             unsynced: None,
             held: Vec::new(),
+            budget,
         }
     }
 
@@ -121,12 +128,13 @@ impl Writer {
             return;
         }
         let outcome = self.record(job.signal, &job.request);
-        let outcome = outcome.and_then(|(record, written)| {
+        let outcome = outcome.and_then(|(record, written, lease)| {
             if self.output.has_failed_to_sync() {
                 // These are in the file that is left now.
                 self.acknowledge_held();
             }
             self.output.append(&record).map_err(Failure::Io)?;
+            drop((record, lease));
             self.unsynced.get_or_insert_with(Instant::now);
             Ok(written)
         });
@@ -139,11 +147,21 @@ impl Writer {
     }
 
     /// A request as it stands in the file.
-    fn record(&self, signal: Signal, request: &Bytes) -> Result<(Vec<u8>, Written), Failure> {
+    fn record(
+        &self,
+        signal: Signal,
+        request: &Bytes,
+    ) -> Result<(Vec<u8>, Written, Lease), Failure> {
         let mut written = Written::default();
+        let mut lease = self.budget.lease_for_copy();
         let mut record = match self.format {
             Format::Json => {
-                let text = json::write(signal, request).map_err(Failure::Malformed)?;
+                let mut more = |bytes| lease.try_charge(bytes).is_ok();
+                let text = json::write_charging(signal, request, &mut more);
+                let text = text.map_err(|error| match error {
+                    WriteError::Malformed(error) => Failure::Malformed(error),
+                    WriteError::NoMemory(_) => Failure::NoMemory,
+                })?;
                 written.replaced = text.replaced;
                 text.text
             }
@@ -152,7 +170,7 @@ impl Writer {
         match (self.format, self.compression) {
             (Format::Json, config::Compression::None) => {
                 record.push(b'\n');
-                return Ok((record, written));
+                return Ok((record, written, lease));
             }
             (Format::Proto, config::Compression::None) => {}
             (_, config::Compression::Zstd) => {
@@ -162,7 +180,7 @@ impl Writer {
         }
         let length = u32::try_from(record.len()).map_err(|_| Failure::TooLarge)?;
         record.splice(0..0, length.to_be_bytes());
-        Ok((record, written))
+        Ok((record, written, lease))
     }
 
     /// Acknowledges what was written before, when it is on the disk.

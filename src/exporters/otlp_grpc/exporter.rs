@@ -54,6 +54,8 @@ pub enum SetupError {
 pub struct OtlpGrpcExporter {
     /// The component's id, for messages.
     name: String,
+    /// Where it is configured.
+    path: String,
     backend: String,
     channel: Channel,
     headers: HeaderMap,
@@ -72,10 +74,21 @@ impl OtlpGrpcExporter {
     /// Sets the connection up without making it.
     pub fn new(name: impl Into<String>, config: &OtlpGrpcConfig) -> Result<Self, SetupError> {
         let name = name.into();
+        let path = format!("exporters.{name}");
+        Self::at(path, name, config)
+    }
+
+    /// The same for one that is configured at a path of its own.
+    pub fn at(
+        path: impl Into<String>,
+        name: impl Into<String>,
+        config: &OtlpGrpcConfig,
+    ) -> Result<Self, SetupError> {
+        let (path, name) = (path.into(), name.into());
         let tls = config.uses_tls();
         let scheme = if tls { "https" } else { "http" };
         let backend = format!("{scheme}://{}", config.endpoint.address);
-        let tls = tls.then(|| ClientTls::new(format!("exporters.{name}"), &config.tls, ALPN));
+        let tls = tls.then(|| ClientTls::new(path.clone(), &config.tls, ALPN));
         let tls = tls.transpose()?.map(Arc::new);
         let connector = Connector::new(tls, config.timeout, KEEPALIVE);
         // The connector protects, and not the transport, which would look for TLS of its own in a
@@ -86,6 +99,7 @@ impl OtlpGrpcExporter {
             .connect_with_connector_lazy(connector);
         Ok(Self {
             name,
+            path,
             backend,
             channel,
             headers: headers(config),
@@ -237,8 +251,8 @@ impl OtlpGrpcExporter {
             ));
         }
         self.unavailable(format_args!(
-            "no answer within {limit:?}; see exporters.{}.timeout",
-            self.name
+            "no answer within {limit:?}; see {}.timeout",
+            self.path
         ))
     }
 

@@ -7,13 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Version};
-use slimspan_proto::{Signal, json};
+use slimspan_proto::Signal;
+use slimspan_proto::json::{self, WriteError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::answer::{self, Said};
 use super::client::{Destination, SetupError, root};
 use super::config::{Compression as Configured, Encoding, OtlpHttpConfig};
+use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
@@ -30,6 +32,8 @@ const INLINE: usize = 64 * 1024;
 pub struct OtlpHttpExporter {
     /// The component's id, for messages.
     name: String,
+    /// Where it is configured.
+    path: String,
     destinations: BTreeMap<Signal, Destination>,
     headers: HeaderMap,
     work: Arc<Work>,
@@ -53,6 +57,8 @@ struct Work {
     level: u8,
     /// Whether it was told that JSON cannot hold everything.
     lossy: AtomicBool,
+    /// What JSON takes its memory of.
+    budget: Option<Budget>,
 }
 
 /// Bounds connections. With HTTP/1.1 each carries one request at a time; with HTTP/2 one carries all.
@@ -64,7 +70,19 @@ struct Connections {
 impl OtlpHttpExporter {
     /// Sets the connections up without making them.
     pub fn new(name: impl Into<String>, config: &OtlpHttpConfig) -> Result<Self, SetupError> {
-        let (name, limit) = (name.into(), config.max_conns_per_host);
+        let name = name.into();
+        let path = format!("exporters.{name}");
+        Self::at(path, name, config)
+    }
+
+    /// The same for one that is configured at a path of its own.
+    pub fn at(
+        path: impl Into<String>,
+        name: impl Into<String>,
+        config: &OtlpHttpConfig,
+    ) -> Result<Self, SetupError> {
+        let (path, name) = (path.into(), name.into());
+        let limit = config.max_conns_per_host;
         let urls = Signal::ALL.map(|signal| Some((signal, config.url_of(signal)?)));
         let urls: Vec<_> = urls.into_iter().flatten().collect();
         let protocols: &[_] = if config.force_attempt_http2 {
@@ -74,7 +92,7 @@ impl OtlpHttpExporter {
         };
         let protected = urls.iter().any(|(_, url)| url.as_url().scheme() == "https");
         let tls = protected.then(|| {
-            let tls = ClientTls::new(format!("exporters.{name}"), &config.tls, protocols);
+            let tls = ClientTls::new(path.clone(), &config.tls, protocols);
             tls.map(Arc::new)
         });
         let tls = tls.transpose()?;
@@ -88,9 +106,11 @@ impl OtlpHttpExporter {
             compression: compression(config),
             level: config.compression_params.level.unwrap_or(1),
             lossy: AtomicBool::new(false),
+            budget: None,
         };
         Ok(Self {
             name,
+            path,
             destinations,
             headers: headers(config),
             work: Arc::new(work),
@@ -100,6 +120,15 @@ impl OtlpHttpExporter {
                 one_carries_all: AtomicBool::new(false),
             }),
         })
+    }
+
+    /// The same that takes memory for JSON of `budget`.
+    #[must_use]
+    pub fn charging(mut self, budget: &Budget) -> Self {
+        if let Some(work) = Arc::get_mut(&mut self.work) {
+            work.budget = Some(budget.clone());
+        }
+        self
     }
 
     /// Encodes and compresses a request, to be sent once or more.
@@ -182,8 +211,8 @@ impl OtlpHttpExporter {
             let reason = format!("no answer in the {limit:?} that its sender had left to wait");
             return self.unavailable(to, reason);
         }
-        let name = &self.name;
-        let reason = format!("no answer within {limit:?}; see exporters.{name}.timeout");
+        let path = &self.path;
+        let reason = format!("no answer within {limit:?}; see {path}.timeout");
         self.unavailable(to, reason)
     }
 
@@ -211,7 +240,20 @@ impl Work {
     }
 
     fn json(&self, signal: Signal, request: &[u8]) -> Result<Bytes, Refusal> {
-        let written = json::write(signal, request)?;
+        let mut lease = self.budget.as_ref().map(Budget::lease_for_copy);
+        let mut refused = None;
+        let mut more = |bytes| match lease.as_mut().map(|lease| lease.try_charge(bytes)) {
+            Some(Err(refusal)) => {
+                refused = Some(refusal);
+                false
+            }
+            _ => true,
+        };
+        let written = json::write_charging(signal, request, &mut more);
+        let written = written.map_err(|error| match error {
+            WriteError::Malformed(error) => error.into(),
+            WriteError::NoMemory(bytes) => self.no_memory(bytes, refused),
+        })?;
         let (unknown, replaced) = (written.unknown, written.replaced);
         if unknown + replaced > 0 && !self.lossy.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -221,7 +263,23 @@ impl Work {
                 self.name
             );
         }
-        Ok(written.text.into())
+        let text = Bytes::from(written.text);
+        Ok(match lease {
+            Some(lease) => lease.hold(text),
+            None => text,
+        })
+    }
+
+    /// What cannot ever have the memory that its text needs goes in parts.
+    fn no_memory(&self, bytes: usize, refused: Option<Refusal>) -> Refusal {
+        let limit = self.budget.as_ref().map_or(u64::MAX, Budget::limit);
+        match refused {
+            Some(refusal) if (bytes as u64) < limit / 2 => refusal,
+            _ => {
+                let limit = usize::try_from(limit / 2).unwrap_or(usize::MAX);
+                Refusal::too_large(bytes, limit, "half of memory_limiter.limit_mib, as JSON")
+            }
+        }
     }
 
     fn failed(&self, error: &dyn fmt::Display) -> Refusal {

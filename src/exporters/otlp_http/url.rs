@@ -122,6 +122,15 @@ impl BaseUrl {
 }
 
 impl HttpUrl {
+    /// The same with this path, if it has none.
+    #[must_use]
+    pub fn or_path(mut self, path: &str) -> Self {
+        if self.0.path() == "/" {
+            self.0.set_path(path);
+        }
+        self
+    }
+
     pub(super) fn as_url(&self) -> &Url {
         &self.0
     }

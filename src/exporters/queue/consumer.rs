@@ -34,18 +34,19 @@ impl Shared {
         while !self.is_over()
             && let Some(queued) = self.waiting.next(self.journal.is_some()).await
         {
-            let size = queued.size;
-            if let Some(unfinished) = self.finish(queued).await {
-                self.waiting.put_back(unfinished);
+            let mut queued = queued;
+            if self.finish(&mut queued).await {
+                queued.is_done = true;
+                self.room.give_back(queued.size);
             } else {
-                self.room.give_back(size);
+                self.waiting.put_back(queued);
             }
         }
     }
 
-    /// Delivers a request or keeps it elsewhere; returns it where neither was possible and it stays
-    /// on disk.
-    async fn finish(&self, mut queued: Queued) -> Option<Queued> {
+    /// Delivers a request or keeps it elsewhere; returns false where neither was possible and it
+    /// stays on disk.
+    async fn finish(&self, queued: &mut Queued) -> bool {
         let request = match &queued.held {
             Held::Memory(request) => request.clone(),
             Held::Disk(entry) => match self.read(entry).await {
@@ -57,23 +58,23 @@ impl Shared {
                     let name = self.way.name();
                     tracing::warn!("{name}: a queued request cannot be read yet: {reason}");
                     self.pause(UNREAD).await;
-                    return Some(queued);
+                    return false;
                 }
                 Err(Unread::Lost(reason)) => {
                     // The next start puts what is left of it into quarantine.
                     let name = self.way.name();
                     tracing::error!("{name}: {} queued items are lost: {reason}", queued.items);
                     queued.reject(queued.items);
-                    return None;
+                    return true;
                 }
             },
         };
         let waiter = queued.waiter.take();
-        let outcome = self.deliver(&queued, request.clone()).await;
+        let outcome = self.deliver(queued, request.clone()).await;
         if let Some(waiter) = waiter {
             // Who does not wait any more was told that it is not known.
             let _ = waiter.send(outcome.map(|delivered| delivered.answer));
-            return None;
+            return true;
         }
         let on_disk = matches!(queued.held, Held::Disk(_));
         let (rejected, why) = match outcome {
@@ -88,7 +89,7 @@ impl Shared {
                 });
                 (rejected, why)
             }
-            Err(refusal) if on_disk && refusal.is_retryable() => return Some(queued),
+            Err(refusal) if on_disk && refusal.is_retryable() => return false,
             Err(refusal) => {
                 if refusal.is_retryable() && self.stop.is_cancelled() {
                     self.gave_up.store(true, Ordering::Relaxed);
@@ -97,15 +98,15 @@ impl Shared {
             }
         };
         if let Some(why) = why
-            && !self.keep_elsewhere(&queued, request, why).await
+            && !self.keep_elsewhere(queued, request, why).await
         {
-            return Some(queued);
+            return false;
         }
         queued.reject(rejected);
         if let (Held::Disk(entry), Some(journal)) = (&queued.held, &self.journal) {
             journal.remove(entry);
         }
-        None
+        true
     }
 
     async fn deliver(&self, queued: &Queued, request: Bytes) -> Result<Delivered, Refusal> {

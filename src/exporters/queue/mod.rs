@@ -11,8 +11,8 @@ mod waiting;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use slimspan_proto::{Signal, count};
@@ -28,7 +28,7 @@ use crate::client::Client;
 use crate::journal::{AppendError, Entry, Journal, OpenError, Options};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::{Ticket, Tickets};
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, Lately};
 use config::{QueueConfig, Sizer};
 use room::Room;
 use waiting::Waiting;
@@ -65,6 +65,8 @@ struct Shared {
     stop: CancellationToken,
     /// The backend failed after the stop: what is left need not be tried.
     gave_up: AtomicBool,
+    /// When the disk took nothing more.
+    blocked: std::sync::Mutex<Lately>,
 }
 
 /// A request in the queue.
@@ -80,6 +82,17 @@ struct Queued {
     waiter: Option<oneshot::Sender<Result<Answer, Refusal>>>,
     /// Counts its items as queued, unless somebody waits.
     tickets: Option<Tickets>,
+    /// Whether nothing is left to be done with it.
+    is_done: bool,
+}
+
+impl Drop for Queued {
+    /// What is not done with stays on disk.
+    fn drop(&mut self) {
+        if let (Held::Disk(_), false, Some(tickets)) = (&self.held, self.is_done, &self.tickets) {
+            tickets.leave();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -123,6 +136,7 @@ impl Queue {
             counters,
             stop: way.stop.clone(),
             gave_up: AtomicBool::new(false),
+            blocked: std::sync::Mutex::default(),
             way,
         });
         for entry in entries {
@@ -155,7 +169,7 @@ impl Queue {
         Load {
             size: room.taken(),
             capacity: room.limit(),
-            is_full: room.is_full(),
+            is_full: room.is_full() || self.shared.blocked().holds(),
         }
     }
 
@@ -227,6 +241,7 @@ impl Shared {
             size,
             waiter,
             tickets,
+            is_done: false,
         };
         if self.waiting.push(queued, self.journal.is_some()).is_err() {
             return Err(self.refusal("slimspan stops"));
@@ -292,6 +307,10 @@ impl Shared {
         let Ok(appended) = timeout_at(deadline, append).await else {
             return Err(self.refusal("its queue on disk was not written in time"));
         };
+        *self.blocked() = match &appended {
+            Err(AppendError::Full { .. } | AppendError::Io(_)) => Lately::now(),
+            _ => Lately::default(),
+        };
         appended.map(Held::Disk).map_err(|error| match error {
             AppendError::Full { .. } => self.refusal(format_args!(
                 "its queue on disk is full: {error}; see extensions.{}.max_bytes",
@@ -307,6 +326,10 @@ impl Shared {
                 self.refusal(format_args!("its queue cannot be written: {error}"))
             }
         })
+    }
+
+    fn blocked(&self) -> std::sync::MutexGuard<'_, Lately> {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn storage(&self) -> String {
@@ -341,6 +364,7 @@ impl Shared {
             size,
             waiter: None,
             tickets: Some(ticket.into()),
+            is_done: false,
         };
         // Nothing is too late for what may stay.
         let _ = self.waiting.push(queued, true);

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::HostPort;
+use crate::tls::config::TlsServerConfig;
 
 /// Says whether slimspan is well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,8 @@ pub struct HealthCheckConfig {
     pub path: String,
     /// What that answer says, instead of JSON.
     pub response_body: Option<ResponseBody>,
+    /// How connections are protected; not at all unless it is given.
+    pub tls: Option<TlsServerConfig>,
 }
 
 /// Answers in the configuration's own words.
@@ -37,6 +40,7 @@ impl Default for HealthCheckConfig {
             },
             path: "/".to_owned(),
             response_body: None,
+            tls: None,
         }
     }
 }

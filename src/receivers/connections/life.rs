@@ -26,9 +26,9 @@ pub(super) const LAST_REQUESTS: Duration = Duration::from_secs(90);
 /// was told arrives within this time.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a peer may leave an answer unread: to keep one costs little, but somebody who never reads
+/// How long a peer may leave an answer unread, unless it is configured: to keep one costs little, but somebody who never reads
 /// has no use for its place.
-pub(super) const UNREAD: Duration = Duration::from_secs(30);
+pub(in crate::receivers) const UNREAD: Duration = Duration::from_secs(30);
 
 /// Serves `connection` until it ends by itself, or has to: because it keeps silent, has been without
 /// a request for `idle`, has come of age, or because of `stop`. Then the peer is told, requests under way end, and nothing else is waited
@@ -37,6 +37,7 @@ pub(super) async fn live<C>(
     connection: C,
     requests: &Requests,
     idle: Option<Duration>,
+    longest_unread: Duration,
     stop: &CancellationToken,
 ) where
     C: GracefulConnection<Error: fmt::Display>,
@@ -53,7 +54,7 @@ pub(super) async fn live<C>(
         () = silence(requests) => "it has sent no request",
         () = sleep(AGE) => "it has come of age",
         () = idleness(requests, idle) => "it has been idle",
-        () = unread(requests) => {
+        () = unread(requests, longest_unread) => {
             tracing::debug!("cutting a connection: its peer does not take its answers");
             return;
         }
@@ -85,13 +86,13 @@ async fn idleness(requests: &Requests, idle: Option<Duration>) {
 }
 
 /// Waits until an answer has been left unread for too long.
-async fn unread(requests: &Requests) {
+async fn unread(requests: &Requests, longest: Duration) {
     loop {
-        let left = UNREAD.saturating_sub(requests.unsent_for());
+        let left = longest.saturating_sub(requests.unsent_for());
         if left.is_zero() {
             return;
         }
         // Most answers are gone by then, and nobody was woken for them.
-        sleep(left.max(UNREAD / 10)).await;
+        sleep(left.max(longest / 10)).await;
     }
 }

@@ -21,6 +21,7 @@ use self::slots::Slots;
 use crate::telemetry::{Counters, Seldom};
 use crate::tls::{Accepted, ServerTls};
 
+pub(super) use self::life::UNREAD;
 pub(super) use self::requests::Requests;
 pub(super) use self::slots::Limits;
 
@@ -73,7 +74,7 @@ pub(super) async fn serve<C>(
             if let Some(stream) = protect(stream, tls.as_deref(), &stop).await {
                 let requests = Requests::default();
                 let connection = speak(TokioIo::new(stream), requests.clone());
-                live(connection, &requests, limits.idle, &stop).await;
+                live(connection, &requests, limits.idle, limits.unread, &stop).await;
             }
             drop((slot, open));
         });

@@ -23,6 +23,8 @@ struct Count {
     /// When there were answers that have not been sent yet, by the order in which they came.
     unsent: BTreeMap<u64, Instant>,
     answers: u64,
+    /// When the last one ended.
+    ended: Option<Instant>,
 }
 
 /// A request that is under way until this is dropped.
@@ -49,6 +51,13 @@ impl Requests {
     pub(in crate::receivers) fn progress(&self) -> (u64, usize) {
         let count = self.0.borrow();
         (count.begun, count.under_way)
+    }
+
+    /// When the last one ended, if there ever was one; none while one is under way.
+    #[expect(clippy::option_option, reason = "they mean different things")]
+    pub(in crate::receivers) fn ended(&self) -> Option<Option<Instant>> {
+        let count = self.0.borrow();
+        (count.under_way == 0).then_some(count.ended)
     }
 
     /// How long the oldest answer has waited for its peer to take it.
@@ -86,6 +95,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.requests.0.send_modify(|count| {
             count.under_way -= 1;
+            count.ended = Some(Instant::now());
             if let Some(answer) = self.answer {
                 count.unsent.remove(&answer);
             }

@@ -12,6 +12,8 @@ pub(in crate::receivers) struct Limits {
     pub(in crate::receivers) per_address: Option<u32>,
     /// How long one may be without a request that had some.
     pub(in crate::receivers) idle: Option<Duration>,
+    /// How long a peer may leave an answer unread.
+    pub(in crate::receivers) unread: Duration,
 }
 
 /// Where connections have their places.
@@ -111,6 +113,7 @@ mod tests {
             total,
             per_address,
             idle: None,
+            unread: Duration::from_secs(30),
         })
     }
 

@@ -48,7 +48,7 @@ fn served_while_idle(idle: Option<Duration>) -> Served {
             let requests = Requests::default();
             let connection = connection(TokioIo::new(ours), requests.clone(), answers);
             // A test fails rather than waits for ever.
-            let _ = timeout(AGE * 4, live(connection, &requests, idle, &stop)).await;
+            let _ = timeout(AGE * 4, live(connection, &requests, idle, UNREAD, &stop)).await;
         }
     });
     Served {
@@ -261,6 +261,7 @@ async fn a_place_is_free_again() {
         total: 1,
         per_address: None,
         idle: None,
+        unread: UNREAD,
     };
     let stop = CancellationToken::new();
     let serving = tokio::spawn({
@@ -300,6 +301,7 @@ async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, Joi
         total: 1,
         per_address: None,
         idle: None,
+        unread: UNREAD,
     };
     let stop = stop.clone();
     let serving = tokio::spawn(async move {

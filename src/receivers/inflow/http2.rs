@@ -39,6 +39,8 @@ pub(in crate::receivers) enum Flood {
     Idle,
     #[error("too many requests that were taken back")]
     Resets,
+    #[error("nobody knows where its next request begins")]
+    Lost,
     #[error("headers, or a frame, did not become whole in time")]
     Unfinished,
 }

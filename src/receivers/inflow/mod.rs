@@ -5,6 +5,7 @@
 //! floods. It does not limit what comes and goes: frames that a peer may send as often as it likes,
 //! each of which costs work and brings nothing.
 
+mod framing;
 mod http1;
 mod http2;
 mod spoken;

@@ -23,16 +23,16 @@ impl Spoken {
         Self::Undecided(0, Heads::new(requests, head))
     }
 
-    /// More bytes have come.
-    pub(super) fn add(&mut self, bytes: &[u8], now: Instant) -> Result<(), Flood> {
+    /// More bytes have come. Returns how many of them may be read.
+    pub(super) fn add(&mut self, bytes: &mut [u8], now: Instant) -> Result<usize, Flood> {
         match self {
             Self::Http1(heads) => heads.add(bytes, now),
-            Self::Http2(frames) => frames.add(bytes, now),
+            Self::Http2(frames) => frames.add(bytes, now).map(|()| bytes.len()),
             Self::Undecided(seen, heads) => {
                 let rest = PREFACE.get(*seen..).unwrap_or_default();
                 let same = rest
                     .iter()
-                    .zip(bytes)
+                    .zip(&*bytes)
                     .take_while(|(one, other)| one == other);
                 let same = same.count();
                 *seen += same;
@@ -41,7 +41,7 @@ impl Spoken {
                     frames.add(PREFACE, now)?;
                     let added = frames.add(bytes.get(same..).unwrap_or_default(), now);
                     *self = Self::Http2(frames);
-                    return added;
+                    return added.map(|()| bytes.len());
                 }
                 let added = heads.add(bytes, now);
                 if same < bytes.len() {
@@ -52,10 +52,10 @@ impl Spoken {
         }
     }
 
-    /// When something that has begun must have become whole.
-    pub(super) fn due(&mut self) -> Option<Instant> {
+    /// When something that has begun must have become whole, as far as is known by now.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Instant> {
         match self {
-            Self::Undecided(_, heads) | Self::Http1(heads) => heads.due(),
+            Self::Undecided(_, heads) | Self::Http1(heads) => heads.due(now),
             Self::Http2(frames) => frames.due(),
         }
     }
@@ -73,7 +73,7 @@ mod tests {
     fn spoken(bytes: &[u8], size: usize) -> Spoken {
         let mut spoken = Spoken::either(Requests::default(), HEAD);
         for part in bytes.chunks(size) {
-            spoken.add(part, Instant::now()).unwrap();
+            spoken.add(&mut part.to_vec(), Instant::now()).unwrap();
         }
         spoken
     }
@@ -84,7 +84,11 @@ mod tests {
             let http2 = [&PREFACE[..], &PINGS].concat();
             let mut spoken_there = spoken(&http2, size);
             assert!(matches!(spoken_there, Spoken::Http2(_)), "{size}");
-            assert_eq!(spoken_there.due(), None, "all frames are whole");
+            assert_eq!(
+                spoken_there.due(Instant::now()),
+                None,
+                "all frames are whole"
+            );
             for other in [
                 &b"POST /v1/traces HTTP/1.1\r\n"[..],
                 b"PRI * HTTP/1.1\r\n\r\n",
@@ -105,17 +109,18 @@ mod tests {
             let begun = Instant::now();
             let mut spoken = Spoken::either(Requests::default(), HEAD);
             for byte in beginning {
-                spoken.add(&[*byte], begun).unwrap();
+                spoken.add(&mut [*byte], begun).unwrap();
             }
-            assert_eq!(spoken.due(), Some(begun + HEAD));
-            assert_eq!(spoken.add(b"x", begun + HEAD), Err(Flood::Unfinished));
+            assert_eq!(spoken.due(begun), Some(begun + HEAD));
+            let late = spoken.add(&mut [b'x'], begun + HEAD);
+            assert_eq!(late, Err(Flood::Unfinished));
         }
     }
 
     #[test]
     fn a_flood_is_one_right_after_the_beginning() {
         let mut spoken = Spoken::either(Requests::default(), HEAD);
-        let flood = [&PREFACE[..], &PINGS.repeat(2000)].concat();
-        assert_eq!(spoken.add(&flood, Instant::now()), Err(Flood::Idle));
+        let mut flood = [&PREFACE[..], &PINGS.repeat(2000)].concat();
+        assert_eq!(spoken.add(&mut flood, Instant::now()), Err(Flood::Idle));
     }
 }

@@ -10,10 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::http2::{Flood, Frames};
 use super::spoken::Spoken;
-use crate::receivers::connections::Requests;
-
-/// How long a peer may leave unread what it is sent.
-pub(super) const UNREAD: Duration = Duration::from_secs(30);
+use crate::receivers::connections::{Requests, UNREAD};
 
 /// The bytes of one connection. Reading fails where those that come in are a flood or stop in the
 /// middle of something, and writing where the peer does not read.
@@ -26,6 +23,8 @@ pub(in crate::receivers) struct Watched<T> {
     whole: Timer,
     /// Runs while nothing can be written.
     unread: Timer,
+    /// How long a peer may leave unread what it is sent.
+    patience: Duration,
 }
 
 /// A clock that runs from time to time.
@@ -38,21 +37,28 @@ struct Timer {
 impl<T> Watched<T> {
     /// A connection that is to be HTTP/2.
     pub(in crate::receivers) fn http2(io: T) -> Self {
-        Self::new(io, Spoken::Http2(Frames::new()))
+        Self::new(io, Spoken::Http2(Frames::new()), UNREAD)
     }
 
-    /// A connection that is HTTP/2 or HTTP/1, of which the heads of requests may take as long.
-    pub(in crate::receivers) fn either(io: T, requests: Requests, head: Duration) -> Self {
-        Self::new(io, Spoken::either(requests, head))
+    /// A connection that is HTTP/2 or HTTP/1, of which the heads of requests may take as long as `head`, and
+    /// answers may stay unread for `patience`.
+    pub(in crate::receivers) fn either(
+        io: T,
+        requests: Requests,
+        head: Duration,
+        patience: Duration,
+    ) -> Self {
+        Self::new(io, Spoken::either(requests, head), patience)
     }
 
-    fn new(io: T, spoken: Spoken) -> Self {
+    fn new(io: T, spoken: Spoken, patience: Duration) -> Self {
         Self {
             io,
             spoken,
             flood: None,
             whole: Timer::default(),
             unread: Timer::default(),
+            patience,
         }
     }
 
@@ -67,7 +73,7 @@ impl<T> Watched<T> {
             return outcome;
         }
         if !self.unread.is_set() {
-            self.unread.set(Some(Instant::now() + UNREAD));
+            self.unread.set(Some(Instant::now() + self.patience));
         }
         ready!(self.unread.poll(context));
         Poll::Ready(Err(io::Error::new(
@@ -89,20 +95,24 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         }
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut this.io).poll_read(context, buffer);
-        let more = buffer.filled().get(before..).unwrap_or_default();
+        let now = Instant::now();
         if outcome.is_ready() {
-            let added = this.spoken.add(more, Instant::now());
-            this.whole.set(this.spoken.due());
-            if let Err(flood) = added {
-                this.flood = Some(flood);
-                // Who gets an error is not to have read anything.
-                buffer.set_filled(before);
-                return Poll::Ready(Err(error(flood)));
+            let more = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+            let added = this.spoken.add(more, now);
+            this.whole.set(this.spoken.due(now));
+            match added {
+                Ok(passed) => buffer.set_filled(before + passed),
+                Err(flood) => {
+                    this.flood = Some(flood);
+                    // Who gets an error is not to have read anything.
+                    buffer.set_filled(before);
+                    return Poll::Ready(Err(error(flood)));
+                }
             }
             return outcome;
         }
         // What has begun may have become whole, and nobody read since.
-        this.whole.set(this.spoken.due());
+        this.whole.set(this.spoken.due(now));
         ready!(this.whole.poll(context));
         this.flood = Some(Flood::Unfinished);
         Poll::Ready(Err(error(Flood::Unfinished)))
@@ -230,25 +240,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_is_not_written_to_for_ever() {
+        const PATIENCE: Duration = Duration::from_secs(70);
         let (mut peer, ours) = duplex(1 << 10);
-        let mut watched = Watched::http2(ours);
+        let mut watched = Watched::either(ours, Requests::default(), WHOLE, PATIENCE);
         let begun = Instant::now();
         // Slowly is well.
         let reading = tokio::spawn(async move {
             let mut read = 0;
             for _ in 0..5 {
-                sleep(UNREAD * 9 / 10).await;
+                sleep(PATIENCE * 9 / 10).await;
                 read += peer.read(&mut [0; 1 << 9]).await.unwrap();
             }
-            sleep(UNREAD * 9).await;
+            sleep(PATIENCE * 9).await;
             read
         });
         let error = watched.write_all(&[7; 1 << 13]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-        let expected = UNREAD * 9 / 10 * 5 + UNREAD;
+        let expected = PATIENCE * 9 / 10 * 5 + PATIENCE;
         assert!(begun.elapsed() >= expected, "{:?}", begun.elapsed());
         assert!(
-            begun.elapsed() < expected + UNREAD / 10,
+            begun.elapsed() < expected + PATIENCE / 10,
             "{:?}",
             begun.elapsed()
         );
@@ -270,7 +281,7 @@ mod tests {
                 }
             });
             let requests = Requests::default();
-            let mut watched = Watched::either(ours, requests.clone(), WHOLE);
+            let mut watched = Watched::either(ours, requests.clone(), WHOLE, UNREAD);
             watched.read_exact(&mut [0; 5]).await.unwrap();
             let under_way = is_whole.then(|| requests.begin());
             let read = watched.read_to_end(&mut Vec::new()).await;

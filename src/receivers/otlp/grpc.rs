@@ -27,7 +27,7 @@ use crate::auth::Gate;
 use crate::compression::Compression;
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
-use crate::receivers::connections::{self, Limits, Requests, Stream};
+use crate::receivers::connections::{self, Limits, Requests, Stream, UNREAD};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -105,6 +105,7 @@ impl GrpcReceiver {
             total: self.config.max_connections,
             per_address: self.config.max_connections_per_address,
             idle: None,
+            unread: UNREAD,
         };
         let server = server(self.config.max_concurrent_streams).http2_only();
         let speak = move |io: TokioIo<Stream>, requests: Requests| {
@@ -156,8 +157,9 @@ async fn answer(
     let gives_up = timeout.map(|after| Instant::now() + after);
     let client = intake.gate.admit(request.headers()).await;
     let client = client.map_err(turn_away)?;
+    let span = intake.begin(signal, request.headers());
     intake
-        .take(signal, client, gives_up, read(intake, request))
+        .take(signal, client, gives_up, span, read(intake, request))
         .await
 }
 

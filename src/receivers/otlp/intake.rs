@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use slimspan_proto::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use crate::pipeline::{Pipelines, Received};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::EntryLimit;
 use crate::telemetry::Watch;
+use crate::telemetry::traces::{RequestSpan, Trace};
 
 /// How long SDKs wait for an answer unless they are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,13 +55,21 @@ impl Intake {
         signal: Signal,
         client: Arc<Client>,
         gives_up: Option<Instant>,
+        span: RequestSpan,
         arrival: impl Future<Output = Result<impl Into<Received>, Refusal>>,
     ) -> Result<Answer, Refusal> {
         let watch = Watch::start();
-        let outcome = self.pass(signal, client, gives_up, arrival).await;
+        let trace = span.trace();
+        let outcome = self.pass(signal, client, gives_up, trace, arrival).await;
         let refused = outcome.as_ref().err();
         self.pipelines.answered(signal, watch.read(), refused);
+        span.ended(refused);
         outcome
+    }
+
+    /// A span about a request with these headers, which was let in.
+    pub(super) fn begin(&self, signal: Signal, headers: &HeaderMap) -> RequestSpan {
+        self.pipelines.begin(signal, headers)
     }
 
     /// Counts a request that is refused before it is taken.
@@ -74,16 +84,26 @@ impl Intake {
         signal: Signal,
         client: Arc<Client>,
         gives_up: Option<Instant>,
+        trace: Trace,
         arrival: impl Future<Output = Result<impl Into<Received>, Refusal>>,
     ) -> Result<Answer, Refusal> {
-        let request = tokio::select! {
-            request = arrival => request?,
+        let stage = trace.stage(|| format!("receiver/{}/receive", self.pipelines.receiver()));
+        let request: Received = tokio::select! {
+            request = arrival => match request {
+                Ok(request) => request.into(),
+                Err(refusal) => {
+                    stage.ended(Some(&refusal));
+                    return Err(refusal);
+                }
+            },
             () = at(gives_up) => return Err(Refusal::too_late()),
             () = self.stopped() => return Err(Refusal::unavailable(
                 Culprit::Slimspan,
                 "slimspan stops, and the request had not come in time",
             )),
         };
+        drop(stage);
+        trace.number("slimspan.request.bytes", request.message.len() as u64);
         let now = Instant::now();
         // From here on it is taken to its end: a sender that has given up meanwhile sends it again,
         // and finds its files stored.
@@ -94,7 +114,7 @@ impl Intake {
         }
         let deadline = gives_up - (left / 10).min(ON_THE_WAY);
         self.pipelines
-            .consume(signal, request, client, deadline)
+            .consume(signal, request, client, deadline, trace)
             .await
     }
 

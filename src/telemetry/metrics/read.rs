@@ -63,6 +63,7 @@ impl Reading {
                 reading.count(of::OUTGOING, labels(name), outgoing.get(signal));
             }
         }
+        reading.passing(counters);
         for exporter in counters.exporters() {
             reading.exporter(&exporter);
         }
@@ -135,6 +136,38 @@ impl Reading {
             labels.push(outcome.to_owned());
             self.count(of::REQUESTS, labels, get(count));
         }
+        let (duration, sizes) = (counts.latency.read(), counts.sizes.read());
+        self.add(of::REQUEST_DURATION, labels(), Value::Spread(duration));
+        self.add(of::REQUEST_BYTES, labels(), Value::Spread(sizes));
+    }
+
+    fn passing(&mut self, counters: &Counters) {
+        for batch in counters.batches() {
+            let labels = || vec![batch.processor.clone()];
+            self.count(of::BATCH_FULL, labels(), get(&batch.full));
+            self.count(of::BATCH_DUE, labels(), get(&batch.due));
+            let combinations = get(&batch.combinations);
+            self.count(of::BATCH_COMBINATIONS, labels(), combinations);
+            let (items, bytes) = (batch.items.read(), batch.bytes.read());
+            self.add(of::BATCH_ITEMS, labels(), Value::Spread(items));
+            self.add(of::BATCH_BYTES, labels(), Value::Spread(bytes));
+        }
+        for pipeline in counters.pipelines() {
+            let labels = || vec![pipeline.pipeline.clone()];
+            self.count(of::PIPELINE_INCOMING, labels(), get(&pipeline.incoming));
+            self.count(of::PIPELINE_ACCEPTED, labels(), get(&pipeline.accepted));
+        }
+        for tenant in counters.tenants() {
+            for (metric, counter) in [
+                (of::TENANT_REQUESTS, &tenant.requests),
+                (of::TENANT_BYTES, &tenant.bytes),
+                (of::TENANT_REFUSED, &tenant.refused),
+                (of::TENANT_ARTIFACTS, &tenant.artifacts),
+                (of::TENANT_ARTIFACT_BYTES, &tenant.artifact_bytes),
+            ] {
+                self.count(metric, vec![tenant.tenant.clone()], get(counter));
+            }
+        }
     }
 
     fn exporter(&mut self, counts: &ExporterCounts) {
@@ -193,6 +226,8 @@ impl Reading {
             (of::UPLOADED, &counters.uploaded),
             (of::UPLOADS_FAILED, &counters.failed_uploads),
             (of::DAMAGED, &counters.damaged),
+            (of::SPANS_SENT, &counters.own_spans.sent),
+            (of::SPANS_DROPPED, &counters.own_spans.dropped),
             (of::CONNECTIONS, &counters.connections),
             (of::CONNECTIONS_REFUSED, &counters.refused_connections),
         ] {

@@ -63,6 +63,9 @@ const BYTES: Option<&str> = Some("bytes");
 const RECEIVER: &[&str] = &["receiver", "transport"];
 const PROCESSOR: &[&str] = &["processor", "otel_signal"];
 const EXPORTER: &[&str] = &["exporter"];
+const BATCH: &[&str] = &["processor"];
+const PIPELINE: &[&str] = &["pipeline"];
+const TENANT: &[&str] = &["tenant"];
 const SIGNAL: &[&str] = &["signal"];
 const STORE: &[&str] = &["store"];
 const FOUND: &[&str] = &["shape", "medium"];
@@ -117,10 +120,38 @@ metrics! {
         "Log records that were not taken, alone or with their whole request";
     REQUESTS = "otelcol_receiver_requests" Counter None, &["receiver", "transport", "outcome"], Basic,
         "Requests that were answered; the outcome is success or refused";
+    REQUEST_DURATION = "slimspan_receiver_request_duration" Histogram SECONDS, RECEIVER, Detailed,
+        "What requests took from their headers to their answers";
+    REQUEST_BYTES = "slimspan_receiver_request_size" Histogram BYTES, RECEIVER, Detailed,
+        "How large requests were, decompressed";
     INCOMING = "otelcol_processor_incoming_items" Counter None, PROCESSOR, Normal,
         "Items that went into a processor";
     OUTGOING = "otelcol_processor_outgoing_items" Counter None, PROCESSOR, Normal,
         "Items that came out of a processor";
+    BATCH_FULL = "otelcol_processor_batch_batch_size_trigger_send" Counter None, BATCH, Normal,
+        "Batches that were sent because they were full";
+    BATCH_DUE = "otelcol_processor_batch_timeout_trigger_send" Counter None, BATCH, Normal,
+        "Batches that were sent because it was time";
+    BATCH_ITEMS = "otelcol_processor_batch_batch_send_size" Histogram None, BATCH, Normal,
+        "How many items went together";
+    BATCH_BYTES = "otelcol_processor_batch_batch_send_size" Histogram BYTES, BATCH, Detailed,
+        "How many bytes went together";
+    BATCH_COMBINATIONS = "otelcol_processor_batch_metadata_cardinality" Gauge None, BATCH, Normal,
+        "Combinations of metadata of which requests wait for others";
+    PIPELINE_INCOMING = "slimspan_pipeline_incoming_items" Counter None, PIPELINE, Normal,
+        "Items that went into a pipeline";
+    PIPELINE_ACCEPTED = "slimspan_pipeline_accepted_items" Counter None, PIPELINE, Normal,
+        "Items of a pipeline that all of its exporters took";
+    TENANT_REQUESTS = "slimspan_tenant_requests" Counter None, TENANT, Detailed,
+        "Requests of a tenant, or parts of requests";
+    TENANT_BYTES = "slimspan_tenant_received" Counter BYTES, TENANT, Detailed,
+        "Bytes of these";
+    TENANT_REFUSED = "slimspan_tenant_refused_requests" Counter None, TENANT, Detailed,
+        "Requests that were refused because their tenant had enough under way";
+    TENANT_ARTIFACTS = "slimspan_tenant_artifacts" Counter None, TENANT, Detailed,
+        "Artifacts of requests of a tenant that were kept or had been before";
+    TENANT_ARTIFACT_BYTES = "slimspan_tenant_artifacts" Counter BYTES, TENANT, Detailed,
+        "Bytes of these";
     SENT_SPANS = "otelcol_exporter_sent_spans" Counter None, EXPORTER, Basic,
         "Spans that the backend took";
     SENT_POINTS = "otelcol_exporter_sent_metric_points" Counter None, EXPORTER, Basic,
@@ -219,6 +250,10 @@ metrics! {
         "Memory that requests in flight take of memory_limiter";
     MEMORY_LIMIT = "slimspan_memory_limit" Gauge BYTES, &[], Basic,
         "Memory that requests in flight may take";
+    SPANS_SENT = "slimspan_own_spans_sent" Counter None, &[], Normal,
+        "Spans about slimspan's own work that a backend took";
+    SPANS_DROPPED = "slimspan_own_spans_dropped" Counter None, &[], Basic,
+        "Spans about slimspan's own work that were given up, because there were too many or no backend took them";
     CONNECTIONS = "slimspan_connections_open" Gauge None, &[], Basic,
         "Connections of senders that are open";
     CONNECTIONS_REFUSED = "slimspan_connections_refused" Counter None, &[], Basic,

@@ -53,6 +53,12 @@ pub struct HttpConfig {
     #[serde(deserialize_with = "headers")]
     #[schemars(schema_with = "crate::config::headers::schema")]
     pub response_headers: BTreeMap<String, Secret>,
+    /// The time that a whole request may take to come; 0 for as long as it comes fast enough.
+    #[serde(with = "AnyDuration")]
+    pub read_timeout: Duration,
+    /// The time that a sender may leave its answer unread; 0 for as long as it lives.
+    #[serde(with = "AnyDuration")]
+    pub write_timeout: Duration,
     /// The time that the headers of a request may take from their first byte; more than 0.
     #[serde(with = "PositiveDuration")]
     pub read_header_timeout: Duration,
@@ -125,6 +131,8 @@ impl Default for HttpConfig {
             compression_algorithms: ContentCoding::ALL.to_vec(),
             cors: None,
             response_headers: BTreeMap::new(),
+            read_timeout: Duration::ZERO,
+            write_timeout: Duration::from_secs(30),
             read_header_timeout: Duration::from_secs(10),
             // Longer than the minute that SDKs leave between two exports of metrics.
             idle_timeout: Duration::from_mins(5),

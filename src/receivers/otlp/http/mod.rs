@@ -43,7 +43,7 @@ use crate::pipeline::{Pipelines, Received};
 use crate::receivers::connections::{self, Limits, Requests, Stream};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
-use crate::refusal::Refusal;
+use crate::refusal::{Culprit, Refusal};
 use crate::telemetry::Counters;
 use crate::tls::ServerTls;
 
@@ -54,6 +54,9 @@ const STREAMS: u32 = 32;
 
 /// What is spoken over TLS, the better one first.
 pub const ALPN: &[&str] = &["h2", "http/1.1"];
+
+/// Longer than anything lasts.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
 /// How long the rest of a request is read that is refused already.
 const LINGER: Duration = Duration::from_secs(10);
@@ -114,6 +117,7 @@ impl HttpReceiver {
             signals: paths.into(),
             codings: config.compression_algorithms,
             headers: to_map(&config.response_headers),
+            read_timeout: Some(config.read_timeout).filter(|longest| !longest.is_zero()),
         });
         let answering = tower::service_fn(move |request: Request<Incoming>| {
             let service = Arc::clone(&service);
@@ -124,13 +128,16 @@ impl HttpReceiver {
         let limits = Limits {
             total: config.max_connections,
             per_address: config.max_connections_per_address,
+            unread: Some(config.write_timeout)
+                .filter(|longest| !longest.is_zero())
+                .unwrap_or(FOR_EVER),
             idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
         };
         let mut server = server(STREAMS);
         server.http1().keep_alive(config.keep_alives_enabled);
-        let head = config.read_header_timeout;
+        let (head, unread) = (config.read_header_timeout, limits.unread);
         let speak = move |io: TokioIo<Stream>, requests: Requests| {
-            let io = Watched::either(io.into_inner(), requests.clone(), head);
+            let io = Watched::either(io.into_inner(), requests.clone(), head, unread);
             let answering = answering.clone();
             let service = service_fn(move |request: Request<Incoming>| {
                 let under_way = requests.begin();
@@ -153,6 +160,8 @@ struct Service {
     codings: Vec<ContentCoding>,
     /// What every answer has.
     headers: HeaderMap,
+    /// How long a request may take to come.
+    read_timeout: Option<Duration>,
 }
 
 impl Service {
@@ -216,8 +225,22 @@ impl Service {
             ))
         })?;
         let compression = coding(&head.headers, &self.codings).map_err(unsupported)?;
-        let arrival = self.read(signal, form, compression, body);
-        let answer = self.intake.take(signal, client, None, arrival).await?;
+        let begun = Instant::now();
+        let arrival = async {
+            let read = self.read(signal, form, compression, body);
+            let Some(longest) = self.read_timeout else {
+                return read.await;
+            };
+            timeout_at(begun + longest, read).await.unwrap_or_else(|_| {
+                Err(Refusal::unavailable(
+                    Culprit::Sender,
+                    format!("the request did not come within the {longest:?} of read_timeout"),
+                ))
+            })
+        };
+        let span = self.intake.begin(signal, &head.headers);
+        let taken = self.intake.take(signal, client, None, span, arrival);
+        let answer = taken.await?;
         Ok((form, signal, answer))
     }
 

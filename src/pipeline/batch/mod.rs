@@ -4,7 +4,10 @@
 //! waits for what becomes of the batch: unlike the Collector's, this processor acknowledges nothing
 //! that is still to be sent.
 
+mod part;
+
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -15,8 +18,9 @@ use slimspan_proto::Signal;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub(super) use self::part::Held;
+use self::part::{Group, Part, shares};
 use super::fan_out::{FanOut, Outgoing};
-use super::tenancy::InFlight;
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
@@ -24,6 +28,8 @@ use crate::config::BatchConfig;
 use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
+use crate::telemetry::BatchCounts;
+use crate::telemetry::traces::Trace;
 use crate::tenant::TenantId;
 
 /// The `batch` processor of a pipeline.
@@ -38,6 +44,7 @@ struct Shared {
     signal: Signal,
     exporters: Arc<FanOut>,
     budget: Budget,
+    counts: Arc<BatchCounts>,
     waiting: Mutex<Waiting>,
 }
 
@@ -61,67 +68,13 @@ struct Gathering {
     sent_at: Instant,
 }
 
-/// The request of one sender.
-#[derive(Debug)]
-struct Part {
-    outgoing: Outgoing,
-    items: usize,
-    /// With what is known of the sender that all of a batch have in common.
-    terms: Terms,
-    reply: oneshot::Sender<Result<Answer, Refusal>>,
-    /// It outlives its sender's call.
-    _held: Held,
-}
-
-/// What a request takes as long as it waits for others, or is sent with them.
-#[derive(Debug)]
-pub(super) struct Held {
-    tenants: Vec<TenantId>,
-    _in_flight: Vec<InFlight>,
-    _lease: Option<Lease>,
-}
-
-impl Held {
-    /// Whose it is, where there are tenants, and what these have under way; and the lease of bytes that
-    /// are not the ones that came, which have one themselves.
-    pub(super) fn new(
-        tenants: Vec<TenantId>,
-        in_flight: Vec<InFlight>,
-        lease: Option<Lease>,
-    ) -> Self {
-        Self {
-            tenants,
-            _in_flight: in_flight,
-            _lease: lease,
-        }
-    }
-}
-
-/// Requests that go as one.
-struct Group {
-    parts: Vec<Part>,
-    /// For the copy that joins them.
-    lease: Lease,
-}
-
-impl Group {
-    /// Whether it may be written with this one, too. One that goes alone is not copied.
-    fn has_memory_for(&mut self, part: &Part) -> bool {
-        let first = match self.parts.as_slice() {
-            [first] => first.outgoing.len_of_all(),
-            _ => 0,
-        };
-        let more = first + part.outgoing.len_of_all();
-        self.lease.try_charge(more).is_ok()
-    }
-}
-
 impl Batch {
     pub(super) fn new(
         config: BatchConfig,
         signal: Signal,
         exporters: Arc<FanOut>,
         budget: Budget,
+        counts: Arc<BatchCounts>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -129,6 +82,7 @@ impl Batch {
                 signal,
                 exporters,
                 budget,
+                counts,
                 waiting: Mutex::default(),
             }),
         }
@@ -217,6 +171,7 @@ impl Shared {
         let gathering = by_key.entry(key.clone()).or_insert_with(|| {
             *begun += 1;
             is_sooner = true;
+            self.counts.combinations.fetch_add(1, Ordering::Relaxed);
             Gathering {
                 number: *begun,
                 parts: Vec::new(),
@@ -232,6 +187,14 @@ impl Shared {
         let size = self.config.send_batch_size;
         if self.config.timeout.is_zero() || size > 0 && items >= size {
             if let Some(full) = waiting.by_key.remove(&key) {
+                self.counts.combinations.fetch_sub(1, Ordering::Relaxed);
+                let is_full = size > 0 && items >= size;
+                let why = if is_full {
+                    &self.counts.full
+                } else {
+                    &self.counts.due
+                };
+                why.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(Arc::clone(self).send(full.parts));
             }
         } else if is_sooner {
@@ -250,6 +213,10 @@ impl Shared {
                 .get(&key)
                 .is_some_and(|of| of.number == number);
             let due = is_it.then(|| waiting.by_key.remove(&key)).flatten();
+            if due.is_some() {
+                self.counts.combinations.fetch_sub(1, Ordering::Relaxed);
+                self.counts.due.fetch_add(1, Ordering::Relaxed);
+            }
             due.map(|gathering| gathering.parts).unwrap_or_default()
         };
         self.send(parts).await;
@@ -258,6 +225,10 @@ impl Shared {
     async fn send(self: Arc<Self>, parts: Vec<Part>) {
         let groups = self.groups(parts).into_iter();
         let delivered = groups.map(async |Group { parts, lease }| {
+            let items = parts.iter().map(|part| part.items);
+            self.counts.items.add(items.sum());
+            let bytes = parts.iter().map(|part| part.outgoing.len());
+            self.counts.bytes.add(bytes.sum());
             self.deliver(parts).await;
             drop(lease);
         });
@@ -340,6 +311,8 @@ impl Shared {
             deadline: deadlines.max().unwrap_or(first.terms.deadline),
             oversize: Oversize::Kept,
             tickets: Tickets::joined(tickets),
+            // A batch is of many traces; each tells how long it waited for it.
+            trace: Trace::default(),
         };
         if let [only] = group {
             return self.send_one(exporter, only, &terms).await;
@@ -395,27 +368,4 @@ impl Shared {
         // Nothing under the lock panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Each sender's part of an answer. Which items the backend rejected is not known, so the first senders
-/// are told of them: together it is right, and nobody repeats what was accepted.
-fn shares(group: &[Part], answer: &Answer) -> Vec<Result<Answer, Refusal>> {
-    let rejected = answer.rejected().unwrap_or(0);
-    if rejected == 0 || group.len() == 1 {
-        return group.iter().map(|_| Ok(answer.clone())).collect();
-    }
-    let why = format!(
-        "of a batch with requests of other senders {rejected} items were rejected: {}",
-        answer.message()
-    );
-    let mut left = usize::try_from(rejected).unwrap_or(usize::MAX);
-    let share = |part: &Part| {
-        let of_this = left.min(part.items);
-        left -= of_this;
-        Ok(match of_this {
-            0 => Answer::success(),
-            _ => Answer::rejecting(of_this, &why),
-        })
-    };
-    group.iter().map(share).collect()
 }

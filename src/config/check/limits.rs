@@ -1,0 +1,94 @@
+//! What must fit into memory and onto disks.
+
+use bytesize::ByteSize;
+
+use super::{Check, protocol_path};
+use crate::admission::Limits;
+use crate::config::components::{Component as _, ExtensionConfig, ProcessorConfig};
+use crate::config::id::ComponentId;
+use crate::config::path::KeyPath;
+use crate::config::processors::{MemoryLimit, MemoryLimiterConfig};
+use crate::storage::config::StoreConfig;
+
+impl Check<'_> {
+    /// What can never fit must not be admitted by the configuration. A compressed request is there
+    /// as it came and as what it expands to, and each of these is charged twice.
+    pub(super) fn memory_limits(&mut self) {
+        let Some(request) = self.config.largest_request() else {
+            return;
+        };
+        let largest = request.mib;
+        // All pipelines share the memory, so the smallest limit is the limit of all.
+        let pipelines = self.config.service.pipelines.values();
+        let smallest = pipelines
+            .flat_map(|pipeline| &pipeline.processors)
+            .filter_map(|id| match self.config.processors.get_key_value(id)? {
+                (id, ProcessorConfig::MemoryLimiter(limiter)) => match limiter.limit {
+                    MemoryLimit::Mib { limit, .. } => Some((limit, id)),
+                    // How much that is turns out where it runs.
+                    MemoryLimit::Percentage { .. } => Some((u64::MAX, id)),
+                },
+                _ => None,
+            })
+            .min();
+        let size_key = protocol_path(request.receiver, request.protocol).key(request.key);
+        let needed = Limits::SHARES * largest;
+        match smallest {
+            Some((limit, id)) if limit < needed => self.report(
+                KeyPath::of([ProcessorConfig::SECTION])
+                    .key(id)
+                    .key("limit_mib"),
+                format!(
+                    "{limit} is too little for requests of {largest} MiB: set it to at least \
+                     {needed}, four times {size_key}, or lower that"
+                ),
+            ),
+            None if MemoryLimiterConfig::DEFAULT_MIB < needed => self.report(
+                size_key,
+                format!(
+                    "{largest} is too much for the default memory limit: add a memory_limiter with \
+                     a limit_mib of at least {needed} to the pipelines, or lower it"
+                ),
+            ),
+            _ => {}
+        }
+    }
+
+    /// What waits in a spool is for one store, and any artifact must fit in.
+    pub(super) fn spools(&mut self) {
+        let config = self.config;
+        let stores = || config.artifact_stores();
+        let is_used = |id: &ComponentId| config.fills_spool_of(id);
+        let request = config.largest_request();
+        let (largest, size_key) = request.map_or((0, ""), |of| (of.mib, of.key));
+        for (id, store) in stores().filter(|(id, _)| is_used(id)) {
+            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id).key("spool");
+            let directory = &store.spool.directory;
+            let same = |other: &StoreConfig| other.spool.directory == *directory;
+            let other = stores().find(|(other, config)| {
+                *other != id && same(config) && (!is_used(other) || *other < id)
+            });
+            if let Some((other, _)) = other {
+                self.report(
+                    path.key("directory"),
+                    format!(
+                        "{} is also the spool of extensions.{other}: give each store a folder of \
+                         its own",
+                        directory.display()
+                    ),
+                );
+            }
+            let needed = 2 * largest;
+            if store.spool.max_bytes < ByteSize::mib(needed) {
+                self.report(
+                    path.key("max_bytes"),
+                    format!(
+                        "{} is too little for requests of {largest} MiB: set it to at least \
+                         {needed}MiB, or lower {size_key}",
+                        store.spool.max_bytes
+                    ),
+                );
+            }
+        }
+    }
+}

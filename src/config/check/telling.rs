@@ -1,0 +1,142 @@
+//! Who listens, and what slimspan tells of itself.
+
+use std::collections::BTreeMap;
+
+use super::{Check, protocol_path};
+use crate::config::address::HostPort;
+use crate::config::components::{Component as _, ExtensionConfig, ReceiverConfig};
+use crate::config::path::KeyPath;
+use crate::exporters::otlp_grpc::Endpoint;
+use crate::exporters::otlp_http::HttpUrl;
+use crate::receivers::otlp::config::Protocols;
+use crate::telemetry::traces::config::{Protocol, TracesConfig};
+
+impl Check<'_> {
+    pub(super) fn listeners_do_not_collide(&mut self) {
+        let mut listeners: BTreeMap<String, String> = BTreeMap::new();
+        for (endpoint, path, owner) in self.listeners() {
+            // With port 0 each gets a port of its own.
+            if endpoint.port == 0 {
+                continue;
+            }
+            if let Some(other) = listeners.insert(endpoint.to_string(), owner) {
+                self.report(
+                    path,
+                    format!("{endpoint} is already the endpoint of {other}"),
+                );
+            }
+        }
+    }
+
+    /// Every endpoint that something listens on, its key, and whose it is.
+    fn listeners(&self) -> Vec<(HostPort, KeyPath, String)> {
+        let config = self.config;
+        let mut listeners = Vec::new();
+        let mut add = |endpoint: &HostPort, path: KeyPath| {
+            let owner = path.to_string();
+            listeners.push((endpoint.clone(), path.key("endpoint"), owner));
+        };
+        for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
+            let Protocols { grpc, http } = &receiver.protocols;
+            if let Some(grpc) = grpc {
+                add(&grpc.endpoint, protocol_path(id, "grpc"));
+            }
+            if let Some(http) = http {
+                add(&http.endpoint, protocol_path(id, "http"));
+            }
+        }
+        for (id, extension) in &config.extensions {
+            if let ExtensionConfig::ArtifactServer(server) = extension {
+                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                add(&server.endpoint, path.clone());
+                add(&server.pages.endpoint, path.key("pages"));
+                continue;
+            }
+            let endpoint = match extension {
+                ExtensionConfig::HealthCheck(health_check) => &health_check.endpoint,
+                ExtensionConfig::Zpages(zpages) => &zpages.endpoint,
+                _ => continue,
+            };
+            add(endpoint, KeyPath::of([ExtensionConfig::SECTION]).key(id));
+        }
+        for (reader, endpoint) in config.service.telemetry.metrics.endpoints() {
+            let metrics = KeyPath::of(["service", "telemetry", "metrics"]);
+            let owner = metrics.to_string();
+            let path = match reader {
+                Some(index) => metrics.key("readers").index(index),
+                None => metrics.key("address"),
+            };
+            listeners.push((endpoint, path, owner));
+        }
+        listeners
+    }
+
+    pub(super) fn telemetry(&mut self) {
+        let telemetry = &self.config.service.telemetry;
+        let path = KeyPath::of(["service", "telemetry"]);
+        if let Some((key, message)) = telemetry.metrics.mistake() {
+            self.report(path.key("metrics").key(key), message);
+        }
+        if let Some((key, message)) = telemetry.logs.mistake() {
+            self.report(path.key("logs").key(key), message);
+        }
+        self.own_spans(&path.key("traces"), &telemetry.traces);
+        if let Some(message) = telemetry.resource.mistake() {
+            self.report(path.key("resource"), message);
+        }
+        for (id, extension) in &self.config.extensions {
+            if let ExtensionConfig::HealthCheck(health_check) = extension
+                && let Some(tls) = &health_check.tls
+                && let Some((key, message)) = tls.mistake()
+            {
+                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                self.report(path.key("tls").key(key), message);
+            }
+            let mistake = match extension {
+                ExtensionConfig::HealthCheck(health_check) => health_check.mistake(),
+                ExtensionConfig::Zpages(zpages) => zpages.mistake(),
+                _ => None,
+            };
+            if let Some((key, message)) = mistake {
+                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                self.report(path.key(key), message);
+            }
+        }
+    }
+
+    fn own_spans(&mut self, path: &KeyPath, traces: &TracesConfig) {
+        if let Some((keys, message)) = traces.mistake() {
+            let path = keys.iter().fold(path.clone(), |path, key| {
+                key.parse()
+                    .map_or_else(|_| path.key(key), |index: usize| path.index(index))
+            });
+            self.report(path, message);
+        }
+        for (index, processor) in traces.processors.iter().enumerate() {
+            let otlp = &processor.batch.exporter.otlp;
+            let path = path.key("processors").index(index).key("batch");
+            let path = path.key("exporter").key("otlp");
+            let (wrong, has_tls) = match otlp.protocol {
+                Protocol::Grpc => match otlp.endpoint.parse::<Endpoint>() {
+                    Ok(endpoint) => (None, endpoint.tls.unwrap_or(!otlp.insecure)),
+                    Err(error) => (Some(error.to_string()), true),
+                },
+                Protocol::Http => match otlp.endpoint.parse::<HttpUrl>() {
+                    Ok(_) => (None, otlp.endpoint.to_lowercase().starts_with("https")),
+                    Err(error) => (Some(error.to_string()), true),
+                },
+            };
+            if let Some(wrong) = wrong {
+                self.report(path.key("endpoint"), wrong);
+            }
+            if !has_tls && (otlp.certificate.is_some() || otlp.client_certificate.is_some()) {
+                let key = match otlp.certificate {
+                    Some(_) => "certificate",
+                    None => "client_certificate",
+                };
+                let message = "has no effect without TLS: use https://, or remove it";
+                self.report(path.key(key), message);
+            }
+        }
+    }
+}

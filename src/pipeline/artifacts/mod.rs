@@ -1,0 +1,213 @@
+//! The `artifact` processor: what it takes out, and what becomes of that.
+
+mod extraction;
+mod process;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use slimspan_artifact::{Form, Policy};
+use slimspan_proto::Signal;
+
+use self::extraction::{Memory, run_extract};
+use self::process::{Made, Process};
+use super::fan_out::Outgoing;
+use super::tenancy::{InFlight, Tenancy};
+use crate::config::{Delivery, OnStoreFailure};
+use crate::dry_run::DryRun;
+use crate::exporters::Terms;
+use crate::refusal::Refusal;
+use crate::sift::{Rejected, Sifted};
+use crate::storage::Store;
+use crate::telemetry::Counters;
+use crate::tenant::TenantId;
+
+/// The parts of one request, of several tenants, that are taken through at a time.
+const RUNS: usize = 8;
+
+/// The `artifact` processor: what it takes out, and what becomes of that.
+#[derive(Debug)]
+pub(super) struct Artifacts {
+    /// What is taken out: the same with every form of references that some exporter wants.
+    policies: Arc<[Policy]>,
+    fate: Fate,
+}
+
+/// What becomes of the files in a request.
+#[derive(Debug)]
+pub enum Fate {
+    /// They are taken out and kept.
+    Kept(Keeping),
+    /// They stay, and are counted.
+    Counted(Arc<DryRun>),
+}
+
+/// How files are kept.
+#[derive(Debug)]
+pub struct Keeping {
+    /// Where they are kept.
+    pub store: Store,
+    /// Whether the answer waits until the store has them.
+    pub delivery: Delivery,
+    /// What becomes of a request whose artifacts cannot be kept.
+    pub on_failure: OnStoreFailure,
+    /// Whose they are, if not all are one tenant's.
+    pub tenancy: Option<Arc<Tenancy>>,
+}
+
+/// What the artifact processor makes of a request.
+pub(super) struct Processed {
+    /// It may leave: whatever it refers to is stored, or marked as given up.
+    pub(super) outgoing: Outgoing,
+    /// Whether some of it goes on as it came, because its artifacts could not be stored.
+    pub(super) is_forwarded: bool,
+    /// Which items of it go on apart from the others.
+    pub(super) isolated: Vec<Range<usize>>,
+    /// What does not go on.
+    pub(super) rejected: Option<Rejected>,
+    /// Whose it is, where there are tenants.
+    pub(super) tenants: Vec<TenantId>,
+    /// What these have under way, until it is answered.
+    pub(super) in_flight: Vec<InFlight>,
+}
+
+impl Processed {
+    /// It goes on as it came.
+    pub(super) fn untouched(sifted: &Sifted, forms: usize) -> Self {
+        Self {
+            outgoing: Outgoing::same(&sifted.request, forms),
+            is_forwarded: false,
+            isolated: sifted.isolated.clone(),
+            rejected: None,
+            tenants: Vec::new(),
+            in_flight: Vec::new(),
+        }
+    }
+}
+
+impl Artifacts {
+    /// Takes out what `policy` says, with references in all of these `forms`.
+    pub(super) fn new(policy: &Policy, forms: &[Form], fate: Fate) -> Self {
+        let in_form = |form: &Form| Policy {
+            form: *form,
+            ..policy.clone()
+        };
+        Self {
+            policies: forms.iter().map(in_form).collect(),
+            fate,
+        }
+    }
+
+    /// Takes the files out of a request.
+    pub(super) async fn process(
+        &self,
+        signal: Signal,
+        sifted: &Sifted,
+        terms: &Terms,
+        counters: &Counters,
+    ) -> Result<Processed, Refusal> {
+        let untouched = || Processed::untouched(sifted, self.policies.len());
+        let keeping = match &self.fate {
+            Fate::Kept(keeping) => keeping,
+            Fate::Counted(dry_run) => {
+                let request = &sifted.request;
+                if let Some(policy) = self.policies.first() {
+                    match run_extract(signal, request, policy, Memory::None).await {
+                        Ok(extraction) => dry_run.add(&extraction, request.len()),
+                        Err(refusal) => tracing::warn!("not in a dry run, refused: {refusal}"),
+                    }
+                }
+                return Ok(untouched());
+            }
+        };
+        let deadline = terms.deadline;
+        let process = |request, policies, store| Process {
+            signal,
+            request,
+            policies,
+            store,
+            keeping,
+            counters,
+            trace: &terms.trace,
+        };
+        let Some(tenancy) = &keeping.tenancy else {
+            let (policies, store) = (Arc::clone(&self.policies), keeping.store.clone());
+            let all = process(&sifted.request, policies, store);
+            let made = all.run(deadline).await?;
+            return Ok(Processed {
+                outgoing: made.outgoing,
+                is_forwarded: made.is_forwarded,
+                ..untouched()
+            });
+        };
+        let divided = tenancy.divided(signal, &terms.client, sifted).await?;
+        let mut bytes: BTreeMap<&TenantId, usize> = BTreeMap::new();
+        for run in &divided.runs {
+            *bytes.entry(&run.tenant).or_default() += run.request.len();
+        }
+        let mut in_flight = Vec::new();
+        let mut places = BTreeMap::new();
+        for (tenant, bytes) in bytes {
+            let counts = counters.tenant(tenant.as_str());
+            let admitted = tenancy.admit(tenant, bytes);
+            if admitted.is_err() {
+                counts.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            in_flight.push(admitted?);
+            counts.requests.fetch_add(1, Ordering::Relaxed);
+            counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            let store = keeping.store.of_tenant(tenant);
+            places.insert(tenant, (self.policies_at(&store), store));
+        }
+        let tenants = places.keys().map(|tenant| (*tenant).clone()).collect();
+        let mut runs: Vec<BoxFuture<'_, Result<Made, Refusal>>> = Vec::new();
+        for of in &divided.runs {
+            if let Some((policies, store)) = places.get(&of.tenant).cloned() {
+                let run = process(&of.request, policies, store);
+                let counts = counters.tenant(of.tenant.as_str());
+                runs.push(
+                    async move {
+                        let made = run.run(deadline).await?;
+                        let (artifacts, bytes) = made.artifacts;
+                        counts.artifacts.fetch_add(artifacts, Ordering::Relaxed);
+                        counts.artifact_bytes.fetch_add(bytes, Ordering::Relaxed);
+                        Ok(made)
+                    }
+                    .boxed(),
+                );
+            }
+        }
+        let made: Vec<_> = stream::iter(runs).buffered(RUNS).collect().await;
+        let made = made.into_iter();
+        let made = made.collect::<Result<Vec<Made>, Refusal>>()?;
+        Ok(Processed {
+            is_forwarded: made.iter().any(|made| made.is_forwarded),
+            outgoing: Outgoing::joined(made.into_iter().map(|made| made.outgoing)),
+            isolated: divided.isolated,
+            rejected: divided.rejected,
+            tenants,
+            in_flight,
+        })
+    }
+
+    /// What is taken out where references lead to `store`.
+    fn policies_at(&self, store: &Store) -> Arc<[Policy]> {
+        let location = store.location();
+        if self
+            .policies
+            .first()
+            .is_some_and(|policy| policy.location == location)
+        {
+            return Arc::clone(&self.policies);
+        }
+        let there = |policy: &Policy| Policy {
+            location: location.clone(),
+            ..policy.clone()
+        };
+        self.policies.iter().map(there).collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! One request on its way through the processor.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slimspan_artifact::{Artifact, Digest, Extraction, Policy};
+use slimspan_proto::Signal;
+use tokio::time::{Instant, timeout_at};
+
+use super::Keeping;
+use super::extraction::{Memory, run_extract};
+use crate::admission;
+use crate::config::OnStoreFailure;
+use crate::pipeline::fan_out::Outgoing;
+use crate::refusal::{Culprit, Refusal};
+use crate::storage::Store;
+use crate::telemetry::Counters;
+use crate::telemetry::traces::{Stage, Trace};
+
+/// One request on its way through the processor.
+pub(super) struct Process<'a> {
+    pub(super) signal: Signal,
+    pub(super) request: &'a Bytes,
+    /// One for each form of references.
+    pub(super) policies: Arc<[Policy]>,
+    /// That of its tenant.
+    pub(super) store: Store,
+    pub(super) keeping: &'a Keeping,
+    pub(super) counters: &'a Counters,
+    /// For the spans of its stages.
+    pub(super) trace: &'a Trace,
+}
+
+/// What became of it.
+pub(super) struct Made {
+    pub(super) outgoing: Outgoing,
+    pub(super) is_forwarded: bool,
+    /// How many artifacts are kept, and their bytes.
+    pub(super) artifacts: (u64, u64),
+}
+
+/// What was taken out of one request, whatever its references look like.
+struct Taken {
+    /// In the order of the policies; at least one.
+    extractions: Vec<Extraction>,
+    artifacts: Vec<Artifact>,
+    recalled: Vec<Digest>,
+}
+
+impl Process<'_> {
+    pub(super) async fn run(&self, deadline: Instant) -> Result<Made, Refusal> {
+        let (store, delivery) = (&self.store, self.keeping.delivery);
+        let stage = self.trace.stage(|| "processor/artifact/extract".to_owned());
+        let mut taken = match self.take_out(Memory::Of(store.clone())).await {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                stage.ended(Some(&refusal));
+                return Err(refusal);
+            }
+        };
+        if !store.has_all(&taken.recalled, delivery) {
+            // Stored so long ago that it may be gone by now, or only in the spool, and this sender
+            // waits for the store: it is decoded to be stored.
+            taken = self.take_out(Memory::None).await?;
+        }
+        let first = taken.extractions.first();
+        if let Some(first) = first {
+            self.counters.left_alone(first);
+        }
+        taken.tell(stage);
+        if taken.artifacts.is_empty() {
+            if let Some(first) = first {
+                self.counters.extracted(first, 0, 0);
+            }
+            return Ok(taken.safe());
+        }
+        // Half of the time that is left is the backend's.
+        let now = Instant::now();
+        let until = now + deadline.saturating_duration_since(now) / 2;
+        // What is still being put when nobody waits any more keeps the request's share of the memory.
+        for artifact in &mut taken.artifacts {
+            artifact.bytes = admission::tie(std::mem::take(&mut artifact.bytes), self.request);
+        }
+        let mut stage = self.trace.call(|| "processor/artifact/store".to_owned());
+        stage.number("slimspan.artifacts.count", taken.artifacts.len() as u64);
+        let keep = store.keep_all(&taken.artifacts, delivery);
+        let mut again = None;
+        let failure = match timeout_at(until, keep).await {
+            Ok(Ok(kept)) => {
+                stage.number("slimspan.artifacts.stored", kept.stored as u64);
+                drop(stage);
+                if let Some(first) = first {
+                    self.counters.extracted(first, kept.stored, kept.spooled);
+                }
+                for extraction in &taken.extractions {
+                    store.remember(extraction);
+                }
+                return Ok(taken.safe());
+            }
+            Ok(Err(error)) => {
+                stage.failed("the store failed");
+                again = error.retry_after();
+                error.to_string()
+            }
+            Err(_) => {
+                stage.failed("the store did not end in time");
+                format!(
+                    "{} did not take {} artifacts in half of the time that the sender waits, {:?}",
+                    store.keeper(delivery),
+                    taken.artifacts.len(),
+                    until - now
+                )
+            }
+        };
+        tracing::warn!("{}: {failure}", self.signal);
+        match self.keeping.on_failure {
+            OnStoreFailure::Forward => Ok(Made {
+                outgoing: Outgoing::same(self.request, self.policies.len()),
+                is_forwarded: true,
+                artifacts: (0, 0),
+            }),
+            OnStoreFailure::Refuse => {
+                let refusal = Refusal::unavailable(Culprit::Store, failure);
+                Err(refusal.not_before(again.unwrap_or_default()))
+            }
+            OnStoreFailure::Drop => self.mark(taken).await,
+        }
+    }
+
+    /// Takes the files out once for each form of references; what the first time showed of a value
+    /// is not found out again.
+    async fn take_out(&self, memory: Memory) -> Result<Taken, Refusal> {
+        let mut taken = Taken {
+            extractions: Vec::new(),
+            artifacts: Vec::new(),
+            recalled: Vec::new(),
+        };
+        let (mut stored, mut recalled) = (BTreeSet::new(), BTreeSet::new());
+        let mut learned = HashMap::new();
+        let is_one = self.policies.len() == 1;
+        for policy in self.policies.iter() {
+            let memory = match &memory {
+                Memory::Of(store) if !is_one => {
+                    Memory::Across(store.clone(), Arc::new(learned.clone()))
+                }
+                memory => memory.clone(),
+            };
+            let mut extraction = run_extract(self.signal, self.request, policy, memory).await?;
+            learned.extend(extraction.learned.iter().copied());
+            let artifacts = std::mem::take(&mut extraction.artifacts).into_iter();
+            taken
+                .artifacts
+                .extend(artifacts.filter(|artifact| stored.insert(artifact.digest)));
+            recalled.extend(extraction.recalled.iter().copied());
+            taken.extractions.push(extraction);
+        }
+        // In one form a value may stay that another one takes, so none has all of them.
+        taken.recalled = recalled.difference(&stored).copied().collect();
+        Ok(taken)
+    }
+
+    /// The request with a mark in place of every file.
+    async fn mark(&self, taken: Taken) -> Result<Made, Refusal> {
+        let digests = taken.artifacts.iter().map(|artifact| artifact.digest);
+        let dropped: BTreeSet<_> = digests.chain(taken.recalled).collect();
+        let mut requests = Vec::new();
+        for (number, policy) in self.policies.iter().enumerate() {
+            let policy = Policy {
+                dropped: dropped.clone(),
+                ..policy.clone()
+            };
+            let memory = Memory::Of(self.store.clone());
+            let marked = run_extract(self.signal, self.request, &policy, memory).await?;
+            if number == 0 {
+                self.counters.extracted(&marked, 0, 0);
+            }
+            requests.push(marked.request);
+        }
+        Ok(Made {
+            outgoing: Outgoing::in_forms(requests),
+            is_forwarded: false,
+            artifacts: (0, 0),
+        })
+    }
+}
+
+impl Taken {
+    /// Ends the stage in which it was taken out.
+    fn tell(&self, mut stage: Stage) {
+        let Some(first) = self.extractions.first() else {
+            return;
+        };
+        let bytes = self.artifacts.iter().map(|artifact| artifact.bytes.len());
+        stage.number("slimspan.artifacts.replaced", first.moves.len() as u64);
+        stage.number("slimspan.artifacts.bytes", bytes.sum::<usize>() as u64);
+    }
+
+    /// It may leave.
+    fn safe(self) -> Made {
+        let bytes = self.artifacts.iter().map(|artifact| artifact.bytes.len());
+        let bytes = bytes.sum::<usize>() as u64;
+        let artifacts = (self.artifacts.len() + self.recalled.len()) as u64;
+        let extractions = self.extractions.into_iter();
+        let requests = extractions.map(|extraction| extraction.request);
+        Made {
+            outgoing: Outgoing::in_forms(requests.collect()),
+            is_forwarded: false,
+            artifacts: (artifacts, bytes),
+        }
+    }
+}

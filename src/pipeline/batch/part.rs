@@ -1,0 +1,89 @@
+//! The requests of which a batch is made.
+
+use tokio::sync::oneshot;
+
+use crate::admission::Lease;
+use crate::answer::Answer;
+use crate::exporters::Terms;
+use crate::pipeline::fan_out::Outgoing;
+use crate::pipeline::tenancy::InFlight;
+use crate::refusal::Refusal;
+use crate::tenant::TenantId;
+
+/// The request of one sender.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) outgoing: Outgoing,
+    pub(super) items: usize,
+    /// With what is known of the sender that all of a batch have in common.
+    pub(super) terms: Terms,
+    pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
+    /// It outlives its sender's call.
+    pub(super) _held: Held,
+}
+
+/// What a request takes as long as it waits for others, or is sent with them.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Held {
+    pub(super) tenants: Vec<TenantId>,
+    _in_flight: Vec<InFlight>,
+    _lease: Option<Lease>,
+}
+
+impl Held {
+    /// Whose it is, where there are tenants, and what these have under way; and the lease of bytes that
+    /// are not the ones that came, which have one themselves.
+    pub(in crate::pipeline) fn new(
+        tenants: Vec<TenantId>,
+        in_flight: Vec<InFlight>,
+        lease: Option<Lease>,
+    ) -> Self {
+        Self {
+            tenants,
+            _in_flight: in_flight,
+            _lease: lease,
+        }
+    }
+}
+
+/// Requests that go as one.
+pub(super) struct Group {
+    pub(super) parts: Vec<Part>,
+    /// For the copy that joins them.
+    pub(super) lease: Lease,
+}
+
+impl Group {
+    /// Whether it may be written with this one, too. One that goes alone is not copied.
+    pub(super) fn has_memory_for(&mut self, part: &Part) -> bool {
+        let first = match self.parts.as_slice() {
+            [first] => first.outgoing.len_of_all(),
+            _ => 0,
+        };
+        let more = first + part.outgoing.len_of_all();
+        self.lease.try_charge(more).is_ok()
+    }
+}
+
+/// Each sender's part of an answer. Which items the backend rejected is not known, so the first senders
+/// are told of them: together it is right, and nobody repeats what was accepted.
+pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Result<Answer, Refusal>> {
+    let rejected = answer.rejected().unwrap_or(0);
+    if rejected == 0 || group.len() == 1 {
+        return group.iter().map(|_| Ok(answer.clone())).collect();
+    }
+    let why = format!(
+        "of a batch with requests of other senders {rejected} items were rejected: {}",
+        answer.message()
+    );
+    let mut left = usize::try_from(rejected).unwrap_or(usize::MAX);
+    let share = |part: &Part| {
+        let of_this = left.min(part.items);
+        left -= of_this;
+        Ok(match of_this {
+            0 => Answer::success(),
+            _ => Answer::rejecting(of_this, &why),
+        })
+    };
+    group.iter().map(share).collect()
+}

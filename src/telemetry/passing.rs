@@ -1,0 +1,72 @@
+//! What is counted of batches, pipelines and tenants.
+
+use std::sync::atomic::AtomicU64;
+
+use super::Sizes;
+
+/// What a `batch` processor joins.
+#[derive(Debug)]
+pub struct BatchCounts {
+    pub(crate) processor: String,
+    /// Batches that were sent because they were full.
+    pub(crate) full: AtomicU64,
+    /// Batches that were sent because it was time.
+    pub(crate) due: AtomicU64,
+    /// The items of what was sent.
+    pub(crate) items: Sizes,
+    /// The bytes of what was sent.
+    pub(crate) bytes: Sizes,
+    /// Combinations of metadata that wait now.
+    pub(crate) combinations: AtomicU64,
+}
+
+impl Default for BatchCounts {
+    fn default() -> Self {
+        Self::of("")
+    }
+}
+
+impl BatchCounts {
+    pub(super) fn of(id: &str) -> Self {
+        Self {
+            processor: id.to_owned(),
+            full: AtomicU64::new(0),
+            due: AtomicU64::new(0),
+            items: Sizes::of_items(),
+            bytes: Sizes::of_bytes(),
+            combinations: AtomicU64::new(0),
+        }
+    }
+}
+
+/// What goes through a pipeline.
+#[derive(Debug, Default)]
+pub struct PipelineCounts {
+    pub(crate) pipeline: String,
+    /// Items that came into it.
+    pub(crate) incoming: AtomicU64,
+    /// Items that all of its exporters took.
+    pub(crate) accepted: AtomicU64,
+}
+
+/// What is one tenant's.
+#[derive(Debug, Default)]
+pub struct TenantCounts {
+    pub(crate) tenant: String,
+    /// Requests, or parts of them.
+    pub(crate) requests: AtomicU64,
+    /// Their bytes.
+    pub(crate) bytes: AtomicU64,
+    /// Those that were refused because there was enough under way.
+    pub(crate) refused: AtomicU64,
+    /// Artifacts of them that were kept, each once for each request.
+    pub(crate) artifacts: AtomicU64,
+    /// The bytes of these.
+    pub(crate) artifact_bytes: AtomicU64,
+}
+
+/// As many tenants are told apart; senders name them, and there may be any number.
+pub(super) const TENANTS: usize = 1000;
+
+/// Those that are more. No tenant can have this name.
+pub(super) const OTHER_TENANTS: &str = "(others)";

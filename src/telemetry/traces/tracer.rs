@@ -1,0 +1,98 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use http::HeaderMap;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use slimspan_proto::Signal;
+use tokio::sync::mpsc;
+
+use super::super::{ReceiverCounts, add};
+use super::config::{Propagator, TracesConfig};
+use super::context::{Context, random};
+use super::recording::RequestSpan;
+use super::sampling::Sampling;
+
+/// What makes spans about requests; clones are of the same. The default makes none.
+#[derive(Debug, Clone, Default)]
+pub struct Tracer(Option<Arc<Making>>);
+
+/// What became of slimspan's own spans.
+#[derive(Debug, Default)]
+pub struct SpanCounts {
+    /// Those that a backend took.
+    pub(crate) sent: AtomicU64,
+    /// Those that there was no room for, or that no backend took.
+    pub(crate) dropped: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct Making {
+    sampling: Sampling,
+    is_propagated: bool,
+    outlets: Vec<mpsc::Sender<Span>>,
+    counts: Arc<SpanCounts>,
+}
+
+impl SpanCounts {
+    /// A backend took as many.
+    pub fn sent(&self, spans: usize) {
+        add(&self.sent, spans);
+    }
+
+    /// As many are given up.
+    pub fn dropped(&self, spans: usize) {
+        add(&self.dropped, spans);
+    }
+}
+
+impl Tracer {
+    /// Makes spans as `config` says, and hands them to every one of `outlets`.
+    pub fn new(
+        config: &TracesConfig,
+        outlets: Vec<mpsc::Sender<Span>>,
+        counts: Arc<SpanCounts>,
+    ) -> Self {
+        if outlets.is_empty() {
+            return Self::default();
+        }
+        Self(Some(Arc::new(Making {
+            sampling: Sampling::new(config.sampler.as_ref()),
+            is_propagated: config.propagators.contains(&Propagator::TraceContext),
+            outlets,
+            counts,
+        })))
+    }
+
+    /// A span about a request that comes in now, with these headers.
+    pub fn begin(&self, headers: &HeaderMap, by: &ReceiverCounts, signal: Signal) -> RequestSpan {
+        let Some(making) = &self.0 else {
+            return RequestSpan::default();
+        };
+        let mut context = Context::of(headers);
+        if !making.is_propagated {
+            context.parent = None;
+        }
+        let trace = context.parent.map_or_else(random, |parent| parent.trace);
+        if !making.sampling.takes(trace, &context) {
+            return RequestSpan::default();
+        }
+        RequestSpan::begin(Arc::clone(making), trace, context.parent, by, signal)
+    }
+}
+
+impl Making {
+    /// Hands spans over that belong together: all of them or none.
+    pub(super) fn hand_over(&self, spans: &[Span]) {
+        let count = spans.len();
+        for outlet in &self.outlets {
+            match outlet.try_reserve_many(count) {
+                Ok(permits) => {
+                    for (permit, span) in permits.zip(spans) {
+                        permit.send(span.clone());
+                    }
+                }
+                Err(_) => self.counts.dropped(count),
+            }
+        }
+    }
+}
