@@ -54,6 +54,7 @@ async fn a_sender_must_have_a_token() {
         (Some("Bearer "), false),
         (Some("s3cret"), false),
         (Some("Basic s3cret"), false),
+        (Some("Barrel s3cret"), false),
         (Some("Bearers3cret"), false),
     ] {
         let headers: Vec<_> = value
@@ -205,6 +206,11 @@ async fn files_that_are_no_good_end_the_start() {
             "bearertokenauth",
             json!({ "token": "" }),
             "extensions.bearertokenauth.token: is no token: it is empty",
+        ),
+        (
+            "bearertokenauth",
+            json!({ "tenants": { "acme": "canary", "beta": "canary" } }),
+            "extensions.bearertokenauth.tenants: has one token for two tenants",
         ),
         (
             "basicauth",
