@@ -54,6 +54,9 @@ fn requests() -> Vec<(String, Signal, Bytes)> {
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     for entry in std::fs::read_dir(&captures).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let bytes = std::fs::read(&path).unwrap();
         let (signal, request) = match name.split('.').rev().take(2).collect::<Vec<_>>()[..] {
