@@ -483,10 +483,14 @@ async fn a_store_that_is_down_is_not_flooded() {
     let rig = Rig::start(DOWN).await;
     let slimspan = Slimspan::start(&rig.config).await;
     deliver(&slimspan, &photos(100)).await;
-    let asked = rig.store.puts();
+    let (asked, begun) = (rig.store.puts(), std::time::Instant::now());
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     let while_down = rig.store.puts() - asked;
-    assert!(while_down < 40, "{while_down} puts in four seconds");
+    let in_a_second = while_down as f64 / begun.elapsed().as_secs_f64();
+    assert!(
+        in_a_second < 10.0,
+        "{while_down} puts, {in_a_second} in a second"
+    );
     let before = rig.store.puts();
     rig.store.heal();
     rig.store.stored(100).await;
@@ -495,5 +499,5 @@ async fn a_store_that_is_down_is_not_flooded() {
     let log = slimspan.stop().await.stderr;
     let (_, failed) = log.rsplit_once("failed uploads ").unwrap();
     let failed: usize = failed.split_whitespace().next().unwrap().parse().unwrap();
-    assert!((3..60).contains(&failed), "{failed}");
+    assert!((3..120).contains(&failed), "{failed}");
 }

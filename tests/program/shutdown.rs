@@ -97,7 +97,7 @@ async fn stop_in_the_middle() {
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
     soon("the listener closes", refused).await;
     let closed = stopped.elapsed();
-    assert!(closed < Duration::from_secs(1), "{closed:?}");
+    assert!(closed < GRACE / 3, "{closed:?}");
     let ended = slimspan.end().await;
     let took = stopped.elapsed();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -197,7 +197,8 @@ async fn nothing_holds_the_exit_beyond_the_grace() {
     let ended = slimspan.end().await;
     let took = stopped.elapsed();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(took < GRACE + Duration::from_millis(500), "{took:?}");
+    // Half a second is what slimspan may add, the rest a machine that has much to do.
+    assert!(took < GRACE + Duration::from_secs(3), "{took:?}");
     pending.await.unwrap();
     if let Ok(answer) = stalled.await.unwrap() {
         assert_ne!(answer.status().code(), Code::Ok);

@@ -83,17 +83,21 @@ async fn many_senders_and_a_server_that_hangs(backend: &Backend, process: &Proce
     let waited_then = begun.elapsed();
     process.signal("CONT");
     assert!(outcomes.iter().all(Result::is_err));
-    assert!(waited < Duration::from_secs(4), "{waited:?}");
+    assert!(waited < Duration::from_secs(8), "{waited:?}");
     for outcome in at_once {
         let error = outcome.unwrap_err();
         assert!(matches!(error, StoreError::NotAsked { .. }), "{error}");
     }
-    assert!(waited_then < Duration::from_millis(250), "{waited_then:?}");
+    // Who asks it waits for two seconds.
+    assert!(
+        waited_then < Duration::from_millis(1_500),
+        "{waited_then:?}"
+    );
     let healed = Instant::now();
     let mut seed = 30_000;
     while each(seed).await.iter().any(Result::is_err) {
         let elapsed = healed.elapsed();
-        assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+        assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
         seed += 64;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -35,6 +35,7 @@ export SLIMSPAN_ROUNDS="${SLIMSPAN_ROUNDS:-$(share 50 1)}"
 export SLIMSPAN_FILE_BYTES="${SLIMSPAN_FILE_BYTES:-8388608}"
 export SLIMSPAN_SENDERS="${SLIMSPAN_SENDERS:-64}"
 export SLIMSPAN_ALLOWANCE_MS="${SLIMSPAN_ALLOWANCE_MS:-250}"
+export SLIMSPAN_DRAINED_PERCENT="${SLIMSPAN_DRAINED_PERCENT:-80}"
 
 built="$(cargo metadata --locked --no-deps --format-version 1 |
     sed -E 's/.*"target_directory":"([^"]*)".*/\1/')"
