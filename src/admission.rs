@@ -78,6 +78,8 @@ pub struct Budget {
     most_stuck: usize,
     /// All of it, in bytes.
     of_requests: u64,
+    /// What is read back from disk is charged as no more than that, or it might never have its turn.
+    most_read_back: usize,
     limits: Limits,
 }
 
@@ -148,6 +150,7 @@ impl Budget {
         Self {
             most_stuck: stuck.available_permits(),
             of_requests: (anybody + begun) << 10,
+            most_read_back: permits(anybody).available_permits() * UNIT / COPIES,
             anybody: permits(anybody),
             begun: permits(begun),
             turn: Arc::new(Semaphore::new(1)),
@@ -191,11 +194,34 @@ impl Budget {
         }
     }
 
-    /// The same for what is in memory once, and of which nothing is made any more.
+    /// The same for what is in memory once, and of which nothing is made but what would have been made of
+    /// the request.
     pub fn lease_for_copy(&self) -> Lease {
         Lease {
             copies: 1,
             ..self.lease_for_more()
+        }
+    }
+
+    /// A lease for a record of a queue that is to be read back from disk, and sent.
+    pub async fn lease_to_send_again(&self, bytes: usize) -> Result<Lease, Refusal> {
+        let mut lease = self.lease();
+        lease.charge_ahead(bytes.min(self.most_read_back)).await?;
+        Ok(lease)
+    }
+
+    /// A lease for an artifact that is to be read back from disk, and uploaded as it is. Waits for as
+    /// long as it takes: nobody else does.
+    pub async fn lease_to_upload(&self, bytes: usize) -> Lease {
+        loop {
+            let mut lease = Lease {
+                copies: 1,
+                ..self.lease()
+            };
+            let charged = lease.charge_ahead(bytes.min(self.most_read_back)).await;
+            if charged.is_ok() {
+                return lease;
+            }
         }
     }
 

@@ -10,27 +10,45 @@ use bytes::Bytes;
 use slimspan_proto::{Items, Signal};
 use tokio::time::{Instant, timeout_at};
 
+use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::refusal::{Culprit, Refusal};
 
 /// The most requests of one odd item each. What is left is refused as they were together.
 const ALONE: usize = 100;
 
-/// Sends `request` by `send`, in several requests where items of it are `isolated`: ranges that
-/// ascend. At `deadline` the sender stops waiting for those.
+/// What goes apart, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Apart<'a> {
+    /// Ranges of items, which ascend.
+    pub isolated: &'a [Range<usize>],
+    /// When the sender stops waiting for those.
+    pub deadline: Instant,
+    /// What copies are charged to.
+    pub budget: &'a Budget,
+}
+
+/// Sends `request` by `send`, in several requests where items of it go `apart`.
 pub async fn send_apart<F>(
     signal: Signal,
     request: Bytes,
-    isolated: &[Range<usize>],
-    deadline: Instant,
+    apart: Apart<'_>,
     send: impl Fn(Bytes) -> F,
 ) -> Result<Answer, Refusal>
 where
     F: Future<Output = Result<Answer, Refusal>>,
 {
+    let Apart {
+        isolated,
+        deadline,
+        budget,
+    } = apart;
     if isolated.is_empty() {
         return send(request).await;
     }
+    // There is one copy at a time, of a part of it: of what is sound, of what is odd, of one place.
+    let mut lease = budget.lease_for_copy();
+    lease.charge_ahead(request.len()).await?;
     let items = Items::read(signal, &request)?;
     let is_odd = |index: usize| {
         let after = isolated.partition_point(|range| range.start <= index);

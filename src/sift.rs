@@ -9,6 +9,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use slimspan_proto::{CheckError, Checked, Items, Malformed, Signal, Verdict, check, count};
 
+use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::compute;
 use crate::refusal::{Culprit, Refusal};
@@ -70,29 +71,21 @@ pub struct Unfit {
     pub refusal: Refusal,
 }
 
-/// Sifts a request where that does no harm to other requests.
-pub async fn sift(signal: Signal, request: &Bytes, limit: &EntryLimit) -> Result<Sifted, Unfit> {
-    if request.len() <= INLINE {
-        return sift_now(signal, request, limit);
-    }
-    let (shared, limit) = (request.clone(), limit.clone());
-    compute::run(move || sift_now(signal, &shared, &limit))
-        .await
-        .unwrap_or_else(|error| {
-            tracing::error!("the check of a request failed: {error}");
-            Err(Unfit {
-                count: count(signal, request),
-                refusal: Refusal::unavailable(Culprit::Slimspan, "the check failed"),
-            })
-        })
-}
-
-fn sift_now(signal: Signal, request: &Bytes, limit: &EntryLimit) -> Result<Sifted, Unfit> {
+/// Sifts a request where that does no harm to other requests. What is left of one from which something
+/// is taken out is a copy, which is charged to the `budget` before it is made.
+pub async fn sift(
+    signal: Signal,
+    request: &Bytes,
+    limit: &EntryLimit,
+    budget: &Budget,
+) -> Result<Sifted, Unfit> {
     let refuse = |refusal| Unfit {
         count: count(signal, request),
         refusal,
     };
-    let checked = check(signal, request, limit.most).map_err(|error| {
+    let most = limit.most;
+    let checked = beside(request, move |request| check(signal, request, most)).await;
+    let checked = checked.map_err(refuse)?.map_err(|error| {
         refuse(match error {
             CheckError::Malformed(malformed) => malformed.into(),
             CheckError::TooMany => limit.exceeded(),
@@ -106,11 +99,49 @@ fn sift_now(signal: Signal, request: &Bytes, limit: &EntryLimit) -> Result<Sifte
             isolated: Vec::new(),
         });
     }
-    take_out(signal, request, &checked).map_err(|malformed| refuse(malformed.into()))
+    let mut lease = None;
+    if takes_out(&checked) {
+        let mut copy = budget.lease_for_copy();
+        copy.charge_ahead(request.len()).await.map_err(refuse)?;
+        lease = Some(copy);
+    }
+    let sifted = beside(request, move |request| {
+        take_out(signal, request, &checked, lease)
+    });
+    let sifted = sifted.await.map_err(refuse)?;
+    sifted.map_err(|malformed| refuse(malformed.into()))
 }
 
-/// Takes out what is rejected, and finds what is isolated in what is left.
-fn take_out(signal: Signal, request: &Bytes, checked: &Checked) -> Result<Sifted, Malformed> {
+/// Whether something may be taken out, or has to go with nothing in it.
+fn takes_out(checked: &Checked) -> bool {
+    let mut faults = checked.faults.iter();
+    faults.any(|fault| fault.items.is_empty() || matches!(fault.verdict, Verdict::Rejected(_)))
+}
+
+/// Reads a request where that does no harm to others.
+async fn beside<T: Send + 'static>(
+    request: &Bytes,
+    read: impl FnOnce(&Bytes) -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    if request.len() <= INLINE {
+        return Ok(read(request));
+    }
+    let shared = request.clone();
+    let done = compute::run(move || read(&shared)).await;
+    done.map_err(|error| {
+        tracing::error!("the check of a request failed: {error}");
+        Refusal::unavailable(Culprit::Slimspan, "the check failed")
+    })
+}
+
+/// Takes out what is rejected, and finds what is isolated in what is left. The lease is that of the
+/// copy which is made for it.
+fn take_out(
+    signal: Signal,
+    request: &Bytes,
+    checked: &Checked,
+    lease: Option<Lease>,
+) -> Result<Sifted, Malformed> {
     let items = Items::read(signal, request)?;
     let mut rejected = vec![false; items.len()];
     let mut wrong = None;
@@ -158,7 +189,11 @@ fn take_out(signal: Signal, request: &Bytes, checked: &Checked) -> Result<Sifted
     let is_changed = wrong.is_some() || is_bare && !items.is_empty();
     Ok(Sifted {
         request: if is_changed {
-            items.carve(|index| !is_rejected(index))
+            let carved = items.carve(|index| !is_rejected(index));
+            match lease {
+                Some(lease) => lease.hold(carved),
+                None => carved,
+            }
         } else {
             request.clone()
         },
@@ -200,7 +235,10 @@ fn isolated(checked: &Checked, rejected: &[bool]) -> Vec<Range<usize>> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
+    use crate::admission::Limits;
 
     const NO_LIMIT: usize = usize::MAX;
 
@@ -226,6 +264,60 @@ mod tests {
 
     fn sifted(request: Vec<u8>) -> Sifted {
         sift_now(Signal::Traces, &request.into(), &up_to(NO_LIMIT)).unwrap()
+    }
+
+    fn budget() -> Budget {
+        Budget::new(Limits {
+            limit_mib: 128,
+            spike_mib: 25,
+        })
+    }
+
+    fn sift_now(signal: Signal, request: &Bytes, limit: &EntryLimit) -> Result<Sifted, Unfit> {
+        let budget = budget();
+        let sifting = sift(signal, request, limit, &budget);
+        sifting.now_or_never().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_copied_is_charged_before_it_is() {
+        let budget = budget();
+        let large = field(5, &vec![b'a'; 65_536]);
+        let limit = up_to(NO_LIMIT);
+        let sound = Bytes::from(field(1, &spans(&[&large])));
+        let odd = Bytes::from(field(1, &spans(&[&large, ODD])));
+        for request in [sound, odd] {
+            let sifted = sift(Signal::Traces, &request, &limit, &budget)
+                .await
+                .unwrap();
+            assert_eq!(sifted.request, request);
+            assert_eq!(budget.in_flight(), 0, "it is the same bytes");
+        }
+        // Small ones are read here, and others on a thread for such work.
+        for times in [1, 9] {
+            let spans = spans(&[[&large[..]].repeat(times), vec![BROKEN]].concat());
+            let request = Bytes::from(field(1, &spans));
+            let sifted = sift(Signal::Traces, &request, &limit, &budget)
+                .await
+                .unwrap();
+            assert_eq!(sifted.rejected.unwrap().count, 1);
+            let part = sifted.request.slice(..1);
+            drop(sifted.request);
+            let charged = budget.in_flight();
+            let expected = request.len() as u64..request.len() as u64 + 1024;
+            assert!(expected.contains(&charged), "{charged}");
+            drop(part);
+            assert_eq!(budget.in_flight(), 0);
+
+            let mut all = budget.lease_for_more();
+            let limit_of_all = usize::try_from(budget.limit()).unwrap();
+            all.charge(limit_of_all / 2).await.unwrap();
+            let unfit = sift(Signal::Traces, &request, &limit, &budget).await;
+            let unfit = unfit.unwrap_err();
+            assert_eq!(unfit.count, times + 1);
+            assert!(unfit.refusal.is_retryable());
+            assert!(unfit.refusal.to_string().contains("memory_limiter"));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::auth::Auth;
 use super::error::StartError;
+use super::forgotten::tell_forgotten;
 use crate::admission::Budget;
 use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
 use crate::exporters::debug::DebugExporter;
@@ -49,7 +50,8 @@ pub(super) fn set_up_exporters(
                 deliver(http.into(), of.delivery())?
             }
             ExporterConfig::File(file) => {
-                let file = FileExporter::open(id.to_string(), file, budget.clone());
+                let file =
+                    FileExporter::open(id.to_string(), file, budget.clone(), Arc::clone(counters));
                 let file = file.map_err(|reason| StartError::Exporter {
                     id: id.clone(),
                     reason: reason.into(),
@@ -65,7 +67,7 @@ pub(super) fn set_up_exporters(
         };
         exporters.insert(id.clone(), Arc::new(exporter));
     }
-    warn_of_forgotten_queues(config, exporters.keys());
+    tell_forgotten(config, exporters.keys(), summary);
     Ok(exporters)
 }
 
@@ -93,33 +95,6 @@ fn over_http(id: &ComponentId, of: &OtlpHttpConfig) -> Result<OtlpHttpExporter, 
         id: id.clone(),
         reason: reason.into(),
     })
-}
-
-/// What is acknowledged must not be forgotten because of a change in the configuration.
-fn warn_of_forgotten_queues<'c>(config: &Config, running: impl Iterator<Item = &'c ComponentId>) {
-    let mut used = Vec::new();
-    for id in running {
-        let exporter = config.exporters.get(id);
-        if let Some(exporter) = exporter.and_then(ExporterConfig::delivery)
-            && exporter.sending_queue.enabled
-            && let Some(storage) = &exporter.sending_queue.storage
-            && let Some(ExtensionConfig::FileStorage(storage)) = config.extensions.get(storage)
-        {
-            used.push(storage.folder_of(id));
-        }
-    }
-    for (id, extension) in &config.extensions {
-        let ExtensionConfig::FileStorage(storage) = extension else {
-            continue;
-        };
-        for folder in storage.forgotten(&used) {
-            tracing::warn!(
-                "extensions.{id}: acknowledged requests wait in {}, and no exporter has that queue: \
-                 give it back the name and sending_queue that it had",
-                folder.display()
-            );
-        }
-    }
 }
 
 /// The queue of the exporter `id`, if it has one.

@@ -4,6 +4,7 @@ mod auth;
 mod error;
 mod exporters;
 mod extensions;
+mod forgotten;
 mod lives;
 mod memory;
 mod own_spans;
@@ -93,11 +94,17 @@ impl Collector {
             let (processors, before) = processors(config, wiring, &counters);
             let own_counts = Arc::clone(&counters);
             let counters = Arc::clone(&counters);
-            let pipeline = Pipeline::new(id.clone(), artifacts, destinations, counters);
+            let pipeline = Pipeline::new(
+                id.clone(),
+                artifacts,
+                destinations,
+                budget.clone(),
+                counters,
+            );
             let mut pipeline = pipeline.counted(processors, before);
             if let Some((id, batch)) = config.batch_processor(wiring) {
                 let batches = own_counts.batch(&id.to_string());
-                pipeline = pipeline.with_batch(batch.clone(), budget.clone(), batches);
+                pipeline = pipeline.with_batch(batch.clone(), batches);
             }
             pipelines.push((wiring, Arc::new(pipeline)));
         }
@@ -123,6 +130,7 @@ impl Collector {
             config,
             &auth,
             &pipelines,
+            &budget,
             (&counters, own_spans.tracer()),
             listeners,
             &mut summary,

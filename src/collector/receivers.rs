@@ -59,6 +59,7 @@ pub(super) async fn bind_receivers(
     config: &Config,
     auth: &Auth,
     pipelines: &[(&PipelineConfig, Arc<Pipeline>)],
+    budget: &Budget,
     (counters, tracer): (&Arc<Counters>, &Tracer),
     listeners: &mut Listeners,
     summary: &mut Vec<(String, String)>,
@@ -71,6 +72,7 @@ pub(super) async fn bind_receivers(
                     most: most as usize,
                     key: format!("receivers.{id}.protocols.{protocol}.max_items"),
                 },
+                budget.clone(),
                 Arc::clone(counters),
             );
             for (wiring, pipeline) in pipelines {

@@ -48,10 +48,10 @@ impl Collector {
         let mut uploads = JoinSet::new();
         for store in self.stores.values().filter(|store| store.spool().is_some()) {
             let (store, counters) = (store.clone(), Arc::clone(&self.counters));
-            let drain = drain.clone();
+            let (budget, drain) = (self.budget.clone(), drain.clone());
             uploads.spawn(async move {
                 if let Some(spool) = store.spool() {
-                    spool.upload(&store, &counters, drain).await;
+                    spool.upload(&store, &budget, &counters, drain).await;
                 }
             });
         }

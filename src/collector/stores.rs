@@ -87,6 +87,7 @@ fn open_store(
     // What an earlier run left there has references that lead to the store.
     if config.fills_spool_of(id) || (is_mine && directory.is_dir()) {
         let spool = Spool::open(&of.spool, format!("extensions.{id}.spool"))?;
+        counters.damage_given_up(spool.given_up());
         return Ok(store.with_spool(spool));
     }
     Ok(store)

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, Options};
+use super::{Journal, OpenError, Options};
 use crate::config::ComponentId;
 use crate::config::units::PositiveSize;
 
@@ -16,6 +16,9 @@ const PREFIX: &str = "exporter_";
 
 /// Large enough for several requests, small enough that a delivered one makes room soon.
 const SEGMENT: u64 = 16 << 20;
+
+/// What is kept of damage unless something else is said.
+pub(crate) const MAX_DAMAGED: ByteSize = ByteSize::mib(256);
 
 /// `file_storage`: where queues are kept on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +33,10 @@ pub struct FileStorageConfig {
     /// The size of each queue on disk.
     #[serde(with = "PositiveSize")]
     pub max_bytes: ByteSize,
+    /// The bytes of damage that are kept of each queue for people to look at, the newest first; beside
+    /// `max_bytes`.
+    #[serde(with = "PositiveSize")]
+    pub max_damaged_bytes: ByteSize,
 }
 
 impl Default for FileStorageConfig {
@@ -39,8 +46,36 @@ impl Default for FileStorageConfig {
             create_directory: true,
             fsync: true,
             max_bytes: ByteSize::gib(1),
+            max_damaged_bytes: MAX_DAMAGED,
         }
     }
+}
+
+/// A queue that no exporter has.
+#[derive(Debug)]
+pub struct Forgotten {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// The exporter that had it.
+    pub exporter: ComponentId,
+    /// How many requests wait in it, and their size.
+    pub left: Result<(usize, ByteSize), OpenError>,
+}
+
+/// The exporter whose folder has this name: the inverse of [`FileStorageConfig::folder_of`].
+fn exporter_of(name: &str) -> Option<ComponentId> {
+    let mut rest = name.strip_prefix(PREFIX)?.bytes();
+    let mut id = Vec::new();
+    while let Some(byte) = rest.next() {
+        id.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            _ => byte,
+        });
+    }
+    String::from_utf8(id).ok()?.parse().ok()
 }
 
 impl FileStorageConfig {
@@ -59,20 +94,36 @@ impl FileStorageConfig {
         self.directory.join(format!("{PREFIX}{escaped}"))
     }
 
-    /// Folders of queues that are not among `used` and hold something: requests that nobody delivers.
-    pub fn forgotten(&self, used: &[PathBuf]) -> Vec<PathBuf> {
+    /// Queues whose folders are not among `used` and that hold something: requests that nobody
+    /// delivers. Reads all of each.
+    pub fn forgotten(&self, used: &[PathBuf]) -> Vec<Forgotten> {
         let Ok(entries) = fs::read_dir(&self.directory) else {
             return Vec::new();
         };
         let folders = entries.flatten().map(|entry| entry.path());
-        let forgotten = folders.filter(|folder| {
-            let name = folder.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with(PREFIX))
-                && !used.contains(folder)
-                && Journal::open_read_only(folder)
-                    .is_ok_and(|journal| !journal.entries().is_empty())
+        let forgotten = folders.filter_map(|folder| {
+            let name = folder.file_name().and_then(|name| name.to_str())?;
+            let exporter = exporter_of(name)?;
+            if used.contains(&folder) {
+                return None;
+            }
+            let left = match Journal::open_read_only(&folder) {
+                Ok(journal) if journal.entries().is_empty() => return None,
+                Ok(journal) => {
+                    let lens = journal.entries().iter().map(|entry| entry.len() as u64);
+                    Ok((journal.entries().len(), ByteSize::b(lens.sum())))
+                }
+                Err(error) => Err(error),
+            };
+            Some(Forgotten {
+                folder,
+                exporter,
+                left,
+            })
         });
-        forgotten.collect()
+        let mut forgotten: Vec<_> = forgotten.collect();
+        forgotten.sort_by(|one, other| one.folder.cmp(&other.folder));
+        forgotten
     }
 
     /// How queues use it.
@@ -82,6 +133,7 @@ impl FileStorageConfig {
             segment_bytes: SEGMENT,
             max_bytes,
             fsync: self.fsync,
+            max_damaged_bytes: self.max_damaged_bytes.as_u64(),
         }
     }
 
@@ -110,6 +162,25 @@ mod tests {
         let expected = expected.replace(".1", "%2e1");
         assert_eq!(folder("otlp_grpc/eu.1"), PathBuf::from(expected));
         assert_ne!(folder("otlp_grpc/a%2f"), folder("otlp_grpc/a/"));
+        for id in [
+            "otlp_grpc",
+            "otlp_grpc/eu.1",
+            "otlp_http/a%2f",
+            "otlp_grpc/ü",
+        ] {
+            let folder = folder(id);
+            let name = folder.file_name().unwrap().to_str().unwrap();
+            assert_eq!(exporter_of(name).unwrap().to_string(), id);
+        }
+        for name in [
+            "exporter_",
+            "exporter_a%2",
+            "exporter_a%zz",
+            "receiver_a",
+            "lock",
+        ] {
+            assert_eq!(exporter_of(name), None, "{name}");
+        }
     }
 
     #[test]

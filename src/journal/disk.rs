@@ -1,12 +1,14 @@
-//! What a journal changes on disk goes through here, so that tests can make it fail, end it half-way
-//! and see what was synced.
+//! What a journal changes and reads on disk goes through here, so that tests can make it fail, end it
+//! half-way and see what was synced.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, IoSlice, Read, Seek, Write as _};
 use std::path::Path;
 
-/// Changes files and folders.
-pub(super) trait Disk: Send + Sync + std::fmt::Debug {
+/// Changes and reads files and folders.
+pub(crate) trait Disk: Send + Sync + std::fmt::Debug {
+    /// Opens a file to read it.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Reading>>;
     /// Makes a file that is not there yet, to append to.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>>;
     /// Cuts a file.
@@ -15,19 +17,27 @@ pub(super) trait Disk: Send + Sync + std::fmt::Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Deletes a file.
     fn delete(&self, path: &Path) -> io::Result<()>;
-    /// Makes a folder and those above it, if they are missing.
+    /// Makes a folder and those above it, if they are missing, so that a power cut does not take them
+    /// away.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
 
-/// Makes a folder and those above it, if they are missing, so that a power cut does not take them away.
-pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    LocalDisk.create_folder(path)
+/// A file that is read.
+pub(crate) trait Reading: Read + Seek + Send {
+    /// How many bytes it has.
+    fn size(&self) -> io::Result<u64>;
+}
+
+impl Reading for File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
 }
 
 /// A file that grows.
-pub(super) trait Appending: Send {
+pub(crate) trait Appending: Send {
     /// Writes at the end, maybe less than there is.
     fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Makes durable what was written. After an error nobody knows what is: no second call helps.
@@ -37,7 +47,7 @@ pub(super) trait Appending: Send {
 }
 
 /// Writes all of `parts`, or an error and some of them.
-pub(super) fn write_all(file: &mut dyn Appending, parts: &[&[u8]]) -> io::Result<()> {
+pub(crate) fn write_all(file: &mut dyn Appending, parts: &[&[u8]]) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
     let mut rest = slices.as_mut_slice();
     // Takes away empty ones at the beginning: a write of nothing is no progress.
@@ -55,9 +65,13 @@ pub(super) fn write_all(file: &mut dyn Appending, parts: &[&[u8]]) -> io::Result
 
 /// The disk of this machine.
 #[derive(Debug)]
-pub(super) struct LocalDisk;
+pub(crate) struct LocalDisk;
 
 impl Disk for LocalDisk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Reading>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
         let file = private(OpenOptions::new().append(true).create_new(true)).open(path)?;
         Ok(Box::new(LocalFile(file)))

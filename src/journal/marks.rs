@@ -122,10 +122,11 @@ impl History {
 
 /// What the file says. `removed` is told of each record that is done.
 pub(super) fn read(
+    disk: &dyn Disk,
     folder: &Path,
     mut removed: impl FnMut(u64, u64),
 ) -> io::Result<Option<(History, u64)>> {
-    let mut window = match Window::open(&folder.join(FILE)) {
+    let mut window = match Window::open(disk, &folder.join(FILE)) {
         Ok(window) => window,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -8,7 +8,7 @@
 //!
 //! What the disk did to the bytes meanwhile is found when a journal is [opened](Journal::open): every
 //! intact record is delivered, before and behind the damage, and the damaged bytes are kept in the
-//! folder `quarantine`. The [format] makes that possible: a checksum of each record's
+//! folder `quarantine`, the newest of them up to a limit. The [format] makes that possible: a checksum of each record's
 //! header beside that of its body, and in each header the id of its segment, which nobody who sends
 //! bytes to be recorded can know.
 
@@ -21,6 +21,7 @@ mod format;
 mod marks;
 mod owner;
 mod parts;
+mod quarantine;
 mod read;
 mod reader;
 mod repair;
@@ -33,8 +34,10 @@ mod window;
 mod writer;
 
 pub use damage::Damage;
-pub(crate) use disk::create_folder;
+pub(crate) use disk::{Disk, LocalDisk, write_all};
 pub use entry::Entry;
 pub use error::{AppendError, OpenError, ReadError};
 pub use owner::{Journal, Options, Recovered};
 pub use reader::Reader;
+#[cfg(test)]
+pub(crate) use tests::faulty_disk::FaultyDisk;

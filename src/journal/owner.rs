@@ -14,6 +14,7 @@ use super::disk::{self, Disk, LocalDisk};
 use super::entry::Entry;
 use super::error::{AppendError, OpenError, ReadError};
 use super::parts::Parts;
+use super::quarantine::Quarantine;
 use super::read;
 use super::reader::Reader;
 use super::repair::Repair;
@@ -30,6 +31,8 @@ pub struct Options {
     pub max_bytes: u64,
     /// Whether what is appended survives a power cut; otherwise it survives the process.
     pub fsync: bool,
+    /// The bytes of damage that are kept for people, beside `max_bytes`.
+    pub max_damaged_bytes: u64,
 }
 
 /// What was found in a journal.
@@ -39,6 +42,8 @@ pub struct Recovered {
     pub entries: Vec<Entry>,
     /// What was wrong.
     pub damage: Damage,
+    /// Damaged bytes that are not kept for people, because they are more than there may be.
+    pub given_up: u64,
 }
 
 /// A journal that this process owns. Clones share it; when the last one is dropped, what is under way
@@ -50,6 +55,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct Owner {
+    disk: Arc<dyn Disk>,
     shared: Arc<Shared>,
     commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
@@ -103,7 +109,7 @@ impl Journal {
         Reader::open(folder)
     }
 
-    pub(super) fn open_on(
+    pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         folder: &Path,
         options: Options,
@@ -114,41 +120,55 @@ impl Journal {
         };
         disk.create_folder(folder).map_err(failed)?;
         let lock = lock(folder)?;
-        let mut survey = Survey::of(folder).map_err(failed)?;
+        let mut survey = Survey::of(disk.as_ref(), folder).map_err(failed)?;
         if survey.damage.is_any() {
             tracing::warn!("damage in {}: {}", folder.display(), survey.damage);
         }
-        let recovered = Recovered {
+        let mut recovered = Recovered {
             entries: std::mem::take(&mut survey.entries),
             damage: survey.damage,
+            given_up: 0,
         };
-        let repair = Repair {
-            disk: disk.as_ref(),
+        let quarantine = Quarantine::with_room_for(
+            survey.segments.values(),
+            disk.as_ref(),
             folder,
+            options.max_damaged_bytes,
+        );
+        let mut repair = Repair {
+            disk: disk.as_ref(),
+            quarantine,
         };
         let mut done = Vec::new();
         survey.segments.retain(|slot, segment| {
             let mended = repair.mend(segment);
-            if segment.is_copy && segment.live == 0 {
-                return !repair.set_aside(&segment.path);
+            if segment.is_only_a_copy() {
+                return !repair.set_aside(&segment.path, segment.len);
             }
             if mended && segment.live == 0 {
                 done.push(*slot);
             }
             true
         });
-
-        repair.tell_kept();
+        recovered.given_up = repair.quarantine.tell();
 
         let shared = Arc::new(Shared::default());
         let (commands, receiver) = channel();
-        let mut writer = Writer::new(disk, folder, options, survey, &shared, commands.clone());
+        let mut writer = Writer::new(
+            Arc::clone(&disk),
+            folder,
+            options,
+            survey,
+            &shared,
+            commands.clone(),
+        );
         writer.tidy(&done);
         let thread = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(failed)?;
         let owner = Owner {
+            disk,
             shared,
             commands,
             thread: Some(thread),
@@ -184,8 +204,9 @@ impl Journal {
     /// Reads a record and checks it.
     pub async fn read(&self, entry: &Entry) -> Result<Bytes, ReadError> {
         let (path, id) = self.segment(entry)?;
-        let entry = *entry;
-        let read = tokio::task::spawn_blocking(move || read::record(&path, id, &entry));
+        let (disk, entry) = (Arc::clone(&self.owner.disk), *entry);
+        let read = move || read::record(disk.as_ref(), &path, id, &entry);
+        let read = tokio::task::spawn_blocking(read);
         // Fails only where the runtime ends.
         read.await.unwrap_or(Err(ReadError::Removed))
     }
@@ -193,14 +214,14 @@ impl Journal {
     /// Reads a record and checks it, and blocks meanwhile.
     pub fn read_blocking(&self, entry: &Entry) -> Result<Bytes, ReadError> {
         let (path, id) = self.segment(entry)?;
-        read::record(&path, id, entry)
+        read::record(self.owner.disk.as_ref(), &path, id, entry)
     }
 
     /// Reads the first `len` bytes of a record, unchecked, and blocks meanwhile: for what was intact
     /// when the journal was opened.
     pub fn read_beginning(&self, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
         let (path, _) = self.segment(entry)?;
-        read::beginning(&path, entry, len)
+        read::beginning(self.owner.disk.as_ref(), &path, entry, len)
     }
 
     /// A record is done. It comes again only after a power cut, or where the process ends at once.

@@ -1,16 +1,21 @@
-use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use bytes::Bytes;
 
+use super::disk::Disk;
 use super::entry::Entry;
 use super::error::ReadError;
 use super::format::{RECORD_HEADER, RecordHeader, crc};
 
 /// Reads the record of `entry` from its segment, and checks it.
-pub(super) fn record(path: &Path, segment_id: u64, entry: &Entry) -> Result<Bytes, ReadError> {
-    let bytes = read(path, entry.offset, RECORD_HEADER + entry.len())
+pub(super) fn record(
+    disk: &dyn Disk,
+    path: &Path,
+    segment_id: u64,
+    entry: &Entry,
+) -> Result<Bytes, ReadError> {
+    let bytes = read(disk, path, entry.offset, RECORD_HEADER + entry.len())
         .map_err(|source| failed(path, entry, source))?;
     let header = RecordHeader::decode(&bytes, segment_id);
     let body = Bytes::from(bytes).split_off(RECORD_HEADER);
@@ -27,15 +32,20 @@ pub(super) fn record(path: &Path, segment_id: u64, entry: &Entry) -> Result<Byte
 }
 
 /// Reads the first `len` bytes of a record, unchecked.
-pub(super) fn beginning(path: &Path, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
+pub(super) fn beginning(
+    disk: &dyn Disk,
+    path: &Path,
+    entry: &Entry,
+    len: usize,
+) -> Result<Bytes, ReadError> {
     let body = entry.offset + RECORD_HEADER as u64;
-    read(path, body, len.min(entry.len()))
+    read(disk, path, body, len.min(entry.len()))
         .map(Bytes::from)
         .map_err(|source| failed(path, entry, source))
 }
 
-fn read(path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+fn read(disk: &dyn Disk, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut file = disk.open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = vec![0; len];
     file.read_exact(&mut bytes)?;

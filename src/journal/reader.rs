@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::damage::Damage;
+use super::disk::LocalDisk;
 use super::entry::Entry;
 use super::error::{OpenError, ReadError};
 use super::read;
@@ -21,7 +22,7 @@ impl Reader {
     /// Looks at the journal in `folder`, and changes nothing. What is appended later is not seen;
     /// what is removed later may be readable or not.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let survey = Survey::of(folder).map_err(|source| OpenError::Folder {
+        let survey = Survey::of(&LocalDisk, folder).map_err(|source| OpenError::Folder {
             folder: folder.to_owned(),
             source,
         })?;
@@ -48,13 +49,13 @@ impl Reader {
     /// Reads a record and checks it.
     pub fn read(&self, entry: &Entry) -> Result<Bytes, ReadError> {
         let (path, id) = self.segment(entry)?;
-        read::record(path, id, entry)
+        read::record(&LocalDisk, path, id, entry)
     }
 
     /// Reads the first `len` bytes of a record, which was intact when the journal was opened.
     pub fn read_beginning(&self, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
         let (path, _) = self.segment(entry)?;
-        read::beginning(path, entry, len)
+        read::beginning(&LocalDisk, path, entry, len)
     }
 
     fn segment(&self, entry: &Entry) -> Result<(&Path, u64), ReadError> {

@@ -1,10 +1,11 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::damage::Damage;
+use super::disk::Disk;
 use super::entry::Entry;
 use super::format::{Beginning, EXTENSION, SEGMENT_HEADER, SegmentHeader};
 use super::marks::{self, History};
@@ -47,6 +48,13 @@ pub(super) struct Found {
     pub(super) is_whole: bool,
 }
 
+impl Found {
+    /// Whether every record in it stands in another file, too.
+    pub(super) fn is_only_a_copy(&self) -> bool {
+        self.is_copy && self.live == 0 && self.is_whole
+    }
+}
+
 /// One file, before it is compared with the others.
 struct Looked {
     found: Found,
@@ -54,12 +62,12 @@ struct Looked {
 }
 
 impl Survey {
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+    pub(super) fn of(disk: &dyn Disk, folder: &Path) -> io::Result<Self> {
         let mut survey = Self::default();
         let mut looked = Vec::new();
         let mut unreadable = Vec::new();
         for path in segment_files(folder)? {
-            match look(&path, &mut survey.damage) {
+            match look(disk, &path, &mut survey.damage) {
                 Ok(Some(one)) => looked.push(one),
                 Ok(None) => unreadable.extend(named(&path)),
                 // Its records were removed meanwhile.
@@ -75,14 +83,14 @@ impl Survey {
             let key = |of: &Looked| (of.found.header.number, of.found.path.clone());
             key(one).cmp(&key(other))
         });
-        survey.read_marks(folder, &looked);
+        survey.read_marks(disk, folder, &looked);
         survey.count_what_is_missing(&looked, &unreadable);
         survey.compare(looked);
         Ok(survey)
     }
 
     /// Reads what was removed, as far as it can still be there.
-    fn read_marks(&mut self, folder: &Path, looked: &[Looked]) {
+    fn read_marks(&mut self, disk: &dyn Disk, folder: &Path, looked: &[Looked]) {
         for one in looked {
             let first = one.found.header.first_sequence;
             let removed = self.removed.entry(one.found.header.id);
@@ -92,7 +100,7 @@ impl Survey {
             }
         }
         let removed = &mut self.removed;
-        let read = marks::read(folder, |id, sequence| {
+        let read = marks::read(disk, folder, |id, sequence| {
             if let Some(removed) = removed.get_mut(&id) {
                 // Beyond what is intact there may be one that is damaged.
                 removed.reach(sequence);
@@ -144,8 +152,14 @@ impl Survey {
         }
         // Copies have one id, and what is damaged in one may be intact in the other.
         let mut seen: BTreeMap<(u64, u64), Sequences> = BTreeMap::new();
+        // What the disk did not give may be intact, and be there another time.
+        let unread = looked.iter().filter(|one| !one.found.is_whole);
+        let unread: BTreeSet<u64> = unread.map(|one| one.found.header.id).collect();
         for one in looked {
             let header = one.found.header;
+            if unread.contains(&header.id) {
+                continue;
+            }
             let begin = header.first_sequence;
             let last = one.records.iter().map(|record| record.sequence + 1).max();
             let after = header.number + 1;
@@ -251,8 +265,8 @@ fn named(path: &Path) -> Option<SegmentHeader> {
 }
 
 /// Looks into one file; none if a later slimspan wrote it.
-fn look(path: &Path, damage: &mut Damage) -> io::Result<Option<Looked>> {
-    let mut window = Window::open(path)?;
+fn look(disk: &dyn Disk, path: &Path, damage: &mut Damage) -> io::Result<Option<Looked>> {
+    let mut window = Window::open(disk, path)?;
     let named = named(path);
     let mut scan = Scan::default();
     let mut begin = SEGMENT_HEADER as u64;

@@ -1,7 +1,7 @@
-use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use super::disk::{Disk, Reading};
 use super::format::Crc;
 
 /// How much of a file is in memory at a time.
@@ -9,16 +9,16 @@ const CAPACITY: usize = 256 * 1024;
 
 /// A file, looked at through a buffer, as long as it was when it was opened.
 pub(super) struct Window {
-    file: File,
+    file: Box<dyn Reading>,
     len: u64,
     buffer: Vec<u8>,
     start: u64,
 }
 
 impl Window {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let len = file.metadata()?.len();
+    pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let file = disk.open(path)?;
+        let len = file.size()?;
         Ok(Self {
             file,
             len,

@@ -119,7 +119,8 @@ impl Writer {
                 path: found.path,
                 header: found.header,
                 len: found.len,
-                live: found.live,
+                // What the disk did not give may hold records: it is never done.
+                live: found.live + u64::from(!found.is_whole),
             };
             (slot, segment)
         });

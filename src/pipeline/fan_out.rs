@@ -8,9 +8,10 @@ use futures::future::join_all;
 use slimspan_artifact::Form;
 use slimspan_proto::{Items, Malformed, Signal, count};
 
+use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::exporters::{Exporter, Terms};
-use crate::isolation::send_apart;
+use crate::isolation::{Apart, send_apart};
 use crate::refusal::Refusal;
 
 /// An exporter, and how references look that go there, if not as the processor has them.
@@ -23,6 +24,8 @@ pub(super) struct FanOut {
     exporters: Vec<(Arc<Exporter>, usize)>,
     /// Each once.
     forms: Vec<Form>,
+    /// What copies are charged to.
+    budget: Budget,
 }
 
 /// One request as the exporters get it: once for each form of references.
@@ -31,7 +34,7 @@ pub(super) struct Outgoing(Vec<Bytes>);
 
 impl FanOut {
     /// To all of these; references have the form `usual` unless an exporter has another one.
-    pub(super) fn new(destinations: Vec<Destination>, usual: Form) -> Self {
+    pub(super) fn new(destinations: Vec<Destination>, usual: Form, budget: Budget) -> Self {
         let mut forms = Vec::new();
         let exporters = destinations.into_iter().map(|(exporter, form)| {
             let form = form.unwrap_or(usual);
@@ -45,6 +48,7 @@ impl FanOut {
         Self {
             exporters: exporters.collect(),
             forms,
+            budget,
         }
     }
 
@@ -94,7 +98,12 @@ impl FanOut {
             .trace
             .call(|| format!("exporter/{}/{signal}", exporter.id()));
         stage.number("slimspan.request.bytes", request.len() as u64);
-        let outcome = send_apart(signal, request, isolated, terms.deadline, send).await;
+        let apart = Apart {
+            isolated,
+            deadline: terms.deadline,
+            budget: &self.budget,
+        };
+        let outcome = send_apart(signal, request, apart, send).await;
         stage.ended(outcome.as_ref().err());
         outcome
     }

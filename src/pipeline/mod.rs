@@ -42,6 +42,7 @@ pub use tenancy::Tenancy;
 #[derive(Debug, Clone)]
 pub struct Pipelines {
     entries: EntryLimit,
+    budget: Budget,
     counters: Arc<Counters>,
     /// Where these requests come in.
     by: Arc<ReceiverCounts>,
@@ -74,6 +75,7 @@ pub struct Pipeline {
     id: PipelineId,
     artifacts: Option<Artifacts>,
     exporters: Arc<FanOut>,
+    budget: Budget,
     batch: Option<Batch>,
     counters: Arc<Counters>,
     counts: Arc<PipelineCounts>,
@@ -83,9 +85,10 @@ pub struct Pipeline {
 
 impl Pipelines {
     /// None yet.
-    pub fn new(entries: EntryLimit, counters: Arc<Counters>) -> Self {
+    pub fn new(entries: EntryLimit, budget: Budget, counters: Arc<Counters>) -> Self {
         Self {
             entries,
+            budget,
             counters,
             by: Arc::default(),
             tracer: Tracer::default(),
@@ -197,7 +200,7 @@ impl Pipelines {
             // Nothing to lose, nothing to forward: a success (OTLP specification).
             return Ok(Answer::success());
         }
-        let sifted = match sift(signal, &request, &self.entries).await {
+        let sifted = match sift(signal, &request, &self.entries, &self.budget).await {
             Ok(sifted) => sifted,
             Err(unfit) => {
                 under_way.counted(unfit.count);
@@ -222,15 +225,20 @@ impl Pipelines {
 
 impl Pipeline {
     /// A pipeline with the policy of its `artifact` processor and what becomes of the files, if it
-    /// has one; it has at least one destination.
+    /// has one; it has at least one destination. What it copies is charged to the `budget`.
     pub fn new(
         id: PipelineId,
         artifacts: Option<(Policy, Fate)>,
         destinations: Vec<Destination>,
+        budget: Budget,
         counters: Arc<Counters>,
     ) -> Self {
         let usual = artifacts.as_ref().map(|(policy, _)| policy.form);
-        let exporters = Arc::new(FanOut::new(destinations, usual.unwrap_or_default()));
+        let exporters = Arc::new(FanOut::new(
+            destinations,
+            usual.unwrap_or_default(),
+            budget.clone(),
+        ));
         let counts = counters.pipeline(&id.to_string());
         Self {
             id,
@@ -238,6 +246,7 @@ impl Pipeline {
             artifacts: artifacts
                 .map(|(policy, fate)| Artifacts::new(&policy, exporters.forms(), fate)),
             exporters,
+            budget,
             batch: None,
             counters,
             processors: (Vec::new(), 0),
@@ -255,8 +264,8 @@ impl Pipeline {
 
     /// The same with a `batch` processor at its end.
     #[must_use]
-    pub fn with_batch(self, batch: BatchConfig, budget: Budget, counts: Arc<BatchCounts>) -> Self {
-        let exporters = Arc::clone(&self.exporters);
+    pub fn with_batch(self, batch: BatchConfig, counts: Arc<BatchCounts>) -> Self {
+        let (exporters, budget) = (Arc::clone(&self.exporters), self.budget.clone());
         Self {
             batch: Some(Batch::new(batch, self.id.signal, exporters, budget, counts)),
             ..self

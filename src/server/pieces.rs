@@ -106,6 +106,7 @@ impl Pieces {
         reading: impl FnOnce(u64) -> Reading,
     ) -> Result<Opened, StoreError> {
         let digest = address.digest;
+        let mut unread = None;
         // The store may be away, which is why it waits.
         if store
             .spool()
@@ -113,11 +114,17 @@ impl Pieces {
         {
             // It is in memory until the last of it is sent.
             let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
-            if let Some(bytes) = store.spooled(&digest).await {
-                return Ok(Opened::held(bytes, turn));
+            match store.spooled(&digest).await {
+                Ok(Some(bytes)) => return Ok(Opened::held(bytes, turn)),
+                Ok(None) => {}
+                Err(error) => unread = Some(error),
             }
         }
-        let size = store.facts(&digest).await?.size;
+        let size = match (store.facts(&digest).await, unread) {
+            // It is not missing, it waits where it cannot be read.
+            (Err(StoreError::NotFound { .. }), Some(unread)) => return Err(unread),
+            (facts, _) => facts?.size,
+        };
         if size <= PIECE {
             let bytes = match size {
                 0 => Bytes::new(),

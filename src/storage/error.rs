@@ -198,6 +198,18 @@ pub enum StoreError {
         /// What the store said.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// It waits in the spool, whose disk does not give it. Trying again can help.
+    #[error("{spool} does not give artifact {digest}, which waits there for {store}: {source}")]
+    SpoolUnread {
+        /// Where.
+        store: Arc<str>,
+        /// Where it waits.
+        spool: String,
+        /// Which artifact.
+        digest: Digest,
+        /// What the system said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The store has no such artifact.
     #[error("{store} has no artifact {digest}")]
     NotFound {
@@ -308,7 +320,7 @@ impl StoreError {
             Self::Silent { .. } => Reason::Silent,
             Self::NotAsked { .. } => Reason::NotAsked,
             Self::ClockSkew { .. } => Reason::ClockSkew,
-            Self::Unavailable { .. } => Reason::Unavailable,
+            Self::Unavailable { .. } | Self::SpoolUnread { .. } => Reason::Unavailable,
             Self::Denied { .. } => Reason::Denied,
             Self::Misconfigured { .. } => Reason::Misconfigured,
             Self::NotFound { .. } => Reason::NotFound,

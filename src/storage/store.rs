@@ -3,6 +3,7 @@ mod listing;
 mod read;
 mod upload;
 
+use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -344,6 +345,9 @@ impl Store {
         let digest = artifact.digest;
         let upload = upload(Arc::clone(&self.shared), artifact);
         let passenger = self.shared.uploads.join(digest, upload);
+        if !passenger.first {
+            tracing::debug!("artifact {digest} is being put already, which is waited for");
+        }
         match passenger.work.await? {
             Outcome::Written if passenger.first => Ok((Outcome::Written, size)),
             _ => Ok((Outcome::Known, size)),
@@ -387,8 +391,15 @@ impl Store {
         match &self.spool {
             None => self.get_stored(digest).await,
             Some(SpoolAccess::Own(spool)) => match spool.get(&self.shared.tenant, digest).await {
-                Some(bytes) => Ok(bytes),
-                None => self.get_stored(digest).await,
+                Ok(Some(bytes)) => Ok(bytes),
+                Ok(None) => self.get_stored(digest).await,
+                Err(unread) => match self.get_stored(digest).await {
+                    // It is not missing, it waits where it cannot be read.
+                    Err(StoreError::NotFound { .. }) => {
+                        Err(self.unread(spool.to_string(), digest, unread))
+                    }
+                    stored => stored,
+                },
             },
             // To look there takes longer.
             Some(SpoolAccess::Beside(beside)) => {
@@ -401,7 +412,10 @@ impl Store {
                 let tenant = self.shared.tenant.clone();
                 let read = move || beside.get(&tenant, &wanted);
                 match tokio::task::spawn_blocking(read).await {
-                    Ok(Some(bytes)) => Ok(bytes),
+                    Ok(Ok(Some(bytes))) => Ok(bytes),
+                    Ok(Err(unread)) if matches!(error, StoreError::NotFound { .. }) => {
+                        Err(self.unread("the spool".to_owned(), digest, unread))
+                    }
                     // It may have been uploaded between the two looks.
                     _ if matches!(error, StoreError::NotFound { .. }) => {
                         self.get_stored(digest).await
@@ -409,6 +423,20 @@ impl Store {
                     _ => Err(error),
                 }
             }
+        }
+    }
+
+    fn unread(
+        &self,
+        spool: String,
+        digest: &Digest,
+        source: impl Error + Send + Sync + 'static,
+    ) -> StoreError {
+        StoreError::SpoolUnread {
+            store: Arc::clone(&self.shared.common.place),
+            spool,
+            digest: *digest,
+            source: Arc::new(source),
         }
     }
 

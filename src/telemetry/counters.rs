@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use slimspan_artifact::Extraction;
 use slimspan_proto::Signal;
 
+use super::connections::{Connection, Connections};
 use super::passing::{OTHER_TENANTS, TENANTS};
 use super::traces::SpanCounts;
 use super::{
@@ -47,8 +48,9 @@ pub struct Counters {
     pub(super) uploaded: AtomicU64,
     pub(super) failed_uploads: AtomicU64,
     pub(super) damaged: AtomicU64,
+    pub(super) damage_given_up: AtomicU64,
     pub(super) refused_connections: AtomicU64,
-    pub(super) connections: Arc<AtomicU64>,
+    pub(super) connections: Arc<Connections>,
     refusals: [[[AtomicU64; CODES.len()]; Culprit::ALL.len()]; Signal::ALL.len()],
     components: Mutex<Components>,
     sights: RwLock<Option<Weak<dyn Sights>>>,
@@ -75,16 +77,6 @@ struct Components {
     batches: BTreeMap<String, Arc<BatchCounts>>,
     pipelines: BTreeMap<String, Arc<PipelineCounts>>,
     tenants: BTreeMap<String, Arc<TenantCounts>>,
-}
-
-/// A connection that is open until this is dropped.
-#[derive(Debug)]
-pub struct Connection(Arc<AtomicU64>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Default for Counters {
@@ -114,6 +106,7 @@ impl Default for Counters {
             uploaded: AtomicU64::default(),
             failed_uploads: AtomicU64::default(),
             damaged: AtomicU64::default(),
+            damage_given_up: AtomicU64::default(),
             refused_connections: AtomicU64::default(),
             connections: Arc::default(),
             refusals: Default::default(),
@@ -192,6 +185,11 @@ impl Counters {
         add(&self.damaged, 1);
     }
 
+    /// Damaged bytes of a disk are not kept for people: there is too much of it.
+    pub fn damage_given_up(&self, bytes: u64) {
+        self.damage_given_up.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// A request went on unmodified because its artifacts could not be stored.
     pub fn forwarded(&self) {
         add(&self.forwarded, 1);
@@ -204,8 +202,7 @@ impl Counters {
 
     /// A connection is open as long as what is returned.
     pub fn connection(&self) -> Connection {
-        add(&self.connections, 1);
-        Connection(Arc::clone(&self.connections))
+        Connection::of(&self.connections)
     }
 
     /// A request that came `by` a receiver was answered, with OK unless it was `refused`.

@@ -5,6 +5,7 @@
 //! holds a word of what was sent: names come from the configuration or from fixed lists.
 
 pub mod config;
+mod connections;
 mod counters;
 mod exporting;
 mod finding;
@@ -21,6 +22,7 @@ mod sizes;
 mod storing;
 pub mod traces;
 
+pub use connections::{Connection, Cut};
 pub use counters::Counters;
 pub use exporting::{Attempt, ExporterCounts};
 pub use finding::{Findings, Medium};

@@ -26,6 +26,7 @@ async fn a_sender_that_goes_away_in_the_middle_leaves_nothing_behind() {
         let (_open, body) = open_body(half.clone());
         let begun = sender.clone();
         let call = tokio::spawn(async move { begun.try_call(Call::traces(body)).await });
+        tokio::task::yield_now().await;
         // What comes later on the same connection is read later: when it is answered, the half
         // request has begun.
         sender.send(Signal::Traces, &whole).await.unwrap();
@@ -45,13 +46,18 @@ async fn a_sender_that_goes_away_in_the_middle_leaves_nothing_behind() {
 /// A sender that loses patience while its file is stored takes nothing from one that waits.
 #[tokio::test]
 async fn a_sender_that_goes_away_does_not_take_the_upload_along() {
+    // A store that keeps a file back for longer than such a file may take is asked again.
+    const SIZE: usize = 3 << 20;
     let gate = Arc::new(Semaphore::new(0));
     let store = S3::start(Behaviour::StoreWhen(Arc::clone(&gate))).await;
     let backend = Backend::start().await;
     let mut config = config::with_s3(backend.address, store.address);
     config["extensions"]["artifact_store"]["timeout"] = "20s".into();
-    let slimspan = Slimspan::start(&config).await;
-    let request = otlp::span_with(otlp::PICTURE);
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let debug = [("SLIMSPAN_LOG", "debug")];
+    let mut slimspan = Slimspan::spawn_with(folder, &config.to_string(), &debug);
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let request = otlp::span_with(&otlp::photo(1, SIZE));
 
     let impatient = slimspan.sender().await;
     let first = tokio::spawn({
@@ -64,11 +70,12 @@ async fn a_sender_that_goes_away_does_not_take_the_upload_along() {
         let (patient, request) = (patient.clone(), request.clone());
         async move { patient.send(Signal::Traces, &request).await }
     });
-    // Answered after the second request on the same connection has been read.
-    let plain = otlp::plain_span(1);
-    patient.send(Signal::Traces, &plain).await.unwrap();
+    // Both wait for the same put by now.
+    slimspan.logs("is being put already").await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
+    // What it has sent last is read by now, so the first one is known to be gone.
+    let plain = otlp::plain_span(1);
     patient.send(Signal::Traces, &plain).await.unwrap();
     gate.add_permits(1);
     second.await.unwrap().unwrap();

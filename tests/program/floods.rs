@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde_json::json;
 use slimspan_proto::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::backend::Backend;
 use crate::support::frames::announcement;
@@ -19,9 +22,10 @@ use crate::support::http2::{
     SETTINGS, WINDOW_UPDATE, data, frame, headers,
 };
 use crate::support::measured::measured;
+use crate::support::pages::Metrics;
 use crate::support::sender::Sender;
 use crate::support::slimspan::Slimspan;
-use crate::support::{config, otlp};
+use crate::support::{config, otlp, soon};
 
 const MIB: u64 = 1 << 20;
 
@@ -181,6 +185,54 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
+/// What is cut is counted by what its peer did; who goes away is not.
+#[tokio::test]
+async fn what_is_cut_is_counted() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    let exporter = json!({ "prometheus": { "port": 0 } });
+    let readers = json!([{ "pull": { "exporter": exporter } }]);
+    config["service"]["telemetry"]["metrics"] = json!({ "level": "basic", "readers": readers });
+    let slimspan = Slimspan::start(&config).await;
+    let address = slimspan.addresses[0];
+
+    drop(Peer::connect(address).await.unwrap());
+    drop(slimspan.sender().await);
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    drop(half);
+    let pings = frame(PING, 0, 0, &[0; 8]).repeat(100);
+    let idle = Peer::connect(address).await.unwrap();
+    idle.flood(move |_| pings.clone()).await;
+    let mut calm = Peer::connect(address).await.unwrap();
+    let open = frame(HEADERS, 0, 1, &headers(&[]));
+    calm.send(&open).await.unwrap();
+    let go_on = frame(CONTINUATION, 0, 1, &[]).repeat(100);
+    calm.flood(move |_| go_on.clone()).await;
+    let mut other = TcpStream::connect(address).await.unwrap();
+    other
+        .write_all(&b"GET / HTTP/1.1\r\n\r\n".repeat(3))
+        .await
+        .unwrap();
+    let _ = other.read_to_end(&mut Vec::new()).await;
+
+    let metrics = async {
+        loop {
+            let metrics = Metrics::of(slimspan.page("telemetry")).await;
+            if metrics.count("slimspan_connections_open", &[]) == 0 {
+                return metrics;
+            }
+        }
+    };
+    let metrics = soon("all have ended", metrics).await;
+    let cut = |fault: &str| {
+        let fault = format!("fault=\"{fault}\"");
+        metrics.count("slimspan_connections_cut_total", &[&fault])
+    };
+    assert_eq!((cut("idle_frames"), cut("protocol")), (1, 2));
+    assert_eq!(metrics.count("slimspan_connections_cut_total", &[]), 3);
+}
+
 /// Requests that are taken back one by one, each when it has been taken up: nothing is left pending
 /// that could be counted. The thousand that a peer may take back are enough for every good sender.
 #[tokio::test]
@@ -290,7 +342,7 @@ impl Neighbour {
     async fn answered(&self) -> usize {
         let mut answered = self.answered.clone();
         answered.mark_unchanged();
-        crate::support::soon("another request succeeds", answered.changed())
+        soon("another request succeeds", answered.changed())
             .await
             .unwrap();
         *answered.borrow()

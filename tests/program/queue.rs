@@ -12,11 +12,12 @@ use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Received};
 use crate::support::conservation::conserved_of;
+use crate::support::frames::frame;
 use crate::support::measured::measured;
 use crate::support::mounted::Disk;
 use crate::support::pages::get;
 use crate::support::refusing::Refusing;
-use crate::support::sender::retry_after;
+use crate::support::sender::{Call, open_body, retry_after};
 use crate::support::slimspan::{Ended, Slimspan};
 use crate::support::{config, otlp, soon};
 
@@ -322,11 +323,81 @@ async fn a_stop_keeps_what_a_backend_that_hangs_does_not_take() {
     assert_eq!(ends(&ended), (0, 300, 0));
 }
 
+/// A client that stalls in the middle of its request has its grace, and what was acknowledged before is
+/// delivered after that.
+#[tokio::test]
+async fn a_stalled_client_costs_the_queue_in_memory_nothing() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let backend = Backend::scripted(move |_| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let mut config = in_memory(backend.address, json!({ "num_consumers": 2 }));
+    config["exporters"]["otlp_grpc"]["timeout"] = json!("1m");
+    let folder = home();
+    let mut slimspan = start_in(&folder, &config).await;
+    send_all(&slimspan, 0..20).await;
+    let stalled = slimspan.sender().await;
+    let half = frame(0, &otlp::sized_span(600_000)).slice(..300_000);
+    let (_open, body) = open_body(half);
+    let stalled = tokio::spawn(async move { stalled.try_call(Call::traces(body)).await });
+    backend.arrived(2).await;
+    slimspan.signal("TERM");
+    slimspan.logs("stopping").await;
+    // It was told that it has to come back, or its connection has ended.
+    if let Ok(answer) = soon("its grace ends", stalled).await.unwrap() {
+        assert_eq!(answer.status().code(), Code::Unavailable, "{answer:?}");
+    }
+    gate.add_permits(1_000);
+    let ended = slimspan.end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(messages(&backend.received()), spans(0..20));
+    assert_eq!(ends(&ended), (20, 0, 0));
+    assert_eq!(dead_letters(folder.path()), <[Bytes; 0]>::default());
+}
+
+/// One whose request never ends takes all the time that receivers have, and no more: what was
+/// acknowledged before is kept where nobody takes it.
+#[tokio::test]
+async fn a_client_that_never_ends_leaves_the_queue_in_memory_its_time() {
+    let backend = Backend::hanging().await;
+    let mut config = in_memory(backend.address, json!({ "num_consumers": 2 }));
+    config["exporters"]["otlp_grpc/logs"] = config::exporter(backend.address);
+    config["exporters"]["otlp_grpc/logs"]["timeout"] = json!("5m");
+    config["service"]["pipelines"]["logs"]["exporters"] = json!(["otlp_grpc/logs"]);
+    let folder = home();
+    let mut slimspan = start_in(&folder, &config).await;
+    send_all(&slimspan, 0..20).await;
+    let client = slimspan.sender().await;
+    let log = otlp::log(otlp::text("a log"), []);
+    let pending = tokio::spawn(async move { client.send(Signal::Logs, &log).await });
+    let is_log = |received: &Received| received.signal == Signal::Logs;
+    let mut arrived = 3;
+    while !backend.arrived(arrived).await.iter().any(is_log) {
+        arrived += 1;
+    }
+    slimspan.signal("TERM");
+    slimspan.logs("stopping").await;
+    let ended = slimspan.end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(pending.await.unwrap().is_err());
+    let mut kept = dead_letters(folder.path());
+    kept.sort();
+    assert_eq!(kept, spans(0..20));
+    assert_eq!(ends(&ended), (0, 20, 0));
+}
+
 /// Whoever renames an exporter hears of what waits for the old one.
 #[tokio::test]
 async fn a_queue_that_nobody_has_any_more_is_told() {
     let away = Refusing::start();
-    let config = on_disk(away.address, json!({}));
+    let address = away.address;
+    let config = on_disk(address, json!({}));
     let folder = home();
     let slimspan = start_in(&folder, &config).await;
     send_all(&slimspan, 0..3).await;
@@ -334,21 +405,48 @@ async fn a_queue_that_nobody_has_any_more_is_told() {
     assert_eq!(ends(&ended), (0, 0, 3));
     let mut off = config.clone();
     off["exporters"]["otlp_grpc"]["sending_queue"]["enabled"] = json!(false);
-    let ended = start_in(&folder, &off).await.stop().await;
+    let off_again = off.clone();
+    let text = config.to_string();
+    let renamed = text.replace("\"otlp_grpc\"", "\"otlp_grpc/new\"");
+    let storage = "exporters.otlp_grpc.sending_queue.storage";
+    for (other, key) in [
+        (
+            off,
+            format!("set {storage} to file_storage again, and enable it"),
+        ),
+        (
+            serde_json::from_str(&renamed).unwrap(),
+            format!("bring back exporters.otlp_grpc, with {storage}: file_storage, in a pipeline"),
+        ),
+    ] {
+        let ended = start_in(&folder, &other).await.stop().await;
+        let Ended { stdout, stderr, .. } = &ended;
+        for told in [stdout, stderr] {
+            assert!(told.contains("3 acknowledged requests of"), "{told}");
+            assert!(told.contains("wait for otlp_grpc"), "{told}");
+            assert!(told.contains(&key), "{told}");
+        }
+        assert!(stderr.contains("exporter_otlp_grpc "), "{stderr}");
+        assert_eq!(ends(&ended), (0, 0, 0), "they are not this one's");
+    }
+    // Who gives it back its name has them delivered.
+    drop(away);
+    let backend = Backend::start_at(address).await;
+    let slimspan = start_in(&folder, &config).await;
+    backend.arrived(3).await;
+    let ended = slimspan.stop().await;
+    assert_eq!(messages(&backend.received()), spans(0..3));
     assert!(
-        ended
-            .stderr
-            .contains("exporter_otlp_grpc, and no exporter has"),
+        !ended.stderr.contains("nothing delivers them"),
         "{}",
         ended.stderr
     );
-    let ended = start_in(&folder, &config).await.stop().await;
+    let ended = start_in(&folder, &off_again).await.stop().await;
     assert!(
-        !ended.stderr.contains("no exporter has"),
+        !ended.stderr.contains("wait for otlp_grpc"),
         "{}",
         ended.stderr
     );
-    assert_eq!(ends(&ended), (0, 0, 3));
 }
 
 /// With `wait_for_result` the backend's answer is the sender's.

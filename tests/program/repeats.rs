@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
+use slimspan::admission::{Budget, Limits};
 use slimspan::client::Client;
 use slimspan::config::{Delivery, OnStoreFailure, Secret};
 use slimspan::exporters::otlp_grpc::{OtlpGrpcExporter, config::OtlpGrpcConfig};
@@ -138,11 +139,16 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     let way = Arc::new(exporters::Way::new(name, client, None, exporter.delivery()));
     let exporter = exporters::Delivery::new(way, None);
     let counters = Arc::new(Counters::default());
+    let budget = Budget::new(Limits {
+        limit_mib: 512,
+        spike_mib: 102,
+    });
     let mut pipelines = Pipelines::new(
         EntryLimit {
             most: 1_000,
             key: String::new(),
         },
+        budget.clone(),
         Arc::clone(&counters),
     );
     let keeping = Keeping {
@@ -155,6 +161,7 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
         "traces".parse().unwrap(),
         Some((policy.clone(), Fate::Kept(keeping))),
         vec![(Arc::new(Exporter::Otlp(Box::new(exporter))), None)],
+        budget,
         counters,
     )));
     let request = otlp::span_with(&otlp::photo(1, otlp::PHOTO));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::http::{Form, post};
+use crate::support::measured::{measured, number};
 use crate::support::pages::Metrics;
 use crate::support::references::files;
 use crate::support::s3::{Behaviour, S3};
@@ -191,6 +193,98 @@ async fn one_tenant_does_not_fill_the_spool_of_others() {
         let request = of_tenants(&[(Some(tenant), file)]);
         sender.send(Signal::Traces, &request).await.unwrap();
     }
+}
+
+/// P19: where the store hangs for one tenant, another one does not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
+    /// More than go to a store at a time.
+    const HUNG: u64 = 40;
+    const OTHERS: u64 = 50;
+    let store = S3::start(Behaviour::HangUnder("/acme/")).await;
+    let backend = Backend::start().await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = json!("1m");
+    config["processors"]["artifact"]["tenant"] = json!({ "from_attribute": "tenant.id" });
+    config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = |tenant, seed| of_tenants(&[(Some(tenant), &otlp::photo(seed, 20_000))]);
+    let times = |from: u64| {
+        let sender = sender.clone();
+        async move {
+            let mut times = Vec::new();
+            for seed in from..from + OTHERS {
+                let request = request("beta", seed);
+                let begun = Instant::now();
+                sender.send(Signal::Traces, &request).await.unwrap();
+                times.push(begun.elapsed());
+            }
+            times.sort();
+            times
+        }
+    };
+    let alone = times(1_000).await;
+
+    let hung = (0..HUNG).map(|seed| {
+        let (sender, request) = (sender.clone(), request("acme", seed));
+        tokio::spawn(async move { sender.send(Signal::Traces, &request).await })
+    });
+    let hung: Vec<_> = hung.collect();
+    // Those that may go hang at the store, and the others behind them.
+    store.begun(OTHERS as usize + 16).await;
+    let beside = times(2_000).await;
+    // Long enough that the store counts as failing for the one.
+    for one in hung {
+        assert_eq!(one.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    }
+    let after = times(3_000).await;
+    let all_of_others = 3 * OTHERS as usize;
+    assert_eq!(store.stored().len(), all_of_others);
+    assert_eq!(backend.received().len(), all_of_others);
+    let most = Duration::from_millis(number("SLIMSPAN_ALLOWANCE_MS", 3_000) as u64);
+    let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
+    for times in [&beside, &after] {
+        assert!(p99(times) < most, "{:?}", p99(times));
+    }
+    measured(
+        "P19",
+        "program::tenants, a bucket hung for one tenant",
+        "no error for another, whose p99 stays below 3 s (as alone, on an idle machine)",
+        format_args!(
+            "{OTHERS} requests of another: p99 {:.1?} alone, {:.1?} beside {HUNG} that hang, {:.1?} \
+             after they were refused",
+            p99(&alone),
+            p99(&beside),
+            p99(&after)
+        ),
+    );
+}
+
+/// The same where files go by way of the spool: those of another tenant are uploaded.
+#[tokio::test]
+async fn uploads_that_hang_for_one_tenant_hold_up_no_other() {
+    let store = S3::start(Behaviour::HangUnder("/acme/")).await;
+    let backend = Backend::start().await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = json!("10m");
+    config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
+    config["processors"]["artifact"]["delivery"] = json!("background");
+    config["processors"]["artifact"]["tenant"] = json!({ "from_attribute": "tenant.id" });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    for (tenant, seeds) in [("acme", 0..40), ("beta", 100..110)] {
+        for seed in seeds {
+            let request = of_tenants(&[(Some(tenant), &otlp::photo(seed, 20_000))]);
+            sender.send(Signal::Traces, &request).await.unwrap();
+        }
+        if tenant == "acme" {
+            store.begun(16).await;
+        }
+    }
+    let mut stored = store.watch();
+    let all = stored.wait_for(|stored| stored.len() >= 10);
+    soon("those of the other are uploaded", all).await.unwrap();
 }
 
 /// The credential says whose it is, and what the sender says of itself does not count.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use slimspan::admission::{Budget, Limits};
 use slimspan::config::Delivery;
 use slimspan::storage::spool::config::SpoolConfig;
 use slimspan::storage::{Kept, Spool, StoreConfig};
@@ -30,6 +31,14 @@ fn spooled() -> (TempDir, Opened, Spool) {
     (folder, opened, spool)
 }
 
+/// Memory for all of it.
+fn roomy() -> Budget {
+    Budget::new(Limits {
+        limit_mib: 512,
+        spike_mib: 100,
+    })
+}
+
 fn artifacts(count: u32) -> Vec<Artifact> {
     (0..count).map(|seed| artifact(seed, 10_000)).collect()
 }
@@ -37,7 +46,8 @@ fn artifacts(count: u32) -> Vec<Artifact> {
 /// Uploads until so many artifacts are left.
 async fn upload_until(opened: &Opened, spool: &Spool, left: usize) {
     let counters = Counters::default();
-    let upload = spool.upload(&opened.store, &counters, CancellationToken::new());
+    let budget = roomy();
+    let upload = spool.upload(&opened.store, &budget, &counters, CancellationToken::new());
     let done = async {
         while spool.left().artifacts > left {
             sleep(Duration::from_millis(5)).await;
@@ -109,7 +119,8 @@ async fn those_that_are_never_taken_hold_up_no_other() {
     let keep = |some| opened.store.keep_all(some, Delivery::Background);
     keep(refused).await.unwrap();
     let counters = Counters::default();
-    let upload = spool.upload(&opened.store, &counters, CancellationToken::new());
+    let budget = roomy();
+    let upload = spool.upload(&opened.store, &budget, &counters, CancellationToken::new());
     let later = async {
         opened.faults.arrived(refused.len()).await;
         keep(taken).await.unwrap();
@@ -189,7 +200,10 @@ async fn the_end_uploads_what_is_left() {
         .unwrap();
     let (counters, drain) = (Counters::default(), CancellationToken::new());
     drain.cancel();
-    spool.upload(&opened.store, &counters, drain.clone()).await;
+    let budget = roomy();
+    spool
+        .upload(&opened.store, &budget, &counters, drain.clone())
+        .await;
     assert_eq!(spool.left().artifacts, 0);
 
     let more = [artifact(1000, 10_000)];
@@ -199,7 +213,7 @@ async fn the_end_uploads_what_is_left() {
         .keep_all(&more, Delivery::Background)
         .await
         .unwrap();
-    let ends = spool.upload(&opened.store, &counters, drain);
-    timeout(Duration::from_secs(5), ends).await.unwrap();
+    let ends = spool.upload(&opened.store, &budget, &counters, drain);
+    timeout(Duration::from_secs(20), ends).await.unwrap();
     assert_eq!(spool.left().artifacts, 1);
 }

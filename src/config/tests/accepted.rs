@@ -164,7 +164,7 @@ exporters:
     reference: logfire
   debug: {verbosity: detailed}
 extensions:
-  file_storage/q: {directory: /var/lib/queue, create_directory: false, fsync: false, max_bytes: 2GiB}
+  file_storage/q: {directory: /var/lib/queue, create_directory: false, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
   artifact_store/y:
     url: s3://bucket/prefix
     public_url: https://example.com/files/
@@ -172,7 +172,7 @@ extensions:
     max_concurrent_puts: 1
     refresh: 0
     known_digests: 0
-    spool: {directory: /var/spool/x, max_bytes: 16MiB, max_bytes_per_tenant: 1MiB, on_full: drop}
+    spool: {directory: /var/spool/x, max_bytes: 16MiB, max_bytes_per_tenant: 1MiB, max_damaged_bytes: 4MiB, on_full: drop}
     known_values: 1000
     options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
 service:
@@ -328,6 +328,7 @@ service:
         create_directory: false,
         fsync: false,
         max_bytes: ByteSize::gib(2),
+        max_damaged_bytes: ByteSize::mib(3),
     };
     assert_eq!(
         config.extensions.get(&id("file_storage/q")),
@@ -342,6 +343,7 @@ service:
         directory: "/var/spool/x".into(),
         max_bytes: ByteSize::mib(16),
         max_bytes_per_tenant: Some(ByteSize::mib(1)),
+        max_damaged_bytes: ByteSize::mib(4),
         on_full: OnStoreFailure::Drop,
     };
     assert_eq!(store.spool, spool);
@@ -562,7 +564,7 @@ fn a_file_exporter_as_a_collector_has_it() {
         "receivers: {otlp: }\nexporters:\n  file/all:\n    path: ./foo\n    append: true\n    rotation:\n      \
          max_megabytes: 10\n      max_days: 3\n      max_backups: 3\n      localtime: true\n    format: proto\n    \
          compression: zstd\n    flush_interval: 5s\n    fsync: true\n    create_directory: true\n    \
-         directory_permissions: \"0750\"\n    reference: uri\n  file: {path: a, rotation: }\n\
+         directory_permissions: \"0750\"\n    max_damaged_bytes: 5MiB\n    reference: uri\n  file: {path: a, rotation: }\n\
          service: {pipelines: {traces: {receivers: [otlp], exporters: [file/all, file]}}}\n",
     );
     assert_eq!(warnings, []);
@@ -581,6 +583,7 @@ fn a_file_exporter_as_a_collector_has_it() {
         fsync: true,
         create_directory: true,
         directory_permissions: Some(0o750),
+        max_damaged_bytes: ByteSize::mib(5),
         reference: Some(ReferenceForm::Uri),
     };
     let rotating = FileConfig {

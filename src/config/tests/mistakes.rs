@@ -201,7 +201,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "refresh: 24h",
         "spool: {max_size: 1GiB}",
-        "c.yaml:25: extensions.artifact_store.spool: has invalid keys: max_size; known are directory, max_bytes, max_bytes_per_tenant, on_full",
+        "c.yaml:25: extensions.artifact_store.spool: has invalid keys: max_size; known are directory, max_bytes, max_bytes_per_tenant, max_damaged_bytes, on_full",
     ),
     (
         "refresh: 24h",

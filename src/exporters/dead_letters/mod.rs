@@ -5,8 +5,8 @@
 
 pub mod config;
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 
-use crate::journal::create_folder;
+use crate::journal::{Disk, LocalDisk, write_all};
 use config::DeadLetterConfig;
 
 /// The folder. Clones share it.
@@ -25,6 +25,7 @@ pub struct DeadLetters {
 
 #[derive(Debug)]
 struct Shared {
+    disk: Arc<dyn Disk>,
     /// What it is configured at, for messages.
     key: String,
     folder: Option<PathBuf>,
@@ -73,8 +74,13 @@ impl NotKept {
 impl DeadLetters {
     /// The folder of the exporter `name`. Nothing is made yet.
     pub fn new(name: &str, config: &DeadLetterConfig) -> Self {
+        Self::on(Arc::new(LocalDisk), name, config)
+    }
+
+    fn on(disk: Arc<dyn Disk>, name: &str, config: &DeadLetterConfig) -> Self {
         Self {
             shared: Arc::new(Shared {
+                disk,
                 key: format!("exporters.{name}.dead_letters"),
                 folder: config.directory.clone(),
                 max_bytes: config.max_bytes.as_u64(),
@@ -117,7 +123,8 @@ impl Shared {
         };
         let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         // Counted each time: people take files out of it.
-        let used = create_folder(folder).and_then(|()| size_of(folder));
+        let used = self.disk.create_folder(folder);
+        let used = used.and_then(|()| size_of(folder));
         let mut used = match used {
             Ok(used) => used,
             Err(error) => {
@@ -137,11 +144,12 @@ impl Shared {
                     });
                 }
                 used += size;
-                write(folder, letter).map_err(|reason| self.failed(reason))
+                let kept = write(self.disk.as_ref(), folder, letter);
+                kept.map_err(|reason| self.failed(reason))
             })
             .collect();
         // Their names are durable with this.
-        if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+        if let Err(error) = self.disk.sync_folder(folder) {
             for one in kept.iter_mut().filter(|one| one.is_ok()) {
                 *one = Err(self.failed(io::Error::new(error.kind(), error.to_string())));
             }
@@ -172,36 +180,44 @@ fn size_of(folder: &Path) -> io::Result<u64> {
     Ok(size)
 }
 
-/// The reason first, so that there is no request without one.
-fn write(folder: &Path, letter: &Letter) -> io::Result<PathBuf> {
+/// The reason first, so that there is no request without one. What a power cut takes of its text is
+/// not worth a sync of its own.
+fn write(disk: &dyn Disk, folder: &Path, letter: &Letter) -> io::Result<PathBuf> {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S%.6fZ");
     let digest = Digest::of(&letter.request).to_string();
     let name = format!("{now}-{}", digest.get(..12).unwrap_or(&digest));
     let path = folder.join(format!("{name}.{}.pb", letter.signal.name()));
     let reason = folder.join(format!("{name}.txt"));
-    fs::write(&reason, letter.why.as_bytes())?;
-    put(folder, &path, &letter.request).inspect_err(|_| {
+    // A file has its name once it is whole and durable.
+    let unfinished = folder.join(format!("{name}.unfinished"));
+    let kept = disk
+        .create(&reason)
+        .and_then(|mut file| write_all(file.as_mut(), &[letter.why.as_bytes()]))
+        .and_then(|()| {
+            let mut file = disk.create(&unfinished)?;
+            write_all(file.as_mut(), &[&letter.request])?;
+            file.sync()
+        })
+        .and_then(|()| disk.rename(&unfinished, &path));
+    if let Err(error) = kept {
         // What is left of it only takes room.
-        let _ = fs::remove_file(&reason);
-    })?;
+        for file in [&reason, &unfinished] {
+            let _ = disk.delete(file);
+        }
+        return Err(error);
+    }
     Ok(path)
-}
-
-/// A file that has its name once it is whole and durable.
-fn put(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use bytesize::ByteSize;
+    use futures::future::poll_immediate;
+    use tokio::time::{Duration, timeout};
 
     use super::*;
+    use crate::journal::FaultyDisk;
 
     fn letters(directory: Option<PathBuf>, max_bytes: u64) -> DeadLetters {
         let config = DeadLetterConfig {
@@ -209,6 +225,55 @@ mod tests {
             max_bytes: ByteSize::b(max_bytes),
         };
         DeadLetters::new("otlp_grpc", &config)
+    }
+
+    fn on_faulty_disk() -> (tempfile::TempDir, FaultyDisk, DeadLetters) {
+        let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+        let config = DeadLetterConfig {
+            directory: Some(home.path().to_owned()),
+            ..DeadLetterConfig::default()
+        };
+        let letters = DeadLetters::on(Arc::new(disk.clone()), "otlp_grpc", &config);
+        (home, disk, letters)
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_survives_a_power_cut() {
+        let (home, disk, letters) = on_faulty_disk();
+        let kept = keep(&letters, b"one").await.unwrap();
+        let after = tempfile::tempdir().unwrap();
+        disk.cut_power(home.path(), after.path());
+        let kept = after.path().join(kept.file_name().unwrap());
+        assert_eq!(fs::read(&kept).unwrap(), b"one");
+        assert!(kept.with_extension("").with_extension("txt").exists());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_before_it_would_survive() {
+        let (_home, disk, letters) = on_faulty_disk();
+        let held = disk.hold_syncs();
+        let syncing = disk.next_sync();
+        let mut keeping = Box::pin(keep(&letters, b"one"));
+        assert!(poll_immediate(&mut keeping).await.is_none());
+        let soon = Duration::from_secs(30);
+        timeout(soon, syncing).await.unwrap();
+        assert!(poll_immediate(&mut keeping).await.is_none());
+        drop(held);
+        keeping.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_may_not_survive_is_not_called_kept() {
+        for fail in [FaultyDisk::fail_syncs, FaultyDisk::fail_folder_syncs] {
+            let (home, disk, letters) = on_faulty_disk();
+            fail(&disk, 1);
+            let kept = keep(&letters, b"one").await;
+            assert!(matches!(kept, Err(NotKept::Io { .. })), "{kept:?}");
+            assert!(keep(&letters, b"two").await.is_ok());
+            let names = fs::read_dir(home.path()).unwrap();
+            let mut names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
+            assert!(!names.any(|name| name.contains("unfinished")));
+        }
     }
 
     async fn keep(letters: &DeadLetters, request: &'static [u8]) -> Result<PathBuf, NotKept> {

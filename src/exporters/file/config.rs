@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ReferenceForm;
-use crate::config::units::{Between, PositiveDuration};
+use crate::config::units::{Between, PositiveDuration, PositiveSize};
 
 /// `file`: writes requests to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +54,10 @@ pub struct FileConfig {
     )]
     #[schemars(with = "Option<String>")]
     pub directory_permissions: Option<u32>,
+    /// The bytes of damage that are kept beside it for people to look at, the newest first. The newest
+    /// is kept however large it is.
+    #[serde(default = "max_damaged_bytes", with = "PositiveSize")]
+    pub max_damaged_bytes: ByteSize,
     /// How references look that are written; as the `artifact` processor has them if nothing is said.
     #[serde(default)]
     pub reference: Option<ReferenceForm>,
@@ -125,6 +130,7 @@ impl FileConfig {
             fsync: false,
             create_directory: false,
             directory_permissions: None,
+            max_damaged_bytes: max_damaged_bytes(),
             reference: None,
         }
     }
@@ -164,6 +170,11 @@ fn octal_digits<S: Serializer>(bits: &Option<u32>, serializer: S) -> Result<S::O
 
 fn yes() -> bool {
     true
+}
+
+/// What is moved aside may be a whole file.
+fn max_damaged_bytes() -> ByteSize {
+    ByteSize::gib(1)
 }
 
 fn flush_interval() -> Duration {

@@ -90,7 +90,7 @@ fn every_name_is_on_the_disk_before_a_record_is() {
         max_megabytes: 1,
         ..RotationConfig::default()
     });
-    let mut output = Output::open_on(WATCHED, &config).unwrap();
+    let mut output = Output::open_on(WATCHED, &config, Arc::default()).unwrap();
     let (top, middle, bottom) = (
         place.path().to_owned(),
         place.path().join("a"),
@@ -119,7 +119,7 @@ fn every_name_is_on_the_disk_before_a_record_is() {
 
     config.rotation = None;
     config.fsync = false;
-    drop(Output::open_on(WATCHED, &config).unwrap());
+    drop(Output::open_on(WATCHED, &config, Arc::default()).unwrap());
     assert!(folders().is_empty(), "nobody asked for it");
 }
 
@@ -129,7 +129,7 @@ fn what_is_moved_away_is_on_the_disk_before_it_is_cut_off() {
     let config = config(&place, "telemetry.json");
     let torn = [A, "{\"resourceSpans\":[4"].concat();
     fs::write(&config.path, &torn).unwrap();
-    drop(Output::open_on(WATCHED, &config).unwrap());
+    drop(Output::open_on(WATCHED, &config, Arc::default()).unwrap());
     let lens: Vec<usize> = FOLDERS.take().into_iter().map(|(_, len)| len).collect();
     assert_eq!(lens, [torn.len(), A.len()]);
 }
@@ -139,14 +139,16 @@ fn a_name_that_does_not_come_to_the_disk_is_no_place_for_records() {
     let place = tempfile::tempdir().unwrap();
     let mut config = config(&place, "telemetry.json");
     FAILING.set(1);
-    let error = Output::open_on(WATCHED, &config).unwrap_err().to_string();
+    let error = Output::open_on(WATCHED, &config, Arc::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("the disk is broken"), "{error}");
 
     config.rotation = Some(RotationConfig {
         max_megabytes: 1,
         ..RotationConfig::default()
     });
-    let mut output = Output::open_on(WATCHED, &config).unwrap();
+    let mut output = Output::open_on(WATCHED, &config, Arc::default()).unwrap();
     output.append(A.as_bytes()).unwrap();
     let large = format!("{{\"resourceSpans\":[\"{}\"]}}\n", "x".repeat(1 << 20));
     // The one before, and then the folder with the new one.
@@ -166,7 +168,7 @@ fn a_name_that_does_not_come_to_the_disk_is_no_place_for_records() {
 fn after_a_sync_that_failed_the_file_is_opened_anew() {
     let place = tempfile::tempdir().unwrap();
     let config = config(&place, "telemetry.json");
-    let mut output = Output::open_on(WATCHED, &config).unwrap();
+    let mut output = Output::open_on(WATCHED, &config, Arc::default()).unwrap();
     output.append(A.as_bytes()).unwrap();
     FAILING.set(1);
     output.sync().unwrap_err();
@@ -213,7 +215,7 @@ fn requests_are_acknowledged_when_they_are_on_the_disk() {
         config.fsync = fsync;
         let writer = Writer::new(
             &config,
-            Output::open_on(WATCHED, &config).unwrap(),
+            Output::open_on(WATCHED, &config, Arc::default()).unwrap(),
             budget(),
         );
         let (orders, received) = mpsc::channel();
@@ -245,7 +247,7 @@ fn requests_whose_bytes_do_not_come_to_the_disk_are_not_acknowledged() {
     let config = config(&place, "telemetry.json");
     let writer = Writer::new(
         &config,
-        Output::open_on(WATCHED, &config).unwrap(),
+        Output::open_on(WATCHED, &config, Arc::default()).unwrap(),
         budget(),
     );
     let (orders, received) = mpsc::channel();
@@ -278,7 +280,7 @@ fn a_new_file_does_not_speak_for_the_one_before() {
     });
     let writer = Writer::new(
         &config,
-        Output::open_on(WATCHED, &config).unwrap(),
+        Output::open_on(WATCHED, &config, Arc::default()).unwrap(),
         budget(),
     );
     let (orders, received) = mpsc::channel();
@@ -301,11 +303,11 @@ fn a_new_file_does_not_speak_for_the_one_before() {
 fn a_file_is_waited_for_until_its_writer_has_ended() {
     let place = tempfile::tempdir().unwrap();
     let config = config(&place, "telemetry.json");
-    let before = Output::open(&config).unwrap();
+    let before = Output::open(&config, Arc::default()).unwrap();
     let ends = thread::spawn(move || {
         thread::sleep(Duration::from_millis(100));
         drop(before);
     });
-    drop(Output::open(&config).unwrap());
+    drop(Output::open(&config, Arc::default()).unwrap());
     ends.join().unwrap();
 }

@@ -33,7 +33,7 @@ use self::writer::{Failure, Job, Order, Writer, Written};
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::refusal::{Culprit, Refusal};
-use crate::telemetry::{Attempt, ExporterCounts, Watch};
+use crate::telemetry::{Attempt, Counters, ExporterCounts, Watch};
 
 /// Requests that wait to be written.
 const WAITING: usize = 16;
@@ -61,10 +61,16 @@ pub enum StartError {
 }
 
 impl FileExporter {
-    /// Opens the file of the exporter `name`, which takes memory for JSON of `budget`.
-    pub fn open(name: String, config: &FileConfig, budget: Budget) -> Result<Self, StartError> {
+    /// Opens the file of the exporter `name`, which takes memory for JSON of `budget`. What is given up of
+    /// damage is told the `counters`.
+    pub fn open(
+        name: String,
+        config: &FileConfig,
+        budget: Budget,
+        counters: Arc<Counters>,
+    ) -> Result<Self, StartError> {
         let (orders, received) = mpsc::channel();
-        let writer = Writer::new(config, Output::open(config)?, budget);
+        let writer = Writer::new(config, Output::open(config, counters)?, budget);
         thread::Builder::new()
             .name("file exporter".to_owned())
             .spawn(move || writer.run(&received))?;

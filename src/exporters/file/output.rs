@@ -3,14 +3,16 @@
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::aside;
+use super::aside::Aside;
 use super::config::{Compression, FileConfig, Format};
 use super::disk::Disk;
 use super::rotation::Rotation;
 use super::tail::{Framing, Tail, is_zeros, tail};
+use crate::telemetry::Counters;
 
 /// Why the file cannot be used; the text begins with the key to change.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,7 @@ pub(super) struct Output {
     path: PathBuf,
     framing: Framing,
     rotation: Option<Rotation>,
+    aside: Aside,
     fsync: bool,
     file: File,
     /// Where the last whole record ends.
@@ -72,11 +75,15 @@ pub(super) struct Output {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Output {
-    pub(super) fn open(config: &FileConfig) -> Result<Self, OpenError> {
-        Self::open_on(Disk::LOCAL, config)
+    pub(super) fn open(config: &FileConfig, counters: Arc<Counters>) -> Result<Self, OpenError> {
+        Self::open_on(Disk::LOCAL, config, counters)
     }
 
-    pub(super) fn open_on(disk: Disk, config: &FileConfig) -> Result<Self, OpenError> {
+    pub(super) fn open_on(
+        disk: Disk,
+        config: &FileConfig,
+        counters: Arc<Counters>,
+    ) -> Result<Self, OpenError> {
         let path = &config.path;
         let failed = |reason| OpenError::Io {
             path: path.clone(),
@@ -106,6 +113,7 @@ impl Output {
             path: path.clone(),
             framing,
             rotation,
+            aside: Aside::new(path, config.max_damaged_bytes, counters),
             fsync: config.fsync,
             file,
             len: 0,
@@ -126,6 +134,7 @@ impl Output {
         if let Some(rotation) = &output.rotation {
             rotation.prune();
         }
+        output.aside.prune();
         Ok(output)
     }
 
@@ -170,7 +179,7 @@ impl Output {
                 self.cut().map_err(failed)?;
             }
             Tail::Damaged { at } => {
-                let damaged = aside::rename(&self.path).map_err(failed)?;
+                let damaged = self.aside.rename().map_err(failed)?;
                 tracing::error!(
                     "{}: damaged at byte {at}; it is {} from now on, and a new file is begun",
                     self.path.display(),
@@ -198,7 +207,7 @@ impl Output {
             );
             return Ok(());
         }
-        let beside = aside::copy_tail(&self.path, whole, len)?;
+        let beside = self.aside.copy_tail(whole, len)?;
         if self.fsync {
             self.disk.sync_folder_of(&self.path)?;
         }
@@ -508,7 +517,7 @@ mod tests {
             let mut config = config(&folder);
             config.fsync = true;
             fs::write(&config.path, &before).unwrap();
-            let mut output = Output::open(&config).unwrap();
+            let mut output = Output::open(&config, Arc::default()).unwrap();
             output.append(B.as_bytes()).unwrap();
             let text = fs::read_to_string(&config.path).unwrap();
             assert_eq!(text, after, "{before:?}");
@@ -528,7 +537,7 @@ mod tests {
         let mut damaged = record.repeat(3);
         damaged[8] = 0xff;
         fs::write(&config.path, &damaged).unwrap();
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         output.append(record).unwrap();
         assert_eq!(fs::read(&config.path).unwrap(), record);
         let names = names(&folder);
@@ -554,14 +563,16 @@ mod tests {
             ] {
                 config.format = format;
                 fs::write(&config.path, content).unwrap();
-                let error = Output::open(&config).unwrap_err().to_string();
+                let error = Output::open(&config, Arc::default())
+                    .unwrap_err()
+                    .to_string();
                 assert!(error.contains("holds something else"), "{error}");
                 assert_eq!(fs::read(&config.path).unwrap(), content);
             }
         }
         config.format = Format::Json;
         fs::write(&config.path, A).unwrap();
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         output.append(B.as_bytes()).unwrap();
         assert_eq!(fs::read_to_string(&config.path).unwrap(), B);
     }
@@ -570,7 +581,7 @@ mod tests {
     fn nothing_is_written_to_a_foreign_file_that_takes_the_place() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder);
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         output.append(A.as_bytes()).unwrap();
         fs::rename(&config.path, folder.path().join("moved")).unwrap();
         fs::write(&config.path, "hello").unwrap();
@@ -587,7 +598,7 @@ mod tests {
     fn a_file_that_was_cut_from_outside_gets_no_zeros() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder);
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         output.append(A.as_bytes()).unwrap();
         let cut = || {
             let file = OpenOptions::new().write(true).open(&config.path).unwrap();
@@ -610,7 +621,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(&folder);
         config.fsync = true;
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         output.append(A.as_bytes()).unwrap();
         output.has_failed_to_sync = true;
         assert!(output.sync().is_err());
@@ -619,14 +630,17 @@ mod tests {
         output.sync().unwrap();
         let text = fs::read_to_string(&config.path).unwrap();
         assert_eq!(text, [A, B].concat());
-        assert!(Output::open(&config).is_err(), "it is locked again");
+        assert!(
+            Output::open(&config, Arc::default()).is_err(),
+            "it is locked again"
+        );
     }
 
     #[test]
     fn a_record_that_does_not_fit_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder);
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         output.append(A.as_bytes()).unwrap();
         // A disk that fails in the middle of a record.
         output.file.write_all(b"{\"torn").unwrap();
@@ -648,22 +662,24 @@ mod tests {
     fn a_file_has_one_writer() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder);
-        let one = Output::open(&config).unwrap();
-        let error = Output::open(&config).unwrap_err();
+        let one = Output::open(&config, Arc::default()).unwrap();
+        let error = Output::open(&config, Arc::default()).unwrap_err();
         assert!(matches!(error, OpenError::InUse { .. }), "{error}");
         drop(one);
-        Output::open(&config).unwrap();
+        Output::open(&config, Arc::default()).unwrap();
     }
 
     #[test]
     fn a_folder_is_made_only_where_that_is_wanted() {
         let folder = tempfile::tempdir().unwrap();
         let mut config = FileConfig::new(folder.path().join("a/b/telemetry.json"));
-        let error = Output::open(&config).unwrap_err().to_string();
+        let error = Output::open(&config, Arc::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("create_directory"), "{error}");
         config.create_directory = true;
         config.directory_permissions = Some(0o700);
-        Output::open(&config).unwrap();
+        Output::open(&config, Arc::default()).unwrap();
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
@@ -676,7 +692,7 @@ mod tests {
     fn what_was_renamed_or_deleted_from_outside_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder);
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         output.append(b"{\"a\":1}\n").unwrap();
         fs::rename(&config.path, folder.path().join("moved")).unwrap();
         output.append(b"{\"b\":2}\n").unwrap();
@@ -703,7 +719,7 @@ mod tests {
         for other in ["telemetry-2020.json", "other-2020-01-02T03-04-05.678.json"] {
             fs::write(folder.path().join(other), "kept").unwrap();
         }
-        let mut output = Output::open(&config).unwrap();
+        let mut output = Output::open(&config, Arc::default()).unwrap();
         let record = |number: u8| [vec![number; 400_000], vec![b'\n']].concat();
         let numbers = b'a'..=b'l';
         for number in numbers.clone() {

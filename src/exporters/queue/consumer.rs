@@ -46,7 +46,7 @@ impl Shared {
 
     /// Delivers a request or keeps it elsewhere; returns false where neither was possible and it
     /// stays on disk.
-    async fn finish(&self, queued: &mut Queued) -> bool {
+    pub(super) async fn finish(&self, queued: &mut Queued) -> bool {
         let request = match &queued.held {
             Held::Memory(request) => request.clone(),
             Held::Disk(entry) => match self.read(entry).await {
@@ -206,14 +206,13 @@ impl Shared {
         }
     }
 
-    async fn read(&self, entry: &Entry) -> Result<(Bytes, Client), Unread> {
+    pub(super) async fn read(&self, entry: &Entry) -> Result<(Bytes, Client), Unread> {
         let Some(journal) = &self.journal else {
             return Err(Unread::Lost("there is no journal".to_owned()));
         };
         // What is read takes memory like what comes in.
-        let mut lease = self.budget.lease();
-        let charged = lease.charge_ahead(entry.len()).await;
-        charged.map_err(|refusal| Unread::Later(refusal.to_string()))?;
+        let lease = self.budget.lease_to_send_again(entry.len()).await;
+        let lease = lease.map_err(|refusal| Unread::Later(refusal.to_string()))?;
         let record = journal.read(entry).await.map_err(|error| match error {
             ReadError::Io { .. } => Unread::Later(error.to_string()),
             _ => Unread::Lost(error.to_string()),
@@ -225,7 +224,8 @@ impl Shared {
 }
 
 /// Why a request could not be read from disk.
-enum Unread {
+#[derive(Debug)]
+pub(super) enum Unread {
     /// Another time it may be.
     Later(String),
     /// It is damaged.

@@ -7,6 +7,8 @@ pub mod config;
 mod consumer;
 mod record;
 mod room;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::fmt;
@@ -25,7 +27,7 @@ use super::delivery::{Terms, Way};
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::client::Client;
-use crate::journal::{AppendError, Entry, Journal, OpenError, Options};
+use crate::journal::{AppendError, Entry, Journal, OpenError, Options, Recovered};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::{Ticket, Tickets};
 use crate::telemetry::{Counters, Lately};
@@ -120,13 +122,24 @@ impl Queue {
         budget: Budget,
         counters: Arc<Counters>,
     ) -> Result<Self, OpenError> {
-        let (journal, entries) = match on_disk {
-            None => (None, Vec::new()),
-            Some(OnDisk { folder, options }) => {
-                let (journal, recovered) = Journal::open(folder, options)?;
-                (Some(journal), recovered.entries)
-            }
-        };
+        let opened = on_disk.map(|OnDisk { folder, options }| Journal::open(folder, options));
+        let opened = opened.transpose()?;
+        Ok(Self::begin(way, config, opened, budget, counters))
+    }
+
+    /// Begins to empty the queue, which is in this journal or in memory.
+    fn begin(
+        way: Arc<Way>,
+        config: &QueueConfig,
+        opened: Option<(Journal, Recovered)>,
+        budget: Budget,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (journal, recovered) = opened.unzip();
+        let Recovered {
+            entries, given_up, ..
+        } = recovered.unwrap_or_default();
+        counters.damage_given_up(given_up);
         let shared = Arc::new(Shared {
             room: Room::new(config.queue_size),
             config: config.clone(),
@@ -146,10 +159,10 @@ impl Queue {
         for _ in 0..config.num_consumers {
             consumers.spawn(Arc::clone(&shared).consume());
         }
-        Ok(Self {
+        Self {
             shared,
             consumers: Mutex::new(consumers),
-        })
+        }
     }
 
     /// Takes a request. What is acknowledged by this is delivered, or kept as a dead letter, once, or
@@ -340,16 +353,17 @@ impl Shared {
     /// Takes up a record of an earlier life.
     fn take_up(&self, entry: Entry) {
         let Some(journal) = &self.journal else { return };
-        let beginning = journal.read_beginning(&entry, record::BEGINNING);
-        let known = beginning
-            .ok()
-            .and_then(|bytes| record::read_beginning(&bytes));
-        let Some((signal, items)) = known else {
+        let name = self.way.name();
+        let beginning = match journal.read_beginning(&entry, record::BEGINNING) {
+            Ok(beginning) => beginning,
+            Err(error) => {
+                tracing::error!("{name}: a request has to wait for the next start: {error}");
+                return;
+            }
+        };
+        let Some((signal, items)) = record::read_beginning(&beginning) else {
             // Intact, and not ours: another version may know what it is.
-            tracing::error!(
-                "{}: a record of its queue is no request; it stays",
-                self.way.name()
-            );
+            tracing::error!("{name}: a record of its queue is no request; it stays");
             return;
         };
         let size = self.size_of(items, entry.len());

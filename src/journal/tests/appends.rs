@@ -4,22 +4,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{join_all, poll_immediate};
 
-use super::faulty_disk::FaultyDisk;
-use super::{SMALL, bodies, body, open, segments};
+use super::{SMALL, bodies, body, on_faulty_disk, open, segments};
 use crate::journal::{AppendError, Journal, OpenError, Options, ReadError, Recovered};
 
 const ROOMY: Options = Options {
     segment_bytes: 1 << 20,
     ..SMALL
 };
-
-/// A journal on a disk that can be broken.
-fn on_faulty_disk(options: Options) -> (tempfile::TempDir, FaultyDisk, Journal) {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = FaultyDisk::default();
-    let opened = Journal::open_on(Arc::new(disk.clone()), folder.path(), options);
-    (folder, disk, opened.unwrap().0)
-}
 
 #[tokio::test]
 async fn what_was_appended_is_there_in_order_until_it_is_removed() {
@@ -218,6 +209,7 @@ async fn it_is_full_until_something_is_removed() {
         segment_bytes: 1 << 30,
         max_bytes: 64 << 10,
         fsync: true,
+        max_damaged_bytes: 1 << 30,
     };
     let (journal, _) = open(folder.path(), options);
     let mut entries = Vec::new();

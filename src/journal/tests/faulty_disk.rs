@@ -1,16 +1,16 @@
-use std::collections::HashMap;
-use std::io::{self, IoSlice};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
-use crate::journal::disk::{Appending, Disk, LocalDisk};
+use crate::journal::disk::{Appending, Disk, LocalDisk, Reading};
 
 /// The disk of this machine, with what can be wrong with one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FaultyDisk {
+pub(crate) struct FaultyDisk {
     faults: Arc<Faults>,
 }
 
@@ -29,6 +29,12 @@ struct Faults {
     asked: watch::Sender<usize>,
     /// How much of each file was synced.
     synced: Mutex<HashMap<PathBuf, u64>>,
+    /// Files whose names are in no folder that was synced since.
+    unnamed: Mutex<HashSet<PathBuf>>,
+    /// Which file cannot be read from where on, or all of them.
+    unreadable: Mutex<Option<(Option<PathBuf>, u64)>>,
+    /// Reads that failed.
+    unread: watch::Sender<usize>,
     /// Held while something is synced, by a test that wants it to take long.
     gate: Mutex<()>,
 }
@@ -44,50 +50,53 @@ impl Default for Faults {
             failing_folder_syncs: AtomicUsize::new(0),
             asked: watch::Sender::new(0),
             synced: Mutex::default(),
+            unnamed: Mutex::default(),
+            unreadable: Mutex::default(),
+            unread: watch::Sender::new(0),
             gate: Mutex::default(),
         }
     }
 }
 
 /// While it is there, every sync waits.
-pub(super) struct HeldSyncs<'d> {
+pub(crate) struct HeldSyncs<'d> {
     _gate: MutexGuard<'d, ()>,
 }
 
 impl FaultyDisk {
     /// Nothing changes after so many changes.
-    pub(super) fn end_after(&self, changes: usize) {
+    pub(crate) fn end_after(&self, changes: usize) {
         self.faults.changes.store(changes, Ordering::SeqCst);
     }
 
     /// Whether the end has come.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.faults.changes.load(Ordering::SeqCst) == 0
     }
 
     /// So many bytes fit on it from now on.
-    pub(super) fn set_room(&self, bytes: u64) {
+    pub(crate) fn set_room(&self, bytes: u64) {
         self.faults.room.store(bytes, Ordering::SeqCst);
     }
 
     /// Writes no more than this in one call.
-    pub(super) fn write_at_once(&self, bytes: usize) {
+    pub(crate) fn write_at_once(&self, bytes: usize) {
         self.faults.at_once.store(bytes, Ordering::SeqCst);
     }
 
     /// The next syncs of files fail.
-    pub(super) fn fail_syncs(&self, count: usize) {
+    pub(crate) fn fail_syncs(&self, count: usize) {
         self.faults.failing_syncs.store(count, Ordering::SeqCst);
     }
 
     /// The next syncs of folders fail.
-    pub(super) fn fail_folder_syncs(&self, count: usize) {
+    pub(crate) fn fail_folder_syncs(&self, count: usize) {
         let failing = &self.faults.failing_folder_syncs;
         failing.store(count, Ordering::SeqCst);
     }
 
     /// Waits until one more sync of a file is asked for than at the time of the call.
-    pub(super) fn next_sync(&self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn next_sync(&self) -> impl Future<Output = ()> + use<> {
         let mut asked = self.faults.asked.subscribe();
         let before = *asked.borrow_and_update();
         async move {
@@ -95,21 +104,51 @@ impl FaultyDisk {
         }
     }
 
+    /// Nothing can be read (EIO).
+    pub(crate) fn fail_reads(&self) {
+        *self.faults.unreadable.lock().unwrap() = Some((None, 0));
+    }
+
+    /// This file cannot be read from there on.
+    pub(crate) fn fail_reads_of(&self, path: &Path, from: u64) {
+        *self.faults.unreadable.lock().unwrap() = Some((Some(path.to_owned()), from));
+    }
+
+    /// All can be read again.
+    pub(crate) fn mend_reads(&self) {
+        *self.faults.unreadable.lock().unwrap() = None;
+    }
+
+    /// Waits until as many reads have failed.
+    pub(crate) async fn reads_failed(&self, count: usize) {
+        let mut unread = self.faults.unread.subscribe();
+        unread.wait_for(|unread| *unread >= count).await.unwrap();
+    }
+
     /// How often a file was synced.
-    pub(super) fn syncs(&self) -> usize {
+    pub(crate) fn syncs(&self) -> usize {
         self.faults.syncs.load(Ordering::SeqCst)
     }
 
     /// Nothing is synced while this is held.
-    pub(super) fn hold_syncs(&self) -> HeldSyncs<'_> {
+    pub(crate) fn hold_syncs(&self) -> HeldSyncs<'_> {
         HeldSyncs {
             _gate: self.faults.gate.lock().unwrap(),
         }
     }
 
-    /// Cuts what a power cut may take away: all that was not synced.
-    pub(super) fn cut_power(&self, of: &Path, to: &Path) {
+    /// Cuts what a power cut may take away: all that was not synced, bytes and names.
+    pub(crate) fn cut_power(&self, of: &Path, to: &Path) {
         super::copy_into(of, to);
+        for file in &*self.faults.unnamed.lock().unwrap() {
+            let Ok(name) = file.strip_prefix(of) else {
+                continue;
+            };
+            let copied = to.join(name);
+            if copied.exists() {
+                std::fs::remove_file(copied).unwrap();
+            }
+        }
         for (file, synced) in self.faults.synced.lock().unwrap().iter() {
             let Ok(name) = file.strip_prefix(of) else {
                 continue;
@@ -141,6 +180,15 @@ impl Faults {
 }
 
 impl Disk for FaultyDisk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Reading>> {
+        Ok(Box::new(FaultyReading {
+            file: LocalDisk.open(path)?,
+            path: path.to_owned(),
+            at: 0,
+            faults: Arc::clone(&self.faults),
+        }))
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn Appending>> {
         self.faults.change()?;
         let file = LocalDisk.create(path)?;
@@ -149,6 +197,8 @@ impl Disk for FaultyDisk {
             .lock()
             .unwrap()
             .insert(path.to_owned(), 0);
+        let mut unnamed = self.faults.unnamed.lock().unwrap();
+        unnamed.insert(path.to_owned());
         Ok(Box::new(FaultyFile {
             file,
             path: path.to_owned(),
@@ -168,6 +218,12 @@ impl Disk for FaultyDisk {
         if let Some(len) = synced.remove(from) {
             synced.insert(to.to_owned(), len);
         }
+        let mut unnamed = self.faults.unnamed.lock().unwrap();
+        unnamed.remove(from);
+        // Who is replaced leaves the name behind.
+        if !to.exists() {
+            unnamed.insert(to.to_owned());
+        }
         LocalDisk.rename(from, to)
     }
 
@@ -185,9 +241,12 @@ impl Disk for FaultyDisk {
         std::fs::create_dir_all(path)
     }
 
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.faults.change()?;
-        fails(&self.faults.failing_folder_syncs)
+        fails(&self.faults.failing_folder_syncs)?;
+        let mut unnamed = self.faults.unnamed.lock().unwrap();
+        unnamed.retain(|file| file.parent() != Some(path));
+        Ok(())
     }
 }
 
@@ -197,6 +256,48 @@ fn fails(failing: &AtomicUsize) -> io::Result<()> {
     match failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) {
         Ok(_) => Err(io::Error::other("the disk is broken")),
         Err(_) => Ok(()),
+    }
+}
+
+struct FaultyReading {
+    file: Box<dyn Reading>,
+    path: PathBuf,
+    at: u64,
+    faults: Arc<Faults>,
+}
+
+impl Read for FaultyReading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let unreadable = self.faults.unreadable.lock().unwrap().clone();
+        let readable = match unreadable {
+            Some((None, from)) => from,
+            Some((Some(path), from)) if path == self.path => from,
+            _ => u64::MAX,
+        };
+        let left = readable.saturating_sub(self.at);
+        if left == 0 && self.at < self.file.size()? {
+            self.faults.unread.send_modify(|unread| *unread += 1);
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let len = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = self.file.read(&mut buffer[..len])?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for FaultyReading {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.at = self.file.seek(to)?;
+        Ok(self.at)
+    }
+}
+
+impl Reading for FaultyReading {
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
     }
 }
 

@@ -17,7 +17,9 @@ fn a_folder_that_cannot_be_synced_loses_no_marks() {
         });
         marks.write();
         let mut removed = Vec::new();
-        let found = read(folder.path(), |id, sequence| removed.push((id, sequence)));
+        let found = read(&disk, folder.path(), |id, sequence| {
+            removed.push((id, sequence));
+        });
         let (history, damaged) = found.unwrap().unwrap();
         assert_eq!((history.floor, damaged), (1, 0));
         assert_eq!(removed, [(7, 9)], "synced: {is_synced}");

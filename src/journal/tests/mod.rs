@@ -4,20 +4,25 @@
 mod appends;
 mod crashes;
 mod damage;
-mod faulty_disk;
+pub(crate) mod faulty_disk;
 mod marks;
+mod quarantine;
+mod unreadable;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{Entry, Journal, Options, Recovered};
+use faulty_disk::FaultyDisk;
 
 /// Segments of four kilobytes.
 const SMALL: Options = Options {
     segment_bytes: 4096,
     max_bytes: 1 << 30,
     fsync: true,
+    max_damaged_bytes: 1 << 30,
 };
 
 /// A record that no other is like, of about `len` bytes.
@@ -31,6 +36,18 @@ fn body(number: u64, len: usize) -> Bytes {
         body.extend(state.to_le_bytes());
     }
     body.into()
+}
+
+/// A journal on a disk that can be broken.
+fn on_faulty_disk(options: Options) -> (tempfile::TempDir, FaultyDisk, Journal) {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let (journal, _) = open_on(&disk, folder.path(), options);
+    (folder, disk, journal)
+}
+
+fn open_on(disk: &FaultyDisk, folder: &Path, options: Options) -> (Journal, Recovered) {
+    Journal::open_on(Arc::new(disk.clone()), folder, options).unwrap()
 }
 
 fn open(folder: &Path, options: Options) -> (Journal, Recovered) {

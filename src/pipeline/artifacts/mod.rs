@@ -211,3 +211,6 @@ impl Artifacts {
         self.policies.iter().map(there).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The life of a connection, from its first byte to its end.
 
-use std::fmt;
+use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::cut;
 use super::requests::Requests;
+use crate::telemetry::Cut;
 
 /// How long a peer has to send the headers of its first request. Whoever has nothing to say takes
 /// the place of somebody who has.
@@ -32,39 +34,41 @@ pub(in crate::receivers) const UNREAD: Duration = Duration::from_secs(30);
 
 /// Serves `connection` until it ends by itself, or has to: because it keeps silent, has been without
 /// a request for `idle`, has come of age, or because of `stop`. Then the peer is told, requests under way end, and nothing else is waited
-/// for.
+/// for. Returns why it was cut, if it was.
 pub(super) async fn live<C>(
     connection: C,
     requests: &Requests,
     idle: Option<Duration>,
     longest_unread: Duration,
     stop: &CancellationToken,
-) where
-    C: GracefulConnection<Error: fmt::Display>,
+) -> Option<Cut>
+where
+    C: GracefulConnection<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     let mut connection = pin!(connection);
-    let why = tokio::select! {
+    let (why, cut) = tokio::select! {
         outcome = &mut connection => {
-            if let Err(error) = outcome {
+            let error: Option<Box<dyn Error + Send + Sync>> = outcome.err().map(Into::into);
+            if let Some(error) = &error {
                 tracing::debug!("a connection failed: {error}");
             }
-            return;
+            return requests.cut_for().or_else(|| cut::why(error?.as_ref()));
         }
-        () = stop.cancelled() => "slimspan stops",
-        () = silence(requests) => "it has sent no request",
-        () = sleep(AGE) => "it has come of age",
-        () = idleness(requests, idle) => "it has been idle",
+        () = stop.cancelled() => ("slimspan stops", None),
+        () = silence(requests) => ("it has sent no request", Some(Cut::NoRequest)),
+        () = sleep(AGE) => ("it has come of age", None),
+        () = idleness(requests, idle) => ("it has been idle", None),
         () = unread(requests, longest_unread) => {
             tracing::debug!("cutting a connection: its peer does not take its answers");
-            return;
+            return Some(Cut::Unread);
         }
     };
     tracing::debug!("closing a connection: {why}");
     connection.as_mut().graceful_shutdown();
     tokio::select! {
-        _ = connection => {}
-        () = requests.quiet_for(FAREWELL) => {}
-        () = sleep(LAST_REQUESTS) => {}
+        _ = connection => cut,
+        () = requests.quiet_for(FAREWELL) => cut,
+        () = sleep(LAST_REQUESTS) => Some(Cut::Late),
     }
 }
 

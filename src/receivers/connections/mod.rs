@@ -2,10 +2,13 @@
 //! request, and how it ends. Which protocol they speak is the receiver's affair.
 
 mod accept;
+mod cut;
 mod life;
 mod requests;
 mod slots;
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
@@ -39,7 +42,7 @@ pub(super) async fn serve<C>(
     stop: CancellationToken,
     speak: impl Fn(TokioIo<Stream>, Requests) -> C + Send + Sync + 'static,
 ) where
-    C: GracefulConnection<Error: std::fmt::Display> + Send + 'static,
+    C: GracefulConnection<Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let speak = Arc::new(speak);
     let slots = Slots::new(limits);
@@ -71,10 +74,17 @@ pub(super) async fn serve<C>(
         let (tls, speak, stop) = (tls.clone(), Arc::clone(&speak), stop.clone());
         let open = counters.connection();
         connections.spawn(async move {
-            if let Some(stream) = protect(stream, tls.as_deref(), &stop).await {
-                let requests = Requests::default();
-                let connection = speak(TokioIo::new(stream), requests.clone());
-                live(connection, &requests, limits.idle, limits.unread, &stop).await;
+            let cut = match protect(stream, tls.as_deref(), &stop).await {
+                Ok(Some(stream)) => {
+                    let requests = Requests::default();
+                    let connection = speak(TokioIo::new(stream), requests.clone());
+                    live(connection, &requests, limits.idle, limits.unread, &stop).await
+                }
+                Ok(None) => None,
+                Err(error) => cut::why_unprotected(&error),
+            };
+            if let Some(cut) = cut {
+                open.cut(cut);
             }
             drop((slot, open));
         });
@@ -84,24 +94,22 @@ pub(super) async fn serve<C>(
     while connections.join_next().await.is_some() {}
 }
 
-/// Agrees on keys, where there is TLS; none where nothing came of it.
+/// Agrees on keys, where there is TLS; none where slimspan stops meanwhile.
 async fn protect(
     stream: TcpStream,
     tls: Option<&ServerTls>,
     stop: &CancellationToken,
-) -> Option<Stream> {
+) -> io::Result<Option<Stream>> {
     let Some(tls) = tls else {
-        return Some(Either::Left(stream));
+        return Ok(Some(Either::Left(stream)));
     };
     tokio::select! {
-        () = stop.cancelled() => None,
-        accepted = tls.accept(stream) => match accepted {
-            Ok(accepted) => Some(Either::Right(accepted)),
-            Err(error) => {
-                tracing::debug!("a connection failed: {error}");
-                None
-            }
-        },
+        () = stop.cancelled() => Ok(None),
+        accepted = tls.accept(stream) => {
+            let accepted = accepted
+                .inspect_err(|error| tracing::debug!("a connection failed: {error}"))?;
+            Ok(Some(Either::Right(accepted)))
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::telemetry::Cut;
+
 /// The requests of one connection. Clones are of the same.
 #[derive(Debug, Clone, Default)]
 pub(in crate::receivers) struct Requests(Arc<watch::Sender<Count>>);
@@ -25,6 +27,8 @@ struct Count {
     answers: u64,
     /// When the last one ended.
     ended: Option<Instant>,
+    /// Why its bytes are not read, or written, any more.
+    cut: Option<Cut>,
 }
 
 /// A request that is under way until this is dropped.
@@ -58,6 +62,16 @@ impl Requests {
     pub(in crate::receivers) fn ended(&self) -> Option<Option<Instant>> {
         let count = self.0.borrow();
         (count.under_way == 0).then_some(count.ended)
+    }
+
+    /// The connection is cut because of what comes over it, or is not taken.
+    pub(in crate::receivers) fn cut(&self, cut: Cut) {
+        self.0.send_modify(|count| count.cut = Some(cut));
+    }
+
+    /// Why it is cut, if it is.
+    pub(super) fn cut_for(&self) -> Option<Cut> {
+        self.0.borrow().cut
     }
 
     /// How long the oldest answer has waited for its peer to take it.

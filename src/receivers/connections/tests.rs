@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS, UNREAD};
 use super::*;
 use crate::config::Secret;
+use crate::telemetry::Cut;
 use crate::tls::config::TlsServerConfig;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,7 +32,7 @@ struct Served {
     peer: DuplexStream,
     answers: Arc<Semaphore>,
     stop: CancellationToken,
-    life: JoinHandle<()>,
+    life: JoinHandle<Option<Cut>>,
 }
 
 fn served() -> Served {
@@ -48,7 +49,8 @@ fn served_while_idle(idle: Option<Duration>) -> Served {
             let requests = Requests::default();
             let connection = connection(TokioIo::new(ours), requests.clone(), answers);
             // A test fails rather than waits for ever.
-            let _ = timeout(AGE * 4, live(connection, &requests, idle, UNREAD, &stop)).await;
+            let life = timeout(AGE * 4, live(connection, &requests, idle, UNREAD, &stop));
+            life.await.ok().flatten()
         }
     });
     Served {
@@ -116,6 +118,7 @@ async fn who_says_nothing_is_closed() {
     let mut served = served();
     served.peer.read_to_end(&mut Vec::new()).await.unwrap();
     assert_about(begun.elapsed(), FIRST_REQUEST);
+    assert_eq!(served.life.await.unwrap(), Some(Cut::NoRequest));
 }
 
 /// Every byte comes in time for something, and yet nothing comes of it.

@@ -11,12 +11,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::http2::{Flood, Frames};
 use super::spoken::Spoken;
 use crate::receivers::connections::{Requests, UNREAD};
+use crate::telemetry::Cut;
 
 /// The bytes of one connection. Reading fails where those that come in are a flood or stop in the
 /// middle of something, and writing where the peer does not read.
 #[derive(Debug)]
 pub(in crate::receivers) struct Watched<T> {
     io: T,
+    requests: Requests,
     spoken: Spoken,
     flood: Option<Flood>,
     /// Runs while something that has begun to come is not whole.
@@ -36,8 +38,8 @@ struct Timer {
 
 impl<T> Watched<T> {
     /// A connection that is to be HTTP/2.
-    pub(in crate::receivers) fn http2(io: T) -> Self {
-        Self::new(io, Spoken::Http2(Frames::new()), UNREAD)
+    pub(in crate::receivers) fn http2(io: T, requests: Requests) -> Self {
+        Self::new(io, requests, Spoken::Http2(Frames::new()), UNREAD)
     }
 
     /// A connection that is HTTP/2 or HTTP/1, of which the heads of requests may take as long as `head`, and
@@ -48,18 +50,30 @@ impl<T> Watched<T> {
         head: Duration,
         patience: Duration,
     ) -> Self {
-        Self::new(io, Spoken::either(requests, head), patience)
+        let spoken = Spoken::either(requests.clone(), head);
+        Self::new(io, requests, spoken, patience)
     }
 
-    fn new(io: T, spoken: Spoken, patience: Duration) -> Self {
+    fn new(io: T, requests: Requests, spoken: Spoken, patience: Duration) -> Self {
         Self {
             io,
+            requests,
             spoken,
             flood: None,
             whole: Timer::default(),
             unread: Timer::default(),
             patience,
         }
+    }
+
+    fn cut(&mut self, flood: Flood) {
+        self.flood = Some(flood);
+        self.requests.cut(match flood {
+            Flood::Idle => Cut::Idle,
+            Flood::Resets => Cut::Resets,
+            Flood::Lost => Cut::Protocol,
+            Flood::Unfinished => Cut::Unfinished,
+        });
     }
 
     /// What became of an attempt to write.
@@ -76,6 +90,7 @@ impl<T> Watched<T> {
             self.unread.set(Some(Instant::now() + self.patience));
         }
         ready!(self.unread.poll(context));
+        self.requests.cut(Cut::Unread);
         Poll::Ready(Err(io::Error::new(
             ErrorKind::TimedOut,
             "the peer does not read what it is sent",
@@ -103,7 +118,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             match added {
                 Ok(passed) => buffer.set_filled(before + passed),
                 Err(flood) => {
-                    this.flood = Some(flood);
+                    this.cut(flood);
                     // Who gets an error is not to have read anything.
                     buffer.set_filled(before);
                     return Poll::Ready(Err(error(flood)));
@@ -114,7 +129,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         // What has begun may have become whole, and nobody read since.
         this.whole.set(this.spoken.due(now));
         ready!(this.whole.poll(context));
-        this.flood = Some(Flood::Unfinished);
+        this.cut(Flood::Unfinished);
         Poll::Ready(Err(error(Flood::Unfinished)))
     }
 }
@@ -215,7 +230,7 @@ mod tests {
                 }
                 sleep(WHOLE * 9).await;
             });
-            let mut watched = Watched::http2(ours);
+            let mut watched = Watched::http2(ours, Requests::default());
             let error = watched.read_to_end(&mut Vec::new()).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
             assert!(
@@ -234,7 +249,9 @@ mod tests {
         peer.write_all(&[&PREFACE[..], &pings].concat())
             .await
             .unwrap();
-        let read = Watched::http2(ours).read_to_end(&mut Vec::new()).await;
+        let read = Watched::http2(ours, Requests::default())
+            .read_to_end(&mut Vec::new())
+            .await;
         assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidData);
     }
 
@@ -304,7 +321,10 @@ mod tests {
             peer.write_all(&[0, 0, 0, 4, 1, 0, 0, 0, 0]).await.unwrap();
         });
         let mut read = Vec::new();
-        Watched::http2(ours).read_to_end(&mut read).await.unwrap();
+        Watched::http2(ours, Requests::default())
+            .read_to_end(&mut read)
+            .await
+            .unwrap();
         assert_eq!(read.len(), 24 + 18 + 9);
         sending.await.unwrap();
     }

@@ -110,12 +110,12 @@ impl GrpcReceiver {
         let server = server(self.config.max_concurrent_streams).http2_only();
         let speak = move |io: TokioIo<Stream>, requests: Requests| {
             let router = router.clone();
+            let io = TokioIo::new(Watched::http2(io.into_inner(), requests.clone()));
             let service = service_fn(move |request: Request<Incoming>| {
                 let under_way = requests.begin();
                 let answer = router.clone().call(request);
                 async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
             });
-            let io = TokioIo::new(Watched::http2(io.into_inner()));
             server.serve_connection(io, service).into_owned()
         };
         connections::serve(self.listener, limits, self.tls, counters, stop, speak).await;

@@ -254,7 +254,7 @@ impl Server {
         store: &Store,
         digest: &Digest,
     ) -> Result<Option<(u64, bool)>, StoreError> {
-        if let Some(spooled) = store.spooled(digest).await {
+        if let Some(spooled) = store.spooled(digest).await? {
             return Ok(Some((spooled.len() as u64, true)));
         }
         match store.facts(digest).await {

@@ -10,13 +10,22 @@ use slimspan_artifact::Digest;
 
 use super::record::Key;
 use super::{Left, checked, record};
-use crate::journal::{Entry, Journal, OpenError, Reader};
+use crate::journal::{Entry, Journal, OpenError, ReadError, Reader};
 use crate::tenant::TenantId;
 
 /// A spool that another process may own, to be read from.
 pub(in super::super) struct Beside {
     directory: PathBuf,
     index: Mutex<Option<Arc<Index>>>,
+}
+
+/// The disk does not give what a spool holds.
+#[derive(Debug, thiserror::Error)]
+pub(in super::super) enum Unread {
+    #[error(transparent)]
+    Spool(#[from] OpenError),
+    #[error(transparent)]
+    Record(#[from] ReadError),
 }
 
 /// What the spool held at one moment. To find that out all of it is read.
@@ -41,26 +50,41 @@ impl Beside {
         self.directory.is_dir()
     }
 
-    /// Reads an artifact, and checks it. Blocks meanwhile.
-    pub(in super::super) fn get(&self, tenant: &TenantId, digest: &Digest) -> Option<Bytes> {
+    /// Reads an artifact, and checks it; `None` where none waits. An error says what the disk does not
+    /// give. Blocks meanwhile.
+    pub(in super::super) fn get(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+    ) -> Result<Option<Bytes>, Unread> {
         let key = (tenant.clone(), *digest);
-        let index = self.index_for(&key)?;
-        let entry = index.by_key.get(&key)?;
-        checked(&index.reader.read(entry).ok()?, digest)
+        let index = match self.index_for(&key) {
+            Ok(index) => index,
+            Err(OpenError::Folder { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match index.by_key.get(&key) {
+            Some(entry) => Ok(checked(index.reader.read(entry), digest)?),
+            None => Ok(None),
+        }
     }
 
     /// The index as it is, unless `key` is missing and something has changed since.
-    fn index_for(&self, key: &Key) -> Option<Arc<Index>> {
+    fn index_for(&self, key: &Key) -> Result<Arc<Index>, OpenError> {
         // Who else looks for something waits for the same index.
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = index.as_ref()
             && (index.by_key.contains_key(key)
                 || folder(&self.directory).is_ok_and(|now| now == index.folder))
         {
-            return Some(Arc::clone(index));
+            return Ok(Arc::clone(index));
         }
-        *index = Index::of(&self.directory).ok().map(Arc::new);
-        index.clone()
+        *index = None;
+        let now = Arc::new(Index::of(&self.directory)?);
+        *index = Some(Arc::clone(&now));
+        Ok(now)
     }
 }
 
@@ -138,7 +162,8 @@ mod tests {
         let tenant = TenantId::default();
         let beside = Beside::new(&config.directory);
         assert!(!beside.is_there());
-        assert_eq!(beside.get(&tenant, &artifact(0).digest), None);
+        let nothing = beside.get(&tenant, &artifact(0).digest);
+        assert_eq!(nothing.unwrap(), None);
         let spool = Spool::open(&config, "spool".to_owned()).unwrap();
         let artifacts: Vec<_> = (0..20).map(artifact).collect();
         let (late, early) = artifacts.split_last().unwrap();
@@ -148,18 +173,19 @@ mod tests {
         let first = found(&early[0].digest);
         for artifact in early {
             let bytes = beside.get(&tenant, &artifact.digest).unwrap();
-            assert_eq!(bytes, artifact.bytes);
+            assert_eq!(bytes.as_ref(), Some(&artifact.bytes));
             assert!(Arc::ptr_eq(&found(&artifact.digest), &first));
         }
         // What is not there is not looked for in all of it again, either.
-        assert_eq!(beside.get(&tenant, &late.digest), None);
+        assert_eq!(beside.get(&tenant, &late.digest).unwrap(), None);
         assert!(Arc::ptr_eq(&found(&late.digest), &first));
 
         spool
             .keep_all(&tenant, std::slice::from_ref(late), |_| false)
             .await
             .unwrap();
-        assert_eq!(beside.get(&tenant, &late.digest), Some(late.bytes.clone()));
+        let read = beside.get(&tenant, &late.digest).unwrap();
+        assert_eq!(read, Some(late.bytes.clone()));
         let left = left_in(&config.directory).unwrap();
         assert_eq!(left, spool.left());
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::OnStoreFailure;
 use crate::config::units::{PositiveSize, PositiveSizeOrNone};
+use crate::journal::config::MAX_DAMAGED;
 
 /// `spool`: keeps artifacts on disk until the store has them, for `delivery: background`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +25,9 @@ pub struct SpoolConfig {
     /// The bytes of artifacts of one tenant that may wait in it; no limit of its own if there is none.
     #[serde(with = "PositiveSizeOrNone")]
     pub max_bytes_per_tenant: Option<ByteSize>,
+    /// The bytes of damage that are kept for people to look at, the newest first; beside `max_bytes`.
+    #[serde(with = "PositiveSize")]
+    pub max_damaged_bytes: ByteSize,
     /// What happens to a request whose artifacts do not fit.
     pub on_full: OnStoreFailure,
 }
@@ -34,6 +38,7 @@ impl Default for SpoolConfig {
             directory: PathBuf::from("./data/spool"),
             max_bytes: ByteSize::gib(1),
             max_bytes_per_tenant: None,
+            max_damaged_bytes: MAX_DAMAGED,
             on_full: OnStoreFailure::Refuse,
         }
     }

@@ -8,6 +8,8 @@ mod beside;
 pub mod config;
 mod keep;
 mod record;
+#[cfg(test)]
+mod tests;
 mod uploader;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +24,9 @@ use slimspan_artifact::Digest;
 use tokio::sync::Notify;
 
 use super::flights::Flights;
-use crate::journal::{Entry, Journal, OpenError, Options};
+#[cfg(test)]
+pub(crate) use crate::journal::FaultyDisk;
+use crate::journal::{Entry, Journal, OpenError, Options, ReadError, Recovered};
 use crate::telemetry::{Lately, SpoolSight};
 use crate::tenant::TenantId;
 pub(super) use beside::Beside;
@@ -53,6 +57,8 @@ struct Shared {
     limit: u64,
     /// When an artifact did not fit, unless one has since.
     full: Mutex<Lately>,
+    /// Damaged bytes that the start did not keep.
+    given_up: u64,
 }
 
 /// What the store does not have yet.
@@ -108,16 +114,29 @@ impl Waiting {
 impl Spool {
     /// Opens the spool and finds what waits in it; `key` is the path of its configuration.
     pub fn open(config: &SpoolConfig, key: String) -> Result<Self, OpenError> {
-        let options = Options {
-            segment_bytes: SEGMENT,
-            max_bytes: config.max_bytes.as_u64(),
-            fsync: true,
-        };
-        let (journal, found) = Journal::open(&config.directory, options)?;
+        let (journal, found) = Journal::open(&config.directory, options(config))?;
+        Ok(Self::begin(config, key, journal, found))
+    }
+
+    /// The same on a disk that can be broken.
+    #[cfg(test)]
+    pub(crate) fn open_on(disk: &FaultyDisk, config: &SpoolConfig) -> Result<Self, OpenError> {
+        let disk = Arc::new(disk.clone());
+        let (journal, found) = Journal::open_on(disk, &config.directory, options(config))?;
+        Ok(Self::begin(config, "spool".to_owned(), journal, found))
+    }
+
+    fn begin(config: &SpoolConfig, key: String, journal: Journal, found: Recovered) -> Self {
         let mut waiting = Waiting::default();
         for entry in found.entries {
-            let head = journal.read_beginning(&entry, record::HEAD);
-            match head.as_deref().ok().and_then(record::key) {
+            let head = match journal.read_beginning(&entry, record::HEAD) {
+                Ok(head) => head,
+                Err(error) => {
+                    tracing::error!("an artifact has to wait for the next start: {error}");
+                    continue;
+                }
+            };
+            match record::key(&head) {
                 // It came again after a power cut, or was appended by a request that was given up.
                 Some(key) if waiting.by_key.contains_key(&key) => journal.remove(&entry),
                 Some(key) => waiting.add(key, entry),
@@ -139,13 +158,14 @@ impl Spool {
                 appends: Flights::new(),
                 limit: config.max_bytes.as_u64(),
                 full: Mutex::default(),
+                given_up: found.given_up,
             }),
         };
         let left = spool.left();
         if left.artifacts > 0 {
             tracing::info!("{spool}: {left} from an earlier run wait for the store");
         }
-        Ok(spool)
+        spool
     }
 
     /// What waits for the store.
@@ -173,12 +193,23 @@ impl Spool {
         }
     }
 
-    /// Reads an artifact that waits, and checks it.
-    pub async fn get(&self, tenant: &TenantId, digest: &Digest) -> Option<Bytes> {
+    /// The damaged bytes that were found at the start and are not kept.
+    pub fn given_up(&self) -> u64 {
+        self.shared.given_up
+    }
+
+    /// Reads an artifact that waits, and checks it; `None` where none waits, or a damaged one. An error
+    /// says that it waits, and that the disk does not give it.
+    pub async fn get(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+    ) -> Result<Option<Bytes>, ReadError> {
         let key = (tenant.clone(), *digest);
-        let entry = self.shared.waiting().by_key.get(&key).copied()?;
-        let record = self.shared.journal.read(&entry).await.ok()?;
-        checked(&record, digest)
+        let Some(entry) = self.shared.waiting().by_key.get(&key).copied() else {
+            return Ok(None);
+        };
+        checked(self.shared.journal.read(&entry).await, digest)
     }
 
     /// Ends when it is written down what the store has.
@@ -206,10 +237,26 @@ impl Shared {
     }
 }
 
-fn checked(record: &Bytes, digest: &Digest) -> Option<Bytes> {
-    let (_, artifact) = record::artifact(record)?;
-    let bytes = artifact.bytes;
-    (Digest::of(&bytes) == *digest).then_some(bytes)
+/// How its journal is used.
+fn options(config: &SpoolConfig) -> Options {
+    Options {
+        segment_bytes: SEGMENT,
+        max_bytes: config.max_bytes.as_u64(),
+        fsync: true,
+        max_damaged_bytes: config.max_damaged_bytes.as_u64(),
+    }
+}
+
+/// The artifact of a record, if it is intact.
+fn checked(record: Result<Bytes, ReadError>, digest: &Digest) -> Result<Option<Bytes>, ReadError> {
+    let record = match record {
+        Ok(record) => record,
+        // Nobody knows what it is.
+        Err(error @ ReadError::Io { .. }) => return Err(error),
+        Err(ReadError::Removed | ReadError::Damaged { .. }) => return Ok(None),
+    };
+    let artifact = record::artifact(&record).map(|(_, artifact)| artifact.bytes);
+    Ok(artifact.filter(|bytes| Digest::of(bytes) == *digest))
 }
 
 /// How much waits for the store, for people.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::Store;
 use super::Spool;
 use super::record::{self, Key};
+use crate::admission::Budget;
 use crate::backoff::Backoff;
 use crate::journal::{Entry, ReadError};
 use crate::telemetry::{Counters, Seldom};
@@ -37,6 +38,7 @@ const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::f
 struct Uploader<'s> {
     spool: &'s Spool,
     store: &'s Store,
+    budget: &'s Budget,
     counters: &'s Counters,
     uploads: JoinSet<(Key, Entry, Result<(), Failure>)>,
     in_flight: HashSet<u64>,
@@ -78,10 +80,18 @@ impl Spool {
     ///
     /// An artifact is forgotten here after the store has it. When this is dropped, or the process
     /// ends, what is not uploaded stays for the next time.
-    pub async fn upload(&self, store: &Store, counters: &Counters, drain: CancellationToken) {
+    /// What is read back for it is charged to the `budget`.
+    pub async fn upload(
+        &self,
+        store: &Store,
+        budget: &Budget,
+        counters: &Counters,
+        drain: CancellationToken,
+    ) {
         let mut uploader = Uploader {
             spool: self,
             store,
+            budget,
             counters,
             uploads: JoinSet::new(),
             in_flight: HashSet::new(),
@@ -139,9 +149,11 @@ impl Uploader<'_> {
             lane.bytes += len;
             lane.turn = self.turns;
             let (spool, store) = (self.spool.clone(), self.store.of_tenant(&key.0));
+            let budget = self.budget.clone();
             self.uploads.spawn(async move {
                 // Else nobody would know which one is not under way any more.
-                let upload = AssertUnwindSafe(upload(&spool, &store, &entry)).catch_unwind();
+                let upload =
+                    AssertUnwindSafe(upload(&spool, &store, &budget, &entry)).catch_unwind();
                 let outcome = upload.await.unwrap_or(Err(Failure::BrokeOff));
                 (key, entry, outcome)
             });
@@ -299,13 +311,21 @@ impl Uploader<'_> {
     }
 }
 
-async fn upload(spool: &Spool, store: &Store, entry: &Entry) -> Result<(), Failure> {
+async fn upload(
+    spool: &Spool,
+    store: &Store,
+    budget: &Budget,
+    entry: &Entry,
+) -> Result<(), Failure> {
+    // What is read takes memory like what comes in, until the last byte of it is put.
+    let lease = budget.lease_to_upload(entry.len()).await;
     let record = spool.shared.journal.read(entry).await;
     let record = record.map_err(|error| match error {
         // It may be read the next time.
         ReadError::Io { .. } => Failure::Store(error.to_string()),
         error => Failure::Spool(error),
     })?;
+    let record = lease.hold(record);
     let (_, artifact) = record::artifact(&record).ok_or(Failure::NoArtifact)?;
     let put = store.put_all(std::slice::from_ref(&artifact)).await;
     put.map(drop)

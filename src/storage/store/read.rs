@@ -51,15 +51,22 @@ impl Store {
         self.asking(digest, read).await
     }
 
-    /// An artifact that waits in the spool, checked.
-    pub async fn spooled(&self, digest: &Digest) -> Option<Bytes> {
-        match self.spool.as_ref()? {
-            SpoolAccess::Own(spool) => spool.get(&self.shared.tenant, digest).await,
-            SpoolAccess::Beside(beside) => {
+    /// An artifact that waits in the spool, checked. An error says that it waits there, and that the
+    /// disk does not give it.
+    pub async fn spooled(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
+        match &self.spool {
+            None => Ok(None),
+            Some(SpoolAccess::Own(spool)) => {
+                let read = spool.get(&self.shared.tenant, digest).await;
+                read.map_err(|unread| self.unread(spool.to_string(), digest, unread))
+            }
+            Some(SpoolAccess::Beside(beside)) => {
                 let (beside, wanted) = (Arc::clone(beside), *digest);
                 let tenant = self.shared.tenant.clone();
                 let read = move || beside.get(&tenant, &wanted);
-                tokio::task::spawn_blocking(read).await.ok().flatten()
+                // It fails only where the runtime ends.
+                let read = tokio::task::spawn_blocking(read).await.unwrap_or(Ok(None));
+                read.map_err(|unread| self.unread("the spool".to_owned(), digest, unread))
             }
         }
     }

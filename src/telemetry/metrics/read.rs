@@ -2,7 +2,7 @@ use slimspan_proto::Signal;
 
 use super::super::config::Resource;
 use super::super::{
-    Action, Counters, ExporterCounts, Reason, ReceiverCounts, Sight, Spread, StoreCounts, get,
+    Action, Counters, Cut, ExporterCounts, Reason, ReceiverCounts, Sight, Spread, StoreCounts, get,
 };
 use super::table::{self as of, Metric};
 use crate::machine;
@@ -69,6 +69,7 @@ impl Reading {
         }
         reading.items(counters);
         reading.artifacts(counters);
+        reading.connections(counters);
         for store in counters.stores() {
             reading.store(&store);
         }
@@ -228,10 +229,18 @@ impl Reading {
             (of::DAMAGED, &counters.damaged),
             (of::SPANS_SENT, &counters.own_spans.sent),
             (of::SPANS_DROPPED, &counters.own_spans.dropped),
-            (of::CONNECTIONS, &counters.connections),
+            (of::DAMAGE_GIVEN_UP, &counters.damage_given_up),
+            (of::CONNECTIONS, &counters.connections.open),
             (of::CONNECTIONS_REFUSED, &counters.refused_connections),
         ] {
             self.plain(metric, get(counter));
+        }
+    }
+
+    fn connections(&mut self, counters: &Counters) {
+        for cut in Cut::ALL {
+            let times = counters.connections.cut_for(cut);
+            self.count(of::CONNECTIONS_CUT, vec![cut.name().to_owned()], times);
         }
     }
 

@@ -246,6 +246,8 @@ metrics! {
         "Attempts to upload an artifact of a spool that failed";
     DAMAGED = "slimspan_spool_damaged" Counter None, &[], Basic,
         "Artifacts of spools that cannot be read any more";
+    DAMAGE_GIVEN_UP = "slimspan_damage_given_up" Counter BYTES, &[], Basic,
+        "Damaged bytes of spools, queues and files that are not kept, because max_damaged_bytes are";
     MEMORY = "slimspan_memory_in_flight" Gauge BYTES, &[], Basic,
         "Memory that requests in flight take of memory_limiter";
     MEMORY_LIMIT = "slimspan_memory_limit" Gauge BYTES, &[], Basic,
@@ -258,6 +260,8 @@ metrics! {
         "Connections of senders that are open";
     CONNECTIONS_REFUSED = "slimspan_connections_refused" Counter None, &[], Basic,
         "Connections of senders that were closed because there were too many";
+    CONNECTIONS_CUT = "slimspan_connections_cut" Counter None, &["fault"], Basic,
+        "Connections of senders that were cut, by what their peers did or did not do";
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! What a queue on disk does while its disk, or the memory, lacks something.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use slimspan_generators::wire::nested;
+use tempfile::TempDir;
+use tokio::time::{pause, resume, timeout};
+
+use super::*;
+use crate::admission::Limits;
+use crate::exporters::delivery::Oversize;
+use crate::exporters::otlp_grpc::OtlpGrpcExporter;
+use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+use crate::journal::FaultyDisk;
+use crate::telemetry::traces::Trace;
+use consumer::Unread;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+const ON_DISK: Options = Options {
+    segment_bytes: 1 << 20,
+    max_bytes: 1 << 30,
+    fsync: true,
+    max_damaged_bytes: 1 << 20,
+};
+
+/// A queue on a disk that can be broken. Nothing takes anything out of it.
+fn queue() -> (TempDir, FaultyDisk, Queue) {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let mut exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+    exporter.tls.insecure = true;
+    let name = || "otlp_grpc".to_owned();
+    let wire = OtlpGrpcExporter::new(name(), &exporter).unwrap();
+    let way = Way::new(name(), wire, None, exporter.delivery());
+    let config = QueueConfig {
+        num_consumers: 0,
+        ..QueueConfig::default()
+    };
+    let opened = Journal::open_on(Arc::new(disk.clone()), folder.path(), ON_DISK).unwrap();
+    let budget = Budget::new(Limits {
+        limit_mib: 128,
+        spike_mib: 25,
+    });
+    let queue = Queue::begin(Arc::new(way), &config, Some(opened), budget, Arc::default());
+    (folder, disk, queue)
+}
+
+fn request() -> Bytes {
+    let name = nested(&[1, 2, 2, 5], "a".repeat(100_000));
+    Bytes::from(name)
+}
+
+/// What a sender says who waits for five seconds.
+fn terms(queue: &Queue) -> Terms {
+    let ticket = Ticket::new(Arc::clone(&queue.shared.counters), Signal::Traces);
+    Terms {
+        client: Arc::new(Client::unknown()),
+        deadline: Instant::now() + Duration::from_secs(5),
+        oversize: Oversize::Kept,
+        tickets: ticket.into(),
+        trace: Trace::default(),
+    }
+}
+
+async fn offer(queue: &Queue) -> Result<Answer, Refusal> {
+    let terms = terms(queue);
+    let offered = queue.offer(Signal::Traces, request(), &terms);
+    timeout(HOUR, offered).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_nobody_beyond_the_deadline() {
+    let (_folder, disk, queue) = queue();
+    let held = disk.hold_syncs();
+    // The clock stands still, and jumps to the deadline as nothing else happens.
+    pause();
+    let begun = Instant::now();
+    let refusal = offer(&queue).await.unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert!(refusal.is_retryable());
+    assert!(
+        refusal
+            .to_string()
+            .contains("on disk was not written in time")
+    );
+    assert_eq!(queue.load().size, 0);
+    resume();
+    drop(held);
+    offer(&queue).await.unwrap();
+    assert_eq!(queue.load().size, 1);
+}
+
+#[tokio::test]
+async fn what_is_read_back_takes_memory_while_it_is_there() {
+    let (_folder, _disk, queue) = queue();
+    offer(&queue).await.unwrap();
+    let shared = &queue.shared;
+    assert_eq!(shared.budget.in_flight(), 0, "on disk it takes none");
+    let queued = shared.waiting.next(true).await.unwrap();
+    let Held::Disk(entry) = &queued.held else {
+        unreachable!("it is on disk")
+    };
+    let (read, _) = shared.read(entry).await.unwrap();
+    assert_eq!(read, request());
+    // As it is, and what is made of it to be sent.
+    assert!(shared.budget.in_flight() >= 2 * read.len() as u64);
+    let part = read.slice(..1);
+    drop(read);
+    assert!(shared.budget.in_flight() > 0, "somebody has a part of it");
+    drop(part);
+    assert_eq!(shared.budget.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn where_there_is_no_memory_it_stays_where_it_is() {
+    let (_folder, _disk, queue) = queue();
+    offer(&queue).await.unwrap();
+    let shared = &queue.shared;
+    pause();
+    let mut all = shared.budget.lease_for_more();
+    let limit = usize::try_from(shared.budget.limit()).unwrap();
+    all.charge(limit / 2).await.unwrap();
+    let mut queued = shared.waiting.next(true).await.unwrap();
+    let is_done = timeout(HOUR, shared.finish(&mut queued)).await.unwrap();
+    assert!(!is_done, "it is gone");
+    drop(all);
+    let Held::Disk(entry) = &queued.held else {
+        unreachable!("it is on disk")
+    };
+    assert_eq!(shared.read(entry).await.unwrap().0, request());
+}
+
+/// A larger limit may have been configured when it came.
+#[tokio::test]
+async fn what_is_larger_than_the_memory_there_is_goes_alone() {
+    let (_folder, _disk, queue) = queue();
+    let lease = queue.shared.budget.lease_to_send_again(1 << 40);
+    assert!(timeout(HOUR, lease).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn what_the_disk_does_not_give_is_neither_lost_nor_damaged() {
+    let (folder, disk, queue) = queue();
+    offer(&queue).await.unwrap();
+    let shared = &queue.shared;
+    let mut queued = shared.waiting.next(true).await.unwrap();
+    disk.fail_reads();
+    pause();
+    let is_done = timeout(HOUR, shared.finish(&mut queued)).await.unwrap();
+    assert!(!is_done, "it was given up");
+    let Held::Disk(entry) = &queued.held else {
+        unreachable!("it is on disk")
+    };
+    assert!(matches!(shared.read(entry).await, Err(Unread::Later(_))));
+    assert_eq!(shared.counters.items.of(Signal::Traces).read().rejected, 0);
+    disk.mend_reads();
+    assert_eq!(shared.read(entry).await.unwrap().0, request());
+    drop(queue);
+    assert!(!folder.path().join("quarantine").exists());
+}

@@ -1,0 +1,121 @@
+//! What a spool does while its disk does not give what is on it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use slimspan_artifact::Artifact;
+use tempfile::TempDir;
+use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Store, StoreConfig, StoreError};
+use super::*;
+use crate::admission::{Budget, Limits};
+use crate::config::Delivery;
+use crate::telemetry::Counters;
+
+/// A store in a folder behind a spool on a disk that can be broken, with one artifact that waits.
+async fn spooled() -> (TempDir, FaultyDisk, Store, Artifact) {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let config = SpoolConfig {
+        directory: folder.path().join("spool"),
+        ..SpoolConfig::default()
+    };
+    let spool = Spool::open_on(&disk, &config).unwrap();
+    let url = folder.path().join("artifacts").display().to_string();
+    let store = Store::open(&StoreConfig::new(url)).unwrap();
+    let store = store.with_spool(spool);
+    let bytes = Bytes::from(vec![7; 100_000]);
+    let artifact = Artifact {
+        digest: Digest::of(&bytes),
+        media_type: "image/png".to_owned(),
+        bytes,
+    };
+    let one = std::slice::from_ref(&artifact);
+    store.keep_all(one, Delivery::Background).await.unwrap();
+    (folder, disk, store, artifact)
+}
+
+fn budget() -> Budget {
+    Budget::new(Limits {
+        limit_mib: 128,
+        spike_mib: 25,
+    })
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_called_missing() {
+    let (_folder, disk, store, artifact) = spooled().await;
+    disk.fail_reads();
+    let error = store.get(&artifact.digest).await.unwrap_err();
+    assert!(matches!(error, StoreError::SpoolUnread { .. }), "{error}");
+    disk.mend_reads();
+    assert_eq!(store.get(&artifact.digest).await.unwrap(), artifact.bytes);
+    // What does not wait there is missing, whatever the disk does.
+    disk.fail_reads();
+    let error = store.get(&Digest::of(b"another")).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_uploaded_when_it_can() {
+    let (_folder, disk, store, artifact) = spooled().await;
+    let (counters, drain) = (Counters::default(), CancellationToken::new());
+    disk.fail_reads();
+    let (budget, spool) = (budget(), store.spool().unwrap().clone());
+    let upload = spool.upload(&store, &budget, &counters, drain.clone());
+    let heals = async {
+        disk.reads_failed(2).await;
+        assert_eq!(spool.left().artifacts, 1);
+        disk.mend_reads();
+        // It ends when nothing is left: the last attempt must not have failed by then.
+        while spool.left().artifacts > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drain.cancel();
+    };
+    let both = async { tokio::join!(upload, heals) };
+    timeout(Duration::from_mins(1), both).await.unwrap();
+    assert!(counters.to_string().contains("damaged 0,"), "{counters}");
+    assert_eq!(store.get(&artifact.digest).await.unwrap(), artifact.bytes);
+}
+
+/// Nothing is read back for an upload while requests take all memory.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_back_waits_for_memory() {
+    let (_folder, disk, store, _) = spooled().await;
+    let (counters, drain) = (Counters::default(), CancellationToken::new());
+    let (budget, spool) = (budget(), store.spool().unwrap().clone());
+    let mut all = budget.lease_for_more();
+    let limit = usize::try_from(budget.limit()).unwrap();
+    all.charge(limit / 2).await.unwrap();
+    // It would be told of.
+    disk.fail_reads();
+    let upload = spool.upload(&store, &budget, &counters, drain.clone());
+    let frees = async {
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        assert_eq!(spool.left().artifacts, 1);
+        assert!(
+            counters.to_string().contains("failed uploads 0"),
+            "{counters}"
+        );
+        disk.mend_reads();
+        drop(all);
+        drain.cancel();
+    };
+    let both = async { tokio::join!(upload, frees) };
+    timeout(Duration::from_hours(1), both).await.unwrap();
+    assert_eq!(spool.left().artifacts, 0);
+    assert_eq!(budget.in_flight(), 0, "given back with the last byte");
+}
+
+#[tokio::test]
+async fn what_is_read_back_takes_memory_while_it_is_put() {
+    let budget = budget();
+    let lease = budget.lease_to_upload(100_000).await;
+    let bytes = lease.hold(Bytes::from(vec![7; 100_000]));
+    assert!((100_000..110_000).contains(&budget.in_flight()));
+    drop(bytes);
+    assert_eq!(budget.in_flight(), 0);
+    // A larger limit may have been configured when it came.
+    let large = budget.lease_to_upload(1 << 40);
+    timeout(Duration::from_mins(1), large).await.unwrap();
+}
