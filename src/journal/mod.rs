@@ -12,6 +12,7 @@
 //! header beside that of its body, and in each header the id of its segment, which nobody who sends
 //! bytes to be recorded can know.
 
+mod command;
 pub mod config;
 mod damage;
 mod disk;
@@ -26,6 +27,7 @@ mod read;
 mod reader;
 mod repair;
 mod scan;
+mod segments;
 mod sequences;
 mod survey;
 #[cfg(test)]

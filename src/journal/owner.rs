@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::command::Command;
 use super::damage::Damage;
 use super::disk::{self, Disk, LocalDisk};
 use super::entry::Entry;
@@ -19,7 +20,7 @@ use super::read;
 use super::reader::Reader;
 use super::repair::Repair;
 use super::survey::Survey;
-use super::writer::{Command, Writer};
+use super::writer::Writer;
 
 /// How a journal uses its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

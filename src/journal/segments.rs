@@ -1,0 +1,254 @@
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::disk::{Appending, Disk, write_all};
+use super::entry::Entry;
+use super::format::{SEGMENT_HEADER, SegmentHeader};
+use super::marks::{History, Mark, MarksFile};
+use super::owner::Shared;
+use super::sequences::Sequences;
+use super::survey::Survey;
+
+/// The files of a journal, what of them is done, and the marks that say so.
+pub(super) struct Segments {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    fsync: bool,
+    shared: Arc<Shared>,
+    by_slot: BTreeMap<u32, Segment>,
+    removed: HashMap<u64, Sequences>,
+    history: History,
+    marks: MarksFile,
+    next_slot: u32,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    header: SegmentHeader,
+    len: u64,
+    /// Records that are durable and not removed.
+    live: u64,
+}
+
+/// The segment that grows.
+pub(super) struct Active {
+    pub(super) slot: u32,
+    pub(super) id: u64,
+    pub(super) file: Box<dyn Appending>,
+    pub(super) len: u64,
+    pub(super) synced: u64,
+}
+
+impl Segments {
+    /// Those that a survey has found.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        fsync: bool,
+        survey: Survey,
+        shared: &Arc<Shared>,
+    ) -> Self {
+        let next_slot = survey.segments.keys().max().map_or(0, |slot| slot + 1);
+        let by_slot = survey.segments.into_iter().map(|(slot, found)| {
+            shared.add_segment(slot, &found.path, found.header.id);
+            shared.held.fetch_add(found.len, Ordering::Relaxed);
+            let segment = Segment {
+                path: found.path,
+                header: found.header,
+                len: found.len,
+                // What the disk did not give may hold records: it is never done.
+                live: found.live + u64::from(!found.is_whole),
+            };
+            (slot, segment)
+        });
+        Self {
+            by_slot: by_slot.collect(),
+            disk,
+            folder: folder.to_owned(),
+            fsync,
+            shared: Arc::clone(shared),
+            removed: survey.removed,
+            history: survey.history,
+            marks: MarksFile::new(folder),
+            next_slot,
+            next_number: survey.next_number,
+        }
+    }
+
+    /// Deletes those that have nothing left, and begins the file of marks.
+    pub(super) fn tidy(&mut self, done: &[u32]) {
+        self.rewrite_marks();
+        for slot in done {
+            self.delete(*slot);
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The bytes of all of them.
+    pub(super) fn held(&self) -> u64 {
+        self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// Begins a segment. Its name is durable when this returns, its header is with the first record.
+    pub(super) fn begin(&mut self, first_sequence: u64) -> io::Result<Active> {
+        let header = SegmentHeader {
+            number: self.next_number,
+            // Keyed by the system's random numbers.
+            id: RandomState::new().hash_one(self.next_number),
+            first_sequence,
+        };
+        let path = self.folder.join(header.file_name());
+        let mut file = self.disk.create(&path)?;
+        let mut begun = write_all(file.as_mut(), &[&header.encode()]);
+        if begun.is_ok() && self.fsync {
+            begun = self.disk.sync_folder(&self.folder);
+        }
+        if let Err(error) = begun {
+            let _ = self.disk.delete(&path);
+            return Err(error);
+        }
+        let slot = self.next_slot;
+        let len = SEGMENT_HEADER as u64;
+        self.shared.add_segment(slot, &path, header.id);
+        let segment = Segment {
+            path,
+            header,
+            len: 0,
+            live: 0,
+        };
+        self.by_slot.insert(slot, segment);
+        self.grow(slot, len);
+        let first = header.first_sequence;
+        self.removed
+            .insert(header.id, Sequences::none_of(first..first));
+        self.history.begin(header.number, first);
+        self.marks.add(Mark::Begun {
+            number: header.number,
+            first_sequence: first,
+        });
+        self.next_slot += 1;
+        self.next_number += 1;
+        Ok(Active {
+            slot,
+            id: header.id,
+            file,
+            len,
+            synced: 0,
+        })
+    }
+
+    /// So many bytes more were written.
+    pub(super) fn grow(&mut self, slot: u32, by: u64) {
+        self.shared.held.fetch_add(by, Ordering::Relaxed);
+        if let Some(segment) = self.by_slot.get_mut(&slot) {
+            segment.len += by;
+        }
+    }
+
+    /// It was cut.
+    pub(super) fn cut(&mut self, slot: u32, len: u64) {
+        if let Some(segment) = self.by_slot.get_mut(&slot) {
+            let cut = segment.len - len;
+            segment.len = len;
+            self.shared.held.fetch_sub(cut, Ordering::Relaxed);
+        }
+    }
+
+    /// So many records are durable, up to this one.
+    pub(super) fn committed(&mut self, slot: u32, count: u64, last: u64) {
+        let Some(segment) = self.by_slot.get_mut(&slot) else {
+            return;
+        };
+        segment.live += count;
+        if let Some(removed) = self.removed.get_mut(&segment.header.id) {
+            removed.reach(last);
+        }
+    }
+
+    /// Whether no record in it is needed.
+    pub(super) fn is_done(&self, slot: u32) -> bool {
+        self.by_slot.get(&slot).is_some_and(|of| of.live == 0)
+    }
+
+    /// A record is not needed any more.
+    pub(super) fn remove(&mut self, entry: &Entry) {
+        let Some(segment) = self.by_slot.get_mut(&entry.slot) else {
+            return;
+        };
+        let id = segment.header.id;
+        let removed = self.removed.get_mut(&id);
+        if !removed.is_some_and(|removed| removed.insert(entry.sequence)) {
+            return;
+        }
+        segment.live = segment.live.saturating_sub(1);
+        self.marks.add(Mark::Removed {
+            segment_id: id,
+            sequence: entry.sequence,
+        });
+    }
+
+    pub(super) fn delete(&mut self, slot: u32) {
+        let Some(segment) = self.by_slot.remove(&slot) else {
+            return;
+        };
+        let SegmentHeader {
+            number,
+            first_sequence,
+            id,
+        } = segment.header;
+        self.history.deleted.insert(number, first_sequence);
+        self.marks.add(Mark::Deleted {
+            number,
+            first_sequence,
+        });
+        // Else a power cut could leave neither the file nor the mark, which looks like a loss.
+        self.marks.sync();
+        self.shared.forget_segment(slot);
+        self.shared.held.fetch_sub(segment.len, Ordering::Relaxed);
+        let deleted = self.disk.delete(&segment.path);
+        if let Err(error) = deleted.and_then(|()| self.disk.sync_folder(&self.folder)) {
+            tracing::error!("cannot delete {}: {error}", segment.path.display());
+        }
+        if !self.by_slot.values().any(|other| other.header.id == id) {
+            self.removed.remove(&id);
+        }
+        if self.marks.is_stale() {
+            self.rewrite_marks();
+        }
+    }
+
+    /// Gives what was marked to the system, so that it survives this process.
+    pub(super) fn write_marks(&mut self) {
+        self.marks.write();
+    }
+
+    fn rewrite_marks(&mut self) {
+        let numbers = self.by_slot.values().map(|of| of.header.number);
+        let lowest = numbers.min().unwrap_or(self.next_number);
+        let mut marks = self.history.rewritten(lowest);
+        for (id, removed) in &self.removed {
+            for sequence in removed.iter() {
+                let mark = Mark::Removed {
+                    segment_id: *id,
+                    sequence,
+                };
+                marks.extend(mark.encode());
+            }
+        }
+        if let Err(error) = self.marks.replace(self.disk.as_ref(), &marks) {
+            tracing::warn!(
+                "cannot write down which records of {} are done; they may come again: {error}",
+                self.folder.display()
+            );
+        }
+    }
+}
