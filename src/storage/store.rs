@@ -1,18 +1,19 @@
+mod get;
 mod incoming;
+mod kept;
 mod listing;
 mod read;
+mod sweep;
 mod upload;
 
-use std::error::Error;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use moka::sync::Cache;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::ObjectStore;
 use slimspan_artifact::{Artifact, Digest, Extraction, Location, Recall};
 
 use super::breaker::Breaker;
@@ -21,16 +22,16 @@ use super::error::{Action, OpenError, StoreError};
 use super::flights::Flights;
 use super::known::Known;
 use super::layout::{Layout, Root};
-use super::leftovers::{self, Swept};
 use super::open;
 use super::pace::Pace;
 use super::recollections::Recollections;
-use super::retry::Attempts;
-use super::spool::{Beside, Spool, SpoolError};
+use super::spool::{Beside, Spool};
 use crate::config::Delivery;
-use crate::telemetry::{Action as Asked, StoreCounts};
+use crate::telemetry::StoreCounts;
 use crate::tenant::TenantId;
 pub use incoming::Incoming;
+use kept::Outcome;
+pub use kept::{KeepError, Kept, Stored};
 pub use listing::{ListError, ListedArtifact};
 pub use read::ObjectFacts;
 use upload::upload;
@@ -77,53 +78,6 @@ struct Common {
     folder: Option<PathBuf>,
     config: StoreConfig,
     counts: Arc<StoreCounts>,
-}
-
-/// What became of the artifacts of one request. All of them are durable.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stored {
-    /// Artifacts that were uploaded.
-    pub written: usize,
-    /// Their size in bytes.
-    pub written_bytes: u64,
-    /// Artifacts that were stored lately, or uploaded by another request meanwhile.
-    pub known: usize,
-}
-
-/// What became of the artifacts of one request, wherever they are kept. All of them are durable.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// Artifacts that were put into the store.
-    pub stored: usize,
-    /// Artifacts that were written to the spool.
-    pub spooled: usize,
-}
-
-/// Artifacts could not be kept.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum KeepError {
-    /// In the store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// In the spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-}
-
-impl KeepError {
-    /// When to try again, where that is known.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Store(error) => error.retry_after(),
-            Self::Spool(_) => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Written,
-    Known,
 }
 
 impl Store {
@@ -353,133 +307,6 @@ impl Store {
             _ => Ok((Outcome::Known, size)),
         }
     }
-
-    /// Removes in the background what a process that was killed left unfinished in a folder. Other
-    /// stores have no such files.
-    pub fn sweep_leftovers(&self) {
-        let Some(folder) = &self.shared.common.folder else {
-            return;
-        };
-        let folder = folder.clone();
-        // A thread of its own does not hold up the end of the process.
-        let sweep = move || {
-            for tenant in tenants_in(&folder) {
-                let root = folder.join(tenant.as_str()).join("sha256");
-                match leftovers::sweep(&root, SystemTime::now()) {
-                    Ok(Swept { files: 0, .. }) => {}
-                    Ok(Swept { files, bytes }) => tracing::info!(
-                        "{}: removed {files} unfinished files of {bytes} bytes that a killed \
-                         process left",
-                        root.display()
-                    ),
-                    Err(error) => tracing::warn!(
-                        "{}: cannot look for unfinished files: {error}",
-                        root.display()
-                    ),
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("leftovers".to_owned());
-        if let Err(error) = thread.spawn(sweep) {
-            tracing::warn!("no thread to look for unfinished files: {error}");
-        }
-    }
-
-    /// Reads an artifact, also one that the store does not have yet, and checks its bytes against
-    /// its digest.
-    pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
-        match &self.spool {
-            None => self.get_stored(digest).await,
-            Some(SpoolAccess::Own(spool)) => match spool.get(&self.shared.tenant, digest).await {
-                Ok(Some(bytes)) => Ok(bytes),
-                Ok(None) => self.get_stored(digest).await,
-                Err(unread) => match self.get_stored(digest).await {
-                    // It is not missing, it waits where it cannot be read.
-                    Err(StoreError::NotFound { .. }) => {
-                        Err(self.unread(spool.to_string(), digest, unread))
-                    }
-                    stored => stored,
-                },
-            },
-            // To look there takes longer.
-            Some(SpoolAccess::Beside(beside)) => {
-                let error = match self.get_stored(digest).await {
-                    Ok(bytes) => return Ok(bytes),
-                    Err(error) if beside.is_there() => error,
-                    Err(error) => return Err(error),
-                };
-                let (beside, wanted) = (Arc::clone(beside), *digest);
-                let tenant = self.shared.tenant.clone();
-                let read = move || beside.get(&tenant, &wanted);
-                match tokio::task::spawn_blocking(read).await {
-                    Ok(Ok(Some(bytes))) => Ok(bytes),
-                    Ok(Err(unread)) if matches!(error, StoreError::NotFound { .. }) => {
-                        Err(self.unread("the spool".to_owned(), digest, unread))
-                    }
-                    // It may have been uploaded between the two looks.
-                    _ if matches!(error, StoreError::NotFound { .. }) => {
-                        self.get_stored(digest).await
-                    }
-                    _ => Err(error),
-                }
-            }
-        }
-    }
-
-    fn unread(
-        &self,
-        spool: String,
-        digest: &Digest,
-        source: impl Error + Send + Sync + 'static,
-    ) -> StoreError {
-        StoreError::SpoolUnread {
-            store: Arc::clone(&self.shared.common.place),
-            spool,
-            digest: *digest,
-            source: Arc::new(source),
-        }
-    }
-
-    async fn get_stored(&self, digest: &Digest) -> Result<Bytes, StoreError> {
-        let got = self.get_from_store(digest).await;
-        let counts = &self.shared.common.counts;
-        got.inspect_err(|error| counts.failed(Asked::Get, error.reason()))
-    }
-
-    async fn get_from_store(&self, digest: &Digest) -> Result<Bytes, StoreError> {
-        let key = self.shared.layout.key(digest);
-        let mut attempts = Attempts::within(self.shared.common.config.timeout);
-        let bytes = loop {
-            let read = async { self.shared.common.client.get(&key).await?.bytes().await };
-            let limit = Limit::All(attempts.left());
-            match self.shared.within(limit, Action::Get, digest, read).await {
-                Ok(bytes) => break bytes,
-                Err(error) if error.is_outage() && attempts.again().await => {}
-                Err(error) => return Err(error),
-            }
-        };
-        let found = Digest::of(&bytes);
-        if found == *digest {
-            Ok(bytes)
-        } else {
-            Err(StoreError::Corrupt {
-                store: Arc::clone(&self.shared.common.place),
-                digest: *digest,
-                found,
-            })
-        }
-    }
-}
-
-/// The tenants that have artifacts in a folder.
-fn tenants_in(folder: &Path) -> Vec<TenantId> {
-    let Ok(entries) = folder.read_dir() else {
-        return Vec::new();
-    };
-    let names = entries.flatten().map(|entry| entry.file_name());
-    names
-        .filter_map(|name| name.to_str()?.parse().ok())
-        .collect()
 }
 
 /// Where artifacts go, for people.
@@ -556,6 +383,8 @@ impl Shared {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn config(refresh: Duration) -> StoreConfig {
