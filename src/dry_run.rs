@@ -108,6 +108,10 @@ mod tests {
             before: 40_000,
             after: 200,
             stored: true,
+            carrier: slimspan_proto::Carrier::Span,
+            at: 0,
+            proven: None,
+            file_name: None,
         };
         let extraction = Extraction {
             request: Bytes::from_static(&[0; 500]),
@@ -116,6 +120,7 @@ mod tests {
             learned: Vec::new(),
             moves: vec![moved],
             truncated: 0,
+            cuts: Vec::new(),
             mislabelled: 0,
             texts: 0,
         };

@@ -21,6 +21,9 @@ pub enum CatalogError {
         /// What the system said.
         source: Arc<std::io::Error>,
     },
+    /// The bucket does not give or take its objects.
+    #[error("the catalog: {0}")]
+    Bucket(Arc<crate::storage::BucketError>),
     /// The program ends.
     #[error("the catalog is not asked any more: slimspan ends")]
     Ending,

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use slimspan_artifact::Location;
 
 use crate::admission::Budget;
+use crate::catalog::Recorder;
 use crate::config::{ComponentId, Config, PipelineConfig};
 use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
@@ -40,7 +41,7 @@ use receivers::{Receiver, bind_receivers};
 pub use rehearsal::rehearse;
 use servers::Servers;
 use sights::Running;
-use stores::{artifacts, location, open_stores};
+use stores::{artifacts, location, open_recorders, open_stores};
 
 /// A collector whose ports are bound and which does not accept yet.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub struct Collector {
     counters: Arc<Counters>,
     dry_runs: BTreeMap<ComponentId, Arc<DryRun>>,
     stores: BTreeMap<ComponentId, Store>,
+    recorders: BTreeMap<ComponentId, Recorder>,
     extensions: Extensions,
     servers: Servers,
     own_spans: OwnSpans,
@@ -74,6 +76,7 @@ impl Collector {
         // Whoever asks whether all is well is to be told from the start.
         let mut extensions = Extensions::start(config, &counters, listeners).await?;
         let stores = open_stores(config, &counters)?;
+        let recorders = open_recorders(config, &stores, &counters);
         let memory = machine::memory();
         let limits = memory_limits(config, memory)?;
         let budget = Budget::new(limits);
@@ -84,7 +87,7 @@ impl Collector {
 
         let mut pipelines = Vec::new();
         for (id, wiring) in &config.service.pipelines {
-            let artifacts = artifacts(config, wiring, &stores, &mut dry_runs)?;
+            let artifacts = artifacts(config, wiring, &stores, &recorders, &mut dry_runs)?;
             summary.push((id.to_string(), describe(config, wiring)));
             let destinations = wiring.exporters.iter().filter_map(|id| {
                 let form = config.exporters.get(id)?.reference().map(Into::into);
@@ -170,6 +173,7 @@ impl Collector {
             counters,
             dry_runs,
             stores,
+            recorders,
             summary,
         })
     }

@@ -30,6 +30,9 @@ const LAST_UPLOADS: Duration = Duration::from_millis(250);
 /// What sending slimspan's own spans has at the end.
 const LAST_SPANS: Duration = Duration::from_millis(500);
 
+/// What entries of the catalog have at the end to be put; what is left waits there for the next start.
+const LAST_ENTRIES: Duration = Duration::from_millis(250);
+
 /// What telling of the end has.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -54,6 +57,14 @@ impl Collector {
                     spool.upload(&store, &budget, &counters, drain).await;
                 }
             });
+        }
+        let close = CancellationToken::new();
+        let mut catalogs = JoinSet::new();
+        for (id, recorder) in &self.recorders {
+            if let Some(store) = self.stores.get(id).cloned() {
+                let (recorder, close) = (recorder.clone(), close.clone());
+                catalogs.spawn(async move { recorder.run(&store, close).await });
+            }
         }
         let reports = self
             .dry_runs
@@ -99,6 +110,10 @@ impl Collector {
                         tracing::info!("{spool}: {left} stay there for the next start");
                     }
                 }
+            })
+            .then("catalog", LAST_ENTRIES, |_| async {
+                close.cancel();
+                while catalogs.join_next().await.is_some() {}
             })
             .then("own spans", LAST_SPANS, |_| async {
                 last_spans.cancel();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use slimspan_artifact::{Location, Policy};
 
 use super::error::StartError;
+use crate::catalog::Recorder;
 use crate::config::{ComponentId, Config, ExtensionConfig, PipelineConfig};
 use crate::dry_run::DryRun;
 use crate::pipeline::{Fate, Keeping, Tenancy};
@@ -100,11 +101,28 @@ fn not_opened(id: &ComponentId, reason: OpenError) -> StartError {
     }
 }
 
+/// Who writes down what refers to the artifacts of these stores.
+pub(super) fn open_recorders(
+    config: &Config,
+    stores: &BTreeMap<ComponentId, Store>,
+    counters: &Counters,
+) -> BTreeMap<ComponentId, Recorder> {
+    let configured = config.artifact_stores();
+    let wanted = configured.filter(|(_, of)| of.catalog.enabled);
+    let opened = wanted.filter_map(|(id, of)| {
+        let store = stores.get(id)?;
+        let counts = counters.store(&id.to_string());
+        Some((id.clone(), Recorder::open(&of.catalog, store, counts)))
+    });
+    opened.collect()
+}
+
 /// What the `artifact` processor of a pipeline takes out, and what becomes of it.
 pub(super) fn artifacts(
     config: &Config,
     wiring: &PipelineConfig,
     stores: &BTreeMap<ComponentId, Store>,
+    recorders: &BTreeMap<ComponentId, Recorder>,
     dry_runs: &mut BTreeMap<ComponentId, Arc<DryRun>>,
 ) -> Result<Option<(Policy, Fate)>, StartError> {
     let Some((id, processor)) = config.artifact_processor(wiring) else {
@@ -136,8 +154,9 @@ pub(super) fn artifacts(
                 let key = format!("processors.{id}.tenant");
                 Arc::new(Tenancy::new(tenant, key))
             }),
+            recorder: recorders.get(&processor.store).cloned(),
         };
-        (policy, Fate::Kept(keeping))
+        (policy, Fate::Kept(Box::new(keeping)))
     }))
 }
 

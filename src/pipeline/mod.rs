@@ -307,6 +307,7 @@ impl Pipeline {
             rejected,
             tenants,
             in_flight,
+            entries,
         } = processed;
         let mut terms = terms.clone();
         if is_forwarded {
@@ -339,6 +340,13 @@ impl Pipeline {
                 counters.sent(outgoing.len());
                 if is_forwarded {
                     counters.forwarded();
+                }
+                if let Some(artifacts) = &self.artifacts
+                    && !entries.is_empty()
+                {
+                    // Before the sender hears of it: else a kill could leave a reference that nobody
+                    // knows of, and that is not sent again.
+                    artifacts.record(entries).await;
                 }
                 let answer = match rejected {
                     None => answer,

@@ -16,6 +16,10 @@ fn moved(attribute: &str, media_type: &str, file: &[u8], before: usize) -> Move 
         before,
         after: 400,
         stored: true,
+        carrier: slimspan_proto::Carrier::Span,
+        at: 0,
+        proven: None,
+        file_name: None,
     }
 }
 
@@ -27,6 +31,7 @@ fn extraction(after: usize, moves: Vec<Move>) -> Extraction {
         learned: Vec::new(),
         moves,
         truncated: 0,
+        cuts: Vec::new(),
         mislabelled: 0,
         texts: 0,
     }

@@ -10,6 +10,7 @@ use slimspan_artifact::Location;
 use url::Url;
 
 use super::spool::config::SpoolConfig;
+use crate::catalog::config::CatalogConfig;
 use crate::config::Secret;
 use crate::config::units::{AnyDuration, Between, PositiveDuration};
 use crate::tenant::TenantId;
@@ -49,6 +50,9 @@ pub struct StoreConfig {
     /// Where artifacts wait for the store, with `delivery: background`.
     #[serde(default)]
     pub spool: SpoolConfig,
+    /// What is written down of references to artifacts.
+    #[serde(default)]
+    pub catalog: CatalogConfig,
     /// Options of the object store, such as its region and access keys.
     #[serde(default)]
     pub options: BTreeMap<String, Secret>,
@@ -66,6 +70,7 @@ impl StoreConfig {
             known_digests: default_known_digests(),
             known_values: default_known_values(),
             spool: SpoolConfig::default(),
+            catalog: CatalogConfig::default(),
             options: BTreeMap::new(),
         }
     }

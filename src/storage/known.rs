@@ -68,6 +68,20 @@ impl Known {
         began.is_some_and(|began| Moment::now().since(began) < self.refresh)
     }
 
+    /// The artifact does not count as stored any more.
+    pub(super) fn forget(&self, digest: &Digest) {
+        self.began.invalidate(&(self.tenant.clone(), *digest));
+    }
+
+    /// None of the tenant's artifacts counts as stored any more.
+    pub(super) fn forget_all(&self) {
+        for (key, _) in &self.began {
+            if key.0 == self.tenant {
+                self.began.invalidate(&*key);
+            }
+        }
+    }
+
     /// The artifact is stored. The store's own clock started when the put `began`, or later.
     pub(super) fn stored(&self, digest: Digest, began: Moment) {
         self.began.insert((self.tenant.clone(), digest), began);

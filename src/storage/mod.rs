@@ -4,6 +4,7 @@
 //! without harm, and a reference is known before anything is uploaded.
 
 mod breaker;
+mod bucket;
 mod cloud;
 pub mod config;
 mod error;
@@ -20,6 +21,7 @@ mod retry;
 pub mod spool;
 mod store;
 
+pub use bucket::{Bucket, BucketError, Listed};
 pub use config::StoreConfig;
 pub use error::{Action, OpenError, StoreError};
 pub use spool::Spool;

@@ -4,6 +4,7 @@ mod kept;
 mod listing;
 mod read;
 mod sweep;
+mod upkeep;
 mod upload;
 
 use std::fmt;

@@ -4,6 +4,7 @@
 //! much waits, whether a store is asked) is [looked at](Sights) when somebody asks for it. Nothing here
 //! holds a word of what was sent: names come from the configuration or from fixed lists.
 
+mod cataloguing;
 pub mod config;
 mod connections;
 mod counters;
@@ -22,6 +23,7 @@ mod sizes;
 mod storing;
 pub mod traces;
 
+pub use cataloguing::{CatalogCounts, Catalogued};
 pub use connections::{Connection, Cut};
 pub use counters::Counters;
 pub use exporting::{Attempt, ExporterCounts};

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{Latency, add};
+use super::{CatalogCounts, Latency, add};
 
 /// What became of attempts to use one store.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub struct StoreCounts {
     pub(crate) put_bytes: AtomicU64,
     /// What an attempt to put took, whatever came of it.
     pub(crate) latency: Latency,
+    /// Of its catalog.
+    pub(crate) catalog: CatalogCounts,
     failures: [[AtomicU64; Reason::ALL.len()]; 2],
     /// Whether the last attempt to put showed that it is away.
     failed_last: AtomicBool,

@@ -12,6 +12,7 @@ mod auth;
 mod backend_answers;
 mod background;
 mod batch;
+mod catalog;
 mod command_line;
 mod configuration;
 mod connections;

@@ -156,10 +156,11 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
         delivery: Delivery::Sync,
         on_failure: OnStoreFailure::Forward,
         tenancy: None,
+        recorder: None,
     };
     pipelines.add(Arc::new(Pipeline::new(
         "traces".parse().unwrap(),
-        Some((policy.clone(), Fate::Kept(keeping))),
+        Some((policy.clone(), Fate::Kept(Box::new(keeping)))),
         vec![(Arc::new(Exporter::Otlp(Box::new(exporter))), None)],
         budget,
         counters,

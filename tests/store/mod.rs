@@ -12,6 +12,7 @@
 mod backend;
 mod backends;
 mod behaviour;
+mod catalog;
 mod conformance;
 mod emulators;
 mod faults;

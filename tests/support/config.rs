@@ -14,7 +14,10 @@ pub(crate) fn standard(backend: SocketAddr) -> Value {
             "artifact": { "store": "artifact_store" },
         },
         "exporters": { "otlp_grpc": exporter(backend) },
-        "extensions": { "artifact_store": { "url": "./artifacts" } },
+        "extensions": {
+            // Tests look at what is in the store, and this is not what they are about.
+            "artifact_store": { "url": "./artifacts", "catalog": { "enabled": false } },
+        },
         "service": {
             // Its port is for one slimspan at a time.
             "telemetry": { "metrics": { "level": "none" } },
@@ -64,6 +67,7 @@ pub(crate) fn with_s3(backend: SocketAddr, store: SocketAddr) -> Value {
     config["extensions"]["artifact_store"] = json!({
         "url": "s3://media/x",
         "timeout": "1s",
+        "catalog": { "enabled": false },
         "options": {
             "aws_endpoint": format!("http://{store}"),
             "aws_allow_http": "true",

@@ -46,6 +46,7 @@ tests)
     install azurite npm_package "azurite@3.37.0"
     install otel python_packages \
         "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
+    install duckdb python_packages "duckdb==1.5.6"
     node="0.301.0"
     install otel-node npm_package \
         "@opentelemetry/api@1.10.0 @opentelemetry/sdk-trace@3.1.0 @opentelemetry/sdk-logs@3.1.0 \

@@ -8,7 +8,7 @@ use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, Value
 
 use crate::detect::{About, Enclosing, Found, Scanner, Siblings};
 use crate::encoding::Codec;
-use crate::extraction::{Extraction, Move};
+use crate::extraction::{Cut, Extraction, Move};
 use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
 use crate::policy::{Action, Form, Treatment};
 use crate::recall::Memory;
@@ -309,7 +309,16 @@ impl<'a> Extractor<'a> {
         }
         let about = self.about(value);
         let found = scanner.string(value.content, &about);
-        self.extraction.truncated += usize::from(scanner.truncated);
+        if scanner.truncated {
+            self.extraction.truncated += 1;
+            let cut = Cut {
+                attribute: attribute(value).into_owned(),
+                carrier: value.carrier,
+                at: self.offset(value),
+                size: value.content.len(),
+            };
+            self.extraction.cuts.push(cut);
+        }
         found
     }
 
@@ -358,9 +367,16 @@ impl<'a> Extractor<'a> {
         Placement::new(self.policy, treatment.action, may_rename, value)
     }
 
+    /// Where a value stands in the request.
+    fn offset(&self, value: &Value<'a>) -> usize {
+        let (at, start) = (value.content.as_ptr(), self.request.as_ptr());
+        at.addr().saturating_sub(start.addr())
+    }
+
     /// Keeps what was replaced of `found`.
     fn moved(&mut self, value: &Value<'a>, found: &[Found], replaced: &[Replaced]) {
         let action = self.treatment(value).action;
+        let at = self.offset(value);
         for replaced in replaced {
             let Some(found) = found.get(replaced.number) else {
                 continue;
@@ -377,6 +393,10 @@ impl<'a> Extractor<'a> {
                 before: replaced.before,
                 after: replaced.after,
                 stored,
+                carrier: value.carrier,
+                at,
+                proven: found.media_type.contradiction.clone(),
+                file_name: found.file_name.clone(),
             });
             if !stored {
                 continue;

@@ -1,5 +1,7 @@
 use bytes::Bytes;
 
+use slimspan_proto::Carrier;
+
 use crate::{Artifact, Digest, Facts, Fingerprint, Shape};
 
 /// What [`extract`](crate::extract) makes of a request.
@@ -19,6 +21,8 @@ pub struct Extraction {
     pub moves: Vec<Move>,
     /// Values that are the beginning of a file in base64, cut before they came here. They stay.
     pub truncated: usize,
+    /// Where these are.
+    pub cuts: Vec<Cut>,
     /// Files that are something else than their senders say.
     pub mislabelled: usize,
     /// Texts that were moved whole.
@@ -44,6 +48,27 @@ pub struct Move {
     pub after: usize,
     /// Whether its bytes are kept; else they are given up.
     pub stored: bool,
+    /// What the attribute belongs to.
+    pub carrier: Carrier,
+    /// Where the value stands in the request as it came.
+    pub at: usize,
+    /// What the bytes show to be, where the sender says something else.
+    pub proven: Option<String>,
+    /// What the payload calls the file, if it does.
+    pub file_name: Option<String>,
+}
+
+/// A value that is the beginning of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The key of the attribute, or its first 255 bytes; `(body)` for the body of a log record.
+    pub attribute: String,
+    /// What the attribute belongs to.
+    pub carrier: Carrier,
+    /// Where the value stands in the request.
+    pub at: usize,
+    /// The bytes of the value.
+    pub size: usize,
 }
 
 impl Extraction {
@@ -56,6 +81,7 @@ impl Extraction {
             learned: Vec::new(),
             moves: Vec::new(),
             truncated: 0,
+            cuts: Vec::new(),
             mislabelled: 0,
             texts: 0,
         }

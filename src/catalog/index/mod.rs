@@ -30,6 +30,7 @@ use super::tombstone::Tombstone;
 use crate::tenant::TenantId;
 pub use apply::Applied;
 use pool::Pool;
+pub(super) use tombstones::Covering;
 
 /// The entries of a trace that are shown at once.
 const MOST_OF_A_TRACE: usize = 10_000;
@@ -147,6 +148,22 @@ impl Index {
         let tenants = tenants.clone();
         self.read(move |connection| tombstones::all(connection, &tenants))
             .await
+    }
+
+    /// Artifacts of `tenant` that nothing but this trace refers to.
+    pub(super) async fn only_in(
+        &self,
+        tenant: &TenantId,
+        trace: TraceId,
+    ) -> Result<Vec<Digest>, CatalogError> {
+        let tenant = tenant.clone();
+        self.read(move |connection| summaries::only_in(connection, &tenant, trace))
+            .await
+    }
+
+    /// What hides entries.
+    pub(super) async fn covering(&self) -> Result<Covering, CatalogError> {
+        self.read(Covering::load).await
     }
 
     /// Adds entries and deletions, and notes that the objects with these keys need not be read again.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use slimspan_artifact::Digest;
 
 use super::super::entry::Entry;
@@ -8,7 +8,7 @@ use super::super::facts::{ArtifactFacts, Count, Menus, TraceArtifacts, TracedSpa
 use super::super::filter::{Filter, Tenants};
 use super::super::ids::TraceId;
 use super::listing::facets;
-use super::rows::{COLUMNS, FROM, entry, state, time};
+use super::rows::{COLUMNS, FROM, digest, entry, state, time};
 use crate::tenant::TenantId;
 
 /// A condition on the facets that may be seen.
@@ -28,14 +28,14 @@ fn visible(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<Strin
 pub(super) fn artifact(
     connection: &Connection,
     tenants: &Tenants,
-    digest: &Digest,
+    wanted: &Digest,
 ) -> rusqlite::Result<Option<ArtifactFacts>> {
     let visible = visible(connection, tenants)?;
     let all = format!(
         "SELECT count(*), min(time), max(time), max(recorded), max(state) FROM entry \
          WHERE digest = ? AND {visible}"
     );
-    let key = [digest.as_bytes()];
+    let key = [wanted.as_bytes()];
     let (references, first, last, recorded, best) = connection.query_row(&all, key, |row| {
         let number = |column| row.get::<_, Option<i64>>(column);
         let number = |column| number(column).map(Option::unwrap_or_default);
@@ -57,7 +57,7 @@ pub(super) fn artifact(
         None => newest("AND entry.file_name IS NOT NULL")?.and_then(|named| named.file_name),
     };
     Ok(Some(ArtifactFacts {
-        digest: *digest,
+        digest: *wanted,
         content_type: newest_entry.content_type,
         size: newest_entry.size,
         file_name,
@@ -67,6 +67,27 @@ pub(super) fn artifact(
         last: time(last),
         recorded: time(recorded),
     }))
+}
+
+pub(super) fn only_in(
+    connection: &Connection,
+    tenant: &TenantId,
+    trace: TraceId,
+) -> rusqlite::Result<Vec<Digest>> {
+    let mut only = connection.prepare(
+        "SELECT DISTINCT entry.digest FROM entry JOIN facet ON facet.id = entry.facet \
+         WHERE entry.trace = ?1 AND facet.tenant = ?2 AND entry.digest IS NOT NULL \
+         AND NOT EXISTS ( \
+             SELECT 1 FROM entry AS other JOIN facet AS of_other ON of_other.id = other.facet \
+             WHERE other.digest = entry.digest AND of_other.tenant = ?2 \
+             AND other.trace IS NOT ?1 \
+         )",
+    )?;
+    let only = only.query_map(params![trace.as_bytes(), tenant.as_str()], |row| {
+        row.get::<_, Vec<u8>>(0)
+    })?;
+    let digests = only.map(|bytes| bytes.map(|bytes| digest(&bytes)));
+    digests.filter_map(Result::transpose).collect()
 }
 
 pub(super) fn trace(

@@ -61,7 +61,7 @@ pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::
 }
 
 /// What was deleted, and when last.
-pub(super) struct Covering {
+pub(in super::super) struct Covering {
     by_deleted: HashMap<(TenantId, Deleted), i64>,
 }
 
@@ -81,7 +81,7 @@ impl Covering {
     }
 
     /// Whether an entry was deleted.
-    pub(super) fn covers(&self, entry: &Entry) -> bool {
+    pub(in super::super) fn covers(&self, entry: &Entry) -> bool {
         if self.by_deleted.is_empty() {
             return false;
         }

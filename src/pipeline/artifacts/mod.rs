@@ -17,6 +17,7 @@ use self::extraction::{Memory, run_extract};
 use self::process::{Made, Process};
 use super::fan_out::Outgoing;
 use super::tenancy::{InFlight, Tenancy};
+use crate::catalog::{Entry, Recorder};
 use crate::config::{Delivery, OnStoreFailure};
 use crate::dry_run::DryRun;
 use crate::exporters::Terms;
@@ -41,7 +42,7 @@ pub(super) struct Artifacts {
 #[derive(Debug)]
 pub enum Fate {
     /// They are taken out and kept.
-    Kept(Keeping),
+    Kept(Box<Keeping>),
     /// They stay, and are counted.
     Counted(Arc<DryRun>),
 }
@@ -57,6 +58,8 @@ pub struct Keeping {
     pub on_failure: OnStoreFailure,
     /// Whose they are, if not all are one tenant's.
     pub tenancy: Option<Arc<Tenancy>>,
+    /// Who writes down what refers to them, if anybody does.
+    pub recorder: Option<Recorder>,
 }
 
 /// What the artifact processor makes of a request.
@@ -73,6 +76,8 @@ pub(super) struct Processed {
     pub(super) tenants: Vec<TenantId>,
     /// What these have under way, until it is answered.
     pub(super) in_flight: Vec<InFlight>,
+    /// What the catalog is told when it has left.
+    pub(super) entries: Vec<Entry>,
 }
 
 impl Processed {
@@ -85,6 +90,7 @@ impl Processed {
             rejected: None,
             tenants: Vec::new(),
             in_flight: Vec::new(),
+            entries: Vec::new(),
         }
     }
 }
@@ -141,6 +147,7 @@ impl Artifacts {
             return Ok(Processed {
                 outgoing: made.outgoing,
                 is_forwarded: made.is_forwarded,
+                entries: made.entries,
                 ..untouched()
             });
         };
@@ -184,14 +191,31 @@ impl Artifacts {
         let made: Vec<_> = stream::iter(runs).buffered(RUNS).collect().await;
         let made = made.into_iter();
         let made = made.collect::<Result<Vec<Made>, Refusal>>()?;
+        let mut entries = Vec::new();
+        let is_forwarded = made.iter().any(|made| made.is_forwarded);
+        let outgoing = made.into_iter().map(|made| {
+            entries.extend(made.entries);
+            made.outgoing
+        });
         Ok(Processed {
-            is_forwarded: made.iter().any(|made| made.is_forwarded),
-            outgoing: Outgoing::joined(made.into_iter().map(|made| made.outgoing)),
+            is_forwarded,
+            outgoing: Outgoing::joined(outgoing),
             isolated: divided.isolated,
             rejected: divided.rejected,
             tenants,
             in_flight,
+            entries,
         })
+    }
+
+    /// Tells the catalog of a request that has left. Ends within a second, and with nothing to tell at
+    /// once.
+    pub(super) async fn record(&self, entries: Vec<Entry>) {
+        if let Fate::Kept(keeping) = &self.fate
+            && let Some(recorder) = &keeping.recorder
+        {
+            recorder.record(entries).await;
+        }
     }
 
     /// What is taken out where references lead to `store`.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Keeping;
 use super::extraction::{Memory, run_extract};
 use crate::admission;
+use crate::catalog::{Entry, State, Taken as Told};
 use crate::config::OnStoreFailure;
 use crate::pipeline::fan_out::Outgoing;
 use crate::refusal::{Culprit, Refusal};
@@ -38,6 +39,8 @@ pub(super) struct Made {
     pub(super) is_forwarded: bool,
     /// How many artifacts are kept, and their bytes.
     pub(super) artifacts: (u64, u64),
+    /// What is to be told of its references.
+    pub(super) entries: Vec<Entry>,
 }
 
 /// What was taken out of one request, whatever its references look like.
@@ -73,7 +76,7 @@ impl Process<'_> {
             if let Some(first) = first {
                 self.counters.extracted(first, 0, 0);
             }
-            return Ok(taken.safe());
+            return Ok(self.safe(taken));
         }
         // Half of the time that is left is the backend's.
         let now = Instant::now();
@@ -96,7 +99,7 @@ impl Process<'_> {
                 for extraction in &taken.extractions {
                     store.remember(extraction);
                 }
-                return Ok(taken.safe());
+                return Ok(self.safe(taken));
             }
             Ok(Err(error)) => {
                 stage.failed("the store failed");
@@ -119,6 +122,7 @@ impl Process<'_> {
                 outgoing: Outgoing::same(self.request, self.policies.len()),
                 is_forwarded: true,
                 artifacts: (0, 0),
+                entries: Vec::new(),
             }),
             OnStoreFailure::Refuse => {
                 let refusal = Refusal::unavailable(Culprit::Store, failure);
@@ -164,7 +168,7 @@ impl Process<'_> {
     async fn mark(&self, taken: Taken) -> Result<Made, Refusal> {
         let digests = taken.artifacts.iter().map(|artifact| artifact.digest);
         let dropped: BTreeSet<_> = digests.chain(taken.recalled).collect();
-        let mut requests = Vec::new();
+        let mut marks = Vec::new();
         for (number, policy) in self.policies.iter().enumerate() {
             let policy = Policy {
                 dropped: dropped.clone(),
@@ -175,12 +179,48 @@ impl Process<'_> {
             if number == 0 {
                 self.counters.extracted(&marked, 0, 0);
             }
-            requests.push(marked.request);
+            marks.push(marked);
         }
-        Ok(Made {
-            outgoing: Outgoing::in_forms(requests),
+        Ok(self.made(marks, (0, 0)))
+    }
+
+    /// It may leave.
+    fn safe(&self, taken: Taken) -> Made {
+        let bytes = taken.artifacts.iter().map(|artifact| artifact.bytes.len());
+        let bytes = bytes.sum::<usize>() as u64;
+        let artifacts = (taken.artifacts.len() + taken.recalled.len()) as u64;
+        self.made(taken.extractions, (artifacts, bytes))
+    }
+
+    fn made(&self, extractions: Vec<Extraction>, artifacts: (u64, u64)) -> Made {
+        let entries = self.entries(&extractions);
+        let requests = extractions.into_iter();
+        let requests = requests.map(|extraction| extraction.request);
+        Made {
+            outgoing: Outgoing::in_forms(requests.collect()),
             is_forwarded: false,
-            artifacts: (0, 0),
+            artifacts,
+            entries,
+        }
+    }
+
+    /// What is to be told of the references.
+    fn entries(&self, extractions: &[Extraction]) -> Vec<Entry> {
+        if self.keeping.recorder.is_none() {
+            return Vec::new();
+        }
+        let told = Told {
+            signal: self.signal,
+            request: self.request,
+            tenant: self.store.tenant(),
+            extractions,
+        };
+        told.entries(|digest| {
+            if self.store.is_spooled(digest) {
+                State::Spooled
+            } else {
+                State::Stored
+            }
         })
     }
 }
@@ -194,19 +234,5 @@ impl Taken {
         let bytes = self.artifacts.iter().map(|artifact| artifact.bytes.len());
         stage.number("slimspan.artifacts.replaced", first.moves.len() as u64);
         stage.number("slimspan.artifacts.bytes", bytes.sum::<usize>() as u64);
-    }
-
-    /// It may leave.
-    fn safe(self) -> Made {
-        let bytes = self.artifacts.iter().map(|artifact| artifact.bytes.len());
-        let bytes = bytes.sum::<usize>() as u64;
-        let artifacts = (self.artifacts.len() + self.recalled.len()) as u64;
-        let extractions = self.extractions.into_iter();
-        let requests = extractions.map(|extraction| extraction.request);
-        Made {
-            outgoing: Outgoing::in_forms(requests.collect()),
-            is_forwarded: false,
-            artifacts: (artifacts, bytes),
-        }
     }
 }

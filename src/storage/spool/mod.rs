@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -210,6 +210,20 @@ impl Spool {
             return Ok(None);
         };
         checked(self.shared.journal.read(&entry).await, digest)
+    }
+
+    /// Gives up an artifact that has waited for at least so long, as far as this process knows.
+    pub(super) fn remove(&self, tenant: &TenantId, digest: &Digest, at_least: Duration) {
+        let key = (tenant.clone(), *digest);
+        let mut waiting = self.shared.waiting();
+        let entry = waiting.by_key.get(&key).copied();
+        let since = entry.and_then(|entry| waiting.since.get(&entry.sequence()));
+        let is_old = since.is_some_and(|since| since.elapsed() >= at_least);
+        if let Some(entry) = entry.filter(|_| is_old) {
+            waiting.forget(&key, &entry);
+            drop(waiting);
+            self.shared.journal.remove(&entry);
+        }
     }
 
     /// Ends when it is written down what the store has.

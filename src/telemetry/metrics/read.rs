@@ -250,6 +250,11 @@ impl Reading {
         self.count(of::STORE_PUT_BYTES, labels(), get(&counts.put_bytes));
         let spread = counts.latency.read();
         self.add(of::STORE_DURATION, labels(), Value::Spread(spread));
+        let catalog = counts.catalog.read();
+        self.count(of::CATALOG_RECORDED, labels(), catalog.recorded);
+        self.count(of::CATALOG_LOST, labels(), catalog.lost);
+        self.count(of::CATALOG_OBJECTS, labels(), catalog.objects);
+        self.count(of::CATALOG_FAILURES, labels(), catalog.failures);
         for action in Action::ALL {
             for reason in Reason::ALL {
                 let mut labels = labels();

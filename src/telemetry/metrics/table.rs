@@ -230,6 +230,14 @@ metrics! {
         "Attempts that the store failed, or that were not made because it fails";
     STORE_AVAILABLE = "slimspan_store_available" Gauge None, STORE, Basic,
         "0 where the store failed lately and is hardly asked any more, else 1";
+    CATALOG_RECORDED = "slimspan_catalog_entries" Counter None, STORE, Normal,
+        "Entries of the catalog that were written down";
+    CATALOG_LOST = "slimspan_catalog_entries_lost" Counter None, STORE, Basic,
+        "References that are missing in the catalog because they could not be written down in time";
+    CATALOG_OBJECTS = "slimspan_catalog_objects" Counter None, STORE, Normal,
+        "Objects of entries that the store took";
+    CATALOG_FAILURES = "slimspan_catalog_failures" Counter None, STORE, Basic,
+        "Attempts to put entries into the store that failed";
     SPOOL_ARTIFACTS = "slimspan_spool_artifacts" Gauge None, STORE, Basic,
         "Artifacts on disk that wait for the store";
     SPOOL_BYTES = "slimspan_spool" Gauge BYTES, STORE, Basic,

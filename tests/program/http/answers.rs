@@ -78,8 +78,8 @@ fn rows() -> Vec<Row> {
                     "aws_secret_access_key": "secret",
                     "aws_region": "us-east-1",
                 });
-                config["extensions"]["artifact_store"] =
-                    json!({ "url": "s3://media/x", "timeout": "300ms", "options": options });
+                config["extensions"]["artifact_store"] = json!({ "url": "s3://media/x", "timeout": "300ms", "options": options,
+"catalog": { "enabled": false } });
             },
             request: otlp::span_with(otlp::PICTURE),
             code: Code::Unavailable,

@@ -1,0 +1,103 @@
+//! What is deleted on request: the bytes go, and a tombstone says why.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use slimspan_artifact::Digest;
+
+use super::error::CatalogError;
+use super::follower::{Catalog, Reach};
+use super::ids::EntryId;
+use super::layout;
+use super::tombstone::{Deleted, Tombstone};
+use crate::storage::Store;
+use crate::tenant::TenantId;
+
+/// What was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    /// What tells of it: that which was asked for first, then one for each artifact that went with a trace.
+    pub tombstones: Vec<Tombstone>,
+    /// Artifacts whose bytes are gone.
+    pub artifacts: usize,
+}
+
+impl Catalog {
+    /// Deletes an artifact, a trace, or all of a tenant from `store`, and says so to every replica. Doing it
+    /// again changes nothing.
+    ///
+    /// Of a trace, artifacts that something else refers to stay. What refers to an artifact that comes
+    /// again later is not deleted with it.
+    pub async fn erase(
+        &self,
+        store: &Store,
+        tenant: &TenantId,
+        deleted: Deleted,
+        reason: &str,
+    ) -> Result<Erased, CatalogError> {
+        self.sync(Reach::Back).await?;
+        let artifacts: BTreeSet<Digest> = match deleted {
+            Deleted::Artifact { digest } => [digest].into(),
+            Deleted::Trace { trace } => {
+                let only = self.index().only_in(tenant, trace).await?;
+                only.into_iter().collect()
+            }
+            Deleted::Tenant => self.stored_of(tenant).await?,
+        };
+        let time = Timestamp::now();
+        let tombstone = |deleted| Tombstone {
+            id: new_id(),
+            time,
+            tenant: tenant.clone(),
+            deleted,
+            reason: reason.to_owned(),
+        };
+        let mut tombstones = vec![tombstone(deleted)];
+        if matches!(deleted, Deleted::Trace { .. }) {
+            let with_it = artifacts.iter().copied();
+            tombstones.extend(with_it.map(|digest| tombstone(Deleted::Artifact { digest })));
+        }
+        // First what says so: then whoever asks for it hears why it is not there.
+        let mut lines = Vec::new();
+        for tombstone in &tombstones {
+            if serde_json::to_writer(&mut lines, tombstone).is_ok() {
+                lines.push(b'\n');
+            }
+        }
+        let key = layout::tombstones(time, rand::random());
+        self.bucket().put(&key, Bytes::from(lines)).await?;
+        let known = vec![key];
+        self.index()
+            .apply(Vec::new(), tombstones.clone(), known)
+            .await?;
+        let of_tenant = store.of_tenant(tenant);
+        for digest in &artifacts {
+            of_tenant.delete(digest).await?;
+        }
+        Ok(Erased {
+            tombstones,
+            artifacts: artifacts.len(),
+        })
+    }
+
+    /// The artifacts that the bucket has of a tenant.
+    async fn stored_of(&self, tenant: &TenantId) -> Result<BTreeSet<Digest>, CatalogError> {
+        let listed = self
+            .bucket()
+            .list(&format!("{tenant}/sha256"), None)
+            .await?;
+        let names = listed
+            .iter()
+            .filter_map(|object| object.key.rsplit('/').next());
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+}
+
+fn new_id() -> EntryId {
+    loop {
+        if let Some(id) = EntryId::new(&rand::random::<[u8; 16]>()) {
+            return id;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the objects of the catalog are called.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The folder of all of it, below the store's prefix.
+pub(super) const FOLDER: &str = "catalog";
+
+/// Where deletions are.
+pub(super) const TOMBSTONES: &str = "catalog/tombstones";
+
+/// How names of entries' objects end.
+const ENTRIES: &str = ".jsonl";
+
+/// The folder of the objects that were begun in the hour of `time`.
+pub(super) fn hour(time: Timestamp) -> String {
+    format!("{FOLDER}/{}", utc(time, "%Y-%m-%d/%H"))
+}
+
+/// How the names of objects begin that were begun at `time`: those of one folder are in the order of time.
+pub(super) fn stamp(time: Timestamp) -> String {
+    utc(time, "%Y%m%dT%H%M%S%.6fZ")
+}
+
+/// A new object of entries, begun at `time` by `replica`.
+pub(super) fn entries(time: Timestamp, replica: u32) -> String {
+    let random: u32 = rand::random();
+    let (hour, stamp) = (hour(time), stamp(time));
+    format!("{hour}/{stamp}-{replica:08x}-{random:08x}{ENTRIES}")
+}
+
+/// What several objects become of which `last` is the last. It stands behind all of them, so who lists them
+/// in their order meets it if it misses one of them.
+pub(super) fn merged(last: &str) -> String {
+    let random: u32 = rand::random();
+    let last = last.strip_suffix(ENTRIES).unwrap_or(last);
+    // Short, however often it is merged again. `_` is behind `.` and `-`.
+    let (first, _) = last.split_once('_').unwrap_or((last, ""));
+    let generation = last.split('_').count();
+    format!("{first}{}{random:08x}{ENTRIES}", "_".repeat(generation))
+}
+
+/// A new object with deletions, made at `time` by `replica`.
+pub(super) fn tombstones(time: Timestamp, replica: u32) -> String {
+    let random: u32 = rand::random();
+    format!(
+        "{TOMBSTONES}/{}-{replica:08x}-{random:08x}.json",
+        stamp(time)
+    )
+}
+
+/// Whether an object has entries.
+pub(super) fn has_entries(key: &str) -> bool {
+    let rest = key
+        .strip_prefix(FOLDER)
+        .and_then(|rest| rest.strip_prefix('/'));
+    rest.is_some_and(|rest| {
+        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.ends_with(ENTRIES)
+    })
+}
+
+fn utc(time: Timestamp, format: &str) -> String {
+    time.to_zoned(TimeZone::UTC).strftime(format).to_string()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_of_time() {
+        let time: Timestamp = "2026-11-21T19:43:05.000120Z".parse().unwrap();
+        let key = entries(time, 0xab);
+        let beginning = "catalog/2026-11-21/19/20261121T194305.000120Z-000000ab-";
+        assert!(key.starts_with(beginning), "{key}");
+        assert!(has_entries(&key));
+        assert_eq!(hour(time), "catalog/2026-11-21/19");
+        assert!(!has_entries(&tombstones(time, 1)));
+        assert!(!has_entries("catalog/sha256/ab/abcd"));
+        assert!(!has_entries("default/2026/x.jsonl"));
+    }
+
+    #[test]
+    fn what_is_merged_stands_behind_its_parts() {
+        let time: Timestamp = "2026-11-21T19:43:05.000120Z".parse().unwrap();
+        let mut last = entries(time, 7);
+        for _ in 0..5 {
+            let next = merged(&last);
+            assert!(next > last, "{next} {last}");
+            assert!(has_entries(&next));
+            assert!(next.len() < 110);
+            last = next;
+        }
+        assert!(last < entries("2026-11-21T19:43:05.000121Z".parse().unwrap(), 0));
+    }
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use super::super::config::CatalogConfig;
+use super::super::entry::State;
+use super::from_lines;
+use super::queue::{Home, Record};
+use crate::journal::{self, Journal, Options};
+
+/// A segment is deleted when all of its entries are in the bucket.
+const SEGMENT: u64 = 8 << 20;
+
+/// So many processes of one machine may share a folder.
+const MOST: usize = 64;
+
+/// The journals that this process has: its own, and those that others left.
+#[derive(Debug, Default)]
+pub(super) struct Journals {
+    open: BTreeMap<usize, Journal>,
+    /// The one that it writes to.
+    own: Option<usize>,
+}
+
+impl Journals {
+    /// Opens the first journal of `folder` that nobody has, and those that others left.
+    pub(super) fn open(folder: &Path, config: &CatalogConfig) -> (Self, Vec<Record>) {
+        let mut journals = Self::default();
+        let mut found = Vec::new();
+        for number in 0..MOST {
+            let is_left = name(folder, number).is_dir();
+            if !is_left && journals.own.is_some() {
+                continue;
+            }
+            match open(folder, number, config) {
+                Ok(left) => {
+                    found.extend(journals.add(left));
+                    journals.own.get_or_insert(number);
+                }
+                Err(error) if error.is_in_use() => {}
+                Err(error) => {
+                    if journals.own.is_none() {
+                        tracing::warn!(
+                            "extensions.artifact_store.catalog.directory: {error}. What is not in \
+                             the catalog yet waits in memory, and is lost where slimspan is killed"
+                        );
+                    }
+                    break;
+                }
+            }
+        }
+        (journals, found)
+    }
+
+    /// Which it has.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        self.open.keys().copied().collect()
+    }
+
+    /// Has one more; returns what is in it.
+    pub(super) fn add(&mut self, left: Left) -> Vec<Record> {
+        self.open.insert(left.number, left.journal);
+        left.records
+    }
+
+    /// The one to write to.
+    pub(super) fn own(&self) -> Option<(usize, Journal)> {
+        let own = self.own?;
+        Some((own, self.open.get(&own)?.clone()))
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<Journal> {
+        self.open.get(&number).cloned()
+    }
+}
+
+/// A journal with what an earlier process left in it.
+pub(super) struct Left {
+    number: usize,
+    journal: Journal,
+    records: Vec<Record>,
+}
+
+/// Opens those that others left, beside the ones that this process `has`.
+pub(super) fn left_in(folder: &Path, config: &CatalogConfig, has: &[usize]) -> Vec<Left> {
+    let numbers = (0..MOST).filter(|number| !has.contains(number));
+    let left = numbers.filter(|number| name(folder, *number).is_dir());
+    // Those that somebody has are none of ours.
+    left.filter_map(|number| open(folder, number, config).ok())
+        .collect()
+}
+
+fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, journal::OpenError> {
+    let options = Options {
+        segment_bytes: SEGMENT,
+        max_bytes: config.max_bytes.as_u64(),
+        fsync: true,
+    };
+    let (journal, found) = Journal::open(&name(folder, number), options)?;
+    let mut records = Vec::new();
+    for entry in found.entries {
+        // Which artifacts were in the spool then stands in the lines.
+        let lines = journal.read_blocking(&entry).unwrap_or_default();
+        let (entries, _) = from_lines(&lines);
+        let spooled = entries.into_iter().filter(|of| of.state == State::Spooled);
+        let waits = spooled.filter_map(|of| Some((of.tenant, of.digest?)));
+        records.push(Record {
+            home: Home::Journal { number, entry },
+            len: entry.len(),
+            waits: waits.collect(),
+            since: Instant::now(),
+        });
+    }
+    Ok(Left {
+        number,
+        journal,
+        records,
+    })
+}
+
+fn name(folder: &Path, number: usize) -> std::path::PathBuf {
+    folder.join(format!("journal-{number}"))
+}

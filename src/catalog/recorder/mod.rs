@@ -1,0 +1,230 @@
+//! Entries on their way into the bucket: in a journal of this machine first, then many of them in one
+//! object.
+//!
+//! Telemetry never fails for its catalog. What cannot be written down in time is counted and told.
+
+mod deletions;
+mod journals;
+mod queue;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::config::CatalogConfig;
+use super::entry::{Entry, State};
+use crate::storage::{Bucket, Store};
+use crate::telemetry::{Seldom, StoreCounts};
+use journals::Journals;
+use queue::{Home, Queue, Record};
+
+/// How long a request waits at most for its entries to be on disk. Group commits take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long after a disk that did not end in time nobody waits for it.
+const REST: Duration = Duration::from_secs(5);
+
+/// What waits in memory, where there is no folder to wait in.
+const IN_MEMORY: usize = 8 << 20;
+
+/// Writes down the entries of one store. Clones share everything.
+#[derive(Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: CatalogConfig,
+    bucket: Bucket,
+    /// Where this bucket's entries wait.
+    folder: PathBuf,
+    /// What tells the objects of this process from those of others.
+    replica: u32,
+    journals: Mutex<Journals>,
+    queue: Mutex<Queue>,
+    /// Something new is in the queue.
+    arrived: Notify,
+    counts: Arc<StoreCounts>,
+    /// Until when nobody waits for the disk.
+    resting: Mutex<Option<Instant>>,
+    failing: Mutex<Seldom>,
+}
+
+impl Recorder {
+    /// Opens the journal of the catalog of `store` and finds what waits in it. Where it cannot be opened,
+    /// that is told, and entries wait in memory.
+    pub fn open(config: &CatalogConfig, store: &Store, counts: Arc<StoreCounts>) -> Self {
+        let bucket = store.bucket();
+        let folder = super::folder(&config.directory, &bucket);
+        // What is in memory is gone with the process, and so is what refers to it.
+        let (journals, found) = if store.is_in_memory() {
+            Default::default()
+        } else {
+            Journals::open(&folder, config)
+        };
+        let recorder = Self {
+            shared: Arc::new(Shared {
+                config: config.clone(),
+                bucket,
+                folder,
+                replica: rand::random(),
+                journals: Mutex::new(journals),
+                queue: Mutex::default(),
+                arrived: Notify::new(),
+                counts,
+                resting: Mutex::default(),
+                failing: Mutex::default(),
+            }),
+        };
+        recorder.shared.take_up(found);
+        recorder
+    }
+
+    /// Writes entries down. When this ends they outlive the process, or are counted as lost; it ends within
+    /// a second.
+    pub async fn record(&self, entries: Vec<Entry>) {
+        if entries.is_empty() {
+            return;
+        }
+        let shared = &self.shared;
+        let count = entries.len();
+        let waits: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.state == State::Spooled)
+            .filter_map(|entry| Some((entry.tenant.clone(), entry.digest?)))
+            .collect();
+        let lines = to_lines(&entries);
+        drop(entries);
+        let own = shared.journals().own();
+        let home = match own {
+            Some((number, journal)) => match shared.append(&journal, lines.clone()).await {
+                Ok(entry) => Home::Journal { number, entry },
+                Err(reason) => return shared.lost(count, &reason),
+            },
+            None if shared.queue().in_memory + lines.len() <= IN_MEMORY => {
+                Home::Memory(lines.clone())
+            }
+            None => return shared.lost(count, "what waits in memory is full"),
+        };
+        shared.counts.catalog.recorded(count);
+        shared.queue().push(Record {
+            home,
+            len: lines.len(),
+            waits,
+            since: Instant::now(),
+        });
+        shared.arrived.notify_one();
+    }
+
+    /// Puts what is written down into the bucket until `drain` is cancelled; then what is left, unless that
+    /// fails. What it cannot put stays for the next start.
+    pub async fn run(&self, store: &Store, drain: CancellationToken) {
+        writer::run(Arc::clone(&self.shared), store, drain).await;
+    }
+
+    /// How many entries wait for the bucket, in records.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue().len()
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn journals(&self) -> std::sync::MutexGuard<'_, Journals> {
+        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an earlier process left.
+    fn take_up(&self, found: Vec<Record>) {
+        if found.is_empty() {
+            return;
+        }
+        tracing::info!(
+            "{}: {} records of an earlier run are put into the catalog",
+            self.folder.display(),
+            found.len()
+        );
+        let mut queue = self.queue();
+        for record in found {
+            queue.push(record);
+        }
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    async fn append(
+        &self,
+        journal: &crate::journal::Journal,
+        lines: Bytes,
+    ) -> Result<crate::journal::Entry, String> {
+        let resting = *self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if resting.is_some_and(|until| Instant::now() < until) {
+            return Err("the disk did not write in time a moment ago".to_owned());
+        }
+        if let Ok(appended) = timeout(PATIENCE, journal.append(&[lines])).await {
+            return appended.map_err(|error| error.to_string());
+        }
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        *resting = Some(Instant::now() + REST);
+        Err(format!("the disk did not write them within {PATIENCE:?}"))
+    }
+
+    fn lost(&self, count: usize, reason: &str) {
+        self.counts.catalog.lost(count);
+        self.warn(&format!(
+            "{}: entries are missing in the catalog: {reason}",
+            self.folder.display()
+        ));
+    }
+
+    /// Tells of something that comes again and again.
+    fn warn(&self, what: &str) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = failing.occurred() {
+            tracing::warn!("{what} ({times} times)");
+        }
+    }
+}
+
+/// Entries as they stand in journals and objects.
+pub(super) fn to_lines(entries: &[Entry]) -> Bytes {
+    let mut lines = Vec::with_capacity(entries.len() * 512);
+    for entry in entries {
+        // There is nothing in an entry that JSON does not have.
+        if serde_json::to_writer(&mut lines, entry).is_ok() {
+            lines.push(b'\n');
+        }
+    }
+    lines.into()
+}
+
+/// The entries of an object or a journal's record, and how many lines are none.
+pub(super) fn from_lines(lines: &[u8]) -> (Vec<Entry>, usize) {
+    let mut unreadable = 0;
+    let lines = lines.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    let entries = lines.filter_map(|line| {
+        let entry = serde_json::from_slice(line);
+        unreadable += usize::from(entry.is_err());
+        entry.ok()
+    });
+    (entries.collect(), unreadable)
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recorder")
+            .field(&self.shared.folder)
+            .finish()
+    }
+}

@@ -1,0 +1,320 @@
+//! The catalog: every reference that leaves is written down in the bucket, and telemetry never fails for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use slimspan::catalog::{Catalog, Entry, Filter, Reach, State};
+use slimspan::storage::{Store, StoreConfig};
+use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::support::backend::Backend;
+use crate::support::references::files;
+use crate::support::slimspan::Slimspan;
+use crate::support::tools::tool;
+use crate::support::{config, otlp, soon};
+
+/// The standard configuration with a catalog that is put soon.
+fn with_catalog(backend: &Backend, interval: &str) -> Value {
+    let mut config = config::standard(backend.address);
+    config["extensions"]["artifact_store"]["catalog"] = json!({
+        "directory": "./catalog",
+        "interval": interval,
+    });
+    config
+}
+
+fn catalog(artifacts: &Path) -> Catalog {
+    let config = StoreConfig::new(artifacts.to_str().unwrap());
+    Catalog::open_temporary(&Store::open(&config).unwrap()).unwrap()
+}
+
+/// All entries, each once, newest first.
+async fn entries(artifacts: &Path) -> Vec<Entry> {
+    let catalog = catalog(artifacts);
+    let synced = catalog.sync(Reach::All).await.unwrap();
+    assert_eq!(synced.unreadable, 0);
+    let (mut entries, mut after) = (Vec::new(), None);
+    loop {
+        let filter = Filter::default();
+        let page = catalog.index().page(&filter, 500, after).await.unwrap();
+        entries.extend(page.entries);
+        after = page.next;
+        if after.is_none() {
+            return entries;
+        }
+    }
+}
+
+/// Waits for entries of which `is_it` is true.
+async fn wait_for(artifacts: &Path, is_it: impl Fn(&[Entry]) -> bool) -> Vec<Entry> {
+    soon("the catalog tells of it", async {
+        loop {
+            let entries = entries(artifacts).await;
+            if is_it(&entries) {
+                return entries;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_reference_is_written_down_where_it_stands() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog(&backend, "100ms");
+    config["processors"]["artifact"]["rules"] =
+        json!([{ "attributes": ["given.up"], "action": "drop" }]);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let photo = otlp::photo(1, 40_000);
+    let part = |name: &str| {
+        let file = String::from_utf8(match otlp::data_uri(&photo) {
+            opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(text) => {
+                text.into_bytes()
+            }
+            _ => Vec::new(),
+        });
+        let base64 = file.unwrap().split_once(',').unwrap().1.to_owned();
+        otlp::text(format!(
+            r#"{{"type":"file","filename":"{name}","mime_type":"image/png","data":"{base64}"}}"#
+        ))
+    };
+    let span = otlp::span([
+        ("picture", otlp::bytes(otlp::PICTURE)),
+        ("again", otlp::data_uri(otlp::PICTURE)),
+        ("chat", part("chart.png")),
+        ("given.up", otlp::bytes(&otlp::photo(2, 30_000))),
+        ("plain", otlp::text("nothing")),
+    ]);
+    // A sender that heard nothing sends it again, which is no new reference.
+    for _ in 0..2 {
+        sender.send(Signal::Traces, &span).await.unwrap();
+    }
+    let log = otlp::log(otlp::data_uri(otlp::PICTURE), []);
+    sender.send(Signal::Logs, &log).await.unwrap();
+    // Nothing of what has no files.
+    sender
+        .send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+
+    let found = wait_for(&slimspan.artifacts(), |entries| entries.len() >= 5).await;
+    let by_attribute: BTreeMap<(&str, &str), &Entry> = found
+        .iter()
+        .map(|entry| ((entry.carrier.as_str(), entry.attribute.as_str()), entry))
+        .collect();
+    let places: Vec<_> = by_attribute.keys().copied().collect();
+    assert_eq!(
+        places,
+        [
+            ("log", "(body)"),
+            ("span", "again"),
+            ("span", "chat"),
+            ("span", "given.up"),
+            ("span", "picture"),
+        ]
+    );
+    assert_eq!(found.len(), 5);
+    let picture = Digest::of(otlp::PICTURE);
+    for (place, shape, digest, size, state, file_name) in [
+        (
+            ("log", "(body)"),
+            "data_uri",
+            picture,
+            otlp::PICTURE.len(),
+            State::Stored,
+            None,
+        ),
+        (
+            ("span", "again"),
+            "data_uri",
+            picture,
+            otlp::PICTURE.len(),
+            State::Stored,
+            None,
+        ),
+        (
+            ("span", "picture"),
+            "bytes",
+            picture,
+            otlp::PICTURE.len(),
+            State::Stored,
+            None,
+        ),
+        (
+            ("span", "chat"),
+            "base64",
+            Digest::of(&photo),
+            40_000,
+            State::Stored,
+            Some("chart.png"),
+        ),
+        (
+            ("span", "given.up"),
+            "bytes",
+            Digest::of(&otlp::photo(2, 30_000)),
+            30_000,
+            State::Dropped,
+            None,
+        ),
+    ] {
+        let entry = by_attribute[&place];
+        assert_eq!(entry.shape, shape, "{place:?}");
+        assert_eq!(entry.digest, Some(digest), "{place:?}");
+        assert_eq!(entry.size, size as u64, "{place:?}");
+        assert_eq!(entry.state, state, "{place:?}");
+        assert_eq!(entry.file_name.as_deref(), file_name, "{place:?}");
+        assert_eq!(entry.content_type, "image/png", "{place:?}");
+        assert_eq!(entry.tenant.as_str(), "default");
+        assert_eq!(entry.time.as_second(), 1_700_000_000);
+        let is_span = place.0 == "span";
+        let ids = (
+            entry.trace.map(|id| id.to_string()),
+            entry.span.map(|id| id.to_string()),
+        );
+        let expected = is_span.then(|| ("07".repeat(16), "08".repeat(8))).unzip();
+        assert_eq!(ids, expected, "{place:?}");
+        assert_eq!(
+            entry.signal.as_deref(),
+            Some(if is_span { "traces" } else { "logs" })
+        );
+        assert_eq!(entry.span_name, if is_span { "chat gpt-4o" } else { "" });
+    }
+    assert_eq!(slimspan.stop().await.code, Some(0));
+}
+
+/// What was acknowledged is in the catalog, whenever the process is killed: while it waits in the journal, and
+/// while it is put.
+#[tokio::test]
+async fn a_kill_loses_no_entry() {
+    let backend = Backend::start().await;
+    let home = Arc::new(TempDir::new().unwrap());
+    let mut acknowledged = BTreeSet::new();
+    let mut number = 0;
+    for life in 0..8_u64 {
+        // Every other one puts each entry at once, and is killed in the midst of that.
+        let mut config = with_catalog(&backend, if life % 2 == 0 { "1h" } else { "1ms" });
+        config["extensions"]["artifact_store"]["catalog"]["max_batch"] = json!("1KiB");
+        let yaml = serde_json::to_string(&config).unwrap();
+        let mut slimspan = Slimspan::spawn(Arc::clone(&home), &yaml);
+        assert!(slimspan.ready().await, "{}", slimspan.stderr());
+        let sender = slimspan.sender().await;
+        for _ in 0..5 + life {
+            let photo = otlp::photo(number, 20_000);
+            number += 1;
+            sender
+                .send(Signal::Traces, &otlp::span_with(&photo))
+                .await
+                .unwrap();
+            acknowledged.insert(Digest::of(&photo));
+        }
+        slimspan.kill().await;
+    }
+    let yaml = serde_json::to_string(&with_catalog(&backend, "100ms")).unwrap();
+    let mut slimspan = Slimspan::spawn(Arc::clone(&home), &yaml);
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let artifacts = home.path().join("artifacts");
+    let found = wait_for(&artifacts, |entries| entries.len() >= acknowledged.len()).await;
+    let digests: BTreeSet<_> = found.iter().filter_map(|entry| entry.digest).collect();
+    assert_eq!(digests, acknowledged);
+    assert_eq!(found.len(), acknowledged.len(), "each once");
+}
+
+/// A catalog that cannot be written costs no telemetry, is told, and is made good when it can.
+#[tokio::test]
+async fn telemetry_does_not_fail_for_its_catalog() {
+    let backend = Backend::start().await;
+    let folder = TempDir::new().unwrap();
+    // Neither a folder to wait in nor one to be put into.
+    std::fs::create_dir(folder.path().join("artifacts")).unwrap();
+    std::fs::write(folder.path().join("artifacts/catalog"), "in the way").unwrap();
+    std::fs::write(folder.path().join("catalog"), "in the way").unwrap();
+    let mut slimspan = Slimspan::start_in(folder, &with_catalog(&backend, "50ms")).await;
+    slimspan
+        .logs("extensions.artifact_store.catalog.directory")
+        .await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    slimspan.logs("the catalog waits for the store").await;
+    sender
+        .send(Signal::Traces, &otlp::span_with(&otlp::photo(1, 20_000)))
+        .await
+        .unwrap();
+    std::fs::remove_file(slimspan.artifacts().join("catalog")).unwrap();
+    let found = wait_for(&slimspan.artifacts(), |entries| entries.len() >= 2).await;
+    assert_eq!(found.len(), 2);
+}
+
+/// An artifact that waits in the spool is told as that, and as stored when it is.
+#[tokio::test]
+async fn what_is_spooled_is_told_to_be_stored_when_it_is() {
+    let backend = Backend::start().await;
+    let home = Arc::new(TempDir::new().unwrap());
+    let artifacts = home.path().join("artifacts");
+    std::fs::create_dir(&artifacts).unwrap();
+    std::fs::write(artifacts.join("default"), "in the way").unwrap();
+    let mut config = with_catalog(&backend, "50ms");
+    config["processors"]["artifact"]["delivery"] = json!("background");
+    let yaml = serde_json::to_string(&config).unwrap();
+    let mut slimspan = Slimspan::spawn(Arc::clone(&home), &yaml);
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let has = |state| move |entries: &[Entry]| matches!(entries, [one] if one.state == state);
+    wait_for(&artifacts, has(State::Spooled)).await;
+    // A kill between the two does not matter.
+    slimspan.kill().await;
+    std::fs::remove_file(artifacts.join("default")).unwrap();
+    let mut successor = Slimspan::spawn(Arc::clone(&home), &yaml);
+    assert!(successor.ready().await, "{}", successor.stderr());
+    wait_for(&artifacts, has(State::Stored)).await;
+}
+
+/// DuckDB reads the objects as they stand.
+#[tokio::test]
+async fn duckdb_reads_it_as_it_stands() {
+    let Some(python) = tool("duckdb/bin/python") else {
+        return;
+    };
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&with_catalog(&backend, "100ms")).await;
+    let sender = slimspan.sender().await;
+    for seed in 0..3 {
+        let photo = otlp::photo(seed, 20_000);
+        sender
+            .send(Signal::Traces, &otlp::span_with(&photo))
+            .await
+            .unwrap();
+    }
+    let log = otlp::log(otlp::data_uri(otlp::PICTURE), []);
+    sender.send(Signal::Logs, &log).await.unwrap();
+    wait_for(&slimspan.artifacts(), |entries| entries.len() >= 4).await;
+    let objects = files(&slimspan.artifacts().join("catalog"));
+    assert!(!objects.is_empty());
+    let script = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/catalog.py"))
+        .arg(slimspan.artifacts())
+        .kill_on_drop(true)
+        .output();
+    let output = soon("the script ends", script).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        rows["by_signal"],
+        json!([["logs", 1, otlp::PICTURE.len()], ["traces", 3, 60_000]])
+    );
+    assert_eq!(rows["trace"], json!("07".repeat(16)));
+    assert_eq!(rows["time"], json!("2023-11-14 22:13:20"));
+    let digest = Digest::of(&otlp::photo(0, 20_000)).to_string();
+    assert_eq!(rows["of_digest"], json!([[digest, "image/png", "stored"]]));
+}

@@ -1,0 +1,334 @@
+//! The catalog on each kind of bucket: two replicas that share nothing else.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use slimspan::catalog::config::CatalogConfig;
+use slimspan::catalog::{
+    Catalog, Compaction, Deleted, Entry, EntryId, Filter, Reach, Recorder, SpanId, State, Tenants,
+    TraceId,
+};
+use slimspan::storage::{Store, StoreConfig};
+use slimspan_artifact::{Artifact, Digest};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::Backend;
+use super::emulators;
+use crate::support::soon;
+
+/// A replica: what it writes, what it sees, and where it keeps that.
+struct Replica {
+    store: Store,
+    recorder: Recorder,
+    catalog: Catalog,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    _home: TempDir,
+}
+
+impl Replica {
+    async fn start(config: &StoreConfig) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(config).unwrap();
+        let catalog_config = CatalogConfig {
+            directory: home.path().to_owned(),
+            interval: Duration::from_millis(100),
+            ..CatalogConfig::default()
+        };
+        let recorder = Recorder::open(&catalog_config, &store, Arc::default());
+        let catalog = Catalog::open(&store, home.path()).await.unwrap();
+        let stop = CancellationToken::new();
+        let writing = {
+            let (recorder, store, stop) = (recorder.clone(), store.clone(), stop.clone());
+            tokio::spawn(async move { recorder.run(&store, stop).await })
+        };
+        let following = {
+            let (catalog, stop) = (catalog.clone(), stop.clone());
+            tokio::spawn(async move { catalog.follow(stop, || ()).await })
+        };
+        Self {
+            store,
+            recorder,
+            catalog,
+            stop,
+            tasks: vec![writing, following],
+            _home: home,
+        }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            soon("a replica ends", task).await.unwrap();
+        }
+    }
+
+    async fn seen(&self) -> BTreeSet<EntryId> {
+        seen(&self.catalog).await
+    }
+
+    /// Waits until it sees exactly these.
+    async fn sees(&self, ids: &BTreeSet<EntryId>) {
+        soon("what another one wrote is seen", async {
+            while self.seen().await != *ids {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// All entries, each of which is to come once.
+async fn seen(catalog: &Catalog) -> BTreeSet<EntryId> {
+    let (mut ids, mut after) = (BTreeSet::new(), None);
+    loop {
+        let filter = Filter::default();
+        let page = catalog.index().page(&filter, 100, after).await.unwrap();
+        for entry in page.entries {
+            assert!(ids.insert(entry.id), "{} comes twice", entry.id);
+        }
+        after = page.next;
+        if after.is_none() {
+            return ids;
+        }
+    }
+}
+
+fn artifact(number: u16) -> Artifact {
+    let bytes = Bytes::from(format!("artifact {number}").repeat(100));
+    Artifact {
+        digest: Digest::of(&bytes),
+        media_type: "image/png".to_owned(),
+        bytes,
+    }
+}
+
+/// A reference to an artifact, in a trace of three.
+fn entry(number: u16, digest: Digest) -> Entry {
+    let mut id = [1; 16];
+    id[..2].copy_from_slice(&number.to_be_bytes());
+    Entry {
+        id: EntryId::new(&id).unwrap(),
+        recorded: Timestamp::now(),
+        time: Timestamp::from_second(1_700_000_000 + i64::from(number)).unwrap(),
+        tenant: "acme".parse().unwrap(),
+        signal: Some("traces".to_owned()),
+        service: "chat".to_owned(),
+        trace: TraceId::new(&[1 + (number % 3) as u8; 16]),
+        span: SpanId::new(&[1 + (number % 7) as u8; 8]),
+        span_name: "completion".to_owned(),
+        carrier: "span".to_owned(),
+        attribute: "gen_ai.input.messages".to_owned(),
+        shape: "base64".to_owned(),
+        digest: Some(digest),
+        content_type: "image/png".to_owned(),
+        size: 1_000,
+        file_name: None,
+        state: State::Stored,
+    }
+}
+
+async fn check(config: &StoreConfig) {
+    let (one, two) = (Replica::start(config).await, Replica::start(config).await);
+    let tenant: slimspan::tenant::TenantId = "acme".parse().unwrap();
+    let mut ids = BTreeSet::new();
+    // Every artifact is in two traces, but the last.
+    for number in 0..41 {
+        let artifact = artifact(number / 2);
+        let replica = if number % 2 == 0 { &one } else { &two };
+        let of_tenant = replica.store.of_tenant(&tenant);
+        of_tenant
+            .put_all(std::slice::from_ref(&artifact))
+            .await
+            .unwrap();
+        let entry = entry(number, artifact.digest);
+        ids.insert(entry.id);
+        replica.recorder.record(vec![entry]).await;
+        if number % 8 == 7 {
+            // So that there are several objects.
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+    one.sees(&ids).await;
+    two.sees(&ids).await;
+
+    // While the objects are merged, nobody misses anything, whenever they begin to look.
+    let count = async || {
+        let bucket = one.catalog.bucket();
+        let listed = bucket.list("catalog", None).await.unwrap();
+        listed.len()
+    };
+    let before = count().await;
+    assert!(before > 4, "{before}");
+    let compacting = {
+        let catalog = one.catalog.clone();
+        let compaction = Compaction {
+            older_than: Duration::ZERO,
+            grace: Duration::from_millis(300),
+            ..Compaction::default()
+        };
+        tokio::spawn(async move { catalog.compact(compaction, |_| ()).await.unwrap() })
+    };
+    let mut looked = 0;
+    while !compacting.is_finished() {
+        let late = Catalog::open_temporary(&two.store).unwrap();
+        late.sync(Reach::All).await.unwrap();
+        assert_eq!(seen(&late).await, ids);
+        assert_eq!(two.seen().await, ids);
+        looked += 1;
+    }
+    let compacted = compacting.await.unwrap();
+    assert!(looked > 0);
+    assert_eq!((compacted.merged, compacted.entries), (before, ids.len()));
+    // It may span midnight.
+    assert!(count().await <= 2);
+    let late = Catalog::open_temporary(&two.store).unwrap();
+    late.sync(Reach::All).await.unwrap();
+    assert_eq!(seen(&late).await, ids);
+
+    // What one deletes is gone on the other, with its reason; of a trace only what nothing else needs.
+    let digest = artifact(0).digest;
+    let erased = one
+        .catalog
+        .erase(
+            &one.store,
+            &tenant,
+            Deleted::Artifact { digest },
+            "asked for",
+        )
+        .await
+        .unwrap();
+    assert_eq!(erased.artifacts, 1);
+    let trace = entry(40, digest).trace.unwrap();
+    let erased = one
+        .catalog
+        .erase(&one.store, &tenant, Deleted::Trace { trace }, "a secret")
+        .await
+        .unwrap();
+    assert_eq!(erased.artifacts, 1, "the last one is in no other trace");
+    let left: BTreeSet<_> = (2..41)
+        .map(|number| entry(number, digest))
+        .filter(|entry| entry.trace != Some(trace))
+        .map(|entry| entry.id)
+        .collect();
+    two.sees(&left).await;
+    let of_tenant = two.store.of_tenant(&tenant);
+    for (number, reason) in [(0, Some("asked for")), (20, Some("a secret")), (1, None)] {
+        let digest = artifact(number).digest;
+        let tombstone = two.catalog.index().tombstone(&tenant, &digest);
+        let tombstone = tombstone.await.unwrap();
+        assert_eq!(tombstone.as_ref().map(|of| of.reason.as_str()), reason);
+        assert_eq!(of_tenant.has(&digest).await.unwrap(), reason.is_none());
+    }
+
+    // A replica that had stored what another one deleted stores it again when it comes again.
+    let again = artifact(0);
+    let stored = async {
+        while of_tenant
+            .put_all(std::slice::from_ref(&again))
+            .await
+            .unwrap()
+            .written
+            == 0
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    soon("it does not count as stored any more", stored).await;
+    assert!(of_tenant.has(&again.digest).await.unwrap());
+    let back = entry(100, again.digest);
+    two.recorder.record(vec![back.clone()]).await;
+    let mut left = left;
+    left.insert(back.id);
+    one.sees(&left).await;
+    let tombstone = one.catalog.index().tombstone(&tenant, &again.digest).await;
+    assert_eq!(tombstone.unwrap(), None, "it is there");
+
+    // All of a tenant.
+    let all = one
+        .catalog
+        .erase(&one.store, &tenant, Deleted::Tenant, "left");
+    all.await.unwrap();
+    two.sees(&BTreeSet::new()).await;
+    assert!(!of_tenant.has(&artifact(1).digest).await.unwrap());
+    let menus = two.catalog.index().menus(&Tenants::All).await.unwrap();
+    assert_eq!((menus.entries, menus.services), (0, Vec::new()));
+    one.end().await;
+    two.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    check(&StoreConfig::new(folder.path().to_str().unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_a_bucket() {
+    let server = Path::new(env!("CARGO_BIN_EXE_slimspan")).with_file_name("examples/s3-server");
+    let backend: Backend = emulators::s3(server);
+    check(&backend.config("files/of-all")).await;
+}
+
+/// What a process that is gone wrote down, its successor puts into the bucket; and what it had put already,
+/// but not noted that, is there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_outlives_its_process_and_is_there_once() {
+    let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(&StoreConfig::new(folder.path().to_str().unwrap())).unwrap();
+    let config = CatalogConfig {
+        directory: home.path().to_owned(),
+        ..CatalogConfig::default()
+    };
+    let mut ids = BTreeSet::new();
+    let recorder = Recorder::open(&config, &store, Arc::default());
+    for number in 0..20 {
+        let entry = entry(number, artifact(0).digest);
+        ids.insert(entry.id);
+        recorder.record(vec![entry]).await;
+    }
+    // A copy is what a kill behind the put leaves.
+    let journals = copy(home.path());
+    let drain = CancellationToken::new();
+    drain.cancel();
+    let puts = soon("it ends", recorder.run(&store, drain.clone()));
+    puts.await;
+    assert_eq!(recorder.waiting(), 0);
+    drop(recorder);
+
+    let config = CatalogConfig {
+        directory: journals.path().to_owned(),
+        ..config
+    };
+    let successor = Recorder::open(&config, &store, Arc::default());
+    assert_eq!(successor.waiting(), 20);
+    // Another one of the same machine has a journal of its own.
+    let beside = Recorder::open(&config, &store, Arc::default());
+    assert_eq!(beside.waiting(), 0);
+    let more = entry(20, artifact(0).digest);
+    ids.insert(more.id);
+    beside.record(vec![more]).await;
+    soon("it ends", successor.run(&store, drain.clone())).await;
+    soon("it ends", beside.run(&store, drain)).await;
+    let catalog = Catalog::open_temporary(&store).unwrap();
+    let synced = catalog.sync(Reach::All).await.unwrap();
+    assert_eq!((synced.objects, synced.entries), (3, 21));
+    assert_eq!(seen(&catalog).await, ids);
+}
+
+fn copy(folder: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(folder.join("."))
+        .arg(to.path())
+        .status();
+    assert!(copied.unwrap().success());
+    to
+}
