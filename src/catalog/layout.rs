@@ -35,9 +35,10 @@ pub(super) fn merged(last: &str) -> String {
     let random: u32 = rand::random();
     let last = last.strip_suffix(ENTRIES).unwrap_or(last);
     // Short, however often it is merged again. `_` is behind `.` and `-`.
-    let (first, _) = last.split_once('_').unwrap_or((last, ""));
-    let generation = last.split('_').count();
-    format!("{first}{}{random:08x}{ENTRIES}", "_".repeat(generation))
+    let (first, merged) = last.split_once('_').unwrap_or((last, ""));
+    let generation = merged.get(..4).and_then(|times| times.parse().ok());
+    let generation: u16 = generation.map_or(1, |times: u16| times.saturating_add(1));
+    format!("{first}_{generation:04}-{random:08x}{ENTRIES}")
 }
 
 /// A new object with deletions, made at `time` by `replica`.

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod artifact_processor;
+mod catalog;
 mod demo;
 mod destination;
 mod get;
@@ -58,6 +59,10 @@ enum Command {
     Verify(verify::Verify),
     Completions(shell::Completions),
     Man(shell::Man),
+    Ls(catalog::List),
+    Stat(catalog::Stat),
+    Rm(catalog::Remove),
+    Catalog(catalog::CatalogCommand),
 }
 
 /// Where the configuration is.
@@ -131,6 +136,22 @@ pub fn main() -> ExitCode {
             command: Some(Command::Man(man)),
             ..
         } => shell::man(&man),
+        Cli {
+            command: Some(Command::Ls(list)),
+            ..
+        } => catalog::ls(&list),
+        Cli {
+            command: Some(Command::Stat(stat)),
+            ..
+        } => catalog::stat(&stat),
+        Cli {
+            command: Some(Command::Rm(remove)),
+            ..
+        } => catalog::rm(&remove),
+        Cli {
+            command: Some(Command::Catalog(of)),
+            ..
+        } => catalog::catalog(&of),
         Cli {
             run: Some(file), ..
         } => run::run(&file),

@@ -31,7 +31,7 @@ const LAST_UPLOADS: Duration = Duration::from_millis(250);
 const LAST_SPANS: Duration = Duration::from_millis(500);
 
 /// What entries of the catalog have at the end to be put; what is left waits there for the next start.
-const LAST_ENTRIES: Duration = Duration::from_millis(250);
+const LAST_ENTRIES: Duration = Duration::from_millis(500);
 
 /// What telling of the end has.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -113,7 +113,9 @@ impl Collector {
             })
             .then("catalog", LAST_ENTRIES, |_| async {
                 close.cancel();
-                while catalogs.join_next().await.is_some() {}
+                let ended = async { while catalogs.join_next().await.is_some() {} };
+                // A store that hangs holds up nobody: what is not put stays in the journal.
+                let _ = timeout(LAST_ENTRIES, ended).await;
             })
             .then("own spans", LAST_SPANS, |_| async {
                 last_spans.cancel();

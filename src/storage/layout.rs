@@ -31,11 +31,6 @@ impl Root {
         Self { prefix, base }
     }
 
-    /// Where everything is.
-    pub(super) fn prefix(&self) -> &Path {
-        &self.prefix
-    }
-
     /// Where the artifacts of one tenant are.
     pub(super) fn of(&self, tenant: &TenantId) -> Layout {
         Layout {

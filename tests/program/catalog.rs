@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use crate::support::backend::Backend;
 use crate::support::references::files;
-use crate::support::slimspan::Slimspan;
+use crate::support::slimspan::{Slimspan, run};
 use crate::support::tools::tool;
 use crate::support::{config, otlp, soon};
 
@@ -317,4 +317,85 @@ async fn duckdb_reads_it_as_it_stands() {
     assert_eq!(rows["time"], json!("2023-11-14 22:13:20"));
     let digest = Digest::of(&otlp::photo(0, 20_000)).to_string();
     assert_eq!(rows["of_digest"], json!([[digest, "image/png", "stored"]]));
+}
+
+/// The commands, beside a slimspan that runs.
+#[tokio::test]
+async fn files_are_listed_shown_and_deleted_from_the_command_line() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&with_catalog(&backend, "50ms")).await;
+    let sender = slimspan.sender().await;
+    let photo = otlp::photo(1, 30_000);
+    let both = otlp::span([
+        ("picture", otlp::bytes(otlp::PICTURE)),
+        ("photo", otlp::data_uri(&photo)),
+    ]);
+    sender.send(Signal::Traces, &both).await.unwrap();
+    let log = otlp::log(otlp::data_uri(otlp::PICTURE), []);
+    sender.send(Signal::Logs, &log).await.unwrap();
+    wait_for(&slimspan.artifacts(), |entries| entries.len() == 3).await;
+    let slimspan_does = async |arguments: &[&str]| {
+        let config = ["--config", "collector.yaml"];
+        let arguments = [arguments, &config].concat();
+        run(slimspan.folder(), &arguments).await
+    };
+    let listed = async |arguments: &[&str]| {
+        let ended = slimspan_does(&[&["ls", "--json"], arguments].concat()).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let lines = ended.stdout.lines();
+        let entries = lines.map(|line| serde_json::from_str::<Entry>(line).unwrap());
+        entries.collect::<Vec<_>>()
+    };
+    let (trace, picture) = ("07".repeat(16), Digest::of(otlp::PICTURE).to_string());
+    let size = format!("{}B", photo.len());
+    for (arguments, count) in [
+        (&[][..], 3),
+        (&["--limit", "2"], 2),
+        (&["--trace", &trace], 2),
+        (&["--artifact", &picture], 2),
+        (&["--signal", "logs"], 1),
+        (&["--type", "image/*"], 3),
+        (&["--type", "audio/*"], 0),
+        (&["--name", "GPT"], 2),
+        (&["--min-size", &size], 1),
+        (&["--until", "2020-01-01T00:00:00Z"], 0),
+        (&["--tenant", "acme"], 0),
+        (&["--state", "spooled"], 0),
+    ] {
+        assert_eq!(listed(arguments).await.len(), count, "{arguments:?}");
+    }
+    let table = slimspan_does(&["ls"]).await;
+    assert!(table.stdout.contains("picture") && table.stdout.contains(&picture));
+    assert_eq!(table.stdout.lines().count(), 4, "{}", table.stdout);
+
+    let shown = slimspan_does(&["stat", "--json", &picture]).await;
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["references"], json!(2));
+    assert_eq!(shown["in_store"], json!(true));
+    assert_eq!(shown["size_bytes"], json!(otlp::PICTURE.len()));
+    assert_eq!(shown["places"].as_array().unwrap().len(), 2);
+
+    // Nothing goes before somebody says so.
+    let told = slimspan_does(&["rm", "--trace", &trace]).await;
+    assert!(told.stdout.contains("with 2 references"), "{}", told.stdout);
+    assert_eq!(listed(&[]).await.len(), 3);
+    let done = slimspan_does(&["rm", "--trace", &trace, "--yes", "--reason", "a face"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(
+        listed(&[]).await.len(),
+        1,
+        "the log refers to its picture still"
+    );
+    let gone = slimspan_does(&["stat", &Digest::of(&photo).to_string()]).await;
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.stderr.contains("a face"), "{}", gone.stderr);
+    let there = slimspan_does(&["stat", &picture]).await;
+    assert!(there.stdout.contains("in store    yes"), "{}", there.stdout);
+    let unknown = slimspan_does(&["stat", &"ab".repeat(32)]).await;
+    assert_eq!(unknown.code, Some(1));
+
+    let compacted = slimspan_does(&["catalog", "compact", "--json", "--older-than", "0"]).await;
+    let compacted: Value = serde_json::from_str(&compacted.stdout).unwrap();
+    assert_eq!(compacted["entries"], json!(1), "{compacted}");
+    assert_eq!(listed(&[]).await.len(), 1);
 }

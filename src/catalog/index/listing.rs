@@ -83,6 +83,33 @@ pub(super) fn page(
     Ok(Page { entries, next })
 }
 
+pub(super) fn count(connection: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
+    let facets = facets(connection, filter)?;
+    let numbers: Vec<String> = facets.wanted.iter().map(ToString::to_string).collect();
+    let mut condition = condition(filter, None);
+    condition.and(&format!("+facet IN ({})", numbers.join(",")), []);
+    for (id, of) in ids(filter) {
+        condition.and(&format!("{of} = ?"), [Value::Blob(id)]);
+    }
+    let count = format!("SELECT count(*) FROM entry WHERE {}", condition.sql);
+    let values = params_from_iter(condition.values);
+    let count = connection.query_row(&count, values, |row| row.get::<_, i64>(0))?;
+    Ok(count.cast_unsigned())
+}
+
+/// The ids of a filter, what has the fewest entries first.
+fn ids(filter: &Filter) -> impl Iterator<Item = (Vec<u8>, &'static str)> {
+    let ids = [
+        (
+            filter.digest.map(|digest| digest.as_bytes().to_vec()),
+            "digest",
+        ),
+        (filter.span.map(|span| span.as_bytes().to_vec()), "span"),
+        (filter.trace.map(|trace| trace.as_bytes().to_vec()), "trace"),
+    ];
+    ids.into_iter().filter_map(|(id, of)| Some((id?, of)))
+}
+
 /// The facets of a filter.
 pub(super) fn facets(connection: &Connection, filter: &Filter) -> rusqlite::Result<Facets> {
     let mut all = connection
@@ -147,15 +174,7 @@ fn candidates(
             condition.with(&format!("+facet IN ({})", numbers.join(",")), [])
         }
     };
-    let exact = [
-        (
-            filter.digest.map(|digest| digest.as_bytes().to_vec()),
-            "digest",
-        ),
-        (filter.span.map(|span| span.as_bytes().to_vec()), "span"),
-        (filter.trace.map(|trace| trace.as_bytes().to_vec()), "trace"),
-    ];
-    let mut exact = exact.into_iter().filter_map(|(id, of)| Some((id?, of)));
+    let mut exact = ids(filter);
     if let Some((id, of)) = exact.next() {
         let mut condition = of_facets(&condition);
         condition.and(&format!("{of} = ?"), [Value::Blob(id)]);

@@ -102,6 +102,13 @@ impl Index {
         self.read(list).await
     }
 
+    /// How many entries fit `filter`.
+    pub async fn count(&self, filter: &Filter) -> Result<u64, CatalogError> {
+        let filter = filter.clone();
+        self.read(move |connection| listing::count(connection, &filter))
+            .await
+    }
+
     /// What is known of an artifact; none where no entry that may be seen leads to it.
     pub async fn artifact(
         &self,

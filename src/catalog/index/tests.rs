@@ -236,6 +236,8 @@ async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], l
             fitting,
             "{filter:?}"
         );
+        let count = index.count(filter).await.unwrap();
+        assert_eq!(count as usize, fitting.len());
         let visible = |entry: &&Entry| filter.tenants.include(&entry.tenant);
         let menus = index.menus(&filter.tenants).await.unwrap();
         assert_eq!(menus.entries as usize, left.iter().filter(visible).count());

@@ -146,7 +146,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "refresh: 24h",
         "bucket: x",
-        "c.yaml:25: extensions.artifact_store: has invalid keys: bucket; known are url, public_url, timeout, max_concurrent_puts, refresh, known_digests, known_values, spool, options",
+        "c.yaml:25: extensions.artifact_store: has invalid keys: bucket; known are url, public_url, timeout, max_concurrent_puts, refresh, known_digests, known_values, spool, catalog, options",
     ),
     (
         "  pipelines:",

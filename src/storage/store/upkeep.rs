@@ -7,7 +7,6 @@ use slimspan_artifact::Digest;
 
 use super::Store;
 use crate::storage::bucket::{Bucket, BucketError};
-use crate::tenant::TenantId;
 
 impl Store {
     /// All of it, by keys below its prefix.
@@ -59,11 +58,6 @@ impl Store {
     /// No artifact of its tenant counts as stored any more.
     pub fn forget_all(&self) {
         self.shared.known.forget_all();
-    }
-
-    /// Whose artifacts these are.
-    pub fn tenant(&self) -> &TenantId {
-        &self.shared.tenant
     }
 
     fn key_below_prefix(&self, digest: &Digest) -> String {

@@ -1,0 +1,85 @@
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Args};
+use serde_json::json;
+use slimspan_artifact::Digest;
+
+use super::super::say;
+use super::block_on;
+use super::opened::OfStore;
+use crate::catalog::{Deleted, Filter, Tenants, TraceId};
+use crate::tenant::TenantId;
+
+/// Delete a file, the files of a trace, or all of a tenant
+///
+/// The bytes go, and a tombstone says why: whoever asks for them is told. Of a trace, files that something
+/// else refers to stay. Nothing is deleted without --yes; what would be is told.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    of: OfStore,
+    /// Whose it is
+    #[arg(long, value_name = "NAME", default_value_t)]
+    tenant: TenantId,
+    /// This file
+    #[arg(long, value_name = "SHA256", group = "what")]
+    artifact: Option<Digest>,
+    /// The files of this trace
+    #[arg(long, value_name = "ID", group = "what")]
+    trace: Option<TraceId>,
+    /// Everything of the tenant
+    #[arg(long, group = "what")]
+    all: bool,
+    /// Why, for whoever asks for it
+    #[arg(long, value_name = "TEXT", default_value = "deleted by hand")]
+    reason: String,
+    /// Really delete
+    #[arg(long)]
+    yes: bool,
+    /// A JSON object that says what was deleted
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
+    block_on(async {
+        let opened = match remove.of.open().await? {
+            Ok(opened) => opened,
+            Err(code) => return Ok(code),
+        };
+        let tenant = &remove.tenant;
+        let (deleted, what) = match (remove.artifact, remove.trace) {
+            (Some(digest), _) => (Deleted::Artifact { digest }, format!("the file {digest}")),
+            (None, Some(trace)) => (Deleted::Trace { trace }, format!("the trace {trace}")),
+            (None, None) => (Deleted::Tenant, "everything".to_owned()),
+        };
+        if !remove.yes {
+            let filter = Filter {
+                tenants: Tenants::one(tenant.clone()),
+                digest: remove.artifact,
+                trace: remove.trace,
+                ..Filter::default()
+            };
+            let hidden = opened.catalog.index().count(&filter).await?;
+            say(format_args!(
+                "would delete {what} of the tenant {tenant}, with {hidden} references: --yes does it\n"
+            ));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let erased = opened
+            .catalog
+            .erase(&opened.store, tenant, deleted, &remove.reason)
+            .await?;
+        if remove.json {
+            let told = json!({ "artifacts": erased.artifacts, "tombstones": erased.tombstones });
+            say(format_args!("{told:#}\n"));
+        } else {
+            say(format_args!(
+                "deleted {what} of the tenant {tenant}: {} files\n",
+                erased.artifacts
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
