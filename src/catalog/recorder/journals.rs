@@ -95,6 +95,8 @@ fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, jo
     let options = Options {
         segment_bytes: SEGMENT,
         max_bytes: config.max_bytes.as_u64(),
+        // What is kept for people to look at takes no more than what waits.
+        max_damaged_bytes: config.max_bytes.as_u64(),
         fsync: true,
     };
     let (journal, found) = Journal::open(&name(folder, number), options)?;

@@ -44,8 +44,9 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
             delivery: Delivery::Background,
             on_failure,
             tenancy: None,
+            recorder: None,
         };
-        let artifacts = Artifacts::new(&policy, &[Form::default()], Fate::Kept(keeping));
+        let artifacts = Artifacts::new(&policy, &[Form::default()], Fate::Kept(Box::new(keeping)));
         let held = disk.hold_syncs();
         let begun = Instant::now();
         let counters = Arc::<Counters>::default();
