@@ -4,6 +4,7 @@ mod artifact_processor;
 mod catalog;
 mod demo;
 mod destination;
+mod doctor;
 mod get;
 mod inspect;
 mod open;
@@ -57,6 +58,7 @@ enum Command {
     Put(put::Put),
     Open(open::Open),
     Verify(verify::Verify),
+    Doctor(doctor::Doctor),
     Completions(shell::Completions),
     Man(shell::Man),
     Ls(catalog::List),
@@ -128,6 +130,10 @@ pub fn main() -> ExitCode {
             command: Some(Command::Verify(verify)),
             ..
         } => verify::verify(&verify),
+        Cli {
+            command: Some(Command::Doctor(doctor)),
+            ..
+        } => doctor::doctor(&doctor),
         Cli {
             command: Some(Command::Completions(completions)),
             ..

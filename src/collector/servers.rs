@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::auth::Auth;
 use super::error::StartError;
 use crate::auth::Gate;
+use crate::catalog::{Catalog, Recorder};
 use crate::config::{ComponentId, Config, ContextKey, ExtensionConfig, HostPort, ProcessorConfig};
 use crate::listeners::{Listeners, Wanted};
 use crate::server::config::ArtifactServerConfig;
@@ -27,6 +28,7 @@ impl Servers {
         config: &Config,
         auth: &Auth,
         stores: &BTreeMap<ComponentId, Store>,
+        recorders: &BTreeMap<ComponentId, Recorder>,
         listeners: &mut Listeners,
         summary: &mut Vec<(String, String)>,
     ) -> Result<Self, StartError> {
@@ -49,6 +51,8 @@ impl Servers {
             let parts = Parts {
                 id: id.to_string(),
                 store: store.clone(),
+                catalog: catalog(config, &server.store, store).await?,
+                recorder: recorders.get(&server.store).cloned(),
                 gate: Gate::new(&path, auth.of_senders(server.auth.as_ref()), false),
                 users_are_tenants: users_are_tenants(config, &server.store),
                 artifacts: listen(listeners, &of_artifacts).await?,
@@ -73,6 +77,23 @@ impl Servers {
         }
         Ok(Self { _tasks: tasks })
     }
+}
+
+/// What refers to the artifacts of a store, if its configuration has that written down.
+async fn catalog(
+    config: &Config,
+    id: &ComponentId,
+    store: &Store,
+) -> Result<Option<Catalog>, StartError> {
+    let mut stores = config.artifact_stores();
+    let Some((_, of)) = stores.find(|(other, of)| *other == id && of.catalog.enabled) else {
+        return Ok(None);
+    };
+    let opened = Catalog::open(store, &of.catalog.directory).await;
+    opened.map(Some).map_err(|reason| StartError::Catalog {
+        store: id.clone(),
+        reason,
+    })
 }
 
 /// Where servers listen.

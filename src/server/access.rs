@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 
 use crate::auth::Gate;
+use crate::catalog::Tenants;
 use crate::refusal::Refusal;
 use crate::tenant::TenantId;
 
@@ -38,6 +39,14 @@ impl Scope {
         match self {
             Self::All => true,
             Self::One(one) => one == tenant,
+        }
+    }
+
+    /// The same for the catalog.
+    pub(super) fn tenants(&self) -> Tenants {
+        match self {
+            Self::All => Tenants::All,
+            Self::One(one) => Tenants::one(one.clone()),
         }
     }
 

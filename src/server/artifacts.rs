@@ -123,6 +123,14 @@ impl Server {
         let Ok(Ok(slot)) = slot else {
             return Err(later("too many artifacts are read at the moment\n").into());
         };
+        if let Some(reason) = self.tombstone(&asked.address).await {
+            let status = StatusCode::GONE;
+            let told = self
+                .audit
+                .tell(&asked.reader, peer, Deed::Read, &asked.address, status);
+            (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
+            return Err(refusal(status, format!("{reason}\n")).into());
+        }
         let response = match self.give(&asked, slot).await {
             Ok(response) => response,
             Err(StoreError::NotFound { .. }) => nothing(begun).await,

@@ -24,6 +24,9 @@ pub(super) struct Audit {
 pub(super) enum Deed {
     Read,
     Stored,
+    Deleted,
+    DeletedTrace,
+    DeletedTenant,
     Linked,
     Restored,
 }
@@ -33,6 +36,9 @@ impl Deed {
         match self {
             Self::Read => "read",
             Self::Stored => "store",
+            Self::Deleted => "delete",
+            Self::DeletedTrace => "delete trace",
+            Self::DeletedTenant => "delete tenant",
             Self::Linked => "link",
             Self::Restored => "restore",
         }

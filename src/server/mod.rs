@@ -8,6 +8,7 @@ mod address;
 mod api;
 mod artifacts;
 mod audit;
+mod catalogued;
 pub mod config;
 mod headers;
 mod links;
@@ -21,11 +22,13 @@ mod site;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
 pub use self::access::{Reader, Scope};
@@ -38,6 +41,7 @@ use self::listener::{ALPN, Listener};
 use self::pieces::Pieces;
 use self::rate::Rate;
 use crate::auth::Gate;
+use crate::catalog::{Catalog, Recorder};
 use crate::config::HostPort;
 use crate::extensions::hosts::Hosts;
 use crate::storage::Store;
@@ -55,6 +59,12 @@ pub(crate) struct Server {
     /// The id of the extension.
     id: String,
     store: Store,
+    /// What refers to them, if that is written down.
+    catalog: Option<Catalog>,
+    /// Who writes down what is put here.
+    recorder: Option<Recorder>,
+    /// Whether all of the catalog was read once.
+    catalog_is_whole: AtomicBool,
     access: Access,
     links: Links,
     audit: Audit,
@@ -93,6 +103,10 @@ pub struct Parts {
     pub id: String,
     /// Whose artifacts it serves.
     pub store: Store,
+    /// What refers to them, if that is written down.
+    pub catalog: Option<Catalog>,
+    /// Who writes that down.
+    pub recorder: Option<Recorder>,
     /// Who is let in.
     pub gate: Gate,
     /// Whether a user is the tenant of that name.
@@ -153,6 +167,9 @@ impl ArtifactServer {
         let server = Server {
             id: parts.id,
             store: parts.store,
+            catalog: parts.catalog,
+            recorder: parts.recorder,
+            catalog_is_whole: AtomicBool::new(false),
             access: Access::new(parts.gate, parts.users_are_tenants),
             links: Links::new(&config.links),
             audit: Audit::new(config.audit_log.clone()),
@@ -187,6 +204,15 @@ impl ArtifactServer {
     pub fn serve(self, tasks: &mut JoinSet<()>) {
         let artifacts = artifacts::routes(Arc::clone(&self.server));
         tasks.spawn(self.artifacts.serve(artifacts));
+        let server = Arc::clone(&self.server);
+        tasks.spawn(async move {
+            let Some(catalog) = &server.catalog else {
+                return;
+            };
+            let whole = || server.catalog_is_whole.store(true, Ordering::Relaxed);
+            // It is aborted with the others.
+            catalog.follow(CancellationToken::new(), whole).await;
+        });
         tasks.spawn(self.pages.serve(site::routes(self.server)));
     }
 }

@@ -69,7 +69,16 @@ impl Server {
         let is_own_page = matches!(from, None | Some(b"same-origin" | b"none"));
         let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
         let own = super::config::origin_of(&self.urls.pages).unwrap_or_default();
-        let is_own_origin = origin.is_none_or(|origin| origin == own.as_bytes());
+        // It has other names beside that of its URL, all of which it was asked for by are its own.
+        let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+        let is_own = |origin: &[u8]| {
+            let name = [&b"http://"[..], b"https://"];
+            let name = name
+                .into_iter()
+                .find_map(|scheme| origin.strip_prefix(scheme));
+            origin == own.as_bytes() || name.is_some() && name == host
+        };
+        let is_own_origin = origin.is_none_or(is_own);
         if is_own_page && is_own_origin {
             return Ok(());
         }

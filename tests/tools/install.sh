@@ -47,6 +47,7 @@ tests)
     install otel python_packages \
         "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
     install duckdb python_packages "duckdb==1.5.6"
+    install python python_packages "requests==2.34.2 fsspec==2026.9.0"
     node="0.301.0"
     install otel-node npm_package \
         "@opentelemetry/api@1.10.0 @opentelemetry/sdk-trace@3.1.0 @opentelemetry/sdk-logs@3.1.0 \

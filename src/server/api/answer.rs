@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::catalog::CatalogError;
 use crate::server::artifacts::Refused;
 use crate::storage::StoreError;
 
@@ -18,7 +19,7 @@ pub(crate) struct Failure {
 
 /// The same, before it is written.
 #[derive(Debug)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     /// Said in these words.
     Told(StatusCode, String),
     /// As every listener says it.
@@ -43,6 +44,13 @@ impl ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         Self::Answered(refused)
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        tracing::warn!("{error}");
+        Self::later("the catalog cannot be used at the moment")
     }
 }
 

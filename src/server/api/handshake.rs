@@ -217,6 +217,8 @@ pub(crate) async fn upload(
     let limit = said.unwrap_or(server.max_upload_size);
     let (size, media) = receive(&store, address.digest, body, limit, said).await?;
     server.pieces.forget(&address);
+    let file_name = asking.parameter("filename");
+    server.record(&address, size, media, file_name).await;
     Ok(json(status, &server.finalized(&address, size, media)))
 }
 

@@ -1,33 +1,44 @@
 //! The API, beside the pages.
 
 mod answer;
+mod artifact;
+mod delete;
 mod handshake;
 mod links;
+mod list;
 mod openapi;
 mod restore;
 
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::routing::{get, post, put};
-use http::HeaderMap;
+use axum::routing::{delete as delete_route, get, post, put};
+use http::{HeaderMap, StatusCode};
 use url::form_urlencoded;
 
 use super::Server;
 use super::access::Reader;
 use super::address::Address;
 use super::listener::Peer;
+use crate::catalog::Tenants;
 use crate::tenant::TenantId;
-use answer::ApiError;
+pub(super) use answer::ApiError;
 
 /// What programs ask for.
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route("/openapi.json", get(openapi::openapi))
-        .route("/v1/artifacts", post(handshake::register))
+        .route("/v1/artifacts", get(list::list).post(handshake::register))
+        .route(
+            "/v1/artifacts/{sha256}",
+            get(artifact::artifact).delete(delete::artifact),
+        )
+        .route("/v1/traces/{trace_id}", delete_route(delete::trace))
+        .route("/v1/tenants/{tenant}", delete_route(delete::tenant))
         .route("/v1/artifacts/{sha256}/blob", put(handshake::upload))
         .route("/v1/artifacts/{sha256}/finalize", post(handshake::finalize))
         .route("/v1/artifacts/{sha256}/link", post(links::link))
@@ -69,6 +80,17 @@ impl Asking {
             .filter(|value| !value.is_empty())
     }
 
+    /// The same, read.
+    fn read<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        let value = self.parameter(name);
+        let value = value.map(|value| {
+            value.parse().map_err(|error: T::Err| {
+                ApiError::Told(StatusCode::BAD_REQUEST, format!("{name}: {error}"))
+            })
+        });
+        value.transpose()
+    }
+
     /// The tenant that is asked about; none for all that may be seen.
     fn tenant(&self) -> Result<Option<TenantId>, ApiError> {
         let Some(tenant) = self.parameter("tenant") else {
@@ -77,6 +99,14 @@ impl Asking {
         let tenant: Option<TenantId> = tenant.parse().ok();
         let seen = tenant.filter(|tenant| self.reader.scope.includes(tenant));
         seen.map(Some).ok_or_else(ApiError::nothing)
+    }
+
+    /// Whose entries may be seen, of those that are asked about.
+    fn tenants(&self) -> Result<Tenants, ApiError> {
+        Ok(match self.tenant()? {
+            Some(one) => Tenants::one(one),
+            None => self.reader.scope.tenants(),
+        })
     }
 
     /// The artifact that a path and the query name, if its reader may know of it.

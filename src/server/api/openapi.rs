@@ -6,7 +6,7 @@ use http::{HeaderValue, header};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{handshake, links, restore};
+use super::{artifact, delete, handshake, links, list, restore};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,11 +17,16 @@ use super::{handshake, links, restore};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
+        list::list,
+        artifact::artifact,
         handshake::register,
         handshake::upload,
         handshake::finalize,
         links::link,
         restore::restore,
+        delete::artifact,
+        delete::trace,
+        delete::tenant,
     ),
     modifiers(&Credentials),
 )]

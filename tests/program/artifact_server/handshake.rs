@@ -248,6 +248,13 @@ async fn a_page_of_a_stranger_changes_nothing() {
     let served = Served::start(&with_server()).await;
     let photo = Bytes::from(otlp::photo(1, otlp::PHOTO));
     let own = format!("http://{}", served.pages.address);
+    let by_name = format!("localhost:{}", served.pages.address.port());
+    let named = served.pages.with("host", by_name.clone());
+    let named = named.with("origin", format!("http://{by_name}"));
+    let answer = named
+        .ask(Method::POST, "/v1/artifacts", claim(&photo).to_string())
+        .await;
+    assert_eq!(answer.status, StatusCode::CREATED);
     for (name, value, may) in [
         ("origin", "https://evil.example.com", false),
         ("origin", "null", false),

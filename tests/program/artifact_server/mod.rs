@@ -2,8 +2,11 @@
 
 mod client;
 mod commands;
+mod deleting;
+mod doctor;
 mod handshake;
 mod headers;
+mod python;
 mod ranges;
 mod reading;
 mod restoring;

@@ -1,0 +1,318 @@
+//! `slimspan doctor --config FILE`
+
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use clap::Args;
+use slimspan_artifact::{Digest, Location};
+
+use super::{ConfigFile, say};
+use crate::config::{ComponentId, Config};
+use crate::storage::config::StoreConfig;
+use crate::storage::{Bucket, Store};
+use crate::tenant::TenantId;
+
+/// How far the clocks of this machine and of a store may be apart: signatures end at some minutes.
+const SKEW: Duration = Duration::from_secs(30);
+
+/// How long an artifact server has to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Look whether stores, clocks and addresses are as they should be, and say what to change
+///
+/// Writes an object of a few bytes below doctor/ in each bucket, and deletes it again.
+///
+/// The exit code is 0 when all is well, also with advice; 1 when something is wrong; and 2 when the configuration
+/// or the usage is wrong.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    /// It works, and could be better.
+    Advice,
+    Wrong,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Well => "ok",
+            Self::Advice => "advice",
+            Self::Wrong => "WRONG",
+        })
+    }
+}
+
+/// Findings, told as they come.
+#[derive(Debug, Default)]
+struct Findings {
+    is_anything_wrong: bool,
+}
+
+impl Findings {
+    fn tell(&mut self, verdict: Verdict, what: impl fmt::Display) {
+        self.is_anything_wrong |= verdict == Verdict::Wrong;
+        say(format_args!("{:<8}{what}\n", verdict.to_string()));
+    }
+}
+
+pub(super) fn doctor(doctor: &Doctor) -> anyhow::Result<ExitCode> {
+    let config = match doctor.config.load() {
+        Ok(config) => config,
+        Err(exit_code) => return Ok(exit_code),
+    };
+    let runtime = super::runtime()?;
+    let mut findings = Findings::default();
+    runtime.block_on(async {
+        for (id, store) in config.artifact_stores() {
+            bucket(id, store, &mut findings).await;
+            folders(id, store, &mut findings);
+            address(&config, id, store, &mut findings).await;
+        }
+    });
+    if config.artifact_stores().next().is_none() {
+        findings.tell(Verdict::Advice, "the configuration has no artifact_store");
+    }
+    Ok(if findings.is_anything_wrong {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Does with the store all that slimspan ever does.
+async fn bucket(id: &ComponentId, config: &StoreConfig, findings: &mut Findings) {
+    let place = format!("extensions.{id}");
+    let store = match Store::open(config) {
+        Ok(store) => store,
+        Err(error) => {
+            findings.tell(Verdict::Wrong, format_args!("{place}.{error}"));
+            return;
+        }
+    };
+    let bucket = store.bucket();
+    let key = format!("doctor/{:016x}", rand::random::<u64>());
+    let text = Bytes::from_static(b"slimspan doctor: it can be deleted\n");
+    let now = SystemTime::now();
+    if let Err(error) = bucket.put(&key, text.clone()).await {
+        let what = format!(
+            "{place}: {error}; slimspan needs the permission to put objects (s3:PutObject)"
+        );
+        findings.tell(Verdict::Wrong, what);
+        return;
+    }
+    findings.tell(
+        Verdict::Well,
+        format_args!("{place}: {store} takes objects"),
+    );
+    match bucket.get(&key).await {
+        Ok(Some(found)) if found == text => {
+            findings.tell(Verdict::Well, format_args!("{place}: they can be read"));
+        }
+        Ok(_) => findings.tell(
+            Verdict::Wrong,
+            format_args!("{place}: what was put is not what is there: the store loses or changes objects"),
+        ),
+        Err(error) => findings.tell(
+            Verdict::Wrong,
+            format_args!(
+                "{place}: {error}; the artifact_server, restore and get need the permission to read \
+                 (s3:GetObject)"
+            ),
+        ),
+    }
+    listed(&place, &bucket, &key, now, findings).await;
+    match bucket.delete(&key).await {
+        Ok(()) => findings.tell(Verdict::Well, format_args!("{place}: they can be deleted")),
+        Err(error) => findings.tell(
+            Verdict::Advice,
+            format_args!(
+                "{place}: {error}; slimspan itself never deletes, but slimspan gc, rm and the API do \
+                 (s3:DeleteObject). {key} is left there"
+            ),
+        ),
+    }
+    let is_bucket = !matches!(store.location(), Location::Store(url) if url.starts_with("file:"))
+        && config.url.contains("://")
+        && !config.url.starts_with("memory:");
+    if is_bucket {
+        let days = config.refresh.as_secs().div_ceil(24 * 60 * 60) + 1;
+        findings.tell(
+            Verdict::Advice,
+            format_args!(
+                "{place}: rules of the bucket cannot be read by slimspan. One that deletes old objects has \
+                 to keep them as long as references are to work, plus {days} days (refresh: {:?}, and a \
+                 day); one that ends unfinished uploads after 7 days or less clears away what a killed \
+                 process left",
+                config.refresh
+            ),
+        );
+    }
+}
+
+/// Whether it can be listed, and what its clock says.
+async fn listed(place: &str, bucket: &Bucket, key: &str, now: SystemTime, findings: &mut Findings) {
+    let listed = match bucket.list("doctor", None).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            findings.tell(
+                Verdict::Advice,
+                format_args!(
+                    "{place}: {error}; the catalog, slimspan verify and gc need the permission to list \
+                     (s3:ListBucket)"
+                ),
+            );
+            return;
+        }
+    };
+    let Some(object) = listed.iter().find(|object| object.key == key) else {
+        findings.tell(
+            Verdict::Wrong,
+            format_args!("{place}: what was put is not listed: the catalog of other replicas is not seen here"),
+        );
+        return;
+    };
+    findings.tell(Verdict::Well, format_args!("{place}: they can be listed"));
+    let apart = match object.written.duration_since(now) {
+        Ok(ahead) => ahead,
+        Err(error) => error.duration(),
+    };
+    if apart <= SKEW {
+        findings.tell(
+            Verdict::Well,
+            format_args!("{place}: its clock and the one of this machine agree"),
+        );
+    } else {
+        findings.tell(
+            Verdict::Wrong,
+            format_args!(
+                "{place}: its clock and the one of this machine are {} seconds apart: set the clock, with \
+                 NTP for example",
+                apart.as_secs()
+            ),
+        );
+    }
+}
+
+/// Whether what waits for the store has where to wait.
+fn folders(id: &ComponentId, config: &StoreConfig, findings: &mut Findings) {
+    for (key, folder) in [
+        ("spool.directory", &config.spool.directory),
+        ("catalog.directory", &config.catalog.directory),
+    ] {
+        let existing = folder.ancestors().find(|folder| folder.is_dir());
+        // A path without a folder in it stands in this one.
+        let existing = existing.unwrap_or_else(|| Path::new("."));
+        let (verdict, what) = match tempfile::tempfile_in(existing) {
+            Ok(_) => (Verdict::Well, "can be written to".to_owned()),
+            Err(error) => (Verdict::Wrong, format!("cannot be written to: {error}")),
+        };
+        let folder = folder.display();
+        findings.tell(
+            verdict,
+            format_args!("extensions.{id}.{key}: {folder} {what}"),
+        );
+    }
+}
+
+/// Whether references lead to something that answers.
+async fn address(config: &Config, id: &ComponentId, store: &StoreConfig, findings: &mut Findings) {
+    let place = format!("extensions.{id}");
+    let Ok(Location::Public(url)) = Store::location_of(store, &TenantId::default()) else {
+        findings.tell(
+            Verdict::Advice,
+            format_args!(
+                "{place}: references lead into the store, where browsers and backends show nothing: add an \
+                 artifact_server, or a public_url"
+            ),
+        );
+        return;
+    };
+    let is_ours = config
+        .artifact_servers()
+        .any(|(_, server)| server.store == *id);
+    // Whatever may be seen, this is not there.
+    let nothing = Digest::of(&rand::random::<[u8; 32]>());
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .build();
+    let answer = match client {
+        Ok(client) => {
+            client
+                .get(format!("{url}/artifacts/{nothing}"))
+                .send()
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            let hint = if is_ours {
+                "start slimspan, or set public_url to where people reach the artifact_server"
+            } else {
+                "set public_url to where people reach the files"
+            };
+            let why = error.without_url();
+            findings.tell(
+                Verdict::Wrong,
+                format_args!(
+                    "{place}: references lead to {url}, where nobody answers ({why}): {hint}"
+                ),
+            );
+            return;
+        }
+    };
+    let status = answer.status().as_u16();
+    let policy = answer.headers().get("content-security-policy");
+    let is_sandboxed = policy
+        .and_then(|policy| policy.to_str().ok())
+        .is_some_and(|policy| policy.contains("sandbox"));
+    let is_sniffed = answer.headers().get("x-content-type-options").is_none();
+    match status {
+        404 | 401 if is_sandboxed && !is_sniffed => findings.tell(
+            Verdict::Well,
+            format_args!("{place}: references lead to {url}, where an artifact_server answers"),
+        ),
+        421 => findings.tell(
+            Verdict::Wrong,
+            format_args!(
+                "{place}: the artifact_server at {url} does not know that name: add it to allowed_hosts, or \
+                 make it the public_url of the server"
+            ),
+        ),
+        404 | 401 => findings.tell(
+            Verdict::Wrong,
+            format_args!(
+                "{place}: what answers at {url} has no Content-Security-Policy with sandbox and no nosniff: \
+                 a file could run in that origin. Let headers of the artifact_server through"
+            ),
+        ),
+        status => findings.tell(
+            Verdict::Wrong,
+            format_args!(
+                "{place}: what answers at {url} is no artifact_server: HTTP {status} for a file that is \
+                 nowhere"
+            ),
+        ),
+    }
+    if url.starts_with("http://") && !url.contains("127.0.0.1") && !url.contains("localhost") {
+        findings.tell(
+            Verdict::Advice,
+            format_args!(
+                "{place}: {url} is plain text: pages over https show nothing from there, and who is on the \
+                 way reads along"
+            ),
+        );
+    }
+}

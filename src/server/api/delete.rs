@@ -1,0 +1,160 @@
+//! What is deleted: the bytes go, and what says so stays.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+use slimspan_artifact::Digest;
+use utoipa::ToSchema;
+
+use super::Asking;
+use super::answer::{ApiError, Failure, json};
+use crate::catalog::{Deleted, TraceId};
+use crate::server::Server;
+use crate::server::address::Address;
+use crate::server::audit::Deed;
+use crate::tenant::TenantId;
+
+/// What is written down where nobody says why.
+const UNTOLD: &str = "deleted on request";
+
+/// The longest reason.
+const LONGEST: usize = 500;
+
+/// What is gone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Erasure {
+    /// Artifacts whose bytes are gone
+    artifacts: usize,
+    /// What is told of them from now on
+    reason: String,
+}
+
+/// Delete an artifact
+///
+/// Its bytes are gone with the answer, and whoever asks for it is told 410 and the reason. It can come again:
+/// what refers to it then is kept.
+#[utoipa::path(
+    delete, path = "/v1/artifacts/{sha256}", tag = "delete", operation_id = "deleteArtifact",
+    params(
+        ("sha256" = String, Path, description = "Its digest"),
+        ("reason" = Option<String>, Query, description = "Why, for who asks for it later"),
+        ("tenant" = Option<String>, Query, description = "Whose it is, if the credential is not a tenant's"),
+    ),
+    responses(
+        (status = 200, description = "It is gone", body = Erasure),
+        (status = 404, description = "It may not be seen", body = Failure),
+        (status = 501, description = "There is no catalog", body = Failure),
+    ),
+    security((), ("bearer" = []), ("basic" = [])),
+)]
+pub(crate) async fn artifact(
+    State(server): State<Arc<Server>>,
+    Path(sha256): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (asking, _) = Asking::begin(&server, request).await?;
+    let Address { tenant, digest } = asking.address(&sha256)?;
+    server
+        .erase(&asking, tenant, Deleted::Artifact { digest })
+        .await
+}
+
+/// Delete the references of a trace, and the artifacts that nothing else refers to
+#[utoipa::path(
+    delete, path = "/v1/traces/{trace_id}", tag = "delete", operation_id = "deleteTrace",
+    params(
+        ("trace_id" = String, Path, description = "The trace, in hexadecimal digits"),
+        ("reason" = Option<String>, Query, description = "Why, for who asks for them later"),
+        ("tenant" = Option<String>, Query, description = "Whose it is, if the credential is not a tenant's"),
+    ),
+    responses(
+        (status = 200, description = "They are gone", body = Erasure),
+        (status = 501, description = "There is no catalog", body = Failure),
+    ),
+    security((), ("bearer" = []), ("basic" = [])),
+)]
+pub(crate) async fn trace(
+    State(server): State<Arc<Server>>,
+    Path(trace): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (asking, _) = Asking::begin(&server, request).await?;
+    let tenant = asking.tenant()?;
+    let tenant = tenant.unwrap_or_else(|| asking.reader.scope.usual());
+    let trace: TraceId = trace
+        .parse()
+        .map_err(|error| ApiError::Told(StatusCode::BAD_REQUEST, format!("trace_id: {error}")))?;
+    server
+        .erase(&asking, tenant, Deleted::Trace { trace })
+        .await
+}
+
+/// Delete everything of a tenant
+#[utoipa::path(
+    delete, path = "/v1/tenants/{tenant}", tag = "delete", operation_id = "deleteTenant",
+    params(
+        ("tenant" = String, Path, description = "Whose artifacts"),
+        ("reason" = Option<String>, Query, description = "Why, for who asks for them later"),
+    ),
+    responses(
+        (status = 200, description = "They are gone", body = Erasure),
+        (status = 404, description = "They may not be seen", body = Failure),
+        (status = 501, description = "There is no catalog", body = Failure),
+    ),
+    security((), ("bearer" = []), ("basic" = [])),
+)]
+pub(crate) async fn tenant(
+    State(server): State<Arc<Server>>,
+    Path(tenant): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (asking, _) = Asking::begin(&server, request).await?;
+    let tenant: Option<TenantId> = tenant.parse().ok();
+    let tenant = tenant.filter(|tenant| asking.reader.scope.includes(tenant));
+    let tenant = tenant.ok_or_else(ApiError::nothing)?;
+    server.erase(&asking, tenant, Deleted::Tenant).await
+}
+
+impl Server {
+    async fn erase(
+        &self,
+        asking: &Asking,
+        tenant: TenantId,
+        deleted: Deleted,
+    ) -> Result<Response, ApiError> {
+        let catalog = self.catalog()?;
+        let reason = asking.parameter("reason");
+        let reason = reason.unwrap_or_else(|| UNTOLD.to_owned());
+        if reason.len() > LONGEST || reason.chars().any(char::is_control) {
+            let told = format!("a reason has at most {LONGEST} bytes, and is one line");
+            return Err(ApiError::Told(StatusCode::BAD_REQUEST, told));
+        }
+        let digest = match deleted {
+            Deleted::Artifact { digest } => digest,
+            // Of everything there is no digest.
+            Deleted::Trace { .. } | Deleted::Tenant => Digest::of(b""),
+        };
+        let address = Address { tenant, digest };
+        let (reader, peer) = (&asking.reader, asking.peer);
+        let deed = match deleted {
+            Deleted::Artifact { .. } => Deed::Deleted,
+            Deleted::Trace { .. } => Deed::DeletedTrace,
+            Deleted::Tenant => Deed::DeletedTenant,
+        };
+        let told = self
+            .audit
+            .tell(reader, peer, deed, &address, StatusCode::OK);
+        (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
+        let tenant = &address.tenant;
+        let erased = catalog.erase(&self.store, tenant, deleted, &reason).await?;
+        self.pieces.forget(&address);
+        let erasure = Erasure {
+            artifacts: erased.artifacts,
+            reason,
+        };
+        Ok(json(StatusCode::OK, &erasure))
+    }
+}
