@@ -32,9 +32,14 @@ tools: ## Install the store emulators and the SDK that tests run against, into .
 peers: ## Show a picture of a span in Phoenix, in a real browser; installs 1 GB into .tools/
 	tests/tools/peers.sh
 
+.PHONY: viewer
+viewer: ## Open the pages of artifact_server in a real browser, and files that would do harm there
+	tests/tools/viewer.sh
+
 .PHONY: screenshots
-screenshots: ## The same, and keep the picture of it in docs/images
+screenshots: ## Both in a browser, and keep the pictures of it in docs/images
 	tests/tools/peers.sh docs/images/phoenix.png
+	tests/tools/viewer.sh docs/images
 
 .PHONY: packaging
 packaging: ## Check the image, the Helm chart, the manifests and the service of deploy/

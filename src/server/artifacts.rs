@@ -27,10 +27,10 @@ use super::range::{Part, lists};
 use crate::storage::StoreError;
 
 /// No sooner is told that there is nothing: what may not be seen is not looked for, and takes as long.
-const FLOOR: Duration = Duration::from_millis(25);
+pub(super) const FLOOR: Duration = Duration::from_millis(25);
 
 /// How long a request waits for others to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is told of what is not there, and of what may not be seen.
 const NOTHING: &str = "there is no such artifact\n";

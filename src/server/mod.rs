@@ -14,6 +14,7 @@ mod headers;
 mod links;
 mod listener;
 mod media;
+mod pages;
 mod pieces;
 mod range;
 mod rate;
@@ -220,7 +221,6 @@ impl ArtifactServer {
 impl Server {
     /// Where an artifact is read: with a signature where a credential would be needed, which browsers do not
     /// send for what is in a page.
-    #[expect(dead_code, reason = "pages show artifacts by it")]
     pub(crate) fn artifact_url(&self, address: &Address, disposition: Disposition) -> String {
         if !self.access.is_open() {
             return self.signed_url(address, disposition).0;

@@ -15,13 +15,10 @@ use super::artifacts::{Refused, refusal};
 pub(super) fn routes(server: Arc<Server>) -> Router {
     let guard = middleware::from_fn_with_state(Arc::clone(&server), guard);
     super::api::routes()
-        .fallback(nothing)
+        .merge(super::pages::routes())
+        .fallback(super::pages::artifact)
         .layer(guard)
         .with_state(server)
-}
-
-async fn nothing() -> Response {
-    refusal(StatusCode::NOT_FOUND, "there is nothing here\n")
 }
 
 /// What holds for every request on this listener, and every answer.

@@ -6,6 +6,7 @@
 #   install.sh              what `make test` needs: emulators of object stores, and SDKs
 #   install.sh packaging    what reads the files of deploy/
 #   install.sh peers        a backend of 1 GB, and what steers a browser
+#   install.sh viewer       what steers a browser, and makes pictures, sounds and films
 set -u
 
 tools="$(cd "$(dirname "$0")/../.." && pwd)/.tools"
@@ -23,6 +24,21 @@ python_packages_of_any_python() {
 
 npm_package() {
     npm install --prefix "$1" --no-audit --no-fund --loglevel=error $2
+}
+
+# A browser needs more than a folder of its own.
+browser() {
+    if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then
+        return
+    fi
+    packages="chromium fonts-dejavu-core"
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        # shellcheck disable=SC2086
+        apt-get install -y -qq --no-install-recommends $packages >/dev/null ||
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages >/dev/null; }
+    else
+        echo "NOT INSTALLED: a browser, for which root is needed: apt-get install chromium" >&2
+    fi
 }
 
 # install NAME HOW PACKAGES: into .tools/NAME, again when the packages change.
@@ -63,18 +79,14 @@ packaging)
 peers)
     install phoenix python_packages \
         "arize-phoenix==20.26.1 openai==3.54.0 openinference-instrumentation-openai==0.1.66 playwright==1.65.2"
-    if ! command -v chromium >/dev/null && [ -z "${CHROMIUM:-}" ]; then
-        # A browser needs more than a folder of its own.
-        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-            apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null ||
-                { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
-        else
-            echo "NOT INSTALLED: a browser, for which root is needed: apt-get install chromium" >&2
-        fi
-    fi
+    browser
+    ;;
+viewer)
+    install viewer python_packages "playwright==1.65.2 pillow==13.0.0 av==18.1.0 numpy==2.4.6"
+    browser
     ;;
 *)
-    echo "usage: install.sh [tests | packaging | peers]" >&2
+    echo "usage: install.sh [tests | packaging | peers | viewer]" >&2
     exit 2
     ;;
 esac

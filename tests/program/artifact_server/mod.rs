@@ -6,6 +6,7 @@ mod deleting;
 mod doctor;
 mod handshake;
 mod headers;
+mod pages;
 mod python;
 mod ranges;
 mod reading;

@@ -1,0 +1,131 @@
+//! A reference in a gallery.
+
+use std::collections::HashMap;
+
+use axum::response::Response;
+
+use super::{Disposition, Server, Visit, address, words};
+use crate::catalog::{Entry, State};
+
+/// A larger picture is not loaded into a gallery: there are no smaller ones of it.
+const LARGEST_THUMB: u64 = 4 << 20;
+
+/// What one artifact shows of itself among others.
+#[derive(Debug)]
+pub(super) struct Card {
+    /// Its page; none of what was cut before it came.
+    pub(super) page: Option<String>,
+    /// Where it is as a picture.
+    pub(super) thumb: Option<String>,
+    /// `image`, `audio`, `video`, `text` or `file`.
+    pub(super) kind: &'static str,
+    /// Its type in a few letters.
+    pub(super) short_type: String,
+    pub(super) content_type: String,
+    /// What a payload calls it, or where it stands.
+    pub(super) title: String,
+    /// The picture in words.
+    pub(super) alt: String,
+    pub(super) size: String,
+    pub(super) time: String,
+    /// For programs.
+    pub(super) moment: String,
+    pub(super) service: String,
+    pub(super) span_name: String,
+    pub(super) attribute: String,
+    /// The page of its trace.
+    pub(super) trace: Option<String>,
+    pub(super) tenant: String,
+    /// What is to be known of it if it is not simply there.
+    pub(super) state: Option<&'static str>,
+    /// How often it is on this page.
+    pub(super) times: usize,
+}
+
+/// A card for each artifact among `entries`, in their order: of what came several times, the first.
+pub(super) async fn cards(
+    server: &Server,
+    visit: &Visit,
+    entries: &[Entry],
+) -> Result<Vec<Card>, Response> {
+    let mut cards: Vec<Card> = Vec::new();
+    let mut places = HashMap::new();
+    for entry in entries {
+        if let Some(digest) = entry.digest {
+            let place = places.entry((&entry.tenant, digest)).or_insert(cards.len());
+            if let Some(card) = cards.get_mut(*place) {
+                card.times += 1;
+                continue;
+            }
+        }
+        let mut card = Card::of(visit, entry);
+        if let Some(digest) = entry.digest
+            && is_thumb(entry)
+        {
+            let address = address(&entry.tenant, digest);
+            let thumb = server.shown(visit, &address, Disposition::Inline).await?;
+            card.thumb = Some(thumb);
+        }
+        cards.push(card);
+    }
+    Ok(cards)
+}
+
+impl Card {
+    pub(super) fn of(visit: &Visit, entry: &Entry) -> Self {
+        let base = &visit.site.base;
+        let page = entry
+            .digest
+            .map(|digest| visit.site.artifact(&address(&entry.tenant, digest)));
+        let short_type = words::short_type(&entry.content_type);
+        let title = match &entry.file_name {
+            Some(name) if !name.trim().is_empty() => name.clone(),
+            _ if !entry.attribute.is_empty() => entry.attribute.clone(),
+            _ => format!("{short_type} file"),
+        };
+        let alt = if entry.attribute.is_empty() {
+            title.clone()
+        } else if entry.span_name.is_empty() {
+            format!("{short_type} in {}", entry.attribute)
+        } else {
+            format!("{short_type} in {} of {}", entry.attribute, entry.span_name)
+        };
+        Self {
+            page,
+            thumb: None,
+            kind: kind(&entry.content_type),
+            short_type,
+            content_type: entry.content_type.clone(),
+            title,
+            alt,
+            size: words::size(entry.size),
+            time: words::time(entry.time),
+            moment: entry.time.to_string(),
+            service: entry.service.clone(),
+            span_name: entry.span_name.clone(),
+            attribute: entry.attribute.clone(),
+            trace: entry.trace.map(|trace| format!("{base}/traces/{trace}")),
+            tenant: entry.tenant.to_string(),
+            state: words::state(entry.state),
+            times: 1,
+        }
+    }
+}
+
+fn is_thumb(entry: &Entry) -> bool {
+    let is_there = matches!(entry.state, State::Stored | State::Spooled);
+    is_there && kind(&entry.content_type) == "image" && entry.size <= LARGEST_THUMB
+}
+
+/// How something of this type is shown among others.
+pub(super) fn kind(content_type: &str) -> &'static str {
+    match content_type {
+        "image/png" | "image/jpeg" | "image/gif" | "image/webp" | "image/avif" | "image/bmp"
+        | "image/svg+xml" => "image",
+        "application/json" => "text",
+        other if other.starts_with("audio/") => "audio",
+        other if other.starts_with("video/") => "video",
+        other if other.starts_with("text/") => "text",
+        _ => "file",
+    }
+}

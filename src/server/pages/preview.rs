@@ -1,0 +1,211 @@
+//! What is shown of an artifact on its page.
+
+use axum::response::Response;
+use futures::TryStreamExt as _;
+use http::StatusCode;
+
+use super::super::audit::Deed;
+use super::super::pieces::{Opened, PIECE, Reading};
+use super::cards::kind;
+use super::{Address, Disposition, Server, Visit, json, markdown, words};
+use crate::catalog::ArtifactFacts;
+use crate::compute;
+
+/// What is shown of a text.
+const SHOWN: u64 = 256 << 10;
+
+/// Of a longer text nothing is shown: all of it would have to be read to know that it is right.
+const LONGEST: u64 = 32 << 20;
+
+/// A larger picture is not loaded into a page by itself.
+const LARGEST: u64 = 32 << 20;
+
+/// What is shown of an artifact; at most one of these.
+#[derive(Debug, Default)]
+pub(super) struct Preview {
+    pub(super) image: Option<String>,
+    pub(super) audio: Option<String>,
+    pub(super) video: Option<String>,
+    /// HTML that this server made of a text.
+    pub(super) text: Option<String>,
+    /// What is to be said of it.
+    pub(super) note: String,
+}
+
+/// As what a text is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Plain,
+    Markdown,
+    Json,
+}
+
+impl Preview {
+    pub(super) fn none(note: impl Into<String>) -> Self {
+        Self {
+            note: note.into(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Server {
+    /// Shows an artifact, as far as that is safe and not too much.
+    pub(super) async fn preview(
+        &self,
+        visit: &Visit,
+        address: &Address,
+        opened: Opened,
+        facts: Option<&ArtifactFacts>,
+    ) -> Result<Preview, Response> {
+        let (media, size) = (opened.media, opened.size);
+        let url = self.shown(visit, address, Disposition::Inline).await?;
+        let mut preview = Preview::default();
+        match kind(media.shown) {
+            "image" if size > LARGEST => {
+                let largest = words::size(LARGEST);
+                preview.note = format!(
+                    "Pictures of more than {largest} are not shown here. Download it to see it."
+                );
+            }
+            "image" => preview.image = Some(url),
+            "audio" => preview.audio = Some(url),
+            "video" => preview.video = Some(url),
+            "text" if media.is_inline => {
+                return self
+                    .text(visit, address, opened, form(media.shown, facts))
+                    .await;
+            }
+            _ => {
+                preview.note = match media.shown {
+                    "application/pdf" => {
+                        "PDFs are not shown here, because they can do things of their \
+                                          own. Download it to read it."
+                            .to_owned()
+                    }
+                    other => format!(
+                        "There is no preview of {}: download it to open it.",
+                        words::short_type(other)
+                    ),
+                };
+            }
+        }
+        Ok(preview)
+    }
+
+    async fn text(
+        &self,
+        visit: &Visit,
+        address: &Address,
+        opened: Opened,
+        form: Form,
+    ) -> Result<Preview, Response> {
+        let size = opened.size;
+        if size > LONGEST {
+            let longest = words::size(LONGEST);
+            return Ok(Preview::none(format!(
+                "Texts of more than {longest} are not shown here. Download it to read it."
+            )));
+        }
+        self.tell(visit, Deed::Read, address, StatusCode::OK)
+            .await?;
+        let read = async {
+            let opened = if size > PIECE {
+                let store = self.store.of_tenant(&address.tenant);
+                self.pieces.open(&store, address, |_| Reading::Part).await?
+            } else {
+                opened
+            };
+            let end = SHOWN.min(opened.size);
+            let pieces: Vec<_> = opened
+                .bytes(0..end)
+                .try_collect()
+                .await
+                .map_err(|error| error.0)?;
+            Ok::<_, crate::storage::StoreError>(pieces.concat())
+        };
+        let bytes = match read.await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!("{error}");
+                return Ok(Preview::none("It cannot be read at the moment."));
+            }
+        };
+        let rendered = compute::run(move || render(&bytes, size, form)).await;
+        Ok(rendered.unwrap_or_else(|_| Preview::none("It cannot be shown.")))
+    }
+}
+
+fn form(shown: &str, facts: Option<&ArtifactFacts>) -> Form {
+    if shown == "application/json" {
+        return Form::Json;
+    }
+    let is_markdown = facts.is_some_and(|facts| {
+        let name = facts.file_name.as_deref().unwrap_or_default();
+        let name = name.to_ascii_lowercase();
+        facts.content_type == "text/markdown"
+            || [".md", ".markdown"].iter().any(|end| name.ends_with(end))
+    });
+    if is_markdown {
+        Form::Markdown
+    } else {
+        Form::Plain
+    }
+}
+
+/// The beginning of a text of `size` bytes.
+pub(super) fn render(bytes: &[u8], size: u64, form: Form) -> Preview {
+    let is_whole = bytes.len() as u64 == size;
+    let text = String::from_utf8_lossy(bytes);
+    // A character that was cut is none.
+    let text = if is_whole {
+        &*text
+    } else {
+        text.trim_end_matches('\u{fffd}')
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut note = String::new();
+    if !is_whole {
+        note = format!(
+            "Only the first {} of {} are shown.",
+            words::size(SHOWN),
+            words::size(size)
+        );
+    }
+    let shown = match form {
+        Form::Markdown => markdown::html(text),
+        Form::Json if is_whole => json::html(text),
+        Form::Plain | Form::Json => None,
+    };
+    let shown = shown.unwrap_or_else(|| {
+        let mut html = String::from("<pre class=\"text\" dir=\"auto\" tabindex=\"0\">");
+        escape(text, &mut html);
+        html.push_str("</pre>");
+        html
+    });
+    Preview {
+        text: Some(shown),
+        note,
+        ..Preview::default()
+    }
+}
+
+/// Adds a text that is nothing but text, and all of which is seen.
+pub(super) fn escape(text: &str, html: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            '\t' | '\n' => html.push(c),
+            '\r' => {}
+            '\0'..='\x1f' => html.push(char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}')),
+            '\x7f' => html.push('\u{2421}'),
+            // What turns the direction of what follows can make a text seem to be another.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => html.push('\u{fffd}'),
+            c => html.push(c),
+        }
+    }
+}

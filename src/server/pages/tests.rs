@@ -1,0 +1,289 @@
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::cards::Card;
+use super::preview::{Form, render};
+use super::*;
+use crate::catalog::{Entry, EntryId, Filter, State, TypePattern};
+
+const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+/// What a sender may write anywhere.
+const HOSTILE: [&str; 9] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' autofocus onfocus='alert(1)",
+    "</textarea></title></style></script><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "<!-- --!><iframe srcdoc='<script>alert(1)</script>'>",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "\u{202e}gpj.exe\0\u{1b}]0;x\u{7}<b>",
+];
+
+fn visit(query: &str) -> Visit {
+    Visit {
+        reader: Reader {
+            name: "anybody".to_owned(),
+            scope: Scope::All,
+        },
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        site: Site {
+            base: "/pages".to_owned(),
+            artifacts: "http://127.0.0.1:4319".to_owned(),
+            artifacts_path: "/files".to_owned(),
+        },
+        path: "/".to_owned(),
+        query: Query::parse(query),
+    }
+}
+
+fn entry(text: &str) -> Entry {
+    Entry {
+        id: EntryId::new(&[1; 16]).unwrap(),
+        recorded: Timestamp::UNIX_EPOCH,
+        time: Timestamp::UNIX_EPOCH,
+        tenant: TenantId::default(),
+        signal: Some("traces".to_owned()),
+        service: text.to_owned(),
+        trace: Some("00112233445566778899aabbccddeeff".parse().unwrap()),
+        span: None,
+        span_name: text.to_owned(),
+        carrier: "span".to_owned(),
+        attribute: text.to_owned(),
+        shape: text.to_owned(),
+        digest: Some(DIGEST.parse().unwrap()),
+        content_type: text.to_owned(),
+        size: 7,
+        file_name: Some(text.to_owned()),
+        state: State::Stored,
+    }
+}
+
+/// The elements in a page, with their attributes, as a browser tells them apart from text.
+fn elements(html: &str) -> Vec<String> {
+    html.split('<')
+        .skip(1)
+        .map(|rest| rest.split('>').next().unwrap().to_owned())
+        .collect()
+}
+
+#[derive(Template)]
+#[template(path = "cards.html", config = "src/server/pages/askama.toml")]
+struct Cards {
+    cards: Vec<Card>,
+}
+
+/// Whatever a sender writes, a page has the elements that it has of a sender who writes nothing odd.
+#[test]
+fn what_a_sender_writes_is_text() {
+    let visit = visit("");
+    let shown = |text: &str| {
+        let mut card = Card::of(&visit, &entry(text));
+        card.kind = "file";
+        let cards = Cards { cards: vec![card] };
+        cards.render().unwrap()
+    };
+    let usual = elements(&shown("usual"));
+    for text in HOSTILE {
+        let html = shown(text);
+        let names = |all: &[String]| -> Vec<String> {
+            let name = |element: &String| element.split(' ').next().unwrap().to_owned();
+            all.iter().map(name).collect()
+        };
+        let found = elements(&html);
+        assert_eq!(names(&found), names(&usual), "{text}");
+        // Nor is there an attribute more.
+        let quotes = |all: &str| all.matches('"').count();
+        assert_eq!(quotes(&html), quotes(&shown("usual")), "{text}");
+    }
+}
+
+#[test]
+fn a_text_is_never_more_than_text() {
+    for text in HOSTILE {
+        for form in [Form::Plain, Form::Markdown, Form::Json] {
+            let inner = match form {
+                Form::Json => serde_json::json!({ text: [text, { "a": text }] }).to_string(),
+                Form::Markdown => {
+                    format!(
+                        "# {text}\n\n{text}\n\n[a]({text}) ![b](<{text}>)\n\n`{text}`\n\n```{text}\n{text}\n```\n"
+                    )
+                }
+                Form::Plain => text.to_owned(),
+            };
+            let html = render(inner.as_bytes(), inner.len() as u64, form)
+                .text
+                .unwrap();
+            for element in elements(&html) {
+                let name = element.split(' ').next().unwrap();
+                let name = name.trim_start_matches('/');
+                let known = [
+                    "pre", "div", "h1", "p", "span", "code", "ul", "li", "details", "summary", "q",
+                    "em",
+                ];
+                assert!(known.contains(&name), "{form:?} {text}: <{element}>");
+                // What is between quotes is a value, in which quotes are escaped.
+                let attributes: String = element.split('"').step_by(2).collect();
+                for forbidden in [" on", "href", "src", "style", "id="] {
+                    assert!(
+                        !attributes.contains(forbidden),
+                        "{form:?} {text}: <{element}>"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_link_in_a_text_is_told_and_leads_nowhere() {
+    let text = "[here](https://evil.example/?q=1) ![pixel](http://evil.example/p.gif) <https://auto.example>";
+    let html = render(text.as_bytes(), text.len() as u64, Form::Markdown);
+    let html = html.text.unwrap();
+    assert!(html.contains("here <span class=\"target\">(https://evil.example/?q=1)</span>"));
+    assert!(html.contains("pixel <span class=\"target\">(http://evil.example/p.gif)</span>"));
+    assert!(!html.contains("<a") && !html.contains("<img"), "{html}");
+}
+
+#[test]
+fn json_keeps_its_order_and_its_digits() {
+    let text = r#"{"z":1.10,"a":[123456789012345678901234567890,null],"z":"two\nlines"}"#;
+    let html = render(text.as_bytes(), text.len() as u64, Form::Json)
+        .text
+        .unwrap();
+    let at = |what: &str| html.find(what).unwrap_or_else(|| panic!("{what}: {html}"));
+    assert!(at(">1.10<") < at(">123456789012345678901234567890<"));
+    assert!(at(">null<") < at("two\nlines"));
+    assert!(html.contains("<details open><summary>"));
+}
+
+#[test]
+fn what_is_much_is_cut_or_left_as_it_is() {
+    // The second half of a character is not there.
+    let cut = "é".repeat(10);
+    let shown = render(&cut.as_bytes()[..9], 1 << 20, Form::Plain);
+    assert!(shown.note.starts_with("Only the first"), "{}", shown.note);
+    let html = shown.text.unwrap();
+    assert_eq!(html.matches('é').count(), 4);
+    assert!(!html.contains('\u{fffd}'));
+    for text in [
+        format!("[{}1]", "1,".repeat(100_000)),
+        "[".repeat(100_000),
+        "{\"a\":1} {\"b\":2}".to_owned(),
+    ] {
+        let html = render(text.as_bytes(), text.len() as u64, Form::Json);
+        let html = html.text.unwrap();
+        assert!(html.starts_with("<pre"), "{}", &html[..80]);
+    }
+    // As many cells as there could be of short rows, and as many elements.
+    let wide = format!("|{}\n|{}\n", "a|".repeat(2000), "-|".repeat(2000));
+    for text in [
+        format!("{wide}{}", "|\n".repeat(100_000)),
+        "*a* ".repeat(60_000),
+        "> ".repeat(100_000),
+    ] {
+        let html = render(text.as_bytes(), text.len() as u64, Form::Markdown);
+        let len = html.text.unwrap().len();
+        assert!(len < 8 << 20, "{len}");
+    }
+    // What is deep is folded as far as that helps.
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let html = render(deep.as_bytes(), 2000, Form::Json).text.unwrap();
+    assert!(html.matches("<details").count() <= 64);
+}
+
+#[test]
+fn what_is_looked_for_leads_to_a_page_of_this_site() {
+    let site = visit("").site;
+    let page = format!("/pages/artifacts/{DIGEST}");
+    let of_acme = format!("/pages/acme/artifacts/{DIGEST}");
+    let trace = "00112233445566778899aabbccddeeff";
+    for (asked, place) in [
+        (DIGEST.to_owned(), Some(page.clone())),
+        (DIGEST.to_uppercase(), Some(page.clone())),
+        (format!("sha256:{DIGEST}"), Some(page.clone())),
+        (
+            format!("http://127.0.0.1:4319/artifacts/{DIGEST}.png"),
+            Some(page.clone()),
+        ),
+        (
+            format!("https://files.example.com/a/b/artifacts/{DIGEST}.png~?x#y"),
+            Some(of_b(&page)),
+        ),
+        (
+            format!("https://files.example.com/acme/artifacts/{DIGEST}"),
+            Some(of_acme),
+        ),
+        (
+            format!("http://localhost/artifacts/{DIGEST}.png"),
+            Some(page.clone()),
+        ),
+        (
+            format!("http://localhost/files/artifacts/{DIGEST}"),
+            Some(page.clone()),
+        ),
+        (
+            format!("s3://bucket/default/sha256/ba/{DIGEST}"),
+            Some(page.clone()),
+        ),
+        (trace.to_owned(), Some(format!("/pages/traces/{trace}"))),
+        ("//evil.example".to_owned(), None),
+        ("javascript:alert(1)".to_owned(), None),
+        (String::new(), None),
+    ] {
+        assert_eq!(find::place(&site, &Scope::All, &asked), place, "{asked}");
+    }
+}
+
+/// What stands in front of `artifacts` may be a tenant, or a folder of the server.
+fn of_b(page: &str) -> String {
+    page.replace("/pages/", "/pages/b/")
+}
+
+#[test]
+fn a_form_is_a_filter_or_says_what_is_wrong() {
+    let filter = |query: &str| Query::parse(query).filter(Tenants::All);
+    assert_eq!(filter("service=&since=").unwrap(), Filter::default());
+    let wanted = filter(
+        "service=a%20b&type=image%2F*&since=2026-11-21T19%3A30&min_size=1KiB&state=dropped&x=1",
+    );
+    let wanted = wanted.unwrap();
+    assert_eq!(wanted.service.as_deref(), Some("a b"));
+    assert_eq!(wanted.content_type, Some(TypePattern::new("image/*")));
+    assert_eq!(wanted.since, Some("2026-11-21T19:30:00Z".parse().unwrap()));
+    assert_eq!(wanted.min_size, Some(1024));
+    assert_eq!(wanted.state, Some(State::Dropped));
+    for (query, part) in [
+        ("since=yesterday", "“from” is no time"),
+        ("until=1", "“until” is no time"),
+        ("min_size=much", "“at least” is no size"),
+        ("max_size=-1", "“at most” is no size"),
+        ("trace=xyz", "“trace id” is none"),
+        ("state=gone", "a state is"),
+    ] {
+        let mistake = filter(query).unwrap_err();
+        assert!(mistake.contains(part), "{query}: {mistake}");
+    }
+    assert!(Query::parse("after=x").cursor().is_err());
+}
+
+#[test]
+fn a_page_loads_nothing_from_elsewhere() {
+    let visit = visit("");
+    let response = Explained::nothing().page(&visit.site);
+    let policy = response.headers()[header::CONTENT_SECURITY_POLICY]
+        .to_str()
+        .unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'sha256-"));
+    assert!(
+        !policy.contains("unsafe") && !policy.contains('*'),
+        "{policy}"
+    );
+    // The script is in the page as it was hashed.
+    assert!(!assets::SCRIPT.contains("</"));
+}
