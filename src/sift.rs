@@ -38,7 +38,7 @@ impl EntryLimit {
 pub struct Sifted {
     /// The same bytes as before where nothing was taken out.
     pub request: Bytes,
-    /// How many items there were: spans, log records, or data points of metrics.
+    /// How many items there were: spans, log records, data points of metrics, or profiles.
     pub count: usize,
     /// What was taken out, if anything was.
     pub rejected: Option<Rejected>,
@@ -174,6 +174,7 @@ fn take_out(
         Signal::Traces => "spans",
         Signal::Logs => "log records",
         Signal::Metrics => "metrics",
+        Signal::Profiles => "profiles",
     };
     let told = first.map(|(item, malformed)| Rejected {
         count: lost().map(|index| items.weight(index)).sum(),

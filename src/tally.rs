@@ -1,6 +1,6 @@
 //! What became of every item that came in: `received = delivered + rejected + refused + queued`.
 //!
-//! Items are spans, log records and data points of metrics. What is told is what the sender was told,
+//! Items are spans, log records, data points of metrics, and profiles. What is told is what the sender was told,
 //! so that a loss is a line in a log and never a difference that nobody can explain.
 
 use std::fmt;
@@ -21,6 +21,7 @@ pub struct Tallies {
     traces: Tally,
     metrics: Tally,
     logs: Tally,
+    profiles: Tally,
 }
 
 /// The items of one signal.
@@ -96,6 +97,7 @@ impl Tallies {
             Signal::Traces => &self.traces,
             Signal::Metrics => &self.metrics,
             Signal::Logs => &self.logs,
+            Signal::Profiles => &self.profiles,
         }
     }
 
@@ -342,6 +344,8 @@ impl Drop for UnderWay<'_> {
                 Signal::Traces => ("accepted_spans", "refused_spans"),
                 Signal::Metrics => ("accepted_metric_points", "refused_metric_points"),
                 Signal::Logs => ("accepted_log_records", "refused_log_records"),
+                // The Collector counts the samples in them.
+                Signal::Profiles => ("accepted_profiles", "refused_profiles"),
             };
             self.trace.number(taken, accepted);
             self.trace.number(refused, self.items - accepted);
@@ -418,6 +422,7 @@ mod tests {
                 "traces: received 21 = delivered 8 + rejected 4 + refused 9 + queued 0",
                 "metrics: received 0 = delivered 0 + rejected 0 + refused 0 + queued 0",
                 "logs: received 0 = delivered 0 + rejected 0 + refused 0 + queued 0",
+                "profiles: received 0 = delivered 0 + rejected 0 + refused 0 + queued 0",
             ]
         );
     }

@@ -6,7 +6,8 @@ use crate::Signal;
 /// the generated types of the `opentelemetry-proto` crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// `ExportTraceServiceRequest`, `ExportLogsServiceRequest`, `ExportMetricsServiceRequest`.
+    /// `ExportTraceServiceRequest`, `ExportLogsServiceRequest`, `ExportMetricsServiceRequest`; of an
+    /// `ExportProfilesServiceRequest` nothing leads to values that are looked at.
     Request(Signal),
     /// `ResourceSpans`, `ResourceLogs`, `ResourceMetrics`.
     ResourceRecords(Signal),
@@ -64,6 +65,7 @@ impl Message {
     )]
     pub fn child(self, number: u32) -> Option<Self> {
         Some(match (self, number) {
+            (Self::Request(Signal::Profiles), _) => return None,
             (Self::Request(signal), 1) => Self::ResourceRecords(signal),
             (Self::ResourceRecords(_), 1) => Self::Resource,
             (Self::ResourceRecords(signal), 2) => Self::ScopeRecords(signal),

@@ -139,8 +139,9 @@ pub(super) enum Stability {
     Beta,
 }
 
-/// Of components that take every signal.
+/// Of components that take every signal, and of those that look at items or divide requests.
 const ALL: &[Signal] = &Signal::ALL;
+const READ: &[Signal] = &Signal::READ;
 
 impl Component for ReceiverConfig {
     const KIND: &'static str = "receiver";
@@ -171,7 +172,7 @@ impl Component for ProcessorConfig {
             name: "artifact",
             alias: None,
             stability: Stability::Beta,
-            signals: ALL,
+            signals: READ,
             read: |node| from_node(node).map(|config| Self::Artifact(Box::new(config))),
             schema: |of| of.subschema_for::<ArtifactConfig>(),
         },
@@ -179,7 +180,7 @@ impl Component for ProcessorConfig {
             name: "batch",
             alias: None,
             stability: Stability::Beta,
-            signals: ALL,
+            signals: READ,
             read: |node| from_node(node).map(Self::Batch),
             schema: |of| of.subschema_for::<BatchConfig>(),
         },

@@ -90,7 +90,7 @@ impl TryFrom<String> for ComponentId {
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("pattern" = "^(traces|metrics|logs)(/[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,1024})?$"))]
+#[schemars(with = "String", extend("pattern" = "^(traces|metrics|logs|profiles)(/[^\\s\\u0000-\\u001f\\u007f-\\u009f]{1,1024})?$"))]
 pub struct PipelineId {
     /// What flows through the pipeline.
     pub signal: Signal,
@@ -238,10 +238,10 @@ mod tests {
 
     #[test]
     fn what_is_no_pipeline_id() {
-        for id in ["Traces", "profiles", "", "trace/x"] {
+        for id in ["Traces", "events", "", "trace/x"] {
             let error = id.parse::<PipelineId>().unwrap_err().to_string();
             assert!(
-                error.ends_with("known are traces, metrics, logs"),
+                error.ends_with("known are traces, metrics, logs, profiles"),
                 "{error}"
             );
         }

@@ -3,7 +3,8 @@
 //! Backends refuse a message above their limit as a whole, and with it everything that happens to
 //! stand beside the one large span. So what is larger than `max_request_bytes` is divided between its
 //! items before it is sent, and what is refused for its size is halved until the items are found
-//! that cannot go at all.
+//! that cannot go at all. A request of profiles, which share a dictionary, is never divided: it goes as a
+//! whole or not at all.
 
 use bytes::Bytes;
 use slimspan_proto::{Signal, count, halves, split};
@@ -50,7 +51,7 @@ where
         },
     };
     // What cannot be divided goes as it is.
-    let parts = (request.len() > max_bytes)
+    let parts = (request.len() > max_bytes && signal.is_divisible())
         .then(|| split(signal, &request, max_bytes).ok())
         .flatten();
     let Some(parts) = parts else {
@@ -247,6 +248,21 @@ mod tests {
         let (arrived, sends, outcome) = run(request(&[100, 60_000, 100]), 50_000, usize::MAX).await;
         assert_eq!((arrived, sends), (vec![vec![0, 2], vec![1]], 2));
         assert_eq!(outcome.unwrap().answer, Answer::success());
+    }
+
+    /// They share a dictionary.
+    #[tokio::test]
+    async fn profiles_go_whole_or_not_at_all() {
+        // The same framing as that of spans.
+        let whole = request(&[30_000; 4]);
+        let mut arrived = Vec::new();
+        let outcome = send_fitting(Signal::Profiles, whole.clone(), 40_000, |part| {
+            arrived.push(part);
+            std::future::ready(Err(too_large()))
+        });
+        let oversize = outcome.await.unwrap().oversize;
+        assert_eq!(oversize, [(whole.clone(), too_large())]);
+        assert_eq!(arrived, [whole]);
     }
 
     #[tokio::test]

@@ -45,15 +45,16 @@ use slimspan_proto::Signal;
 
 /// A number for each signal.
 #[derive(Debug, Default)]
-pub(crate) struct BySignal([AtomicU64; 3]);
+pub(crate) struct BySignal([AtomicU64; Signal::ALL.len()]);
 
 impl BySignal {
     fn of(&self, signal: Signal) -> &AtomicU64 {
-        let [traces, metrics, logs] = &self.0;
+        let [traces, metrics, logs, profiles] = &self.0;
         match signal {
             Signal::Traces => traces,
             Signal::Metrics => metrics,
             Signal::Logs => logs,
+            Signal::Profiles => profiles,
         }
     }
 

@@ -618,7 +618,7 @@ async fn every_signal_is_sifted() {
         let received = backend.received().pop().unwrap();
         assert_eq!(received.message, request([sound.clone(), sound]));
     }
-    let [traces, metrics, logs] = conserved(&slimspan.stop().await.stderr);
+    let [traces, metrics, logs, _] = conserved(&slimspan.stop().await.stderr);
     assert_eq!(traces.received, 0);
     assert_eq!(
         (metrics.received, metrics.delivered, metrics.rejected),

@@ -35,6 +35,7 @@ mod memory;
 mod own_traces;
 mod passing_on;
 mod presets;
+mod profiles;
 mod progress;
 mod queue;
 mod reference_forms;

@@ -16,7 +16,7 @@ pub(crate) struct Items {
 
 /// What the log of an ended slimspan says of each signal's items, in the order of [`Signal::ALL`].
 /// Fails unless every item that was received has exactly one end.
-pub(crate) fn conserved(stderr: &str) -> [Items; 3] {
+pub(crate) fn conserved(stderr: &str) -> [Items; Signal::ALL.len()] {
     Signal::ALL.map(|signal| {
         let items = read(stderr, signal);
         let ends = items.delivered + items.rejected + items.refused + items.queued;

@@ -48,8 +48,8 @@ pub(crate) struct HttpAnswer {
 }
 
 /// Where a signal's requests are sent to.
-pub(crate) fn path(signal: Signal) -> String {
-    format!("/v1/{signal}")
+pub(crate) fn path(signal: Signal) -> &'static str {
+    signal.http_path()
 }
 
 /// The same request in JSON.

@@ -51,7 +51,7 @@ fn extract_with(
         min_len: policy.smallest(),
         on_malformed: OnMalformed::Fail,
     };
-    if signal == Signal::Metrics {
+    if matches!(signal, Signal::Metrics | Signal::Profiles) {
         walk(signal, request, large, |_, _| {})?;
         return Ok(Extraction::untouched(request));
     }

@@ -94,8 +94,8 @@ pub fn restore_within(
         restored: 0,
         left: Vec::new(),
     };
-    // Metrics are never changed, so there is nothing to undo in them.
-    if signal == Signal::Metrics || !mentions.any(request) {
+    // Metrics and profiles are never changed, so there is nothing to undo in them.
+    if matches!(signal, Signal::Metrics | Signal::Profiles) || !mentions.any(request) {
         return Ok(restoration);
     }
     let mut restorer = Restorer {

@@ -78,7 +78,7 @@ impl Blob {
 
 impl Capture {
     fn signal(&self) -> Signal {
-        let named = Signal::ALL.iter().find(|s| s.name() == self.signal);
+        let named = Signal::READ.iter().find(|s| s.name() == self.signal);
         *named.unwrap()
     }
 

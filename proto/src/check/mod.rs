@@ -6,6 +6,7 @@
 //! what decoders accept, it accepts: unknown fields and enum values, numbers in more bytes than
 //! they need, fields that occur twice, ids of any length.
 
+mod profiles;
 mod scan;
 mod schema;
 mod table;
@@ -28,7 +29,7 @@ pub(crate) const SMALL: usize = 1;
 /// What was found out about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// How many items it has: spans, log records, or data points of metrics.
+    /// How many items it has: spans, log records, data points of metrics, or profiles.
     pub count: usize,
     /// What is not sound, by the items that it concerns, in no order.
     pub faults: Vec<Fault>,
@@ -66,9 +67,19 @@ pub enum CheckError {
 /// Reads all of an `Export{Trace,Logs,Metrics}ServiceRequest` and tells which of its items are not
 /// sound. Entries are resources, scopes, items, and what else may be repeated: events, links, data
 /// points, exemplars; attributes and elements of arrays count a sixteenth.
+///
+/// An `ExportProfilesServiceRequest` is sound as a whole or not at all, and of what stands in a profile
+/// or in the dictionary only the fields themselves are read; each of these counts a sixteenth.
 pub fn check(signal: Signal, request: &[u8], max_entries: usize) -> Result<Checked, CheckError> {
+    let shape = match signal {
+        Signal::Traces => Shape::Span,
+        Signal::Logs => Shape::LogRecord,
+        Signal::Metrics => Shape::Metric,
+        Signal::Profiles => return profiles::check(request, max_entries),
+    };
     let mut check = Check {
         signal,
+        shape,
         request,
         scanner: Scanner::new(request),
         max_cost: max_entries.saturating_mul(ENTRY),
@@ -93,6 +104,8 @@ pub fn check(signal: Signal, request: &[u8], max_entries: usize) -> Result<Check
 
 struct Check<'a> {
     signal: Signal,
+    /// That of an item.
+    shape: Shape,
     request: &'a [u8],
     scanner: Scanner<'a>,
     max_cost: usize,
@@ -120,11 +133,6 @@ impl Check<'_> {
 
     /// A `ScopeSpans`, `ScopeLogs` or `ScopeMetrics`.
     fn scope(&mut self, body: Range<usize>) -> Result<(), CheckError> {
-        let shape = match self.signal {
-            Signal::Traces => Shape::Span,
-            Signal::Logs => Shape::LogRecord,
-            Signal::Metrics => Shape::Metric,
-        };
         let first = self.items;
         let mut verdict = None;
         for field in Fields::new(self.request, body) {
@@ -134,11 +142,11 @@ impl Check<'_> {
                 continue;
             }
             let item = self.request.get(field.body.clone()).unwrap_or_default();
-            let of_item = self.scanner.scan(shape, item, 4);
+            let of_item = self.scanner.scan(self.shape, item, 4);
             self.items += 1;
             self.checked.count += match self.signal {
                 Signal::Metrics => points(self.request, field.body),
-                Signal::Traces | Signal::Logs => 1,
+                Signal::Traces | Signal::Logs | Signal::Profiles => 1,
             };
             self.found(self.items - 1, of_item);
             self.affordable()?;

@@ -4,14 +4,14 @@ use crate::Signal;
 use crate::message::Message;
 use crate::wire::{Field, Fields, WireType};
 
-/// How many items a request has: spans, log records, or data points of metrics. Where it is not
+/// How many items a request has: spans, log records, data points of metrics, or profiles. Where it is not
 /// sound, those before that.
 pub fn count(signal: Signal, request: &[u8]) -> usize {
     let mut count = 0;
     for_each_item(request, |item| {
         count += match signal {
             Signal::Metrics => points(request, item),
-            Signal::Traces | Signal::Logs => 1,
+            Signal::Traces | Signal::Logs | Signal::Profiles => 1,
         };
     });
     count

@@ -17,7 +17,8 @@ pub struct Split {
 }
 
 /// Divides a request into as few parts as possible that have at most `max_bytes` each. Items keep
-/// their order, and each part has the resources and scopes of its items.
+/// their order, and each part has the resources and scopes of its items. Who calls this asks before
+/// whether the signal [is divisible](Signal::is_divisible).
 pub fn split(signal: Signal, request: &Bytes, max_bytes: usize) -> Result<Split, Malformed> {
     let items = Items::read(signal, request)?;
     let mut split = Split {
@@ -74,8 +75,11 @@ impl Split {
 }
 
 /// The first and the second half of the items of a request, to find out by halving which of them is
-/// refused. `None` where there is nothing to halve.
+/// refused. `None` where there is nothing to halve, and for signals that are not divided.
 pub fn halves(signal: Signal, request: &Bytes) -> Option<(Bytes, Bytes)> {
+    if !signal.is_divisible() {
+        return None;
+    }
     let items = Items::read(signal, request).ok()?;
     let middle = items.len() / 2;
     (middle > 0).then(|| {

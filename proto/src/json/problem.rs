@@ -39,6 +39,8 @@ pub enum Problem {
     Field(&'static str, Reason),
     /// There are more entries than are allowed.
     TooMany,
+    /// Its signal is not read as JSON.
+    NoSchema,
 }
 
 impl Problem {
@@ -64,6 +66,7 @@ impl fmt::Display for Problem {
             Self::Duplicate(name) => write!(f, "{name} stands twice in an object"),
             Self::Field(name, reason) => write!(f, "{name} {reason}"),
             Self::TooMany => f.write_str("too many entries"),
+            Self::NoSchema => f.write_str("this signal is not read as JSON"),
         }
     }
 }

@@ -45,7 +45,8 @@ pub struct Read {
 }
 
 /// Reads an `Export{Trace,Logs,Metrics}ServiceRequest` in JSON. Fields stand in the order of the
-/// text, numbers in as few bytes as possible, defaults not at all.
+/// text, numbers in as few bytes as possible, defaults not at all. Other signals than those of
+/// [`Signal::READ`] are refused.
 pub fn read(signal: Signal, text: &[u8], limits: Limits) -> Result<Read, JsonError> {
     let text = Text::new(text)?;
     let mut reader = Reader {
@@ -131,7 +132,7 @@ impl Frame {
 impl<'a> Reader<'a> {
     fn run(&mut self) -> Result<(), JsonError> {
         self.text.expect(b'{', "a request, which is an object")?;
-        let request = Message::request(self.signal);
+        let request = Message::request(self.signal).ok_or_else(|| Problem::NoSchema.at(0))?;
         self.stack.push(Frame::new(request, None));
         while let Some(frame) = self.stack.last_mut() {
             let is_first = std::mem::take(&mut frame.is_fresh);
@@ -292,7 +293,7 @@ impl<'a> Reader<'a> {
             frame.items = match self.signal {
                 Signal::Metrics if frame.cause.is_some() => self.points.max(1),
                 Signal::Metrics => self.points,
-                Signal::Traces | Signal::Logs => 1,
+                Signal::Traces | Signal::Logs | Signal::Profiles => 1,
             };
         }
         match (frame.open, frame.cause) {

@@ -90,12 +90,13 @@ impl Content {
 }
 
 impl Message {
-    /// The request of a signal.
-    pub(super) fn request(signal: Signal) -> &'static Self {
+    /// The request of a signal, of those that are read and written.
+    pub(super) fn request(signal: Signal) -> Option<&'static Self> {
         match signal {
-            Signal::Traces => &TRACES,
-            Signal::Logs => &LOGS,
-            Signal::Metrics => &METRICS,
+            Signal::Traces => Some(&TRACES),
+            Signal::Logs => Some(&LOGS),
+            Signal::Metrics => Some(&METRICS),
+            Signal::Profiles => None,
         }
     }
 }

@@ -22,32 +22,27 @@ pub struct Written {
 }
 
 /// Why a request is not written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// It is no request.
-    Malformed(Malformed),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
     /// There is no memory for the text; it had as many bytes by then.
+    #[error("there is no memory for the text, which has {0} bytes and more")]
     NoMemory(usize),
-}
-
-impl From<Malformed> for WriteError {
-    fn from(error: Malformed) -> Self {
-        Self::Malformed(error)
-    }
+    /// Its signal is not written as JSON.
+    #[error("{0} are not written as JSON: their schema is still being developed")]
+    NoSchema(Signal),
 }
 
 /// What memory for a text is asked for at a time.
 const STEP: usize = 4 << 10;
 
 /// Writes an `Export{Trace,Logs,Metrics}ServiceRequest` as JSON. What stands in it is what a decoder
-/// reads: of what occurs twice the last, messages merged.
-pub fn write(signal: Signal, request: &[u8]) -> Result<Written, Malformed> {
-    match write_charging(signal, request, &mut |_| true) {
-        Ok(written) => Ok(written),
-        Err(WriteError::Malformed(error)) => Err(error),
-        // There is always some.
-        Err(WriteError::NoMemory(at)) => Err(Reason::Truncated.at(at)),
-    }
+/// reads: of what occurs twice the last, messages merged. Other signals than those of
+/// [`Signal::READ`] are refused.
+pub fn write(signal: Signal, request: &[u8]) -> Result<Written, WriteError> {
+    write_charging(signal, request, &mut |_| true)
 }
 
 /// The same, where memory for the text is asked for before it is taken: a text may be many times as long
@@ -57,6 +52,7 @@ pub fn write_charging(
     request: &[u8],
     more: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Written, WriteError> {
+    let schema = Message::request(signal).ok_or(WriteError::NoSchema(signal))?;
     let mut writer = Writer {
         request,
         more,
@@ -74,7 +70,7 @@ pub fn write_charging(
         is_packed: false,
     };
     writer.pieces.push(whole);
-    writer.enter(Message::request(signal), 0..1)?;
+    writer.enter(schema, 0..1)?;
     writer.run()?;
     Ok(Written {
         text: writer.text,

@@ -26,6 +26,7 @@ pub(crate) fn serde(signal: Signal, text: &[u8]) -> serde_json::Result<Request> 
         Signal::Traces => Request::Traces(serde_json::from_slice(text)?),
         Signal::Logs => Request::Logs(serde_json::from_slice(text)?),
         Signal::Metrics => Request::Metrics(serde_json::from_slice(text)?),
+        Signal::Profiles => panic!("there are no types of profiles"),
     })
 }
 

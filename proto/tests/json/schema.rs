@@ -12,7 +12,7 @@ fn the_table_has_every_field_of_the_schema() {
     const FIELDS: u32 = 40;
     const DEEPEST: usize = 10;
     let mut fields = 0;
-    for signal in Signal::ALL {
+    for signal in Signal::READ {
         let mut open: Vec<Vec<u32>> = vec![vec![]];
         while let Some(path) = open.pop() {
             for number in (1..=FIELDS).chain([200, 18_999, 536_870_911]) {

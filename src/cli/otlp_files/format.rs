@@ -12,8 +12,10 @@ pub(in crate::cli) enum Format {
     LengthPrefixed,
 }
 
-/// The tag of field 1 with a length: what every request that is not empty begins with.
+/// The tag of field 1 with a length: what every request that is not empty begins with, but for one of
+/// profiles, where the dictionary in field 2 may stand first.
 const REQUEST_TAG: u8 = 0x0a;
+const DICTIONARY_TAG: u8 = 0x12;
 
 impl Format {
     /// What a file is that begins with `head`, of which no more than [`HEAD`] bytes matter.
@@ -29,7 +31,7 @@ impl Format {
         match text.first() {
             Some(b'{' | b' ' | b'\r') => Some(Self::Json),
             Some(b'\n' | b'\t') if is_marked || begins_json(text) => Some(Self::Json),
-            Some(&REQUEST_TAG) => Some(Self::Protobuf),
+            Some(&(REQUEST_TAG | DICTIONARY_TAG)) => Some(Self::Protobuf),
             Some(0..REQUEST_TAG) => Some(Self::LengthPrefixed),
             _ => None,
         }
@@ -90,6 +92,7 @@ mod tests {
                 Some(Format::Protobuf),
             ),
             (b"\x0a\x00", Some(Format::Protobuf)),
+            (b"\x12\x02\x0a\x00", Some(Format::Protobuf)),
             (b"\x00\x00\x01\x00\x0a", Some(Format::LengthPrefixed)),
             (b"\x03\xff\xff\xff", Some(Format::LengthPrefixed)),
             (b"\x09\x00\x00\x01\x0a", Some(Format::LengthPrefixed)),

@@ -17,5 +17,5 @@ pub(in crate::cli) fn signal(name: &str) -> Result<Signal, String> {
     let mut known = Signal::ALL.into_iter();
     known
         .find(|signal| signal.name() == name)
-        .ok_or_else(|| "known are traces, logs and metrics".to_owned())
+        .ok_or_else(|| "known are traces, logs, metrics and profiles".to_owned())
 }

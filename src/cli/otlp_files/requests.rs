@@ -135,6 +135,10 @@ impl<'r> Requests<'r> {
         if let Some(signal) = self.signal {
             return Ok(signal);
         }
+        if self.named == Some(Signal::Profiles) {
+            // No field of theirs is known, so that their name is all the evidence there is.
+            return Ok(Signal::Profiles);
+        }
         let possible = signal::possible(request);
         match (possible.as_slice(), self.named) {
             ([only], _) => Ok(*only),

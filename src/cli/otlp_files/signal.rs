@@ -16,9 +16,9 @@ pub(super) fn of_name(path: &Path) -> Option<Signal> {
 }
 
 /// The signals that `request` can be a request of: those whose records have fields of these
-/// types. All of them, where it holds no record.
+/// types. All that are read, where it holds no record.
 pub(super) fn possible(request: &[u8]) -> Vec<Signal> {
-    let mut signals = Signal::ALL.to_vec();
+    let mut signals = Signal::READ.to_vec();
     // Record by record, because the first one may hold too little to tell.
     for resource in messages(request, 0..request.len(), 1) {
         for scope in messages(request, resource, 2) {
@@ -66,6 +66,8 @@ fn is_record(signal: Signal, request: &[u8], record: Range) -> bool {
             names.any(|name| is_text(request, name))
         }
         Signal::Logs => true,
+        // No field of them is known.
+        Signal::Profiles => false,
     }
 }
 
@@ -176,8 +178,8 @@ mod tests {
 
     #[test]
     fn no_record_tells_nothing_and_garbage_is_no_record() {
-        assert_eq!(possible(b""), Signal::ALL);
-        assert_eq!(possible(b"\x0a\x00"), Signal::ALL);
+        assert_eq!(possible(b""), Signal::READ);
+        assert_eq!(possible(b"\x0a\x00"), Signal::READ);
         assert_eq!(possible(&request(b"\xff\xff")), []);
     }
 }

@@ -195,7 +195,7 @@ service:
     };
     let http = receiver.protocols.http.as_ref().unwrap();
     assert_eq!(http.max_request_body_size(), 20 << 20);
-    assert_eq!(http.url_path(Signal::Logs).as_str(), "/l/");
+    assert_eq!(http.url_path(Signal::Logs), "/l/");
     assert_eq!(
         http.compression_algorithms,
         [ContentCoding::Identity, ContentCoding::Zstd]
@@ -541,6 +541,7 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
             "https://example.org/otlp/v1/traces",
             "https://example.org/otlp/v1/metrics",
             "http://logs.example.org/in",
+            "https://example.org/profiles",
         ]
     );
     assert!(!format!("{exporter:?}").contains("0123"), "{exporter:?}");

@@ -180,8 +180,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "    traces:",
-        "    profiles:",
-        "c.yaml:29: service.pipelines.profiles: unknown signal \"profiles\"; known are traces, metrics, logs",
+        "    events:",
+        "c.yaml:29: service.pipelines.events: unknown signal \"events\"; known are traces, metrics, logs, profiles",
     ),
     (
         "verbosity: normal",
@@ -987,7 +987,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "    traces:",
         "    trace:",
-        "c.yaml:29: service.pipelines.trace: unknown signal \"trace\"; did you mean \"traces\"? known are traces, metrics, logs",
+        "c.yaml:29: service.pipelines.trace: unknown signal \"trace\"; did you mean \"traces\"? known are traces, metrics, logs, profiles",
     ),
     (
         "[otlp_grpc, debug]",
@@ -1597,7 +1597,7 @@ const OVER_HTTP: &[(&str, &str)] = &[
     ),
     (
         "{endpoint: https://host?key=hunter2}",
-        "c.yaml:3: exporters.otlp_http.endpoint: a query does not belong here, because the paths of the signals follow: give whole URLs as traces_endpoint, metrics_endpoint and logs_endpoint",
+        "c.yaml:3: exporters.otlp_http.endpoint: a query does not belong here, because the paths of the signals follow: give whole URLs as traces_endpoint, metrics_endpoint, logs_endpoint and profiles_endpoint",
     ),
     (
         "{endpoint: http://host, proxy_url: ftp://me:hunter2@proxy}",
@@ -1680,4 +1680,66 @@ fn every_mistake_in_an_exporter_over_http_is_explained() {
         assert!(found.trim_end().starts_with(error), "{keys}: {found}");
         assert!(!found.contains("hunter2"), "{found}");
     }
+}
+
+/// The exporters of a pipeline for profiles, what its processors are, and the error.
+const OF_PROFILES: &[(&str, &str, &str)] = &[
+    (
+        "otlp_http: {endpoint: http://host:4318}",
+        "memory_limiter",
+        "no error",
+    ),
+    (
+        "otlp_http: {profiles_endpoint: http://host/in}",
+        "",
+        "no error",
+    ),
+    ("file: {path: a, format: proto}", "", "no error"),
+    ("debug:", "", "no error"),
+    (
+        "otlp_http: {endpoint: http://host:4318}",
+        "batch",
+        "c.yaml:7: service.pipelines.profiles.processors: \"batch\" does not support profiles, which pass as they are: remove this processor",
+    ),
+    (
+        "otlp_http: {endpoint: http://host:4318}",
+        "artifact",
+        "c.yaml:7: service.pipelines.profiles.processors: \"artifact\" does not support profiles, which pass as they are: remove this processor",
+    ),
+    (
+        "otlp_http: {traces_endpoint: http://host:4318}",
+        "",
+        "c.yaml:5: exporters.otlp_http: has neither an endpoint nor a profiles_endpoint",
+    ),
+    (
+        "otlp_http: {endpoint: http://host:4318, encoding: json}",
+        "",
+        "c.yaml:5: exporters.otlp_http.encoding: cannot be json in the pipeline \"profiles\", because profiles are not written as JSON: use encoding: proto, or another exporter for them",
+    ),
+    (
+        "file: {path: a}",
+        "",
+        "c.yaml:5: exporters.file.format: cannot be json in the pipeline \"profiles\", because profiles are not written as JSON: use format: proto, or another exporter for them",
+    ),
+];
+
+#[test]
+fn every_mistake_in_a_pipeline_for_profiles_is_explained() {
+    for (exporter, processors, error) in OF_PROFILES {
+        let id = exporter.split(':').next().unwrap();
+        let found = errors(&format!(
+            "receivers: {{otlp: }}\nprocessors: {{memory_limiter: , batch: , artifact: {{store: \
+             artifact_store}}}}\nextensions: {{artifact_store: {{url: ./data}}}}\nexporters:\n  \
+             {exporter}\nservice: {{extensions: [artifact_store], pipelines:\n    {{profiles: \
+             {{receivers: [otlp], processors: [{processors}], exporters: [{id}]}}}}}}\n"
+        ));
+        assert!(found.trim_end().starts_with(error), "{exporter}: {found}");
+    }
+    let found = errors(&GOOD.replace(
+        "      grpc:\n",
+        "      http: {logs_url_path: /v1development/profiles}\n      grpc:\n",
+    ));
+    let error = "c.yaml:4: receivers.otlp.protocols.http.logs_url_path: /v1development/profiles is \
+                 where profiles are sent to: a path is of one signal";
+    assert!(found.starts_with(error), "{found}");
 }

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
     trace::v1::ExportTraceServiceRequest,
 };
-use slimspan_proto::Signal;
+use slimspan_proto::{Fields, Malformed, Signal};
 
 use super::points;
 use crate::terminal::Piece;
@@ -60,6 +60,17 @@ pub(super) fn metrics(request: &ExportMetricsServiceRequest, bytes: usize) -> [P
         &contents,
         bytes,
     )
+}
+
+/// Profiles are counted and not shown: there are no types for them.
+pub(super) fn profiles(request: &[u8]) -> Result<[Piece<'static>; 2], Malformed> {
+    let mut resources = 0;
+    for field in Fields::new(request, 0..request.len()) {
+        resources += usize::from(field?.number == 1);
+    }
+    let profiles = slimspan_proto::count(Signal::Profiles, request);
+    let contents = count(profiles, "profile");
+    Ok(line(Signal::Profiles, resources, &contents, request.len()))
 }
 
 /// `1 span`, `2 spans`.

@@ -137,6 +137,10 @@ impl FileExporter {
         match timeout_at(deadline, written).await {
             Ok(Some(Ok(written))) => Ok(answer(written)),
             Ok(Some(Err(Failure::Malformed(malformed)))) => Err(malformed.into()),
+            Ok(Some(Err(Failure::NoSchema(signal)))) => Err(Refusal::unimplemented(format!(
+                "{}: {signal} are not written as JSON; use format: proto",
+                self.name
+            ))),
             Ok(Some(Err(Failure::TooLarge))) => Err(Refusal::too_costly(format!(
                 "{}: the request is larger than the 4 GiB that its length can say",
                 self.name

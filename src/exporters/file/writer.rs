@@ -40,6 +40,8 @@ pub(super) struct Written {
 #[derive(Debug)]
 pub(super) enum Failure {
     Malformed(Malformed),
+    /// There is no JSON for its signal.
+    NoSchema(Signal),
     TooLarge,
     /// Requests in flight take all there is.
     NoMemory,
@@ -161,6 +163,7 @@ impl Writer {
                 let text = text.map_err(|error| match error {
                     WriteError::Malformed(error) => Failure::Malformed(error),
                     WriteError::NoMemory(_) => Failure::NoMemory,
+                    WriteError::NoSchema(signal) => Failure::NoSchema(signal),
                 })?;
                 written.replaced = text.replaced;
                 text.text

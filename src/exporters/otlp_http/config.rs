@@ -24,7 +24,8 @@ use crate::tls::config::TlsClientConfig;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpHttpConfig {
-    /// Where the backend is: requests go to `/v1/traces`, `/v1/metrics` and `/v1/logs` below it.
+    /// Where the backend is: requests go to `/v1/traces`, `/v1/metrics`, `/v1/logs` and
+    /// `/v1development/profiles` below it.
     pub endpoint: Option<BaseUrl>,
     /// Where traces go, if not below `endpoint`.
     pub traces_endpoint: Option<HttpUrl>,
@@ -32,7 +33,7 @@ pub struct OtlpHttpConfig {
     pub metrics_endpoint: Option<HttpUrl>,
     /// Where logs go, if not below `endpoint`.
     pub logs_endpoint: Option<HttpUrl>,
-    /// A key of the Collector. There are no pipelines for profiles, so nothing goes there.
+    /// Where profiles go, if not below `endpoint`.
     pub profiles_endpoint: Option<HttpUrl>,
     /// How requests are encoded.
     pub encoding: Encoding,
@@ -138,6 +139,7 @@ impl OtlpHttpConfig {
             Signal::Traces => &self.traces_endpoint,
             Signal::Metrics => &self.metrics_endpoint,
             Signal::Logs => &self.logs_endpoint,
+            Signal::Profiles => &self.profiles_endpoint,
         };
         own.clone()
             .or_else(|| Some(self.endpoint.as_ref()?.of(signal)))

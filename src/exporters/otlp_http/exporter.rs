@@ -253,6 +253,9 @@ impl Work {
         let written = written.map_err(|error| match error {
             WriteError::Malformed(error) => error.into(),
             WriteError::NoMemory(bytes) => self.no_memory(bytes, refused),
+            error @ WriteError::NoSchema(_) => {
+                Refusal::unimplemented(format!("{}: {error}", self.name))
+            }
         })?;
         let (unknown, replaced) = (written.unknown, written.replaced);
         if unknown + replaced > 0 && !self.lossy.swap(true, Ordering::Relaxed) {

@@ -50,7 +50,7 @@ pub enum InvalidUrl {
     /// What stands behind a `?` would end up in the middle.
     #[error(
         "a query does not belong here, because the paths of the signals follow: give whole URLs as \
-         traces_endpoint, metrics_endpoint and logs_endpoint"
+         traces_endpoint, metrics_endpoint, logs_endpoint and profiles_endpoint"
     )]
     Query,
     /// A part that is never sent.
@@ -115,7 +115,7 @@ impl BaseUrl {
     /// Where requests of `signal` go (OTLP specification, "OTLP/HTTP Request").
     pub fn of(&self, signal: Signal) -> HttpUrl {
         let mut url = self.0.clone();
-        let path = format!("{}/v1/{signal}", url.path().trim_end_matches('/'));
+        let path = format!("{}{}", url.path().trim_end_matches('/'), signal.http_path());
         url.set_path(&path);
         HttpUrl(url)
     }

@@ -94,6 +94,7 @@ fn number(signal: Signal) -> u8 {
         Signal::Traces => 1,
         Signal::Logs => 2,
         Signal::Metrics => 3,
+        Signal::Profiles => 4,
     }
 }
 

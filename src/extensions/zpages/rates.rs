@@ -13,7 +13,7 @@ const KEPT: usize = 16;
 /// What had passed at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Totals {
-    pub(super) items: [u64; 3],
+    pub(super) items: [u64; Signal::ALL.len()],
     pub(super) requests: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,

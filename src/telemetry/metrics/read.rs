@@ -35,7 +35,8 @@ pub enum Value {
     Spread(Spread),
 }
 
-/// The metrics that there are for each signal, in the order of [`Signal::ALL`].
+/// The metrics that there are for each signal of [`Signal::READ`], in that order. The Collector's of
+/// profiles count the samples in them, which are not looked at here.
 type OfSignals = [&'static Metric; 3];
 
 const ACCEPTED: OfSignals = [of::ACCEPTED_SPANS, of::ACCEPTED_POINTS, of::ACCEPTED_LOGS];
@@ -125,7 +126,7 @@ impl Reading {
 
     fn receiver(&mut self, counts: &ReceiverCounts) {
         let labels = || vec![counts.receiver.clone(), counts.transport.to_owned()];
-        for (index, signal) in Signal::ALL.into_iter().enumerate() {
+        for (index, signal) in Signal::READ.into_iter().enumerate() {
             self.count(ACCEPTED[index], labels(), counts.accepted.get(signal));
             self.count(REFUSED[index], labels(), counts.refused.get(signal));
         }
@@ -173,7 +174,7 @@ impl Reading {
 
     fn exporter(&mut self, counts: &ExporterCounts) {
         let labels = || vec![counts.exporter.clone()];
-        for (index, signal) in Signal::ALL.into_iter().enumerate() {
+        for (index, signal) in Signal::READ.into_iter().enumerate() {
             self.count(SENT[index], labels(), counts.sent.get(signal));
             self.count(FAILED[index], labels(), counts.failed.get(signal));
             self.count(UNQUEUED[index], labels(), counts.not_queued.get(signal));

@@ -65,6 +65,7 @@ impl RequestSpan {
             Signal::Traces => "TraceDataReceived",
             Signal::Metrics => "MetricsReceived",
             Signal::Logs => "LogsReceived",
+            Signal::Profiles => "ProfilesReceived",
         };
         let recording = Recording {
             making,

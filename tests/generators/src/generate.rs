@@ -53,6 +53,7 @@ impl<'r> Generator<'r> {
             Signal::Metrics => Request::Metrics(ExportMetricsServiceRequest {
                 resource_metrics: self.list(Self::resource_metrics),
             }),
+            Signal::Profiles => unimplemented!("there are no types of profiles"),
         }
     }
 

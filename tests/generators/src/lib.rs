@@ -3,7 +3,7 @@
 //! A request is generated as the structs of the `opentelemetry-proto` crate, the oracle of all
 //! tests here, and written with as much [`noise`] as protobuf allows a sender to make.
 
-#![allow(clippy::missing_panics_doc, clippy::expect_used)]
+#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::unimplemented)]
 
 pub mod files;
 mod generate;

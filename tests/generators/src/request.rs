@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::metrics::v1::{Exemplar, Metric};
 use prost::Message as _;
 use slimspan_proto::{Carrier, Signal};
 
-/// A decoded request of any signal.
+/// A decoded request of a signal that is read, of [`Signal::READ`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// Of traces.
@@ -26,6 +26,7 @@ impl Request {
             Signal::Traces => Self::Traces(ExportTraceServiceRequest::decode(bytes)?),
             Signal::Logs => Self::Logs(ExportLogsServiceRequest::decode(bytes)?),
             Signal::Metrics => Self::Metrics(ExportMetricsServiceRequest::decode(bytes)?),
+            Signal::Profiles => unimplemented!("there are no types of profiles"),
         })
     }
 

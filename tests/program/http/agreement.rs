@@ -26,6 +26,7 @@ fn decoded(signal: Signal, request: &Bytes) -> String {
             "{:?}",
             ExportMetricsServiceRequest::decode(request).unwrap()
         ),
+        Signal::Profiles => panic!("there is no JSON of profiles"),
     }
 }
 

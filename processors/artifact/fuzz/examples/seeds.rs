@@ -87,7 +87,7 @@ fn captures() -> io::Result<Vec<(Signal, Request)>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.to_string_lossy();
-        let signal = Signal::ALL
+        let signal = Signal::READ
             .into_iter()
             .find(|signal| name.ends_with(&format!(".{signal}.pb")));
         if let Some(signal) = signal {

@@ -95,6 +95,7 @@ fn json_success(signal: Signal, answer: &Answer) -> Value {
         Signal::Traces => "rejectedSpans",
         Signal::Metrics => "rejectedDataPoints",
         Signal::Logs => "rejectedLogRecords",
+        Signal::Profiles => "rejectedProfiles",
     };
     let mut partial = json!({ "errorMessage": answer.message() });
     if rejected > 0 {

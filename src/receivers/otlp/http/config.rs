@@ -81,12 +81,13 @@ impl HttpConfig {
         usize::try_from(self.max_request_body_size.as_u64()).unwrap_or(usize::MAX)
     }
 
-    /// Where requests of a signal are sent to.
-    pub fn url_path(&self, signal: Signal) -> &UrlPath {
+    /// Where requests of a signal are sent to. As in the Collector, there is no key for profiles.
+    pub fn url_path(&self, signal: Signal) -> &str {
         match signal {
-            Signal::Traces => &self.traces_url_path,
-            Signal::Metrics => &self.metrics_url_path,
-            Signal::Logs => &self.logs_url_path,
+            Signal::Traces => self.traces_url_path.as_str(),
+            Signal::Metrics => self.metrics_url_path.as_str(),
+            Signal::Logs => self.logs_url_path.as_str(),
+            Signal::Profiles => signal.http_path(),
         }
     }
 
@@ -98,6 +99,14 @@ impl HttpConfig {
             ("logs_url_path", &self.logs_url_path),
         ];
         let pairs = [(metrics, traces), (logs, traces), (logs, metrics)];
+        let of_profiles = Signal::Profiles.http_path();
+        let paths = [traces, metrics, logs];
+        if let Some((key, path)) = paths.into_iter().find(|one| one.1.as_str() == of_profiles) {
+            return Some((
+                key,
+                format!("{path} is where profiles are sent to: a path is of one signal"),
+            ));
+        }
         let same = pairs.into_iter().find(|(one, other)| one.1 == other.1);
         if let Some(((key, path), (other, _))) = same {
             return Some((
@@ -115,7 +124,7 @@ impl HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        let path = |path: &str| UrlPath(path.to_owned());
+        let path = |signal: Signal| UrlPath(signal.http_path().to_owned());
         Self {
             endpoint: HostPort {
                 host: "127.0.0.1".to_owned(),
@@ -125,9 +134,9 @@ impl Default for HttpConfig {
             max_items: 100_000,
             max_connections: 1000,
             max_connections_per_address: None,
-            traces_url_path: path("/v1/traces"),
-            metrics_url_path: path("/v1/metrics"),
-            logs_url_path: path("/v1/logs"),
+            traces_url_path: path(Signal::Traces),
+            metrics_url_path: path(Signal::Metrics),
+            logs_url_path: path(Signal::Logs),
             compression_algorithms: ContentCoding::ALL.to_vec(),
             cors: None,
             response_headers: BTreeMap::new(),

@@ -74,6 +74,7 @@ fn unread(signal: Signal, read: &Read) -> Option<Rejected> {
         Signal::Traces => "spans",
         Signal::Logs => "log records",
         Signal::Metrics => "data points",
+        Signal::Profiles => "profiles",
     };
     let mut told = Vec::new();
     if read.rejected > 0 {

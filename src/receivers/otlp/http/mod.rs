@@ -104,7 +104,7 @@ impl HttpReceiver {
         stop: CancellationToken,
     ) {
         let config = self.config;
-        let paths = Signal::ALL.map(|signal| (config.url_path(signal).as_str().to_owned(), signal));
+        let paths = Signal::ALL.map(|signal| (config.url_path(signal).to_owned(), signal));
         let service = Arc::new(Service {
             intake: Intake {
                 pipelines,
@@ -224,6 +224,12 @@ impl Service {
                 "the content type is neither {one} nor {other} in UTF-8"
             ))
         })?;
+        if form == Form::Json && !Signal::READ.contains(&signal) {
+            return Err(unsupported(format!(
+                "{signal} are taken as {} only: their JSON is not read",
+                Form::Protobuf.media_type()
+            )));
+        }
         let compression = coding(&head.headers, &self.codings).map_err(unsupported)?;
         let begun = Instant::now();
         let arrival = async {
