@@ -15,7 +15,7 @@ use slimspan_proto::{Signal, check};
 
 /// The allocator of the collector, for both sides.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Remembers what it was given.
 struct Memory {

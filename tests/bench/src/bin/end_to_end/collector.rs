@@ -115,7 +115,8 @@ receivers:
     protocols:
       grpc: {{ endpoint: "127.0.0.1:0" }}
 processors:
-  memory_limiter:
+  # A store in memory grows all along, and what it holds is memory of the process like any other.
+  memory_limiter: {{ limit_mib: 4096 }}
   artifact: {{ store: artifact_store }}
 exporters:
   otlp_grpc: {{ endpoint: "{backend}", compression: none, tls: {{ insecure: true }} }}
