@@ -2,7 +2,6 @@ use std::error::Error;
 use std::io;
 
 use crate::auth::AuthError;
-use crate::catalog::CatalogError;
 use crate::config::{ComponentId, HostPort};
 use crate::storage::OpenError;
 use crate::tls::TlsError;
@@ -109,14 +108,6 @@ pub enum StartError {
         endpoint: HostPort,
         /// Why.
         reason: io::Error,
-    },
-    /// The catalog of a store cannot be opened.
-    #[error("extensions.{store}.catalog: {reason}")]
-    Catalog {
-        /// The store.
-        store: ComponentId,
-        /// Why.
-        reason: CatalogError,
     },
     /// An address cannot be listened on.
     #[error("{owner}: cannot listen on {endpoint}: {reason}")]

@@ -51,7 +51,7 @@ impl Servers {
             let parts = Parts {
                 id: id.to_string(),
                 store: store.clone(),
-                catalog: catalog(config, &server.store, store).await?,
+                catalog: catalog(config, &server.store, store).await,
                 recorder: recorders.get(&server.store).cloned(),
                 gate: Gate::new(&path, auth.of_senders(server.auth.as_ref()), false),
                 users_are_tenants: users_are_tenants(config, &server.store),
@@ -80,20 +80,27 @@ impl Servers {
 }
 
 /// What refers to the artifacts of a store, if its configuration has that written down.
-async fn catalog(
-    config: &Config,
-    id: &ComponentId,
-    store: &Store,
-) -> Result<Option<Catalog>, StartError> {
+///
+/// Telemetry does not wait for people who look at files: where the index cannot be where it should, it is
+/// somewhere for this process alone, or nowhere.
+async fn catalog(config: &Config, id: &ComponentId, store: &Store) -> Option<Catalog> {
     let mut stores = config.artifact_stores();
-    let Some((_, of)) = stores.find(|(other, of)| *other == id && of.catalog.enabled) else {
-        return Ok(None);
+    let (_, of) = stores.find(|(other, of)| *other == id && of.catalog.enabled)?;
+    let reason = match Catalog::open(store, &of.catalog.directory).await {
+        Ok(catalog) => return Some(catalog),
+        Err(reason) => reason,
     };
-    let opened = Catalog::open(store, &of.catalog.directory).await;
-    opened.map(Some).map_err(|reason| StartError::Catalog {
-        store: id.clone(),
-        reason,
-    })
+    let path = format!("extensions.{id}.catalog.directory");
+    match Catalog::open_temporary(store) {
+        Ok(catalog) => {
+            tracing::warn!("{path}: {reason}; the index of the catalog is read anew at each start");
+            Some(catalog)
+        }
+        Err(second) => {
+            tracing::error!("{path}: {reason}; nor elsewhere: {second}; artifacts are not listed");
+            None
+        }
+    }
 }
 
 /// Where servers listen.

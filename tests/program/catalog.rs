@@ -236,10 +236,16 @@ async fn telemetry_does_not_fail_for_its_catalog() {
     std::fs::create_dir(folder.path().join("artifacts")).unwrap();
     std::fs::write(folder.path().join("artifacts/catalog"), "in the way").unwrap();
     std::fs::write(folder.path().join("catalog"), "in the way").unwrap();
-    let mut slimspan = Slimspan::start_in(folder, &with_catalog(&backend, "50ms")).await;
+    let mut config = with_catalog(&backend, "50ms");
+    // Nor one for the index of a server.
+    config["extensions"]["artifact_server"] =
+        json!({ "endpoint": "127.0.0.1:0", "pages": { "endpoint": "127.0.0.1:0" } });
+    config["service"]["extensions"] = json!(["artifact_store", "artifact_server"]);
+    let mut slimspan = Slimspan::start_in(folder, &config).await;
     slimspan
         .logs("extensions.artifact_store.catalog.directory")
         .await;
+    slimspan.logs("is read anew at each start").await;
     let sender = slimspan.sender().await;
     let request = otlp::span_with(otlp::PICTURE);
     sender.send(Signal::Traces, &request).await.unwrap();

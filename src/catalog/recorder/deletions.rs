@@ -12,13 +12,15 @@ use crate::storage::{BucketError, Store};
 /// How often it is looked for what others deleted.
 const POLL: Duration = Duration::from_secs(5);
 
-/// How far back: a name may be older than the object is.
-const RECENT: SignedDuration = SignedDuration::from_secs(120);
+/// How far back before the last time that it worked: the name of an object is of the clock of whoever
+/// deleted something, and older than the object is.
+const RECENT: SignedDuration = SignedDuration::from_hours(3);
 
 /// What was deleted by whomever since this process began. An artifact that this process stored does not count
 /// as stored then, so it is stored again when it comes again.
 pub(super) struct Deletions {
-    begun: Timestamp,
+    /// When it worked last; at first, when this process began.
+    looked: Timestamp,
     seen: Vec<String>,
     due: Instant,
 }
@@ -26,7 +28,7 @@ pub(super) struct Deletions {
 impl Deletions {
     pub(super) fn new() -> Self {
         Self {
-            begun: Timestamp::now(),
+            looked: Timestamp::now(),
             seen: Vec::new(),
             due: Instant::now() + POLL,
         }
@@ -50,7 +52,8 @@ impl Deletions {
     }
 
     async fn forget(&mut self, shared: &Shared, store: &Store) -> Result<(), BucketError> {
-        let since = (Timestamp::now() - RECENT).max(self.begun - RECENT);
+        let now = Timestamp::now();
+        let since = self.looked - RECENT;
         let after = format!("{}/{}", layout::TOMBSTONES, layout::stamp(since));
         let listed = shared.bucket.list(layout::TOMBSTONES, Some(&after)).await?;
         let keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
@@ -73,6 +76,7 @@ impl Deletions {
             }
         }
         self.seen = keys;
+        self.looked = now;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -12,17 +13,22 @@ use http_body_util::{BodyExt as _, Limited};
 use slimspan_artifact::{Digest, restore_within};
 use slimspan_proto::Signal;
 use slimspan_proto::json::{Limits, read, write};
+use tokio::time::timeout;
 
 use super::Asking;
 use super::answer::{ApiError, Failure};
 use crate::compute;
 use crate::server::Server;
 use crate::server::address::Address;
+use crate::server::artifacts::PATIENCE;
 use crate::server::audit::Deed;
 use crate::storage::{Store, StoreError};
 
 /// The largest request that is taken.
 const LARGEST: usize = 64 << 20;
+
+/// How long one may take to arrive.
+const WHOLE: Duration = Duration::from_mins(1);
 
 /// The most that one may become, and the most that is fetched for it.
 const RESTORED: u64 = 256 << 20;
@@ -69,10 +75,17 @@ pub(crate) async fn restore(
     let is_json = is_json(&asking.headers)?;
     let tenant = asking.tenant()?;
     let tenant = tenant.unwrap_or_else(|| asking.reader.scope.usual());
-    let Ok(_turn) = server.restores.acquire().await else {
-        return Err(ApiError::later("slimspan ends"));
+    let Ok(Ok(_turn)) = timeout(PATIENCE, server.restores.acquire()).await else {
+        return Err(ApiError::later("another request is restored at the moment"));
     };
-    let body = Limited::new(body, LARGEST).collect().await;
+    // Who has the turn and sends nothing keeps it from all others.
+    let body = timeout(WHOLE, Limited::new(body, LARGEST).collect()).await;
+    let body = body.map_err(|_| {
+        ApiError::Told(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the request did not arrive within {WHOLE:?}"),
+        )
+    })?;
     let body = body.map_err(|_| {
         ApiError::Told(
             StatusCode::PAYLOAD_TOO_LARGE,
