@@ -4,6 +4,7 @@ mod auth;
 mod context;
 mod limits;
 mod servers;
+mod signals;
 mod telling;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use slimspan_proto::Signal;
 use super::Config;
 use super::artifact::RuleConfig;
 use super::components::{
-    Component, ComponentType, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
+    Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
 use super::id::{ComponentId, PipelineId};
 use super::nearest::known_are;
@@ -21,8 +22,7 @@ use super::path::KeyPath;
 use super::problem::Problem;
 use super::service::PipelineConfig;
 use super::tenant::TenantConfig;
-use crate::exporters::file::config::Format;
-use crate::exporters::otlp_http::config::{Encoding, OtlpHttpConfig};
+use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::receivers::otlp::config::Protocols;
 
 /// Every mistake between the parts of `config`, each of which is fine by itself.
@@ -297,54 +297,6 @@ impl Check<'_> {
                 _ => continue,
             };
             self.report_item(path, "processors", index, message);
-        }
-    }
-
-    /// Each of `ids`, the list at `path.key`, must support the signal.
-    fn signals<C: Component>(
-        &mut self,
-        path: &KeyPath,
-        key: &str,
-        ids: &[ComponentId],
-        signal: Signal,
-    ) {
-        for (index, id) in ids.iter().enumerate() {
-            let name = id.component_type();
-            let of_type = |of: &&ComponentType<C>| of.name == name || of.alias == Some(name);
-            let found = C::TYPES.iter().find(of_type);
-            if found.is_some_and(|of| !of.signals.contains(&signal)) {
-                let kind = C::KIND;
-                let message = format!(
-                    "\"{id}\" does not support {signal}, which pass as they are: remove this {kind}"
-                );
-                self.report_item(path, key, index, message);
-            }
-        }
-    }
-
-    /// No exporter may write as JSON what has no JSON.
-    fn encodings(&mut self, pipeline: &PipelineId, exporters: &[ComponentId]) {
-        if Signal::READ.contains(&pipeline.signal) {
-            return;
-        }
-        for id in exporters {
-            let (key, what) = match self.config.exporters.get(id) {
-                Some(ExporterConfig::OtlpHttp(http)) if http.encoding == Encoding::Json => {
-                    ("encoding", "encoding: proto")
-                }
-                Some(ExporterConfig::File(file)) if file.format == Format::Json => {
-                    ("format", "format: proto")
-                }
-                _ => continue,
-            };
-            self.report(
-                KeyPath::of([ExporterConfig::SECTION]).key(id).key(key),
-                format!(
-                    "cannot be json in the pipeline \"{pipeline}\", because {} are not written as \
-                     JSON: use {what}, or another exporter for them",
-                    pipeline.signal
-                ),
-            );
         }
     }
 
