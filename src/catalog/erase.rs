@@ -36,7 +36,12 @@ impl Catalog {
         deleted: Deleted,
         reason: &str,
     ) -> Result<Erased, CatalogError> {
-        self.sync(Reach::Back).await?;
+        // An index that lacks what refers to an artifact from elsewhere would let it go with a trace.
+        let reach = match deleted {
+            Deleted::Trace { .. } => Reach::All,
+            Deleted::Artifact { .. } | Deleted::Tenant => Reach::Back,
+        };
+        self.sync(reach).await?;
         let artifacts: BTreeSet<Digest> = match deleted {
             Deleted::Artifact { digest } => [digest].into(),
             Deleted::Trace { trace } => {
@@ -72,8 +77,15 @@ impl Catalog {
             .apply(Vec::new(), tombstones.clone(), known)
             .await?;
         let of_tenant = store.of_tenant(tenant);
+        // One that the store keeps does not keep the others.
+        let mut failed = None;
         for digest in &artifacts {
-            of_tenant.delete(digest).await?;
+            if let Err(error) = of_tenant.delete(digest).await {
+                failed = Some(error);
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         Ok(Erased {
             tombstones,

@@ -212,6 +212,7 @@ impl ArtifactServerConfig {
         self.openness()
             .or_else(|| self.names())
             .or_else(|| self.signatures())
+            .or_else(|| self.publicity())
     }
 
     fn openness(&self) -> Option<(Vec<&'static str>, String)> {
@@ -228,6 +229,28 @@ impl ArtifactServerConfig {
         let message = format!(
             "{endpoint} can be reached from other machines, and without auth anybody there can read, \
              store and delete artifacts: add auth, listen on 127.0.0.1, or say open_to_everybody: true"
+        );
+        Some((key, message))
+    }
+
+    /// A name that others use leads to a proxy in front of a listener that only this machine reaches.
+    fn publicity(&self) -> Option<(Vec<&'static str>, String)> {
+        if self.auth.is_some() || self.open_to_everybody {
+            return None;
+        }
+        let urls = [
+            (vec!["public_url"], &self.public_url),
+            (vec!["pages", "public_url"], &self.pages.public_url),
+        ];
+        let urls = urls
+            .into_iter()
+            .filter_map(|(key, url)| Some((key, host_of(url.as_deref()?)?)));
+        let hosts = self.allowed_hosts.iter().cloned();
+        let hosts = hosts.map(|host| (vec!["allowed_hosts"], host));
+        let (key, host) = urls.chain(hosts).find(|(_, host)| !is_loopback(host))?;
+        let message = format!(
+            "{host} is a name for other machines, and without auth whoever comes by it can read, store and \
+             delete artifacts: add auth, or say open_to_everybody: true"
         );
         Some((key, message))
     }

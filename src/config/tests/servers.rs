@@ -41,7 +41,8 @@ fn references_lead_to_the_first_server_of_their_store() {
     let server = ("artifact_server", "{}");
     let second = (
         "artifact_server/b",
-        "{public_url: https://b.example.com/x, endpoint: 127.0.0.1:1, pages: {endpoint: 127.0.0.1:2}}",
+        "{public_url: https://b.example.com/x, open_to_everybody: true, endpoint: 127.0.0.1:1, \
+         pages: {endpoint: 127.0.0.1:2}}",
     );
     let anywhere = ("artifact_server", "{endpoint: 127.0.0.1:0}");
     for (extensions, url) in [
@@ -76,6 +77,18 @@ fn mistakes() {
         (
             "{public_url: http://x.example.com, pages: {public_url: http://x.example.com/pages}}",
             "extensions.artifact_server.pages.public_url: http://x.example.com/pages is the origin",
+        ),
+        (
+            "{public_url: https://x.example.com}",
+            "extensions.artifact_server.public_url: x.example.com is a name for other machines",
+        ),
+        (
+            "{pages: {public_url: https://x.example.com}}",
+            "extensions.artifact_server.pages.public_url: x.example.com is a name for other machines",
+        ),
+        (
+            "{allowed_hosts: [x.example.com]}",
+            "extensions.artifact_server.allowed_hosts: x.example.com is a name for other machines",
         ),
         (
             "{store: artifact_server}",

@@ -120,12 +120,12 @@ pub(crate) async fn tenant(
 
 impl Server {
     async fn erase(
-        &self,
+        self: &Arc<Self>,
         asking: &Asking,
         tenant: TenantId,
         deleted: Deleted,
     ) -> Result<Response, ApiError> {
-        let catalog = self.catalog()?;
+        self.catalog()?;
         let reason = asking.parameter("reason");
         let reason = reason.unwrap_or_else(|| UNTOLD.to_owned());
         if reason.len() > LONGEST || reason.chars().any(char::is_control) {
@@ -148,9 +148,18 @@ impl Server {
             .audit
             .tell(reader, peer, deed, &address, StatusCode::OK);
         (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
-        let tenant = &address.tenant;
-        let erased = catalog.erase(&self.store, tenant, deleted, &reason).await?;
-        self.pieces.forget(&address);
+        // What has begun is ended, whether or not somebody waits for it.
+        let (server, of, why) = (Arc::clone(self), address.clone(), reason.clone());
+        let erasing = tokio::spawn(async move {
+            let catalog = server.catalog()?;
+            let erased = catalog.erase(&server.store, &of.tenant, deleted, &why);
+            let erased = erased.await?;
+            server.pieces.forget(&of);
+            Ok::<_, ApiError>(erased)
+        });
+        let erased = erasing
+            .await
+            .map_err(|_| ApiError::later("slimspan ends"))??;
         let erasure = Erasure {
             artifacts: erased.artifacts,
             reason,

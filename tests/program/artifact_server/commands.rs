@@ -17,6 +17,7 @@ fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut config = with_server();
     config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
+    config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
     config["extensions"]["artifact_server"]["pages"]["public_url"] =
         json!("https://pages.example.net");
     fs::write(folder.path().join("c.yaml"), config.to_string()).unwrap();

@@ -19,6 +19,7 @@ async fn a_reference_opens_what_was_sent() {
     config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
     let url = "https://files.example.com/x";
     config["extensions"]["artifact_server"]["public_url"] = json!(url);
+    config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
     let served = Served::start(&config).await;
     let photo = otlp::photo(1, otlp::PHOTO);
     let sender = served.slimspan.sender().await;
@@ -218,6 +219,7 @@ async fn who_has_it_is_told_so() {
 async fn a_name_of_a_stranger_is_not_answered() {
     let mut config = with_server();
     let settings = &mut config["extensions"]["artifact_server"];
+    settings["open_to_everybody"] = json!(true);
     settings["allowed_hosts"] = json!(["files.example.com"]);
     let served = Served::start(&config).await;
     let path = served.put("some text").await;

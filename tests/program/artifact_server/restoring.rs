@@ -18,6 +18,7 @@ async fn what_went_on_slim_comes_back_whole() {
     let mut config = with_server();
     config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
     config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
+    config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
     let served = Served::start(&config).await;
     let photo = otlp::photo(1, otlp::PHOTO);
     let original = otlp::span([
