@@ -80,7 +80,9 @@ fn saying(traces: &str) -> Ended {
     Ended {
         code: Some(0),
         stdout: String::new(),
-        stderr: format!("traces: {traces}\nmetrics: {nothing}\nlogs: {nothing}\n"),
+        stderr: format!(
+            "traces: {traces}\nmetrics: {nothing}\nlogs: {nothing}\nprofiles: {nothing}\n"
+        ),
     }
 }
 
