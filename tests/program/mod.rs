@@ -13,6 +13,7 @@ mod backend_answers;
 mod background;
 mod batch;
 mod catalog;
+mod collectors;
 mod command_line;
 mod configuration;
 mod connections;

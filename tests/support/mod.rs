@@ -28,6 +28,7 @@ pub(crate) mod pages;
 pub(crate) mod proxy;
 pub(crate) mod references;
 pub(crate) mod refusing;
+pub(crate) mod rotel;
 pub(crate) mod s3;
 pub(crate) mod seed;
 pub(crate) mod sender;

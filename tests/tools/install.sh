@@ -3,7 +3,7 @@
 # with venv, and npm; what cannot be had is said, and its tests are skipped (in CI they fail).
 # Running it again changes nothing.
 #
-#   install.sh              what `make test` needs: emulators of object stores, and SDKs
+#   install.sh              what `make test` needs: emulators of object stores, SDKs, a Collector
 #   install.sh packaging    what reads the files of deploy/
 #   install.sh peers        a backend of 1 GB, and what steers a browser
 #   install.sh viewer       what steers a browser, and makes pictures, sounds and films
@@ -24,6 +24,31 @@ python_packages_of_any_python() {
 
 npm_package() {
     npm install --prefix "$1" --no-audit --no-fund --loglevel=error $2
+}
+
+# A Collector, as a program in a wheel: it has to be for this Python and this libc, and to start.
+rotel() {
+    python_packages "$1" "$2" --only-binary=:all: &&
+        (cd "$1/bin" && ln -s ../lib/python3*/site-packages/rotel/rotel-agent .) &&
+        env -i "$1/bin/rotel-agent" --help >/dev/null
+}
+
+# What its wheels are for. Elsewhere its tests are skipped, in CI too.
+rotel_fits() {
+    python3 - <<'END'
+import platform, sys
+
+libc, version = platform.libc_ver()
+fits = (
+    sys.platform == "linux"
+    and platform.machine() == "x86_64"
+    and platform.python_implementation() == "CPython"
+    and (3, 10) <= sys.version_info[:2] <= (3, 13)
+    and libc == "glibc"
+    and tuple(map(int, version.split(".")[:2])) >= (2, 34)
+)
+sys.exit(not fits)
+END
 }
 
 # A browser needs more than a folder of its own.
@@ -63,6 +88,13 @@ tests)
     install otel python_packages \
         "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
     install duckdb python_packages "duckdb==1.5.6"
+    rotel="rotel==0.0.1a15"
+    if rotel_fits; then
+        rm -f "$tools/rotel.unfit"
+        install rotel rotel "$rotel"
+    else
+        echo "there is no $rotel for the Python and the libc of this machine" | tee "$tools/rotel.unfit" >&2
+    fi
     install python python_packages "requests==2.34.2 fsspec==2026.9.0"
     node="0.301.0"
     install otel-node npm_package \
