@@ -1,39 +1,39 @@
 //! The slimspan binary.
 
 use std::env;
-use std::process::ExitCode;
-
-use tikv_jemalloc_ctl::{Access as _, AsName as _};
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
 /// Requests are buffers of many mebibytes that come and go. The system's allocator gives each of
 /// them back to the kernel and pays for new pages every time; that alone multiplies the cost of
-/// transport. This one keeps them for a moment, and a thread of its own gives back what nobody
-/// wanted meanwhile.
+/// transport.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// For how many milliseconds the allocator keeps what is given back, to give it out again. Its own
-/// ten seconds are so long that a process under load would take far more than it uses.
-const KEPT: isize = 20;
-
-/// Where people settle it themselves.
-const SETTLED: &str = "_RJEM_MALLOC_CONF";
+/// second is so long that a process under load would take half as much again as it uses.
+const KEPT: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "10");
 
 fn main() -> ExitCode {
-    if env::var_os(SETTLED).is_none() {
-        settle_allocator();
-    }
+    settle_allocator();
     slimspan::cli::main()
 }
 
-/// For the arenas that there are (4096 stands for all of them), and for those that threads will make.
-/// An allocator that does not know one of these names takes more memory, and that is all.
+/// The allocator asks the environment when a process begins, before any code of ours: so this begins
+/// again, once, with the answer in it. Who has an answer of their own keeps it.
 fn settle_allocator() {
-    for name in ["arenas.dirty_decay_ms\0", "arena.4096.dirty_decay_ms\0"] {
-        let _ = name.name().write(KEPT);
+    let (name, value) = KEPT;
+    if env::var_os(name).is_some() {
+        return;
     }
-    // What the kernel might want back is not what it has back.
-    for name in ["arenas.muzzy_decay_ms\0", "arena.4096.muzzy_decay_ms\0"] {
-        let _ = name.name().write(0_isize);
-    }
+    let mut arguments = env::args_os();
+    let itself = arguments.next();
+    let itself = itself.as_deref().unwrap_or_else(|| OsStr::new("slimspan"));
+    // Comes back only where it cannot be done, and then more memory is taken, and nothing else.
+    let _ = Command::new("/proc/self/exe")
+        .arg0(itself)
+        .args(arguments)
+        .env(name, value)
+        .exec();
 }

@@ -193,7 +193,13 @@ async fn push_at(backend: &Backend, store: &FaultStore, offered: Offered) -> Pus
         None => slimspan.peak_memory(),
     };
     let ended = Instant::now();
-    let kept = idle * 2 / 10;
+    // The allocator gives what a thread has back when that thread works again, so after a few seconds of
+    // work some of it may still be there.
+    let kept = if span() < Duration::from_mins(1) {
+        LIMIT / 4 * MIB
+    } else {
+        idle * 2 / 10
+    };
     let given_back = async {
         while slimspan.memory() > idle + kept {
             tokio::time::sleep(Duration::from_millis(200)).await;

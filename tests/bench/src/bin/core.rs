@@ -15,7 +15,7 @@ use slimspan_proto::{Signal, check};
 
 /// The allocator of the collector, for both sides.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Remembers what it was given.
 struct Memory {

@@ -29,7 +29,7 @@ use crate::turn::{Contender, Turn};
 
 /// The allocator of the collector, so that sender and backend cost as little as they can.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The least requests per second on ordinary spans, as a part of what bare forwarding reaches.
 const TARGET: f64 = 0.85;

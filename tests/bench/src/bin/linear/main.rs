@@ -20,7 +20,7 @@ use slimspan_proto::{Signal, check, json};
 
 /// The allocator of the collector.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SIZE: usize = 8 << 20;
 const ROUNDS: usize = 4;
