@@ -28,7 +28,7 @@ use crate::exporters::{Delivery, DeliveryConfig, Oversize, Terms, Way, Wire};
 use crate::tally::Tickets;
 use crate::telemetry::config::TelemetryConfig;
 use crate::telemetry::traces::config::{BatchSpans, Compression, OtlpSpans, Protocol};
-use crate::telemetry::traces::{Context, Span, SpanCounts, Trace, Tracer};
+use crate::telemetry::traces::{Context, Onward, Span, SpanCounts, Trace, Tracer};
 use crate::telemetry::{Counters, Seldom};
 use crate::tls::config::TlsClientConfig;
 
@@ -180,6 +180,7 @@ impl Sending {
             oversize: Oversize::Refused,
             tickets: Tickets::of([]),
             trace: Trace::default(),
+            onward: Onward::default(),
         };
         let request = Bytes::from(request.encode_to_vec());
         let outcome = self.delivery.deliver(Signal::Traces, request, &terms).await;
@@ -248,7 +249,7 @@ fn wire(path: &str, otlp: &OtlpSpans) -> Result<Wire, StartError> {
     };
     let mut headers = otlp.headers.clone();
     for (name, value) in Context::of_own_spans() {
-        headers.insert(name.to_owned(), Secret::new(value));
+        headers.insert(name.as_str().to_owned(), Secret::new(value));
     }
     let timeout = Duration::from_millis(otlp.timeout.into());
     match otlp.protocol {

@@ -26,7 +26,7 @@ use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tally::Tickets;
-use crate::telemetry::traces::Trace;
+use crate::telemetry::traces::{Onward, Trace};
 use crate::telemetry::{Attempt, ExporterCounts, Watch};
 use crate::tls::config::TlsClientConfig;
 
@@ -81,6 +81,17 @@ pub struct Terms {
     pub tickets: Tickets,
     /// For the spans of its stages.
     pub trace: Trace,
+    /// What the backend hears of its trace, unless it has to wait in a queue.
+    pub onward: Onward,
+}
+
+/// Where a request comes from, as far as its backend is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// Who sent it.
+    pub(super) client: &'a Client,
+    /// What its trace is.
+    pub(super) onward: &'a Onward,
 }
 
 /// What became of a request on its way.
@@ -122,9 +133,13 @@ impl Delivery {
             Some(queue) if oversize == Oversize::Kept => queue.offer(signal, request, terms).await,
             _ => {
                 let patience = Patience::Until(deadline);
+                let from = Origin {
+                    client: &terms.client,
+                    onward: &terms.onward,
+                };
                 let delivered = self
                     .way
-                    .deliver(signal, request, &terms.client, patience, oversize)
+                    .deliver(signal, request, from, patience, oversize)
                     .await?;
                 Ok(delivered.answer)
             }
@@ -208,18 +223,18 @@ impl Way {
         &self.dead_letters
     }
 
-    /// Delivers a request of `client`; returns the backend's answer.
+    /// Delivers a request; returns the backend's answer.
     pub(super) async fn deliver(
         &self,
         signal: Signal,
         request: Bytes,
-        client: &Client,
+        from: Origin<'_>,
         patience: Patience,
         oversize: Oversize,
     ) -> Result<Delivered, Refusal> {
         let mut in_flight = self.counts.begin(signal, count(signal, &request));
         let outcome = self
-            .deliver_all(signal, request, client, patience, oversize)
+            .deliver_all(signal, request, from, patience, oversize)
             .await;
         if let Ok(delivered) = &outcome {
             in_flight.sent_all_but(delivered.answer.rejected().unwrap_or(0));
@@ -231,11 +246,11 @@ impl Way {
         &self,
         signal: Signal,
         request: Bytes,
-        client: &Client,
+        from: Origin<'_>,
         patience: Patience,
         oversize: Oversize,
     ) -> Result<Delivered, Refusal> {
-        let deliver = |part| self.send(signal, part, client, patience);
+        let deliver = |part| self.send(signal, part, from, patience);
         let Sent {
             mut answer,
             oversize: singles,
@@ -257,21 +272,21 @@ impl Way {
         &self,
         signal: Signal,
         part: Bytes,
-        client: &Client,
+        from: Origin<'_>,
         patience: Patience,
     ) -> Result<Answer, Refusal> {
         let prepared = self.wire.prepare(signal, part).await?;
         // With each attempt anew: a token may have changed meanwhile.
         let credentials = Credentials {
             authorizer: self.authorizer.as_ref(),
-            client,
+            client: from.client,
         };
         let (prepared, mut repeats) = (&prepared, false);
         let attempt = || {
             let (left, is_repeat) = (patience.left(), std::mem::replace(&mut repeats, true));
             async move {
                 let watch = Watch::start();
-                let outcome = prepared.send(credentials, left).await;
+                let outcome = prepared.send(credentials, from.onward, left).await;
                 let took = watch.read();
                 let what = what_it_shows(&outcome, took, left);
                 self.counts.attempted(is_repeat, took, what);

@@ -12,6 +12,7 @@ use super::otlp_http::{self, OtlpHttpExporter};
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::refusal::Refusal;
+use crate::telemetry::traces::Onward;
 
 /// What makes single attempts to deliver a request.
 #[derive(Debug)]
@@ -48,11 +49,12 @@ impl Prepared<'_> {
     pub(super) async fn send(
         &self,
         credentials: Credentials<'_>,
+        onward: &Onward,
         left: Option<Duration>,
     ) -> Result<Answer, Refusal> {
         match self {
-            Self::Grpc(grpc, prepared) => grpc.send(prepared, credentials, left).await,
-            Self::Http(http, prepared) => http.send(prepared, credentials, left).await,
+            Self::Grpc(grpc, prepared) => grpc.send(prepared, credentials, onward, left).await,
+            Self::Http(http, prepared) => http.send(prepared, credentials, onward, left).await,
         }
     }
 }

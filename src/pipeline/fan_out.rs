@@ -89,15 +89,19 @@ impl FanOut {
         let Some((exporter, form)) = self.exporters.get(index) else {
             return Ok(Answer::success());
         };
-        let send = |part| {
-            let exporter = Arc::clone(exporter);
-            async move { exporter.export(signal, part, terms).await }
-        };
         let request = outgoing.0.get(*form).cloned().unwrap_or_default();
         let mut stage = terms
             .trace
             .call(|| format!("exporter/{}/{signal}", exporter.id()));
         stage.number("slimspan.request.bytes", request.len() as u64);
+        let terms = &Terms {
+            onward: stage.onward(),
+            ..terms.clone()
+        };
+        let send = |part| {
+            let exporter = Arc::clone(exporter);
+            async move { exporter.export(signal, part, terms).await }
+        };
         let apart = Apart {
             isolated,
             deadline: terms.deadline,

@@ -29,7 +29,7 @@ use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
 use crate::tally::{Ticket, UnderWay};
-use crate::telemetry::traces::{RequestSpan, Trace, Tracer};
+use crate::telemetry::traces::{Onward, RequestSpan, Trace, Tracer};
 use crate::telemetry::{BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts};
 use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
@@ -171,6 +171,7 @@ impl Pipelines {
             oversize: Oversize::Kept,
             tickets: Arc::clone(&ticket).into(),
             trace,
+            onward: Onward::default(),
         };
         let outcome = self.sift_and_pass(signal, request, &terms, &mut under_way);
         let mut outcome = outcome.await;

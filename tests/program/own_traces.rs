@@ -155,6 +155,93 @@ async fn a_request_has_a_span_with_its_stages_in_the_trace_of_its_sender() {
     }
 }
 
+/// What a backend does with a request belongs below the span of the exporter, in the trace of the sender, over
+/// gRPC and over HTTP; where there is no span of it, nobody else is to make one.
+#[tokio::test]
+async fn the_backend_hears_where_a_request_belongs() {
+    for over_http in [false, true] {
+        let (backend, collecting) = (Backend::start().await, Backend::start().await);
+        let mut config = traced(backend.address, collecting.address, "grpc");
+        if over_http {
+            let exporters = config::over_http(backend.address)["exporters"].clone();
+            config["exporters"] = exporters;
+            let pipelines = config["service"]["pipelines"].as_object_mut().unwrap();
+            for pipeline in pipelines.values_mut() {
+                pipeline["exporters"] = json!(["otlp_http"]);
+            }
+        }
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let send = async |headers: &[(&'static str, &str)]| {
+            let call = call(&otlp::plain_span(1));
+            let call = headers
+                .iter()
+                .fold(call, |call, (name, value)| call.header(name, value));
+            let answer = sender.call(call).await;
+            assert_eq!(answer.status().code(), tonic::Code::Ok, "{headers:?}");
+            let headers = backend.received().pop().unwrap().headers;
+            let text = |name| headers.get(name)?.to_str().ok().map(ToOwned::to_owned);
+            (text("traceparent").unwrap(), text("tracestate"))
+        };
+        let parent = |flags: &str| format!("00-{TRACE}-{SPAN}-{flags}");
+        let (told, state) =
+            send(&[("traceparent", &parent("01")), ("tracestate", "a=b,c=d")]).await;
+        assert_eq!(state.as_deref(), Some("a=b,c=d"));
+        let spans = spans(&collecting, "/TraceDataReceived").await;
+        let named = |span: &&Span| span.name.starts_with("exporter/otlp_");
+        let exporter = spans.iter().find(named).unwrap();
+        let expected = format!("00-{TRACE}-{}-01", hex(&exporter.span_id));
+        assert_eq!(told, expected, "over HTTP: {over_http}");
+
+        // The sender makes no spans of it.
+        let (told, _) = send(&[("traceparent", &parent("00"))]).await;
+        assert_eq!(told, parent("00"));
+        // Nobody knows of a trace: it is a new one.
+        let (told, state) = send(&[]).await;
+        assert!(told.ends_with("-01") && !told.contains(TRACE), "{told}");
+        assert_eq!(state, None);
+        // It carries own spans of somebody, and is marked from end to end.
+        let own = [
+            ("traceparent", &*parent("01")),
+            ("tracestate", "slimspan=own"),
+        ];
+        let (told, state) = send(&own).await;
+        assert_eq!(
+            (told, state.as_deref()),
+            (parent("00"), Some("slimspan=own"))
+        );
+    }
+}
+
+/// Without own spans, and where nothing is to be told of traces, a backend hears of none; but what carries own
+/// spans is known to do so wherever it goes.
+#[tokio::test]
+async fn nothing_is_told_of_traces_without_own_ones() {
+    let (backend, collecting) = (Backend::start().await, Backend::start().await);
+    let mut silent = traced(backend.address, collecting.address, "grpc");
+    silent["service"]["telemetry"]["traces"]["propagators"] = json!([]);
+    for config in [config::standard(backend.address), silent] {
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let parent = format!("00-{TRACE}-{SPAN}-01");
+        let headers = async |state: &str| {
+            let call = call(&otlp::plain_span(1));
+            let call = call
+                .header("traceparent", &parent)
+                .header("tracestate", state);
+            let answer = sender.call(call).await;
+            assert_eq!(answer.status().code(), tonic::Code::Ok);
+            backend.received().pop().unwrap().headers
+        };
+        let heard = headers("a=b").await;
+        assert!(!heard.contains_key("traceparent"), "{heard:?}");
+        assert!(!heard.contains_key("tracestate"), "{heard:?}");
+        let heard = headers("slimspan=own").await;
+        assert_eq!(heard["tracestate"], "slimspan=own");
+        assert_eq!(heard["traceparent"], parent.replace("-01", "-00"));
+    }
+}
+
 /// What is refused is told in words of a fixed list; nothing of what was sent is.
 #[tokio::test]
 async fn a_refusal_is_told_and_nothing_that_was_sent() {

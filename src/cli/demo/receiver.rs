@@ -14,6 +14,7 @@ use crate::exporters::otlp_http::OtlpHttpExporter;
 use crate::exporters::otlp_http::config::{self as http, OtlpHttpConfig};
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig};
 use crate::refusal::Refusal;
+use crate::telemetry::traces::Onward;
 use crate::tls::config::TlsClientConfig;
 
 /// Where the demo sends to.
@@ -76,11 +77,13 @@ impl Receiver {
         match self {
             Self::Grpc(grpc) => {
                 let prepared = grpc.prepare(Signal::Traces, request).await?;
-                grpc.send(&prepared, credentials, None).await
+                grpc.send(&prepared, credentials, &Onward::default(), None)
+                    .await
             }
             Self::Http(http) => {
                 let prepared = http.prepare(Signal::Traces, request).await?;
-                http.send(&prepared, credentials, None).await
+                http.send(&prepared, credentials, &Onward::default(), None)
+                    .await
             }
         }
     }

@@ -25,6 +25,7 @@ use crate::config::headers::to_map;
 use crate::exporters::secrets::Secrets;
 use crate::grpc::message;
 use crate::refusal::{Culprit, Refusal};
+use crate::telemetry::traces::Onward;
 use crate::tls::{ClientTls, Connector, TlsError};
 
 /// The largest answer that is read (OTLP specification: clients must limit it).
@@ -124,11 +125,13 @@ impl OtlpGrpcExporter {
         &self,
         prepared: &Prepared,
         credentials: Credentials<'_>,
+        onward: &Onward,
         left: Option<Duration>,
     ) -> Result<Answer, Refusal> {
         let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
         let Prepared { signal, parts } = prepared.clone();
-        let request = self.request(signal, parts, credentials, limit)?;
+        let mut request = self.request(signal, parts, credentials, limit)?;
+        onward.apply(request.headers_mut());
         match tokio::time::timeout(limit, self.call(request, limit)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(limit)),

@@ -23,6 +23,7 @@ use crate::compute;
 use crate::config::headers::to_map;
 use crate::exporters::secrets::Secrets;
 use crate::refusal::{Culprit, Refusal};
+use crate::telemetry::traces::Onward;
 use crate::tls::ClientTls;
 
 /// Requests above this size are encoded and compressed where they do not hold up others.
@@ -149,6 +150,7 @@ impl OtlpHttpExporter {
         &self,
         prepared: &Prepared,
         credentials: Credentials<'_>,
+        onward: &Onward,
         left: Option<Duration>,
     ) -> Result<Answer, Refusal> {
         let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
@@ -161,6 +163,7 @@ impl OtlpHttpExporter {
         };
         let mut headers = self.headers.clone();
         credentials.apply(&mut headers)?;
+        onward.apply(&mut headers);
         match tokio::time::timeout(limit, self.call(to, prepared, headers, limit)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(to, limit)),

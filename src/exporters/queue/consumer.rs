@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep};
 use super::{Held, Queued, Shared, record};
 use crate::client::Client;
 use crate::exporters::dead_letters::Letter;
-use crate::exporters::delivery::{Delivered, Oversize};
+use crate::exporters::delivery::{Delivered, Origin, Oversize};
 use crate::exporters::retry::Patience;
 use crate::journal::{Entry, ReadError};
 use crate::refusal::Refusal;
+use crate::telemetry::traces::Onward;
 
 /// How long one waits that cannot be read.
 const UNREAD: Duration = Duration::from_secs(1);
@@ -116,13 +117,14 @@ impl Shared {
             (Held::Memory(_), None) => Patience::Configured,
             (Held::Disk(_), None) => Patience::Endless,
         };
-        let delivery = self.way.deliver(
-            queued.signal,
-            request,
-            &queued.client,
-            patience,
-            Oversize::Kept,
-        );
+        let origin = Origin {
+            client: &queued.client,
+            // Its trace is over by now.
+            onward: &Onward::default(),
+        };
+        let delivery = self
+            .way
+            .deliver(queued.signal, request, origin, patience, Oversize::Kept);
         tokio::select! {
             outcome = delivery => outcome,
             () = self.waiting.ended() => Err(self.refusal("slimspan stops")),

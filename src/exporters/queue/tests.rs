@@ -13,7 +13,7 @@ use crate::exporters::delivery::Oversize;
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::journal::FaultyDisk;
-use crate::telemetry::traces::Trace;
+use crate::telemetry::traces::{Onward, Trace};
 use consumer::Unread;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -60,6 +60,7 @@ fn terms(queue: &Queue) -> Terms {
         oversize: Oversize::Kept,
         tickets: ticket.into(),
         trace: Trace::default(),
+        onward: Onward::default(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::storage::spool::FaultyDisk;
 use crate::storage::spool::config::SpoolConfig;
 use crate::storage::{Spool, StoreConfig};
 use crate::tally::Ticket;
-use crate::telemetry::traces::Trace;
+use crate::telemetry::traces::{Onward, Trace};
 
 /// A disk of a spool may hang for as long as it likes: its sender is told in half of the time that it
 /// waits, so that the other half is left for what becomes of the request then.
@@ -56,6 +56,7 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
             oversize: Oversize::Kept,
             tickets: Ticket::new(Arc::clone(&counters), Signal::Traces).into(),
             trace: Trace::default(),
+            onward: Onward::default(),
         };
         let process = artifacts.process(Signal::Traces, &sifted, &terms, &counters);
         let processed = timeout(PATIENCE * 100, process).await;

@@ -29,7 +29,7 @@ use crate::exporters::{Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
 use crate::telemetry::BatchCounts;
-use crate::telemetry::traces::Trace;
+use crate::telemetry::traces::{Onward, Trace};
 use crate::tenant::TenantId;
 
 /// The `batch` processor of a pipeline.
@@ -313,6 +313,7 @@ impl Shared {
             tickets: Tickets::joined(tickets),
             // A batch is of many traces; each tells how long it waited for it.
             trace: Trace::default(),
+            onward: Onward::default(),
         };
         if let [only] = group {
             return self.send_one(exporter, only, &terms).await;

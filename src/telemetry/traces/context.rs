@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const PARENT: HeaderName = HeaderName::from_static("traceparent");
+const STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What says in `tracestate` that a request carries spans of slimspan about itself.
 const OWN: &str = "slimspan=own";
@@ -18,11 +21,16 @@ pub(super) struct Parent {
     pub(super) is_sampled: bool,
 }
 
+/// The longest `tracestate` that goes on: what W3C asks of everybody.
+const LONGEST_STATE: usize = 512;
+
 /// What the headers of a request say of traces.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
     /// Where it belongs, if that is said.
     pub(super) parent: Option<Parent>,
+    /// What others keep there beside that.
+    pub(super) state: Option<HeaderValue>,
     /// Whether it brings spans about requests: those have none themselves, or they would never end.
     pub(super) is_own: bool,
 }
@@ -30,31 +38,75 @@ pub struct Context {
 impl Context {
     /// What `headers` say.
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut parents = headers.get_all("traceparent").iter();
+        let mut parents = headers.get_all(PARENT).iter();
         let parent = parents.next().and_then(|value| parse(value.as_bytes()));
-        let states = headers.get_all("tracestate").iter();
-        let mut members = states
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','));
+        // Of two nobody knows which one holds.
+        let parent = parent.filter(|_| parents.next().is_none());
+        let states = headers.get_all(STATE).iter();
+        let states: Vec<&str> = states.filter_map(|value| value.to_str().ok()).collect();
+        let mut members = states.iter().flat_map(|value| value.split(','));
         Self {
-            // Of two nobody knows which one holds.
-            parent: parent.filter(|_| parents.next().is_none()),
+            parent,
             is_own: members.any(|member| member.trim() == OWN),
+            state: parent.and_then(|_| joined(&states)),
         }
     }
 
+    /// What goes on with a request of which this slimspan makes no spans: nobody else is to make any of it
+    /// either. It is of `trace`.
+    pub(super) fn unrecorded(self, trace: [u8; 16]) -> Onward {
+        let parent = Parent {
+            trace,
+            span: self.parent.map_or_else(random, |parent| parent.span),
+            is_sampled: false,
+        };
+        Onward(Some((parent, self.state)))
+    }
+
     /// The headers of requests that carry spans of slimspan: a trace that nobody records.
-    pub fn of_own_spans() -> [(&'static str, String); 2] {
+    pub fn of_own_spans() -> [(HeaderName, String); 2] {
         let parent = Parent {
             trace: random(),
             span: random(),
             is_sampled: false,
         };
-        [
-            ("traceparent", parent.to_string()),
-            ("tracestate", OWN.to_owned()),
-        ]
+        [(PARENT, parent.to_string()), (STATE, OWN.to_owned())]
     }
+}
+
+/// What a request to a backend says of traces; by default nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Onward(Option<(Parent, Option<HeaderValue>)>);
+
+impl Onward {
+    /// What its receiver does belongs below `parent`; `state` is as it came.
+    pub(super) fn below(parent: Parent, state: Option<HeaderValue>) -> Self {
+        Self(Some((parent, state)))
+    }
+
+    /// Adds it to the headers of a request, unless those say something of their own.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        let Some((parent, state)) = &self.0 else {
+            return;
+        };
+        if headers.contains_key(PARENT) || headers.contains_key(STATE) {
+            return;
+        }
+        if let Ok(parent) = HeaderValue::from_str(&parent.to_string()) {
+            headers.insert(PARENT, parent);
+            headers.extend(state.clone().map(|state| (STATE, state)));
+        }
+    }
+}
+
+/// What several headers say, as one; nothing where it is empty or too long.
+fn joined(states: &[&str]) -> Option<HeaderValue> {
+    let state = states.join(",");
+    let is_fit = (1..=LONGEST_STATE).contains(&state.len());
+    let mut state = HeaderValue::from_str(&state).ok().filter(|_| is_fit)?;
+    // It is the sender's.
+    state.set_sensitive(true);
+    Some(state)
 }
 
 impl fmt::Display for Parent {
@@ -124,7 +176,7 @@ mod tests {
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
-            let name: http::HeaderName = name;
+            let name: HeaderName = name;
             map.append(name, value);
         }
         Context::of(&map)
@@ -170,10 +222,56 @@ mod tests {
     #[test]
     fn own_spans_are_known_wherever_they_stand() {
         let [parent, state] = Context::of_own_spans();
-        let context = of(&[(parent.0, &parent.1), (state.0, &state.1)]);
+        let context = of(&[("traceparent", &parent.1), ("tracestate", &state.1)]);
+        assert_eq!(
+            (parent.0.as_str(), state.0.as_str()),
+            ("traceparent", "tracestate")
+        );
         assert!(context.is_own && !context.parent.unwrap().is_sampled);
         assert!(of(&[("tracestate", "a=b, slimspan=own ,c=d")]).is_own);
         assert!(of(&[("tracestate", "a=b"), ("tracestate", "slimspan=own")]).is_own);
         assert!(!of(&[("tracestate", "a=slimspan=own,slimspan=owner")]).is_own);
+    }
+
+    /// The headers of a request that goes on.
+    fn with(onward: &Onward, own: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+        let own = own.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let mut headers: HeaderMap = own.collect();
+        onward.apply(&mut headers);
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        let headers = headers.iter();
+        headers
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect()
+    }
+
+    #[test]
+    fn what_goes_on_is_below_this_and_as_it_came() {
+        let context = of(&[
+            ("traceparent", GOOD),
+            ("tracestate", "a=b"),
+            ("tracestate", "slimspan=own"),
+        ]);
+        let trace = context.parent.unwrap().trace;
+        let onward = context.unrecorded(trace);
+        let parent = ("traceparent".to_owned(), GOOD.replace("-01", "-00"));
+        let state = ("tracestate".to_owned(), "a=b,slimspan=own".to_owned());
+        assert_eq!(with(&onward, &[]), [parent, state]);
+        assert!(!format!("{onward:?}").contains("a=b"), "{onward:?}");
+        // What is configured has the last word.
+        for own in [("traceparent", "x"), ("tracestate", "x")] {
+            assert_eq!(with(&onward, &[own]), [(own.0.to_owned(), "x".to_owned())]);
+        }
+        assert_eq!(with(&Onward::default(), &[]), []);
+        // Without a parent it belongs to nothing, and what is too long does not go on.
+        assert_eq!(of(&[("tracestate", "a=b")]).state, None);
+        let long = format!("a={}", "b".repeat(LONGEST_STATE));
+        let context = of(&[("traceparent", GOOD), ("tracestate", &long)]);
+        assert_eq!((context.state, context.parent.is_some()), (None, true));
     }
 }

@@ -8,9 +8,11 @@ pub mod config;
 mod context;
 mod recording;
 mod sampling;
+#[cfg(test)]
+mod tests;
 mod tracer;
 
-pub use context::Context;
+pub use context::{Context, Onward};
 pub use opentelemetry_proto::tonic::trace::v1::Span;
 pub use recording::{RequestSpan, Stage, Trace};
 pub use tracer::{SpanCounts, Tracer};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use http::HeaderValue;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
@@ -10,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use slimspan_proto::Signal;
 
 use super::super::ReceiverCounts;
-use super::context::{Parent, random};
+use super::context::{Context, Onward, Parent, random};
 use super::tracer::Making;
 use crate::refusal::{CODES, Refusal};
 
@@ -23,7 +24,16 @@ pub struct RequestSpan(Trace);
 
 /// The spans of a request, for its stages. Clones are of the same; the default is of none.
 #[derive(Debug, Clone, Default)]
-pub struct Trace(Option<Arc<Recording>>);
+pub struct Trace(Of);
+
+#[derive(Debug, Clone, Default)]
+enum Of {
+    #[default]
+    Nothing,
+    /// A request that has no spans, and says so to the next.
+    Unrecorded(Arc<Onward>),
+    Spans(Arc<Recording>),
+}
 
 /// The span of a stage, which ends when this is dropped.
 #[derive(Debug)]
@@ -36,6 +46,8 @@ pub struct Stage {
 #[derive(Debug)]
 struct Recording {
     making: Arc<Making>,
+    /// The `tracestate` that it came with.
+    state: Option<HeaderValue>,
     /// When it began, by both clocks: what is measured from there cannot jump.
     began: (SystemTime, Instant),
     spans: Mutex<Spans>,
@@ -56,10 +68,11 @@ impl RequestSpan {
     pub(super) fn begin(
         making: Arc<Making>,
         trace: [u8; 16],
-        parent: Option<Parent>,
+        context: Context,
         by: &ReceiverCounts,
         signal: Signal,
     ) -> Self {
+        let Context { parent, state, .. } = context;
         // As the Collector calls it.
         let what = match signal {
             Signal::Traces => "TraceDataReceived",
@@ -69,6 +82,7 @@ impl RequestSpan {
         };
         let recording = Recording {
             making,
+            state,
             began: (SystemTime::now(), Instant::now()),
             spans: Mutex::default(),
         };
@@ -89,7 +103,12 @@ impl RequestSpan {
             ..Span::default()
         };
         recording.spans().root = root;
-        Self(Trace(Some(Arc::new(recording))))
+        Self(Trace(Of::Spans(Arc::new(recording))))
+    }
+
+    /// Of a request that has no spans: this goes on with it.
+    pub(super) fn unrecorded(onward: Onward) -> Self {
+        Self(Trace(Of::Unrecorded(Arc::new(onward))))
     }
 
     /// For the stages of the request.
@@ -99,7 +118,7 @@ impl RequestSpan {
 
     /// It was answered, with OK unless it was `refused`.
     pub fn ended(self, refused: Option<&Refusal>) {
-        let Some(recording) = &self.0.0 else {
+        let Some(recording) = self.0.recording() else {
             return;
         };
         let mut spans = recording.spans();
@@ -119,7 +138,7 @@ impl RequestSpan {
 
 impl Drop for RequestSpan {
     fn drop(&mut self) {
-        let Some(recording) = self.0.0.take() else {
+        let Of::Spans(recording) = std::mem::take(&mut self.0.0) else {
             return;
         };
         let now = recording.now();
@@ -154,8 +173,15 @@ impl Trace {
         self.begin(name, SpanKind::Client)
     }
 
+    fn recording(&self) -> Option<&Recording> {
+        match &self.0 {
+            Of::Spans(recording) => Some(recording),
+            Of::Unrecorded(_) | Of::Nothing => None,
+        }
+    }
+
     fn begin(&self, name: impl FnOnce() -> String, kind: SpanKind) -> Stage {
-        let span = self.0.as_ref().map(|recording| {
+        let span = self.recording().map(|recording| {
             let spans = recording.spans();
             Span {
                 trace_id: spans.root.trace_id.clone(),
@@ -176,7 +202,7 @@ impl Trace {
 
     /// Adds a number to the span of the request.
     pub fn number(&self, key: &str, value: u64) {
-        if let Some(recording) = &self.0 {
+        if let Some(recording) = self.recording() {
             let mut spans = recording.spans();
             if !spans.is_over {
                 spans.root.attributes.push(number(key, value));
@@ -190,6 +216,29 @@ impl Stage {
     pub fn number(&mut self, key: &str, value: u64) {
         if let Some(span) = &mut self.span {
             span.attributes.push(number(key, value));
+        }
+    }
+
+    /// What a request says that is made in it: what comes of it is below this.
+    pub fn onward(&self) -> Onward {
+        let id = |id: &[u8]| <[u8; 8]>::try_from(id).ok();
+        match (&self.trace.0, &self.span) {
+            (Of::Unrecorded(onward), _) => Onward::clone(onward),
+            (Of::Spans(recording), Some(span)) => {
+                let ids = id(&span.span_id).zip(<[u8; 16]>::try_from(&*span.trace_id).ok());
+                let below = |(span, trace)| {
+                    let parent = Parent {
+                        trace,
+                        span,
+                        is_sampled: true,
+                    };
+                    Onward::below(parent, recording.state.clone())
+                };
+                ids.filter(|_| recording.making.is_propagated())
+                    .map(below)
+                    .unwrap_or_default()
+            }
+            _ => Onward::default(),
         }
     }
 
@@ -213,7 +262,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let (Some(mut span), Some(recording)) = (self.span.take(), &self.trace.0) else {
+        let (Some(mut span), Some(recording)) = (self.span.take(), self.trace.recording()) else {
             return;
         };
         span.end_time_unix_nano = recording.now();

@@ -71,6 +71,7 @@ mod tests {
         Context {
             parent,
             is_own: false,
+            ..Context::default()
         }
     }
 
@@ -135,6 +136,7 @@ mod tests {
         let own = Context {
             parent: None,
             is_own: true,
+            ..Context::default()
         };
         for sampler in [None, Some(&always)] {
             assert!(!Sampling::new(sampler).takes([1; 16], &own));

@@ -65,22 +65,31 @@ impl Tracer {
 
     /// A span about a request that comes in now, with these headers.
     pub fn begin(&self, headers: &HeaderMap, by: &ReceiverCounts, signal: Signal) -> RequestSpan {
-        let Some(making) = &self.0 else {
-            return RequestSpan::default();
-        };
         let mut context = Context::of(headers);
-        if !making.is_propagated {
-            context.parent = None;
+        let is_propagated = self.0.as_ref().is_some_and(|making| making.is_propagated);
+        // That nobody makes spans about own spans has to be known wherever they come by.
+        if !is_propagated && !context.is_own {
+            context = Context::default();
         }
         let trace = context.parent.map_or_else(random, |parent| parent.trace);
-        if !making.sampling.takes(trace, &context) {
-            return RequestSpan::default();
+        match &self.0 {
+            Some(making) if making.sampling.takes(trace, &context) => {
+                RequestSpan::begin(Arc::clone(making), trace, context, by, signal)
+            }
+            _ if is_propagated || context.is_own => {
+                RequestSpan::unrecorded(context.unrecorded(trace))
+            }
+            _ => RequestSpan::default(),
         }
-        RequestSpan::begin(Arc::clone(making), trace, context.parent, by, signal)
     }
 }
 
 impl Making {
+    /// Whether requests say where they belong.
+    pub(super) fn is_propagated(&self) -> bool {
+        self.is_propagated
+    }
+
     /// Hands spans over that belong together: all of them or none.
     pub(super) fn hand_over(&self, spans: &[Span]) {
         let count = spans.len();
