@@ -25,6 +25,16 @@ pub(super) fn tell_forgotten<'c>(
         for forgotten in storage.forgotten(&used) {
             let (folder, exporter) = (forgotten.folder, forgotten.exporter);
             let left = match forgotten.left {
+                Err(error) if error.is_in_use() => {
+                    tracing::info!(
+                        "extensions.{id}: {}, the queue of {exporter}, is in use by another process, \
+                         which delivers what is in it",
+                        folder.display()
+                    );
+                    let used = format!("another process has the queue of {exporter}");
+                    summary.push((id.to_string(), used));
+                    continue;
+                }
                 Ok((1, bytes)) => format!("1 acknowledged request of {bytes}"),
                 Ok((requests, bytes)) => format!("{requests} acknowledged requests of {bytes}"),
                 Err(error) => format!("nobody knows how many acknowledged requests ({error})"),

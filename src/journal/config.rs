@@ -58,7 +58,8 @@ pub struct Forgotten {
     pub folder: PathBuf,
     /// The exporter that had it.
     pub exporter: ComponentId,
-    /// How many requests wait in it, and their size.
+    /// How many requests wait in it, and their size; an error where nobody knows, or where somebody else has
+    /// it open, whose they are.
     pub left: Result<(usize, ByteSize), OpenError>,
 }
 
@@ -95,7 +96,7 @@ impl FileStorageConfig {
     }
 
     /// Queues whose folders are not among `used` and that hold something: requests that nobody
-    /// delivers. Reads all of each.
+    /// delivers, but another process that has them open. Reads all of each.
     pub fn forgotten(&self, used: &[PathBuf]) -> Vec<Forgotten> {
         let Ok(entries) = fs::read_dir(&self.directory) else {
             return Vec::new();
@@ -109,6 +110,9 @@ impl FileStorageConfig {
             }
             let left = match Journal::open_read_only(&folder) {
                 Ok(journal) if journal.entries().is_empty() => return None,
+                Ok(_) if Journal::is_open(&folder) => Err(OpenError::InUse {
+                    folder: folder.clone(),
+                }),
                 Ok(journal) => {
                     let lens = journal.entries().iter().map(|entry| entry.len() as u64);
                     Ok((journal.entries().len(), ByteSize::b(lens.sum())))

@@ -22,6 +22,9 @@ use super::repair::Repair;
 use super::survey::Survey;
 use super::writer::Writer;
 
+/// The file that whoever has a journal open holds locked.
+const LOCK: &str = "lock";
+
 /// How a journal uses its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -108,6 +111,13 @@ impl Journal {
     /// Looks at the journal in `folder`, which another process may own.
     pub fn open_read_only(folder: &Path) -> Result<Reader, OpenError> {
         Reader::open(folder)
+    }
+
+    /// Whether somebody has the journal in `folder` open: another process, or this one. Asking takes
+    /// the lock for a moment, and changes nothing.
+    pub fn is_open(folder: &Path) -> bool {
+        let lock = File::open(folder.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     pub(crate) fn open_on(
@@ -262,7 +272,7 @@ impl Drop for Owner {
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path: PathBuf = folder.join("lock");
+    let path: PathBuf = folder.join(LOCK);
     let failed = |source| OpenError::Folder {
         folder: folder.to_owned(),
         source,

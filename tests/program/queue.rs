@@ -1,5 +1,7 @@
 //! What `sending_queue` promises: in memory until the process ends, on disk beyond it.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use crate::support::backend::{Backend, Received};
 use crate::support::conservation::conserved_of;
 use crate::support::frames::frame;
 use crate::support::measured::measured;
-use crate::support::mounted::Disk;
+use crate::support::mounted::{Disk, Mounted};
 use crate::support::pages::get;
 use crate::support::refusing::Refusing;
 use crate::support::sender::{Call, open_body, retry_after};
@@ -216,6 +218,48 @@ async fn a_full_disk_asks_senders_to_come_back() {
     assert!(ready.body.contains("the queue is full"), "{ready:?}");
     let ended = slimspan.stop().await;
     assert_eq!(ends(&ended), (0, 0, taken));
+}
+
+/// So has the disk itself, whatever `max_bytes` says, and who asks where to send is told as long as there is
+/// no room.
+#[tokio::test]
+async fn a_disk_without_room_asks_senders_to_come_back() {
+    let Some(disk) = Mounted::memory(4 << 20) else {
+        return;
+    };
+    let away = Refusing::start();
+    let mut config = on_disk(away.address, json!({}));
+    config["extensions"]["file_storage"] =
+        json!({ "directory": disk.path(), "max_bytes": "64MiB" });
+    config["extensions"]["health_check"] = json!({ "endpoint": "127.0.0.1:0" });
+    let extensions = config["service"]["extensions"].as_array_mut().unwrap();
+    extensions.push(json!("health_check"));
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    sender
+        .send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+    let ready = async || get(slimspan.page("health_check"), "/ready").await;
+    let filler = disk.path().join("filler");
+    let mut full = File::create(&filler).unwrap();
+    while full.write_all(&[1; 4096]).is_ok() {}
+    drop(full);
+    let request = otlp::sized_span(100_000);
+    let refused = sender.send(Signal::Traces, &request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(retry_after(&refused).is_some(), "{refused}");
+    let told = ready().await;
+    assert_eq!(told.status, 503, "{told:?}");
+    let exporter = "\"component\":\"exporters.otlp_grpc.sending_queue\"";
+    assert!(told.body.contains("the queue is full"), "{told:?}");
+    assert!(told.body.contains(exporter), "{told:?}");
+    std::fs::remove_file(&filler).unwrap();
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let told = ready().await;
+    assert!(!told.body.contains("the queue is full"), "{told:?}");
+    let ended = slimspan.stop().await;
+    assert_eq!(ends(&ended), (0, 0, 2));
 }
 
 /// What waits on disk while the configuration changes is neither delivered nor received twice by that.
@@ -447,6 +491,36 @@ async fn a_queue_that_nobody_has_any_more_is_told() {
         "{}",
         ended.stderr
     );
+}
+
+/// What another process has open waits for nobody in vain, and is called forgotten only when that one has gone.
+#[tokio::test]
+async fn a_queue_that_another_process_has_is_not_forgotten() {
+    let away = Refusing::start();
+    let mut config = on_disk(away.address, json!({}));
+    let storage = tempfile::tempdir().unwrap();
+    config["extensions"]["file_storage"]["directory"] = json!(storage.path());
+    let renamed = config.to_string();
+    let renamed = renamed.replace("\"otlp_grpc\"", "\"otlp_grpc/other\"");
+    let renamed: Value = serde_json::from_str(&renamed).unwrap();
+    let first = Slimspan::start(&config).await;
+    send_all(&first, 0..3).await;
+    let forgotten = "and nothing delivers them";
+    let second = Slimspan::start(&renamed).await.stop().await;
+    assert_eq!(second.code, Some(0));
+    let Ended { stdout, stderr, .. } = &second;
+    let used = "the queue of otlp_grpc, is in use by another process";
+    assert!(stderr.contains(used), "{stderr}");
+    assert!(!stderr.contains(forgotten), "{stderr}");
+    assert!(
+        stdout.contains("another process has the queue of otlp_grpc"),
+        "{stdout}"
+    );
+    // Looking has taken nothing of it.
+    assert_eq!(ends(&first.stop().await), (0, 0, 3));
+    let third = Slimspan::start(&renamed).await.stop().await;
+    assert!(third.stderr.contains(forgotten), "{}", third.stderr);
+    assert!(!third.stderr.contains(used), "{}", third.stderr);
 }
 
 /// With `wait_for_result` the backend's answer is the sender's.
