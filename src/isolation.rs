@@ -107,3 +107,93 @@ async fn in_time(
         ))
     })
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+mod tests {
+    use std::slice;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use slimspan_generators::wire::nested;
+
+    use super::*;
+    use crate::admission::Limits;
+
+    const SIZE: usize = 500 << 10;
+
+    const ODD: Range<usize> = 1..2;
+
+    /// A span with a large name, and an odd one behind it.
+    fn request() -> Bytes {
+        let sound = nested(&[1, 2, 2, 5], vec![b'x'; SIZE]);
+        let odd = nested(&[1, 2, 2, 5], b"\xff");
+        [sound, odd].concat().into()
+    }
+
+    fn budget() -> Budget {
+        Budget::new(Limits {
+            limit_mib: 4,
+            spike_mib: 1,
+        })
+    }
+
+    fn apart<'a>(budget: &'a Budget, isolated: &'a [Range<usize>]) -> Apart<'a> {
+        Apart {
+            isolated,
+            deadline: Instant::now() + Duration::from_secs(10),
+            budget,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_copy_is_charged_as_long_as_it_is_sent() {
+        let (budget, request) = (budget(), request());
+        let sent = Mutex::new(Vec::new());
+        let take = async |part: Bytes| {
+            sent.lock().unwrap().push((part.len(), budget.in_flight()));
+            Ok(Answer::success())
+        };
+        let apart_now = apart(&budget, slice::from_ref(&ODD));
+        let answer = send_apart(Signal::Traces, request.clone(), apart_now, &take).await;
+        assert_eq!(answer, Ok(Answer::success()));
+        assert_eq!(budget.in_flight(), 0, "given back");
+        // Nothing is copied of what goes as it is.
+        let whole = apart(&budget, &[]);
+        let answer = send_apart(Signal::Traces, request.clone(), whole, &take).await;
+        assert_eq!(answer, Ok(Answer::success()));
+        let sent = sent.into_inner().unwrap();
+        let [(sound, first), (odd, second), (all, last)] = sent[..] else {
+            panic!("{sent:?}");
+        };
+        assert_eq!((sound + odd, all), (request.len(), request.len()));
+        assert!(first >= request.len() as u64, "{first}");
+        assert!(second >= request.len() as u64, "{second}");
+        assert_eq!(last, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_memory_for_a_copy_nothing_is_sent() {
+        let (budget, request) = (budget(), request());
+        let mut others = budget.lease_for_copy();
+        let most = usize::try_from(budget.limit()).unwrap() - SIZE / 2;
+        others.charge_ahead(most).await.unwrap();
+        let apart_now = apart(&budget, slice::from_ref(&ODD));
+        let never = async |_| panic!("sent without memory for it");
+        let refused = send_apart(Signal::Traces, request.clone(), apart_now, never).await;
+        let refused = refused.unwrap_err();
+        assert!(refused.is_retryable(), "{refused}");
+        let told = refused.to_string();
+        assert!(told.contains("memory_limiter.limit_mib"), "{told}");
+        drop(others);
+        let send = async |_| Ok(Answer::success());
+        let apart_now = apart(&budget, slice::from_ref(&ODD));
+        let answer = send_apart(Signal::Traces, request, apart_now, send).await;
+        assert_eq!(answer, Ok(Answer::success()));
+        assert_eq!(budget.in_flight(), 0);
+    }
+}

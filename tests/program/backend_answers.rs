@@ -4,12 +4,17 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Response;
+use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use slimspan_proto::Signal;
+use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::support::backend::{Answer, Backend};
+use crate::support::backend::{Answer, Backend, Reply};
+use crate::support::frames::frame;
 use crate::support::refusing::Refusing;
 use crate::support::sender::retry_after;
 use crate::support::slimspan::Slimspan;
@@ -20,6 +25,31 @@ async fn answering(answers: impl IntoIterator<Item = Answer>) -> Backend {
     let answers: VecDeque<_> = answers.into_iter().collect();
     let answers = Arc::new(Mutex::new(answers));
     Backend::answering(move |_| answers.lock().unwrap().pop_front().unwrap()).await
+}
+
+/// One that replies so, one after the other.
+async fn replying(replies: impl IntoIterator<Item = Response<Body>>) -> Backend {
+    let replies: VecDeque<_> = replies.into_iter().collect();
+    let replies = Arc::new(Mutex::new(replies));
+    Backend::replying_with(move |_| Reply::Raw(replies.lock().unwrap().pop_front().unwrap())).await
+}
+
+/// What need not be gRPC.
+fn raw(headers: &[(&'static str, &str)], body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::new(body.into())));
+    for (name, value) in headers {
+        response.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    response
+}
+
+fn with_trailers(response: Response<Body>, (name, value): (&'static str, &str)) -> Response<Body> {
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert(name, value.parse().unwrap());
+    response.map(|body| {
+        let trailers = std::future::ready(Some(Ok::<_, Status>(trailers)));
+        Body::new(body.with_trailers(trailers))
+    })
 }
 
 /// A partial success is the sender's to judge, and so is a warning.
@@ -74,6 +104,81 @@ async fn a_refusal_reaches_the_sender_with_its_code_and_delay() {
         assert_eq!(retry_after(&status), delay, "{status}");
         assert!(status.message().contains("over quota"), "{status}");
         assert!(status.message().contains("otlp_grpc"), "{status}");
+    }
+}
+
+/// Something before the backend answers that knows no gRPC: what it says is as good as it gets.
+#[tokio::test]
+async fn an_answer_of_http_has_its_meaning() {
+    let table = [
+        (400, Code::Internal),
+        (401, Code::Unauthenticated),
+        (403, Code::PermissionDenied),
+        (404, Code::Unimplemented),
+        (413, Code::ResourceExhausted),
+        (429, Code::Unavailable),
+        (500, Code::Unknown),
+        (502, Code::Unavailable),
+        (503, Code::Unavailable),
+        (504, Code::Unavailable),
+    ];
+    let replies = table.map(|(status, _)| {
+        let mut reply = raw(
+            &[("content-type", "text/html"), ("retry-after", "7")],
+            "<html>",
+        );
+        *reply.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        // It counts for nothing behind such a status.
+        let ok = http::HeaderValue::from_static("0");
+        reply.headers_mut().insert("grpc-status", ok);
+        reply
+    });
+    let backend = replying(replies).await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    for (status, code) in table {
+        let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), code, "{status}: {refused}");
+        let delay = (code == Code::Unavailable).then_some(Duration::from_secs(7));
+        assert_eq!(retry_after(&refused), delay, "{status}: {refused}");
+        assert!(refused.message().contains(&status.to_string()), "{refused}");
+    }
+    assert_eq!(backend.received().len(), table.len());
+}
+
+/// Without a `grpc-status` nobody knows whether the backend took it, whatever else there is.
+#[tokio::test]
+async fn an_answer_without_a_status_is_no_success() {
+    let grpc = ("content-type", "application/grpc");
+    let whole = frame(0, b"");
+    let table = [
+        (raw(&[grpc], whole.clone()), "without a grpc-status"),
+        (raw(&[grpc], ""), "without a grpc-status"),
+        (raw(&[], "<html>"), "without a grpc-status"),
+        (
+            with_trailers(raw(&[grpc], whole), ("grpc-message", "done")),
+            "without a grpc-status",
+        ),
+        // And with one the rest has to be there.
+        (
+            with_trailers(raw(&[grpc], ""), ("grpc-status", "0")),
+            "not one gRPC message",
+        ),
+        (raw(&[grpc, ("grpc-status", "0")], ""), "otlp_grpc"),
+    ];
+    let (replies, told): (Vec<_>, Vec<_>) = table.into_iter().unzip();
+    let backend = replying(replies).await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    for told in told {
+        let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        let refused = refused.unwrap_err();
+        assert!(refused.message().contains(told), "{told}: {refused}");
+        if told != "otlp_grpc" {
+            assert_eq!(refused.code(), Code::Unavailable, "{told}: {refused}");
+            assert!(retry_after(&refused).is_some(), "{told}: {refused}");
+        }
     }
 }
 

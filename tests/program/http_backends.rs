@@ -1,18 +1,29 @@
 //! Backends over OTLP/HTTP: what they get, and by which way.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Version;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tonic::transport::{Identity, ServerTlsConfig};
 
 use crate::support::backend::{Backend, Reply};
-use crate::support::certificates::Authority;
+use crate::support::certificates::{Authority, Issued};
 use crate::support::forward_proxy::ForwardProxy;
+use crate::support::pages::Metrics;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
@@ -121,6 +132,40 @@ async fn json_is_read_back_by_others() {
     }
 }
 
+/// The text is longer than the request, and is charged like it for as long as the backend takes.
+#[tokio::test]
+async fn json_takes_its_memory_of_what_requests_may_have() {
+    const SIZE: usize = 1 << 20;
+    let backend = Backend::hanging().await;
+    for (encoding, most) in [("proto", 3 * SIZE), ("json", usize::MAX)] {
+        let config = with(&backend, |exporter| {
+            exporter["encoding"] = json!(encoding);
+            exporter["compression"] = json!("none");
+        });
+        let mut config = config;
+        config["service"]["telemetry"]["metrics"] = json!({
+            "readers": [{ "pull": { "exporter": { "prometheus": { "port": 0 } } } }],
+        });
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        // Each of them is six characters.
+        let request = otlp::span([("text", otlp::text("\u{1}".repeat(SIZE)))]);
+        let before = backend.received().len();
+        let sent = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
+        backend.arrived(before + 1).await;
+        let metrics = Metrics::of(slimspan.page("telemetry")).await;
+        let taken = metrics.count("slimspan_memory_in_flight_bytes", &[]) as usize;
+        let least = if encoding == "json" {
+            8 * SIZE
+        } else {
+            2 * SIZE
+        };
+        assert!((least..=most).contains(&taken), "{encoding}: {taken}");
+        slimspan.kill().await;
+        sent.await.unwrap().unwrap_err();
+    }
+}
+
 /// JSON cannot hold what is no UTF-8: that is told, once.
 #[tokio::test]
 async fn what_json_cannot_hold_is_told() {
@@ -182,6 +227,30 @@ async fn tls_brings_http2() {
             (received.version, received.message),
             (Version::HTTP_2, request)
         );
+    }
+}
+
+/// Where HTTP/2 is not wanted it is not offered, to a backend that has both.
+#[tokio::test]
+async fn http2_is_not_offered_where_it_is_switched_off() {
+    for (wanted, version) in [(true, Version::HTTP_2), (false, Version::HTTP_11)] {
+        let authority = Authority::new();
+        let issued = authority.issue("127.0.0.1");
+        let backend = Backend::start().await;
+        let front = speaking_both(&issued, backend.address).await;
+        let config = with(&backend, |exporter| {
+            exporter["endpoint"] = json!(format!("https://{front}"));
+            exporter["tls"] = json!({ "ca_file": "ca.pem" });
+            exporter["force_attempt_http2"] = json!(wanted);
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let slimspan = Slimspan::start_in(folder, &config).await;
+        let sender = slimspan.sender().await;
+        let request = otlp::sized_span(300_000);
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let [received] = <[_; 1]>::try_from(backend.received()).unwrap();
+        assert_eq!((received.version, received.message), (version, request));
     }
 }
 
@@ -247,6 +316,46 @@ async fn a_proxy_is_used_for_both_schemes() {
         );
         let ended = slimspan.stop().await;
         assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+    }
+}
+
+/// The proxy of the environment is for backends elsewhere that `NO_PROXY` does not name, and never for one
+/// on this machine.
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_for_what_is_elsewhere() {
+    // It is this machine, too, and does not say so.
+    const ELSEWHERE: &str = "0.0.0.0";
+    for (host, exempt, expected) in [
+        (ELSEWHERE, None, 1),
+        (ELSEWHERE, Some(ELSEWHERE), 0),
+        (ELSEWHERE, Some("example.com"), 1),
+        ("127.0.0.1", None, 0),
+        ("localhost", None, 0),
+    ] {
+        let backend = Backend::start().await;
+        let proxy = ForwardProxy::start().await;
+        let config = with(&backend, |exporter| {
+            exporter["endpoint"] = json!(format!("http://{host}:{}", backend.address.port()));
+        });
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let address = format!("http://{}", proxy.address);
+        // What the machine of a test has says nothing here.
+        let mut env = vec![("NO_PROXY", ""), ("no_proxy", "")];
+        env.extend(["HTTP_PROXY", "http_proxy"].map(|name| (name, &*address)));
+        env.extend(exempt.map(|exempt| ("no_proxy", exempt)));
+        env.extend(exempt.map(|exempt| ("NO_PROXY", exempt)));
+        let mut slimspan = Slimspan::spawn_with(folder, &config.to_string(), &env);
+        assert!(slimspan.ready().await, "{}", slimspan.stderr());
+        let request = otlp::plain_span(1);
+        let sender = slimspan.sender().await;
+        sender.send(Signal::Traces, &request).await.unwrap();
+        assert_eq!(backend.only(), request);
+        let heads = proxy.heads();
+        assert_eq!(
+            heads.len(),
+            expected,
+            "{host} but for {exempt:?}: {heads:?}"
+        );
     }
 }
 
@@ -342,6 +451,34 @@ async fn connections_have_a_limit() {
     }
     assert_eq!(backend.received().len(), 12);
     assert_eq!(network.connections(), 2);
+}
+
+/// Somebody who takes the protection off that has this certificate, in front of a backend: it speaks HTTP/2
+/// and HTTP/1.1, as most servers do. Its address.
+async fn speaking_both(issued: &Issued, backend: SocketAddr) -> SocketAddr {
+    let chain = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut here = acceptor.accept(stream).await.unwrap();
+                let mut there = TcpStream::connect(backend).await.unwrap();
+                let _ = copy_bidirectional(&mut here, &mut there).await;
+            });
+        }
+    });
+    address
 }
 
 /// A backend with a certificate for `name`, and whom to trust for it.

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod answer_bombs;
 mod artifact_server;
 mod auth;
 mod backend_answers;
@@ -48,6 +49,7 @@ mod rules;
 mod sdk;
 mod sdk_node;
 mod secrets;
+mod shares;
 mod sharing;
 mod shutdown;
 mod sizes;

@@ -1,6 +1,7 @@
 //! SIGHUP: another configuration without another process.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use slimspan_proto::Signal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Received};
+use crate::support::pages::Metrics;
 use crate::support::references::files;
+use crate::support::refusing::Refusing;
 use crate::support::s3::{Behaviour, S3};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
@@ -57,6 +60,78 @@ async fn a_request_under_way_is_answered() {
         "{}",
         ended.stderr
     );
+}
+
+/// What Prometheus has counted goes on, and every item still has one fate, with one of them under way while
+/// the configuration changes and two in a queue.
+#[tokio::test]
+async fn what_is_counted_goes_on() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let backend = Backend::scripted(move |received| {
+        let gate = Arc::clone(&opened);
+        async move {
+            if received.signal == Signal::Metrics {
+                gate.acquire().await.unwrap().forget();
+            }
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let away = Refusing::start();
+    let mut config = config::standard(backend.address);
+    config["exporters"]["otlp_grpc/away"] = config::exporter(away.address);
+    config["exporters"]["otlp_grpc/away"]["sending_queue"] = json!({ "storage": "file_storage" });
+    config["extensions"]["file_storage"] = json!({});
+    config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
+    config["service"]["pipelines"]["logs"]["exporters"] = json!(["otlp_grpc/away"]);
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    config["service"]["telemetry"]["metrics"] = json!({ "address": address.to_string() });
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    for _ in 0..3 {
+        sender.send(Signal::Traces, &span).await.unwrap();
+    }
+    for _ in 0..2 {
+        let log = otlp::log(otlp::text("it waits"), []);
+        sender.send(Signal::Logs, &log).await.unwrap();
+    }
+    let under_way = slimspan.sender().await;
+    let metric = otlp::metric(otlp::text("small"));
+    let under_way = tokio::spawn(async move { under_way.send(Signal::Metrics, &metric).await });
+    let is_metric = |one: &Received| one.signal == Signal::Metrics;
+    let mut arrived = 1;
+    while !backend.arrived(arrived).await.iter().any(is_metric) {
+        arrived += 1;
+    }
+    let before = fates(address).await;
+    assert_eq!(before, [[3, 3, 0, 0], [1, 0, 0, 1], [2, 0, 2, 0]]);
+
+    slimspan.write(&config.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs("reloading").await;
+    gate.add_permits(1);
+    under_way.await.unwrap().unwrap();
+    slimspan.logs("reloaded the configuration").await;
+    let after = fates(address).await;
+    assert_eq!(after, [[3, 3, 0, 0], [1, 1, 0, 0], [2, 0, 2, 0]]);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &span).await.unwrap();
+    let after = fates(address).await;
+    assert_eq!(after, [[4, 4, 0, 0], [1, 1, 0, 0], [2, 0, 2, 0]]);
+}
+
+/// Of the items of traces, metrics and logs: received, delivered, queued, under way.
+async fn fates(address: SocketAddr) -> [[u64; 4]; 3] {
+    let metrics = Metrics::of(address).await;
+    [Signal::Traces, Signal::Metrics, Signal::Logs].map(|signal| {
+        let label = format!("signal=\"{signal}\"");
+        let fates = ["received_total", "delivered_total", "queued", "under_way"];
+        fates.map(|fate| metrics.count(&format!("slimspan_items_{fate}"), &[&label]))
+    })
 }
 
 /// A wrong configuration changes nothing, and neither does one that cannot run.

@@ -106,18 +106,55 @@ async fn a_wait_that_is_longer_than_the_senders_is_the_senders() {
     assert!(busy.waits().is_empty());
 }
 
-/// The backend hangs in the second attempt: its sender hears of it in time all the same.
+/// A backend that hangs: its sender hears of it in time all the same, over gRPC and over HTTP.
 #[tokio::test]
 async fn an_attempt_lasts_no_longer_than_its_sender_waits() {
     let backend = Backend::hanging().await;
-    let mut config = config::standard(backend.address);
-    config["exporters"]["otlp_grpc"]["timeout"] = json!("1h");
-    let slimspan = Slimspan::start(&config).await;
-    let call = Call::whole(frames::frame(0, &otlp::plain_span(1)));
-    let call = call.header("grpc-timeout", "300m");
-    let answer = slimspan.sender().await.call(call).await;
-    assert_eq!(answer.status().code(), Code::Unavailable);
-    assert!(answer.status().message().contains("its sender had left"));
+    for (mut config, exporter) in [
+        (config::standard(backend.address), "otlp_grpc"),
+        (config::over_http(backend.address), "otlp_http"),
+    ] {
+        config["exporters"][exporter]["timeout"] = json!("1h");
+        let slimspan = Slimspan::start(&config).await;
+        let call = Call::whole(frames::frame(0, &otlp::plain_span(1)));
+        let call = call.header("grpc-timeout", "300m");
+        let answer = slimspan.sender().await.call(call).await;
+        assert_eq!(answer.status().code(), Code::Unavailable, "{exporter}");
+        let told = answer.status().message();
+        assert!(told.contains("its sender had left"), "{exporter}: {told}");
+    }
+}
+
+/// What is left of a sender's time is told the backend, which need not work for nobody: less than the sender
+/// said, and no more than the exporter's own limit or, where a sender says nothing, than ten seconds.
+#[tokio::test]
+async fn the_backend_hears_how_long_its_sender_waits() {
+    let backend = Backend::start().await;
+    let mut config = config::with_http(backend.address);
+    for (timeout, senders, most) in [
+        ("1h", Some("4S"), 4_000),
+        ("1h", None, 10_000),
+        ("2s", Some("4S"), 2_000),
+    ] {
+        config["exporters"]["otlp_grpc"]["timeout"] = json!(timeout);
+        let slimspan = Slimspan::start(&config).await;
+        let request = otlp::plain_span(1);
+        if let Some(senders) = senders {
+            let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", senders);
+            let answer = slimspan.sender().await.call(call).await;
+            assert_eq!(answer.status().code(), Code::Ok);
+        } else {
+            let sender = slimspan.http_sender().await;
+            sender.send(Signal::Traces, &request).await.unwrap();
+        }
+        let heard = backend.received().pop().unwrap().headers["grpc-timeout"].clone();
+        let heard = heard.to_str().unwrap();
+        let millis: u64 = heard.strip_suffix('m').unwrap().parse().unwrap();
+        assert!(
+            (1..=most).contains(&millis),
+            "{timeout}: {heard} of {senders:?}"
+        );
+    }
 }
 
 #[tokio::test]

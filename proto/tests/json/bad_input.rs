@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use slimspan_generators::Request;
 use slimspan_proto::Signal;
@@ -584,4 +585,27 @@ fn what_is_long_takes_time_in_proportion() {
         read.causes.iter().map(|cause| cause.items).sum::<usize>(),
         read.rejected
     );
+}
+
+/// One value that is an array again and again is one array of all of them, as decoders join them, and takes
+/// time in proportion: half a million of them would take minutes otherwise, to be read or to be written.
+#[test]
+fn an_array_that_comes_again_and_again_takes_time_in_proportion() {
+    const TIMES: usize = 1 << 19;
+    let begun = Instant::now();
+    let again = format!(
+        r#"{{{}"arrayValue":{{"values":[{{}}]}}}}"#,
+        r#""arrayValue":{"values":[{"boolValue":true}]},"#.repeat(TIMES - 1)
+    );
+    let read = traces(&with_value(&again)).unwrap();
+    assert_eq!(read.rejected, 0);
+    let joined = format!(
+        r#"{{"arrayValue":{{"values":[{}{{}}]}}}}"#,
+        r#"{"boolValue":true},"#.repeat(TIMES - 1)
+    );
+    let written = slimspan_proto::json::write(Signal::Traces, &read.request).unwrap();
+    let written = String::from_utf8(written.text).unwrap();
+    assert!(written.contains(&joined));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
 }

@@ -4,6 +4,8 @@ mod answer;
 mod client;
 pub mod config;
 mod exporter;
+#[cfg(test)]
+mod tests;
 mod url;
 
 pub use client::SetupError;

@@ -2,12 +2,15 @@
 //! cost. Row 33, replies that are not read, is in `inflow::watched`, slow bodies are in `arriving`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use crate::support::backend::Backend;
@@ -265,6 +268,59 @@ async fn a_head_that_does_not_become_whole_is_cut() {
             "{:?}",
             begun.elapsed()
         );
+    }
+}
+
+/// Half a head that comes behind a request has its time when that request has been answered: before, nobody
+/// reads it, and after, nobody waits for it longer than for any other.
+#[tokio::test]
+async fn half_a_head_behind_a_request_is_cut_after_its_answer() {
+    const HEAD: Duration = Duration::from_millis(500);
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let backend = Backend::scripted(move |_| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let mut config = config::with_http(backend.address);
+    config["receivers"]["otlp"]["protocols"]["http"]["read_header_timeout"] = json!("500ms");
+    let slimspan = Slimspan::start(&config).await;
+    for in_pieces in [false, true] {
+        let span = otlp::plain_span(1);
+        let whole = [
+            &head(&format!("content-length: {}\r\n", span.len()))[..],
+            &span,
+        ]
+        .concat();
+        let half = &head("content-length: 0\r\n")[..20];
+        let mut stream = TcpStream::connect(slimspan.http_addresses[0])
+            .await
+            .unwrap();
+        stream.set_nodelay(true).unwrap();
+        let before = backend.received().len();
+        if in_pieces {
+            stream.write_all(&whole).await.unwrap();
+            backend.arrived(before + 1).await;
+            stream.write_all(half).await.unwrap();
+        } else {
+            stream.write_all(&[&whole, half].concat()).await.unwrap();
+            backend.arrived(before + 1).await;
+        }
+        // Longer than a head may take.
+        sleep(HEAD * 3).await;
+        gate.add_permits(1);
+        let mut answer = [0; 12];
+        let answered = soon("an answer", stream.read_exact(&mut answer)).await;
+        answered.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200", "in pieces: {in_pieces}");
+        let begun = Instant::now();
+        heard(&mut stream).await;
+        let took = begun.elapsed();
+        assert!(took >= HEAD * 3 / 4, "in pieces: {in_pieces}: {took:?}");
     }
 }
 

@@ -9,13 +9,18 @@ use slimspan_generators::wire::{field, nested};
 pub(crate) type Input = fn(usize) -> Bytes;
 
 /// Each with its name.
-pub(crate) const INPUTS: [(&str, Input); 33] = [
+pub(crate) const INPUTS: [(&str, Input); 35] = [
     ("one span with ever more attributes", attributes),
     ("the same with one key", colliding_keys),
     ("a long key of many values", long_key),
     ("a long key of many message parts", long_key_of_parts),
     ("ever more events", events),
     ("arrays within arrays, side by side", deep_arrays),
+    (
+        "one value that is an array again and again",
+        repeated_arrays,
+    ),
+    ("one that is an array and a list in turns", arrays_and_lists),
     ("strings of one byte", short_strings),
     ("message parts in kvlists", list_parts),
     ("small files in attributes", small_files),
@@ -207,6 +212,18 @@ fn deep_arrays(size: usize) -> Bytes {
     let deep = (0..45).fold(value, |inner, _| nested(&[5, 1], inner));
     let one = nested(&[9, 2], deep);
     nested(&SPAN, one.repeat(size / one.len())).into()
+}
+
+/// Decoders join them.
+fn repeated_arrays(size: usize) -> Bytes {
+    let one = nested(&[5, 1, 1], b"a");
+    span_of(&[9, 2], one.repeat(size / one.len()))
+}
+
+/// Of which only the last one counts.
+fn arrays_and_lists(size: usize) -> Bytes {
+    let both = [nested(&[5, 1, 1], b"a"), nested(&[6, 1, 1], b"key")].concat();
+    span_of(&[9, 2], both.repeat(size / both.len()))
 }
 
 fn short_strings(size: usize) -> Bytes {

@@ -1,0 +1,88 @@
+//! P19: what one tenant takes of the memory leaves the others theirs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tonic::{Code, Status};
+
+use crate::support::backend::Backend;
+use crate::support::pages::Metrics;
+use crate::support::s3::{Behaviour, S3};
+use crate::support::sender::Sender;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+/// In base64 a third more. A request is charged twice.
+const FILE: usize = 3 << 19;
+
+/// Room for ten such requests, and for three of one tenant.
+const LIMIT_MIB: u64 = 64;
+const OF_A_TENANT: &str = "7MiB";
+
+/// More than would fit, if they might take everything.
+const HUNG: u64 = 24;
+
+async fn slow_for_one(store: &S3, backend: &Backend) -> Slimspan {
+    let mut config: Value = config::with_s3(backend.address, store.address);
+    config::limit_requests(&mut config, 4);
+    config["processors"]["memory_limiter"]["limit_mib"] = json!(LIMIT_MIB);
+    config["processors"]["artifact"]["tenant"] =
+        json!({ "from_attribute": "tenant.id", "max_in_flight": OF_A_TENANT });
+    config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+    config["extensions"]["artifact_store"]["timeout"] = json!("1m");
+    config["service"]["telemetry"]["metrics"] = json!({
+        "readers": [{ "pull": { "exporter": { "prometheus": { "port": 0 } } } }],
+    });
+    Slimspan::start(&config).await
+}
+
+async fn send(sender: &Sender, tenant: &str, seed: u64) -> Result<Bytes, Status> {
+    let picture = otlp::data_uri(&otlp::photo(seed, FILE));
+    let request = otlp::span_of(Some(tenant), [("picture", picture)]);
+    sender.send(Signal::Traces, &request).await
+}
+
+async fn taken(slimspan: &Slimspan) -> u64 {
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    metrics.count("slimspan_memory_in_flight_bytes", &[])
+}
+
+/// The store hangs for one tenant, whose requests keep what they have been lent: no more than its share, so
+/// that others get theirs; and they give it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_whose_store_hangs_leaves_the_others_their_memory() {
+    let store = S3::start(Behaviour::HangUnder("/acme/")).await;
+    let backend = Backend::start().await;
+    let slimspan = slow_for_one(&store, &backend).await;
+    let sender = slimspan.sender().await;
+    let mut hung = tokio::task::JoinSet::new();
+    for seed in 0..HUNG {
+        let sender = sender.clone();
+        hung.spawn(async move { send(&sender, "acme", seed).await });
+    }
+    // Three may wait for the store, and the others are sent back at once.
+    store.begun(3).await;
+    for _ in 3..HUNG {
+        let told = soon("a refusal", hung.join_next()).await.unwrap();
+        let told = told.unwrap().unwrap_err();
+        assert_eq!(told.code(), Code::Unavailable, "{told}");
+    }
+    let held = taken(&slimspan).await;
+    assert!(held > 0, "those three have something");
+    for seed in 100..120 {
+        send(&sender, "beta", seed).await.unwrap();
+    }
+    assert_eq!(backend.received().len(), 20);
+    while let Some(told) = soon("a refusal", hung.join_next()).await {
+        assert_eq!(told.unwrap().unwrap_err().code(), Code::Unavailable);
+    }
+    // The puts go on, and are not a request's any more.
+    let given_back = async {
+        while taken(&slimspan).await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("all is given back", given_back).await;
+}
