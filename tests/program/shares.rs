@@ -17,12 +17,12 @@ use crate::support::{config, otlp, soon};
 /// In base64 a third more. A request is charged twice.
 const FILE: usize = 3 << 19;
 
-/// Room for ten such requests, and for three of one tenant.
+/// Room for twelve such requests, and for three of one tenant.
 const LIMIT_MIB: u64 = 64;
 const OF_A_TENANT: &str = "7MiB";
 
-/// More than would fit, if they might take everything.
-const HUNG: u64 = 24;
+/// Hardly anything would be left, if they might take everything.
+const HUNG: u64 = 12;
 
 async fn slow_for_one(store: &S3, backend: &Backend) -> Slimspan {
     let mut config: Value = config::with_s3(backend.address, store.address);
@@ -62,15 +62,15 @@ async fn a_tenant_whose_store_hangs_leaves_the_others_their_memory() {
         let sender = sender.clone();
         hung.spawn(async move { send(&sender, "acme", seed).await });
     }
-    // Three may wait for the store, and the others are sent back at once.
+    // Three may wait for the store, and the others are sent back at once, for what those three have.
     store.begun(3).await;
-    for _ in 3..HUNG {
-        let told = soon("a refusal", hung.join_next()).await.unwrap();
-        let told = told.unwrap().unwrap_err();
+    let mut sent_back = 0;
+    while sent_back < HUNG - 3 {
+        let told = soon("a refusal", hung.join_next()).await;
+        let told = told.unwrap().unwrap().unwrap_err();
         assert_eq!(told.code(), Code::Unavailable, "{told}");
+        sent_back += u64::from(told.message().contains("max_in_flight"));
     }
-    let held = taken(&slimspan).await;
-    assert!(held > 0, "those three have something");
     for seed in 100..120 {
         send(&sender, "beta", seed).await.unwrap();
     }
