@@ -20,19 +20,23 @@ elsewhere() {
 start="$(setting ExecStart | elsewhere)"
 environment="$(setting EnvironmentFile | elsewhere)"
 state="$(setting WorkingDirectory | elsewhere)"
+mask="$(setting UMask)"
+files="$(setting LimitNOFILE)"
 
 log="$root/log"
+: >"$log"
 (
     cd "$state"
-    umask "$(setting UMask)"
-    ulimit -n "$(setting LimitNOFILE)"
+    umask "$mask"
+    # Not everybody may have as many.
+    ulimit -n "$files" 2>/dev/null || true
     mapfile -t variables < <(grep -v '^#' "$environment")
     # A service has nothing else of anybody's.
     # shellcheck disable=SC2086
     exec env -i "${variables[@]}" $start
 ) >"$log" 2>&1 &
 pid=$!
-trap 'kill -9 "$pid" 2>/dev/null; rm -rf "$root"' EXIT
+trap 'kill -9 "$pid" 2>/dev/null || true; rm -rf "$root"' EXIT
 
 failed() {
     echo "deploy/systemd/slimspan.service: $1" >&2
@@ -50,7 +54,8 @@ says() {
 }
 
 says '^ *ready'
-"$slimspan" demo --config "$root/etc/slimspan/collector.yaml" >/dev/null || failed "slimspan demo got nothing through"
+(cd "$state" && "$slimspan" demo --config "$root/etc/slimspan/collector.yaml" >"$root/demo" 2>&1) ||
+    failed "slimspan demo: $(cat "$root/demo")"
 kill -HUP "$pid"
 says 'reloaded the configuration'
 # Only its own user reads what is in its folder.

@@ -75,3 +75,13 @@ if command -v systemd-analyze >/dev/null; then
 else
     missing "deploy/systemd: there is no systemd-analyze"
 fi
+
+# And it runs like that, on its own ports.
+alone=(unshare --net --pid --fork --kill-child --mount-proc --map-root-user)
+if "${alone[@]}" true 2>/dev/null; then
+    # shellcheck disable=SC2016
+    "${alone[@]}" sh -c 'ip link set lo up && exec "$@"' alone tests/packaging/unit.sh "$slimspan"
+    echo "ok: what deploy/systemd/slimspan.service runs"
+else
+    missing "what deploy/systemd runs: no network namespace can be made here (unshare --map-root-user)"
+fi
