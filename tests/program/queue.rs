@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use slimspan::journal::Journal;
 use slimspan_proto::Signal;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
@@ -106,6 +107,14 @@ async fn what_is_on_disk_survives_being_killed_twice() {
     };
     let slimspan = start_in(&folder, &config).await;
     backend.arrived(17).await;
+    // What was delivered is struck off a moment later.
+    let queue = folder.path().join("data/file_storage/exporter_otlp_grpc");
+    let struck_off = async {
+        while Journal::open_read_only(&queue).unwrap().entries().len() > 25 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("what was delivered is struck off", struck_off).await;
     slimspan.kill().await;
 
     gate.add_permits(1_000);
@@ -125,10 +134,7 @@ async fn what_is_on_disk_survives_being_killed_twice() {
     let ended = slimspan.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let twice = backend.received().len() - 40;
-    assert!(
-        twice <= 4,
-        "{twice}: no more than was under way at the two ends"
-    );
+    assert!(twice <= 2, "{twice}: no more than was under way");
 }
 
 /// A queue that is full asks senders to come back, and takes more when there is room.
