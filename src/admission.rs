@@ -317,6 +317,13 @@ impl Lease {
         }
     }
 
+    /// Whether what was charged last is not to be had even when all other requests have ended, but for
+    /// `beside` bytes that this one is made of.
+    pub fn is_hopeless(&self, beside: usize) -> bool {
+        let needed = self.charged.saturating_add(beside.saturating_mul(COPIES));
+        needed as u64 > self.budget.of_requests
+    }
+
     /// From now on its bytes are in memory once: nothing is made of what is compressed but what it
     /// expands to, and that has a lease of its own.
     pub fn is_compressed(&mut self) {

@@ -14,7 +14,7 @@ mod text;
 mod write;
 
 pub use problem::{Cause, JsonError, Problem, Reason};
-pub use read::{Limits, Read, read};
+pub use read::{Limits, Read, read, read_charging};
 pub use write::{WriteError, Written, write, write_charging};
 
 use std::sync::LazyLock;

@@ -39,6 +39,8 @@ pub enum Problem {
     Field(&'static str, Reason),
     /// There are more entries than are allowed.
     TooMany,
+    /// There is no memory for the message, which would have so many bytes and more.
+    NoMemory(usize),
     /// Its signal is not read as JSON.
     NoSchema,
 }
@@ -66,6 +68,10 @@ impl fmt::Display for Problem {
             Self::Duplicate(name) => write!(f, "{name} stands twice in an object"),
             Self::Field(name, reason) => write!(f, "{name} {reason}"),
             Self::TooMany => f.write_str("too many entries"),
+            Self::NoMemory(bytes) => write!(
+                f,
+                "there is no memory for the message, which has {bytes} bytes and more"
+            ),
             Self::NoSchema => f.write_str("this signal is not read as JSON"),
         }
     }

@@ -48,8 +48,22 @@ pub struct Read {
 /// text, numbers in as few bytes as possible, defaults not at all. Other signals than those of
 /// [`Signal::READ`] are refused.
 pub fn read(signal: Signal, text: &[u8], limits: Limits) -> Result<Read, JsonError> {
+    read_charging(signal, text, limits, &mut |_| true)
+}
+
+/// The same, where memory is asked for before the message takes more than its text does, as numbers of one
+/// digit make it. What there is memory for is so many bytes `more`.
+pub fn read_charging(
+    signal: Signal,
+    text: &[u8],
+    limits: Limits,
+    more: &mut dyn FnMut(usize) -> bool,
+) -> Result<Read, JsonError> {
+    let charged = text.len();
     let text = Text::new(text)?;
     let mut reader = Reader {
+        more,
+        charged,
         signal,
         max_depth: limits.max_depth,
         max_cost: limits.max_entries.saturating_mul(crate::check::ENTRY),
@@ -76,8 +90,15 @@ pub fn read(signal: Signal, text: &[u8], limits: Limits) -> Result<Read, JsonErr
     })
 }
 
+/// What memory for a message is asked for at a time: the least.
+const STEP: usize = 64 << 10;
+
 struct Reader<'a> {
     signal: Signal,
+    /// Asks for memory.
+    more: &'a mut dyn FnMut(usize) -> bool,
+    /// What there is memory for.
+    charged: usize,
     max_depth: usize,
     max_cost: usize,
     text: Text<'a>,
@@ -242,12 +263,27 @@ impl<'a> Reader<'a> {
                 Some(b'{' | b'[') => self.mismatch(field)?,
                 _ => self.scalar(field, packed.is_some())?,
             }
+            self.grow()?;
         }
         match packed {
             Some(open) if self.out.is_empty(open) => self.out.discard(open),
             Some(open) => self.out.close(open),
             None => {}
         }
+        Ok(())
+    }
+
+    /// Makes sure that there is memory for what is written. Only numbers in arrays take more than they do
+    /// in the text, where a comma is all there is around them.
+    fn grow(&mut self) -> Result<(), JsonError> {
+        if self.out.bytes.len() <= self.charged {
+            return Ok(());
+        }
+        let step = STEP.max(self.charged / 2);
+        if !(self.more)(step) {
+            return Err(Problem::NoMemory(self.charged + step).at(self.text.at));
+        }
+        self.charged += step;
         Ok(())
     }
 

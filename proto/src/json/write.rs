@@ -38,6 +38,9 @@ pub enum WriteError {
 /// What memory for a text is asked for at a time.
 const STEP: usize = 4 << 10;
 
+/// The fields of as many messages as requests mostly have in each other.
+const PIECES: usize = 64;
+
 /// Writes an `Export{Trace,Logs,Metrics}ServiceRequest` as JSON. What stands in it is what a decoder
 /// reads: of what occurs twice the last, messages merged. Other signals than those of
 /// [`Signal::READ`] are refused.
@@ -69,7 +72,7 @@ pub fn write_charging(
         end: request.len(),
         is_packed: false,
     };
-    writer.pieces.push(whole);
+    writer.push(whole)?;
     writer.enter(schema, 0..1)?;
     writer.run()?;
     Ok(Written {
@@ -103,6 +106,14 @@ struct Piece {
     is_packed: bool,
 }
 
+/// More than any message has.
+const MOST_FIELDS: usize = 32;
+
+/// Whether only the last value counts, and those before it are no part of it.
+fn is_single(field: &Field) -> bool {
+    field.presence != Presence::Repeated && !matches!(field.content, Content::Message(_))
+}
+
 /// A message whose object has begun.
 #[derive(Debug)]
 struct Frame {
@@ -130,6 +141,22 @@ impl Writer<'_> {
             self.charged += step;
             self.text.reserve_exact(self.charged - self.text.len());
         }
+        Ok(())
+    }
+
+    /// Keeps a field for when it is its turn. There may be one for every two bytes of a request, and each
+    /// takes more than that: so they are asked for, too.
+    fn push(&mut self, piece: Piece) -> Result<(), WriteError> {
+        let room = self.pieces.capacity();
+        if self.pieces.len() == room {
+            let larger = (room * 2).max(PIECES);
+            // All of it and not only what is new: while they are moved, both are there.
+            if !(self.more)(larger * size_of::<Piece>()) {
+                return Err(WriteError::NoMemory(self.charged + larger * size_of::<Piece>()));
+            }
+            self.pieces.reserve_exact(larger - room);
+        }
+        self.pieces.push(piece);
         Ok(())
     }
 
@@ -221,6 +248,8 @@ impl Writer<'_> {
         let mut is_sorted = true;
         // Of all pieces: members that two of them have stand together.
         let mut last = 0;
+        // Where the values stand that only the last one counts of.
+        let mut single = [None; MOST_FIELDS];
         for piece in pieces {
             let Some(&Piece { start, end, .. }) = self.pieces.get(piece) else {
                 continue;
@@ -245,23 +274,34 @@ impl Writer<'_> {
                 if is_packed && !may_be_packed {
                     return Err(Reason::UnexpectedWireType.at(field.start).into());
                 }
-                if of_table.presence == Presence::OneOf && chosen != Some(index) {
-                    chosen = Some(index);
-                    chosen_from = self.pieces.len();
-                }
-                is_sorted &= last <= index;
-                last = index;
-                self.pieces.push(Piece {
+                let own = Piece {
                     index,
                     start: field.body.start,
                     end: field.body.end,
                     is_packed,
-                });
+                };
+                if of_table.presence == Presence::OneOf && chosen != Some(index) {
+                    chosen = Some(index);
+                    chosen_from = self.pieces.len();
+                } else if is_single(of_table)
+                    && let Some(before) = single.get(index).copied().flatten()
+                    && let Some(before) = self.pieces.get_mut(before)
+                {
+                    *before = own;
+                    continue;
+                }
+                if let Some(single) = single.get_mut(index) {
+                    *single = Some(self.pieces.len());
+                }
+                is_sorted &= last <= index;
+                last = index;
+                self.push(own)?;
             }
         }
         self.choose(message, first, chosen_from);
         if !is_sorted && let Some(own) = self.pieces.get_mut(first..) {
-            own.sort_by_key(|piece| piece.index);
+            // In the order of the request, with nothing kept beside them for it.
+            own.sort_unstable_by_key(|piece| (piece.index, piece.start));
         }
         self.text.push(b'{');
         let has_first = self.pieces.get(first).is_some_and(|piece| piece.index == 0);
@@ -288,10 +328,20 @@ impl Writer<'_> {
         if !before.iter().any(is_one_of) {
             return;
         }
-        let own = self.pieces.split_off(first);
-        let kept = own.into_iter().enumerate();
-        let kept = kept.filter(|(at, piece)| first + at >= chosen_from || !is_one_of(piece));
-        self.pieces.extend(kept.map(|(_, piece)| piece));
+        let mut kept = first;
+        for at in first..self.pieces.len() {
+            let Some(&piece) = self.pieces.get(at) else {
+                break;
+            };
+            if at < chosen_from && is_one_of(&piece) {
+                continue;
+            }
+            if let Some(place) = self.pieces.get_mut(kept) {
+                *place = piece;
+            }
+            kept += 1;
+        }
+        self.pieces.truncate(kept);
     }
 
     /// An array of what holds no messages.
@@ -524,6 +574,53 @@ mod tests {
             };
             let refused = write_charging(Signal::Traces, &request, &mut limited);
             assert!(matches!(refused, Err(WriteError::NoMemory(_))), "{len}");
+        }
+    }
+
+    fn span_of(fields: &[u8]) -> Vec<u8> {
+        let nested = |number: u8, body: &[u8]| {
+            let mut message = vec![number << 3 | 2];
+            let len = body.len() as u64;
+            crate::wire::write_varint(&mut message, len, crate::wire::varint_width(len));
+            message.extend(body);
+            message
+        };
+        nested(1, &nested(2, &nested(2, fields)))
+    }
+
+    #[test]
+    fn fields_are_asked_for_where_they_take_more_than_their_text() {
+        let count = 1 << 16;
+        // Empty attributes, and values of which there may be one.
+        for (fields, kept) in [([0x4a, 0], count), ([0x30, 1], 0)] {
+            let request = span_of(&fields.repeat(count));
+            let mut asked = 0;
+            let mut more = |bytes| {
+                asked += bytes;
+                true
+            };
+            let written = write_charging(Signal::Traces, &request, &mut more).unwrap();
+            let text = written.text.capacity();
+            assert!(asked >= text + kept * size_of::<Piece>(), "{asked}");
+            assert!(asked <= 3 * text + 8 * kept * size_of::<Piece>() + (64 << 10), "{asked}");
+        }
+    }
+
+    #[test]
+    fn of_values_that_exclude_each_other_the_last_one_is_written() {
+        let value = |fields: &[u8]| {
+            let attribute = [&[0x0a, 1, b'k', 0x12, fields.len() as u8][..], fields].concat();
+            let request = span_of(&[&[0x4a, attribute.len() as u8][..], &attribute].concat());
+            String::from_utf8(write(Signal::Traces, &request).unwrap().text).unwrap()
+        };
+        for (fields, expected) in [
+            (&[0x10, 1, 0x18, 2, 0x10, 0][..], r#""boolValue":false"#),
+            (&[0x18, 1, 0x10, 1, 0x18, 2, 0x18, 3], r#""intValue":"3""#),
+            (&[0x18, 1, 0x2a, 0, 0x18, 7], r#""intValue":"7""#),
+        ] {
+            let text = value(fields);
+            assert!(text.contains(expected), "{text}");
+            assert_eq!(text.matches("Value\":").count(), 1, "{text}");
         }
     }
 }

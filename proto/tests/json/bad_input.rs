@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use slimspan_generators::Request;
 use slimspan_proto::Signal;
-use slimspan_proto::json::{JsonError, Limits, Problem, Read, Reason, read};
+use slimspan_proto::json::{JsonError, Limits, Problem, Read, Reason, read, read_charging};
 
 use super::{from_json, to_json};
 
@@ -608,4 +608,26 @@ fn an_array_that_comes_again_and_again_takes_time_in_proportion() {
     assert!(written.contains(&joined));
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
+fn memory_is_asked_for_where_a_message_takes_more_than_its_text() {
+    let zeros = vec!["0"; 100_000].join(",");
+    let text = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"histogram":{{"dataPoints":[{{"bucketCounts":[{zeros}]}}]}}}}]}}]}}]}}"#
+    );
+    let read = |more: &mut dyn FnMut(usize) -> bool| {
+        read_charging(Signal::Metrics, text.as_bytes(), Limits::default(), more)
+    };
+    let mut asked = 0;
+    let whole = read(&mut |more| {
+        asked += more;
+        true
+    });
+    let request = whole.unwrap().request;
+    assert!(request.len() > 8 * 100_000);
+    assert!(asked + text.len() >= request.len(), "{asked}");
+    assert!(asked < 2 * request.len(), "{asked}");
+    let refused = read(&mut |_| false).unwrap_err();
+    assert!(matches!(refused.problem, Problem::NoMemory(_)), "{refused}");
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use slimspan_proto::Signal;
-use slimspan_proto::json::{self, JsonError, Limits, Problem, Read};
+use slimspan_proto::json::{self, Limits, Problem, Read};
 
 use crate::admission::Lease;
 use crate::compute;
@@ -46,19 +46,30 @@ fn read_now(
     mut lease: Lease,
 ) -> Result<Received, Refusal> {
     // A message is mostly shorter than its text, but for numbers that have few digits.
-    lease.try_charge(text.len())?;
+    let mut charged = text.len();
+    lease.try_charge(charged)?;
     let limits = Limits {
         max_entries: entries.most,
         ..Limits::default()
     };
-    let read = json::read(signal, text, limits).map_err(|error| match error {
-        JsonError {
-            problem: Problem::TooMany,
-            ..
-        } => entries.exceeded(),
-        error => Refusal::malformed(format!("the request is no OTLP/JSON: {error}")),
+    let mut refused = None;
+    let mut more = |bytes| {
+        charged += bytes;
+        refused = lease.try_charge(bytes).err();
+        refused.is_none()
+    };
+    let read = json::read_charging(signal, text, limits, &mut more);
+    let read = read.map_err(|error| match (error.problem, refused) {
+        (Problem::TooMany, _) => entries.exceeded(),
+        (Problem::NoMemory(_), _) if lease.is_hopeless(text.len()) => Refusal::too_costly(format!(
+            "the request has {} bytes of JSON, and what they stand for takes more memory than \
+             memory_limiter.limit_mib leaves all requests: send protobuf, or fewer at once",
+            text.len()
+        )),
+        (Problem::NoMemory(_), Some(refused)) => refused,
+        _ => Refusal::malformed(format!("the request is no OTLP/JSON: {error}")),
     })?;
-    lease.try_charge(read.request.len().saturating_sub(text.len()))?;
+    lease.try_charge(read.request.len().saturating_sub(charged))?;
     let unread = unread(signal, &read);
     let message = if read.request.is_empty() {
         Bytes::new()
