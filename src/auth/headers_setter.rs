@@ -67,6 +67,15 @@ impl HeadersSetter {
         of_first.into_iter().flatten().chain(own).collect()
     }
 
+    /// Refuses what `apply` may refuse, and what it would if headers of the configuration were not there.
+    pub(super) fn check(&self, client: &Client) -> Result<(), Refusal> {
+        if let Some(first) = &self.first {
+            first.check(client)?;
+        }
+        let mut values = self.headers.iter().map(|header| header.value(client));
+        values.try_for_each(|value| value.map(drop))
+    }
+
     pub(super) fn apply(&self, headers: &mut HeaderMap, client: &Client) -> Result<(), Refusal> {
         if let Some(first) = &self.first {
             first.apply(headers, client)?;

@@ -55,6 +55,14 @@ impl Authorizer {
         Ok(())
     }
 
+    /// Refuses a client whose headers cannot be passed on, while there is somebody to be told.
+    pub fn check(&self, client: &Client) -> Result<(), Refusal> {
+        match self {
+            Self::Bearer(_) | Self::Basic(_) => Ok(()),
+            Self::Headers(setter) => setter.check(client),
+        }
+    }
+
     /// The headers of senders that it needs to know.
     pub fn context(&self) -> Vec<HeaderName> {
         match self {

@@ -204,6 +204,12 @@ impl Way {
         &self.name
     }
 
+    /// Refuses a client of which nothing could be sent later.
+    pub(super) fn check(&self, client: &Client) -> Result<(), Refusal> {
+        let authorizer = self.authorizer.as_ref();
+        authorizer.map_or(Ok(()), |authorizer| authorizer.check(client))
+    }
+
     /// What has to be known of `client` to send its requests later, and no more.
     pub(super) fn remember(&self, client: &Client) -> Client {
         let names = self.authorizer.as_ref().map(Authorizer::context);

@@ -177,6 +177,24 @@ async fn several_add_to_each_other() {
 }
 
 /// In memory, whatever it is; on disk, what is no credential, and over the end of the process.
+/// Behind a queue it could only become a dead letter, of a sender who heard OK.
+#[tokio::test]
+async fn what_cannot_be_passed_on_is_refused_before_a_queue_takes_it() {
+    let backend = Backend::start().await;
+    let setting = setter(&json!([{ "key": "x-tenant", "from_context": "x-tenant" }]));
+    let mut config = config_with(&backend, &[setting]);
+    config["exporters"]["otlp_grpc"]["sending_queue"] = json!({ "enabled": true });
+    let slimspan = Slimspan::start(&config).await;
+    let answer = send(&slimspan, &[("x-tenant", "a"), ("x-tenant", "b")]).await;
+    let status = answer.status();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status.message().contains("x-tenant"), "{status:?}");
+    let answer = send(&slimspan, &[("x-tenant", "a")]).await;
+    assert_eq!(answer.status().code(), Code::Ok);
+    backend.arrived(1).await;
+    assert_eq!(seen(&backend, "x-tenant"), ["a"]);
+}
+
 #[tokio::test]
 async fn a_queue_remembers_what_is_passed_on() {
     let backend = Backend::start().await;

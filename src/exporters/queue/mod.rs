@@ -227,6 +227,8 @@ impl Shared {
         let items = count(signal, &request);
         let size = self.size_of(items, request.len());
         let not_queued = |_: &Refusal| self.way.counts().not_queued(signal, items);
+        // Behind the queue nobody is there any more to be told.
+        self.way.check(&terms.client).inspect_err(not_queued)?;
         let room = self.make_room(size, deadline).await;
         room.inspect_err(not_queued)?;
         let room = Taken {
