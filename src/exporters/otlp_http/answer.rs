@@ -190,9 +190,11 @@ struct JsonPartialSuccess {
         alias = "rejectedSpans",
         alias = "rejectedLogRecords",
         alias = "rejectedDataPoints",
+        alias = "rejectedProfiles",
         alias = "rejected_spans",
         alias = "rejected_log_records",
-        alias = "rejected_data_points"
+        alias = "rejected_data_points",
+        alias = "rejected_profiles"
     )]
     rejected: Option<JsonCount>,
     #[serde(alias = "error_message")]
@@ -370,6 +372,11 @@ mod tests {
             (
                 "application/json",
                 json(r#"rejectedLogRecords":"3""#),
+                some.clone(),
+            ),
+            (
+                "application/json",
+                json(r#"rejectedProfiles":"3""#),
                 some.clone(),
             ),
             ("application/json", json(r#"rejected_data_points":3"#), some),
