@@ -1,5 +1,6 @@
 //! A small HTTP server for few who ask.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,15 +13,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::either::Either;
 use tower::Service as _;
 
 use crate::tls::ServerTls;
 
-/// Connections that may be open at a time; others wait until one ends.
+/// Connections that may be open at a time. For more the oldest goes: it has nothing to say, or its answer is
+/// not read, and an orchestrator that waits behind it would take this process for dead.
 const CONNECTIONS: usize = 32;
 
 /// How long a connection may be open: who asks again makes another one.
@@ -69,17 +70,20 @@ impl Listener {
 
     /// Answers with these pages until it is dropped.
     pub async fn serve(self, pages: Router) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
+        let mut open = VecDeque::<AbortHandle>::new();
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                return;
-            };
             let Ok((stream, _)) = self.socket.accept().await else {
                 sleep(PAUSE).await;
                 continue;
             };
             while connections.try_join_next().is_some() {}
+            open.retain(|connection| !connection.is_finished());
+            if open.len() >= CONNECTIONS
+                && let Some(oldest) = open.pop_front()
+            {
+                oldest.abort();
+            }
             let pages = pages.clone();
             let service = service_fn(move |request: Request<Incoming>| pages.clone().call(request));
             let tls = self.tls.clone();
@@ -96,12 +100,11 @@ impl Listener {
                     .await
                     .map_err(io::Error::other)
             };
-            connections.spawn(async move {
+            open.push_back(connections.spawn(async move {
                 if let Ok(Err(error)) = timeout(AGE, connection).await {
                     tracing::debug!("a connection of somebody who asks failed: {error}");
                 }
-                drop(slot);
-            });
+            }));
         }
     }
 }
@@ -115,6 +118,28 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    #[tokio::test]
+    async fn silent_connections_keep_nobody_waiting() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = Listener::on(socket).unwrap();
+        let address = listener.address();
+        let pages = Router::new().route("/", get(|| async { "told" }));
+        let _serving = tokio::spawn(listener.serve(pages));
+        let mut silent = Vec::new();
+        for _ in 0..2 * CONNECTIONS {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let since = Instant::now();
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        connection.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"told") {
+            assert_ne!(connection.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        assert!(since.elapsed() < HEADERS / 2, "{:?}", since.elapsed());
+    }
 
     #[tokio::test]
     async fn a_connection_that_is_silent_is_closed_soon() {
