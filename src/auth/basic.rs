@@ -39,16 +39,16 @@ impl BasicServer {
         let files = htpasswd.file.clone().into_iter().collect();
         let load = move || {
             let mut users = Users::default();
-            // As in the Collector, the file has the last word.
+            // As in the Collector, a user of `inline` takes the place of the one in the file.
+            if let Some(inline) = &htpasswd.inline {
+                users.add("htpasswd.inline", inline.expose())?;
+            }
             if let Some(path) = &htpasswd.file {
                 let text = std::fs::read_to_string(path).map_err(|reason| {
                     let reason = format!("cannot read {}: {reason}", path.display());
                     AuthError::new("htpasswd.file", reason)
                 })?;
                 users.add("htpasswd.file", &text)?;
-            }
-            if let Some(inline) = &htpasswd.inline {
-                users.add("htpasswd.inline", inline.expose())?;
             }
             Ok(users)
         };
@@ -174,6 +174,24 @@ mod tests {
     fn header(credential: &str) -> HeaderMap {
         let value = format!("Basic {}", STANDARD.encode(credential));
         HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    /// So somebody whose password in the file is known to others can be given another.
+    #[tokio::test]
+    async fn a_user_of_both_has_the_password_that_stands_inline() {
+        let line = |password| format!("ada:{}", bcrypt::hash(password, 4).unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), line("old")).unwrap();
+        let config = BasicAuthConfig {
+            htpasswd: Some(HtpasswdConfig {
+                file: Some(file.path().to_owned()),
+                inline: Some(Secret::new(line("new"))),
+            }),
+            client_auth: None,
+        };
+        let server = BasicServer::new("x".to_owned(), &config).unwrap().unwrap();
+        server.authenticate(&header("ada:new")).await.unwrap();
+        server.authenticate(&header("ada:old")).await.unwrap_err();
     }
 
     #[tokio::test]

@@ -109,7 +109,7 @@ impl BasicAuthConfig {
 pub struct HtpasswdConfig {
     /// A file with such lines, which is read again when it changes.
     pub file: Option<PathBuf>,
-    /// Such lines themselves. They come before those of the file.
+    /// Such lines themselves. A user in them takes the place of the same one in the file.
     pub inline: Option<Secret>,
 }
 
