@@ -25,6 +25,9 @@ pub enum StartError {
         /// Why; the text begins with the key to change.
         reason: Box<dyn Error + Send + Sync>,
     },
+    /// A collector ended, and nobody had asked for it.
+    #[error("the collector ended by itself, which is a fault of slimspan: the log has the panic")]
+    Ended,
     /// A queue on disk cannot be opened.
     #[error("extensions.{id}.directory: {reason}")]
     Queue {

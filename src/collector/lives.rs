@@ -26,7 +26,7 @@ const CHECK: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs collectors until a signal to stop: first `config`, then what `load` gives with each signal to
-/// reload. Where `load` gives nothing, which it has told, and where nothing comes of what it gives, the
+/// reload. An error is also that a collector ended without such a signal. Where `load` gives nothing, which it has told, and where nothing comes of what it gives, the
 /// one before goes on. `started` is told of the first.
 pub async fn run(
     mut config: Config,
@@ -94,12 +94,13 @@ pub async fn run(
         listeners.retain(&wanted(&config));
         life = Life::of(collector, &stop);
     };
+    let is_over = stop.is_cancelled();
     for line in counters.items.lines() {
         tracing::info!("{line}");
     }
     tracing::info!("stopped: {counters}");
     drop(waiting);
-    Ok(())
+    if is_over { Ok(()) } else { Err(StartError::Ended) }
 }
 
 /// Every address that `config` listens on.
