@@ -160,7 +160,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(context)
+        // Beneath TLS this is what waits: to write is to keep it, until there is too much of it.
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_flush(context);
+        this.written(outcome, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
