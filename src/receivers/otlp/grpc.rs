@@ -193,11 +193,10 @@ async fn read(intake: &Intake, request: Request<axum::body::Body>) -> Result<Byt
     }
 }
 
-async fn unknown_method(request: Request<axum::body::Body>) -> Response<Body> {
-    let path = request.uri().path();
-    failure(&Refusal::unimplemented(format!(
-        "there is no method {path}"
-    )))
+async fn unknown_method() -> Response<Body> {
+    failure(&Refusal::unimplemented(
+        "there is no such method: the services of OTLP have Export",
+    ))
 }
 
 fn success(message: Bytes) -> Response<Body> {

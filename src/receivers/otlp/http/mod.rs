@@ -172,9 +172,8 @@ impl Service {
             Ok((form, signal, answer)) => success(form, signal, answer),
             Err(declined) => {
                 let (status, refusal) = (declined.status, &declined.refusal);
-                tracing::debug!(
-                    path = head.uri.path(), culprit = %refusal.culprit(), "{status}: {refusal}"
-                );
+                // Without its path: there are those who put keys into it.
+                tracing::debug!(culprit = %refusal.culprit(), "{status}: {refusal}");
                 self.read_on(&head, body);
                 // Who speaks neither can at least read this.
                 let mut response = failure(form.unwrap_or(Form::Json), &declined);
