@@ -100,7 +100,11 @@ pub async fn run(
     }
     tracing::info!("stopped: {counters}");
     drop(waiting);
-    if is_over { Ok(()) } else { Err(StartError::Ended) }
+    if is_over {
+        Ok(())
+    } else {
+        Err(StartError::Ended)
+    }
 }
 
 /// Every address that `config` listens on.

@@ -152,7 +152,9 @@ impl Writer<'_> {
             let larger = (room * 2).max(PIECES);
             // All of it and not only what is new: while they are moved, both are there.
             if !(self.more)(larger * size_of::<Piece>()) {
-                return Err(WriteError::NoMemory(self.charged + larger * size_of::<Piece>()));
+                return Err(WriteError::NoMemory(
+                    self.charged + larger * size_of::<Piece>(),
+                ));
             }
             self.pieces.reserve_exact(larger - room);
         }
@@ -602,7 +604,10 @@ mod tests {
             let written = write_charging(Signal::Traces, &request, &mut more).unwrap();
             let text = written.text.capacity();
             assert!(asked >= text + kept * size_of::<Piece>(), "{asked}");
-            assert!(asked <= 3 * text + 8 * kept * size_of::<Piece>() + (64 << 10), "{asked}");
+            assert!(
+                asked <= 3 * text + 8 * kept * size_of::<Piece>() + (64 << 10),
+                "{asked}"
+            );
         }
     }
 

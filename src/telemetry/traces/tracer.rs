@@ -90,13 +90,17 @@ impl Making {
         self.is_propagated
     }
 
-    /// Hands spans over that belong together: all of them or none.
+    /// Hands spans over that belong together, the one around the others last: all of them or none, but for
+    /// those that a small queue never has room for.
     pub(super) fn hand_over(&self, spans: &[Span]) {
-        let count = spans.len();
         for outlet in &self.outlets {
+            let untold = spans.len().saturating_sub(outlet.max_capacity());
+            let told = spans.get(untold..).unwrap_or_default();
+            let count = told.len();
+            self.counts.dropped(untold);
             match outlet.try_reserve_many(count) {
                 Ok(permits) => {
-                    for (permit, span) in permits.zip(spans) {
+                    for (permit, span) in permits.zip(told) {
                         permit.send(span.clone());
                     }
                 }
