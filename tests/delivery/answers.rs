@@ -98,10 +98,11 @@ async fn every_answer_of_a_backend_reaches_the_sender() {
         // An answer without end is not kept.
         let peak = slimspan.peak_memory() >> 20;
         assert!(peak < 100, "{reaction:?}: {peak} MiB");
+        slimspan.stop_well().await;
         measured(
             "P13",
             &format!("delivery::answers, {reaction:?}"),
-            "as it is, or UNAVAILABLE with a delay; memory bounded",
+            "as it is, or UNAVAILABLE with a delay; below 5 s and 100 MiB",
             format_args!("after {took:.1?}, peak {peak} MiB"),
         );
     }

@@ -15,34 +15,35 @@ use super::load::Load;
 use crate::support::checker::{Rules, Scenario};
 use crate::support::config;
 use crate::support::ledger::{Entry, Ledger, Outcome};
-use crate::support::measured::{measured, number};
+use crate::support::measured::{bound, measured, seconds};
 use crate::support::seed::Seed;
 use crate::support::slimspan::Slimspan;
 use crate::support::verifying::{Reaction, Receipt, Verifying, in_folder};
 use crate::support::workload::{ItemId, Workload};
 
-/// What the backend takes for a request: less than senders send meanwhile.
-const SERVICE: Duration = Duration::from_millis(10);
+/// The files that are moved have so many KiB and more, and every second one has less. With larger ones
+/// few requests take much room.
+const SMALL: usize = 8;
+const LARGE: usize = 256;
 
 /// How many requests tell how fast it goes, after so many others.
 const REQUESTS: usize = 150;
 const BEFORE: usize = 20;
 
-/// How soon a sender is told that there is no room: within a second, and what a busy machine may add. The
-/// longer run is held to less.
+/// How soon a sender is told that there is no room.
 pub(super) fn told_within() -> Duration {
-    Duration::from_secs(1) + Duration::from_millis(number("SLIMSPAN_ALLOWANCE_MS", 2_000) as u64)
+    Duration::from_secs(bound(1, 3))
 }
 
 /// How fast the backlog goes, of the rate before. A machine that has more to do by then than before
-/// lowers it; the longer run is held to 0.8.
+/// lowers it.
 pub(super) fn drained_at_least() -> f64 {
-    number("SLIMSPAN_DRAINED_PERCENT", 50) as f64 / 100.0
+    bound(0.8, 0.5)
 }
 
 /// Who is away comes back after this, counted from when everything was full.
 pub(super) fn away() -> Duration {
-    Duration::from_secs(number("SLIMSPAN_AWAY_SECONDS", 2) as u64)
+    seconds("SLIMSPAN_AWAY_SECONDS", Duration::from_secs(2))
 }
 
 /// Senders that wait for as long as that takes.
@@ -50,24 +51,30 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_is_full_waits_for_the_backend() {
-    is_away("sending_queue.queue_size", 300, "64MiB").await;
+    is_away("sending_queue.queue_size", 300, 64, SMALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_may_take_no_more_of_the_disk_waits_for_the_backend() {
-    is_away("file_storage.max_bytes", 1_000_000, "1MiB").await;
+    let (mib, threshold) = bound((64, LARGE), (1, SMALL));
+    is_away("file_storage.max_bytes", 1_000_000, mib, threshold).await;
 }
 
-async fn is_away(cap: &str, queue_size: usize, max_bytes: &str) {
+/// With a queue of so many requests in so many MiB, and files that are moved from so many KiB on.
+async fn is_away(cap: &str, queue_size: usize, mib: usize, threshold: usize) {
+    // What the backend takes for a request: less than senders send meanwhile.
+    let service = Duration::from_millis(if threshold > SMALL { 25 } else { 10 });
+    let threshold = threshold << 10;
     let seed = Seed::any();
     let artifacts = tempfile::tempdir().unwrap();
     let fetch = in_folder(artifacts.path().to_owned());
-    let slow = |_: usize| Reaction::Slow(SERVICE);
+    let slow = move |_: usize| Reaction::Slow(service);
     let before = Verifying::reacting(Arc::clone(&fetch), slow).await;
     let address = before.address;
     let mut config = config::standard(address);
     config["extensions"]["artifact_store"]["url"] = json!(artifacts.path());
-    config["extensions"]["file_storage"] = json!({ "max_bytes": max_bytes });
+    config["extensions"]["file_storage"] = json!({ "max_bytes": format!("{mib}MiB") });
+    config["processors"]["artifact"]["threshold"] = json!(format!("{threshold}B"));
     config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
     config["exporters"]["otlp_grpc"]["sending_queue"] =
         json!({ "storage": "file_storage", "queue_size": queue_size, "num_consumers": 1 });
@@ -81,8 +88,8 @@ async fn is_away(cap: &str, queue_size: usize, max_bytes: &str) {
         workload: Workload {
             seed: seed.number(),
             // Half of the files are small enough to stay, so that the disk is full soon.
-            smallest: 2 << 10,
-            largest: 32 << 10,
+            smallest: threshold / 4,
+            largest: threshold * 4,
         },
     };
     let sending = load.begin_patiently(&whereabouts, away() + PATIENCE);
@@ -121,6 +128,7 @@ async fn is_away(cap: &str, queue_size: usize, max_bytes: &str) {
         fetch: &fetch,
         objects: &[],
         rules: Rules {
+            threshold,
             sent_again: true,
             ..Rules::STRICT
         },
@@ -139,7 +147,7 @@ async fn is_away(cap: &str, queue_size: usize, max_bytes: &str) {
         &format!("delivery::backend_away, {cap}"),
         "0 dropped, senders told within 1 s, oldest first, drained at >= 80 %",
         format_args!(
-            "0 dropped: {checked}; {refusals} refusals, the slowest after {slowest:.1?}; away for \
+            "0 dropped with {mib} MiB and {queue_size} requests at most: {checked}; {refusals} refusals, the slowest after {slowest:.1?}; away for \
              {:?}; {} items drained in order at {:.0} % ({drained_at:.0} requests a second of \
              {unhindered:.0})",
             away(),

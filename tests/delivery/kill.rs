@@ -26,7 +26,7 @@ use crate::support::config;
 use crate::support::conservation::conserved;
 use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::ledger::Ledger;
-use crate::support::measured::{measured, number};
+use crate::support::measured::{measured, number, strict};
 use crate::support::references::files;
 use crate::support::seed::Seed;
 use crate::support::slimspan::Ended;
@@ -41,6 +41,12 @@ const DISKS: usize = 2;
 
 /// A life that ends within this is mostly one that makes good what the one before it left.
 const RECOVERY: Duration = Duration::from_millis(120);
+
+/// A life that is long enough for any acknowledges so many requests on the average, or it tells little.
+const ACKNOWLEDGED: usize = 50;
+
+/// Of so many lives some end before they are ready.
+const MANY: usize = 90;
 
 /// After so many lives everything is checked and thrown away: senders send faster than disks grow.
 const LIVES_OF_A_DISK: usize = 25;
@@ -127,7 +133,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
     };
     let sending = load.begin(&whereabouts);
     let (mut used, mut unready) = (0, 0);
-    for _ in 0..plan.lives {
+    for number in 1..=plan.lives {
         if let Some(Spool { bucket, faults, .. }) = behind.spool {
             bucket.set(if random.one_in(2) { DOWN } else { faults });
         }
@@ -140,6 +146,12 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
                 tokio::time::sleep_until(end.into()).await;
             }
             () = tokio::time::sleep_until(end.into()) => unready += 1,
+        }
+        if number == plan.lives && used == 0 {
+            // However slow the machine is, one of them is long enough.
+            announce.send_replace(Some(life.ready().await));
+            let is_used = |ledger: &Ledger| ledger.acknowledged() > before;
+            sending.ledger.until("a request passes", is_used).await;
         }
         life.kill().await;
         announce.send_replace(None);
@@ -250,17 +262,26 @@ async fn survives(way: &Way, everyday: usize) {
         .await;
     let checked = all.checked;
     assert!(checked.references > 0 && all.used > 0, "{checked}");
+    let each = all.acknowledged / all.used;
+    if strict() {
+        assert!(
+            each >= ACKNOWLEDGED,
+            "{each} requests acknowledged in a life"
+        );
+        // One in six is to end while it begins, and not all of them do.
+        assert!(all.unready > 0 || all.lives < MANY, "{} lives", all.lives);
+    }
     measured(
         "P1, P3, P4",
         &format!("delivery::kill, {}", way.name),
-        "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight",
+        "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight, >= 50 requests acknowledged a life",
         format_args!(
             "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each, and \
              {} ended while they began: {checked} of at most {} in flight; {} leftovers of writes \
              that were cut off; {:.1?} a life",
             all.lives,
             all.used,
-            all.acknowledged / all.used,
+            each,
             all.unready,
             all.in_flight,
             all.half_written,

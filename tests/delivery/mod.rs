@@ -27,5 +27,6 @@ mod retries;
 mod same_file;
 mod store_away;
 mod store_faults;
+mod store_heals;
 mod untouched;
 mod ways;

@@ -12,12 +12,16 @@ use super::conserved::conserved;
 use super::load::Load;
 use crate::support::checker::{Rules, Scenario};
 use crate::support::fault_store::FaultStore;
+use crate::support::insistent::PATIENCE;
 use crate::support::measured::{measured, number};
 use crate::support::proxy::{Conditions, Proxy};
 use crate::support::seed::Seed;
 use crate::support::slimspan::Slimspan;
 use crate::support::verifying::Verifying;
 use crate::support::{config, soon};
+
+/// How long the network is as it is, at most.
+const LONGEST: Duration = Duration::from_millis(200);
 
 const GOOD: Conditions = Conditions {
     latency: Duration::ZERO,
@@ -46,10 +50,13 @@ async fn a_bad_network_loses_nothing() {
     let to_slimspan = Proxy::start(slimspan.addresses[0]).await;
 
     let (_here, whereabouts) = watch::channel(Some(to_slimspan.address.into()));
-    let sending = Load::small(seed.number(), 8, usize::MAX).begin(&whereabouts);
+    let changes = number("SLIMSPAN_NETWORK_CHANGES", 30);
+    // One that is unlucky gets through when the network is good again.
+    let patience = PATIENCE + LONGEST * u32::try_from(changes).unwrap();
+    let load = Load::small(seed.number(), 8, usize::MAX);
+    let sending = load.begin_patiently(&whereabouts, patience);
     let proxies = [&to_slimspan, &to_store, &to_backend];
     let mut random = seed.random();
-    let changes = number("SLIMSPAN_NETWORK_CHANGES", 30);
     for _ in 0..changes {
         let proxy = random.pick(&proxies);
         match random.below(7) {
@@ -77,7 +84,8 @@ async fn a_bad_network_loses_nothing() {
             _ => proxy.set(GOOD),
         }
         // How long it stays so.
-        tokio::time::sleep(Duration::from_millis(random.below(200) as u64)).await;
+        let longest = LONGEST.as_millis() as usize;
+        tokio::time::sleep(Duration::from_millis(random.below(longest) as u64)).await;
     }
     for proxy in proxies {
         proxy.set(GOOD);

@@ -16,7 +16,7 @@ use crate::support::seed::Seed;
 use crate::support::slimspan::Slimspan;
 use crate::support::verifying::Verifying;
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 11] = [
     Fault::Error,
     Fault::ErrorAfter,
     Fault::Hang,
@@ -24,6 +24,9 @@ const FAULTS: [Fault; 8] = [
     Fault::Conflict,
     Fault::SlowDown,
     Fault::Forbidden,
+    Fault::Skewed,
+    Fault::ErrorInBody,
+    Fault::WrongEtag,
     Fault::Reset,
 ];
 

@@ -69,6 +69,7 @@ async fn a_partial_success_and_a_warning_reach_the_sender_verbatim() {
             let heard = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
             assert_eq!(heard.unwrap(), *answer, "{compression}");
         }
+        slimspan.stop_well().await;
     }
 }
 
@@ -105,6 +106,7 @@ async fn a_refusal_reaches_the_sender_with_its_code_and_delay() {
         assert!(status.message().contains("over quota"), "{status}");
         assert!(status.message().contains("otlp_grpc"), "{status}");
     }
+    slimspan.stop_well().await;
 }
 
 /// Something before the backend answers that knows no gRPC: what it says is as good as it gets.
@@ -194,6 +196,7 @@ async fn while_the_backend_is_down_the_sender_is_asked_to_come_back() {
     assert!(retry_after(&status).is_some(), "{status}");
     let address = backend.address.to_string();
     assert!(status.message().contains(&address), "{status}");
+    slimspan.stop_well().await;
 }
 
 /// A backend that hangs holds a sender no longer than the exporter is told to wait.
@@ -213,6 +216,7 @@ async fn a_backend_that_hangs_is_given_up_in_time() {
     assert!(retry_after(&status).is_some(), "{status}");
     let key = "exporters.otlp_grpc.timeout";
     assert!(status.message().contains(key), "{status}");
+    slimspan.stop_well().await;
 }
 
 /// A backend may come and go.
@@ -231,6 +235,7 @@ async fn a_backend_that_comes_back_is_found_again() {
     let backend = Backend::start_at(address).await;
     sender.send(Signal::Traces, &request).await.unwrap();
     assert_eq!(backend.only(), request);
+    slimspan.stop_well().await;
 }
 
 /// Headers of the configuration come with every request, and none of the sender's.

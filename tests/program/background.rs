@@ -232,6 +232,7 @@ async fn who_waits_for_the_store_waits_for_what_is_in_the_spool() {
     })
     .await;
     assert!(rig.has(&photo));
+    slimspan.stop_well().await;
 }
 
 /// Nobody knows which of two stores it is for, so somebody has to say so.
@@ -335,6 +336,7 @@ async fn a_full_spool_refuses_until_the_store_takes_something() {
     let accepts = async { while sender.send(Signal::Traces, &request).await.is_err() {} };
     soon("it has room again", accepts).await;
     rig.store.stored(accepted + 1).await;
+    slimspan.stop_well().await;
 }
 
 #[tokio::test]
@@ -386,6 +388,7 @@ async fn a_full_disk_is_a_full_spool() {
     let accepts = async { while sender.send(Signal::Traces, &request).await.is_err() {} };
     soon("it has room again", accepts).await;
     rig.store.stored(accepted + 1).await;
+    slimspan.stop_well().await;
 }
 
 #[tokio::test]
@@ -430,6 +433,7 @@ async fn a_damaged_entry_is_put_into_quarantine_and_the_others_are_uploaded() {
     // It is told for as long as it takes room.
     let mut slimspan = rig.start_in(home.path()).await;
     slimspan.logs("quarantine takes 1").await;
+    slimspan.stop_well().await;
 }
 
 /// What was spooled counts as stored only once the store has it.
@@ -448,6 +452,7 @@ async fn what_the_spool_lost_is_taken_from_the_next_request() {
     rig.store.heal();
     rig.store.stored(1).await;
     assert!(rig.has(&photos[0]));
+    slimspan.stop_well().await;
 }
 
 /// What a sender was told survives a power cut while the store is down.

@@ -4,7 +4,8 @@
 //! Rows 26 to 32 of the inputs that must not hurt, but for what needs time. That is tested where time
 //! can be turned: `connections::tests` (silence, answers that are never taken), `inflow::watched`
 //! (headers and frames that stop in the middle, replies that are never read), `inflow::http2` (what
-//! comes back with time) and `grpc::message` (bodies that trickle or stop).
+//! comes back with time) and `grpc::message` (bodies that trickle or stop). What becomes of others when
+//! somebody keeps that up is in `strangers`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,9 +52,11 @@ async fn the_limits_of_http2_are_told_in_the_first_frame() {
 
     let mut config = config::standard(backend.address);
     config["receivers"]["otlp"]["protocols"]["grpc"]["max_concurrent_streams"] = 7.into();
+    slimspan.stop_well().await;
     let slimspan = Slimspan::start(&config).await;
     let peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
     assert_eq!(peer.settings.get(&3), Some(&7));
+    slimspan.stop_well().await;
 }
 
 /// Each flood comes over a connection of its own, while a good sender sends over another.
@@ -93,6 +96,7 @@ async fn a_flood_ends_its_own_connection_and_nothing_else() {
             most_memory >> 10
         ),
     );
+    slimspan.stop_well().await;
 }
 
 /// What the peer is told, where HTTP/2 has words for it.
@@ -116,10 +120,10 @@ fn expect(what: &str, end: &End) {
     }
 }
 
-type Flood = (&'static str, Vec<u8>, Box<dyn Fn(u32) -> Vec<u8> + Send>);
+pub(super) type Flood = (&'static str, Vec<u8>, Box<dyn Fn(u32) -> Vec<u8> + Send>);
 
 /// What is sent once, and what is sent over and over.
-fn floods() -> Vec<Flood> {
+pub(super) fn floods() -> Vec<Flood> {
     fn flood(
         what: &'static str,
         begin: Vec<u8>,
@@ -231,6 +235,7 @@ async fn what_is_cut_is_counted() {
     };
     assert_eq!((cut("idle_frames"), cut("protocol")), (1, 2));
     assert_eq!(metrics.count("slimspan_connections_cut_total", &[]), 3);
+    slimspan.stop_well().await;
 }
 
 /// Requests that are taken back one by one, each when it has been taken up: nothing is left pending
@@ -262,6 +267,7 @@ async fn who_takes_back_everything_is_cut() {
     let sender = slimspan.sender().await;
     let span = otlp::plain_span(1);
     sender.send(Signal::Traces, &span).await.unwrap();
+    slimspan.stop_well().await;
 }
 
 /// Headers that are too large, but no bomb, cost their request only.
@@ -302,6 +308,7 @@ async fn too_many_headers_cost_their_request_only() {
         assert_eq!(peer.ask().await, survives, "{what}");
     }
     assert!(backend.received().is_empty());
+    slimspan.stop_well().await;
 }
 
 /// A sender that sends one request after the other, each of which has to succeed.

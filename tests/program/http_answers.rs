@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Reply};
+use crate::support::measured::measured;
 use crate::support::proxy::Proxy;
 use crate::support::refusing::Refusing;
 use crate::support::sender::retry_after;
@@ -69,6 +70,7 @@ async fn a_partial_success_reaches_the_sender() {
     for heard in heard {
         assert_eq!(send(&slimspan).await.unwrap(), heard);
     }
+    slimspan.stop_well().await;
 }
 
 /// What the sender is told of each status, and whether it comes back.
@@ -109,6 +111,7 @@ async fn every_status_has_its_meaning() {
         }
     }
     assert_eq!(backend.received().len(), table.len());
+    slimspan.stop_well().await;
 }
 
 /// A delay is passed on, as seconds and as a date.
@@ -126,6 +129,7 @@ async fn a_delay_reaches_the_sender() {
     let delay = retry_after(&send(&slimspan).await.unwrap_err()).unwrap();
     let range = Duration::from_secs(70)..=Duration::from_secs(100);
     assert!(range.contains(&delay), "{delay:?}");
+    slimspan.stop_well().await;
 }
 
 /// The backend says when to come back, in seconds or by a date, and that is when slimspan does.
@@ -169,6 +173,16 @@ async fn the_backend_says_when_to_come_back() {
         assert_eq!(arrivals.len(), 2);
         let waited = (arrivals[1] - arrivals[0]).as_secs_f64() / delay.as_secs_f64();
         assert!((0.9..=1.1).contains(&waited), "{waited} of {delay:?}");
+        measured(
+            "P13",
+            &format!(
+                "program::http_answers, Retry-After {}",
+                if by_date { "by date" } else { "in seconds" }
+            ),
+            "kept within 10 %",
+            format_args!("{:.0} % of {delay:.1?}", 100.0 * waited),
+        );
+        slimspan.stop_well().await;
     }
 }
 
@@ -191,6 +205,7 @@ async fn what_can_help_is_repeated_and_nothing_else() {
             .iter()
             .all(|one| one.message == otlp::plain_span(1));
         assert!(same, "{status}");
+        slimspan.stop_well().await;
     }
 }
 
@@ -255,7 +270,15 @@ async fn what_is_no_otlp_is_no_success() {
         assert!(retry_after(&refused).is_some(), "{told}: {refused}");
         assert!(refused.message().contains(told), "{told}: {refused}");
     }
-    assert!(slimspan.peak_memory() < 300 << 20);
+    let peak = slimspan.peak_memory() >> 20;
+    assert!(peak < 300, "{peak} MiB");
+    measured(
+        "P13",
+        "program::http_answers, what is no OTLP",
+        "told, and no more than 300 MiB with answers without end",
+        format_args!("peak {peak} MiB"),
+    );
+    slimspan.stop_well().await;
 }
 
 /// Credentials go nowhere else because a backend says so.
@@ -271,6 +294,7 @@ async fn redirects_are_told_and_not_followed() {
         let told = elsewhere.address.to_string();
         assert!(refused.message().contains(&told), "{refused}");
         assert!(!refused.message().contains("hunter2"), "{refused}");
+        slimspan.stop_well().await;
     }
     assert!(elsewhere.received().is_empty());
 }
@@ -306,6 +330,7 @@ async fn one_oversize_span_takes_no_neighbour_along() {
         assert_eq!(taken.concat(), neighbours);
         let letters = std::fs::read_dir(slimspan.folder().join("data/dead_letters")).unwrap();
         assert_eq!(letters.count(), 2, "the request and its reason");
+        slimspan.stop_well().await;
     }
 }
 
@@ -325,6 +350,7 @@ async fn what_is_larger_than_the_limit_goes_in_parts() {
     assert_eq!(received.len(), 3);
     let messages: Vec<_> = received.into_iter().map(|one| one.message).collect();
     assert_eq!(messages.concat(), request);
+    slimspan.stop_well().await;
 }
 
 /// A backend that hangs holds a sender no longer than the exporter is told to wait, before its answer
@@ -349,6 +375,7 @@ async fn a_backend_that_hangs_is_given_up_in_time() {
         assert_eq!(refused.code(), Code::Unavailable);
         let key = "exporters.otlp_http.timeout";
         assert!(refused.message().contains(key), "{refused}");
+        slimspan.stop_well().await;
     }
 }
 
@@ -365,6 +392,7 @@ async fn a_refusal_whose_body_hangs_is_a_refusal() {
     let slimspan = Slimspan::start(&config::over_http(backend.address)).await;
     let refused = send(&slimspan).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
+    slimspan.stop_well().await;
 }
 
 /// Taken or not, nobody knows: the sender is asked to come back, and it can.
@@ -395,6 +423,7 @@ async fn a_connection_that_is_reset_after_the_request_is_no_success() {
     assert!(retry_after(&status).is_some(), "{status}");
     *hangs.lock().unwrap() = false;
     sender.send(Signal::Traces, &request).await.unwrap();
+    slimspan.stop_well().await;
 }
 
 /// A backend that is not there is no reason to lose anything, and what is queued waits for it.
@@ -410,12 +439,14 @@ async fn a_queue_waits_for_a_backend_that_is_away() {
     let exporter = &mut config["exporters"]["otlp_http"];
     exporter["sending_queue"] = json!({ "enabled": true });
     exporter["retry_on_failure"] = json!({ "initial_interval": "10ms", "max_interval": "50ms" });
+    slimspan.stop_well().await;
     let slimspan = Slimspan::start(&config).await;
     assert_eq!(send(&slimspan).await.unwrap(), Bytes::new());
     drop(away);
     let backend = Backend::start_at(address).await;
     let [received] = <[_; 1]>::try_from(backend.arrived(1).await).unwrap();
     assert_eq!(received.message, otlp::plain_span(1));
+    slimspan.stop_well().await;
 }
 
 /// As HTTP writes it.

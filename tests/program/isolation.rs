@@ -193,5 +193,6 @@ async fn nobody_learns_what_others_have() {
             "times of uploads that others have, or nobody, differ by < 2.58 deviations",
             format_args!("{how}: {files} of each, {last}"),
         );
+        slimspan.stop_well().await;
     }
 }

@@ -588,6 +588,7 @@ async fn no_file_of_a_rejected_item_is_stored() {
         }
     }
     assert_eq!(stored, 2);
+    slimspan.stop_well().await;
 }
 
 /// Logs and metrics are sifted as traces are; metrics are told as data points.
@@ -655,6 +656,7 @@ async fn too_many_entries_are_refused() {
     let sender = slimspan.sender().await;
     sender.send(Signal::Traces, &empty(1)).await.unwrap();
     sender.send(Signal::Traces, &empty(2)).await.unwrap_err();
+    slimspan.stop_well().await;
 }
 
 /// A sender that goes away has no answer, and its items count as refused; what the backend refuses,
@@ -697,7 +699,7 @@ async fn every_item_has_an_end_that_is_told() {
     );
     measured(
         "P31",
-        "program::items, and after every scenario of tests/delivery",
+        "program::items, what is refused and what nobody waits for",
         "received - delivered - rejected - refused - queued = 0",
         format_args!(
             "{} received = {} delivered + {} refused",

@@ -42,4 +42,5 @@ async fn unfinished_files_of_a_killed_process_are_removed() {
         "0 older than an hour after a start",
         format_args!("0 of {OLD} left; what is younger or whole stays"),
     );
+    slimspan.stop_well().await;
 }

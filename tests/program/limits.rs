@@ -47,6 +47,7 @@ async fn the_limit_is_exact() {
     let received = backend.received();
     assert_eq!(received.len(), 3);
     assert!(received.iter().all(|one| one.message == largest));
+    slimspan.stop_well().await;
 }
 
 /// Without a limit in the configuration it is 64 MiB.
@@ -63,6 +64,7 @@ async fn the_default_limit_is_64_mib() {
     let too_large = otlp::sized_span(64 * MIB + 1);
     let refused = sender.send(Signal::Traces, &too_large).await;
     assert_too_large(&refused.unwrap_err());
+    slimspan.stop_well().await;
 }
 
 /// A request that says how large it will be need not come to be refused.
@@ -77,6 +79,7 @@ async fn an_announcement_above_the_limit_is_refused_at_once() {
     let (_open, body) = open_body(beginning.freeze());
     let answer = sender.call(Call::traces(body)).await;
     assert_too_large(answer.status());
+    slimspan.stop_well().await;
 }
 
 /// Compressed as far as it goes.
@@ -118,6 +121,7 @@ async fn a_bomb_is_refused_within_bounded_memory() {
             grown >> 20
         );
         most = most.max(grown);
+        slimspan.stop_well().await;
     }
     measured(
         "P18",
@@ -166,4 +170,5 @@ async fn many_bombs_stay_within_the_memory_of_all_requests() {
     let span = otlp::plain_span(1);
     sender.send(Signal::Traces, &span).await.unwrap();
     assert_eq!(backend.only(), span);
+    slimspan.stop_well().await;
 }

@@ -68,6 +68,7 @@ async fn requests_beyond_the_budget_are_asked_to_come_back() {
     let sender = slimspan.sender().await;
     sender.send(Signal::Traces, &request).await.unwrap();
     assert!(backend.only() == request);
+    slimspan.stop_well().await;
 }
 
 /// What is the limit in percent of the memory that there is, and who is told that it is too much.
@@ -124,6 +125,7 @@ async fn an_announcement_takes_no_memory() {
         let code = call.await.unwrap();
         assert_eq!(code, Code::InvalidArgument);
     }
+    slimspan.stop_well().await;
 }
 
 type More = futures::channel::mpsc::UnboundedSender<Bytes>;

@@ -55,6 +55,7 @@ mod shutdown;
 mod sizes;
 mod store_failures;
 mod store_recovery;
+mod strangers;
 mod telemetry;
 mod tenants;
 mod tls;

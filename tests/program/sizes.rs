@@ -8,6 +8,7 @@ use slimspan_proto::{Signal, count};
 use tonic::Status;
 
 use crate::support::backend::Backend;
+use crate::support::measured::measured;
 use crate::support::slimspan::{Slimspan, run};
 use crate::support::{config, otlp};
 
@@ -47,13 +48,17 @@ async fn a_request_larger_than_the_backend_takes_goes_in_parts() {
     assert_eq!(received.len(), 3, "and none was refused");
     let messages: Vec<_> = received.into_iter().map(|one| one.message).collect();
     assert_eq!(messages.concat(), request, "byte for byte, in order");
+    slimspan.stop_well().await;
 }
 
 /// One span that the backend does not take is rejected and kept; its 999 neighbours arrive.
 #[tokio::test]
 async fn one_oversize_span_takes_no_neighbour_along() {
     const LIMIT: usize = 1 << 20;
+    /// Two for each time that a thousand can be halved, and the first.
+    const SENDS: usize = 2 * 10 + 1;
     let oversize = otlp::sized_span(LIMIT + 1);
+    let mut most = 0;
     for position in [0, 500, 999] {
         let backend = taking(LIMIT).await;
         let slimspan = Slimspan::start(&config::standard(backend.address)).await;
@@ -72,12 +77,22 @@ async fn one_oversize_span_takes_no_neighbour_along() {
             "{answer:?}"
         );
         assert_eq!(accepted(&backend, LIMIT).concat(), neighbours);
+        let sends = backend.received().len();
+        assert!(sends <= SENDS, "{sends}");
+        most = most.max(sends);
 
         let [kept] = <[_; 1]>::try_from(dead_letters(slimspan.folder())).unwrap();
         assert_eq!(std::fs::read(&kept).unwrap(), oversize);
         let report = run(slimspan.folder(), &["inspect", kept.to_str().unwrap()]).await;
         assert_eq!(report.code, Some(0), "{report:?}");
+        slimspan.stop_well().await;
     }
+    measured(
+        "P13",
+        "program::sizes, one of 1,000 is too large",
+        "999 arrive, 1 told as rejected and kept; <= 21 requests, 2 log2(n) + 1",
+        format_args!("at the beginning, in the middle and at the end: {most} requests at most"),
+    );
 }
 
 /// What no part of can go, and is not kept, is told all the same.
@@ -117,6 +132,7 @@ async fn an_item_above_max_request_bytes_is_the_backends_to_refuse() {
         .map(|one| count(Signal::Traces, &one.message))
         .sum();
     assert_eq!((received.len(), items), (2, 2));
+    slimspan.stop_well().await;
 }
 
 fn dead_letters(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, timeout};
 
 use crate::support::backend::Backend;
-use crate::support::measured::measured;
+use crate::support::measured::{bound, measured, seconds};
 use crate::support::s3::{Behaviour, S3};
 use crate::support::sender::Sender;
 use crate::support::slimspan::Slimspan;
@@ -86,7 +86,10 @@ async fn senders_hardly_notice_a_store_that_stops() {
     let stopped = Instant::now();
     slimspan.logs("is not asked any more").await;
     let found_out = stopped.elapsed();
-    assert!(found_out <= Duration::from_secs(6), "{found_out:?}");
+    assert!(
+        found_out <= Duration::from_secs(bound(3, 6)),
+        "{found_out:?}"
+    );
     let open = Instant::now();
     let puts = store.puts();
     // What needs nothing of the store waits for nothing.
@@ -98,22 +101,29 @@ async fn senders_hardly_notice_a_store_that_stops() {
     store.begun(puts + 1).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(store.puts(), puts + 1, "one only");
+    // It is asked again and again for as long as that takes.
+    let stood = seconds("SLIMSPAN_STOPPED_SECONDS", Duration::ZERO);
+    tokio::time::sleep(stood.saturating_sub(stopped.elapsed())).await;
+    let stood = stopped.elapsed();
+    let probes = store.puts() - puts;
+    assert!(
+        probes <= 1 + stood.as_secs() as usize / 5,
+        "{probes} in {stood:?}"
+    );
 
     stop.send_replace(false);
     let healed = Instant::now();
     slimspan.logs("works again").await;
     let closed = Instant::now();
     let puts = store.puts();
-    assert!(
-        closed - healed <= Duration::from_secs(15),
-        "{:?}",
-        closed - healed
-    );
+    let back = closed - healed;
     store.begun(puts + IN_FIVE_SECONDS / 2).await;
     let full = closed.elapsed();
+    let most = Duration::from_secs(bound(10, 25));
+    assert!(back + full <= most, "{back:?}, {full:?}");
     assert!(
-        full <= Duration::from_secs(15),
-        "half the rate at most: {full:?}"
+        full <= Duration::from_secs(bound(5, 15)),
+        "less than half the rate: {full:?}"
     );
     let rest = Duration::from_secs(5).saturating_sub(full);
     let crowd = timeout(rest, store.begun(puts + 2 * IN_FIVE_SECONDS)).await;
@@ -123,6 +133,7 @@ async fn senders_hardly_notice_a_store_that_stops() {
     for sender in senders {
         sender.await.unwrap();
     }
+    slimspan.stop_well().await;
     let all = drain(&mut answered);
     assert!(all.iter().all(|one| one.took <= Duration::from_secs(13)));
     let meanwhile = open + Duration::from_millis(100)..healed;
@@ -137,11 +148,10 @@ async fn senders_hardly_notice_a_store_that_stops() {
     measured(
         "P25",
         "program::store_recovery",
-        "not asked after 3 s, asked again 10 s after it works, at most twice the rate for 5 s",
+        "not asked after 3 s, then once in 5 s; half the rate and more 10 s after it works, at most twice the rate for 5 s",
         format_args!(
-            "{SENDERS} senders: not asked after {found_out:.1?}, half of them answered within \
-             {half:.1?} meanwhile, asked again after {:.1?}, {} files in {full:.1?} then",
-            closed - healed,
+            "{SENDERS} senders: not asked after {found_out:.1?}, {probes} times in {stood:.0?}, half of them \
+             answered within {half:.1?} meanwhile, asked again after {back:.1?}, {} files in {full:.1?} then",
             IN_FIVE_SECONDS / 2
         ),
     );
@@ -173,5 +183,6 @@ async fn an_answer_is_asked_for_again_where_that_can_help() {
         let stored = store.stored() == [Digest::of(otlp::PICTURE)];
         assert_eq!(stored, again, "{status}");
         assert_eq!(backend.only() != request, again, "{status}");
+        slimspan.stop_well().await;
     }
 }

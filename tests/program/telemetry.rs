@@ -360,7 +360,8 @@ async fn a_log_for_programs_goes_where_it_is_told_to() {
     std::fs::hard_link(&log, &copy)
         .or_else(|_| std::fs::copy(&log, &copy).map(drop))
         .unwrap();
-    let ended = slimspan.stop().await;
+    slimspan.signal("TERM");
+    let ended = slimspan.exit().await;
     assert_eq!(ended.stderr, "");
     let text = std::fs::read_to_string(&copy).unwrap();
     let lines: Vec<Value> = text

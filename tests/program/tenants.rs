@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::http::{Form, post};
-use crate::support::measured::{measured, number};
+use crate::support::measured::{bound, measured};
 use crate::support::pages::Metrics;
 use crate::support::references::files;
 use crate::support::s3::{Behaviour, S3};
@@ -127,6 +127,7 @@ async fn a_request_that_comes_back_to_a_tenant_is_taken() {
     let sender = slimspan.sender().await;
     sender.send(Signal::Traces, &request).await.unwrap();
     assert_eq!(stored_by_tenant(&slimspan).len(), 2);
+    slimspan.stop_well().await;
 }
 
 #[tokio::test]
@@ -193,6 +194,7 @@ async fn one_tenant_does_not_fill_the_spool_of_others() {
         let request = of_tenants(&[(Some(tenant), file)]);
         sender.send(Signal::Traces, &request).await.unwrap();
     }
+    slimspan.stop_well().await;
 }
 
 /// P19: where the store hangs for one tenant, another one does not notice.
@@ -200,7 +202,7 @@ async fn one_tenant_does_not_fill_the_spool_of_others() {
 async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
     /// More than go to a store at a time.
     const HUNG: u64 = 40;
-    const OTHERS: u64 = 50;
+    let others: u64 = bound(1_000, 50);
     let store = S3::start(Behaviour::HangUnder("/acme/")).await;
     let backend = Backend::start().await;
     let mut config = config::with_s3(backend.address, store.address);
@@ -214,7 +216,7 @@ async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
         let sender = sender.clone();
         async move {
             let mut times = Vec::new();
-            for seed in from..from + OTHERS {
+            for seed in from..from + others {
                 let request = request("beta", seed);
                 let begun = Instant::now();
                 sender.send(Signal::Traces, &request).await.unwrap();
@@ -224,7 +226,7 @@ async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
             times
         }
     };
-    let alone = times(1_000).await;
+    let alone = times(10_000).await;
 
     let hung = (0..HUNG).map(|seed| {
         let (sender, request) = (sender.clone(), request("acme", seed));
@@ -232,33 +234,34 @@ async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
     });
     let hung: Vec<_> = hung.collect();
     // Those that may go hang at the store, and the others behind them.
-    store.begun(OTHERS as usize + 16).await;
-    let beside = times(2_000).await;
+    store.begun(others as usize + 16).await;
+    let beside = times(20_000).await;
     // Long enough that the store counts as failing for the one.
     for one in hung {
         assert_eq!(one.await.unwrap().unwrap_err().code(), Code::Unavailable);
     }
-    let after = times(3_000).await;
-    let all_of_others = 3 * OTHERS as usize;
+    let after = times(30_000).await;
+    let all_of_others = 3 * others as usize;
     assert_eq!(store.stored().len(), all_of_others);
     assert_eq!(backend.received().len(), all_of_others);
-    let most = Duration::from_millis(number("SLIMSPAN_ALLOWANCE_MS", 3_000) as u64);
     let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
+    let most = bound(p99(&alone).mul_f64(1.5), Duration::from_secs(3));
     for times in [&beside, &after] {
         assert!(p99(times) < most, "{:?}", p99(times));
     }
     measured(
         "P19",
         "program::tenants, a bucket hung for one tenant",
-        "no error for another, whose p99 stays below 3 s (as alone, on an idle machine)",
+        "no error for another, whose p99 stays below 1.5 times what it is alone",
         format_args!(
-            "{OTHERS} requests of another: p99 {:.1?} alone, {:.1?} beside {HUNG} that hang, {:.1?} \
+            "{others} requests of another: p99 {:.1?} alone, {:.1?} beside {HUNG} that hang, {:.1?} \
              after they were refused",
             p99(&alone),
             p99(&beside),
             p99(&after)
         ),
     );
+    slimspan.stop_well().await;
 }
 
 /// The same where files go by way of the spool: those of another tenant are uploaded.
@@ -285,6 +288,7 @@ async fn uploads_that_hang_for_one_tenant_hold_up_no_other() {
     let mut stored = store.watch();
     let all = stored.wait_for(|stored| stored.len() >= 10);
     soon("those of the other are uploaded", all).await.unwrap();
+    slimspan.stop_well().await;
 }
 
 /// The credential says whose it is, and what the sender says of itself does not count.
@@ -312,6 +316,7 @@ async fn a_token_has_a_tenant() {
     }
     assert_eq!(stored_by_tenant(&slimspan), [("acme".to_owned(), 1)].into());
     assert_eq!(restored(&slimspan, &backend.only(), "acme"), request);
+    slimspan.stop_well().await;
 }
 
 /// Every credential with everything that a sender may say of itself, over both protocols: what is stored
@@ -496,6 +501,7 @@ async fn what_is_under_way_is_limited_for_each_tenant() {
             Code::Ok,
             "{named:?}"
         );
+        slimspan.stop_well().await;
     }
 }
 
@@ -530,6 +536,7 @@ async fn what_waits_in_the_spool_is_limited_for_each_tenant() {
             let key = "extensions.artifact_store.spool.max_bytes_per_tenant";
             assert_eq!(told.contains(key), code == Code::Unavailable, "{told}");
         }
+        slimspan.stop_well().await;
     }
 }
 
@@ -563,6 +570,7 @@ async fn a_store_that_hangs_for_one_tenant_serves_the_others() {
         assert_eq!(code, Code::Ok, "{seed}: {told}");
     }
     assert_eq!(store.stored().len(), 10);
+    slimspan.stop_well().await;
 }
 
 /// Requests are joined with those of the same tenant, and with no others: what a backend says of one is not for
@@ -590,6 +598,7 @@ async fn requests_of_two_tenants_are_not_joined() {
     joined.sort();
     let expected = [&spans[0], &spans[1]].map(|span| Bytes::from([&span[..], span].concat()));
     assert_eq!(joined, expected);
+    slimspan.stop_well().await;
 }
 
 /// A link to what is another tenant's is a text like any other, and opens nothing.
@@ -615,4 +624,5 @@ async fn a_reference_to_what_is_anothers_is_no_reference() {
     let arrived = &backend.received()[2].message;
     assert!(*arrived != forged, "it has a mark");
     assert!(restored(&slimspan, arrived, "acme") == forged);
+    slimspan.stop_well().await;
 }

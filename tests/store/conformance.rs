@@ -1,5 +1,7 @@
 //! What holds for every backend.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
@@ -9,6 +11,7 @@ use slimspan::storage::{StoreError, Stored};
 use slimspan_artifact::Digest;
 
 use super::backend::{Backend, Kind, artifact};
+use crate::support::measured::measured;
 
 macro_rules! properties {
     ($($property:ident)*) => {
@@ -129,8 +132,34 @@ async fn content_types(backend: &Backend) {
 }
 
 async fn a_hundred_puts_of_one_digest_are_one_upload(backend: &Backend) {
-    let opened = backend.open("hundred");
-    let artifact = artifact(5, 100_000);
+    let prefix = "hundred";
+    let opened = backend.open(prefix);
+    let artifact = artifact(5, 8 << 20);
+    // Somebody who looks for it all the time finds nothing or all of it.
+    let (key, client) = (
+        backend.key(prefix, &artifact.digest),
+        Arc::clone(&opened.client),
+    );
+    let (whole, done) = (artifact.bytes.clone(), Arc::<AtomicBool>::default());
+    let reader = tokio::spawn({
+        let done = Arc::clone(&done);
+        async move {
+            let (mut looks, mut reads) = (0, 0);
+            loop {
+                looks += 1;
+                let is_last = done.load(Ordering::SeqCst);
+                match client.get(&key).await {
+                    Ok(found) => assert!(found.bytes().await.unwrap() == whole),
+                    Err(object_store::Error::NotFound { .. }) if !is_last => continue,
+                    Err(error) => panic!("{error}"),
+                }
+                reads += 1;
+                if is_last {
+                    return (looks, reads);
+                }
+            }
+        }
+    });
     let requests = (0..100).map(|_| {
         let (store, artifact) = (opened.store.clone(), artifact.clone());
         tokio::spawn(async move { store.put_all(&[artifact]).await })
@@ -142,6 +171,17 @@ async fn a_hundred_puts_of_one_digest_are_one_upload(backend: &Backend) {
         written += stored.written;
     }
     assert_eq!((written, opened.faults.begun()), (1, 1));
+    done.store(true, Ordering::SeqCst);
+    let (looks, reads) = reader.await.unwrap();
+    measured(
+        "P21",
+        &format!("store::conformance, {}", backend.name),
+        "1 object and 1 put, each read whole or nothing",
+        format_args!(
+            "100 puts of {} bytes at once, {looks} looks, {reads} of them at all of it, the others at nothing",
+            artifact.bytes.len()
+        ),
+    );
     assert_eq!(
         opened.store.get(&artifact.digest).await.unwrap(),
         artifact.bytes

@@ -1,5 +1,8 @@
 //! Nothing is lost unsaid: what slimspan says at its end of the items that came in.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
 use slimspan_proto::Signal;
 
 /// What became of the items of one signal.
@@ -23,6 +26,19 @@ pub(crate) fn conserved(stderr: &str) -> [Items; Signal::ALL.len()] {
         assert_eq!(items.received, ends, "{signal}: {items:?}\n{stderr}");
         items
     })
+}
+
+/// The same of any slimspan that was stopped, as a line of the file that `SLIMSPAN_CONSERVED` names: how
+/// many items it received.
+pub(super) fn noted(stderr: &str) {
+    let items = conserved(stderr);
+    let received: u64 = items.iter().map(|of| of.received).sum();
+    let Some(path) = std::env::var_os("SLIMSPAN_CONSERVED") else {
+        return;
+    };
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let line = format!("{received}\n");
+    file.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
 /// The same for one signal.

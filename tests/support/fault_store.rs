@@ -43,6 +43,12 @@ pub(crate) enum Fault {
     SlowDown,
     /// 403.
     Forbidden,
+    /// 403 RequestTimeTooSkewed: one of the two clocks is wrong.
+    Skewed,
+    /// 200, with an error in its body and nothing done.
+    ErrorInBody,
+    /// It is done, and the answer has the ETag of something else.
+    WrongEtag,
     /// The connection ends in the middle of the request.
     Reset,
     /// 200, and nothing is done.
@@ -233,13 +239,19 @@ async fn answer(
         Some(Fault::Error) => return Ok(status(StatusCode::INTERNAL_SERVER_ERROR)),
         Some(Fault::Conflict) => return Ok(status(StatusCode::CONFLICT)),
         Some(Fault::SlowDown) => {
-            let xml =
-                "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
-            let mut response = status(StatusCode::SERVICE_UNAVAILABLE);
-            *response.body_mut() = Full::from(xml);
-            return Ok(response);
+            let text = "Reduce your request rate.";
+            return Ok(error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", text));
         }
         Some(Fault::Forbidden) => return Ok(status(StatusCode::FORBIDDEN)),
+        Some(Fault::Skewed) => {
+            let text =
+                "The difference between the request time and the server's time is too large.";
+            return Ok(error(StatusCode::FORBIDDEN, "RequestTimeTooSkewed", text));
+        }
+        Some(Fault::ErrorInBody) if is_put => {
+            let text = "We encountered an internal error. Please try again.";
+            return Ok(error(StatusCode::OK, "InternalError", text));
+        }
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Reset) => {
@@ -282,6 +294,12 @@ async fn answer(
     };
     match fault {
         Some(Fault::ErrorAfter) => Ok(status(StatusCode::INTERNAL_SERVER_ERROR)),
+        Some(Fault::WrongEtag) => {
+            let mut response = response;
+            let other = http::HeaderValue::from_static("\"other\"");
+            response.headers_mut().insert("etag", other);
+            Ok(response)
+        }
         Some(Fault::HangAfter) => std::future::pending().await,
         _ => Ok(response),
     }
@@ -290,6 +308,14 @@ async fn answer(
 fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
+    response
+}
+
+/// As S3 says what is wrong.
+fn error(code: StatusCode, name: &str, message: &str) -> Response<Full<Bytes>> {
+    let xml = format!("<Error><Code>{name}</Code><Message>{message}</Message></Error>");
+    let mut response = status(code);
+    *response.body_mut() = Full::from(xml);
     response
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::http::HttpSender;
 use super::insistent::Place;
-use super::{sender::Sender, soon};
+use super::{conservation, sender::Sender, soon};
 
 /// A running slimspan. It is killed when dropped.
 pub(crate) struct Slimspan {
@@ -253,8 +253,17 @@ impl Slimspan {
         assert!(kill.args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Waits for its end.
-    pub(crate) async fn end(mut self) -> Ended {
+    /// Waits for its end. If it ended as it should, each item that came in has to have an end, too.
+    pub(crate) async fn end(self) -> Ended {
+        let ended = self.exit().await;
+        if ended.code == Some(0) {
+            conservation::noted(&ended.stderr);
+        }
+        ended
+    }
+
+    /// Waits for the end of one that logs elsewhere.
+    pub(crate) async fn exit(mut self) -> Ended {
         let status: ExitStatus = soon("slimspan ends", self.child.wait()).await.unwrap();
         // Both end when the process has closed its side and everything is read.
         for output in [&mut self.stdout, &mut self.stderr] {
@@ -276,6 +285,12 @@ impl Slimspan {
     pub(crate) async fn stop(self) -> Ended {
         self.signal("TERM");
         self.end().await
+    }
+
+    /// The same where nothing may go wrong with that: whatever was to be forwarded was.
+    pub(crate) async fn stop_well(self) {
+        let ended = self.stop().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a queue on disk does while its disk, or the memory, lacks something.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use slimspan_generators::wire::nested;
@@ -27,14 +28,19 @@ const ON_DISK: Options = Options {
 
 /// A queue on a disk that can be broken. Nothing takes anything out of it.
 fn queue() -> (TempDir, FaultyDisk, Queue) {
+    queue_for("127.0.0.1:9", 0)
+}
+
+/// The same with so many consumers that send to this backend.
+fn queue_for(backend: &str, num_consumers: usize) -> (TempDir, FaultyDisk, Queue) {
     let (folder, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
-    let mut exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+    let mut exporter = OtlpGrpcConfig::new(backend.parse().unwrap());
     exporter.tls.insecure = true;
     let name = || "otlp_grpc".to_owned();
     let wire = OtlpGrpcExporter::new(name(), &exporter).unwrap();
     let way = Way::new(name(), wire, None, exporter.delivery());
     let config = QueueConfig {
-        num_consumers: 0,
+        num_consumers,
         ..QueueConfig::default()
     };
     let opened = Journal::open_on(Arc::new(disk.clone()), folder.path(), ON_DISK).unwrap();
@@ -90,6 +96,37 @@ async fn a_disk_that_hangs_holds_nobody_beyond_the_deadline() {
     drop(held);
     offer(&queue).await.unwrap();
     assert_eq!(queue.load().size, 1);
+}
+
+/// Thirty minutes a hundred times over, without a backend that answers anything: nothing is too old, and it
+/// is tried again and again.
+#[tokio::test]
+async fn fifty_hours_without_a_backend_take_nothing_out_of_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let attempts = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            drop(connection);
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let (folder, _disk, queue) = queue_for(&address, 1);
+    for _ in 0..3 {
+        offer(&queue).await.unwrap();
+    }
+    pause();
+    tokio::time::sleep(50 * HOUR).await;
+    resume();
+    assert_eq!(queue.load().size, 3);
+    let counters = &queue.shared.counters;
+    assert_eq!(counters.items.of(Signal::Traces).read().rejected, 0);
+    let attempts = attempts.load(Ordering::Relaxed);
+    assert!(attempts > 100, "{attempts}");
+    drop(queue);
+    let reader = Journal::open_read_only(folder.path()).unwrap();
+    assert_eq!(reader.entries().len(), 3);
 }
 
 #[tokio::test]

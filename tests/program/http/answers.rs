@@ -12,6 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::backend::Backend;
 use crate::support::http::{Form, HttpAnswer, post};
+use crate::support::measured::measured;
 use crate::support::sender::retry_after;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
@@ -201,7 +202,14 @@ async fn errors_are_the_same_over_grpc_and_http() {
             );
             told_when(&answer, form, told);
         }
+        slimspan.stop_well().await;
     }
+    measured(
+        "P11",
+        "program::http::answers",
+        "one code, delay and body for each error, by gRPC and HTTP in both forms",
+        format_args!("{} errors by 3 ways", rows().len()),
+    );
 }
 
 /// How often a store that does not work is asked.
@@ -263,6 +271,7 @@ async fn pressure_is_no_refusal_for_good() {
     for waiting in waiting {
         waiting.abort();
     }
+    slimspan.stop_well().await;
 }
 
 /// What the backend rejects of a request is told in the form of the request.
@@ -282,6 +291,7 @@ async fn a_partial_success_is_told_in_the_form_of_the_request() {
     assert_eq!(answer.headers["content-type"], "application/json");
     let partial = json!({ "partialSuccess": { "rejectedSpans": "2", "errorMessage": "too old" } });
     assert_eq!(answer.json(), partial);
+    slimspan.stop_well().await;
 }
 
 /// A sender without a good credential is told what is wanted before any of its request is read, and in its
@@ -334,4 +344,5 @@ async fn a_credential_is_asked_for_before_the_body() {
         .await
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 401");
+    slimspan.stop_well().await;
 }

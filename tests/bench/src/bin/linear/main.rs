@@ -3,6 +3,7 @@
 
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a benchmark's output is what it is for"
 )]
 
@@ -22,7 +23,9 @@ use slimspan_proto::{Signal, check, json};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SIZE: usize = 8 << 20;
+/// Of the smaller one of two inputs, unless `SLIMSPAN_LINEAR_MIB` says otherwise.
+const MIB: usize = 8;
+/// Rounds for inputs of this size; large ones take long enough to need fewer.
 const ROUNDS: usize = 4;
 const MOST_ROUNDS: usize = 30;
 const MOST: f64 = 2.3;
@@ -30,6 +33,12 @@ const NANOSECONDS_PER_BYTE: f64 = 50.0;
 const BESIDE: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
+    let given = std::env::var("SLIMSPAN_LINEAR_MIB").ok();
+    let Ok(mib) = given.map_or(Ok(MIB), |mib| mib.parse()) else {
+        eprintln!("SLIMSPAN_LINEAR_MIB is no number");
+        return ExitCode::from(2);
+    };
+    let (size, twice) = (mib << 20, 2 * mib);
     let mut passed = true;
     for (threshold, form) in [
         (64, Form::Native),
@@ -42,18 +51,20 @@ fn main() -> ExitCode {
             form,
             ..Policy::new(threshold, location)
         };
-        println!("threshold {threshold} bytes, {form:?}: 8 MiB, 16 MiB, ratio (below {MOST})");
+        println!(
+            "threshold {threshold} bytes, {form:?}: {mib} MiB, {twice} MiB, ratio (below {MOST})"
+        );
         for (name, input) in inputs::INPUTS {
-            let requests = [SIZE, 2 * SIZE].map(input);
+            let requests = [size, 2 * size].map(input);
             passed &= is_linear(name, &requests, |request| {
                 black_box(check(Signal::Traces, request, usize::MAX).is_ok());
                 black_box(extract(Signal::Traces, request, &policy).is_ok());
             });
         }
     }
-    println!("OTLP/JSON, written and read: 8 MiB, 16 MiB, ratio (below {MOST})");
+    println!("OTLP/JSON, written and read: {mib} MiB, {twice} MiB, ratio (below {MOST})");
     for (name, input) in inputs::INPUTS {
-        let requests = [SIZE, 2 * SIZE].map(input);
+        let requests = [size, 2 * size].map(input);
         passed &= is_linear(name, &requests, |request| {
             let text = json::write(Signal::Traces, request)
                 .map_or_else(|_| Vec::new(), |written| written.text);
@@ -70,6 +81,7 @@ fn is_linear(name: &str, inputs: &[Bytes; 2], work: impl Fn(&Bytes)) -> bool {
     let allowed = bytes * NANOSECONDS_PER_BYTE / 1e9 + BESIDE.as_secs_f64();
     let mut best = [f64::MAX; 2];
     let mut ratio = f64::MAX;
+    let rounds = ROUNDS * (MIB << 20) / inputs[0].len().max(MIB << 20);
     // The best of several turns of each: a busy machine is slow now and then, and what
     // takes four times as long for twice the bytes takes it every time.
     for round in 0..MOST_ROUNDS {
@@ -79,7 +91,7 @@ fn is_linear(name: &str, inputs: &[Bytes; 2], work: impl Fn(&Bytes)) -> bool {
             *best = best.min(cpu_time().saturating_sub(start).as_secs_f64());
         }
         ratio = best[1] / best[0];
-        if round >= ROUNDS && ratio < MOST && best[1] <= allowed {
+        if round >= rounds && ratio < MOST && best[1] <= allowed {
             break;
         }
     }

@@ -1,0 +1,248 @@
+//! P17: a stranger keeps something up beside good senders: as often as its connection is cut, it comes back
+//! and goes on. Good senders get their answers about as fast as without it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use slimspan_proto::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use super::floods::{Flood, floods};
+use crate::support::backend::{Backend, Reply};
+use crate::support::frames::announcement;
+use crate::support::http2::Peer;
+use crate::support::measured::{bound, measured, seconds};
+use crate::support::sender::{Answer, Call, Sender, open_body};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
+
+const MIB: u64 = 1 << 20;
+
+/// What requests in flight may take, and here the whole process.
+const LIMIT: u64 = 256;
+
+/// Good senders, and how long each pauses.
+const GOOD: usize = 8;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// So many connections a stranger holds that says little.
+const HELD: usize = 16;
+
+/// Who says nothing, or not enough, is let go after ten seconds, and what it takes to notice.
+const LET_GO: Duration = Duration::from_secs(15);
+
+/// That others wait for longer is no accident of the machine where it is so as often.
+const ATTEMPTS: usize = 3;
+
+/// Somebody who attacks until he is told to end.
+struct Stranger {
+    attack: std::thread::JoinHandle<()>,
+    told: Told,
+}
+
+#[derive(Clone, Default)]
+struct Told {
+    end: Arc<AtomicBool>,
+    /// How often a connection of his was cut.
+    cuts: Arc<AtomicUsize>,
+}
+
+impl Told {
+    fn goes_on(&self) -> bool {
+        !self.end.load(Ordering::Relaxed)
+    }
+
+    fn cut(&self) {
+        self.cuts.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Stranger {
+    /// He stands for another machine, and has no more of this one than others leave.
+    fn begin<F: Future<Output = ()>>(attack: impl FnOnce(Told) -> F + Send + 'static) -> Self {
+        let told = Told::default();
+        let his = told.clone();
+        let attack = std::thread::spawn(move || {
+            let _ = rustix::process::nice(19);
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
+            runtime.block_on(attack(his));
+        });
+        Self { attack, told }
+    }
+
+    /// Ends it after the attack that is under way; how often he was cut.
+    async fn end(self) -> usize {
+        self.told.end.store(true, Ordering::Relaxed);
+        let joined = tokio::task::spawn_blocking(|| self.attack.join());
+        assert!(joined.await.unwrap().is_ok(), "the attack failed");
+        self.told.cuts.load(Ordering::Relaxed)
+    }
+}
+
+/// Floods, is cut, and comes back.
+async fn flood(address: SocketAddr, (_, begin, go_on): Flood, told: Told) {
+    while told.goes_on() {
+        let Some(mut peer) = Peer::connect(address).await else {
+            continue;
+        };
+        if peer.send(&begin).await.is_ok() {
+            peer.flood(&go_on).await;
+        }
+        told.cut();
+    }
+}
+
+/// Silence, half of what opens a connection, and bodies that stop or trickle, all at a time. Each has to
+/// be let go.
+async fn say_little(address: SocketAddr, told: Told) {
+    let told = &told;
+    let let_go = async |what: &str, end: Pin<Box<dyn Future<Output = ()>>>| {
+        let begun = Instant::now();
+        let ended = tokio::time::timeout(2 * LET_GO, end).await;
+        let took = begun.elapsed();
+        assert!(ended.is_ok() && took < LET_GO, "{what}: {took:?}");
+        told.cut();
+    };
+    let half = async |hello: &'static str| {
+        while told.goes_on() {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(hello.as_bytes()).await.unwrap();
+            let end = Box::pin(async move {
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            });
+            let_go(hello, end).await;
+        }
+    };
+    let body = async |trickle: usize| {
+        while told.goes_on() {
+            let sender = Sender::connect(address).await;
+            let (more, body) = open_body(announcement(0, 1 << 20).freeze());
+            let end = Box::pin(async move {
+                let trickling = async {
+                    loop {
+                        let _ = more.unbounded_send(vec![0; trickle].into());
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                };
+                tokio::select! {
+                    answer = sender.try_call(Call::traces(body)) => {
+                        let is_ok = |answer: &Answer| answer.status().code() == Code::Ok;
+                        assert!(!answer.is_ok_and(|answer| is_ok(&answer)));
+                    }
+                    () = trickling => {}
+                }
+            });
+            let_go("a body", end).await;
+        }
+    };
+    tokio::join!(
+        join_all((0..HELD).map(|_| half(""))),
+        join_all((0..HELD).map(|_| half("PRI * HTTP/2.0\r\n"))),
+        join_all((0..HELD / 4).map(|_| body(0))),
+        join_all((0..HELD / 4).map(|_| body(100))),
+    );
+}
+
+/// How long good senders wait for their answers meanwhile, all but one in a hundred of them.
+async fn p99(senders: &[Sender], time: Duration) -> Duration {
+    let end = Instant::now() + time;
+    let sending = senders.iter().map(|sender| {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            let span = otlp::plain_span(1);
+            let mut times = Vec::new();
+            while Instant::now() < end {
+                let begun = Instant::now();
+                sender.send(Signal::Traces, &span).await.unwrap();
+                times.push(begun.elapsed());
+                tokio::time::sleep(PAUSE).await;
+            }
+            times
+        })
+    });
+    let mut times = Vec::new();
+    for some in join_all(sending).await {
+        times.extend(some.unwrap());
+    }
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+type Begin = Box<dyn Fn() -> Stranger>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute: make soak"]
+#[expect(clippy::print_stderr, reason = "says what came of each attack")]
+async fn a_stranger_slows_nobody() {
+    let backend = Backend::replying_at(Backend::ANYWHERE, |_| async {
+        Reply::Answer(Ok(Bytes::new()))
+    })
+    .await;
+    let mut config = config::standard(backend.address);
+    config["processors"]["memory_limiter"]["limit_mib"] = LIMIT.into();
+    let slimspan = Slimspan::start(&config).await;
+    let address = slimspan.addresses[0];
+    let senders = join_all((0..GOOD).map(|_| slimspan.sender())).await;
+    let each = seconds("SLIMSPAN_STRANGER_SECONDS", Duration::from_secs(2));
+    // What is only slow at first.
+    p99(&senders, Duration::from_secs(1)).await;
+
+    let (mut worst, mut cuts, mut count) = ((0.0, Duration::ZERO, Duration::ZERO, ""), 0, 0);
+    let mut attacks: Vec<(&str, Begin, Duration)> = Vec::new();
+    for (index, flooding) in floods().into_iter().enumerate() {
+        let begin = move || {
+            let flooding = floods().swap_remove(index);
+            Stranger::begin(move |told| flood(address, flooding, told))
+        };
+        attacks.push((flooding.0, Box::new(begin), each));
+    }
+    let silence = move || Stranger::begin(move |told| say_little(address, told));
+    attacks.push(("little said", Box::new(silence), each.max(LET_GO)));
+    let most = bound(2.0, 20.0);
+    for (what, begin, time) in attacks {
+        // Where it is no accident, it is there as often.
+        for attempt in 1..=ATTEMPTS {
+            let alone = p99(&senders, each / 2).await;
+            let stranger = begin();
+            let beside = p99(&senders, time).await;
+            let cut = stranger.end().await;
+            assert!(cut > 0, "{what} goes on");
+            cuts += cut;
+            let ratio = beside.as_secs_f64() / alone.as_secs_f64();
+            eprintln!("{what}: cut {cut} times, p99 {beside:.1?}, {alone:.1?} alone: {ratio:.2}");
+            if ratio >= most && attempt < ATTEMPTS {
+                continue;
+            }
+            if ratio > worst.0 {
+                worst = (ratio, beside, alone, what);
+            }
+            break;
+        }
+        count += 1;
+    }
+    let (ratio, beside, alone, what) = worst;
+    let peak = slimspan.peak_memory() / MIB;
+    assert!(peak <= LIMIT, "{peak} MiB");
+    assert!(
+        ratio < bound(2.0, 20.0),
+        "{what}: {beside:?}, {alone:?} alone"
+    );
+    slimspan.stop_well().await;
+    measured(
+        "P17",
+        "program::strangers",
+        "p99 of 8 good senders < 2 times what it is alone, at most 256 MiB, cut again and again",
+        format_args!(
+            "{count} attacks, kept up for {each:?} each and cut {cuts} times: p99 {ratio:.2} times what it is \
+             alone at most ({what}: {beside:.1?} and {alone:.1?}), {peak} MiB"
+        ),
+    );
+}
