@@ -47,7 +47,6 @@ mod restore;
 mod retries;
 mod rules;
 mod sdk;
-mod sdk_node;
 mod secrets;
 mod shares;
 mod sharing;

@@ -94,17 +94,7 @@ async fn what_is_on_disk_survives_being_killed_twice() {
 
     drop(away);
     let gate = Arc::new(Semaphore::new(15));
-    let backend = {
-        let gate = Arc::clone(&gate);
-        Backend::scripted_at(address, move |_| {
-            let gate = Arc::clone(&gate);
-            async move {
-                gate.acquire().await.unwrap().forget();
-                Ok(Bytes::new())
-            }
-        })
-        .await
-    };
+    let backend = Backend::gated_at(address, &gate).await;
     let slimspan = start_in(&folder, &config).await;
     backend.arrived(17).await;
     // What was delivered is struck off a moment later.
@@ -153,15 +143,7 @@ async fn a_full_queue_asks_senders_to_come_back() {
     ] {
         for config in [on_disk, in_memory] {
             let gate = Arc::new(Semaphore::new(0));
-            let opened = Arc::clone(&gate);
-            let backend = Backend::scripted(move |_| {
-                let gate = Arc::clone(&opened);
-                async move {
-                    gate.acquire().await.unwrap().forget();
-                    Ok(Bytes::new())
-                }
-            })
-            .await;
+            let backend = Backend::gated(&gate).await;
             let slimspan = Slimspan::start(&config(backend.address, queue.clone())).await;
             let sender = slimspan.sender().await;
             let mut taken = 0;
@@ -324,15 +306,7 @@ async fn what_is_refused_for_good_becomes_a_dead_letter() {
 #[tokio::test]
 async fn a_stop_empties_the_queue_in_memory() {
     let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let backend = Backend::scripted(move |_| {
-        let gate = Arc::clone(&opened);
-        async move {
-            gate.acquire().await.unwrap().forget();
-            Ok(Bytes::new())
-        }
-    })
-    .await;
+    let backend = Backend::gated(&gate).await;
     let config = in_memory(backend.address, json!({ "num_consumers": 2 }));
     let mut slimspan = Slimspan::start(&config).await;
     send_all(&slimspan, 0..20).await;
@@ -378,15 +352,7 @@ async fn a_stop_keeps_what_a_backend_that_hangs_does_not_take() {
 #[tokio::test]
 async fn a_stalled_client_costs_the_queue_in_memory_nothing() {
     let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let backend = Backend::scripted(move |_| {
-        let gate = Arc::clone(&opened);
-        async move {
-            gate.acquire().await.unwrap().forget();
-            Ok(Bytes::new())
-        }
-    })
-    .await;
+    let backend = Backend::gated(&gate).await;
     let mut config = in_memory(backend.address, json!({ "num_consumers": 2 }));
     config["exporters"]["otlp_grpc"]["timeout"] = json!("1m");
     let folder = home();

@@ -1,116 +1,214 @@
-//! The OpenTelemetry SDK for Python, as people use it.
+//! The OpenTelemetry SDKs for Python and Node.js, as people use them: every exporter that each of them has,
+//! plain and over TLS with a token.
 //!
-//! It has exporters for gRPC and for protobuf over HTTP, and none for JSON, as a test here shows. The SDK
-//! for Node.js has one.
+//! Python has exporters for gRPC and for protobuf over HTTP, and none for JSON, as a test here shows.
+//! Node.js has all three.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use prost::Message as _;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tokio::process::Command;
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Received};
 use crate::support::certificates::Authority;
-use crate::support::references::{path_in, references};
+use crate::support::references::{path_in, references, restored};
 use crate::support::slimspan::Slimspan;
 use crate::support::tools::tool;
 use crate::support::{config, otlp, soon};
 
-const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
-
-/// Where a listener of slimspan is.
-fn endpoint(slimspan: &Slimspan, protocol: &str, scheme: &str) -> String {
-    let address = match protocol {
-        "grpc" => slimspan.addresses[0],
-        _ => slimspan.http_addresses[0],
-    };
-    format!("{scheme}://{address}")
+/// An SDK that is installed here.
+struct Sdk {
+    language: Language,
+    /// Its interpreter, or its packages.
+    path: PathBuf,
 }
 
-fn script(python: &Path, protocol: &str) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(python);
-    command
-        .arg(root.join("tests/sdk/send.py"))
-        .arg(root.join("src/cli/demo/picture.png"))
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-        // To its HTTP client these count for more than whom the SDK says to trust.
-        .env_remove("REQUESTS_CA_BUNDLE")
-        .env_remove("CURL_CA_BUNDLE")
-        .kill_on_drop(true);
-    command
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Python,
+    Node,
 }
 
-/// What the exporter said of each of five spans.
-fn results(output: &Output) -> Vec<String> {
+impl Sdk {
+    fn python() -> Option<Self> {
+        let (language, path) = (Language::Python, tool("otel/bin/python")?);
+        Some(Self { language, path })
+    }
+
+    fn node() -> Option<Self> {
+        let (language, path) = (Language::Node, tool("otel-node/node_modules")?);
+        Some(Self { language, path })
+    }
+
+    /// By which ways it sends.
+    fn protocols(&self) -> &'static [&'static str] {
+        match self.language {
+            Language::Python => &["grpc", "http/protobuf"],
+            Language::Node => &["grpc", "http/protobuf", "http/json"],
+        }
+    }
+
+    /// Sends the picture in several ways to a listener of `slimspan`.
+    fn script(&self, slimspan: &Slimspan, protocol: &str, scheme: &str) -> Command {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = match self.language {
+            Language::Python => Command::new(&self.path),
+            Language::Node => Command::new("node"),
+        };
+        command
+            .arg(root.join(match self.language {
+                Language::Python => "tests/sdk/send.py",
+                Language::Node => "tests/sdk/send.mjs",
+            }))
+            .arg(root.join("src/cli/demo/picture.png"))
+            .arg(protocol)
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+            .env("PACKAGES", &self.path)
+            // To Python's HTTP client these count for more than whom the SDK says to trust.
+            .env_remove("REQUESTS_CA_BUNDLE")
+            .env_remove("CURL_CA_BUNDLE")
+            .kill_on_drop(true);
+        let address = match protocol {
+            "grpc" => slimspan.addresses[0],
+            _ => slimspan.http_addresses[0],
+        };
+        let endpoint = format!("{scheme}://{address}");
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        command
+    }
+
+    /// How it says how long an export may take.
+    fn patience(&self, time: Duration) -> String {
+        match self.language {
+            Language::Python => time.as_secs().to_string(),
+            Language::Node => time.as_millis().to_string(),
+        }
+    }
+
+    /// What the backend and the store have after the script: slim requests, and the picture.
+    fn check(&self, backend: &Backend, artifacts: &Path) {
+        let received = backend.received();
+        let found: Vec<_> = received
+            .iter()
+            .map(|one| references(one.signal, &one.message))
+            .collect();
+        let counts: Vec<_> = found.iter().map(Vec::len).collect();
+        let (expected, most) = match self.language {
+            // URI, JSON with two, base64, bytes, none.
+            Language::Python => ([1, 2, 1, 1, 0], 3_000),
+            // URI, part, base64, none, and bytes in a log.
+            Language::Node => ([1, 1, 1, 0, 1], 1_000),
+        };
+        assert_eq!(counts, expected);
+        assert!(received.iter().all(|one| one.message.len() < most));
+        let digest = Digest::of(otlp::PICTURE).to_string();
+        assert!(found.iter().flatten().all(|one| one.sha256 == digest));
+        let stored = std::fs::read(path_in(artifacts, &digest)).unwrap();
+        assert!(stored == otlp::PICTURE, "the picture, byte for byte");
+        if self.language == Language::Node {
+            check_restored(&received, artifacts);
+        }
+    }
+}
+
+/// What an exporter said of each of five spans, or of four and a log record.
+fn results(what: &str, output: &Output) -> Vec<String> {
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+    assert!(output.status.success(), "{what}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{what}: {error}: {said}"))
 }
 
-/// What the backend and the store have after the script: slim spans, and the picture.
-fn check(backend: &Backend, artifacts: &Path) {
-    let received = backend.received();
-    let found: Vec<_> = received
+/// What went in can be made again of what came out.
+fn check_restored(received: &[Received], artifacts: &Path) {
+    let whole: Vec<_> = received
         .iter()
-        .map(|one| references(Signal::Traces, &one.message))
+        .map(|one| restored(one.signal, &one.message, artifacts))
         .collect();
-    let counts: Vec<_> = found.iter().map(Vec::len).collect();
-    assert_eq!(
-        counts,
-        [1, 2, 1, 1, 0],
-        "URI, JSON with two, base64, bytes, none"
-    );
-    let digest = Digest::of(otlp::PICTURE).to_string();
-    assert!(found.iter().flatten().all(|one| one.sha256 == digest));
-    assert!(received.iter().all(|one| one.message.len() < 3_000));
-    let stored = std::fs::read(path_in(artifacts, &digest)).unwrap();
-    assert!(stored == otlp::PICTURE);
+    let (spans, log) = whole.split_at(4);
+    let values: Vec<_> = spans
+        .iter()
+        .map(|span| match otlp::attributes(span).remove(0) {
+            (_, Value::StringValue(text)) => text,
+            (key, value) => panic!("{key} is {value:?}"),
+        })
+        .collect();
+    let (Value::StringValue(uri), blob) = (otlp::data_uri(otlp::PICTURE), &values[1]) else {
+        unreachable!("a data URI is a text");
+    };
+    let base64 = uri.split_once(',').unwrap().1;
+    assert!(values[0] == uri && values[2] == base64);
+    let blob: serde_json::Value = serde_json::from_str(blob).unwrap();
+    assert!(blob[0]["parts"][1]["content"] == base64 && blob[0]["parts"][1]["type"] == "blob");
+
+    assert_eq!(received[4].signal, Signal::Logs);
+    let log = ExportLogsServiceRequest::decode(log[0].clone()).unwrap();
+    let body = log.resource_logs[0].scope_logs[0].log_records[0]
+        .body
+        .clone();
+    let Some(Value::KvlistValue(map)) = body.unwrap().value else {
+        panic!("the body is no map");
+    };
+    let value = map.values[0].value.clone().unwrap().value;
+    assert!(value == Some(Value::BytesValue(otlp::PICTURE.to_vec())));
 }
 
 /// A real SDK and its own gRPC and HTTP clients: it is told of success, the file is in the store in one
-/// piece, and the backend gets slim spans.
+/// piece, and the backend gets slim requests.
+async fn pictures_get_stored(sdk: &Sdk, ways: &[(&str, Option<&str>)]) {
+    for (protocol, compression) in ways {
+        let backend = Backend::start().await;
+        let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+        let output = sdk
+            .script(&slimspan, protocol, "http")
+            .envs(compression.map(|name| ("OTEL_EXPORTER_OTLP_COMPRESSION", name)))
+            .output();
+        let what = format!("{:?} {protocol} {compression:?}", sdk.language);
+        let output = soon(&what, output).await.unwrap();
+        assert_eq!(results(&what, &output), ["SUCCESS"; 5], "{what}");
+        sdk.check(&backend, &slimspan.artifacts());
+    }
+}
+
 #[tokio::test]
 async fn the_python_sdk_gets_its_pictures_stored() {
-    let Some(python) = tool("otel/bin/python") else {
+    let Some(sdk) = Sdk::python() else {
         return;
     };
-    for (protocol, compression) in [
+    let ways = [
         ("grpc", None),
         ("grpc", Some("gzip")),
         ("http/protobuf", None),
         ("http/protobuf", Some("gzip")),
         ("http/protobuf", Some("deflate")),
-    ] {
-        let backend = Backend::start().await;
-        let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
-        let output = script(&python, protocol)
-            .envs(compression.map(|name| ("OTEL_EXPORTER_OTLP_COMPRESSION", name)))
-            .env(
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                endpoint(&slimspan, protocol, "http"),
-            )
-            .output();
-        let output = soon("the script ends", output).await.unwrap();
-        assert_eq!(
-            results(&output),
-            ["SUCCESS"; 5],
-            "{protocol} {compression:?}"
-        );
-        check(&backend, &slimspan.artifacts());
-    }
+    ];
+    pictures_get_stored(&sdk, &ways).await;
+}
+
+#[tokio::test]
+async fn the_node_sdk_gets_its_pictures_stored() {
+    let Some(sdk) = Sdk::node() else {
+        return;
+    };
+    let ways = [
+        ("grpc", None),
+        ("http/protobuf", None),
+        ("http/json", None),
+        ("http/json", Some("gzip")),
+    ];
+    pictures_get_stored(&sdk, &ways).await;
 }
 
 /// The same SDK over TLS, with the authority that it is told to trust and the token that it is told to
 /// send; without either nothing gets through.
-#[tokio::test]
-async fn the_python_sdk_comes_over_tls_with_its_token() {
-    let Some(python) = tool("otel/bin/python") else {
-        return;
-    };
+async fn comes_over_tls_with_its_token(sdk: &Sdk) {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    for protocol in PROTOCOLS {
+    for protocol in sdk.protocols() {
         let backend = Backend::start().await;
         let folder = tempfile::tempdir().unwrap();
         authority.issue("127.0.0.1").write(folder.path(), "server");
@@ -123,44 +221,50 @@ async fn the_python_sdk_comes_over_tls_with_its_token() {
             ("ca.pem", "wrong", false),
             ("ca.pem", "right", true),
         ] {
-            let output = script(&python, protocol)
-                .env(
-                    "OTEL_EXPORTER_OTLP_ENDPOINT",
-                    endpoint(&slimspan, protocol, "https"),
-                )
-                .env(
-                    "OTEL_EXPORTER_OTLP_CERTIFICATE",
-                    slimspan.folder().join(trusted),
-                )
-                .env(
-                    "OTEL_EXPORTER_OTLP_HEADERS",
-                    format!("authorization=Bearer%20{token}"),
-                )
-                // Who is not trusted is tried again until then.
-                .env(
-                    "OTEL_EXPORTER_OTLP_TIMEOUT",
-                    if comes_in { "10" } else { "1" },
-                )
+            // Who is not trusted is tried again until then.
+            let patience = Duration::from_secs(if comes_in { 10 } else { 1 });
+            let trusts = slimspan.folder().join(trusted);
+            let headers = format!("authorization=Bearer%20{token}");
+            let output = sdk
+                .script(&slimspan, protocol, "https")
+                .env("OTEL_EXPORTER_OTLP_CERTIFICATE", trusts)
+                .env("OTEL_EXPORTER_OTLP_HEADERS", headers)
+                .env("OTEL_EXPORTER_OTLP_TIMEOUT", sdk.patience(patience))
                 .output();
-            let what = format!("the script ends: {protocol} {trusted} {token}");
+            let what = format!("{:?} {protocol} {trusted} {token}", sdk.language);
             let output = soon(&what, output).await.unwrap();
-            let expected = if comes_in { "SUCCESS" } else { "FAILURE" };
-            let said = String::from_utf8_lossy(&output.stderr);
-            let what = format!("{what}: {said}");
-            assert_eq!(results(&output), [expected; 5], "{what}");
+            let results = results(&what, &output);
             if comes_in {
-                check(&backend, &slimspan.artifacts());
+                assert_eq!(results, ["SUCCESS"; 5], "{what}");
+                sdk.check(&backend, &slimspan.artifacts());
             } else {
+                assert_eq!(results.len(), 5, "{what}");
+                let got_through = results.iter().any(|one| one == "SUCCESS");
+                assert!(!got_through, "{what}: {results:?}");
                 assert!(backend.received().is_empty(), "{what}");
             }
         }
     }
 }
 
+#[tokio::test]
+async fn the_python_sdk_comes_over_tls_with_its_token() {
+    if let Some(sdk) = Sdk::python() {
+        comes_over_tls_with_its_token(&sdk).await;
+    }
+}
+
+#[tokio::test]
+async fn the_node_sdk_comes_over_tls_with_its_token() {
+    if let Some(sdk) = Sdk::node() {
+        comes_over_tls_with_its_token(&sdk).await;
+    }
+}
+
 /// When it has one, this fails, and `http/json` joins the protocols above.
 #[tokio::test]
 async fn the_python_sdk_has_no_exporter_of_json() {
-    let Some(python) = tool("otel/bin/python") else {
+    let Some(Sdk { path: python, .. }) = Sdk::python() else {
         return;
     };
     let configure =

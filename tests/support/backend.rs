@@ -14,7 +14,7 @@ use prost::Message as _;
 use slimspan_proto::Signal;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -82,6 +82,24 @@ impl Backend {
         Self::scripted(move |received| {
             let answer = answer(received);
             async move { answer }
+        })
+        .await
+    }
+
+    /// Accepts everything, each request when the semaphore has a permit for it.
+    pub(crate) async fn gated(gate: &Arc<Semaphore>) -> Self {
+        Self::gated_at(Self::ANYWHERE, gate).await
+    }
+
+    /// The same at an address that another backend had.
+    pub(crate) async fn gated_at(address: SocketAddr, gate: &Arc<Semaphore>) -> Self {
+        let gate = Arc::clone(gate);
+        Self::scripted_at(address, move |_| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Ok(Bytes::new())
+            }
         })
         .await
     }

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::output::folder_of;
+use super::open::folder_of;
 use super::rotation::FORMAT;
 use crate::telemetry::Counters;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::output::folder_of;
+use super::open::folder_of;
 
 /// What brings them there.
 #[derive(Debug, Clone, Copy)]

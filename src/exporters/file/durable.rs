@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::config::{FileConfig, RotationConfig};
 use super::disk::Disk;
-use super::output::{Output, folder_of};
+use super::open::folder_of;
+use super::output::Output;
 use super::writer::{Failure, Job, Order, Writer, Written};
 use crate::admission::{Budget, Limits};
 

@@ -10,6 +10,7 @@ pub mod config;
 mod disk;
 #[cfg(test)]
 mod durable;
+mod open;
 mod ours;
 mod output;
 mod rotation;
@@ -28,7 +29,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::config::{Compression, FileConfig, Format};
-use self::output::{OpenError, Output};
+use self::open::OpenError;
+use self::output::Output;
 use self::writer::{Failure, Job, Order, Writer, Written};
 use crate::admission::Budget;
 use crate::answer::Answer;

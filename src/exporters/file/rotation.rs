@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::config::RotationConfig;
-use super::output::folder_of;
+use super::open::folder_of;
 
 /// The time in a name, as the Collector writes it.
 pub(super) const FORMAT: &str = "%Y-%m-%dT%H-%M-%S%.3f";

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -277,15 +276,7 @@ async fn a_head_that_does_not_become_whole_is_cut() {
 async fn half_a_head_behind_a_request_is_cut_after_its_answer() {
     const HEAD: Duration = Duration::from_millis(500);
     let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let backend = Backend::scripted(move |_| {
-        let gate = Arc::clone(&opened);
-        async move {
-            gate.acquire().await.unwrap().forget();
-            Ok(Bytes::new())
-        }
-    })
-    .await;
+    let backend = Backend::gated(&gate).await;
     let mut config = config::with_http(backend.address);
     config["receivers"]["otlp"]["protocols"]["http"]["read_header_timeout"] = json!("500ms");
     let slimspan = Slimspan::start(&config).await;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
@@ -55,17 +54,7 @@ async fn pictures_come_by_http_alone() {
 #[tokio::test]
 async fn a_stop_ends_what_is_under_way_and_waits_for_nobody_else() {
     let gate = Arc::new(Semaphore::new(0));
-    let backend = {
-        let gate = Arc::clone(&gate);
-        Backend::scripted(move |_| {
-            let gate = Arc::clone(&gate);
-            async move {
-                gate.acquire().await.unwrap().forget();
-                Ok(Bytes::new())
-            }
-        })
-        .await
-    };
+    let backend = Backend::gated(&gate).await;
     let mut slimspan = Slimspan::start(&config::with_http(backend.address)).await;
     let address = slimspan.http_addresses[0];
     let mut silent = TcpStream::connect(address).await.unwrap();
