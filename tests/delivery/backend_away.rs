@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ use crate::support::workload::{ItemId, Workload};
 /// The files that are moved have so many KiB and more, and every second one has less. With larger ones
 /// few requests take much room.
 const SMALL: usize = 8;
-const LARGE: usize = 256;
+const LARGE: usize = 128;
 
 /// How many requests tell how fast it goes, after so many others.
 const REQUESTS: usize = 150;
@@ -63,7 +63,7 @@ async fn a_queue_that_may_take_no_more_of_the_disk_waits_for_the_backend() {
 /// With a queue of so many requests in so many MiB, and files that are moved from so many KiB on.
 async fn is_away(cap: &str, queue_size: usize, mib: usize, threshold: usize) {
     // What the backend takes for a request: less than senders send meanwhile.
-    let service = Duration::from_millis(if threshold > SMALL { 25 } else { 10 });
+    let service = Duration::from_millis(if threshold > SMALL { 20 } else { 10 });
     let threshold = threshold << 10;
     let seed = Seed::any();
     let artifacts = tempfile::tempdir().unwrap();
@@ -93,7 +93,9 @@ async fn is_away(cap: &str, queue_size: usize, mib: usize, threshold: usize) {
         },
     };
     let sending = load.begin_patiently(&whereabouts, away() + PATIENCE);
-    before.requests(BEFORE + REQUESTS).await;
+    for part in 0..=3 {
+        before.requests(BEFORE + REQUESTS * part / 3).await;
+    }
     let (mut receipts, nobody) = before.kill().await;
     let unhindered = rate(&receipts, BEFORE);
 
@@ -161,7 +163,16 @@ async fn is_away(cap: &str, queue_size: usize, mib: usize, threshold: usize) {
 pub(super) async fn is_full(ledger: &Ledger) {
     let before = ledger.postponed();
     let full = |ledger: &Ledger| ledger.postponed() >= before + 10;
-    ledger.until("senders are asked to come back", full).await;
+    let begun = Instant::now();
+    // It takes its time until much is full, but meanwhile requests pass.
+    while !full(ledger) {
+        assert!(begun.elapsed() < 3 * PATIENCE, "there is no end");
+        let passed = ledger.acknowledged();
+        let goes_on = |ledger: &Ledger| full(ledger) || ledger.acknowledged() >= passed + 10;
+        ledger
+            .until("senders are asked to come back", goes_on)
+            .await;
+    }
 }
 
 /// How often a sender was asked to come back: with a delay, because of this, and nothing else ever
