@@ -202,6 +202,8 @@ async fn one_tenant_does_not_fill_the_spool_of_others() {
 async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
     /// More than go to a store at a time.
     const HUNG: u64 = 40;
+    /// What is below this is the machine's.
+    const UNNOTICED: Duration = Duration::from_millis(10);
     let others: u64 = bound(1_000, 50);
     let store = S3::start(Behaviour::HangUnder("/acme/")).await;
     let backend = Backend::start().await;
@@ -245,14 +247,17 @@ async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
     assert_eq!(store.stored().len(), all_of_others);
     assert_eq!(backend.received().len(), all_of_others);
     let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
-    let most = bound(p99(&alone).mul_f64(1.5), Duration::from_secs(3));
+    let most = bound(
+        p99(&alone).mul_f64(1.5).max(UNNOTICED),
+        Duration::from_secs(3),
+    );
     for times in [&beside, &after] {
         assert!(p99(times) < most, "{:?}", p99(times));
     }
     measured(
         "P19",
         "program::tenants, a bucket hung for one tenant",
-        "no error for another, whose p99 stays below 1.5 times what it is alone",
+        "no error for another, whose p99 stays below 1.5 times what it is alone, or 10 ms",
         format_args!(
             "{others} requests of another: p99 {:.1?} alone, {:.1?} beside {HUNG} that hang, {:.1?} \
              after they were refused",
