@@ -17,6 +17,7 @@ pub mod compression;
 pub mod compute;
 pub mod config;
 pub mod dry_run;
+pub mod expanding;
 pub mod exporters;
 pub mod extensions;
 pub mod grpc;

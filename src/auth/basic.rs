@@ -107,7 +107,7 @@ impl BasicServer {
 }
 
 /// `user:password`, if that is what it is.
-fn decode(value: &HeaderValue) -> Option<String> {
+pub(super) fn decode(value: &HeaderValue) -> Option<String> {
     let (scheme, rest) = value.as_bytes().split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;

@@ -75,7 +75,18 @@ impl BearerToken {
         headers: &HeaderMap,
     ) -> Result<BTreeMap<String, String>, Refusal> {
         let value = gate::only(headers, &self.header)?;
-        let token = self.token(value.as_bytes());
+        self.check(self.token(value.as_bytes()))
+    }
+
+    /// The same of a token by itself.
+    pub(super) fn authenticate_token(
+        &self,
+        token: &str,
+    ) -> Result<BTreeMap<String, String>, Refusal> {
+        self.check(Some(token.as_bytes()))
+    }
+
+    fn check(&self, token: Option<&[u8]>) -> Result<BTreeMap<String, String>, Refusal> {
         let hash = blake3::keyed_hash(&self.key, token.unwrap_or_default());
         let tokens = self.tokens.get();
         // Each comparison takes the same time, and all are made.

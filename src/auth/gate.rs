@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Authenticator;
-use super::basic::BasicServer;
+use super::basic::{self, BasicServer};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::telemetry::Seldom;
@@ -49,6 +50,31 @@ impl Gate {
             Some(Authenticator::Bearer(bearer)) => bearer.authenticate(headers),
             Some(Authenticator::Basic(basic)) => basic.authenticate(headers).await,
         };
+        self.client(headers, says)
+    }
+
+    /// The same for people with browsers, which know names and passwords: where there are tokens, the
+    /// password is one, whatever the name is.
+    pub async fn admit_person(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
+        let Some(Authenticator::Bearer(bearer)) = &self.authenticator else {
+            return self.admit(headers).await;
+        };
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        match (given.next().and_then(basic::decode), given.next()) {
+            (Some(credential), None) => {
+                let token = credential.split_once(':').map(|(_, token)| token);
+                let says = bearer.authenticate_token(token.unwrap_or_default());
+                self.client(headers, says)
+            }
+            _ => self.admit(headers).await,
+        }
+    }
+
+    fn client(
+        &self,
+        headers: &HeaderMap,
+        says: Result<BTreeMap<String, String>, Refusal>,
+    ) -> Result<Arc<Client>, Refusal> {
         let says = says.inspect_err(|refusal| self.tell(refusal))?;
         let client = Client::unknown().with_auth(says);
         Ok(Arc::new(if self.include_metadata {
@@ -67,6 +93,12 @@ impl Gate {
             Authenticator::Bearer(bearer) => Some(bearer.challenge()),
             Authenticator::Basic(_) => Some(BasicServer::challenge()),
         }
+    }
+
+    /// What a browser is told beside that, so that it asks for a password.
+    pub fn challenge_to_people(&self, refusal: &Refusal) -> Option<HeaderValue> {
+        let is_for_tokens = matches!(self.authenticator, Some(Authenticator::Bearer(_)));
+        (is_for_tokens && refusal.is_for_want_of_credential()).then(BasicServer::challenge)
     }
 
     /// Whoever runs this has to know of senders that are not let in, but not of each request.

@@ -16,6 +16,7 @@ mod ids;
 pub mod index;
 mod layout;
 mod places;
+mod put;
 pub mod recorder;
 mod text;
 mod tombstone;
@@ -30,6 +31,7 @@ pub use follower::{Catalog, Reach, Synced};
 pub use ids::{EntryId, InvalidId, SpanId, TraceId};
 pub use index::Index;
 pub use places::Taken;
+pub use put::PutFile;
 pub use recorder::Recorder;
 pub use tombstone::{Deleted, Tombstone};
 

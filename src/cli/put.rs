@@ -14,6 +14,7 @@ use slimspan_artifact::{Artifact, Digest, Location, extension_of_media_type, med
 use super::progress::Progress;
 use super::say;
 use super::stores::StoreArguments;
+use crate::catalog::PutFile;
 use crate::storage::Store;
 use crate::tenant::TenantId;
 
@@ -42,15 +43,22 @@ pub(super) fn put(put: &Put) -> anyhow::Result<ExitCode> {
     let store = store.of_tenant(&put.tenant);
     let runtime = super::runtime()?;
     for path in &put.files {
-        let uri = runtime
-            .block_on(store_file(&store, path))
-            .with_context(|| path.display().to_string())?;
+        let stored = runtime.block_on(store_file(&store, path));
+        let (file, uri) = stored.with_context(|| path.display().to_string())?;
         say(format_args!("{uri}\n"));
+        if of_store.catalog.enabled && !store.is_in_memory() {
+            let written = runtime.block_on(file.put_down(&store.bucket()));
+            written.with_context(|| {
+                let path = path.display();
+                format!("{path} is stored, but it is not in the catalog, so nothing lists it: put it again")
+            })?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn store_file(store: &Store, path: &Path) -> anyhow::Result<String> {
+/// Stores a file; what it is, and where it is read.
+async fn store_file(store: &Store, path: &Path) -> anyhow::Result<(PutFile, String)> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -94,14 +102,25 @@ async fn store_file(store: &Store, path: &Path) -> anyhow::Result<String> {
         }
         incoming.finish().await?;
     }
+    let file = PutFile {
+        tenant: store.tenant().clone(),
+        digest,
+        size: read,
+        content_type: media_type.to_owned(),
+        name: path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned()),
+        is_spooled: false,
+    };
     let name = digest.to_string();
-    Ok(match store.location() {
+    let uri = match store.location() {
         Location::Public(url) => {
             let extension = extension_of_media_type(media_type);
             format!("{url}/artifacts/{name}.{extension}")
         }
         Location::Store(base) => format!("{base}/{}/{name}", name.get(..2).unwrap_or_default()),
-    })
+    };
+    Ok((file, uri))
 }
 
 /// As much as a store takes at a time; none at the end.

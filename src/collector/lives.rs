@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::run::Remains;
 use super::{Collector, StartError, extensions, receivers, rehearse, servers};
 use crate::config::Config;
-use crate::exporters::Exporter;
 use crate::listeners::{Listeners, Wanted};
-use crate::shutdown::Signals;
+use crate::shutdown::{GRACE, Signals};
 use crate::telemetry::{Counters, logs};
 
 /// How long folders that the one before had open may still be locked: what it was reading or writing
@@ -40,7 +40,9 @@ pub async fn run(
     let collector = Collector::start(&config, &mut listeners, Arc::clone(&counters)).await?;
     started(collector.summary());
     let mut life = Life::of(collector, &stop);
-    let waiting = loop {
+    // Of those before, to who still reads.
+    let mut answers = JoinSet::new();
+    let (remains, ended) = loop {
         let next = loop {
             tokio::select! {
                 // A stop has the last word.
@@ -65,13 +67,22 @@ pub async fn run(
         let Some((next, must_wait)) = next else {
             // Whoever connects now is to be told at once that nobody is here.
             listeners.retain(&[]);
-            break life.end().await;
+            let ended = Instant::now();
+            break (life.end().await, ended);
         };
-        let waiting = life.end().await;
+        let ended = Instant::now();
+        let remains = life.end().await;
         if stop.is_cancelled() {
-            break waiting;
+            break (remains, ended);
         }
-        drop(waiting);
+        drop(remains.exporters);
+        while answers.try_join_next().is_some() {}
+        let last = remains.answers;
+        if servers::are_same(&config, &next) {
+            answers.spawn(last.sent());
+        } else {
+            answers.spawn(last.sent_until(ended + GRACE));
+        }
         if must_wait {
             listeners.retain(&wanted(&next));
         }
@@ -95,11 +106,17 @@ pub async fn run(
         life = Life::of(collector, &stop);
     };
     let is_over = stop.is_cancelled();
+    let until = ended + GRACE;
+    remains.answers.sent_until(until).await;
+    let before = async { while answers.join_next().await.is_some() {} };
+    if timeout_at(until, before).await.is_err() {
+        answers.shutdown().await;
+    }
     for line in counters.items.lines() {
         tracing::info!("{line}");
     }
     tracing::info!("stopped: {counters}");
-    drop(waiting);
+    drop(remains.exporters);
     if is_over {
         Ok(())
     } else {
@@ -154,7 +171,7 @@ async fn start(
 /// A collector that runs.
 struct Life {
     stop: CancellationToken,
-    running: JoinHandle<Vec<Arc<Exporter>>>,
+    running: JoinHandle<Remains>,
 }
 
 impl Life {
@@ -166,12 +183,12 @@ impl Life {
         }
     }
 
-    /// Ends it, and what is under way in it. Returns what waits, which is counted as long as it is held.
-    async fn end(self) -> Vec<Arc<Exporter>> {
+    /// Ends it, and what is under way in it. What waits in its exporters is counted as long as they are held.
+    async fn end(self) -> Remains {
         self.stop.cancel();
         self.running.await.unwrap_or_else(|error| {
             tracing::error!("the collector ended: {error}");
-            Vec::new()
+            Remains::default()
         })
     }
 

@@ -128,8 +128,16 @@ impl Collector {
             summary.push((id.to_string(), format!("{place}; references lead to {url}")));
         }
 
-        let servers =
-            Servers::start(config, &auth, &stores, &recorders, listeners, &mut summary).await?;
+        let servers = Servers::start(
+            config,
+            &auth,
+            &stores,
+            &recorders,
+            (&budget, &counters),
+            listeners,
+            &mut summary,
+        )
+        .await?;
         let receivers = bind_receivers(
             config,
             &auth,

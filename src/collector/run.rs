@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Collector;
+use super::servers::LastAnswers;
 use crate::exporters::Exporter;
 use crate::residue;
 use crate::shutdown::{self, Stages};
@@ -36,10 +37,18 @@ const LAST_ENTRIES: Duration = Duration::from_millis(500);
 /// What telling of the end has.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
+/// What a collector that has ended leaves behind.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    /// Requests may still wait in them: with them these are let go of.
+    pub(super) exporters: Vec<Arc<Exporter>>,
+    /// What is sent to who reads artifacts.
+    pub(super) answers: LastAnswers,
+}
+
 impl Collector {
-    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever. Returns the
-    /// exporters, in which requests may still wait: with them these are let go of.
-    pub async fn run(self, stop: CancellationToken) -> Vec<Arc<Exporter>> {
+    /// Serves until `stop` is cancelled, then ends what is under way, but not for ever.
+    pub(super) async fn run(self, stop: CancellationToken) -> Remains {
         let servers = self.receivers.into_iter().map(|receiver| {
             let (budget, stop) = (self.budget.clone(), stop.clone());
             receiver.serve(budget, &self.counters, stop)
@@ -83,6 +92,8 @@ impl Collector {
             never = residue::give_back() => match never {},
         }
         self.counters.enter(Phase::Stopping);
+        // What is read takes as long as its reader, which is waited for at the very end.
+        self.servers.stop();
         // A request is answered when its pipelines and exporters are done with it, so these end with
         // the receivers.
         let exporters = &self.exporters;
@@ -137,8 +148,11 @@ impl Collector {
             );
         }
         // Until here it is told that slimspan stops.
-        drop((self.extensions, self.servers, self.sights));
-        self.exporters
+        drop((self.extensions, self.sights));
+        Remains {
+            exporters: self.exporters,
+            answers: self.servers.end(),
+        }
     }
 }
 

@@ -4,22 +4,48 @@ use std::collections::BTreeMap;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
 use super::error::StartError;
+use crate::admission::Budget;
 use crate::auth::Gate;
 use crate::catalog::{Catalog, Recorder};
 use crate::config::{ComponentId, Config, ContextKey, ExtensionConfig, HostPort, ProcessorConfig};
 use crate::listeners::{Listeners, Wanted};
 use crate::server::config::ArtifactServerConfig;
-use crate::server::{ArtifactServer, Parts, protection_of};
+use crate::server::{ArtifactServer, Deletion, Parts, protection_of};
+use crate::shutdown::GRACE;
 use crate::storage::Store;
+use crate::telemetry::Counters;
 use crate::tls::ServerTls;
 
 /// The servers that run. They end when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// What servers that take no more requests still send. It is cut when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct LastAnswers(JoinSet<()>);
+
+impl LastAnswers {
+    /// Ends when all is sent.
+    pub(super) async fn sent(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+
+    /// The same by a certain time; what is not sent by then is cut.
+    pub(super) async fn sent_until(self, until: Instant) {
+        if timeout_at(until, self.sent()).await.is_err() {
+            tracing::warn!(
+                "answers of artifact servers did not end within {GRACE:?} and were cut off"
+            );
+        }
+    }
 }
 
 impl Servers {
@@ -29,10 +55,11 @@ impl Servers {
         auth: &Auth,
         stores: &BTreeMap<ComponentId, Store>,
         recorders: &BTreeMap<ComponentId, Recorder>,
+        (budget, counters): (&Budget, &Counters),
         listeners: &mut Listeners,
         summary: &mut Vec<(String, String)>,
     ) -> Result<Self, StartError> {
-        let mut tasks = JoinSet::new();
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         for id in &config.service.extensions {
             let Some(ExtensionConfig::ArtifactServer(server)) = config.extensions.get(id) else {
                 continue;
@@ -54,6 +81,9 @@ impl Servers {
                 catalog: catalog(config, &server.store, store).await,
                 recorder: recorders.get(&server.store).cloned(),
                 gate: Gate::new(&path, auth.of_senders(server.auth.as_ref()), false),
+                deletion: deletion(&path, server, auth),
+                counts: counters.server(&id.to_string()),
+                budget: budget.clone(),
                 users_are_tenants: users_are_tenants(config, &server.store),
                 artifacts: listen(listeners, &of_artifacts).await?,
                 pages: listen(listeners, &of_pages).await?,
@@ -73,9 +103,32 @@ impl Servers {
                     started.pages_url()
                 ),
             ));
-            started.serve(&mut tasks);
+            started.serve(&mut tasks, &stop);
         }
-        Ok(Self { _tasks: tasks })
+        Ok(Self { tasks, stop })
+    }
+
+    /// From now on they take no more requests.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// The same, and gives what they still send.
+    pub(super) fn end(self) -> LastAnswers {
+        self.stop();
+        LastAnswers(self.tasks)
+    }
+}
+
+/// Who may delete at a server.
+fn deletion(path: &str, server: &ArtifactServerConfig, auth: &Auth) -> Deletion {
+    match auth.of_senders(server.deletion.auth.as_ref()) {
+        Some(authenticator) => {
+            let path = format!("{path}.deletion");
+            Deletion::These(Gate::new(path, Some(authenticator), false))
+        }
+        None if server.is_for_this_machine() => Deletion::Readers,
+        None => Deletion::Nobody,
     }
 }
 
@@ -101,6 +154,18 @@ async fn catalog(config: &Config, id: &ComponentId, store: &Store) -> Option<Cat
             None
         }
     }
+}
+
+/// Whether the servers of both configurations are the same, so that nobody is to be cut off whom the one
+/// before answers.
+pub(super) fn are_same(one: &Config, other: &Config) -> bool {
+    let of = |config: &Config| -> Vec<_> {
+        let servers = config.artifact_servers();
+        let servers = servers.filter(|(id, _)| config.service.extensions.contains(id));
+        let servers = servers.map(|(id, server)| (id.clone(), server.clone()));
+        servers.collect()
+    };
+    of(one) == of(other)
 }
 
 /// Where servers listen.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::admission::Budget;
 use crate::config::ComponentId;
 use crate::exporters::Exporter;
-use crate::storage::{Spool, Store};
+use crate::storage::Store;
 use crate::telemetry::{MemorySight, QueueSight, Sight, Sights, StoreSight};
 
 /// The components that have something to see.
@@ -49,7 +49,7 @@ impl Sights for Running {
         let stores = self.stores.iter().map(|(id, store)| StoreSight {
             store: id.clone(),
             failing: store.is_failing(),
-            spool: store.spool().map(Spool::sight),
+            spool: store.spool().map(|spool| spool.sight()),
         });
         Sight {
             queues: queues.collect(),

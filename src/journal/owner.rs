@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -232,7 +233,14 @@ impl Journal {
     /// when the journal was opened.
     pub fn read_beginning(&self, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
         let (path, _) = self.segment(entry)?;
-        read::beginning(self.owner.disk.as_ref(), &path, entry, len)
+        read::part(self.owner.disk.as_ref(), &path, entry, 0..len)
+    }
+
+    /// Reads these bytes of a record, as far as it has them, unchecked, and blocks meanwhile: for those who
+    /// see from the whole of it whether it is right.
+    pub fn read_part(&self, entry: &Entry, range: Range<usize>) -> Result<Bytes, ReadError> {
+        let (path, _) = self.segment(entry)?;
+        read::part(self.owner.disk.as_ref(), &path, entry, range)
     }
 
     /// A record is done. It comes again only after a power cut, or where the process ends at once.

@@ -1,4 +1,5 @@
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -31,15 +32,17 @@ pub(super) fn record(
     }
 }
 
-/// Reads the first `len` bytes of a record, unchecked.
-pub(super) fn beginning(
+/// Reads these bytes of a record, as far as it has them, unchecked.
+pub(super) fn part(
     disk: &dyn Disk,
     path: &Path,
     entry: &Entry,
-    len: usize,
+    range: Range<usize>,
 ) -> Result<Bytes, ReadError> {
     let body = entry.offset + RECORD_HEADER as u64;
-    read(disk, path, body, len.min(entry.len()))
+    let end = range.end.min(entry.len());
+    let start = range.start.min(end);
+    read(disk, path, body + start as u64, end - start)
         .map(Bytes::from)
         .map_err(|source| failed(path, entry, source))
 }

@@ -55,7 +55,7 @@ impl Reader {
     /// Reads the first `len` bytes of a record, which was intact when the journal was opened.
     pub fn read_beginning(&self, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
         let (path, _) = self.segment(entry)?;
-        read::beginning(&LocalDisk, path, entry, len)
+        read::part(&LocalDisk, path, entry, 0..len)
     }
 
     fn segment(&self, entry: &Entry) -> Result<(&Path, u64), ReadError> {

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::auth::Gate;
 use crate::catalog::Tenants;
+use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tenant::TenantId;
 
@@ -11,8 +12,29 @@ use crate::tenant::TenantId;
 #[derive(Debug)]
 pub(super) struct Access {
     gate: Gate,
+    deletion: Deletion,
     /// Whether a user is the tenant of that name.
     users_are_tenants: bool,
+}
+
+/// Who may delete.
+#[derive(Debug)]
+pub enum Deletion {
+    /// Whoever may read: only this machine can ask.
+    Readers,
+    /// Nobody here.
+    Nobody,
+    /// Those who are let in there.
+    These(Gate),
+}
+
+/// Why somebody may not delete.
+#[derive(Debug)]
+pub(super) enum NotDeleted {
+    /// There is no good credential.
+    Unknown(Refusal),
+    /// There is one, and it is for reading.
+    Forbidden,
 }
 
 /// Somebody who asks.
@@ -60,9 +82,10 @@ impl Scope {
 }
 
 impl Access {
-    pub(super) fn new(gate: Gate, users_are_tenants: bool) -> Self {
+    pub(super) fn new(gate: Gate, deletion: Deletion, users_are_tenants: bool) -> Self {
         Self {
             gate,
+            deletion,
             users_are_tenants,
         }
     }
@@ -74,7 +97,35 @@ impl Access {
 
     /// Who sends a request with these headers.
     pub(super) async fn reader(&self, headers: &HeaderMap) -> Result<Reader, Refusal> {
-        let client = self.gate.admit(headers).await?;
+        self.known(&*self.gate.admit(headers).await?)
+    }
+
+    /// The same of a person with a browser, which sends a name and a password.
+    pub(super) async fn person(&self, headers: &HeaderMap) -> Result<Reader, Refusal> {
+        self.known(&*self.gate.admit_person(headers).await?)
+    }
+
+    /// Who wants to delete something with a request with these headers.
+    pub(super) async fn deleter(&self, headers: &HeaderMap) -> Result<Reader, NotDeleted> {
+        let refused = match &self.deletion {
+            Deletion::Readers => return self.reader(headers).await.map_err(NotDeleted::Unknown),
+            Deletion::Nobody => None,
+            Deletion::These(gate) => match gate.admit(headers).await {
+                Ok(client) => return self.known(&client).map_err(NotDeleted::Unknown),
+                Err(refusal) => Some(refusal),
+            },
+        };
+        match (refused, self.is_open()) {
+            // Everybody may read, and to delete is for those who show something.
+            (Some(refusal), true) => Err(NotDeleted::Unknown(refusal)),
+            _ => match self.reader(headers).await {
+                Ok(_) => Err(NotDeleted::Forbidden),
+                Err(refusal) => Err(NotDeleted::Unknown(refusal)),
+            },
+        }
+    }
+
+    fn known(&self, client: &Client) -> Result<Reader, Refusal> {
         if let Some(tenant) = client.auth("tenant") {
             let one = tenant.parse().map_err(|_| nobody())?;
             return Ok(Reader {
@@ -101,6 +152,19 @@ impl Access {
     /// What who has no credential is told in `WWW-Authenticate`.
     pub(super) fn challenge(&self, refusal: &Refusal) -> Option<HeaderValue> {
         self.gate.challenge(refusal)
+    }
+
+    /// The same to who wants to delete something.
+    pub(super) fn challenge_to_deleters(&self, refusal: &Refusal) -> Option<HeaderValue> {
+        match &self.deletion {
+            Deletion::These(gate) => gate.challenge(refusal),
+            Deletion::Readers | Deletion::Nobody => self.gate.challenge(refusal),
+        }
+    }
+
+    /// What a browser is told beside that, so that it asks its person.
+    pub(super) fn challenge_to_people(&self, refusal: &Refusal) -> Option<HeaderValue> {
+        self.gate.challenge_to_people(refusal)
     }
 }
 

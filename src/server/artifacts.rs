@@ -1,7 +1,5 @@
 //! The listener for artifacts themselves: one route, and nothing but bytes.
 
-use std::io;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +9,9 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until, timeout};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
+use tokio::time::{Instant, sleep_until};
 
-use super::Server;
 use super::access::{Reader, Scope};
 use super::address::Address;
 use super::audit::Deed;
@@ -24,13 +20,15 @@ use super::listener::Peer;
 use super::media::Media;
 use super::pieces::{Opened, Reading};
 use super::range::{Part, lists};
+use super::slots::Slot;
+use super::{Server, counted};
 use crate::storage::StoreError;
 
 /// No sooner is told that there is nothing: what may not be seen is not looked for, and takes as long.
 pub(super) const FLOOR: Duration = Duration::from_millis(25);
 
-/// How long a request waits for others to end.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// What the one route is called where requests are counted.
+const ROUTE: &str = "/artifacts/{sha256}";
 
 /// What is told of what is not there, and of what may not be seen.
 const NOTHING: &str = "there is no such artifact\n";
@@ -46,6 +44,7 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
 async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
     // Nothing that is read here has a body.
     let (request, _) = request.into_parts();
+    let asked = counted::Asked::of(&server.counts, &request.method, ROUTE);
     let origin = request.headers.get(header::ORIGIN).cloned();
     let mut response = match server.artifact(&request).await {
         Ok(response) => response,
@@ -54,7 +53,7 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
     let status = response.status();
     let headers = response.headers_mut();
     server.protection.apply(status, headers, origin.as_ref());
-    response
+    asked.answered(response)
 }
 
 /// Who asks for which artifact, and how.
@@ -119,21 +118,17 @@ impl Server {
             is_picture: destination == Some(b"image"),
             has_body,
         };
-        let slot = timeout(PATIENCE, Arc::clone(&self.slots).acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else {
+        let slot = self.slots.take(&self.payer(&asked.reader, peer)).await;
+        let Some(slot) = slot else {
             return Err(later("too many artifacts are read at the moment\n").into());
         };
-        if let Some(reason) = self.tombstone(&asked.address).await {
-            let status = StatusCode::GONE;
-            let told = self
-                .audit
-                .tell(&asked.reader, peer, Deed::Read, &asked.address, status);
-            (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
-            return Err(refusal(status, format!("{reason}\n")).into());
-        }
         let response = match self.give(&asked, slot).await {
             Ok(response) => response,
-            Err(StoreError::NotFound { .. }) => nothing(begun).await,
+            // What was deleted may have come again, of which the store knows first.
+            Err(StoreError::NotFound { .. }) => match self.tombstone(&asked.address).await {
+                Some(reason) => refusal(StatusCode::GONE, format!("{reason}\n")),
+                None => nothing(begun).await,
+            },
             Err(error) => not_read(&error),
         };
         let told = self
@@ -150,34 +145,27 @@ impl Server {
         Ok(response)
     }
 
-    async fn give(
-        &self,
-        asked: &Asked<'_>,
-        slot: OwnedSemaphorePermit,
-    ) -> Result<Response, StoreError> {
+    async fn give(&self, asked: &Asked<'_>, slot: Slot) -> Result<Response, StoreError> {
         let (address, headers) = (&asked.address, asked.headers);
         let store = self.store.of_tenant(&address.tenant);
         let etag = format!("\"sha256-{}\"", address.digest);
         let is_known = lists(headers, header::IF_NONE_MATCH, &etag) == Some(true);
         let is_other = lists(headers, header::IF_MATCH, &etag) == Some(false);
         let has_body = asked.has_body && !is_known && !is_other;
-        let mut part = Part::Whole;
         let opened = self
             .pieces
             .open(&store, address, |size| {
-                part = Part::of(headers, size, &etag);
-                match &part {
+                match Part::of(headers, size, &etag) {
                     _ if !has_body => Reading::Facts,
                     Part::Unsatisfiable => Reading::Facts,
                     Part::Whole => Reading::Whole,
-                    Part::Bytes(range) if *range == (0..size) => Reading::Whole,
+                    Part::Bytes(range) if range == (0..size) => Reading::Whole,
                     Part::Bytes(_) => Reading::Part,
                 }
             })
             .await?;
         let (size, media) = (opened.size, opened.media);
-        // What is short was read before anybody asked.
-        part = Part::of(headers, size, &etag);
+        let part = Part::of(headers, size, &etag);
         let mut response = if is_other {
             refusal(
                 StatusCode::PRECONDITION_FAILED,
@@ -242,7 +230,7 @@ impl Server {
         opened: Opened,
         range: Range<u64>,
         asked: &Asked<'_>,
-        slot: OwnedSemaphorePermit,
+        slot: Slot,
     ) -> Response {
         let len = range.end - range.start;
         let body = if asked.has_body {
@@ -284,58 +272,6 @@ impl Server {
         insert(response.headers_mut(), header::LOCATION, &page);
         response
     }
-
-    /// Refuses what is asked for by a name that is not known here: a page of a stranger may let its own
-    /// name lead to this machine.
-    pub(super) fn hosts_allow(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        let of_uri = uri.host();
-        let mut given = headers.get_all(header::HOST).iter();
-        let host = given.next().map(|host| host.to_str().unwrap_or_default());
-        let is_one = given.next().is_none();
-        match of_uri.or(host) {
-            Some(host) if is_one && self.hosts.allow(host) => Ok(()),
-            _ => Err(Box::new(refusal(
-                StatusCode::MISDIRECTED_REQUEST,
-                "this name is not known here: see allowed_hosts of the artifact_server\n",
-            ))),
-        }
-    }
-
-    /// Who asks; an answer for who has no good credential.
-    pub(super) async fn reader(&self, headers: &HeaderMap) -> Result<Reader, Refused> {
-        self.access.reader(headers).await.map_err(|why| {
-            let mut response = refusal(StatusCode::UNAUTHORIZED, "a credential is needed here\n");
-            if let Some(challenge) = self.access.challenge(&why) {
-                response
-                    .headers_mut()
-                    .insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            response.into()
-        })
-    }
-
-    /// Refuses who asks too often.
-    pub(super) fn rate_allows(&self, reader: &Reader, peer: IpAddr) -> Result<(), Refused> {
-        let is_known = !self.access.is_open() && !reader.name.starts_with("link ");
-        let allowed = if is_known {
-            self.rate.admit(&reader.name)
-        } else {
-            self.rate.admit(&peer.to_string())
-        };
-        if allowed {
-            return Ok(());
-        }
-        let mut response = later("too many requests: see max_requests_per_second\n");
-        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-        Err(response.into())
-    }
-
-    /// Nobody reads what cannot be written down.
-    pub(super) fn not_told(&self, error: &io::Error) -> Response {
-        let id = &self.id;
-        tracing::error!("extensions.{id}.audit_log cannot be written: {error}");
-        later("the audit log cannot be written\n")
-    }
 }
 
 /// What a file with these bytes is called.
@@ -363,7 +299,7 @@ fn not_read(error: &StoreError) -> Response {
 }
 
 /// An answer that says when to ask again.
-fn later(told: &'static str) -> Response {
+pub(super) fn later(told: &'static str) -> Response {
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, told);
     let soon = HeaderValue::from_static("1");
     response.headers_mut().insert(header::RETRY_AFTER, soon);

@@ -1,13 +1,11 @@
 //! What the catalog says of the artifacts here.
 
 use http::StatusCode;
-use jiff::Timestamp;
 
 use super::Server;
 use super::address::Address;
 use super::api::ApiError;
-use super::media::Media;
-use crate::catalog::{Catalog, Entry, EntryId, Index, State};
+use crate::catalog::{Catalog, Index, PutFile, Tenants};
 
 impl Server {
     /// The catalog, if there is one.
@@ -39,42 +37,30 @@ impl Server {
     }
 
     /// Writes down that an artifact was put by itself.
-    pub(super) async fn record(
-        &self,
-        address: &Address,
-        size: u64,
-        media: Media,
-        file_name: Option<String>,
-    ) {
+    pub(super) async fn record(&self, file: PutFile) {
         let Some(recorder) = &self.recorder else {
             return;
         };
-        let now = Timestamp::now();
-        let mut hash = blake3::Hasher::new();
-        hash.update(address.to_string().as_bytes());
-        hash.update(file_name.as_deref().unwrap_or_default().as_bytes());
-        let Some(id) = hash.finalize().as_bytes().get(..16).and_then(EntryId::new) else {
-            return;
+        if let Some(entry) = file.entry() {
+            recorder.record(vec![entry]).await;
+        }
+    }
+
+    /// Writes down that somebody has an artifact that was here already, unless that was written down lately.
+    pub(super) async fn record_again(&self, file: PutFile) {
+        if self.recorder.is_some() && !self.recorded.contains_key(&file) {
+            self.recorded.insert(file.clone(), ());
+            self.record(file).await;
+        }
+    }
+
+    /// Whether anything is known to refer to an artifact.
+    pub(super) async fn is_referred_to(&self, address: &Address) -> bool {
+        let Some(catalog) = &self.catalog else {
+            return false;
         };
-        let entry = Entry {
-            id,
-            recorded: now,
-            time: now,
-            tenant: address.tenant.clone(),
-            signal: None,
-            service: String::new(),
-            trace: None,
-            span: None,
-            span_name: String::new(),
-            carrier: String::new(),
-            attribute: String::new(),
-            shape: "file".to_owned(),
-            digest: Some(address.digest),
-            content_type: media.shown.to_owned(),
-            size,
-            file_name,
-            state: State::Stored,
-        };
-        recorder.record(vec![entry]).await;
+        let tenants = Tenants::one(address.tenant.clone());
+        let facts = catalog.index().artifact(&tenants, &address.digest).await;
+        facts.is_ok_and(|facts| facts.is_some())
     }
 }

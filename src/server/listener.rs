@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use crate::tls::{Accepted, ServerTls};
@@ -79,10 +80,26 @@ impl Listener {
         self.address
     }
 
-    /// Answers by `routes` until it is dropped.
-    pub(super) async fn serve(self, routes: Router) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    /// Answers by `routes` until `stop` is cancelled, and ends when what is answered then is sent.
+    pub(super) async fn serve(self, routes: Router, stop: CancellationToken) {
         let mut connections = JoinSet::new();
+        tokio::select! {
+            // Who connects now is for somebody else.
+            biased;
+            () = stop.cancelled() => {}
+            () = self.accept(routes, &stop, &mut connections) => {}
+        }
+        drop(self.socket);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn accept(
+        &self,
+        routes: Router,
+        stop: &CancellationToken,
+        connections: &mut JoinSet<()>,
+    ) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
@@ -92,16 +109,22 @@ impl Listener {
                 continue;
             };
             while connections.try_join_next().is_some() {}
-            let (tls, routes) = (self.tls.clone(), routes.clone());
+            let (tls, routes, stop) = (self.tls.clone(), routes.clone(), stop.clone());
             connections.spawn(async move {
-                speak(stream, peer, tls, routes).await;
+                speak(stream, peer, tls, routes, stop).await;
                 drop(slot);
             });
         }
     }
 }
 
-async fn speak(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerTls>>, routes: Router) {
+async fn speak(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
+    routes: Router,
+    stop: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
     }
@@ -120,12 +143,22 @@ async fn speak(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerTls>>,
         let answer = routes.clone().call(request);
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Paced::new(stream)), service);
-    if let Err(error) = connection.await {
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(Paced::new(stream)), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            // After the answer to what it asked for before.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%peer, "a connection of a reader failed: {error}");
     }
 }

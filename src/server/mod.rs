@@ -10,7 +10,9 @@ mod artifacts;
 mod audit;
 mod catalogued;
 pub mod config;
+mod counted;
 mod headers;
+mod letting_in;
 mod links;
 mod listener;
 mod media;
@@ -19,20 +21,23 @@ mod pieces;
 mod range;
 mod rate;
 mod site;
+mod slots;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::sync::Cache;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
-pub use self::access::{Reader, Scope};
+pub use self::access::{Deletion, Reader, Scope};
 pub use self::address::Address;
 use self::audit::Audit;
 use self::config::ArtifactServerConfig;
@@ -41,11 +46,14 @@ use self::links::{Disposition, Links};
 use self::listener::{ALPN, Listener};
 use self::pieces::Pieces;
 use self::rate::Rate;
+use self::slots::Slots;
+use crate::admission::Budget;
 use crate::auth::Gate;
-use crate::catalog::{Catalog, Recorder};
+use crate::catalog::{Catalog, PutFile, Recorder};
 use crate::config::HostPort;
 use crate::extensions::hosts::Hosts;
 use crate::storage::Store;
+use crate::telemetry::ServerCounts;
 use crate::tls::{ServerTls, TlsError};
 
 /// Artifacts that are sent here at a time, of each of which some megabytes are in memory.
@@ -53,6 +61,12 @@ const UPLOADS: usize = 8;
 
 /// Requests that become whole again at a time, each of which may be large.
 const RESTORES: usize = 1;
+
+/// Artifacts of which it is remembered that it was written down that somebody has them.
+const RECORDED: u64 = 10_000;
+
+/// How long that is remembered: who has one for longer says so in the catalog again.
+const LATELY: Duration = Duration::from_hours(1);
 
 /// What both listeners know.
 #[derive(Debug)]
@@ -64,13 +78,17 @@ pub(crate) struct Server {
     catalog: Option<Catalog>,
     /// Who writes down what is put here.
     recorder: Option<Recorder>,
+    /// What was said to be here and was, and is written down.
+    recorded: Cache<PutFile, ()>,
     /// Whether all of the catalog was read once.
     catalog_is_whole: AtomicBool,
     access: Access,
+    budget: Budget,
+    counts: Arc<ServerCounts>,
     links: Links,
     audit: Audit,
     rate: Rate,
-    slots: Arc<Semaphore>,
+    slots: Slots,
     /// Artifacts that are sent here at a time.
     uploads: Arc<Semaphore>,
     /// Requests that become whole again at a time.
@@ -110,6 +128,12 @@ pub struct Parts {
     pub recorder: Option<Recorder>,
     /// Who is let in.
     pub gate: Gate,
+    /// Who may delete.
+    pub deletion: Deletion,
+    /// What is counted.
+    pub counts: Arc<ServerCounts>,
+    /// The memory for requests, of which those that become whole again have a share.
+    pub budget: Budget,
     /// Whether a user is the tenant of that name.
     pub users_are_tenants: bool,
     /// Where artifacts are read.
@@ -167,15 +191,21 @@ impl ArtifactServer {
         };
         let server = Server {
             id: parts.id,
-            store: parts.store,
+            store: parts.store.looking_on(),
             catalog: parts.catalog,
             recorder: parts.recorder,
+            recorded: Cache::builder()
+                .max_capacity(RECORDED)
+                .time_to_live(LATELY)
+                .build(),
             catalog_is_whole: AtomicBool::new(false),
-            access: Access::new(parts.gate, parts.users_are_tenants),
+            access: Access::new(parts.gate, parts.deletion, parts.users_are_tenants),
+            budget: parts.budget,
+            counts: parts.counts,
             links: Links::new(&config.links),
             audit: Audit::new(config.audit_log.clone()),
             rate: Rate::new(config.max_requests_per_second),
-            slots: Arc::new(Semaphore::new(config.max_concurrent_requests as usize)),
+            slots: Slots::new(config.max_concurrent_requests as usize),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             restores: Semaphore::new(RESTORES),
             max_upload_size: config.max_upload_size.as_u64(),
@@ -201,20 +231,22 @@ impl ArtifactServer {
         &self.server.urls.pages
     }
 
-    /// Answers until `tasks` are dropped.
-    pub fn serve(self, tasks: &mut JoinSet<()>) {
+    /// Answers until `stop` is cancelled. What it answers then is sent to its end, unless `tasks` are dropped
+    /// before.
+    pub fn serve(self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let artifacts = artifacts::routes(Arc::clone(&self.server));
-        tasks.spawn(self.artifacts.serve(artifacts));
+        tasks.spawn(self.artifacts.serve(artifacts, stop.clone()));
         let server = Arc::clone(&self.server);
+        let following = stop.clone();
         tasks.spawn(async move {
             let Some(catalog) = &server.catalog else {
                 return;
             };
             let whole = || server.catalog_is_whole.store(true, Ordering::Relaxed);
-            // It is aborted with the others.
-            catalog.follow(CancellationToken::new(), whole).await;
+            catalog.follow(following, whole).await;
         });
-        tasks.spawn(self.pages.serve(site::routes(self.server)));
+        let pages = site::routes(self.server);
+        tasks.spawn(self.pages.serve(pages, stop.clone()));
     }
 }
 

@@ -9,7 +9,9 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::Server;
+use super::address::Address;
 use super::artifacts::{Refused, refusal};
+use super::counted::Asked;
 
 /// Everything on this listener.
 pub(super) fn routes(server: Arc<Server>) -> Router {
@@ -23,6 +25,8 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
 
 /// What holds for every request on this listener, and every answer.
 async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let route = pattern(request.uri().path());
+    let asked = Asked::of(&server.counts, request.method(), route);
     let mut response = match server.site_takes(&request) {
         Ok(()) => next.run(request).await,
         Err(refused) => *refused,
@@ -51,7 +55,30 @@ async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) 
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(fixed("no-store"));
-    response
+    asked.answered(response)
+}
+
+/// The pattern of a path, as far as it is one of this listener.
+fn pattern(path: &str) -> &'static str {
+    let mut parts = path.split('/').skip(1);
+    let parts = [parts.next(), parts.next(), parts.next(), parts.next()];
+    match parts.map(Option::unwrap_or_default) {
+        ["", "", "", ""] => "/",
+        ["find", "", "", ""] => "/find",
+        ["style.css" | "icon.svg", "", "", ""] => "/style.css",
+        ["openapi.json", "", "", ""] => "/openapi.json",
+        ["traces", _, "", ""] => "/traces/{id}",
+        ["v1", "artifacts", "", ""] => "/v1/artifacts",
+        ["v1", "artifacts", _, ""] => "/v1/artifacts/{sha256}",
+        ["v1", "artifacts", _, "blob"] => "/v1/artifacts/{sha256}/blob",
+        ["v1", "artifacts", _, "finalize"] => "/v1/artifacts/{sha256}/finalize",
+        ["v1", "artifacts", _, "link"] => "/v1/artifacts/{sha256}/link",
+        ["v1", "traces", _, ""] => "/v1/traces/{trace_id}",
+        ["v1", "tenants", _, ""] => "/v1/tenants/{tenant}",
+        ["v1", "restore", _, ""] => "/v1/restore/{signal}",
+        _ if Address::parse(path).is_some() => "/artifacts/{sha256} (page)",
+        _ => "(other)",
+    }
 }
 
 impl Server {

@@ -3,7 +3,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
@@ -45,6 +45,16 @@ pub(super) fn open(cloud: Cloud, url: &Url, settings: &Settings<'_>) -> Result<C
             client(url, google(url, &keys, settings).build(), endpoint)
         }
     }
+}
+
+/// The client of a bucket on S3, for what only that has.
+pub(super) fn s3(url: &Url, settings: &Settings<'_>) -> Result<AmazonS3, OpenError> {
+    let keys = keys(Cloud::Aws, settings)?;
+    let built = aws(url, &keys, settings).build();
+    built.map_err(|source| OpenError::Client {
+        url: url.to_string(),
+        source: Box::new(source),
+    })
 }
 
 fn client<S: ObjectStore>(

@@ -81,6 +81,13 @@ pub(super) fn open(
     }
 }
 
+/// What of this process's environment clients of clouds may look at.
+pub(super) fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// Where artifacts will be once the store is open.
 pub(super) fn root(config: &StoreConfig) -> Result<Root, OpenError> {
     match Location::parse(&config.url)? {

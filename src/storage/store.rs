@@ -26,7 +26,7 @@ use super::layout::{Layout, Root};
 use super::open;
 use super::pace::Pace;
 use super::recollections::Recollections;
-use super::spool::{Beside, Spool};
+use super::spool::{Beside, Spool, SpoolSeen};
 use crate::config::Delivery;
 use crate::telemetry::StoreCounts;
 use crate::tenant::TenantId;
@@ -54,6 +54,8 @@ const TENANTS: u64 = 10_000;
 enum SpoolAccess {
     /// This process fills and empties it.
     Own(Spool),
+    /// The same, and it ends whoever still looks at it.
+    Seen(SpoolSeen),
     /// Another process may.
     Beside(Arc<Beside>),
 }
@@ -118,10 +120,21 @@ impl Store {
         }
     }
 
+    /// The same store for who may still look at it when its spool has to end: that ends with its owner.
+    #[must_use]
+    pub fn looking_on(self) -> Self {
+        let spool = match self.spool {
+            Some(SpoolAccess::Own(spool)) => Some(SpoolAccess::Seen(spool.seen())),
+            other => other,
+        };
+        Self { spool, ..self }
+    }
+
     /// Its spool, if this process has one.
-    pub fn spool(&self) -> Option<&Spool> {
+    pub fn spool(&self) -> Option<Spool> {
         match &self.spool {
-            Some(SpoolAccess::Own(spool)) => Some(spool),
+            Some(SpoolAccess::Own(spool)) => Some(spool.clone()),
+            Some(SpoolAccess::Seen(spool)) => spool.get(),
             _ => None,
         }
     }
@@ -161,10 +174,7 @@ impl Store {
         wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
         counts: Arc<StoreCounts>,
     ) -> Result<Self, OpenError> {
-        let environment: Vec<_> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let opened = open::open(config, &environment)?;
+        let opened = open::open(config, &open::environment())?;
         let place: Arc<str> = opened.place.into();
         let common = Arc::new(Common {
             client: wrap(opened.client),
@@ -280,7 +290,10 @@ impl Store {
     /// they wait in the spool. To those who wait for the store what only waits itself does not count.
     pub fn has_all(&self, digests: &[Digest], delivery: Delivery) -> bool {
         let spool = self.spool().filter(|_| delivery == Delivery::Background);
-        let waits = |digest| spool.is_some_and(|spool| spool.has(&self.shared.tenant, digest));
+        let waits = |digest| {
+            let spool = spool.as_ref();
+            spool.is_some_and(|spool| spool.has(&self.shared.tenant, digest))
+        };
         let mut digests = digests.iter();
         digests.all(|digest| self.shared.known.has(digest) || waits(digest))
     }

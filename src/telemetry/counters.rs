@@ -14,7 +14,7 @@ use super::passing::{OTHER_TENANTS, TENANTS};
 use super::traces::SpanCounts;
 use super::{
     BatchCounts, ExporterCounts, Findings, Outcome, Phase, PipelineCounts, ProcessorCounts,
-    ReceiverCounts, Recent, Sight, Sights, StoreCounts, TenantCounts, add, get,
+    ReceiverCounts, Recent, ServerCounts, Sight, Sights, StoreCounts, TenantCounts, add, get,
 };
 use crate::refusal::{CODES, Culprit, Refusal};
 use crate::tally::Tallies;
@@ -74,6 +74,7 @@ struct Components {
     processors: BTreeMap<String, Arc<ProcessorCounts>>,
     exporters: BTreeMap<String, Arc<ExporterCounts>>,
     stores: BTreeMap<String, Arc<StoreCounts>>,
+    servers: BTreeMap<String, Arc<ServerCounts>>,
     batches: BTreeMap<String, Arc<BatchCounts>>,
     pipelines: BTreeMap<String, Arc<PipelineCounts>>,
     tenants: BTreeMap<String, Arc<TenantCounts>>,
@@ -283,6 +284,13 @@ impl Counters {
         Arc::clone(counts.or_insert_with(|| Arc::new(new())))
     }
 
+    /// What is counted of an artifact server.
+    pub fn server(&self, id: &str) -> Arc<ServerCounts> {
+        let mut components = self.components();
+        let counts = components.servers.entry(id.to_owned());
+        Arc::clone(counts.or_insert_with(|| Arc::new(ServerCounts::of(id))))
+    }
+
     /// What is counted of a `batch` processor.
     pub fn batch(&self, id: &str) -> Arc<BatchCounts> {
         let mut components = self.components();
@@ -341,6 +349,10 @@ impl Counters {
 
     pub(crate) fn stores(&self) -> Vec<Arc<StoreCounts>> {
         self.components().stores.values().cloned().collect()
+    }
+
+    pub(crate) fn servers(&self) -> Vec<Arc<ServerCounts>> {
+        self.components().servers.values().cloned().collect()
     }
 
     /// What is looked at from now on, as long as somebody else has it.

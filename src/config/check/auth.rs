@@ -59,10 +59,14 @@ impl Check<'_> {
             }
         }
         for (id, server) in config.artifact_servers() {
-            if let Some(auth) = &server.auth {
-                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
-                let path = path.key("auth").key("authenticator");
-                self.authenticator(path, auth);
+            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+            for (path, auth) in [
+                (path.clone(), &server.auth),
+                (path.key("deletion"), &server.deletion.auth),
+            ] {
+                if let Some(auth) = auth {
+                    self.authenticator(path.key("auth").key("authenticator"), auth);
+                }
             }
         }
         for (id, exporter) in &config.exporters {

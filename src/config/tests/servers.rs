@@ -106,6 +106,24 @@ fn mistakes() {
              is not a bearertokenauth or basicauth",
         ),
         (
+            "{deletion: {auth: {authenticator: artifact_store}}}",
+            "extensions.artifact_server.deletion.auth.authenticator: references extension \
+             \"artifact_store\" which is not a bearertokenauth or basicauth",
+        ),
+        (
+            "{deletion: {auth: {authenticator: basicauth}}}",
+            "extensions.artifact_server.deletion.auth.authenticator: references extension \"basicauth\" \
+             which is not configured",
+        ),
+        (
+            "{deletion: {authenticator: basicauth}}",
+            "has invalid keys: authenticator",
+        ),
+        (
+            "{deletion: {auth: null}, endpoint: 0.0.0.0:4319}",
+            "without auth anybody there can read and store artifacts",
+        ),
+        (
             "{allowed_hosts: [\"a:1\"]}",
             "extensions.artifact_server.allowed_hosts: \"a:1\" is no name",
         ),

@@ -24,7 +24,7 @@ use crate::extensions::health_check::config::HealthCheckConfig;
 use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
-use crate::server::config::{ArtifactServerConfig, LinksConfig, PagesConfig};
+use crate::server::config::{ArtifactServerConfig, DeletionConfig, LinksConfig, PagesConfig};
 use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
 use crate::telemetry::config::{MetricsConfig, Reader, TelemetryConfig};
@@ -203,6 +203,7 @@ fn every_key_with_a_default_is_spelled_out() {
     let server = ["extensions", "artifact_server"];
     spells_out::<ArtifactServerConfig>(&root, &server);
     spells_out::<PagesConfig>(&root, &[server[0], server[1], "pages"]);
+    spells_out::<DeletionConfig>(&root, &[server[0], server[1], "deletion"]);
     spells_out::<LinksConfig>(&root, &[server[0], server[1], "links"]);
     spells_out::<SpoolConfig>(&root, &["extensions", "artifact_store", "spool"]);
 }

@@ -14,8 +14,8 @@ use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::auth::Gate;
 use crate::client::Client;
-use crate::compression::{Compression, DecompressError};
-use crate::compute;
+use crate::compression::Compression;
+use crate::expanding::expand;
 use crate::pipeline::{Pipelines, Received};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::EntryLimit;
@@ -151,25 +151,15 @@ impl Intake {
         message: Bytes,
     ) -> Result<Bytes, Refusal> {
         let limit = self.limit;
-        let mut lease = self.lease_for_more();
-        let expand = move || {
-            let expanded = compression.decompress(&message, limit, |bytes| lease.try_charge(bytes));
-            expanded.map(|bytes| lease.hold(bytes))
-        };
-        let expanded = compute::run(expand).await.map_err(|error| {
-            Refusal::unavailable(Culprit::Slimspan, format!("decompression failed: {error}"))
-        })?;
-        expanded.map_err(|error| match error {
-            DecompressError::Malformed(error) => {
-                Refusal::malformed(format!("the message is not sound {compression}: {error}"))
-            }
-            DecompressError::TooLarge => self.too_large(format_args!("more than {limit}")),
-            DecompressError::WindowTooLarge => Refusal::too_costly(format!(
-                "the message is {compression} with a window of more than 8 MiB; compress it with \
-                 a smaller one"
-            )),
-            DecompressError::Refused(refusal) => refusal,
-        })
+        let too_large = || self.too_large(format_args!("more than {limit}"));
+        expand(
+            compression,
+            message,
+            limit,
+            self.lease_for_more(),
+            too_large,
+        )
+        .await
     }
 }
 

@@ -8,3 +8,4 @@ mod metadata;
 
 pub use grpc::{ALPN as GRPC_ALPN, GrpcReceiver};
 pub use http::{ALPN as HTTP_ALPN, HttpReceiver};
+pub(crate) use http::{ContentCoding, Form, coding};

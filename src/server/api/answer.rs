@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::catalog::CatalogError;
+use crate::refusal::Refusal;
 use crate::server::artifacts::Refused;
 use crate::storage::StoreError;
 
@@ -44,6 +45,12 @@ impl ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         Self::Answered(refused)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Told(refusal.http_status(), refusal.to_string())
     }
 }
 

@@ -11,9 +11,11 @@ use utoipa::ToSchema;
 use super::Asking;
 use super::answer::{ApiError, Failure, json};
 use super::list::References;
+use super::responses::Any;
 use crate::catalog::{Filter, Tenants};
 use crate::server::Server;
 use crate::server::pieces::Reading;
+use crate::storage::StoreError;
 
 /// The places that are told at once.
 const PLACES: usize = 1000;
@@ -50,6 +52,7 @@ pub(crate) struct ArtifactInfo {
         (status = 200, description = "What is known", body = ArtifactInfo),
         (status = 404, description = "There is none, or none that may be seen", body = Failure),
         (status = 410, description = "It was deleted; the reason is told", body = Failure),
+        Any,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
@@ -60,14 +63,18 @@ pub(crate) async fn artifact(
 ) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(&server, request).await?;
     let address = asking.address(&sha256)?;
-    if let Some(reason) = server.tombstone(&address).await {
-        return Err(ApiError::Told(StatusCode::GONE, reason));
-    }
     let store = server.store.of_tenant(&address.tenant);
-    let opened = server
-        .pieces
-        .open(&store, &address, |_| Reading::Facts)
-        .await?;
+    let facts = |_| Reading::Facts;
+    let opened = match server.pieces.open(&store, &address, facts).await {
+        Ok(opened) => opened,
+        Err(error @ StoreError::NotFound { .. }) => {
+            return Err(match server.tombstone(&address).await {
+                Some(reason) => ApiError::Told(StatusCode::GONE, reason),
+                None => error.into(),
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let tenants = Tenants::one(address.tenant.clone());
     let mut filename = None;
     let places = match server.index() {

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Asking;
 use super::answer::{ApiError, Failure, json};
+use super::responses::{Any, NotDeleted};
 use crate::catalog::{Deleted, TraceId};
 use crate::server::Server;
 use crate::server::address::Address;
@@ -46,7 +47,8 @@ pub(crate) struct Erasure {
     responses(
         (status = 200, description = "It is gone", body = Erasure),
         (status = 404, description = "It may not be seen", body = Failure),
-        (status = 501, description = "There is no catalog", body = Failure),
+        Any,
+        NotDeleted,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
@@ -55,7 +57,7 @@ pub(crate) async fn artifact(
     Path(sha256): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (asking, _) = Asking::begin(&server, request).await?;
+    let asking = Asking::begin_deletion(&server, request).await?;
     let Address { tenant, digest } = asking.address(&sha256)?;
     server
         .erase(&asking, tenant, Deleted::Artifact { digest })
@@ -72,7 +74,8 @@ pub(crate) async fn artifact(
     ),
     responses(
         (status = 200, description = "They are gone", body = Erasure),
-        (status = 501, description = "There is no catalog", body = Failure),
+        Any,
+        NotDeleted,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
@@ -81,7 +84,7 @@ pub(crate) async fn trace(
     Path(trace): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (asking, _) = Asking::begin(&server, request).await?;
+    let asking = Asking::begin_deletion(&server, request).await?;
     let tenant = asking.tenant()?;
     let tenant = tenant.unwrap_or_else(|| asking.reader.scope.usual());
     let trace: TraceId = trace
@@ -102,7 +105,8 @@ pub(crate) async fn trace(
     responses(
         (status = 200, description = "They are gone", body = Erasure),
         (status = 404, description = "They may not be seen", body = Failure),
-        (status = 501, description = "There is no catalog", body = Failure),
+        Any,
+        NotDeleted,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
@@ -111,7 +115,7 @@ pub(crate) async fn tenant(
     Path(tenant): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (asking, _) = Asking::begin(&server, request).await?;
+    let asking = Asking::begin_deletion(&server, request).await?;
     let tenant: Option<TenantId> = tenant.parse().ok();
     let tenant = tenant.filter(|tenant| asking.reader.scope.includes(tenant));
     let tenant = tenant.ok_or_else(ApiError::nothing)?;

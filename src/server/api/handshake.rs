@@ -4,38 +4,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
 use http::{StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use slimspan_artifact::{Artifact, Digest};
-use tokio::time::{Instant, timeout, timeout_at};
+use slimspan_artifact::Digest;
+use tokio::time::timeout;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::Asking;
 use super::answer::{ApiError, Failure, json};
+use super::receiving::receive;
+use super::responses::Any;
+use crate::catalog::PutFile;
 use crate::server::Server;
 use crate::server::address::Address;
 use crate::server::audit::Deed;
 use crate::server::media::Media;
 use crate::server::pieces::Reading;
-use crate::storage::{Incoming, Store, StoreError};
+use crate::storage::{Store, StoreError};
 
 /// The most that is read of what somebody says it has.
 const CLAIM: usize = 16 << 10;
-
-/// What has to come of an upload in each [`WINDOW`].
-const PACE: u64 = 64 << 10;
-
-/// See [`PACE`].
-const WINDOW: Duration = Duration::from_secs(30);
 
 /// How long an upload waits for others to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -101,6 +95,7 @@ pub(crate) struct Finalized {
         (status = 400, description = "What was said makes no sense", body = Failure),
         (status = 409, description = "It is here, and has another size", body = Failure),
         (status = 413, description = "It is too large", body = Failure),
+        Any,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
@@ -128,11 +123,8 @@ pub(crate) async fn register(
         };
         json(status, &registered)
     };
-    let size = match server.stored(&store, &digest).await? {
-        Some((size, is_fresh)) if is_fresh || size != claim.size_bytes => Some(size),
-        _ => None,
-    };
-    if let Some(size) = size {
+    if let Some(stored) = server.stored(&store, &digest).await? {
+        let Stored { size, .. } = stored;
         if size != claim.size_bytes {
             let told = format!(
                 "this artifact has {size} bytes, not the {} that size_bytes says",
@@ -140,7 +132,17 @@ pub(crate) async fn register(
             );
             return Err(ApiError::Told(StatusCode::CONFLICT, told));
         }
-        return Ok(exists(StatusCode::OK));
+        if stored.is_fresh {
+            let opened = server.pieces.open(&store, &address, |_| Reading::Facts);
+            let media = opened.await?.media;
+            let file = put_file(&address, size, media, claim.filename.clone());
+            let file = PutFile {
+                is_spooled: stored.is_spooled,
+                ..file
+            };
+            server.record_again(file).await;
+            return Ok(exists(StatusCode::OK));
+        }
     }
     // What was said goes with the upload: it may come to another replica.
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -186,6 +188,7 @@ pub(crate) async fn register(
         (status = 201, description = "It is stored", body = Finalized),
         (status = 413, description = "It is too large", body = Failure),
         (status = 422, description = "The bytes are not what was said", body = Failure),
+        Any,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
@@ -217,12 +220,17 @@ pub(crate) async fn upload(
     let limit = said.unwrap_or(server.max_upload_size);
     let (size, media) = receive(&store, address.digest, body, limit, said).await?;
     server.pieces.forget(&address);
+    server.pieces.vouch(&address, size);
+    server.counts.received(size);
     let file_name = asking.parameter("filename");
-    server.record(&address, size, media, file_name).await;
+    let file = put_file(&address, size, media, file_name);
+    server.record(file).await;
     Ok(json(status, &server.finalized(&address, size, media)))
 }
 
 /// Say that all bytes of an artifact were sent
+///
+/// What did not come through here lately is read and checked before the answer.
 #[utoipa::path(
     post, path = "/v1/artifacts/{sha256}/finalize", tag = "store", operation_id = "finalizeArtifact",
     params(
@@ -232,6 +240,7 @@ pub(crate) async fn upload(
     responses(
         (status = 200, description = "It is stored", body = Finalized),
         (status = 404, description = "It is not", body = Failure),
+        Any,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
@@ -243,27 +252,48 @@ pub(crate) async fn finalize(
     let (asking, _) = Asking::begin(&server, request).await?;
     let address = asking.address(&sha256)?;
     let store = server.store.of_tenant(&address.tenant);
-    let facts = |_| Reading::Facts;
-    let opened = server.pieces.open(&store, &address, facts).await?;
+    let came_here = server.pieces.is_vouched(&address);
+    let reading = if came_here {
+        Reading::Facts
+    } else {
+        Reading::Part
+    };
+    let opened = server.pieces.open(&store, &address, |_| reading).await?;
+    if !came_here && !server.is_referred_to(&address).await {
+        let file = put_file(&address, opened.size, opened.media, None);
+        server.record_again(file).await;
+    }
     let finalized = server.finalized(&address, opened.size, opened.media);
     Ok(json(StatusCode::OK, &finalized))
 }
 
+/// An artifact that is here already.
+struct Stored {
+    size: u64,
+    /// Whether it was put here lately enough to count.
+    is_fresh: bool,
+    is_spooled: bool,
+}
+
 impl Server {
-    /// How large an artifact is that is here, and whether it was put here lately enough to count.
-    async fn stored(
-        &self,
-        store: &Store,
-        digest: &Digest,
-    ) -> Result<Option<(u64, bool)>, StoreError> {
-        if let Some(spooled) = store.spooled(digest).await? {
-            return Ok(Some((spooled.len() as u64, true)));
+    /// What there is of an artifact already.
+    async fn stored(&self, store: &Store, digest: &Digest) -> Result<Option<Stored>, StoreError> {
+        if let Some(size) = store.spooled_size(digest).await? {
+            return Ok(Some(Stored {
+                size,
+                is_fresh: true,
+                is_spooled: true,
+            }));
         }
         match store.facts(digest).await {
             Ok(facts) => {
                 let age = Timestamp::now().duration_since(facts.stored_at);
                 let age = Duration::try_from(age).unwrap_or_default();
-                Ok(Some((facts.size, age < store.refresh())))
+                Ok(Some(Stored {
+                    size: facts.size,
+                    is_fresh: age < store.refresh(),
+                    is_spooled: false,
+                }))
             }
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -301,90 +331,18 @@ impl Server {
     }
 }
 
-/// Stores what arrives, if it is what was said.
-async fn receive(
-    store: &Store,
-    digest: Digest,
-    mut body: Body,
-    limit: u64,
-    said: Option<u64>,
-) -> Result<(u64, Media), ApiError> {
-    let (mut hasher, mut size) = (Sha256::new(), 0_u64);
-    let (mut waiting, mut incoming) = (BytesMut::new(), None::<Incoming>);
-    let mut media = None;
-    let mut window = (Instant::now(), 0_u64);
-    loop {
-        let until = window.0 + WINDOW;
-        let Ok(frame) = timeout_at(until, body.frame()).await else {
-            if window.1 < PACE {
-                let told = "the bytes come too slowly".to_owned();
-                return Err(ApiError::Told(StatusCode::REQUEST_TIMEOUT, told));
-            }
-            window = (Instant::now(), 0);
-            continue;
-        };
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| bad(format!("the bytes did not arrive: {error}")))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        size += data.len() as u64;
-        window.1 += data.len() as u64;
-        if size > limit {
-            let told = format!("there are more than {limit} bytes");
-            let status = match said {
-                Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                None => StatusCode::PAYLOAD_TOO_LARGE,
-            };
-            return Err(ApiError::Told(status, told));
-        }
-        hasher.update(&data);
-        waiting.extend_from_slice(&data);
-        if waiting.len() >= Store::PART {
-            let part = waiting.split().freeze();
-            let media = media.get_or_insert_with(|| Media::of(&part));
-            let upload = match &mut incoming {
-                Some(upload) => upload,
-                None => incoming.insert(store.incoming(digest, media.shown).await?),
-            };
-            upload.add(part).await?;
-        }
+/// An artifact that was put by itself, as the catalog has it.
+fn put_file(address: &Address, size: u64, media: Media, name: Option<String>) -> PutFile {
+    PutFile {
+        tenant: address.tenant.clone(),
+        digest: address.digest,
+        size,
+        content_type: media.shown.to_owned(),
+        name,
+        is_spooled: false,
     }
-    let found = Digest::from(<[u8; 32]>::from(hasher.finalize()));
-    if let Some(said) = said
-        && said != size
-    {
-        return Err(not_as_said(format!(
-            "there are {size} bytes, not the {said} that size_bytes says"
-        )));
-    }
-    if found != digest {
-        return Err(not_as_said(format!(
-            "the SHA-256 of the bytes is {found}, not {digest}"
-        )));
-    }
-    let last: Bytes = waiting.freeze();
-    let media = media.unwrap_or_else(|| Media::of(&last));
-    if let Some(mut upload) = incoming {
-        if !last.is_empty() {
-            upload.add(last).await?;
-        }
-        upload.finish().await?;
-    } else {
-        let artifact = Artifact {
-            digest,
-            media_type: media.shown.to_owned(),
-            bytes: last,
-        };
-        store.put_all(&[artifact]).await?;
-    }
-    Ok((size, media))
 }
 
 fn bad(told: impl Into<String>) -> ApiError {
     ApiError::Told(StatusCode::BAD_REQUEST, told.into())
-}
-
-fn not_as_said(told: String) -> ApiError {
-    ApiError::Told(StatusCode::UNPROCESSABLE_ENTITY, told)
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Asking;
 use super::answer::{ApiError, Failure, json};
+use super::responses::{Any, NoCatalog};
 use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, TypePattern};
 use crate::server::Server;
 use crate::server::address::Address;
@@ -89,7 +90,8 @@ pub(crate) struct References {
     responses(
         (status = 200, description = "The places", body = References),
         (status = 400, description = "A parameter makes no sense", body = Failure),
-        (status = 501, description = "There is no catalog", body = Failure),
+        Any,
+        NoCatalog,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]

@@ -7,6 +7,8 @@ mod handshake;
 mod links;
 mod list;
 mod openapi;
+mod receiving;
+mod responses;
 mod restore;
 
 use std::net::IpAddr;
@@ -57,9 +59,20 @@ struct Asking {
 impl Asking {
     /// Finds out who asks, before anything of the body is read.
     async fn begin(server: &Server, request: Request) -> Result<(Self, Body), ApiError> {
+        let reader = server.reader(request.headers()).await?;
+        Self::of(server, request, reader)
+    }
+
+    /// The same for who wants to delete something.
+    async fn begin_deletion(server: &Server, request: Request) -> Result<Self, ApiError> {
+        let reader = server.deleter(request.headers()).await?;
+        let (asking, _) = Self::of(server, request, reader)?;
+        Ok(asking)
+    }
+
+    fn of(server: &Server, request: Request, reader: Reader) -> Result<(Self, Body), ApiError> {
         let (head, body) = request.into_parts();
         let peer = Peer::of(&head.extensions);
-        let reader = server.reader(&head.headers).await?;
         server.rate_allows(&reader, peer)?;
         let query = head.uri.query().unwrap_or_default().to_owned();
         let asking = Self {

@@ -6,9 +6,9 @@ use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::super::artifacts::{FLOOR, PATIENCE, file_name, refusal};
+use super::super::artifacts::{FLOOR, file_name, refusal};
 use super::super::pieces::{Opened, Reading};
 use super::preview::Preview;
 use super::{Address, Disposition, Explained, Server, Site, Visit, unanswered, words};
@@ -131,24 +131,16 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     if !visit.reader.scope.includes(&address.tenant) {
         return Err(absent().await);
     }
-    let Ok(Ok(_slot)) = timeout(PATIENCE, server.slots.acquire()).await else {
+    let payer = server.payer(&visit.reader, visit.peer);
+    let Some(_slot) = server.slots.take(&payer).await else {
         return Err(Explained::later("Too many artifacts are read at the moment").page(site));
     };
     let known = server.known(visit, &address).await?;
     let store = server.store.of_tenant(&address.tenant);
-    // What was deleted is gone, also where the store still has it.
-    let opened = if known.tombstone.is_some() {
-        None
-    } else {
-        let opened = server.pieces.open(&store, &address, |_| Reading::Facts);
-        Some(opened.await)
-    };
-    let (opened, status, state) = match opened.transpose() {
-        Ok(Some(opened)) => (Some(opened), StatusCode::OK, None),
-        Ok(None) => {
-            let told = known.tombstone.as_ref().map(deleted);
-            (None, StatusCode::GONE, told)
-        }
+    let opened = server.pieces.open(&store, &address, |_| Reading::Facts);
+    let (opened, status, state) = match opened.await {
+        // What was deleted may have come again, of which the store knows first.
+        Ok(opened) => (Some(opened), StatusCode::OK, None),
         Err(StoreError::NotFound { .. }) => {
             let Some((status, state)) = known.why_not_there() else {
                 return Err(absent().await);
@@ -174,6 +166,9 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
 impl Known {
     /// Why the bytes are not there although they are known; none if they are not known.
     fn why_not_there(&self) -> Option<(StatusCode, String)> {
+        if let Some(tombstone) = &self.tombstone {
+            return Some((StatusCode::GONE, deleted(tombstone)));
+        }
         let (status, told) = match self.facts.as_ref()?.state {
             Whereabouts::Spooled => (
                 StatusCode::OK,

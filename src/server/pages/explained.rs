@@ -13,7 +13,7 @@ pub(super) struct Explained {
     title: String,
     advice: String,
     /// What a browser is told to ask for.
-    challenge: Option<HeaderValue>,
+    challenges: Vec<HeaderValue>,
 }
 
 #[derive(Template)]
@@ -34,7 +34,7 @@ impl Explained {
             status,
             title: title.into(),
             advice: advice.into(),
-            challenge: None,
+            challenges: Vec::new(),
         }
     }
 
@@ -47,8 +47,8 @@ impl Explained {
         };
         let mut response = site.page(self.status, &page);
         let headers = response.headers_mut();
-        if let Some(challenge) = self.challenge {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        for challenge in self.challenges {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -117,13 +117,14 @@ impl Explained {
 
     /// The answer of any listener to who may not, or not now.
     pub(super) fn refused(refused: &Response) -> Self {
-        let challenge = refused.headers().get(header::WWW_AUTHENTICATE).cloned();
+        let challenges = refused.headers().get_all(header::WWW_AUTHENTICATE);
+        let challenges = challenges.iter().cloned().collect();
         let mut explained = match refused.status() {
             StatusCode::UNAUTHORIZED => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "A credential is needed here",
-                "A browser asks for a name and a password where the artifact_server has basicauth. For \
-                 tokens, put a proxy in front of it that adds them.",
+                "Load this page again, and the browser asks for a name and a password. Where there are \
+                 tokens, the token is the password, and the name can be any.",
             ),
             StatusCode::TOO_MANY_REQUESTS => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -132,7 +133,7 @@ impl Explained {
             ),
             _ => Self::later("This cannot be shown at the moment"),
         };
-        explained.challenge = challenge;
+        explained.challenges = challenges;
         explained
     }
 }

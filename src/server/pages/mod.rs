@@ -11,6 +11,7 @@ mod find;
 mod gallery;
 mod json;
 mod markdown;
+mod pdf;
 mod preview;
 mod query;
 #[cfg(test)]
@@ -140,7 +141,7 @@ impl Visit {
         }
         let (head, _) = request.into_parts();
         let peer = Peer::of(&head.extensions);
-        let reader = server.reader(&head.headers).await;
+        let reader = server.person(&head.headers).await;
         let reader = reader.map_err(|refused| Explained::refused(&refused).page(&site))?;
         let allowed = server.rate_allows(&reader, peer);
         allowed.map_err(|refused| Explained::refused(&refused).page(&site))?;

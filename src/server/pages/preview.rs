@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::super::audit::Deed;
 use super::super::pieces::{Opened, PIECE, Reading};
 use super::cards::kind;
-use super::{Address, Disposition, Server, Visit, json, markdown, words};
+use super::{Address, Disposition, Server, Visit, json, markdown, pdf, words};
 use crate::catalog::ArtifactFacts;
 use crate::compute;
 
@@ -76,21 +76,37 @@ impl Server {
                     .text(visit, address, opened, form(media.shown, facts))
                     .await;
             }
+            _ if media.shown == "application/pdf" => {
+                let facts = self.pdf(visit, address, opened).await?;
+                preview.note = format!(
+                    "{facts}PDFs are not shown here, because they can do things of their own. Download it to \
+                     read it."
+                );
+            }
             _ => {
-                preview.note = match media.shown {
-                    "application/pdf" => {
-                        "PDFs are not shown here, because they can do things of their \
-                                          own. Download it to read it."
-                            .to_owned()
-                    }
-                    other => format!(
-                        "There is no preview of {}: download it to open it.",
-                        words::short_type(other)
-                    ),
-                };
+                let name = words::short_type(media.shown);
+                preview.note = format!("There is no preview of {name}: download it to open it.");
             }
         }
         Ok(preview)
+    }
+
+    /// What a PDF says of itself, and a space; nothing where that is too much work.
+    async fn pdf(
+        &self,
+        visit: &Visit,
+        address: &Address,
+        opened: Opened,
+    ) -> Result<String, Response> {
+        let size = opened.size;
+        if size > pdf::LONGEST {
+            return Ok(String::new());
+        }
+        let Some(bytes) = self.beginning(visit, address, opened, size).await? else {
+            return Ok(String::new());
+        };
+        let facts = compute::run(move || pdf::facts(&bytes)).await;
+        Ok(facts.map(|facts| format!("{facts} ")).unwrap_or_default())
     }
 
     async fn text(
@@ -107,16 +123,32 @@ impl Server {
                 "Texts of more than {longest} are not shown here. Download it to read it."
             )));
         }
+        let Some(bytes) = self.beginning(visit, address, opened, SHOWN).await? else {
+            return Ok(Preview::none("It cannot be read at the moment."));
+        };
+        let rendered = compute::run(move || render(&bytes, size, form)).await;
+        Ok(rendered.unwrap_or_else(|_| Preview::none("It cannot be shown.")))
+    }
+
+    /// The first bytes of an artifact, up to so many, of which all was found to be right; none where it cannot
+    /// be read.
+    async fn beginning(
+        &self,
+        visit: &Visit,
+        address: &Address,
+        opened: Opened,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, Response> {
         self.tell(visit, Deed::Read, address, StatusCode::OK)
             .await?;
         let read = async {
-            let opened = if size > PIECE {
+            let opened = if opened.size > PIECE {
                 let store = self.store.of_tenant(&address.tenant);
                 self.pieces.open(&store, address, |_| Reading::Part).await?
             } else {
                 opened
             };
-            let end = SHOWN.min(opened.size);
+            let end = most.min(opened.size);
             let pieces: Vec<_> = opened
                 .bytes(0..end)
                 .try_collect()
@@ -124,15 +156,8 @@ impl Server {
                 .map_err(|error| error.0)?;
             Ok::<_, crate::storage::StoreError>(pieces.concat())
         };
-        let bytes = match read.await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::warn!("{error}");
-                return Ok(Preview::none("It cannot be read at the moment."));
-            }
-        };
-        let rendered = compute::run(move || render(&bytes, size, form)).await;
-        Ok(rendered.unwrap_or_else(|_| Preview::none("It cannot be shown.")))
+        let read = read.await;
+        Ok(read.inspect_err(|error| tracing::warn!("{error}")).ok())
     }
 }
 

@@ -7,6 +7,7 @@
 mod beside;
 pub mod config;
 mod keep;
+mod pieces;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub(super) use beside::Beside;
 pub(crate) use beside::left_in;
 use config::SpoolConfig;
 pub use keep::SpoolError;
+pub(super) use pieces::SpoolSeen;
 use record::Key;
 
 /// A segment is deleted when all of its artifacts are uploaded, so it is not much larger than one.

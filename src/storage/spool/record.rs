@@ -77,6 +77,11 @@ pub(super) fn key(record: &[u8]) -> Option<Key> {
     head(record).map(|head| head.key)
 }
 
+/// Where the artifact begins in a record of which at least the first [`HEAD`] bytes are there, or all.
+pub(super) fn start(record: &[u8]) -> Option<usize> {
+    head(record).map(|head| head.len + head.media_type_len)
+}
+
 /// The artifact of a whole record, and whose it is.
 pub(super) fn artifact(record: &Bytes) -> Option<(TenantId, Artifact)> {
     let Head {

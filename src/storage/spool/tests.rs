@@ -60,7 +60,7 @@ async fn what_cannot_be_read_is_uploaded_when_it_can() {
     let (_folder, disk, store, artifact) = spooled().await;
     let (counters, drain) = (Counters::default(), CancellationToken::new());
     disk.fail_reads();
-    let (budget, spool) = (budget(), store.spool().unwrap().clone());
+    let (budget, spool) = (budget(), store.spool().unwrap());
     let upload = spool.upload(&store, &budget, &counters, drain.clone());
     let heals = async {
         disk.reads_failed(2).await;
@@ -83,7 +83,7 @@ async fn what_cannot_be_read_is_uploaded_when_it_can() {
 async fn what_is_read_back_waits_for_memory() {
     let (_folder, disk, store, _) = spooled().await;
     let (counters, drain) = (Counters::default(), CancellationToken::new());
-    let (budget, spool) = (budget(), store.spool().unwrap().clone());
+    let (budget, spool) = (budget(), store.spool().unwrap());
     let mut all = budget.lease_for_more();
     let limit = usize::try_from(budget.limit()).unwrap();
     all.charge(limit / 2).await.unwrap();

@@ -14,9 +14,8 @@ impl Store {
     /// Reads an artifact, also one that the store does not have yet, and checks its bytes against
     /// its digest.
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, StoreError> {
-        match &self.spool {
-            None => self.get_stored(digest).await,
-            Some(SpoolAccess::Own(spool)) => match spool.get(&self.shared.tenant, digest).await {
+        if let Some(spool) = self.spool() {
+            return match spool.get(&self.shared.tenant, digest).await {
                 Ok(Some(bytes)) => Ok(bytes),
                 Ok(None) => self.get_stored(digest).await,
                 Err(unread) => match self.get_stored(digest).await {
@@ -26,7 +25,12 @@ impl Store {
                     }
                     stored => stored,
                 },
-            },
+            };
+        }
+        match &self.spool {
+            None | Some(SpoolAccess::Own(_) | SpoolAccess::Seen(_)) => {
+                self.get_stored(digest).await
+            }
             // To look there takes longer.
             Some(SpoolAccess::Beside(beside)) => {
                 let error = match self.get_stored(digest).await {

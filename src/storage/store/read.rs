@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use object_store::ObjectStoreExt as _;
 use slimspan_artifact::Digest;
 
-use super::{Limit, SpoolAccess, Store};
+use super::{Limit, Store};
 use crate::storage::error::{Action, StoreError};
 use crate::storage::retry::Attempts;
 use crate::telemetry::Action as Asked;
@@ -51,24 +51,27 @@ impl Store {
         self.asking(digest, read).await
     }
 
-    /// An artifact that waits in the spool, checked. An error says that it waits there, and that the
-    /// disk does not give it.
-    pub async fn spooled(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
-        match &self.spool {
-            None => Ok(None),
-            Some(SpoolAccess::Own(spool)) => {
-                let read = spool.get(&self.shared.tenant, digest).await;
-                read.map_err(|unread| self.unread(spool.to_string(), digest, unread))
-            }
-            Some(SpoolAccess::Beside(beside)) => {
-                let (beside, wanted) = (Arc::clone(beside), *digest);
-                let tenant = self.shared.tenant.clone();
-                let read = move || beside.get(&tenant, &wanted);
-                // It fails only where the runtime ends.
-                let read = tokio::task::spawn_blocking(read).await.unwrap_or(Ok(None));
-                read.map_err(|unread| self.unread("the spool".to_owned(), digest, unread))
-            }
-        }
+    /// How many bytes an artifact has that waits in the spool of this process.
+    pub async fn spooled_size(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let Some(spool) = self.spool() else {
+            return Ok(None);
+        };
+        let size = spool.size(&self.shared.tenant, digest).await;
+        size.map_err(|unread| self.unread(spool.to_string(), digest, unread))
+    }
+
+    /// Some bytes of an artifact that waits in the spool of this process, as they are there; `None` where it
+    /// does not wait, or not any more.
+    pub async fn read_spooled(
+        &self,
+        digest: &Digest,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let Some(spool) = self.spool() else {
+            return Ok(None);
+        };
+        let read = spool.read(&self.shared.tenant, digest, range).await;
+        read.map_err(|unread| self.unread(spool.to_string(), digest, unread))
     }
 
     /// What became of bytes that turned out not to be the artifact; counts it.

@@ -2,7 +2,8 @@ use slimspan_proto::Signal;
 
 use super::super::config::Resource;
 use super::super::{
-    Action, Counters, Cut, ExporterCounts, Reason, ReceiverCounts, Sight, Spread, StoreCounts, get,
+    Action, Counters, Cut, ExporterCounts, Reason, ReceiverCounts, ServerCounts, Sight, Spread,
+    StoreCounts, get,
 };
 use super::table::{self as of, Metric};
 use crate::machine;
@@ -73,6 +74,9 @@ impl Reading {
         reading.connections(counters);
         for store in counters.stores() {
             reading.store(&store);
+        }
+        for server in counters.servers() {
+            reading.server(&server);
         }
         reading.sight(&counters.look());
         reading
@@ -264,6 +268,28 @@ impl Reading {
                 self.count(of::STORE_FAILURES, labels, count);
             }
         }
+    }
+
+    fn server(&mut self, counts: &ServerCounts) {
+        let labels = || vec![counts.server.clone()];
+        for (request, times) in counts.requests() {
+            let mut labels = labels();
+            let status = request.status.to_string();
+            labels.extend([request.method.to_owned(), request.route, status]);
+            self.count(of::SERVER_REQUESTS, labels, times);
+        }
+        let served = counts.read();
+        for (metric, count) in [
+            (of::SERVER_SENT, served.sent),
+            (of::SERVER_RECEIVED, served.received),
+            (of::SERVER_CUT, served.cut),
+            (of::SERVER_RESTORED, served.restored),
+            (of::SERVER_LEFT, served.left),
+        ] {
+            self.count(metric, labels(), count);
+        }
+        let spread = counts.latency.read();
+        self.add(of::SERVER_DURATION, labels(), Value::Spread(spread));
     }
 
     fn sight(&mut self, sight: &Sight) {

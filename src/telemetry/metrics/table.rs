@@ -68,6 +68,8 @@ const PIPELINE: &[&str] = &["pipeline"];
 const TENANT: &[&str] = &["tenant"];
 const SIGNAL: &[&str] = &["signal"];
 const STORE: &[&str] = &["store"];
+const SERVER: &[&str] = &["server"];
+const SERVER_REQUEST: &[&str] = &["server", "method", "route", "status"];
 const FOUND: &[&str] = &["shape", "medium"];
 
 const fn metric(
@@ -238,6 +240,20 @@ metrics! {
         "Objects of entries that the store took";
     CATALOG_FAILURES = "slimspan_catalog_failures" Counter None, STORE, Basic,
         "Attempts to put entries into the store that failed";
+    SERVER_REQUESTS = "slimspan_artifact_server_requests" Counter None, SERVER_REQUEST, Basic,
+        "Requests that an artifact server answered";
+    SERVER_SENT = "slimspan_artifact_server_sent" Counter BYTES, SERVER, Basic,
+        "Bytes of the bodies of its answers";
+    SERVER_RECEIVED = "slimspan_artifact_server_received" Counter BYTES, SERVER, Normal,
+        "Bytes of artifacts that were put over its API";
+    SERVER_CUT = "slimspan_artifact_server_answers_cut" Counter None, SERVER, Basic,
+        "Answers that ended before their end: their readers left or were too slow, or what was read was damaged";
+    SERVER_RESTORED = "slimspan_artifact_server_references_restored" Counter None, SERVER, Normal,
+        "References that its API replaced by their files";
+    SERVER_LEFT = "slimspan_artifact_server_references_left" Counter None, SERVER, Normal,
+        "References that stayed there, because their files cannot be had";
+    SERVER_DURATION = "slimspan_artifact_server_answer_duration" Histogram SECONDS, SERVER, Detailed,
+        "Time until an answer of an artifact server begins";
     SPOOL_ARTIFACTS = "slimspan_spool_artifacts" Gauge None, STORE, Basic,
         "Artifacts on disk that wait for the store";
     SPOOL_BYTES = "slimspan_spool" Gauge BYTES, STORE, Basic,

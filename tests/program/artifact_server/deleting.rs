@@ -68,12 +68,18 @@ impl Replicas {
 
 /// A real S3 server over a folder, with the keys that the configuration has.
 async fn s3_server(folder: &Path) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    serve_s3(listener, folder);
+    address
+}
+
+/// The same for those who connect to `listener`.
+pub(super) fn serve_s3(listener: TcpListener, folder: &Path) {
     let files = s3s_fs::FileSystem::new(folder).unwrap();
     let mut service = S3ServiceBuilder::new(files);
     service.set_auth(SimpleAuth::from_single("access", "secret"));
     let service = service.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let service = service.clone();
@@ -84,7 +90,6 @@ async fn s3_server(folder: &Path) -> SocketAddr {
             });
         }
     });
-    address
 }
 
 async fn list(client: &Client, query: &str) -> Vec<Value> {

@@ -7,10 +7,12 @@ use http::{HeaderMap, Method};
 use serde_json::json;
 use slimspan_artifact::Digest;
 
-use super::{Served, with_server, with_tenants};
+use super::{Served, with_catalog, with_server, with_tenants};
+use crate::support::http::HttpAnswer;
 use crate::support::references::path_in;
+use crate::support::soon;
 
-const ALWAYS: [(&str, &str); 8] = [
+pub(super) const ALWAYS: [(&str, &str); 8] = [
     (
         "content-security-policy",
         "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; sandbox; \
@@ -26,7 +28,7 @@ const ALWAYS: [(&str, &str); 8] = [
 ];
 
 /// All headers but the date.
-fn table(headers: &HeaderMap) -> BTreeMap<String, String> {
+pub(super) fn table(headers: &HeaderMap) -> BTreeMap<String, String> {
     let headers = headers.iter();
     let mut table: BTreeMap<String, String> = headers
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -35,7 +37,7 @@ fn table(headers: &HeaderMap) -> BTreeMap<String, String> {
     table
 }
 
-fn expected(others: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(super) fn expected(others: &[(&str, &str)]) -> BTreeMap<String, String> {
     let pairs = ALWAYS.iter().chain(others);
     pairs
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -156,8 +158,56 @@ async fn every_answer_has_exactly_these() {
         }
         assert_eq!(table(&answer.headers), expected, "{status} {path}");
     }
+    what_is_not_given(&nowhere).await;
+}
+
+/// The rest of the table: who may not, what is gone, too much, and not now.
+async fn what_is_not_given(nowhere: &str) {
+    const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
+    const LATER: (&str, &str) = ("retry-after", "1");
+    let told = |answer: &HttpAnswer, others: &[(&'static str, &'static str)]| {
+        let len = answer.body.len().to_string();
+        let mut all = vec![TEXT, ("content-length", len.as_str())];
+        all.extend(others);
+        let expected = expected(&all);
+        assert_eq!(table(&answer.headers), expected, "{}", answer.status);
+    };
+    let served = Served::start(&with_catalog()).await;
+    let path = served.put("to be deleted").await;
+    let delete = format!("/v1{path}");
+    served.pages.ask(Method::DELETE, &delete, "").await;
+    for method in [Method::GET, Method::HEAD] {
+        let answer = served.artifacts.ask(method.clone(), &path, "").await;
+        assert_eq!(answer.status, 410);
+        if method == Method::GET {
+            told(&answer, &[]);
+        }
+    }
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1);
+    let served = Served::start(&config).await;
+    let path = served.put("some text").await;
+    let refused = soon("too many", async {
+        loop {
+            let answer = served.artifacts.get(&path).await;
+            if answer.status != 200 {
+                return answer;
+            }
+        }
+    });
+    let refused = refused.await;
+    assert_eq!(refused.status, 429);
+    told(&refused, &[LATER]);
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["audit_log"] = json!("./artifacts");
+    let served = Served::start(&config).await;
+    let path = served.put("some text").await;
+    let answer = served.artifacts.get(&path).await;
+    assert_eq!(answer.status, 503);
+    told(&answer, &[LATER]);
+
     let served = Served::start(&with_tenants()).await;
-    let answer = served.artifacts.get(&nowhere).await;
+    let answer = served.artifacts.get(nowhere).await;
     assert_eq!(answer.status, 401);
     let challenge = ("www-authenticate", "Bearer realm=\"slimspan\"");
     let len = answer.body.len().to_string();
@@ -190,88 +240,4 @@ async fn what_is_configured_is_said() {
         assert_eq!(allowed.is_some(), may_read, "{origin}");
         assert!(allowed.is_none_or(|allowed| allowed == origin));
     }
-}
-
-/// Nothing that a browser would run comes as what it would run as, whatever its sender called it.
-#[tokio::test]
-async fn hostile_files_are_nothing_but_files() {
-    let served = Served::start(&with_server()).await;
-    let download = "application/octet-stream";
-    let text = "text/plain; charset=utf-8";
-    for (file, content_type, is_inline) in [
-        (
-            &b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"[..],
-            download,
-            false,
-        ),
-        (
-            b"<?xml version='1.0'?><?xml-stylesheet href='x.xsl'?><svg/>",
-            download,
-            false,
-        ),
-        (
-            b"<svg><foreignObject><script>alert(1)</script></foreignObject></svg>",
-            download,
-            false,
-        ),
-        (b"<!doctype html><script>alert(1)</script>", download, false),
-        (
-            b"<html xmlns='http://www.w3.org/1999/xhtml'><script/></html>",
-            download,
-            false,
-        ),
-        (b"\n\t <script>alert(1)</script>", download, false),
-        (b"\xef\xbb\xbf<script>alert(1)</script>", download, false),
-        (b"\xfe\xff\0<\0s\0c\0r\0i\0p\0t", download, false),
-        (
-            b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n",
-            download,
-            false,
-        ),
-        (
-            b"%PDF-1.7\n/OpenAction << /JS (app.alert(1)) >>",
-            download,
-            false,
-        ),
-        (b"\x1f\x8b\x08\0svgz", download, false),
-        (b"PK\x03\x04xl/vbaProject.bin", download, false),
-        (b"\0asm\x01\0\0\0", download, false),
-        (b"", download, false),
-        (b"GIF89a=0//<script>alert(1)</script>", "image/gif", true),
-        (
-            b"\x89PNG\r\n\x1a\n<html><script>alert(1)</script>",
-            "image/png",
-            true,
-        ),
-        (b"+ADw-script+AD4-alert(1)", text, true),
-        (b"alert(1)//", text, true),
-        (
-            b"{\"a\":\"</script><script>alert(1)</script>\"}",
-            text,
-            true,
-        ),
-    ] {
-        let path = served.put(file.to_vec()).await;
-        for destination in ["", "iframe", "script", "empty", "object"] {
-            let client = served.artifacts.with("sec-fetch-dest", destination);
-            let answer = client.get(&path).await;
-            assert_eq!(answer.headers["content-type"], content_type, "{file:?}");
-            let disposition = answer.headers["content-disposition"].to_str().unwrap();
-            assert_eq!(disposition.starts_with("inline;"), is_inline, "{file:?}");
-            for (name, value) in ALWAYS.iter().take(7) {
-                assert_eq!(answer.headers[*name], *value, "{file:?}");
-            }
-            assert!(!answer.headers.contains_key("content-encoding"));
-        }
-    }
-    // As a picture an SVG is one, and still nothing else.
-    let svg = served.put("<svg onload='alert(1)'/>").await;
-    let answer = served
-        .artifacts
-        .with("sec-fetch-dest", "image")
-        .get(&svg)
-        .await;
-    assert_eq!(answer.headers["content-type"], "image/svg+xml");
-    let disposition = answer.headers["content-disposition"].to_str().unwrap();
-    assert!(disposition.starts_with("attachment;"), "{disposition}");
 }

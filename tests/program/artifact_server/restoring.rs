@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::json;
+use slimspan::compression::Compression;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 
@@ -46,6 +47,30 @@ async fn what_went_on_slim_comes_back_whole() {
     assert_eq!(answer.headers["content-type"], "application/json");
     assert_eq!(answer.body, json(Signal::Traces, &original));
 
+    // Compressed it is the same, as at a receiver.
+    for compression in [Compression::Gzip, Compression::Zstd, Compression::Deflate] {
+        for (content_type, slim, original) in [
+            ("application/x-protobuf", slim.clone(), original.clone()),
+            (
+                "application/json",
+                json(Signal::Traces, &slim),
+                json(Signal::Traces, &original),
+            ),
+        ] {
+            let client = served.pages.with("content-type", content_type);
+            let client = client.with("content-encoding", compression.name());
+            let body = compression.compress(&slim).unwrap();
+            let answer = client.ask(Method::POST, "/v1/restore/traces", body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{compression}: {answer:?}");
+            assert_eq!(answer.body, original, "{compression}");
+        }
+    }
+    let bomb = Compression::Zstd.compress(&vec![0; 65 << 20]).unwrap();
+    let client = served.pages.with("content-type", "application/x-protobuf");
+    let client = client.with("content-encoding", "zstd");
+    let answer = client.ask(Method::POST, "/v1/restore/traces", bomb).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+
     // What is gone, or damaged, stays a reference.
     let digest = Digest::of(&photo).to_string();
     let file = path_in(&served.slimspan.artifacts(), &digest);
@@ -67,13 +92,16 @@ async fn what_went_on_slim_comes_back_whole() {
         let answer = restore(content_type, body).await;
         assert_eq!(answer.status, status, "{content_type}");
     }
-    let gzip = served.pages.with("content-type", "application/x-protobuf");
-    let answer = gzip.with("content-encoding", "gzip");
-    let answer = answer
-        .ask(Method::POST, "/v1/restore/traces", slim.clone())
-        .await;
-    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    let answer = gzip.ask(Method::POST, "/v1/restore/metrics", slim).await;
+    let client = served.pages.with("content-type", "application/x-protobuf");
+    for (coding, body, status) in [
+        ("br", slim.clone(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("gzip", slim.clone(), StatusCode::BAD_REQUEST),
+    ] {
+        let answer = client.with("content-encoding", coding);
+        let answer = answer.ask(Method::POST, "/v1/restore/traces", body).await;
+        assert_eq!(answer.status, status, "{coding}");
+    }
+    let answer = client.ask(Method::POST, "/v1/restore/metrics", slim).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 

@@ -158,6 +158,64 @@ async fn who_asks_too_often_waits() {
     assert_ne!(beta.get(&path).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
+/// Who reads much, and takes nothing of it, leaves others their share.
+#[tokio::test]
+async fn who_reads_slowly_holds_up_nobody_else() {
+    let mut config = with_tenants();
+    config["extensions"]["artifact_server"]["max_concurrent_requests"] = json!(4);
+    let served = Served::start(&config).await;
+    let long = served.put_for("acme", vec![b'a'; 30 << 20]).await;
+    let short = served.put_for("beta", "what beta has").await;
+    let acme = served.artifacts.bearer("token-of-acme");
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        slow.push(acme.begin(Method::GET, &long, "").await);
+    }
+    // There is no third place for it, and one for others.
+    assert_eq!(
+        acme.get(&long).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    for _ in 0..2 {
+        let waiting = acme.clone();
+        let path = long.clone();
+        tokio::spawn(async move { waiting.try_get(&path).await });
+    }
+    let beta = served.artifacts.bearer("token-of-beta");
+    assert_eq!(beta.get(&short).await.status, StatusCode::OK);
+    drop(slow);
+}
+
+/// By the API and by pages, too, what is not there and what may not be seen are the same.
+#[tokio::test]
+async fn nobody_learns_from_pages_or_the_api_what_others_have() {
+    let served = Served::start(&with_tenants()).await;
+    served.put_for("beta", "what beta has").await;
+    let acme = served.pages.bearer("token-of-acme");
+    let [there, absent] = [&b"what beta has"[..], b"nothing"].map(Digest::of);
+    for pattern in [
+        "/beta/artifacts/{}",
+        "/artifacts/{}",
+        "/v1/artifacts/{}",
+        "/v1/artifacts/{}?tenant=beta",
+    ] {
+        let mut answers = Vec::new();
+        for digest in [there, absent] {
+            let began = Instant::now();
+            let path = pattern.replace("{}", &digest.to_string());
+            let answer = acme.get(&path).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+            if !pattern.starts_with("/v1/") {
+                assert!(began.elapsed() >= Duration::from_millis(25), "{path}");
+            }
+            let mut headers = answer.headers;
+            headers.remove("date");
+            answers.push((headers, answer.body));
+        }
+        assert_eq!(answers[0], answers[1], "{pattern}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_opens_it_to_everybody_by_mistake() {
     let mut config = with_server();

@@ -7,17 +7,17 @@ use crate::compression::Compression;
 
 /// How messages are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Protobuf,
     Json,
 }
 
 impl Form {
     /// The media types there are.
-    pub(super) const ALL: [Self; 2] = [Self::Protobuf, Self::Json];
+    pub(crate) const ALL: [Self; 2] = [Self::Protobuf, Self::Json];
 
     /// Its media type.
-    pub(super) fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::Protobuf => "application/x-protobuf",
             Self::Json => "application/json",
@@ -25,7 +25,7 @@ impl Form {
     }
 
     /// The form of a body with these headers, if it is one of these. JSON is UTF-8.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let text = only(headers, &header::CONTENT_TYPE)?.to_str().ok()?;
         let mut parts = text.split(';').map(str::trim);
         let essence = parts.next()?;
@@ -42,7 +42,7 @@ impl Form {
 }
 
 /// How a body with these headers is compressed; what is wrong where it cannot be read.
-pub(super) fn coding(
+pub(crate) fn coding(
     headers: &HeaderMap,
     allowed: &[ContentCoding],
 ) -> Result<Option<Compression>, String> {

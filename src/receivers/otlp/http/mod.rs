@@ -30,8 +30,9 @@ use tower::util::option_layer;
 use tower::{Layer as _, Service as _};
 
 use self::answer::{Declined, failure, success};
-use self::config::{ContentCoding, HttpConfig};
-use self::content::{Form, coding};
+pub(crate) use self::config::ContentCoding;
+use self::config::HttpConfig;
+pub(crate) use self::content::{Form, coding};
 use super::intake::Intake;
 use crate::admission::Budget;
 use crate::answer::Answer;

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode};
 use serde_json::json;
-use slimspan::catalog::{Catalog, Deleted};
+use slimspan::catalog::{Catalog, Deleted, PutFile};
 use slimspan_artifact::Digest;
 
 use super::{Sent, Viewed, header, text};
@@ -100,6 +102,116 @@ async fn what_is_not_there_is_said_in_words() {
 }
 
 #[tokio::test]
+async fn a_trace_that_is_deleted_takes_what_is_its_own() {
+    let viewed = Viewed::start().await;
+    let [own, shared] = [1, 2].map(|seed| otlp::photo(seed, 20_000));
+    let of_other = Sent {
+        trace: 5,
+        attributes: vec![("shared", otlp::bytes(&shared))],
+        ..span(&shared)
+    };
+    let mut of_this = span(&own);
+    of_this.attributes.push(("shared", otlp::bytes(&shared)));
+    viewed.send(&[of_this, of_other]).await;
+    viewed.page_with("/", "3 references").await;
+    let [of_this, of_other] = ["03", "05"].map(|byte| byte.repeat(16));
+    let path = format!("/v1/traces/{of_this}?reason=a%20person%20asked");
+    let deleted = viewed.pages().ask(Method::DELETE, &path, "").await;
+    assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
+    assert_eq!(deleted.json()["artifacts"], 1);
+    let artifacts = &viewed.served.artifacts;
+    let gone = artifacts
+        .get(&format!("/artifacts/{}", Digest::of(&own)))
+        .await;
+    assert_eq!(gone.status, StatusCode::GONE);
+    assert!(text(&gone).contains("a person asked"), "{gone:?}");
+    let stays = artifacts
+        .get(&format!("/artifacts/{}", Digest::of(&shared)))
+        .await;
+    assert_eq!(stays.status, StatusCode::OK);
+    for (trace, status) in [(of_this, StatusCode::NOT_FOUND), (of_other, StatusCode::OK)] {
+        let page = viewed.pages().get(&format!("/traces/{trace}")).await;
+        assert_eq!(page.status, status, "{trace}");
+    }
+    let wrong = viewed.pages().ask(Method::DELETE, "/v1/traces/x", "").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+}
+
+/// What waits for the store, and what was cut before it came.
+#[tokio::test]
+async fn what_is_on_its_way_and_what_was_cut_are_said_to_be() {
+    let viewed = Viewed::start().await;
+    let base64 = STANDARD.encode(otlp::PICTURE);
+    let mut sent = span(&otlp::photo(1, 20_000));
+    sent.attributes = vec![("cut", otlp::text(&base64[..12_000]))];
+    viewed.send(&[sent]).await;
+    // Of another replica, on whose disk it waits.
+    let digest = Digest::of(b"elsewhere");
+    let elsewhere = PutFile {
+        tenant: "default".parse().unwrap(),
+        digest,
+        size: 9,
+        content_type: "image/png".to_owned(),
+        name: Some("elsewhere.png".to_owned()),
+        is_spooled: true,
+    };
+    elsewhere
+        .put_down(&viewed.served.store.bucket())
+        .await
+        .unwrap();
+    let gallery = viewed.page_with("/", "2 references").await;
+    for words in [
+        "on its way to the store",
+        "cut before it came",
+        "elsewhere.png",
+    ] {
+        assert!(gallery.contains(words), "{words}: {gallery}");
+    }
+    let page = viewed.pages().get(&format!("/artifacts/{digest}")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    let page = text(&page);
+    assert!(
+        page.contains("It waits on the disk of the slimspan that took it"),
+        "{page}"
+    );
+    for (state, count) in [("spooled", 1), ("truncated", 1), ("stored", 0)] {
+        let page = text(&viewed.pages().get(&format!("/?state={state}")).await);
+        let cards = page.matches("<li class=\"card\">").count();
+        assert_eq!(cards, count, "{state}");
+    }
+}
+
+/// A picture that is too large to be loaded by itself is told, and downloaded.
+#[tokio::test]
+async fn large_pictures_are_not_loaded_by_themselves() {
+    let viewed = Viewed::start().await;
+    let small = otlp::photo(1, 20_000);
+    let no_thumb = otlp::photo(2, (4 << 20) + 1);
+    let mut sent = span(&small);
+    sent.attributes.push(("large", otlp::bytes(&no_thumb)));
+    viewed.send(&[sent]).await;
+    let gallery = viewed.page_with("/", "2 references").await;
+    let origin = format!("http://{}", viewed.served.artifacts.address);
+    for (photo, is_loaded) in [(&small, true), (&no_thumb, false)] {
+        let path = format!("/artifacts/{}", Digest::of(photo));
+        let source = format!("src=\"{origin}{path}");
+        assert_eq!(gallery.contains(&source), is_loaded, "{path}");
+        let page = text(&viewed.pages().get(&path).await);
+        assert!(page.contains(&source), "{page}");
+    }
+    let mut huge = vec![0; (32 << 20) + 1];
+    huge[..8].copy_from_slice(b"\x89PNG\r\n\x1a\n");
+    let path = viewed.served.put(huge).await;
+    let page = text(&viewed.pages().get(&path).await);
+    assert!(
+        page.contains("Pictures of more than 32.0 MiB are not shown here"),
+        "{page}"
+    );
+    assert!(!page.contains("<img src=\"http"), "{page}");
+    assert!(page.contains("?download"), "{page}");
+}
+
+#[tokio::test]
 async fn a_catalog_that_is_empty_says_what_to_do() {
     let viewed = Viewed::start().await;
     let gallery = viewed.page_with("/", "No artifacts yet").await;
@@ -133,8 +245,8 @@ async fn texts_are_shown_as_what_they_are() {
             "<html><script>",
         ),
         (
-            "%PDF-1.7\n%words".to_owned(),
-            "PDFs are not shown here",
+            "%PDF-1.7\n%words << /Type /Page >> << /Type /Page >>".to_owned(),
+            "PDF 1.7, 2 pages. PDFs are not shown here",
             "%words",
         ),
         (

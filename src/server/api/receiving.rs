@@ -1,0 +1,108 @@
+//! Bytes of an artifact, as they arrive.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use sha2::{Digest as _, Sha256};
+use slimspan_artifact::{Artifact, Digest};
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::ApiError;
+use crate::server::media::Media;
+use crate::storage::{Incoming, Store};
+
+/// What has to come of an upload in each [`WINDOW`].
+const PACE: u64 = 64 << 10;
+
+/// See [`PACE`].
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// Stores what arrives, if it is what was said.
+pub(super) async fn receive(
+    store: &Store,
+    digest: Digest,
+    mut body: Body,
+    limit: u64,
+    said: Option<u64>,
+) -> Result<(u64, Media), ApiError> {
+    let (mut hasher, mut size) = (Sha256::new(), 0_u64);
+    let (mut waiting, mut incoming) = (BytesMut::new(), None::<Incoming>);
+    let mut media = None;
+    let mut window = (Instant::now(), 0_u64);
+    loop {
+        let until = window.0 + WINDOW;
+        let Ok(frame) = timeout_at(until, body.frame()).await else {
+            if window.1 < PACE {
+                let told = "the bytes come too slowly".to_owned();
+                return Err(ApiError::Told(StatusCode::REQUEST_TIMEOUT, told));
+            }
+            window = (Instant::now(), 0);
+            continue;
+        };
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|error| {
+            let told = format!("the bytes did not arrive: {error}");
+            ApiError::Told(StatusCode::BAD_REQUEST, told)
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        size += data.len() as u64;
+        window.1 += data.len() as u64;
+        if size > limit {
+            let told = format!("there are more than {limit} bytes");
+            let status = match said {
+                Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                None => StatusCode::PAYLOAD_TOO_LARGE,
+            };
+            return Err(ApiError::Told(status, told));
+        }
+        hasher.update(&data);
+        waiting.extend_from_slice(&data);
+        if waiting.len() >= Store::PART {
+            let part = waiting.split().freeze();
+            let media = media.get_or_insert_with(|| Media::of(&part));
+            let upload = match &mut incoming {
+                Some(upload) => upload,
+                None => incoming.insert(store.incoming(digest, media.shown).await?),
+            };
+            upload.add(part).await?;
+        }
+    }
+    let found = Digest::from(<[u8; 32]>::from(hasher.finalize()));
+    if let Some(said) = said
+        && said != size
+    {
+        return Err(not_as_said(format!(
+            "there are {size} bytes, not the {said} that size_bytes says"
+        )));
+    }
+    if found != digest {
+        return Err(not_as_said(format!(
+            "the SHA-256 of the bytes is {found}, not {digest}"
+        )));
+    }
+    let last: Bytes = waiting.freeze();
+    let media = media.unwrap_or_else(|| Media::of(&last));
+    if let Some(mut upload) = incoming {
+        if !last.is_empty() {
+            upload.add(last).await?;
+        }
+        upload.finish().await?;
+    } else {
+        let artifact = Artifact {
+            digest,
+            media_type: media.shown.to_owned(),
+            bytes: last,
+        };
+        store.put_all(&[artifact]).await?;
+    }
+    Ok((size, media))
+}
+
+fn not_as_said(told: String) -> ApiError {
+    ApiError::Told(StatusCode::UNPROCESSABLE_ENTITY, told)
+}

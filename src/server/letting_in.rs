@@ -1,0 +1,103 @@
+//! Who is let in, at both listeners, and what those are told who are not.
+
+use std::io;
+use std::net::IpAddr;
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+
+use super::Server;
+use super::access::{NotDeleted, Reader};
+use super::artifacts::{Refused, later, refusal};
+
+impl Server {
+    /// Refuses what is asked for by a name that is not known here: a page of a stranger may let its own
+    /// name lead to this machine.
+    pub(super) fn hosts_allow(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        let of_uri = uri.host();
+        let mut given = headers.get_all(header::HOST).iter();
+        let host = given.next().map(|host| host.to_str().unwrap_or_default());
+        let is_one = given.next().is_none();
+        match of_uri.or(host) {
+            Some(host) if is_one && self.hosts.allow(host) => Ok(()),
+            _ => Err(Box::new(refusal(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this name is not known here: see allowed_hosts of the artifact_server\n",
+            ))),
+        }
+    }
+
+    /// Who asks; an answer for who has no good credential.
+    pub(super) async fn reader(&self, headers: &HeaderMap) -> Result<Reader, Refused> {
+        let reader = self.access.reader(headers).await;
+        reader.map_err(|why| unknown(self.access.challenge(&why)).into())
+    }
+
+    /// Who opens a page; an answer for who has no good credential.
+    pub(super) async fn person(&self, headers: &HeaderMap) -> Result<Reader, Refused> {
+        self.access.person(headers).await.map_err(|why| {
+            let mut response = unknown(self.access.challenge(&why));
+            if let Some(challenge) = self.access.challenge_to_people(&why) {
+                let headers = response.headers_mut();
+                headers.append(header::WWW_AUTHENTICATE, challenge);
+            }
+            response.into()
+        })
+    }
+
+    /// Who wants to delete something; an answer for who may not.
+    pub(super) async fn deleter(&self, headers: &HeaderMap) -> Result<Reader, Refused> {
+        self.access.deleter(headers).await.map_err(|why| {
+            let response = match why {
+                NotDeleted::Unknown(why) => {
+                    unknown(self.access.challenge_to_deleters(&why))
+                }
+                NotDeleted::Forbidden => {
+                    let id = &self.id;
+                    let told = format!(
+                        "this credential is not for deleting: see deletion.auth of extensions.{id}\n"
+                    );
+                    refusal(StatusCode::FORBIDDEN, told)
+                }
+            };
+            response.into()
+        })
+    }
+
+    /// Refuses who asks too often.
+    pub(super) fn rate_allows(&self, reader: &Reader, peer: IpAddr) -> Result<(), Refused> {
+        if self.rate.admit(&self.payer(reader, peer)) {
+            return Ok(());
+        }
+        let mut response = later("too many requests: see max_requests_per_second\n");
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        Err(response.into())
+    }
+
+    /// Who has a share of what there is: by their credential, or by where they are.
+    pub(super) fn payer(&self, reader: &Reader, peer: IpAddr) -> String {
+        let is_known = !self.access.is_open() && !reader.name.starts_with("link ");
+        if is_known {
+            reader.name.clone()
+        } else {
+            peer.to_string()
+        }
+    }
+
+    /// Nobody reads what cannot be written down.
+    pub(super) fn not_told(&self, error: &io::Error) -> Response {
+        let id = &self.id;
+        tracing::error!("extensions.{id}.audit_log cannot be written: {error}");
+        later("the audit log cannot be written\n")
+    }
+}
+
+/// What who has no good credential is told.
+fn unknown(challenge: Option<HeaderValue>) -> Response {
+    let mut response = refusal(StatusCode::UNAUTHORIZED, "a credential is needed here\n");
+    if let Some(challenge) = challenge {
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}

@@ -1,0 +1,223 @@
+//! Artifacts in pieces that are checked before they go anywhere.
+//!
+//! What is short is read whole. Of what is long the hash of each piece is remembered once all of it was found
+//! to be right, so that any part of it can be given without reading the rest again; and where all of it is
+//! asked for before that, it is checked on the way, and the last piece goes only if it was right.
+
+mod place;
+mod sending;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use moka::sync::Cache;
+use slimspan_artifact::Digest;
+use tokio::sync::{OnceCell, Semaphore};
+
+use self::place::{Place, check};
+use super::address::Address;
+use super::media::{HEAD, Media};
+use crate::storage::{Store, StoreError};
+
+/// The most that is in memory of an artifact for one who reads it.
+pub(crate) const PIECE: u64 = 1 << 20;
+
+/// What is longer is checked on the way, if it is asked for from its beginning to its end.
+const CHECKED_BEFORE: u64 = 8 << 20;
+
+/// The hashes of pieces that are remembered: 32 bytes for each mebibyte of artifacts.
+const REMEMBERED: u64 = 1 << 20;
+
+/// Long artifacts that are checked at a time. To check one takes as long as the store does, whoever waits for it.
+const AT_A_TIME: usize = 4;
+
+/// Artifacts of which it is remembered that their bytes came through here and were right.
+const VOUCHED: u64 = 10_000;
+
+/// How long that is remembered.
+const LATELY: Duration = Duration::from_mins(10);
+
+/// The artifacts that were read, as far as that is remembered.
+pub(super) struct Pieces {
+    checked: Cache<Address, Arc<OnceCell<Arc<Checked>>>>,
+    /// The sizes of those whose bytes came through here lately.
+    vouched: Cache<Address, u64>,
+    turns: Semaphore,
+}
+
+/// An artifact that was found to be right.
+struct Checked {
+    size: u64,
+    media: Media,
+    hashes: Vec<blake3::Hash>,
+}
+
+/// An artifact that can be read.
+pub(crate) struct Opened {
+    /// How many bytes it has.
+    pub(crate) size: u64,
+    /// What they show to be.
+    pub(crate) media: Media,
+    source: Source,
+}
+
+enum Source {
+    /// All of it, which is right.
+    Held(Bytes),
+    /// Where it was right.
+    Checked(Place, Arc<Checked>),
+    /// Nobody has looked at all of it yet. Its first piece is here.
+    Unchecked(Place, Bytes, Arc<OnceCell<Arc<Checked>>>),
+}
+
+/// How an artifact is going to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Only what it is.
+    Facts,
+    /// From its beginning to its end.
+    Whole,
+    /// A part, or parts.
+    Part,
+}
+
+/// Why an artifact ends before its end.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct ReadError(#[from] pub StoreError);
+
+impl Pieces {
+    pub(super) fn new() -> Self {
+        Self {
+            checked: Cache::builder()
+                .weigher(|_, cell: &Arc<OnceCell<Arc<Checked>>>| {
+                    let hashes = cell.get().map_or(0, |checked| checked.hashes.len());
+                    u32::try_from(hashes).unwrap_or(u32::MAX).saturating_add(4)
+                })
+                .max_capacity(REMEMBERED)
+                .build(),
+            vouched: Cache::builder()
+                .max_capacity(VOUCHED)
+                .time_to_live(LATELY)
+                .build(),
+            turns: Semaphore::new(AT_A_TIME),
+        }
+    }
+
+    /// All bytes of an artifact came through here, and have its digest.
+    pub(super) fn vouch(&self, address: &Address, size: u64) {
+        self.vouched.insert(address.clone(), size);
+    }
+
+    /// Whether somebody said so lately.
+    pub(super) fn is_vouched(&self, address: &Address) -> bool {
+        self.vouched.contains_key(address)
+    }
+
+    /// Forgets an artifact: it was deleted.
+    pub(super) fn forget(&self, address: &Address) {
+        self.checked.invalidate(address);
+        self.vouched.invalidate(address);
+    }
+
+    /// Opens an artifact of `store`, which is that of its tenant.
+    pub(super) async fn open(
+        &self,
+        store: &Store,
+        address: &Address,
+        reading: impl Fn(u64) -> Reading,
+    ) -> Result<Opened, StoreError> {
+        let digest = address.digest;
+        let place = |is_spooled| Place {
+            store: store.clone(),
+            digest,
+            is_spooled,
+        };
+        // The store may be away, which is why it waits. What is damaged there the store may have.
+        let unread = match store.spooled_size(&digest).await {
+            Ok(Some(size)) => {
+                let opened = self.open_at(place(true), size, address, &reading).await;
+                match opened {
+                    Ok(opened) => return Ok(opened),
+                    Err(error) => Some(error),
+                }
+            }
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        let size = match (store.facts(&digest).await, unread) {
+            // It is not missing, it waits where it cannot be read.
+            (Err(StoreError::NotFound { .. }), Some(unread)) => return Err(unread),
+            (facts, _) => facts?.size,
+        };
+        self.open_at(place(false), size, address, &reading).await
+    }
+
+    async fn open_at(
+        &self,
+        place: Place,
+        size: u64,
+        address: &Address,
+        reading: impl Fn(u64) -> Reading,
+    ) -> Result<Opened, StoreError> {
+        if size <= PIECE {
+            let bytes = match size {
+                0 => Bytes::new(),
+                size => place.read(0..size).await?,
+            };
+            let found = Digest::of(&bytes);
+            if found != place.digest {
+                return Err(place.damaged(found));
+            }
+            return Ok(Opened {
+                size: bytes.len() as u64,
+                media: Media::of(&bytes),
+                source: Source::Held(bytes),
+            });
+        }
+        let reading = reading(size);
+        if reading == Reading::Facts {
+            let head = place.read(0..HEAD as u64).await?;
+            return Ok(Opened {
+                size,
+                media: Media::of(&head),
+                source: Source::Held(Bytes::new()),
+            });
+        }
+        let mut cell = self.checked.get_with_by_ref(address, Arc::default);
+        if cell.get().is_some_and(|checked| checked.size != size) {
+            // Somebody has written to the store.
+            self.forget(address);
+            cell = self.checked.get_with_by_ref(address, Arc::default);
+        }
+        let is_short = size <= CHECKED_BEFORE;
+        if cell.get().is_none() && reading == Reading::Whole && !is_short {
+            let first = place.read(0..PIECE).await?;
+            return Ok(Opened {
+                size,
+                media: Media::of(&first),
+                source: Source::Unchecked(place, first, cell),
+            });
+        }
+        let checking = async {
+            let _turn = self.turns.acquire().await;
+            check(&place, size).await
+        };
+        let checked = Arc::clone(cell.get_or_try_init(|| checking).await?);
+        // It weighs what it holds.
+        self.checked.insert(address.clone(), cell);
+        Ok(Opened {
+            size,
+            media: checked.media,
+            source: Source::Checked(place, checked),
+        })
+    }
+}
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces").finish_non_exhaustive()
+    }
+}
