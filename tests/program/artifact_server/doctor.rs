@@ -89,3 +89,86 @@ async fn references_that_lead_nowhere_are_found() {
         "{told}"
     );
 }
+
+/// A bucket with these rules; everything else that is asked of it fails.
+fn with_rules(rules: &'static str) -> Value {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || answer_with(&mut stream, rules));
+        }
+    });
+    let mut config = crate::support::config::with_s3(address, address);
+    config["extensions"]["artifact_store"]["refresh"] = json!("48h");
+    config
+}
+
+/// An S3 that takes one object, gives it back, and knows its rules.
+fn answer_with(stream: &mut std::net::TcpStream, rules: &str) {
+    let mut request = Vec::new();
+    let mut some = [0; 4096];
+    // The bodies here are shorter than what one read gives.
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut some) {
+            Ok(read) if read > 0 => request.extend_from_slice(&some[..read]),
+            _ => return,
+        }
+    }
+    let text = String::from_utf8_lossy(&request);
+    let line = text.lines().next().unwrap().to_owned();
+    let (status, body) = if line.starts_with("GET /media") && line.contains("lifecycle=") {
+        rules.split_once(' ').unwrap()
+    } else if line.starts_with("PUT ") {
+        ("200", "")
+    } else {
+        ("404", "")
+    };
+    let answer = format!(
+        "HTTP/1.1 {status} X\r\nETag: \"e\"\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let _ = stream.write_all(answer.as_bytes());
+}
+
+#[tokio::test]
+async fn rules_of_a_bucket_are_looked_at() {
+    const OLD: &str = "200 <Rule><ID>old</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>\
+        <Expiration><Days>2</Days></Expiration></Rule>";
+    for (rules, verdict, part) in [
+        (
+            "200 <LifecycleConfiguration/>",
+            "ok ",
+            "no rule of the bucket deletes objects",
+        ),
+        (
+            "404 <Error><Code>NoSuchLifecycleConfiguration</Code></Error>",
+            "advice ",
+            "no rule of the bucket ends unfinished uploads",
+        ),
+        (
+            OLD,
+            "WRONG ",
+            "\"old\" of the bucket deletes objects after 2 days: files that are still in use",
+        ),
+        (
+            "403 <Error/>",
+            "advice ",
+            "that needs the permission s3:GetLifecycleConfiguration",
+        ),
+        (
+            "501 <Error/>",
+            "advice ",
+            "rules of the bucket were not looked at: the store answers HTTP 501",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = with_rules(rules);
+        std::fs::write(folder.path().join("c.yaml"), config.to_string()).unwrap();
+        let ended = run(folder.path(), &["doctor", "--config", "c.yaml"]).await;
+        let line = ended.stdout.lines().find(|line| line.contains(part));
+        let line = line.unwrap_or_else(|| panic!("{part}: {ended:?}"));
+        assert!(line.starts_with(verdict), "{line}");
+        assert!(!ended.stdout.contains("X-Amz-Signature"), "{ended:?}");
+    }
+}

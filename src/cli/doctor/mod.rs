@@ -1,5 +1,7 @@
 //! `slimspan doctor --config FILE`
 
+mod rules;
+
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -141,22 +143,7 @@ async fn bucket(id: &ComponentId, config: &StoreConfig, findings: &mut Findings)
             ),
         ),
     }
-    let is_bucket = !matches!(store.location(), Location::Store(url) if url.starts_with("file:"))
-        && config.url.contains("://")
-        && !config.url.starts_with("memory:");
-    if is_bucket {
-        let days = config.refresh.as_secs().div_ceil(24 * 60 * 60) + 1;
-        findings.tell(
-            Verdict::Advice,
-            format_args!(
-                "{place}: rules of the bucket cannot be read by slimspan. One that deletes old objects has \
-                 to keep them as long as references are to work, plus {days} days (refresh: {:?}, and a \
-                 day); one that ends unfinished uploads after 7 days or less clears away what a killed \
-                 process left",
-                config.refresh
-            ),
-        );
-    }
+    rules::look(&place, config, findings).await;
 }
 
 /// Whether it can be listed, and what its clock says.

@@ -1,0 +1,115 @@
+//! What a bucket deletes by itself.
+
+use super::{Findings, Verdict};
+use crate::storage::{LifecycleRule, LifecycleRules, StoreConfig, lifecycle_rules};
+
+/// Whether rules of the bucket delete what is still in use, or leave what nobody needs.
+pub(super) async fn look(place: &str, config: &StoreConfig, findings: &mut Findings) {
+    let is_bucket = config.url.contains("://")
+        && !config.url.starts_with("memory:")
+        && !config.url.starts_with("file:");
+    if !is_bucket {
+        return;
+    }
+    // What is used is stored again after `refresh`, and a rule looks once in a day.
+    let days = config.refresh.as_secs().div_ceil(24 * 60 * 60) + 1;
+    let (rules, prefix) = lifecycle_rules(config).await;
+    let rules = match rules {
+        LifecycleRules::Told(rules) => rules,
+        LifecycleRules::Untold(why) => {
+            findings.tell(
+                Verdict::Advice,
+                format_args!(
+                    "{place}: rules of the bucket were not looked at: {why}. See yourself: one that deletes \
+                     old objects has to keep them as long as references are to work, plus {days} days \
+                     (refresh: {:?}, and a day), and may not be about catalog/; one that ends unfinished \
+                     uploads after 7 days or less clears away what a killed process left",
+                    config.refresh
+                ),
+            );
+            return;
+        }
+    };
+    let prefix = if prefix.is_empty() {
+        prefix
+    } else {
+        format!("{prefix}/")
+    };
+    let rules: Vec<_> = rules.iter().filter(|rule| rule.covers(&prefix)).collect();
+    let catalog = format!("{prefix}catalog/");
+    let mut expiring = rules
+        .iter()
+        .filter_map(|rule| Some((rule, rule.expires_after?)))
+        .peekable();
+    if expiring.peek().is_none() {
+        findings.tell(
+            Verdict::Well,
+            format_args!("{place}: no rule of the bucket deletes objects"),
+        );
+    }
+    for (rule, after) in expiring {
+        let (verdict, what) = judge(rule, after, days, &catalog);
+        let name = &rule.id;
+        findings.tell(
+            verdict,
+            format_args!("{place}: the rule \"{name}\" of the bucket deletes objects after {after} days: {what}"),
+        );
+    }
+    if rules.iter().any(|rule| rule.aborts_after.is_some()) {
+        findings.tell(
+            Verdict::Well,
+            format_args!("{place}: a rule of the bucket ends unfinished uploads"),
+        );
+    } else {
+        findings.tell(
+            Verdict::Advice,
+            format_args!(
+                "{place}: no rule of the bucket ends unfinished uploads: add one, after 7 days or less \
+                 (AbortIncompleteMultipartUpload), so that what a killed process left is not paid for"
+            ),
+        );
+    }
+}
+
+/// What comes of a rule that deletes.
+fn judge(rule: &LifecycleRule, after: u64, days: u64, catalog: &str) -> (Verdict, String) {
+    let is_only_of_catalog = rule.prefix.starts_with(catalog);
+    if !is_only_of_catalog && after < days {
+        let what = format!(
+            "files that are still in use are gone, because they are stored again only after refresh. Make it \
+             {days} days and more, as long as references are to work"
+        );
+        return (Verdict::Wrong, what);
+    }
+    if rule.covers(catalog) {
+        let what = "what is listed goes with them, catalog/ and what was deleted included. Let the rule be \
+                    about the folders of tenants, or let slimspan gc delete instead of it";
+        return (Verdict::Advice, what.to_owned());
+    }
+    let what = "references older than that lead nowhere";
+    (Verdict::Advice, what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_judged_by_what_it_deletes_when() {
+        let rule = |prefix: &str| LifecycleRule {
+            prefix: prefix.to_owned(),
+            ..LifecycleRule::default()
+        };
+        for (prefix, after, verdict, told) in [
+            ("", 1, Verdict::Wrong, "still in use"),
+            ("media/", 2, Verdict::Advice, "catalog/"),
+            ("media/default/", 1, Verdict::Wrong, "still in use"),
+            ("media/default/", 90, Verdict::Advice, "lead nowhere"),
+            ("media/catalog/", 1, Verdict::Advice, "catalog/"),
+        ] {
+            let (found, what) = judge(&rule(prefix), after, 2, "media/catalog/");
+            assert_eq!(found, verdict, "{prefix} {after}");
+            assert!(what.contains(told), "{what}");
+        }
+    }
+}
