@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -26,6 +27,35 @@ pub(super) struct FanOut {
     forms: Vec<Form>,
     /// What copies are charged to.
     budget: Budget,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// What its sender is told.
+    pub(super) outcome: Result<Answer, Refusal>,
+    /// Whether some of it has left, whatever became of the rest: one of several backends has it, say.
+    pub(super) has_left: bool,
+}
+
+impl Sent {
+    /// What became of it where it went several ways, all of which must accept.
+    pub(super) fn worst(ways: impl IntoIterator<Item = Self>) -> Self {
+        let mut has_left = false;
+        let outcomes = ways.into_iter().map(|sent| {
+            has_left |= sent.has_left;
+            sent.outcome
+        });
+        let outcome = Answer::worst(outcomes);
+        Self { outcome, has_left }
+    }
+}
+
+impl From<Result<Answer, Refusal>> for Sent {
+    fn from(outcome: Result<Answer, Refusal>) -> Self {
+        let has_left = outcome.is_ok();
+        Self { outcome, has_left }
+    }
 }
 
 /// One request as the exporters get it: once for each form of references.
@@ -69,12 +99,12 @@ impl FanOut {
         outgoing: &Outgoing,
         isolated: &[Range<usize>],
         terms: &Terms,
-    ) -> Result<Answer, Refusal> {
+    ) -> Sent {
         let send = |index| self.send_to(index, signal, outgoing, isolated, terms);
         if self.exporters.len() == 1 {
             return send(0).await;
         }
-        Answer::worst(join_all((0..self.exporters.len()).map(send)).await)
+        Sent::worst(join_all((0..self.exporters.len()).map(send)).await)
     }
 
     /// Sends a request to one of the exporters.
@@ -85,9 +115,9 @@ impl FanOut {
         outgoing: &Outgoing,
         isolated: &[Range<usize>],
         terms: &Terms,
-    ) -> Result<Answer, Refusal> {
+    ) -> Sent {
         let Some((exporter, form)) = self.exporters.get(index) else {
-            return Ok(Answer::success());
+            return Ok(Answer::success()).into();
         };
         let request = outgoing.0.get(*form).cloned().unwrap_or_default();
         let mut stage = terms
@@ -98,9 +128,14 @@ impl FanOut {
             onward: stage.onward(),
             ..terms.clone()
         };
+        let has_left = &AtomicBool::new(false);
         let send = |part| {
             let exporter = Arc::clone(exporter);
-            async move { exporter.export(signal, part, terms).await }
+            async move {
+                let outcome = exporter.export(signal, part, terms).await;
+                has_left.fetch_or(outcome.is_ok(), Ordering::Relaxed);
+                outcome
+            }
         };
         let apart = Apart {
             isolated,
@@ -109,7 +144,10 @@ impl FanOut {
         };
         let outcome = send_apart(signal, request, apart, send).await;
         stage.ended(outcome.as_ref().err());
-        outcome
+        Sent {
+            outcome,
+            has_left: has_left.load(Ordering::Relaxed),
+        }
     }
 }
 

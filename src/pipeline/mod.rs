@@ -35,7 +35,7 @@ use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
 use batch::{Batch, Held};
 pub use fan_out::Destination;
-use fan_out::FanOut;
+use fan_out::{FanOut, Sent};
 pub use tenancy::Tenancy;
 
 /// What the requests of a receiver go through, by signal.
@@ -323,31 +323,32 @@ impl Pipeline {
             let lease = batch.lease(&outgoing, &sifted.request).ok()?;
             Some((batch, lease))
         });
-        let outcome = if let Some((batch, lease)) = batch {
+        let Sent { outcome, has_left } = if let Some((batch, lease)) = batch {
             let held = Held::new(tenants, in_flight, lease);
             let items = outgoing.count(signal);
             let stage = terms.trace.stage(|| "processor/batch/wait".to_owned());
-            let outcome = batch.send(outgoing.clone(), items, held, &terms).await;
-            stage.ended(outcome.as_ref().err());
-            outcome
+            let sent = batch.send(outgoing.clone(), items, held, &terms).await;
+            stage.ended(sent.outcome.as_ref().err());
+            sent
         } else {
             let sent = self.exporters.send(signal, &outgoing, &isolated, &terms);
-            let outcome = sent.await;
+            let sent = sent.await;
             drop(in_flight);
-            outcome
+            sent
         };
+        if has_left
+            && let Some(artifacts) = &self.artifacts
+            && !entries.is_empty()
+        {
+            // Before the sender hears of it: else a kill could leave a reference that nobody knows of, and
+            // that is not sent again. What one of several backends refused has left to the others.
+            artifacts.record(entries).await;
+        }
         match outcome {
             Ok(answer) => {
                 counters.sent(outgoing.len());
                 if is_forwarded {
                     counters.forwarded();
-                }
-                if let Some(artifacts) = &self.artifacts
-                    && !entries.is_empty()
-                {
-                    // Before the sender hears of it: else a kill could leave a reference that nobody
-                    // knows of, and that is not sent again.
-                    artifacts.record(entries).await;
                 }
                 let answer = match rejected {
                     None => answer,

@@ -1,9 +1,12 @@
 //! Several exporters, several pipelines.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -11,8 +14,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::support::backend::Backend;
 use crate::support::references::{files, references, restored};
 use crate::support::sender::retry_after;
-use crate::support::slimspan::Slimspan;
-use crate::support::{config, otlp};
+use crate::support::slimspan::{Slimspan, run};
+use crate::support::{config, otlp, soon};
 
 /// All signals to both backends.
 fn to_both(one: &Backend, two: &Backend) -> Value {
@@ -194,4 +197,56 @@ async fn every_exporter_may_have_a_form_of_its_own() {
         "{}",
         told.stderr
     );
+}
+
+/// What one of two backends refuses has left to the other one, and is written down for that, each by itself
+/// or in a batch. What none of them takes is not.
+#[tokio::test]
+async fn what_has_left_to_one_backend_is_in_the_catalog() {
+    for with_batch in [false, true] {
+        let one = refusing(Code::InvalidArgument, None).await;
+        let refuses = Arc::new(AtomicBool::new(false));
+        let is_refused = Arc::clone(&refuses);
+        let two = Backend::answering(move |_| {
+            if is_refused.load(Ordering::Relaxed) {
+                return Err(Status::new(Code::InvalidArgument, "no"));
+            }
+            Ok(bytes::Bytes::new())
+        })
+        .await;
+        let mut config = to_both(&one, &two);
+        config["extensions"]["artifact_store"]["catalog"] =
+            json!({ "directory": "./catalog", "interval": "50ms" });
+        if with_batch {
+            config["processors"]["batch"] = json!({ "timeout": "10ms" });
+            config["service"]["pipelines"]["traces"]["processors"] =
+                json!(["memory_limiter", "artifact", "batch"]);
+        }
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let [known, unknown] = [1, 2].map(|seed| otlp::photo(seed, 20_000));
+        refuses.store(true, Ordering::Relaxed);
+        let request = otlp::span_with(&unknown);
+        sender.send(Signal::Traces, &request).await.unwrap_err();
+        refuses.store(false, Ordering::Relaxed);
+        let request = otlp::span_with(&known);
+        sender.send(Signal::Traces, &request).await.unwrap_err();
+        let listed = async || {
+            let ls = ["ls", "--json", "--config", "collector.yaml"];
+            let ended = run(slimspan.folder(), &ls).await;
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            ended.stdout
+        };
+        let told = soon("it is written down", async {
+            loop {
+                let told = listed().await;
+                if !told.is_empty() {
+                    return told;
+                }
+            }
+        });
+        let told = told.await;
+        let has = |bytes: &[u8]| told.contains(&Digest::of(bytes).to_string());
+        assert!(has(&known) && !has(&unknown), "{told}");
+    }
 }

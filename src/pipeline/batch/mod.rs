@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) use self::part::Held;
 use self::part::{Group, Part, shares};
-use super::fan_out::{FanOut, Outgoing};
+use super::fan_out::{FanOut, Outgoing, Sent};
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
@@ -109,7 +109,7 @@ impl Batch {
         items: usize,
         held: Held,
         terms: &Terms,
-    ) -> Result<Answer, Refusal> {
+    ) -> Sent {
         let (reply, answer) = oneshot::channel();
         let (metadata, client) = self.shared.of_client(&terms.client);
         let key = (metadata, held.tenants.clone());
@@ -123,10 +123,16 @@ impl Batch {
             reply,
             _held: held,
         };
-        self.shared.gather(key, part)?;
-        let unavailable = |why| Err(Refusal::unavailable(Culprit::Slimspan, why));
+        if let Err(refusal) = self.shared.gather(key, part) {
+            return Err(refusal).into();
+        }
+        // Nobody knows how far it has got.
+        let unavailable = |why| Sent {
+            outcome: Err(Refusal::unavailable(Culprit::Slimspan, why)),
+            has_left: true,
+        };
         match timeout_at(terms.deadline, answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(sent)) => sent,
             Ok(Err(_)) => unavailable("the batch was cut off by the shutdown"),
             Err(_) => unavailable("the batch was not answered in time"),
         }
@@ -274,19 +280,16 @@ impl Shared {
         for part in group {
             let of_part = outcomes.iter_mut().filter_map(Iterator::next);
             // Who does not wait any more was told that it is not known.
-            let _ = part.reply.send(Answer::worst(of_part));
+            let _ = part.reply.send(Sent::worst(of_part));
         }
     }
 
     /// Sends a group to one exporter, in halves where the backend says that there is something wrong in
     /// it: the request of one sender takes no other's along. Returns what became of each.
-    fn export<'a>(
-        &'a self,
-        exporter: usize,
-        group: &'a [Part],
-    ) -> BoxFuture<'a, Vec<Result<Answer, Refusal>>> {
+    fn export<'a>(&'a self, exporter: usize, group: &'a [Part]) -> BoxFuture<'a, Vec<Sent>> {
         async move {
-            match self.send_group(exporter, group).await {
+            let Sent { outcome, has_left } = self.send_group(exporter, group).await;
+            match outcome {
                 Ok(answer) => shares(group, &answer),
                 Err(refusal) if group.len() > 1 && refusal.is_for_contents() => {
                     let (first, second) = group.split_at(group.len() / 2);
@@ -294,15 +297,21 @@ impl Shared {
                     outcomes.extend(self.export(exporter, second).await);
                     outcomes
                 }
-                Err(refusal) => group.iter().map(|_| Err(refusal.clone())).collect(),
+                Err(refusal) => {
+                    let sent = |_| Sent {
+                        outcome: Err(refusal.clone()),
+                        has_left,
+                    };
+                    group.iter().map(sent).collect()
+                }
             }
         }
         .boxed()
     }
 
-    async fn send_group(&self, exporter: usize, group: &[Part]) -> Result<Answer, Refusal> {
+    async fn send_group(&self, exporter: usize, group: &[Part]) -> Sent {
         let Some(first) = group.first() else {
-            return Ok(Answer::success());
+            return Ok(Answer::success()).into();
         };
         let deadlines = group.iter().map(|part| part.terms.deadline);
         let tickets = group.iter().map(|part| (&part.terms.tickets, part.items));
@@ -326,12 +335,7 @@ impl Shared {
     }
 
     /// Sends one sender's request, in several where it alone is too large for a batch.
-    async fn send_one(
-        &self,
-        exporter: usize,
-        part: &Part,
-        terms: &Terms,
-    ) -> Result<Answer, Refusal> {
+    async fn send_one(&self, exporter: usize, part: &Part, terms: &Terms) -> Sent {
         let most = self.config.send_batch_max_size;
         let send = async |outgoing: &Outgoing| {
             let sent = self
@@ -342,16 +346,25 @@ impl Shared {
         if most == 0 || part.items <= most {
             return send(&part.outgoing).await;
         }
+        let pieces = match part.outgoing.pieces(self.signal, most) {
+            Ok(pieces) => pieces,
+            Err(malformed) => return Err(malformed.into()).into(),
+        };
         let mut answer = Answer::success();
-        let (mut accepted, mut refused) = (false, None);
-        for piece in part.outgoing.pieces(self.signal, most)? {
-            match send(&piece).await {
+        let (mut accepted, mut has_left, mut refused) = (false, false, None);
+        for piece in pieces {
+            let of_piece = send(&piece).await;
+            has_left |= of_piece.has_left;
+            match of_piece.outcome {
                 Ok(of_piece) => {
                     accepted = true;
                     answer = answer.and(of_piece);
                 }
                 // All of it can be delivered later. That some is delivered twice is less than a loss.
-                Err(refusal) if refusal.is_retryable() => return Err(refusal),
+                Err(refusal) if refusal.is_retryable() => {
+                    let outcome = Err(refusal);
+                    return Sent { outcome, has_left };
+                }
                 Err(refusal) => {
                     let items = piece.count(self.signal);
                     answer = answer.and(Answer::rejecting(items, &refusal.to_string()));
@@ -359,10 +372,11 @@ impl Shared {
                 }
             }
         }
-        match refused {
+        let outcome = match refused {
             Some(refusal) if !accepted => Err(refusal),
             _ => Ok(answer),
-        }
+        };
+        Sent { outcome, has_left }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

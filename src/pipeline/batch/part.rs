@@ -5,9 +5,8 @@ use tokio::sync::oneshot;
 use crate::admission::Lease;
 use crate::answer::Answer;
 use crate::exporters::Terms;
-use crate::pipeline::fan_out::Outgoing;
+use crate::pipeline::fan_out::{Outgoing, Sent};
 use crate::pipeline::tenancy::InFlight;
-use crate::refusal::Refusal;
 use crate::tenant::TenantId;
 
 /// The request of one sender.
@@ -17,7 +16,7 @@ pub(super) struct Part {
     pub(super) items: usize,
     /// With what is known of the sender that all of a batch have in common.
     pub(super) terms: Terms,
-    pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
+    pub(super) reply: oneshot::Sender<Sent>,
     /// It outlives its sender's call.
     pub(super) _held: Held,
 }
@@ -67,10 +66,10 @@ impl Group {
 
 /// Each sender's part of an answer. Which items the backend rejected is not known, so the first senders
 /// are told of them: together it is right, and nobody repeats what was accepted.
-pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Result<Answer, Refusal>> {
+pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Sent> {
     let rejected = answer.rejected().unwrap_or(0);
     if rejected == 0 || group.len() == 1 {
-        return group.iter().map(|_| Ok(answer.clone())).collect();
+        return group.iter().map(|_| Ok(answer.clone()).into()).collect();
     }
     let why = format!(
         "of a batch with requests of other senders {rejected} items were rejected: {}",
@@ -80,10 +79,11 @@ pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Result<Answer, Refu
     let share = |part: &Part| {
         let of_this = left.min(part.items);
         left -= of_this;
-        Ok(match of_this {
+        let answer = match of_this {
             0 => Answer::success(),
             _ => Answer::rejecting(of_this, &why),
-        })
+        };
+        Ok(answer).into()
     };
     group.iter().map(share).collect()
 }
