@@ -52,6 +52,7 @@ bench: ## Measure slimspan against the naive way and against bare forwarding; pr
 	$(CARGO) run --release --locked --package slimspan-bench --bin allocations
 	$(CARGO) run --release --locked --package slimspan-bench --bin linear
 	$(CARGO) run --release --locked --package slimspan-bench --bin end_to_end
+	$(CARGO) run --release --locked --package slimspan-bench --bin catalog
 
 .PHONY: fuzz
 fuzz: ## Look for requests that do not come back as they were, for FUZZ_SECONDS (1800)

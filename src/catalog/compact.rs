@@ -129,9 +129,8 @@ impl Catalog {
         if merged < 2 {
             return Ok(());
         }
-        let tombstones = self.index().covering().await?;
-        let mut entries: Vec<Entry> = latest.into_values().collect();
-        entries.retain(|entry| !tombstones.covers(entry));
+        let latest = latest.into_values().collect();
+        let mut entries = self.index().uncovered(latest).await?;
         entries.sort_by_key(|entry| (entry.recorded, entry.id));
         let key = layout::merged(&last.key);
         if !entries.is_empty() {

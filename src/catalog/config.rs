@@ -1,5 +1,6 @@
 //! The configuration of an `artifact_store`'s catalog.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use schemars::JsonSchema;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::{PositiveDuration, SizeBetween};
+use crate::config::units::{AnyDuration, PositiveDuration, SizeBetween};
+use crate::tenant::TenantId;
 
 /// `catalog`: writes down in the bucket which span refers to which artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +34,78 @@ pub struct CatalogConfig {
     /// up, and counted.
     #[serde(with = "SizeBetween::<{ 1 << 20 }, { 1 << 40 }>")]
     pub max_bytes: ByteSize,
+    /// How long files are kept that nothing refers to any more: `slimspan gc` removes them.
+    pub retention: RetentionConfig,
+}
+
+/// `retention`: how long files are kept after the last reference to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// The time after the last reference to a file; 0 keeps all for ever.
+    #[serde(with = "AnyDuration")]
+    pub max_age: Duration,
+    /// That of tenants for whom it is another one; 0 keeps theirs for ever.
+    pub by_tenant: BTreeMap<TenantId, Age>,
+    /// The time between a first run, which marks what is too old, and the one that removes it; at least an
+    /// hour longer than `refresh`.
+    #[serde(with = "PositiveDuration")]
+    pub grace: Duration,
+}
+
+/// How much longer than `refresh` the grace has to be: for what a replica wrote down and could not put yet,
+/// and for clocks that differ.
+const LEAST_DELAY: Duration = Duration::from_hours(1);
+
+fn in_hours(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// How long files are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Age(#[serde(with = "AnyDuration")] pub Duration);
+
+impl RetentionConfig {
+    /// How long files of a tenant are kept; none where they are kept for ever.
+    pub fn of(&self, tenant: &TenantId) -> Option<Duration> {
+        let of_tenant = self.by_tenant.get(tenant).map(|Age(age)| *age);
+        let age = of_tenant.unwrap_or(self.max_age);
+        Some(age).filter(|age| !age.is_zero())
+    }
+
+    /// What is wrong with the grace, where a file counts as stored for `refresh` without being asked for.
+    pub fn mistake(&self, refresh: Duration) -> Option<String> {
+        let least = refresh.saturating_add(LEAST_DELAY);
+        let is_wrong = !self.keeps_all() && self.grace < least;
+        is_wrong.then(|| {
+            format!(
+                "{} is too short: a replica counts a file as stored for {} without asking for it \
+                 (refresh), so it has to be at least {}",
+                in_hours(self.grace),
+                in_hours(refresh),
+                in_hours(least)
+            )
+        })
+    }
+
+    /// Whether nothing is ever too old.
+    pub fn keeps_all(&self) -> bool {
+        self.max_age.is_zero() && self.by_tenant.values().all(|Age(age)| age.is_zero())
+    }
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self {
+            max_age: Duration::ZERO,
+            by_tenant: BTreeMap::new(),
+            grace: Duration::from_hours(48),
+        }
+    }
 }
 
 impl Default for CatalogConfig {
@@ -42,6 +116,7 @@ impl Default for CatalogConfig {
             interval: Duration::from_secs(5),
             max_batch: ByteSize::mib(1),
             max_bytes: ByteSize::mib(256),
+            retention: RetentionConfig::default(),
         }
     }
 }

@@ -13,12 +13,16 @@ use crate::tenant::TenantId;
 /// catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The same on every line about this reference. Of several lines the one that was recorded last holds.
+    /// The same on every line about this reference. Of several lines the one that was recorded last holds,
+    /// and of those the one that was settled last.
     #[serde(with = "text")]
     pub id: EntryId,
-    /// When this line was written.
+    /// When the reference was written down. Deletions that are later hide it.
     #[serde(with = "text::time")]
     pub recorded: Timestamp,
+    /// When it was found out what became of an artifact that was in the spool; none in the first line.
+    #[serde(default, with = "text::time_or_null")]
+    pub settled: Option<Timestamp>,
     /// When the span began, or the time of the log record; when it was recorded, where neither is known.
     #[serde(with = "text::time")]
     pub time: Timestamp,
@@ -60,8 +64,14 @@ pub struct Entry {
 impl Entry {
     /// Whether this line takes the place of one with the same id.
     pub fn replaces(&self, other: &Self) -> bool {
-        (self.recorded.as_microsecond(), self.state)
-            > (other.recorded.as_microsecond(), other.state)
+        self.order() > other.order()
+    }
+
+    /// Of several lines the greatest holds. A later reference stands before whatever became of an earlier
+    /// one, which a deletion between the two hides.
+    fn order(&self) -> (i64, Option<i64>, State) {
+        let settled = self.settled.map(Timestamp::as_microsecond);
+        (self.recorded.as_microsecond(), settled, self.state)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use slimspan_artifact::Digest;
 
@@ -10,9 +11,12 @@ use super::error::CatalogError;
 use super::follower::{Catalog, Reach};
 use super::ids::EntryId;
 use super::layout;
-use super::tombstone::{Deleted, Tombstone};
+use super::tombstone::{Deleted, Tombstone, to_line};
 use crate::storage::Store;
 use crate::tenant::TenantId;
+
+/// Artifacts that are deleted at a time.
+const CONCURRENT: usize = 16;
 
 /// What was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +28,12 @@ pub struct Erased {
 }
 
 impl Catalog {
-    /// Deletes an artifact, a trace, or all of a tenant from `store`, and says so to every replica. Doing it
-    /// again changes nothing.
+    /// Deletes an artifact, a trace, or all of a tenant from `store`, and says so to every replica. Where it
+    /// breaks off, doing it again finishes it.
     ///
-    /// Of a trace, artifacts that something else refers to stay. What refers to an artifact that comes
-    /// again later is not deleted with it.
+    /// Of a trace, artifacts that something else refers to stay; and so do those that are not in the catalog
+    /// yet, because what refers to them waits in a replica's journal: that is hidden when it comes, and doing
+    /// it again then deletes them. What refers to an artifact that comes again later is not deleted with it.
     pub async fn erase(
         &self,
         store: &Store,
@@ -52,11 +57,12 @@ impl Catalog {
         };
         let time = Timestamp::now();
         let tombstone = |deleted| Tombstone {
-            id: new_id(),
+            id: EntryId::random(),
             time,
             tenant: tenant.clone(),
             deleted,
             reason: reason.to_owned(),
+            up_to: None,
         };
         let mut tombstones = vec![tombstone(deleted)];
         if matches!(deleted, Deleted::Trace { .. }) {
@@ -64,12 +70,7 @@ impl Catalog {
             tombstones.extend(with_it.map(|digest| tombstone(Deleted::Artifact { digest })));
         }
         // First what says so: then whoever asks for it hears why it is not there.
-        let mut lines = Vec::new();
-        for tombstone in &tombstones {
-            if serde_json::to_writer(&mut lines, tombstone).is_ok() {
-                lines.push(b'\n');
-            }
-        }
+        let lines: Vec<u8> = tombstones.iter().flat_map(to_line).collect();
         let key = layout::tombstones(time, rand::random());
         self.bucket().put(&key, Bytes::from(lines)).await?;
         let known = vec![key];
@@ -79,10 +80,13 @@ impl Catalog {
         let of_tenant = store.of_tenant(tenant);
         // One that the store keeps does not keep the others.
         let mut failed = None;
-        for digest in &artifacts {
-            if let Err(error) = of_tenant.delete(digest).await {
-                failed = Some(error);
-            }
+        let deletions = artifacts.clone().into_iter().map(|digest| {
+            let of_tenant = of_tenant.clone();
+            async move { of_tenant.delete(&digest).await }
+        });
+        let mut deletions = stream::iter(deletions).buffer_unordered(CONCURRENT);
+        while let Some(deleted) = deletions.next().await {
+            failed = deleted.err().or(failed);
         }
         if let Some(error) = failed {
             return Err(error.into());
@@ -103,13 +107,5 @@ impl Catalog {
             .iter()
             .filter_map(|object| object.key.rsplit('/').next());
         Ok(names.filter_map(|name| name.parse().ok()).collect())
-    }
-}
-
-fn new_id() -> EntryId {
-    loop {
-        if let Some(id) = EntryId::new(&rand::random::<[u8; 16]>()) {
-            return id;
-        }
     }
 }

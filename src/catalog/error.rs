@@ -21,6 +21,14 @@ pub enum CatalogError {
         /// What the system said.
         source: Arc<std::io::Error>,
     },
+    /// A query took too long, and was ended.
+    #[error("the catalog's index {}: no answer within {limit:?}", path.display())]
+    Slow {
+        /// The file.
+        path: PathBuf,
+        /// What it had.
+        limit: std::time::Duration,
+    },
     /// The bucket does not give or take its objects.
     #[error("the catalog: {0}")]
     Bucket(Arc<crate::storage::BucketError>),

@@ -1,14 +1,15 @@
 //! From the objects of a bucket into an index: what other replicas wrote, a few seconds later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use super::index::Index;
 use super::recorder::from_lines;
 use super::tombstone::Tombstone;
 use super::{folder, layout};
-use crate::storage::{Bucket, BucketError, Store};
+use crate::storage::{Bucket, BucketError, Listed, Store};
 use crate::telemetry::Seldom;
 
 /// How often it is looked for what is new.
@@ -43,8 +44,18 @@ const AHEAD: SignedDuration = SignedDuration::from_mins(10);
 /// Objects that are read at a time, and applied together.
 const READS: usize = 8;
 
+/// Objects with deletions that are applied together.
+const TOMBSTONES: usize = 50;
+
 /// Applied together, at most.
-const BYTES: usize = 8 << 20;
+const BYTES: u64 = 8 << 20;
+
+/// The bytes of objects that are read and not applied yet. One alone counts for no more than what is left of that
+/// beside what waits to be applied.
+const IN_MEMORY: u64 = 24 << 20;
+
+/// Names of objects that are looked up at a time.
+const NAMES: usize = 1_000;
 
 /// How often what disappears while it is read is looked for where it was merged into.
 const LISTINGS: usize = 5;
@@ -165,14 +176,15 @@ impl Catalog {
         let mut reach = reach;
         for _ in 0..LISTINGS {
             self.tombstones(reach, &mut synced).await?;
-            let listed = self.listed(reach).await?;
-            let missing = self.index.missing(listed.clone()).await?;
-            let vanished = self.entries(missing, &mut synced).await?;
+            let vanished = if reach == Reach::All {
+                self.all(&mut synced).await?
+            } else {
+                let listed = self.latest(reach).await?;
+                let keys = listed.iter().map(|object| object.key.clone()).collect();
+                let missing = self.index.missing(keys).await?;
+                self.entries(of_keys(listed, missing), &mut synced).await?
+            };
             if !vanished {
-                if reach == Reach::All {
-                    let prefix = format!("{}/", layout::FOLDER);
-                    self.index.forget_objects(prefix, listed).await?;
-                }
                 return Ok(synced);
             }
             // Merged meanwhile, into one that has another name.
@@ -181,44 +193,90 @@ impl Catalog {
         Ok(synced)
     }
 
-    /// The objects of entries, sorted.
-    async fn listed(&self, reach: Reach) -> Result<Vec<String>, CatalogError> {
-        let now = Timestamp::now();
-        let mut keys = Vec::new();
-        if reach == Reach::All {
-            let all = self.bucket.list(layout::FOLDER, None).await?;
-            keys.extend(all.into_iter().map(|object| object.key));
-        } else {
-            let since = match reach {
-                Reach::Recent => now - RECENT,
-                _ => now - WHILE_AGO,
-            };
-            let after = format!("{}/{}", layout::hour(since), layout::stamp(since));
-            for hour in hours(since, now + AHEAD) {
-                let found = self.bucket.list(&hour, Some(&after)).await?;
-                keys.extend(found.into_iter().map(|object| object.key));
-            }
+    /// Reads all objects that are missing; true if one has vanished since it was listed. However many there are,
+    /// few of their names are in memory.
+    async fn all(&self, synced: &mut Synced) -> Result<bool, CatalogError> {
+        let listing = self.index.begin_listing().await?;
+        self.index.begin_load().await?;
+        let read = self.listed(listing, synced).await;
+        self.index.end_load().await?;
+        let vanished = read?;
+        if !vanished {
+            let entries = layout::ENTRIES_BETWEEN;
+            self.index.end_listing(listing, entries).await?;
         }
-        keys.retain(|key| layout::has_entries(key));
-        Ok(keys)
+        Ok(vanished)
+    }
+
+    async fn listed(&self, listing: i64, synced: &mut Synced) -> Result<bool, CatalogError> {
+        let objects = self.bucket.stream(layout::FOLDER, None);
+        let objects = objects.try_filter(|object| ready(layout::has_entries(&object.key)));
+        let mut chunks = Box::pin(objects.try_chunks(NAMES));
+        let mut vanished = false;
+        while let Some(chunk) = chunks.try_next().await.map_err(|error| error.1)? {
+            let keys = chunk.iter().map(|object| object.key.clone()).collect();
+            let missing = self.index.missing_in(listing, keys).await?;
+            vanished |= self.entries(of_keys(chunk, missing), synced).await?;
+        }
+        Ok(vanished)
+    }
+
+    /// The objects of the last minutes or hours.
+    async fn latest(&self, reach: Reach) -> Result<Vec<Listed>, CatalogError> {
+        let now = Timestamp::now();
+        let since = match reach {
+            Reach::Recent => now - RECENT,
+            _ => now - WHILE_AGO,
+        };
+        let after = format!("{}/{}", layout::hour(since), layout::stamp(since));
+        let mut latest = Vec::new();
+        for hour in hours(since, now + AHEAD) {
+            let found = self.bucket.list(&hour, Some(&after)).await?;
+            latest.extend(found);
+        }
+        latest.retain(|object| layout::has_entries(&object.key));
+        Ok(latest)
     }
 
     /// Reads objects into the index; true if one has vanished since it was listed.
-    async fn entries(&self, keys: Vec<String>, synced: &mut Synced) -> Result<bool, CatalogError> {
-        let reads = keys.into_iter().map(|key| async move {
-            let body = self.bucket.get(&key).await;
-            (key, body)
+    async fn entries(
+        &self,
+        objects: Vec<Listed>,
+        synced: &mut Synced,
+    ) -> Result<bool, CatalogError> {
+        let room = Arc::new(Semaphore::new(IN_MEMORY as usize));
+        let reads = objects.into_iter().map(|object| {
+            let (bucket, room) = (self.bucket.clone(), Arc::clone(&room));
+            async move {
+                let size = object.size.clamp(1, IN_MEMORY - BYTES) as u32;
+                let held = room.acquire_many_owned(size).await;
+                let held = held.map_err(|_| CatalogError::Ending)?;
+                // On its own, so that it goes on while others are applied.
+                let read = tokio::spawn(async move {
+                    let Some(body) = bucket.get(&object.key).await? else {
+                        return Ok(None);
+                    };
+                    let parsed = tokio::task::spawn_blocking(move || from_lines(&body)).await;
+                    let (entries, unreadable) = parsed.map_err(|_| CatalogError::Ending)?;
+                    Ok(Some((object, entries, unreadable)))
+                });
+                let read = read.await.unwrap_or(Err(CatalogError::Ending))?;
+                Ok::<_, CatalogError>(read.map(|read| (read, held)))
+            }
         });
-        let mut reads = stream::iter(reads).buffered(READS);
+        let mut reads = stream::iter(reads).buffer_unordered(READS);
         let mut vanished = false;
         let mut part = Part::default();
-        while let Some((key, body)) = reads.next().await {
-            let Some(body) = body? else {
+        while let Some(read) = reads.next().await {
+            let Some(((object, entries, unreadable), held)) = read? else {
                 vanished = true;
                 continue;
             };
-            part.bytes += body.len();
-            part.bodies.push((key, body));
+            part.bytes += object.size;
+            part.entries.extend(entries);
+            part.unreadable += unreadable;
+            part.objects.push(object.key);
+            part.held.push(held);
             if part.bytes >= BYTES {
                 self.apply(std::mem::take(&mut part), synced).await?;
             }
@@ -228,14 +286,11 @@ impl Catalog {
     }
 
     async fn apply(&self, part: Part, synced: &mut Synced) -> Result<(), CatalogError> {
-        if part.bodies.is_empty() {
+        if part.objects.is_empty() {
             return Ok(());
         }
-        synced.objects += part.bodies.len();
-        let read = tokio::task::spawn_blocking(move || part.read()).await;
-        let Ok((entries, objects, unreadable)) = read else {
-            return Err(CatalogError::Ending);
-        };
+        let unreadable = part.unreadable;
+        synced.objects += part.objects.len();
         synced.unreadable += unreadable;
         if unreadable > 0 {
             tracing::warn!(
@@ -243,7 +298,8 @@ impl Catalog {
                 self.bucket
             );
         }
-        let applied = self.index.apply(entries, Vec::new(), objects).await?;
+        let applied = self.index.apply(part.entries, Vec::new(), part.objects);
+        let applied = applied.await?;
         synced.entries += applied.added + applied.changed;
         Ok(())
     }
@@ -253,25 +309,29 @@ impl Catalog {
         let since = layout::stamp(Timestamp::now() - WHILE_AGO);
         let after = format!("{}/{since}", layout::TOMBSTONES);
         let after = Some(after).filter(|_| reach != Reach::All);
-        let listed = self
-            .bucket
-            .list(layout::TOMBSTONES, after.as_deref())
-            .await?;
-        let keys = listed.into_iter().map(|object| object.key).collect();
-        let missing = self.index.missing(keys).await?;
-        let (mut found, mut objects) = (Vec::new(), Vec::new());
-        for key in missing {
-            let Some(body) = self.bucket.get(&key).await? else {
-                continue;
-            };
-            let (read, unreadable) = read_tombstones(&body);
-            synced.unreadable += unreadable;
-            found.extend(read);
-            objects.push(key);
-        }
-        if !objects.is_empty() {
-            let applied = self.index.apply(Vec::new(), found, objects).await?;
-            synced.tombstones += applied.tombstones;
+        let listed = self.bucket.stream(layout::TOMBSTONES, after.as_deref());
+        let mut chunks = Box::pin(listed.try_chunks(NAMES));
+        while let Some(chunk) = chunks.try_next().await.map_err(|error| error.1)? {
+            let keys = chunk.into_iter().map(|object| object.key).collect();
+            let missing = self.index.missing(keys).await?;
+            for some in missing.chunks(TOMBSTONES) {
+                let (mut found, mut objects) = (Vec::new(), Vec::new());
+                let reads = some.iter().cloned().map(|key| {
+                    let bucket = self.bucket.clone();
+                    async move { (bucket.get(&key).await, key) }
+                });
+                let reads: Vec<_> = stream::iter(reads).buffered(READS).collect().await;
+                for (body, key) in reads {
+                    // Deleted meanwhile, because another one says the same.
+                    let Some(body) = body? else { continue };
+                    let (read, unreadable) = read_tombstones(&body);
+                    synced.unreadable += unreadable;
+                    found.extend(read);
+                    objects.push(key);
+                }
+                let applied = self.index.apply(Vec::new(), found, objects).await?;
+                synced.tombstones += applied.tombstones;
+            }
         }
         Ok(())
     }
@@ -301,24 +361,24 @@ pub(super) fn read_tombstones(body: &[u8]) -> (Vec<Tombstone>, usize) {
     (tombstones.collect(), unreadable)
 }
 
+/// Those of the objects that have these keys, in the same order.
+fn of_keys(objects: Vec<Listed>, keys: Vec<String>) -> Vec<Listed> {
+    let keys: HashSet<String> = keys.into_iter().collect();
+    let objects = objects.into_iter();
+    objects
+        .filter(|object| keys.contains(&object.key))
+        .collect()
+}
+
 /// Objects that are applied together.
 #[derive(Default)]
 struct Part {
-    bodies: Vec<(String, Bytes)>,
-    bytes: usize,
-}
-
-impl Part {
-    fn read(self) -> (Vec<Entry>, Vec<String>, usize) {
-        let (mut entries, mut keys, mut unreadable) = (Vec::new(), Vec::new(), 0);
-        for (key, body) in self.bodies {
-            let (read, failed) = from_lines(&body);
-            entries.extend(read);
-            unreadable += failed;
-            keys.push(key);
-        }
-        (entries, keys, unreadable)
-    }
+    entries: Vec<Entry>,
+    objects: Vec<String>,
+    unreadable: usize,
+    bytes: u64,
+    /// The room that they take until they are applied.
+    held: Vec<OwnedSemaphorePermit>,
 }
 
 impl From<BucketError> for CatalogError {

@@ -74,6 +74,17 @@ id!(
     16
 );
 
+impl EntryId {
+    /// One that nothing else has.
+    pub(super) fn random() -> Self {
+        loop {
+            if let Some(id) = Self::new(&rand::random::<[u8; 16]>()) {
+                return id;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {

@@ -9,6 +9,12 @@ pub(super) const FOLDER: &str = "catalog";
 /// Where deletions are.
 pub(super) const TOMBSTONES: &str = "catalog/tombstones";
 
+/// Where it stands what is too old.
+pub(super) const MARKS: &str = "catalog/gc";
+
+/// Between these are the keys of all objects of entries, and of nothing else.
+pub(super) const ENTRIES_BETWEEN: (&str, &str) = ("catalog/0", "catalog/:");
+
 /// How names of entries' objects end.
 const ENTRIES: &str = ".jsonl";
 
@@ -50,6 +56,12 @@ pub(super) fn tombstones(time: Timestamp, replica: u32) -> String {
     )
 }
 
+/// A new object with marks, made at `time`.
+pub(super) fn marks(time: Timestamp) -> String {
+    let random: u32 = rand::random();
+    format!("{MARKS}/{}-{random:08x}.jsonl", stamp(time))
+}
+
 /// Whether an object has entries.
 pub(super) fn has_entries(key: &str) -> bool {
     let rest = key
@@ -76,8 +88,12 @@ mod tests {
         let beginning = "catalog/2026-11-21/19/20261121T194305.000120Z-000000ab-";
         assert!(key.starts_with(beginning), "{key}");
         assert!(has_entries(&key));
+        let (from, to) = ENTRIES_BETWEEN;
+        assert!((from..to).contains(&key.as_str()));
+        assert!(!(from..to).contains(&tombstones(time, 1).as_str()));
         assert_eq!(hour(time), "catalog/2026-11-21/19");
         assert!(!has_entries(&tombstones(time, 1)));
+        assert!(!has_entries(&marks(time)));
         assert!(!has_entries("catalog/sha256/ab/abcd"));
         assert!(!has_entries("default/2026/x.jsonl"));
     }

@@ -151,6 +151,7 @@ impl Taken<'_> {
         Some(Entry {
             id: EntryId::new(hash.finalize().as_bytes().get(..16)?)?,
             recorded,
+            settled: None,
             time: time.filter(|_| origin.time > 0).unwrap_or(recorded),
             tenant: self.tenant.clone(),
             signal: Some(self.signal.name().to_owned()),

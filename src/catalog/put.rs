@@ -43,6 +43,7 @@ impl PutFile {
         Some(Entry {
             id,
             recorded: now,
+            settled: None,
             time: now,
             tenant: self.tenant,
             signal: None,

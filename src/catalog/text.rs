@@ -64,3 +64,28 @@ pub(super) mod time {
         text.parse().map_err(D::Error::custom)
     }
 }
+
+/// The same for a time that may be missing, which is `null`.
+pub(super) mod time_or_null {
+    use super::{Deserialize, Deserializer, Error, Serializer};
+    use jiff::Timestamp;
+
+    #[expect(clippy::ref_option, reason = "the form that serde calls it in")]
+    pub(in super::super) fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => super::time::serialize(time, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        let text = Option::<std::borrow::Cow<'de, str>>::deserialize(from)?;
+        let parsed = text.map(|text| text.parse().map_err(D::Error::custom));
+        parsed.transpose()
+    }
+}

@@ -6,7 +6,8 @@ use super::ids::{EntryId, TraceId};
 use super::text;
 use crate::tenant::TenantId;
 
-/// What was deleted, when and why. It hides every entry that was recorded up to its time.
+/// What was deleted, when and why. It hides every entry that was recorded up to its time, or up to the one
+/// that it gives for that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     /// What tells it from others.
@@ -22,6 +23,21 @@ pub struct Tombstone {
     pub deleted: Deleted,
     /// Why, in the words of who did it.
     pub reason: String,
+    /// Of what expired: entries that were recorded up to then are hidden. What came later is needed still,
+    /// and nothing that waits for the store is given up.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "text::time_or_null"
+    )]
+    pub up_to: Option<Timestamp>,
+}
+
+impl Tombstone {
+    /// Entries that were recorded up to then are hidden.
+    pub fn hides_up_to(&self) -> Timestamp {
+        self.up_to.unwrap_or(self.time)
+    }
 }
 
 /// What was deleted of a tenant's.
@@ -42,4 +58,12 @@ pub enum Deleted {
     },
     /// Everything.
     Tenant,
+}
+
+/// A tombstone as it stands in an object.
+pub(super) fn to_line(tombstone: &Tombstone) -> Vec<u8> {
+    // There is nothing in it that JSON does not have.
+    let mut line = serde_json::to_vec(tombstone).unwrap_or_default();
+    line.push(b'\n');
+    line
 }

@@ -64,6 +64,7 @@ enum Command {
     Ls(catalog::List),
     Stat(catalog::Stat),
     Rm(catalog::Remove),
+    Gc(catalog::Collect),
     Catalog(catalog::CatalogCommand),
 }
 
@@ -154,6 +155,10 @@ pub fn main() -> ExitCode {
             command: Some(Command::Rm(remove)),
             ..
         } => catalog::rm(&remove),
+        Cli {
+            command: Some(Command::Gc(collect)),
+            ..
+        } => catalog::gc(&collect),
         Cli {
             command: Some(Command::Catalog(of)),
             ..

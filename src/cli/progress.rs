@@ -43,6 +43,15 @@ impl Progress {
         Self(bar.with_message(what))
     }
 
+    /// Over so many things.
+    pub(super) fn counting(total: u64, what: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let template = "{msg} {bar:30} {human_pos} of {human_len}, {eta} left";
+        let style = ProgressStyle::with_template(template);
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self(bar.with_message(what))
+    }
+
     /// Over what nobody knows how much it is.
     pub(super) fn searching(what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());

@@ -44,6 +44,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     check.artifact_servers();
     check.memory_limits();
     check.spools();
+    check.retention();
     check.problems
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::time::timeout;
@@ -99,36 +99,60 @@ impl Bucket {
         self.within("delete", key, delete).await
     }
 
+    /// When an object was written, by the store's clock; none where there is none.
+    pub async fn written(&self, key: &str) -> Result<Option<SystemTime>, BucketError> {
+        let path = self.path(key);
+        let head = async {
+            match self.client.head(&path).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                found => found.map(|found| Some(found.last_modified.into())),
+            }
+        };
+        self.within("look for", key, head).await
+    }
+
     /// The objects whose keys begin with the folder `prefix`, sorted; only those behind the key `after`.
     pub async fn list(
         &self,
         prefix: &str,
         after: Option<&str>,
     ) -> Result<Vec<Listed>, BucketError> {
+        let mut listed: Vec<Listed> = self.stream(prefix, after).try_collect().await?;
+        listed.sort_unstable();
+        Ok(listed)
+    }
+
+    /// The same in the order in which the store gives them, and one by one: there may be many.
+    pub fn stream(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> impl Stream<Item = Result<Listed, BucketError>> + Send + use<> {
         let within = self.path(prefix);
-        let mut stream = match after {
+        let stream = match after {
             None => self.client.list(Some(&within)),
             Some(after) => self
                 .client
                 .list_with_offset(Some(&within), &self.path(after)),
         };
-        let mut listed = Vec::new();
-        loop {
-            let next = async { stream.next().await.transpose() };
-            let Some(object) = self.within("list", prefix, next).await? else {
-                break;
-            };
-            let Some(key) = self.key(&object.location) else {
-                continue;
-            };
-            listed.push(Listed {
-                key,
-                size: object.size,
-                written: object.last_modified.into(),
-            });
-        }
-        listed.sort_unstable();
-        Ok(listed)
+        let begun = (self.clone(), prefix.to_owned(), stream);
+        stream::try_unfold(begun, |(bucket, prefix, mut stream)| async move {
+            loop {
+                let next = async { stream.next().await.transpose() };
+                let Some(object) = bucket.within("list", &prefix, next).await? else {
+                    return Ok(None);
+                };
+                let Some(key) = bucket.key(&object.location) else {
+                    continue;
+                };
+                let listed = Listed {
+                    key,
+                    size: object.size,
+                    written: object.last_modified.into(),
+                };
+                return Ok(Some((listed, (bucket, prefix, stream))));
+            }
+        })
     }
 
     fn path(&self, key: &str) -> Path {

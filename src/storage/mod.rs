@@ -26,5 +26,6 @@ pub use bucket::{Bucket, BucketError, Listed};
 pub use config::StoreConfig;
 pub use error::{Action, OpenError, StoreError};
 pub use lifecycle::{LifecycleRule, LifecycleRules, lifecycle_rules};
+pub(crate) use spool::Fate;
 pub use spool::Spool;
 pub use store::{Incoming, KeepError, Kept, ListError, ListedArtifact, ObjectFacts, Store, Stored};

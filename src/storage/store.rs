@@ -292,7 +292,7 @@ impl Store {
         let spool = self.spool().filter(|_| delivery == Delivery::Background);
         let waits = |digest| {
             let spool = spool.as_ref();
-            spool.is_some_and(|spool| spool.has(&self.shared.tenant, digest))
+            spool.is_some_and(|spool| spool.relies(&self.shared.tenant, digest))
         };
         let mut digests = digests.iter();
         digests.all(|digest| self.shared.known.has(digest) || waits(digest))

@@ -9,6 +9,7 @@ pub struct CatalogCounts {
     lost: AtomicU64,
     objects: AtomicU64,
     failures: AtomicU64,
+    given_up: AtomicU64,
 }
 
 /// The counts at one moment.
@@ -22,6 +23,8 @@ pub struct Catalogued {
     pub objects: u64,
     /// Attempts at that which failed.
     pub failures: u64,
+    /// Artifacts that were deleted while they waited for the store.
+    pub given_up: u64,
 }
 
 impl CatalogCounts {
@@ -32,6 +35,7 @@ impl CatalogCounts {
             lost: get(&self.lost),
             objects: get(&self.objects),
             failures: get(&self.failures),
+            given_up: get(&self.given_up),
         }
     }
 
@@ -48,6 +52,11 @@ impl CatalogCounts {
     /// An object was put into the bucket.
     pub fn put(&self) {
         add(&self.objects, 1);
+    }
+
+    /// Artifacts were deleted while they waited for the store.
+    pub fn given_up(&self, artifacts: usize) {
+        add(&self.given_up, artifacts);
     }
 
     /// One was not.

@@ -104,6 +104,11 @@ impl StoreCounts {
         }
     }
 
+    /// What became of the entries of its catalog.
+    pub fn catalogued(&self) -> super::Catalogued {
+        self.catalog.read()
+    }
+
     /// It took an artifact of so many bytes.
     pub fn put(&self, bytes: usize) {
         add(&self.puts, 1);

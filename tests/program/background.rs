@@ -191,7 +191,7 @@ async fn what_is_left_is_uploaded_by_a_synchronous_successor() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let log = ended.stderr;
     assert!(
-        log.contains("3 artifacts of 58.8 KiB stay there for the next start"),
+        log.contains("3 artifacts of 58.9 KiB stay there for the next start"),
         "{log}"
     );
     rig.config["processors"]["artifact"]["delivery"] = json!("sync");
@@ -254,7 +254,7 @@ async fn what_is_left_for_one_of_two_stores_is_told() {
         .logs("spool is the spool.directory of extensions.artifact_store and")
         .await;
     let log = slimspan.stop().await.stderr;
-    assert!(log.contains("3 artifacts of 58.8 KiB"), "{log}");
+    assert!(log.contains("3 artifacts of 58.9 KiB"), "{log}");
     // So it is, once that is done.
     rig.config["extensions"]["artifact_store/other"]["spool"]["directory"] =
         json!(home.path().join("other"));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use slimspan::catalog::{Catalog, Entry, Filter, Reach, State};
@@ -409,4 +409,83 @@ async fn files_are_listed_shown_and_deleted_from_the_command_line() {
     let counts = ["merged", "written", "lines", "entries"].map(|count| &compacted[count]);
     assert!(merged.contains(&json!(counts)), "{compacted}");
     assert_eq!(listed(&[]).await.len(), 1);
+}
+
+/// Two runs and the grace between them remove what nothing has referred to for too long, and say so.
+#[tokio::test]
+async fn files_that_nothing_refers_to_any_more_are_removed_in_two_runs() {
+    let home = TempDir::new().unwrap();
+    let mut config = config::standard(([127, 0, 0, 1], 9).into());
+    config["extensions"]["artifact_store"]["catalog"] = json!({
+        "directory": "./catalog",
+        "retention": { "max_age": "240h", "by_tenant": { "ever": "0" }, "grace": "25h" },
+    });
+    let yaml = serde_json::to_string(&config).unwrap();
+    std::fs::write(home.path().join("collector.yaml"), yaml).unwrap();
+    let artifacts = home.path().join("artifacts");
+    let days_ago = |days: u64| SystemTime::now() - Duration::from_hours(24 * days);
+    let mut lines = String::new();
+    for (number, (tenant, days)) in [("default", 30), ("default", 5), ("ever", 30)]
+        .into_iter()
+        .enumerate()
+    {
+        let photo = otlp::photo(number as u64, 20_000);
+        let digest = Digest::of(&photo).to_string();
+        let folder = artifacts.join(tenant).join("sha256").join(&digest[..2]);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(&digest), &photo).unwrap();
+        let file = std::fs::File::options()
+            .write(true)
+            .open(folder.join(&digest));
+        file.unwrap().set_modified(days_ago(30)).unwrap();
+        let time = jiff::Timestamp::try_from(days_ago(days)).unwrap();
+        let entry = json!({
+            "id": format!("{:032x}", number + 1), "recorded": time.to_string(), "time": time.to_string(), "tenant": tenant,
+            "signal": "traces", "service": "chat", "trace_id": "07".repeat(16), "span_id": null,
+            "span_name": "", "carrier": "span", "attribute": "input", "shape": "bytes", "sha256": digest,
+            "content_type": "image/png", "size_bytes": 20_000, "filename": null, "state": "stored",
+        });
+        lines.push_str(&format!("{entry}\n"));
+    }
+    let objects = artifacts.join("catalog/2026-01-01/00");
+    std::fs::create_dir_all(&objects).unwrap();
+    let object = "20260101T000000.000000Z-00000001-00000001.jsonl";
+    std::fs::write(objects.join(object), &lines).unwrap();
+    let gc = async |arguments: &[&str]| {
+        let gc = ["gc", "--config", "collector.yaml"];
+        let ended = run(home.path(), &[&gc[..], arguments].concat()).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stdout
+    };
+    let stored = || files(&artifacts.join("default")).len() + files(&artifacts.join("ever")).len();
+    let told = gc(&[]).await;
+    assert!(told.contains("nothing is changed"), "{told}");
+    assert!(files(&artifacts.join("catalog/gc")).is_empty());
+    let told = gc(&["--yes"]).await;
+    assert!(told.contains("marked 1, removed 0"), "{told}");
+    let told = gc(&["--yes"]).await;
+    assert!(told.contains("marked 0, removed 0"), "in its grace: {told}");
+    assert_eq!(stored(), 3);
+
+    let [marks] = &files(&artifacts.join("catalog/gc"))[..] else {
+        panic!("one object has the marks");
+    };
+    let text = std::fs::read_to_string(marks).unwrap();
+    let mut mark: Value = serde_json::from_str(&text).unwrap();
+    mark["marked"] = json!(jiff::Timestamp::try_from(days_ago(2)).unwrap().to_string());
+    std::fs::write(marks, format!("{mark}\n")).unwrap();
+    let told: Value = serde_json::from_str(&gc(&["--yes", "--json"]).await).unwrap();
+    assert_eq!(told["done"]["removed"], json!(1), "{told}");
+    assert_eq!(told["done"]["removed_bytes"], json!(20_000), "{told}");
+    assert_eq!(stored(), 2);
+    let gone = Digest::of(&otlp::photo(0, 20_000)).to_string();
+    let stat = ["stat", &gone, "--config", "collector.yaml"];
+    let ended = run(home.path(), &stat).await;
+    assert!(
+        ended.stderr.contains("expired by retention"),
+        "{}",
+        ended.stderr
+    );
+    let told = gc(&["--yes"]).await;
+    assert!(told.contains("marked 0, removed 0"), "{told}");
 }

@@ -34,11 +34,15 @@ struct Replica {
 
 impl Replica {
     async fn start(config: &StoreConfig) -> Self {
+        Self::start_with(config, Duration::from_millis(100)).await
+    }
+
+    async fn start_with(config: &StoreConfig, interval: Duration) -> Self {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(config).unwrap();
         let catalog_config = CatalogConfig {
             directory: home.path().to_owned(),
-            interval: Duration::from_millis(100),
+            interval,
             ..CatalogConfig::default()
         };
         let recorder = Recorder::open(&catalog_config, &store, Arc::default());
@@ -116,6 +120,7 @@ fn entry(number: u16, digest: Digest) -> Entry {
     Entry {
         id: EntryId::new(&id).unwrap(),
         recorded: Timestamp::now(),
+        settled: None,
         time: Timestamp::from_second(1_700_000_000 + i64::from(number)).unwrap(),
         tenant: "acme".parse().unwrap(),
         signal: Some("traces".to_owned()),
@@ -261,6 +266,39 @@ async fn check(config: &StoreConfig) {
     assert_eq!((menus.entries, menus.services), (0, Vec::new()));
     one.end().await;
     two.end().await;
+}
+
+/// How long it takes until what one replica wrote down is listed by another one, as they are shipped: it is
+/// printed, and said to be within ten seconds.
+async fn measure(what: &str, config: &StoreConfig) {
+    let interval = CatalogConfig::default().interval;
+    let one = Replica::start_with(config, interval).await;
+    let two = Replica::start_with(config, interval).await;
+    let (mut ids, mut took) = (BTreeSet::new(), Vec::new());
+    for number in 0..3 {
+        let entry = entry(number, artifact(number).digest);
+        ids.insert(entry.id);
+        one.recorder.record(vec![entry]).await;
+        let begun = std::time::Instant::now();
+        two.sees(&ids).await;
+        took.push(begun.elapsed());
+    }
+    one.end().await;
+    two.end().await;
+    took.sort_unstable();
+    eprintln!("{what}: listed by another replica after {took:.1?}");
+    // A machine that does much else has twice that.
+    assert!(took[1] < Duration::from_secs(20), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_writes_down_another_lists_within_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let of_folder = StoreConfig::new(folder.path().to_str().unwrap());
+    let server = Path::new(env!("CARGO_BIN_EXE_slimspan")).with_file_name("examples/s3-server");
+    let backend: Backend = emulators::s3(server);
+    let of_bucket = backend.config("files/of-two");
+    tokio::join!(measure("a folder", &of_folder), measure("S3", &of_bucket));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

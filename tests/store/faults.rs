@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// What happens to puts, and what has happened.
@@ -24,6 +25,10 @@ pub(super) struct Faults {
     hung: Mutex<HashSet<Path>>,
     fail: Mutex<HashSet<Path>>,
     fail_after_storing: AtomicUsize,
+    /// Puts of these wait until they are let go.
+    held: Mutex<HashMap<Path, watch::Receiver<bool>>>,
+    kept: Mutex<HashSet<Path>>,
+    looks: AtomicUsize,
     panics: AtomicUsize,
     away: Mutex<Option<Away>>,
     /// How long a put takes.
@@ -47,6 +52,23 @@ impl Faults {
     /// Puts of `key` never end.
     pub(super) fn hang(&self, key: Path) {
         self.hung.lock().unwrap().insert(key);
+    }
+
+    /// Puts of `key` wait until the sender says true.
+    pub(super) fn hold(&self, key: Path) -> watch::Sender<bool> {
+        let (go, wait) = watch::channel(false);
+        self.held.lock().unwrap().insert(key, wait);
+        go
+    }
+
+    /// Whoever deletes `key` is told that it did not work, and it did not.
+    pub(super) fn keep(&self, key: Path) {
+        self.kept.lock().unwrap().insert(key);
+    }
+
+    /// How often it was asked whether there is something.
+    pub(super) fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
     }
 
     /// Puts of `key` fail and store nothing.
@@ -88,6 +110,7 @@ impl Faults {
         *self.away.lock().unwrap() = None;
         self.hung.lock().unwrap().clear();
         self.fail.lock().unwrap().clear();
+        self.kept.lock().unwrap().clear();
         self.fail_after_storing(0);
     }
 
@@ -190,6 +213,10 @@ impl ObjectStore for FaultyStore {
         if !slow.is_zero() {
             tokio::time::sleep(slow).await;
         }
+        let held = faults.held.lock().unwrap().get(location).cloned();
+        if let Some(mut held) = held {
+            held.wait_for(|go| *go).await.unwrap();
+        }
         if faults.hung.lock().unwrap().contains(location) {
             std::future::pending::<()>().await;
         }
@@ -213,6 +240,8 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let looks = usize::from(options.head);
+        self.faults.looks.fetch_add(looks, Ordering::SeqCst);
         self.inner.get_opts(location, options).await
     }
 
@@ -220,7 +249,15 @@ impl ObjectStore for FaultyStore {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let faults = Arc::clone(&self.faults);
+        let locations = locations.map(move |location| {
+            let location = location?;
+            if faults.kept.lock().unwrap().contains(&location) {
+                return Err(injected("injected instead of deleting"));
+            }
+            Ok(location)
+        });
+        self.inner.delete_stream(locations.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, TransactionBehavior};
 use rusqlite::{params, params_from_iter};
 use slimspan_artifact::Digest;
@@ -7,8 +8,9 @@ use slimspan_artifact::Digest;
 use super::super::entry::Entry;
 use super::super::ids::{SpanId, TraceId};
 use super::super::tombstone::Tombstone;
+use super::objects;
 use super::rows::word;
-use super::tombstones::{self, Covering};
+use super::tombstones::{self, Covered, Covering};
 
 /// What was new to an index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub(super) fn apply(
     connection: &mut Connection,
     entries: &[Entry],
     tombstones: &[Tombstone],
-    objects: &[String],
+    keys: &[String],
 ) -> rusqlite::Result<Applied> {
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut applied = Applied::default();
@@ -35,12 +37,7 @@ pub(super) fn apply(
         applied.tombstones += usize::from(tombstones::bury(&begun, tombstone)?);
     }
     add(&begun, entries, &mut applied)?;
-    {
-        let mut seen = begun.prepare("INSERT OR IGNORE INTO object (key) VALUES (?)")?;
-        for object in objects {
-            seen.execute([object])?;
-        }
-    }
+    objects::add(&begun, keys)?;
     begun.commit()?;
     Ok(applied)
 }
@@ -49,24 +46,35 @@ fn add(begun: &Transaction<'_>, entries: &[Entry], applied: &mut Applied) -> rus
     if entries.is_empty() {
         return Ok(());
     }
-    let covering = Covering::load(begun)?;
+    let mut covering = Covering::of(begun)?;
+    let mut hide =
+        begun.prepare("INSERT OR IGNORE INTO hidden (trace, tenant, digest) VALUES (?, ?, ?)")?;
     let mut adding = Adding {
         begun,
-        known: begun.prepare("SELECT number, recorded, state FROM entry WHERE id = ?")?,
+        known: begun.prepare("SELECT number, recorded, settled, state FROM entry WHERE id = ?")?,
         insert: begun.prepare(
-            "INSERT INTO entry (id, recorded, time, facet, trace, span, span_name, carrier, \
+            "INSERT INTO entry (id, recorded, settled, time, facet, trace, span, span_name, carrier, \
              attribute, shape, digest, size, file_name, state) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?,
-        update: begun.prepare("UPDATE entry SET recorded = ?, state = ? WHERE number = ?")?,
+        update: begun.prepare("UPDATE entry SET recorded = ?, settled = ?, state = ? WHERE number = ?")?,
         words: HashMap::new(),
         facets: HashMap::new(),
         more: BTreeMap::new(),
     };
     for entry in entries {
-        if covering.covers(entry) {
-            applied.hidden += 1;
-            continue;
+        match covering.covers(entry)? {
+            Covered::No => {}
+            Covered::Yes => {
+                applied.hidden += 1;
+                continue;
+            }
+            Covered::WithTrace(trace, digest) => {
+                let tenant = entry.tenant.as_str();
+                hide.execute(params![trace.as_bytes(), tenant, digest.as_bytes()])?;
+                applied.hidden += 1;
+                continue;
+            }
         }
         match adding.add(entry)? {
             Outcome::Added => applied.added += 1,
@@ -103,20 +111,22 @@ struct Adding<'t> {
 impl Adding<'_> {
     fn add(&mut self, entry: &Entry) -> rusqlite::Result<Outcome> {
         let recorded = entry.recorded.as_microsecond();
+        let settled = entry.settled.map(Timestamp::as_microsecond);
         let state = entry.state as i64;
         let known = self.known.query_row([entry.id.as_bytes()], |row| {
             Ok((
                 row.get::<_, i64>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, i64>(2)?,
+                (row.get(1)?, row.get(2)?, row.get(3)?),
             ))
         });
-        if let Some((number, was_recorded, was)) = known.optional()? {
+        if let Some((number, was)) = known.optional()? {
             // The same order as `Entry::replaces`.
-            if (recorded, state) <= (was_recorded, was) {
+            let is: (i64, Option<i64>, i64) = (recorded, settled, state);
+            if is <= was {
                 return Ok(Outcome::Known);
             }
-            self.update.execute([recorded, state, number])?;
+            self.update
+                .execute(params![recorded, settled, state, number])?;
             return Ok(Outcome::Changed);
         }
         let facet = self.facet(entry)?;
@@ -131,6 +141,7 @@ impl Adding<'_> {
         self.insert.execute(params![
             entry.id.as_bytes(),
             recorded,
+            settled,
             entry.time.as_microsecond(),
             facet,
             entry.trace.as_ref().map(TraceId::as_bytes),

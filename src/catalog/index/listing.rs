@@ -1,6 +1,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::super::entry::State;
 use super::super::filter::{Cursor, Filter, MAX_PAGE, Page, Tenants};
 use super::rows::{COLUMNS, FROM, entry};
 
@@ -11,10 +12,18 @@ const MOST_FACETS: usize = 2_000;
 /// asking one by one.
 const FEW_FACETS: usize = 4;
 
+/// So few entries are put in order by themselves. Where more fit, there is a page of them among the newest.
+const FEW: usize = if cfg!(test) { 20 } else { 5_000 };
+
+/// So many names are looked for one by one.
+const MOST_NAMES: usize = if cfg!(test) { 2 } else { 1_000 };
+
 /// A condition, and what stands for its question marks.
 struct Condition {
     sql: String,
     values: Vec<Value>,
+    /// Whether it names the entries themselves that may fit.
+    is_few: bool,
 }
 
 impl Condition {
@@ -22,6 +31,7 @@ impl Condition {
         Self {
             sql: "1".to_owned(),
             values: Vec::new(),
+            is_few: false,
         }
     }
 
@@ -35,6 +45,7 @@ impl Condition {
         let mut with = Self {
             sql: self.sql.clone(),
             values: self.values.clone(),
+            is_few: self.is_few,
         };
         with.and(sql, values);
         with
@@ -86,7 +97,9 @@ pub(super) fn page(
 pub(super) fn count(connection: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
     let facets = facets(connection, filter)?;
     let numbers: Vec<String> = facets.wanted.iter().map(ToString::to_string).collect();
-    let mut condition = condition(filter, None);
+    let Some(mut condition) = condition(connection, filter, None)? else {
+        return Ok(0);
+    };
     condition.and(&format!("+facet IN ({})", numbers.join(",")), []);
     for (id, of) in ids(filter) {
         condition.and(&format!("{of} = ?"), [Value::Blob(id)]);
@@ -164,7 +177,9 @@ fn candidates(
     limit: usize,
     after: Option<Cursor>,
 ) -> rusqlite::Result<Vec<Candidate>> {
-    let condition = condition(filter, after);
+    let Some(condition) = condition(connection, filter, after)? else {
+        return Ok(Vec::new());
+    };
     let of_facets = |condition: &Condition| {
         if facets.is_all {
             condition.with("1", [])
@@ -182,6 +197,16 @@ fn candidates(
             condition.and(&format!("+{of} = ?"), [Value::Blob(id)]);
         }
         let found = Search::new(connection, &format!("entry_by_{of}"), &condition.sql)?;
+        return found.run(&condition.values, limit);
+    }
+    if condition.is_few {
+        let condition = of_facets(&condition);
+        let found = Search::of_few(connection, &condition.sql)?;
+        return found.run(&condition.values, limit);
+    }
+    if let Some(index) = rare(connection, filter)? {
+        let condition = of_facets(&condition);
+        let found = Search::new(connection, index, &condition.sql)?;
         return found.run(&condition.values, limit);
     }
     // Each facet costs a page; to go through all in their order costs what is not wanted in between.
@@ -209,6 +234,56 @@ fn candidates(
     Ok(found)
 }
 
+/// An index by which few entries fit the filter, if there is one.
+fn rare(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<&'static str>> {
+    if filter.state.is_some_and(|state| state != State::Stored) {
+        return Ok(Some("entry_by_state"));
+    }
+    if filter.min_size.is_none() && filter.max_size.is_none() {
+        return Ok(None);
+    }
+    let (smallest, largest) = (filter.min_size.unwrap_or(0), filter.max_size);
+    let size = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+    let probe = "SELECT count(*) FROM ( \
+        SELECT 1 FROM entry WHERE size >= ? AND size <= ? LIMIT ?)";
+    let most = i64::try_from(FEW).unwrap_or(i64::MAX);
+    let found: i64 = connection.query_row(
+        probe,
+        [size(smallest), size(largest.unwrap_or(u64::MAX)), most],
+        |row| row.get(0),
+    )?;
+    Ok((found < most).then_some("entry_by_size"))
+}
+
+/// The words in which a text is, in any case of ASCII letters.
+fn words_with(connection: &Connection, text: &str) -> rusqlite::Result<Vec<i64>> {
+    let mut words = connection.prepare("SELECT id FROM word WHERE instr(lower(text), ?) > 0")?;
+    let words = words.query_map([text.to_ascii_lowercase()], |row| row.get(0))?;
+    words.collect()
+}
+
+/// The entries with one of these words for a name; none where that are many.
+fn named(connection: &Connection, words: &str) -> rusqlite::Result<Option<Vec<i64>>> {
+    let named = format!(
+        "SELECT number FROM entry INDEXED BY entry_by_span_name WHERE span_name IN ({words}) \
+         UNION ALL \
+         SELECT number FROM entry INDEXED BY entry_by_file_name \
+         WHERE file_name IN ({words}) AND file_name IS NOT NULL LIMIT {FEW}"
+    );
+    // While very much is read, there are no such indexes.
+    let Ok(mut named) = connection.prepare(&named) else {
+        return Ok(None);
+    };
+    let named = named.query_map([], |row| row.get(0))?;
+    let named = named.collect::<rusqlite::Result<Vec<i64>>>()?;
+    Ok(Some(named).filter(|named| named.len() < FEW))
+}
+
+fn listed(numbers: &[i64]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    numbers.join(",")
+}
+
 /// A query for the newest entries of an index.
 struct Search<'c> {
     query: rusqlite::Statement<'c>,
@@ -216,11 +291,23 @@ struct Search<'c> {
 
 impl<'c> Search<'c> {
     fn new(connection: &'c Connection, index: &str, condition: &str) -> rusqlite::Result<Self> {
-        let query = format!(
-            "SELECT time, id, number FROM entry INDEXED BY {index} WHERE {condition} \
+        let query = |by: &str| {
+            connection.prepare(&format!(
+                "SELECT time, id, number FROM entry {by} WHERE {condition} \
+                 ORDER BY time DESC, id DESC LIMIT ?"
+            ))
+        };
+        // While very much is read, there is no such index.
+        let query = query(&format!("INDEXED BY {index}")).or_else(|_| query(""))?;
+        Ok(Self { query })
+    }
+
+    /// For those that are named by their numbers.
+    fn of_few(connection: &'c Connection, condition: &str) -> rusqlite::Result<Self> {
+        let query = connection.prepare(&format!(
+            "SELECT time, id, number FROM entry NOT INDEXED WHERE {condition} \
              ORDER BY time DESC, id DESC LIMIT ?"
-        );
-        let query = connection.prepare(&query)?;
+        ))?;
         Ok(Self { query })
     }
 
@@ -242,8 +329,12 @@ impl<'c> Search<'c> {
     }
 }
 
-/// All of a filter but its facets and ids.
-fn condition(filter: &Filter, after: Option<Cursor>) -> Condition {
+/// All of a filter but its facets and ids; none where nothing can fit.
+fn condition(
+    connection: &Connection,
+    filter: &Filter,
+    after: Option<Cursor>,
+) -> rusqlite::Result<Option<Condition>> {
     let mut condition = Condition::new();
     let size = |size: u64| Value::Integer(i64::try_from(size).unwrap_or(i64::MAX));
     if let Some(since) = filter.since {
@@ -263,15 +354,34 @@ fn condition(filter: &Filter, after: Option<Cursor>) -> Condition {
         condition.and("size <= ?", [size(largest)]);
     }
     if let Some(state) = filter.state {
-        condition.and("state = ?", [Value::Integer(state as i64)]);
+        // As numbers, so that the index of those that are not stored is known to fit.
+        condition.and(&format!("state = {}", state as i64), []);
+        if state != State::Stored {
+            condition.and(&format!("state < {}", State::Stored as i64), []);
+        }
     }
     if let Some(name) = &filter.name {
-        let name = Value::Text(name.to_ascii_lowercase());
-        let words = "(SELECT id FROM word WHERE instr(lower(text), ?) > 0)";
-        condition.and(
-            &format!("(span_name IN {words} OR file_name IN {words})"),
-            [name.clone(), name],
-        );
+        let words = words_with(connection, name)?;
+        if words.is_empty() {
+            return Ok(None);
+        }
+        let is_few = words.len() <= MOST_NAMES;
+        let words = listed(&words);
+        let named = if is_few {
+            named(connection, &words)?
+        } else {
+            None
+        };
+        match named {
+            Some(numbers) => {
+                condition.and(&format!("number IN ({})", listed(&numbers)), []);
+                condition.is_few = true;
+            }
+            None => condition.and(
+                &format!("(+span_name IN ({words}) OR +file_name IN ({words}))"),
+                [],
+            ),
+        }
     }
-    condition
+    Ok(Some(condition))
 }

@@ -30,7 +30,6 @@ use super::tombstone::Tombstone;
 use crate::tenant::TenantId;
 pub use apply::Applied;
 use pool::Pool;
-pub(super) use tombstones::Covering;
 
 /// The entries of a trace that are shown at once.
 const MOST_OF_A_TRACE: usize = 10_000;
@@ -138,8 +137,9 @@ impl Index {
             .await
     }
 
-    /// Why an artifact of `tenant` is not there: the newest deletion of it, of all of its tenant's, or of a
-    /// trace that it was in, unless something refers to it that came later.
+    /// Why an artifact of `tenant` is not there: the newest deletion of it, or of all of its tenant's, unless
+    /// something refers to it that came later. It is for who was told by the store that it is not there: what
+    /// was sent again is there some seconds before it is known here.
     pub async fn tombstone(
         &self,
         tenant: &TenantId,
@@ -157,7 +157,8 @@ impl Index {
             .await
     }
 
-    /// Artifacts of `tenant` that nothing but this trace refers to.
+    /// Artifacts of `tenant` that nothing but this trace refers to, those included that an earlier deletion of
+    /// it has hidden.
     pub(super) async fn only_in(
         &self,
         tenant: &TenantId,
@@ -168,9 +169,10 @@ impl Index {
             .await
     }
 
-    /// What hides entries.
-    pub(super) async fn covering(&self) -> Result<Covering, CatalogError> {
-        self.read(Covering::load).await
+    /// Those of these entries that were not deleted.
+    pub(super) async fn uncovered(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, CatalogError> {
+        self.read(move |connection| tombstones::uncovered(connection, entries))
+            .await
     }
 
     /// Adds entries and deletions, and notes that the objects with these keys need not be read again.
@@ -193,16 +195,42 @@ impl Index {
             .await
     }
 
-    /// Forgets the objects that it has under `prefix` and that are not among `objects`, sorted: they were
-    /// compacted away. Their entries stay.
-    pub async fn forget_objects(
+    /// A listing of all objects begins. What it shows goes through [`Index::missing_in`].
+    pub(super) async fn begin_listing(&self) -> Result<i64, CatalogError> {
+        self.shared.pool.write(objects::begin_listing).await
+    }
+
+    /// Which of these objects, shown by that listing, are not in it.
+    pub(super) async fn missing_in(
         &self,
-        prefix: String,
+        listing: i64,
         objects: Vec<String>,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<Vec<String>, CatalogError> {
         let work =
-            move |connection: &mut Connection| objects::forget(connection, &prefix, &objects);
+            move |connection: &mut Connection| objects::missing_in(connection, listing, objects);
         self.shared.pool.write(work).await
+    }
+
+    /// Forgets the objects with keys between these that the listing did not show: they were compacted away.
+    /// Their entries stay.
+    pub(super) async fn end_listing(
+        &self,
+        listing: i64,
+        (from, to): (&'static str, &'static str),
+    ) -> Result<usize, CatalogError> {
+        let work =
+            move |connection: &mut Connection| objects::forget(connection, listing, from, to);
+        self.shared.pool.write(work).await
+    }
+
+    /// Makes one that has nothing ready for very much. Until [`Index::end_load`] it is slow to answer.
+    pub(super) async fn begin_load(&self) -> Result<(), CatalogError> {
+        self.shared.pool.write(schema::begin_load).await
+    }
+
+    /// Makes it ready for questions again.
+    pub(super) async fn end_load(&self) -> Result<(), CatalogError> {
+        self.shared.pool.write(schema::end_load).await
     }
 
     async fn read<T: Send + 'static>(

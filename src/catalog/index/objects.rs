@@ -1,4 +1,15 @@
-use rusqlite::{Connection, TransactionBehavior};
+//! Which objects of the bucket an index has, and what a listing of all of them showed.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// A listing of all objects begins; its number.
+pub(super) fn begin_listing(connection: &mut Connection) -> rusqlite::Result<i64> {
+    connection.query_row(
+        "UPDATE about SET listing = listing + 1 RETURNING listing",
+        [],
+        |row| row.get(0),
+    )
+}
 
 /// Which of these objects are not in the index.
 pub(super) fn missing(
@@ -15,30 +26,45 @@ pub(super) fn missing(
     Ok(missing)
 }
 
-/// Forgets those under `prefix` that are not among `objects`, which are sorted.
-pub(super) fn forget(
+/// The same, and notes that the others are among those that this listing showed.
+pub(super) fn missing_in(
     connection: &mut Connection,
-    prefix: &str,
-    objects: &[String],
-) -> rusqlite::Result<()> {
+    listing: i64,
+    objects: Vec<String>,
+) -> rusqlite::Result<Vec<String>> {
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut missing = Vec::new();
     {
-        let mut known = begun.prepare("SELECT key FROM object WHERE key >= ?")?;
-        let known = known.query_map([prefix], |row| row.get::<_, String>(0))?;
-        let mut forgotten = Vec::new();
-        for key in known {
-            let key = key?;
-            if !key.starts_with(prefix) {
-                break;
+        let mut listed =
+            begun.prepare("UPDATE object SET listed = max(listed, ?) WHERE key = ?")?;
+        for object in objects {
+            if listed.execute((listing, &object))? == 0 {
+                missing.push(object);
             }
-            if objects.binary_search(&key).is_err() {
-                forgotten.push(key);
-            }
-        }
-        let mut delete = begun.prepare("DELETE FROM object WHERE key = ?")?;
-        for key in forgotten {
-            delete.execute([key])?;
         }
     }
-    begun.commit()
+    begun.commit()?;
+    Ok(missing)
+}
+
+/// Notes that these need not be read again.
+pub(super) fn add(begun: &Transaction<'_>, objects: &[String]) -> rusqlite::Result<()> {
+    let mut seen = begun.prepare(
+        "INSERT OR IGNORE INTO object (key, listed) VALUES (?, (SELECT listing FROM about))",
+    )?;
+    for object in objects {
+        seen.execute([object])?;
+    }
+    Ok(())
+}
+
+/// Forgets those between `from` and `to` that this listing did not show. Returns how many.
+pub(super) fn forget(
+    connection: &Connection,
+    listing: i64,
+    from: &str,
+    to: &str,
+) -> rusqlite::Result<usize> {
+    let delete = "DELETE FROM object WHERE key >= ? AND key < ? AND listed < ?";
+    connection.execute(delete, (from, to, listing))
 }

@@ -1,12 +1,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::super::error::CatalogError;
 use super::failed;
+
+/// How long one query may take, its turn included. No answer is worth more, and others wait for its connection.
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// Connections to one file: one that writes, and a few that read beside it.
 #[derive(Debug)]
@@ -14,6 +19,7 @@ pub(super) struct Pool {
     inner: Arc<Inner>,
     /// As many permits as there are readers.
     reading: Arc<Semaphore>,
+    limit: Duration,
 }
 
 #[derive(Debug)]
@@ -32,32 +38,51 @@ impl Pool {
                 writer: Mutex::new(writer),
                 readers: Mutex::new(readers),
             }),
+            limit: LIMIT,
         }
+    }
+
+    /// The same with another limit.
+    #[cfg(test)]
+    pub(super) fn limited(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.inner.path
     }
 
-    /// Reads on a thread that may block, when a connection is free.
+    /// Reads on a thread that may block, when a connection is free. What takes too long, or what nobody waits
+    /// for any more, is ended.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        let permit = Arc::clone(&self.reading).acquire_owned().await;
-        let permit = permit.map_err(|_| CatalogError::Ending)?;
-        let inner = Arc::clone(&self.inner);
-        let read = spawn_blocking(move || {
-            // There are as many as there are permits.
-            let reader = inner.readers().pop().ok_or(CatalogError::Ending)?;
-            let borrowed = Borrowed {
-                reader: Some(reader),
-                inner,
-                _permit: permit,
-            };
-            borrowed.lend(work)
-        });
-        read.await.unwrap_or(Err(CatalogError::Ending))
+        let query = Query::default();
+        // Also where this is dropped.
+        let _end = End(query.clone());
+        let read = async {
+            let permit = Arc::clone(&self.reading).acquire_owned().await;
+            let permit = permit.map_err(|_| CatalogError::Ending)?;
+            let inner = Arc::clone(&self.inner);
+            let read = spawn_blocking(move || {
+                // There are as many as there are permits.
+                let reader = inner.readers().pop().ok_or(CatalogError::Ending)?;
+                let borrowed = Borrowed {
+                    reader: Some(reader),
+                    inner,
+                    _permit: permit,
+                };
+                borrowed.lend(&query, work)
+            });
+            read.await.unwrap_or(Err(CatalogError::Ending))
+        };
+        timeout(self.limit, read).await.unwrap_or_else(|_| {
+            Err(CatalogError::Slow {
+                path: self.path().to_owned(),
+                limit: self.limit,
+            })
+        })
     }
 
     /// Writes on a thread that may block, one after the other.
@@ -74,6 +99,57 @@ impl Pool {
     }
 }
 
+/// A query that runs, or will, or did.
+#[derive(Clone, Default)]
+struct Query(Arc<Mutex<Running>>);
+
+#[derive(Default)]
+enum Running {
+    #[default]
+    NotYet,
+    On(InterruptHandle),
+    /// It is over, or nobody wants it any more.
+    Over,
+}
+
+impl Query {
+    /// It begins on this connection; false if nobody wants it any more.
+    fn begins(&self, reader: &Connection) -> bool {
+        let mut running = self.running();
+        if matches!(*running, Running::Over) {
+            return false;
+        }
+        *running = Running::On(reader.get_interrupt_handle());
+        true
+    }
+
+    /// It runs no more: whoever has its connection next is not interrupted for it.
+    fn ends(&self) {
+        let mut running = self.running();
+        if let Running::On(handle) = &*running {
+            handle.interrupt();
+        }
+        *running = Running::Over;
+    }
+
+    fn ended(&self) {
+        *self.running() = Running::Over;
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Running> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a query when it is dropped.
+struct End(Query);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
+}
+
 /// A connection that comes back, also where nobody waits for its answer any more.
 struct Borrowed {
     reader: Option<Connection>,
@@ -85,10 +161,16 @@ struct Borrowed {
 impl Borrowed {
     fn lend<T>(
         &self,
+        query: &Query,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, CatalogError> {
         let reader = self.reader.as_ref().ok_or(CatalogError::Ending)?;
-        work(reader).map_err(|source| failed(&self.inner.path, source))
+        if !query.begins(reader) {
+            return Err(CatalogError::Ending);
+        }
+        let read = work(reader);
+        query.ended();
+        read.map_err(|source| failed(&self.inner.path, source))
     }
 }
 
@@ -101,5 +183,38 @@ impl Drop for Borrowed {
 impl Inner {
     fn readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    const FOR_EVER: &str = "WITH RECURSIVE counted (number) AS \
+        (SELECT 1 UNION ALL SELECT number + 1 FROM counted) SELECT count(*) FROM counted";
+
+    /// A query that takes too long ends with its time, and one that nobody waits for ends with that; both give
+    /// their connection back.
+    #[tokio::test]
+    async fn no_query_keeps_a_connection_for_ever() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("index");
+        let open = || Connection::open(&path).unwrap();
+        let pool = Pool::new(&path, open(), vec![open()]);
+        let pool = pool.limited(Duration::from_millis(100));
+        let count = |connection: &Connection| {
+            connection.query_row(FOR_EVER, [], |row| row.get::<_, i64>(0))
+        };
+        let slow = pool.read(count).await.unwrap_err();
+        assert!(matches!(slow, CatalogError::Slow { .. }), "{slow}");
+        let pool = pool.limited(Duration::from_mins(1));
+        let one = |connection: &Connection| {
+            connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))
+        };
+        assert_eq!(pool.read(one).await.unwrap(), 1);
+        let dropped = timeout(Duration::from_millis(50), pool.read(count)).await;
+        assert!(dropped.is_err());
+        assert_eq!(pool.read(one).await.unwrap(), 1);
     }
 }

@@ -10,7 +10,7 @@ use crate::tenant::TenantId;
 pub(super) const COLUMNS: &str = "
     entry.id, entry.recorded, entry.time, facet.tenant, facet.signal, facet.service, entry.trace,
     entry.span, span_name.text, carrier.text, attribute.text, shape.text, entry.digest,
-    facet.content_type, entry.size, file_name.text, entry.state";
+    facet.content_type, entry.size, file_name.text, entry.state, entry.settled";
 
 /// The tables that these columns come from.
 pub(super) const FROM: &str = "
@@ -28,6 +28,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         id: EntryId::new(&row.get::<_, Vec<u8>>(0)?).ok_or_else(|| broken(0))?,
         recorded: time(row.get(1)?),
+        settled: row.get::<_, Option<i64>>(17)?.map(time),
         time: time(row.get(2)?),
         tenant: tenant(&row.get::<_, String>(3)?).ok_or_else(|| broken(3))?,
         signal: Some(signal).filter(|signal| !signal.is_empty()),

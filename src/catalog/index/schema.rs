@@ -8,7 +8,7 @@ use super::failed;
 use super::pool::Pool;
 
 /// Another number throws away what an earlier version made.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Queries that run at the same time.
 const READERS: usize = 4;
@@ -20,7 +20,12 @@ const BUSY: Duration = Duration::from_secs(20);
 const PAGES_KIB: i64 = 8 << 10;
 
 const TABLES: &str = "
-    CREATE TABLE about (format INTEGER NOT NULL, place TEXT NOT NULL);
+    CREATE TABLE about (
+        format INTEGER NOT NULL,
+        place TEXT NOT NULL,
+        -- The last listing of all objects, and of each object the last one that showed it.
+        listing INTEGER NOT NULL
+    );
     -- Texts that come again and again.
     CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
     -- What entries have in common that people choose by, and how many have it.
@@ -37,6 +42,7 @@ const TABLES: &str = "
         number INTEGER PRIMARY KEY,
         id BLOB NOT NULL,
         recorded INTEGER NOT NULL,
+        settled INTEGER,
         time INTEGER NOT NULL,
         facet INTEGER NOT NULL,
         trace BLOB,
@@ -51,27 +57,79 @@ const TABLES: &str = "
         state INTEGER NOT NULL
     );
     CREATE UNIQUE INDEX entry_by_id ON entry (id);
-    CREATE TABLE object (key TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE object (key TEXT PRIMARY KEY, listed INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE tombstone (
         id BLOB PRIMARY KEY,
         time INTEGER NOT NULL,
         tenant TEXT NOT NULL,
         digest BLOB,
         trace BLOB,
-        reason TEXT NOT NULL
+        reason TEXT NOT NULL,
+        -- Entries that were recorded up to then are hidden.
+        hides INTEGER NOT NULL
     ) WITHOUT ROWID;
-    CREATE INDEX tombstone_by_digest ON tombstone (digest, tenant) WHERE digest IS NOT NULL;
-    CREATE INDEX tombstone_by_trace ON tombstone (trace, tenant) WHERE trace IS NOT NULL;
+    CREATE INDEX tombstone_by_digest ON tombstone (digest, tenant, hides) WHERE digest IS NOT NULL;
+    CREATE INDEX tombstone_by_trace ON tombstone (trace, tenant, hides) WHERE trace IS NOT NULL;
+    CREATE INDEX tombstone_by_tenant ON tombstone (tenant, hides)
+        WHERE digest IS NULL AND trace IS NULL;
+    CREATE INDEX tombstone_by_time ON tombstone (time);
+    -- What was hidden with a trace: a deletion that broke off, or did not know of it, is made good by the next.
+    CREATE TABLE hidden (
+        trace BLOB NOT NULL,
+        tenant TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (trace, tenant, digest)
+    ) WITHOUT ROWID;
 ";
 
 /// What listings need. Many entries are in sooner where these come last.
-pub(super) const LISTINGS: &str = "
+const LISTINGS: &str = "
     CREATE INDEX IF NOT EXISTS entry_by_time ON entry (time, id, facet, size, span_name, file_name, state);
     CREATE INDEX IF NOT EXISTS entry_by_facet ON entry (facet, time, id, size, span_name, file_name, state);
     CREATE INDEX IF NOT EXISTS entry_by_digest ON entry (digest, time, id) WHERE digest IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_trace ON entry (trace, time, id) WHERE trace IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_span ON entry (span, time, id) WHERE span IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_size ON entry (size);
+    CREATE INDEX IF NOT EXISTS entry_by_state ON entry (state, time, id) WHERE state < 3;
+    CREATE INDEX IF NOT EXISTS entry_by_span_name ON entry (span_name);
+    CREATE INDEX IF NOT EXISTS entry_by_file_name ON entry (file_name) WHERE file_name IS NOT NULL;
 ";
+
+const NO_LISTINGS: &str = "
+    DROP INDEX IF EXISTS entry_by_time;
+    DROP INDEX IF EXISTS entry_by_facet;
+    DROP INDEX IF EXISTS entry_by_digest;
+    DROP INDEX IF EXISTS entry_by_trace;
+    DROP INDEX IF EXISTS entry_by_span;
+    DROP INDEX IF EXISTS entry_by_size;
+    DROP INDEX IF EXISTS entry_by_state;
+    DROP INDEX IF EXISTS entry_by_span_name;
+    DROP INDEX IF EXISTS entry_by_file_name;
+";
+
+/// What the writer may keep pages in while very much is written, in KiB.
+const PAGES_OF_MANY_KIB: i64 = 48 << 10;
+
+/// Makes an index that has nothing ready for very much. Until [`end_load`] it is slow to answer.
+pub(super) fn begin_load(connection: &mut Connection) -> rusqlite::Result<()> {
+    let begun = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let is_any = begun.prepare("SELECT 1 FROM entry LIMIT 1")?.exists([])?;
+    if !is_any {
+        begun.execute_batch(NO_LISTINGS)?;
+    }
+    begun.commit()?;
+    if !is_any {
+        connection.pragma_update(None, "cache_size", -PAGES_OF_MANY_KIB)?;
+    }
+    Ok(())
+}
+
+/// Makes it ready for questions again, whatever came of the load.
+pub(super) fn end_load(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(LISTINGS)?;
+    connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
+    connection.execute_batch("PRAGMA shrink_memory; PRAGMA wal_checkpoint(TRUNCATE);")
+}
 
 pub(super) fn open(path: &Path, place: &str) -> Result<Pool, CatalogError> {
     let opened = attempt(path, place);
@@ -98,9 +156,10 @@ fn attempt(path: &Path, place: &str) -> rusqlite::Result<Pool> {
     if !is_of(&begun, place)? {
         begun.execute_batch(&drop_all(&begun)?)?;
         begun.execute_batch(TABLES)?;
-        begun.execute_batch(LISTINGS)?;
-        begun.execute("INSERT INTO about VALUES (?, ?)", params![FORMAT, place])?;
+        begun.execute("INSERT INTO about VALUES (?, ?, 0)", params![FORMAT, place])?;
     }
+    // Also where a load broke off.
+    begun.execute_batch(LISTINGS)?;
     begun.commit()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let readers = (0..READERS).map(|_| connect(path, flags));

@@ -74,12 +74,21 @@ pub(super) fn only_in(
     tenant: &TenantId,
     trace: TraceId,
 ) -> rusqlite::Result<Vec<Digest>> {
+    // Of an earlier deletion that broke off: those that were there then stand beside it, and those that came
+    // to light since are hidden.
     let mut only = connection.prepare(
-        "SELECT DISTINCT entry.digest FROM entry JOIN facet ON facet.id = entry.facet \
-         WHERE entry.trace = ?1 AND facet.tenant = ?2 AND entry.digest IS NOT NULL \
-         AND NOT EXISTS ( \
+        "WITH of_trace (digest) AS ( \
+             SELECT entry.digest FROM entry JOIN facet ON facet.id = entry.facet \
+             WHERE entry.trace = ?1 AND facet.tenant = ?2 AND entry.digest IS NOT NULL \
+             UNION SELECT digest FROM hidden WHERE trace = ?1 AND tenant = ?2 \
+             UNION SELECT with_it.digest FROM tombstone AS earlier \
+             JOIN tombstone AS with_it ON with_it.time = earlier.time \
+             WHERE earlier.trace = ?1 AND earlier.tenant = ?2 \
+             AND with_it.tenant = ?2 AND with_it.digest IS NOT NULL \
+         ) \
+         SELECT digest FROM of_trace WHERE NOT EXISTS ( \
              SELECT 1 FROM entry AS other JOIN facet AS of_other ON of_other.id = other.facet \
-             WHERE other.digest = entry.digest AND of_other.tenant = ?2 \
+             WHERE other.digest = of_trace.digest AND of_other.tenant = ?2 \
              AND other.trace IS NOT ?1 \
          )",
     )?;

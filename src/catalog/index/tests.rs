@@ -38,6 +38,7 @@ fn entry(number: u8, recorded: i64, state: State) -> Entry {
     Entry {
         id: id(number),
         recorded: at(recorded),
+        settled: None,
         // Several have the same time.
         time: at(i64::from(number / 4)),
         tenant: tenant(number % 3),
@@ -60,11 +61,12 @@ fn entry(number: u8, recorded: i64, state: State) -> Entry {
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
-    let line = (1..120u8, 0..40i64, select(&State::ALL[..]));
-    vec(
-        line.prop_map(|(number, recorded, state)| entry(number, recorded, state)),
-        0..150,
-    )
+    let line = (1..120u8, 0..40i64, of(0..40i64), select(&State::ALL[..]));
+    let line = line.prop_map(|(number, recorded, settled, state)| Entry {
+        settled: settled.map(at),
+        ..entry(number, recorded, state)
+    });
+    vec(line, 0..150)
 }
 
 fn tombstones() -> impl Strategy<Value = Vec<Tombstone>> {
@@ -73,13 +75,14 @@ fn tombstones() -> impl Strategy<Value = Vec<Tombstone>> {
         2 => (1..5u8).prop_map(|number| Deleted::Trace { trace: TraceId::new(&[number; 16]).unwrap() }),
         1 => Just(Deleted::Tenant),
     ];
-    let tombstone = (200..250u8, 0..40i64, 0..3u8, deleted);
-    let tombstone = tombstone.prop_map(|(number, time, of, deleted)| Tombstone {
+    let tombstone = (200..250u8, 0..40i64, of(1..9i64), 0..3u8, deleted);
+    let tombstone = tombstone.prop_map(|(number, time, kept, of, deleted)| Tombstone {
         id: id(number),
         time: at(time),
         tenant: tenant(of),
         deleted,
         reason: "asked for".to_owned(),
+        up_to: kept.map(|kept| at(time - kept)),
     });
     vec(tombstone, 0..4)
 }
@@ -179,7 +182,7 @@ fn model(lines: &[Entry], tombstones: &[Tombstone]) -> Vec<Entry> {
     for line in lines {
         let deleted = |tombstone: &&Tombstone| {
             tombstone.tenant == line.tenant
-                && line.recorded <= tombstone.time
+                && line.recorded <= tombstone.up_to.unwrap_or(tombstone.time)
                 && match tombstone.deleted {
                     Deleted::Artifact { digest } => line.digest == Some(digest),
                     Deleted::Trace { trace } => line.trace == Some(trace),
@@ -308,7 +311,7 @@ proptest! {
         filters in vec(filters(), 1..8),
         limit in 1..20usize,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(agrees(&lines, &tombstones, &filters, limit));
     }
 }
@@ -404,4 +407,91 @@ async fn an_index_outlives_its_process_and_no_change_of_bucket_or_format() {
     .unwrap();
     let anew = Index::open(&path, "s3://two").unwrap();
     assert_eq!(count(&anew).await, 0);
+}
+
+/// While very much is read it answers as well, only slower; and where that broke off, it is made good.
+#[tokio::test]
+async fn it_answers_while_very_much_is_read() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index.sqlite");
+    let index = Index::open(&path, "s3://one").unwrap();
+    let lines: Vec<Entry> = (1..120).map(|of| entry(of, 0, State::Spooled)).collect();
+    let left = model(&lines, &[]);
+    let filters = [
+        Filter::default(),
+        Filter {
+            name: Some("chat".to_owned()),
+            ..Filter::default()
+        },
+        Filter {
+            min_size: Some(10_000),
+            state: Some(State::Spooled),
+            ..Filter::default()
+        },
+        Filter {
+            trace: TraceId::new(&[1; 16]),
+            ..Filter::default()
+        },
+    ];
+    let answers = async |index: &Index| {
+        for filter in &filters {
+            let fitting: Vec<_> = left.iter().filter(|of| fits(filter, of)).cloned().collect();
+            assert_eq!(all_pages(index, filter, 7).await, fitting, "{filter:?}");
+        }
+    };
+    let indexes = || {
+        let raw = Connection::open(&path).unwrap();
+        let all = "SELECT count(*) FROM sqlite_master WHERE name LIKE 'entry_by_%'";
+        raw.query_row(all, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let all = indexes();
+    index.begin_load().await.unwrap();
+    assert!(indexes() < all);
+    index
+        .apply(lines.clone(), Vec::new(), Vec::new())
+        .await
+        .unwrap();
+    answers(&index).await;
+    // As after a kill.
+    drop(index);
+    let again = Index::open(&path, "s3://one").unwrap();
+    assert_eq!(indexes(), all);
+    answers(&again).await;
+    // One that has something keeps them.
+    again.begin_load().await.unwrap();
+    assert_eq!(indexes(), all);
+    again.end_load().await.unwrap();
+    answers(&again).await;
+}
+
+/// Objects that a whole listing did not show are forgotten, and no others: deletions are not read anew.
+#[tokio::test]
+async fn objects_that_are_gone_are_forgotten() {
+    let index = Index::temporary("memory").unwrap();
+    let keys = [
+        "catalog/2026-01-01/00/a.jsonl",
+        "catalog/2026-01-01/00/b.jsonl",
+    ]
+    .map(str::to_owned);
+    let deletion = "catalog/tombstones/a.json".to_owned();
+    let all = [keys.to_vec(), vec![deletion.clone()]].concat();
+    index
+        .apply(Vec::new(), Vec::new(), all.clone())
+        .await
+        .unwrap();
+    let listing = index.begin_listing().await.unwrap();
+    let [first, second] = keys;
+    let new = "catalog/2026-01-01/00/c.jsonl".to_owned();
+    let listed = vec![first.clone(), new.clone()];
+    let missing = index.missing_in(listing, listed).await.unwrap();
+    assert_eq!(missing, std::slice::from_ref(&new));
+    index
+        .apply(Vec::new(), Vec::new(), vec![new])
+        .await
+        .unwrap();
+    let forgotten = index
+        .end_listing(listing, super::super::layout::ENTRIES_BETWEEN)
+        .await;
+    assert_eq!(forgotten.unwrap(), 1);
+    assert_eq!(index.missing(all).await.unwrap(), [second]);
 }

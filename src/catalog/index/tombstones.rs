@@ -1,6 +1,4 @@
-use std::collections::HashMap;
-
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement, Transaction, params};
 use slimspan_artifact::Digest;
 
 use super::super::entry::Entry;
@@ -10,6 +8,8 @@ use super::super::tombstone::{Deleted, Tombstone};
 use super::rows::{broken, digest, tenant, time};
 use crate::tenant::TenantId;
 
+const COLUMNS: &str = "id, time, tenant, digest, trace, reason, hides";
+
 /// Keeps a deletion and removes what it hides; whether it is new.
 pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::Result<bool> {
     let Tombstone {
@@ -18,17 +18,27 @@ pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::
         tenant,
         deleted,
         reason,
+        ..
     } = tombstone;
     let time = time.as_microsecond();
+    let hides = tombstone.hides_up_to().as_microsecond();
     let (digest, trace) = match deleted {
         Deleted::Artifact { digest } => (Some(digest.as_bytes()), None),
         Deleted::Trace { trace } => (None, Some(trace.as_bytes())),
         Deleted::Tenant => (None, None),
     };
     let kept = begun.execute(
-        "INSERT OR IGNORE INTO tombstone (id, time, tenant, digest, trace, reason) \
-         VALUES (?, ?, ?, ?, ?, ?)",
-        params![id.as_bytes(), time, tenant.as_str(), digest, trace, reason],
+        "INSERT OR IGNORE INTO tombstone (id, time, tenant, digest, trace, reason, hides) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            id.as_bytes(),
+            time,
+            tenant.as_str(),
+            digest,
+            trace,
+            reason,
+            hides
+        ],
     )?;
     if kept == 0 {
         return Ok(false);
@@ -43,7 +53,14 @@ pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::
     let key: Option<&[u8]> = digest
         .map(<[u8; 32]>::as_slice)
         .or_else(|| trace.map(<[u8; 16]>::as_slice));
-    let parameters = params![time, tenant.as_str(), key];
+    let parameters = params![hides, tenant.as_str(), key];
+    if trace.is_some() {
+        let keep = format!(
+            "INSERT OR IGNORE INTO hidden (trace, tenant, digest) \
+             SELECT trace, ?2, digest FROM entry WHERE digest IS NOT NULL AND {hidden}"
+        );
+        begun.execute(&keep, parameters)?;
+    }
     let fewer = {
         let counts = format!("SELECT facet, count(*) FROM entry WHERE {hidden} GROUP BY facet");
         let mut counts = begun.prepare(&counts)?;
@@ -60,41 +77,91 @@ pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::
     Ok(true)
 }
 
-/// What was deleted, and when last.
-pub(in super::super) struct Covering {
-    by_deleted: HashMap<(TenantId, Deleted), i64>,
+/// What was deleted, asked for one entry at a time.
+pub(in super::super) struct Covering<'c> {
+    /// None where nothing was ever deleted.
+    asked: Option<Asked<'c>>,
 }
 
-impl Covering {
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut by_deleted = HashMap::new();
-        let all = "SELECT id, time, tenant, digest, trace, reason FROM tombstone";
-        let mut all = connection.prepare(all)?;
-        for found in all.query_map([], read)? {
-            let found = found?;
-            let time = found.time.as_microsecond();
-            let latest = by_deleted.entry((found.tenant, found.deleted));
-            let latest = latest.or_insert(time);
-            *latest = time.max(*latest);
+struct Asked<'c> {
+    digest: Statement<'c>,
+    trace: Statement<'c>,
+    tenant: Statement<'c>,
+}
+
+/// Whether an entry was deleted.
+pub(in super::super) enum Covered {
+    No,
+    Yes,
+    /// With all of a trace, which leads to this artifact.
+    WithTrace(TraceId, Digest),
+}
+
+impl<'c> Covering<'c> {
+    pub(super) fn of(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let is_any = connection
+            .prepare("SELECT 1 FROM tombstone LIMIT 1")?
+            .exists([])?;
+        if !is_any {
+            return Ok(Self { asked: None });
         }
-        Ok(Self { by_deleted })
+        let asked = |which: &str| {
+            let asked =
+                format!("SELECT 1 FROM tombstone WHERE tenant = ? AND hides >= ? AND {which}");
+            connection.prepare(&asked)
+        };
+        Ok(Self {
+            asked: Some(Asked {
+                digest: asked("digest = ?")?,
+                trace: asked("trace = ?")?,
+                tenant: asked("digest IS NULL AND trace IS NULL")?,
+            }),
+        })
     }
 
     /// Whether an entry was deleted.
-    pub(in super::super) fn covers(&self, entry: &Entry) -> bool {
-        if self.by_deleted.is_empty() {
-            return false;
+    pub(in super::super) fn covers(&mut self, entry: &Entry) -> rusqlite::Result<Covered> {
+        let Some(asked) = &mut self.asked else {
+            return Ok(Covered::No);
+        };
+        let (tenant, recorded) = (entry.tenant.as_str(), entry.recorded.as_microsecond());
+        if asked.tenant.exists(params![tenant, recorded])? {
+            return Ok(Covered::Yes);
         }
-        let digest = entry.digest.map(|digest| Deleted::Artifact { digest });
-        let trace = entry.trace.map(|trace| Deleted::Trace { trace });
-        [digest, trace, Some(Deleted::Tenant)]
-            .into_iter()
-            .flatten()
-            .any(|deleted| {
-                let time = self.by_deleted.get(&(entry.tenant.clone(), deleted));
-                time.is_some_and(|time| entry.recorded.as_microsecond() <= *time)
-            })
+        if let Some(digest) = entry.digest
+            && asked
+                .digest
+                .exists(params![tenant, recorded, digest.as_bytes()])?
+        {
+            return Ok(Covered::Yes);
+        }
+        if let Some(trace) = entry.trace
+            && asked
+                .trace
+                .exists(params![tenant, recorded, trace.as_bytes()])?
+        {
+            return Ok(match entry.digest {
+                Some(digest) => Covered::WithTrace(trace, digest),
+                None => Covered::Yes,
+            });
+        }
+        Ok(Covered::No)
     }
+}
+
+/// Those of these entries that were not deleted.
+pub(super) fn uncovered(
+    connection: &Connection,
+    entries: Vec<Entry>,
+) -> rusqlite::Result<Vec<Entry>> {
+    let mut covering = Covering::of(connection)?;
+    let mut left = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if matches!(covering.covers(&entry)?, Covered::No) {
+            left.push(entry);
+        }
+    }
+    Ok(left)
 }
 
 pub(super) fn of_artifact(
@@ -102,27 +169,33 @@ pub(super) fn of_artifact(
     tenant: &TenantId,
     wanted: &Digest,
 ) -> rusqlite::Result<Option<Tombstone>> {
-    let found = connection
-        .prepare(
-            "SELECT id, time, tenant, digest, trace, reason FROM tombstone \
-             WHERE tenant = ?1 AND (digest = ?2 OR digest IS NULL AND trace IS NULL) \
-             ORDER BY time DESC, id LIMIT 1",
-        )?
-        .query_row(params![tenant.as_str(), wanted.as_bytes()], read)
-        .optional()?;
-    let Some(found) = found else { return Ok(None) };
     let mut came_later = connection.prepare(
         "SELECT 1 FROM entry JOIN facet ON facet.id = entry.facet \
          WHERE entry.digest = ? AND facet.tenant = ?",
     )?;
-    let came_later = came_later.exists(params![wanted.as_bytes(), tenant.as_str()])?;
-    Ok(Some(found).filter(|_| !came_later))
+    if came_later.exists(params![wanted.as_bytes(), tenant.as_str()])? {
+        return Ok(None);
+    }
+    let newest = |which: &str| {
+        let newest = format!(
+            "SELECT {COLUMNS} FROM tombstone WHERE tenant = ?1 AND {which} \
+             ORDER BY time DESC, id LIMIT 1"
+        );
+        let parameters = params![tenant.as_str(), wanted.as_bytes()];
+        connection
+            .prepare(&newest)?
+            .query_row(parameters, read)
+            .optional()
+    };
+    let of_it = newest("digest = ?2")?;
+    let of_all = newest("digest IS NULL AND trace IS NULL AND ?2 IS NOT NULL")?;
+    let both = of_it.into_iter().chain(of_all);
+    Ok(both.max_by_key(|tombstone| (tombstone.time, std::cmp::Reverse(tombstone.id))))
 }
 
 pub(super) fn all(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<Vec<Tombstone>> {
-    let mut all = connection.prepare(
-        "SELECT id, time, tenant, digest, trace, reason FROM tombstone ORDER BY time DESC, id",
-    )?;
+    let all = format!("SELECT {COLUMNS} FROM tombstone ORDER BY time DESC, id");
+    let mut all = connection.prepare(&all)?;
     let all = all.query_map([], read)?;
     let visible = |found: &rusqlite::Result<Tombstone>| {
         let found = found.as_ref();
@@ -142,9 +215,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Tombstone> {
         },
         (None, None) => Deleted::Tenant,
     };
+    let (at, hides) = (time(row.get(1)?), time(row.get(6)?));
     Ok(Tombstone {
         id: EntryId::new(&row.get::<_, Vec<u8>>(0)?).ok_or_else(|| broken(0))?,
-        time: time(row.get(1)?),
+        time: at,
+        up_to: Some(hides).filter(|hides| *hides != at),
         tenant: tenant(&row.get::<_, String>(2)?).ok_or_else(|| broken(2))?,
         deleted,
         reason: row.get(5)?,

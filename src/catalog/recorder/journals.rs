@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
 
@@ -91,6 +91,12 @@ pub(super) fn left_in(folder: &Path, config: &CatalogConfig, has: &[usize]) -> V
         .collect()
 }
 
+/// The folders of those that are there, whoever has them.
+pub(in super::super) fn journals_in(folder: &Path) -> Vec<PathBuf> {
+    let all = (0..MOST).map(|number| name(folder, number));
+    all.filter(|path| path.is_dir()).collect()
+}
+
 fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, journal::OpenError> {
     let options = Options {
         segment_bytes: SEGMENT,
@@ -121,6 +127,6 @@ fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, jo
     })
 }
 
-fn name(folder: &Path, number: usize) -> std::path::PathBuf {
+fn name(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("journal-{number}"))
 }

@@ -23,6 +23,7 @@ use super::entry::{Entry, State};
 use crate::storage::{Bucket, Store};
 use crate::telemetry::{Seldom, StoreCounts};
 use journals::Journals;
+pub(super) use journals::journals_in;
 use queue::{Home, Queue, Record};
 
 /// How long a request waits at most for its entries to be on disk. Group commits take milliseconds.
@@ -63,6 +64,10 @@ impl Recorder {
     pub fn open(config: &CatalogConfig, store: &Store, counts: Arc<StoreCounts>) -> Self {
         let bucket = store.bucket();
         let folder = super::folder(&config.directory, &bucket);
+        if let Some(spool) = store.spool().filter(|spool| spool.left().artifacts > 0) {
+            // It was not looked yet for what was deleted while nobody was here.
+            spool.hold();
+        }
         // What is in memory is gone with the process, and so is what refers to it.
         let (journals, found) = if store.is_in_memory() {
             Default::default()

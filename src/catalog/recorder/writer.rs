@@ -1,9 +1,10 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use slimspan_artifact::Digest;
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +17,7 @@ use super::journals::left_in;
 use super::queue::{Home, Record};
 use super::{Shared, from_lines, to_lines};
 use crate::backoff::Backoff;
-use crate::storage::Store;
+use crate::storage::{Fate, Store};
 use crate::tenant::TenantId;
 
 /// The pauses of a bucket that takes nothing.
@@ -25,15 +26,22 @@ const PAUSE: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_
 /// How often journals are looked for that a process of this machine left.
 const ADOPT: Duration = Duration::from_secs(30);
 
+/// So many artifacts are asked for at a time.
+const ASKED: usize = 16;
+
 /// What has waited for so long is named anew: others look for new objects among the latest names.
 const STALE: Duration = Duration::from_secs(30);
+
+/// Whose artifact, and which.
+type Key = (TenantId, Digest);
 
 /// What goes into one object.
 struct Batch {
     key: String,
     named: Instant,
     body: Bytes,
-    records: Vec<Record>,
+    /// Each with whether nothing more is to be said of it.
+    records: Vec<(Record, bool)>,
     failed: u32,
 }
 
@@ -52,8 +60,10 @@ pub(super) async fn run(shared: Arc<Shared>, store: &Store, drain: CancellationT
         batch: None,
         due: None,
         adopt: Instant::now() + ADOPT,
-        deletions: Deletions::new(),
+        settle: Instant::now(),
+        deletions: Deletions::new(store),
     };
+    writer.deletions.begin(&shared, store, &drain).await;
     let mut draining = false;
     loop {
         writer.step(draining).await;
@@ -80,6 +90,8 @@ struct Writer<'s> {
     /// When that is tried again.
     due: Option<Instant>,
     adopt: Instant,
+    /// When it is next told what became of artifacts that were in the spool.
+    settle: Instant,
     deletions: Deletions,
 }
 
@@ -94,8 +106,8 @@ impl Writer<'_> {
         } else if let Some(since) = self.shared.queue().since() {
             wake = wake.min(since + interval);
         }
-        if !self.spooled.is_empty() {
-            wake = wake.min(now + interval);
+        if self.batch.is_none() && !self.spooled.is_empty() {
+            wake = wake.min(self.settle);
         }
         wake
     }
@@ -143,27 +155,43 @@ impl Writer<'_> {
     async fn next(&mut self, draining: bool) -> Option<Batch> {
         let config = &self.shared.config;
         let most = config.max_batch.as_u64() as usize;
-        let is_due = {
-            let queue = self.shared.queue();
+        let taken = {
+            let mut queue = self.shared.queue();
             let age = queue.since().map(|since| since.elapsed());
-            draining && queue.len() > 0
+            let is_due = draining && queue.len() > 0
                 || queue.bytes() >= most
-                || age.is_some_and(|age| age >= config.interval)
+                || age.is_some_and(|age| age >= config.interval);
+            if is_due { queue.take(most) } else { Vec::new() }
         };
-        let mut body = BytesMut::new();
-        let mut records = if is_due {
-            self.shared.queue().take(most)
-        } else {
-            Vec::new()
-        };
-        let mut readable = Vec::with_capacity(records.len());
-        for record in mem::take(&mut records) {
+        let now = Instant::now();
+        let settles = draining || now >= self.settle;
+        if taken.is_empty() && !settles {
+            return None;
+        }
+        let mut read = Vec::with_capacity(taken.len());
+        for record in taken {
             if let Some(lines) = self.read(&record).await {
-                body.extend_from_slice(&lines);
-                readable.push(record);
+                read.push((record, lines));
             }
         }
-        self.tell_stored(&mut body).await;
+        let fates = self.fates(&read, settles).await;
+        let mut body = BytesMut::new();
+        let mut records = Vec::with_capacity(read.len());
+        for (record, lines) in read {
+            if let Some(entries) = settled(&record, &lines, &fates) {
+                // The first line is spared where there is a later one already.
+                body.extend_from_slice(&to_lines(&entries));
+                records.push((record, true));
+            } else {
+                body.extend_from_slice(&lines);
+                let is_settled = record.waits.is_empty();
+                records.push((record, is_settled));
+            }
+        }
+        if settles {
+            self.settle = now + config.interval;
+            self.tell_settled(&mut body, most, &fates).await;
+        }
         if body.is_empty() {
             return None;
         }
@@ -171,9 +199,78 @@ impl Writer<'_> {
             key: layout::entries(Timestamp::now(), self.shared.replica),
             named: Instant::now(),
             body: body.freeze(),
-            records: readable,
+            records,
             failed: 0,
         })
+    }
+
+    /// What became of the artifacts that these records wait for, and of those that others have waited for;
+    /// of some nobody knows.
+    async fn fates(&self, read: &[(Record, Bytes)], settles: bool) -> HashMap<Key, State> {
+        let old = self.spooled.iter().filter(|of| settles && !of.told);
+        let old = old.map(|spooled| &spooled.record);
+        let records = read.iter().map(|(record, _)| record).chain(old);
+        let waits: HashSet<&Key> = records.flat_map(|record| &record.waits).collect();
+        let spool = self.store.spool();
+        let mut fates = HashMap::new();
+        let mut unknown = Vec::new();
+        for key in waits {
+            let (tenant, digest) = key;
+            if spool.as_ref().is_some_and(|spool| spool.has(tenant, digest)) {
+                continue;
+            }
+            match spool.as_ref().and_then(|spool| spool.fate(tenant, digest)) {
+                Some(Fate::Stored) => drop(fates.insert(key.clone(), State::Stored)),
+                Some(Fate::GivenUp) => drop(fates.insert(key.clone(), State::Dropped)),
+                None => unknown.push(key.clone()),
+            }
+        }
+        // Those of an earlier process: what cannot be read from the spool is given up there, so to have left
+        // it is not enough.
+        let asked = unknown.into_iter().map(|key| async move {
+            let has = self.store.of_tenant(&key.0).has(&key.1).await;
+            (key, has)
+        });
+        let mut asked = stream::iter(asked).buffer_unordered(ASKED);
+        while let Some((key, has)) = asked.next().await {
+            match has {
+                Ok(true) => drop(fates.insert(key, State::Stored)),
+                Ok(false) => drop(fates.insert(key, State::Dropped)),
+                // Another time: a store that hangs would hold up everything else.
+                Err(_) => break,
+            }
+        }
+        fates
+    }
+
+    /// Adds what became of artifacts that were in the spool when their first lines were put.
+    async fn tell_settled(
+        &mut self,
+        body: &mut BytesMut,
+        most: usize,
+        fates: &HashMap<Key, State>,
+    ) {
+        for number in 0..self.spooled.len() {
+            if body.len() >= most {
+                // The rest follows at once.
+                self.settle = Instant::now();
+                return;
+            }
+            let Some(spooled) = self.spooled.get(number) else {
+                return;
+            };
+            let known = |key| fates.contains_key(key);
+            if spooled.told || !spooled.record.waits.iter().all(known) {
+                continue;
+            }
+            let lines = self.read(&spooled.record).await.unwrap_or_default();
+            let mut entries = settled(&spooled.record, &lines, fates).unwrap_or_default();
+            entries.retain(|entry| entry.settled.is_some());
+            body.extend_from_slice(&to_lines(&entries));
+            if let Some(spooled) = self.spooled.get_mut(number) {
+                spooled.told = true;
+            }
+        }
     }
 
     /// The lines of a record; none where they cannot be read any more.
@@ -191,70 +288,6 @@ impl Writer<'_> {
                 None
             }
         }
-    }
-
-    /// Adds lines about artifacts that were in the spool and are not any more.
-    async fn tell_stored(&mut self, body: &mut BytesMut) {
-        for number in 0..self.spooled.len() {
-            let Some(spooled) = self.spooled.get(number) else {
-                return;
-            };
-            let waits = spooled.record.waits.iter();
-            let mut waits = waits.filter(|(tenant, digest)| self.is_spooled(tenant, digest));
-            if spooled.told || waits.next().is_some() {
-                continue;
-            }
-            let Some(lines) = self.read(&spooled.record).await else {
-                continue;
-            };
-            let (entries, _) = from_lines(&lines);
-            let Some(entries) = self.settled(entries, &spooled.record.waits).await else {
-                continue;
-            };
-            body.extend_from_slice(&to_lines(&entries));
-            if let Some(spooled) = self.spooled.get_mut(number) {
-                spooled.told = true;
-            }
-            if body.len() as u64 >= self.shared.config.max_batch.as_u64() {
-                return;
-            }
-        }
-    }
-
-    fn is_spooled(&self, tenant: &TenantId, digest: &Digest) -> bool {
-        let spool = self.store.spool();
-        spool.is_some_and(|spool| spool.has(tenant, digest))
-    }
-
-    /// What became of entries whose artifacts left the spool; none where the store does not say.
-    async fn settled(
-        &self,
-        entries: Vec<Entry>,
-        waits: &[(TenantId, Digest)],
-    ) -> Option<Vec<Entry>> {
-        let mut stored = HashSet::new();
-        for (tenant, digest) in waits {
-            // What cannot be read from the spool is given up there, so to have left it is not enough.
-            if self.store.of_tenant(tenant).has(digest).await.ok()? {
-                stored.insert((tenant.clone(), *digest));
-            }
-        }
-        let recorded = Timestamp::now();
-        let spooled = entries.into_iter();
-        let spooled = spooled.filter(|entry| entry.state == State::Spooled);
-        let settled = spooled.filter_map(|entry| {
-            let is_stored = stored.contains(&(entry.tenant.clone(), entry.digest?));
-            Some(Entry {
-                recorded,
-                state: if is_stored {
-                    State::Stored
-                } else {
-                    State::Dropped
-                },
-                ..entry
-            })
-        });
-        Some(settled.collect())
     }
 
     /// Puts what is to be put; whether the bucket took it.
@@ -280,13 +313,9 @@ impl Writer<'_> {
         }
         self.shared.counts.catalog.put();
         self.due = None;
-        for record in self
-            .batch
-            .take()
-            .map(|batch| batch.records)
-            .unwrap_or_default()
-        {
-            if record.waits.is_empty() {
+        let records = self.batch.take().map(|batch| batch.records);
+        for (record, is_settled) in records.unwrap_or_default() {
+            if is_settled {
                 self.forget(&record);
             } else {
                 self.spooled.push(Spooled {
@@ -313,4 +342,27 @@ impl Writer<'_> {
             journal.remove(entry);
         }
     }
+}
+
+/// The entries of a record when it is known what became of all that it waits for, and there is something to
+/// tell of that.
+fn settled(record: &Record, lines: &[u8], fates: &HashMap<Key, State>) -> Option<Vec<Entry>> {
+    let is_known = record.waits.iter().all(|key| fates.contains_key(key));
+    if record.waits.is_empty() || !is_known {
+        return None;
+    }
+    let (mut entries, _) = from_lines(lines);
+    let now = Timestamp::now();
+    for entry in &mut entries {
+        if entry.state != State::Spooled {
+            continue;
+        }
+        let key = entry.digest.map(|digest| (entry.tenant.clone(), digest));
+        if let Some(state) = key.and_then(|key| fates.get(&key)) {
+            // It is the same reference: a deletion that came between hides it, too.
+            entry.settled = Some(now);
+            entry.state = *state;
+        }
+    }
+    Some(entries)
 }

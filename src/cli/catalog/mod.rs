@@ -1,6 +1,7 @@
-//! What reads the catalog of a store: `slimspan ls`, `stat`, `rm` and `catalog compact`.
+//! What reads the catalog of a store: `slimspan ls`, `stat`, `rm`, `gc` and `catalog compact`.
 
 mod compact;
+mod gc;
 mod ls;
 mod opened;
 mod rm;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 pub(super) use compact::{CatalogCommand, catalog};
+pub(super) use gc::{Collect, gc};
 pub(super) use ls::{List, ls};
 pub(super) use rm::{Remove, rm};
 pub(super) use stat::{Stat, stat};

@@ -26,6 +26,19 @@ pub(super) struct Opened {
 }
 
 impl OfStore {
+    /// Opens the store alone, and says how it is configured.
+    pub(super) fn store(
+        &self,
+    ) -> anyhow::Result<Result<(ComponentId, Store, StoreConfig), ExitCode>> {
+        let config = match self.config.load() {
+            Ok(config) => config,
+            Err(code) => return Ok(Err(code)),
+        };
+        let (id, of) = self.chosen(&config)?;
+        let store = Store::open_existing(of).with_context(|| format!("extensions.{id}"))?;
+        Ok(Ok((id.clone(), store, of.clone())))
+    }
+
     /// Opens it; `Err` is the exit code after the mistakes of the configuration were told.
     pub(super) async fn open(&self) -> anyhow::Result<Result<Opened, ExitCode>> {
         let config = match self.config.load() {

@@ -91,4 +91,15 @@ impl Check<'_> {
             }
         }
     }
+
+    /// What a replica counts as stored must not be removed meanwhile.
+    pub(super) fn retention(&mut self) {
+        for (id, store) in self.config.artifact_stores() {
+            if let Some(mistake) = store.catalog.retention.mistake(store.refresh) {
+                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                let path = path.key("catalog").key("retention").key("grace");
+                self.report(path, mistake);
+            }
+        }
+    }
 }

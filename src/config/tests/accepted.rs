@@ -174,6 +174,7 @@ extensions:
     known_digests: 0
     spool: {directory: /var/spool/x, max_bytes: 16MiB, max_bytes_per_tenant: 1MiB, max_damaged_bytes: 4MiB, on_full: drop}
     known_values: 1000
+    catalog: {retention: {max_age: 2160h, by_tenant: {acme: 720h, lab: 0}, grace: 1h}}
     options: {aws_region: eu, aws_allow_http: true, aws_secret_access_key: "${env:TOKEN}"}
 service:
   extensions: [artifact_store/y, file_storage/q]
@@ -347,6 +348,12 @@ service:
         on_full: OnStoreFailure::Drop,
     };
     assert_eq!(store.spool, spool);
+    let retention = &store.catalog.retention;
+    assert_eq!(retention.grace, Duration::from_hours(1));
+    for (tenant, hours) in [("default", Some(2160)), ("acme", Some(720)), ("lab", None)] {
+        let kept = retention.of(&tenant.parse().unwrap());
+        assert_eq!(kept, hours.map(Duration::from_hours), "{tenant}");
+    }
     assert_eq!(
         store.public_url.as_deref(),
         Some("https://example.com/files")

@@ -209,6 +209,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "c.yaml:25: extensions.artifact_store.spool.directory: must not be empty: use a path such as ./data/spool",
     ),
     (
+        "refresh: 24h",
+        "catalog: {retention: {days: 30}}",
+        "c.yaml:25: extensions.artifact_store.catalog.retention: has invalid keys: days; known are max_age, by_tenant, grace",
+    ),
+    (
+        "refresh: 24h",
+        "catalog: {retention: {max_age: 90d}}",
+        "c.yaml:25: extensions.artifact_store.catalog.retention.max_age: \"90d\" is not a duration: use a number with a unit such as 5s, 200ms or 1h30m",
+    ),
+    (
+        "refresh: 24h",
+        "catalog: {retention: {by_tenant: {ACME: 1h}}}",
+        "c.yaml:25: extensions.artifact_store.catalog.retention.by_tenant.ACME: a tenant has 1 to 64 of the characters a-z, 0-9, _ and -",
+    ),
+    (
         "on_store_failure: forward",
         "on_store_failure: ignore",
         "c.yaml:13: processors.artifact.on_store_failure: unknown value \"ignore\"; known are forward, refuse, drop",
@@ -1372,6 +1387,26 @@ fn a_spool_is_of_one_store_and_large_enough() {
         ("sync", "{max_bytes: 1}", "no error"),
     ] {
         assert_eq!(with(delivery, spool), expected);
+    }
+}
+
+/// What a replica counts as stored is not removed meanwhile.
+#[test]
+fn a_grace_is_longer_than_files_count_as_stored() {
+    let with = |refresh: &str, retention: &str| {
+        let text = format!("refresh: {refresh}\n    catalog: {{retention: {{{retention}}}}}");
+        errors(&GOOD.replace("refresh: 24h", &text))
+    };
+    let short = "c.yaml:26: extensions.artifact_store.catalog.retention.grace: 24h is too short: a replica counts a file as stored for 24h without asking for it (refresh), so it has to be at least 25h";
+    for (refresh, retention, expected) in [
+        ("24h", "max_age: 90h, grace: 24h", short),
+        ("24h", "by_tenant: {acme: 90h}, grace: 24h", short),
+        ("24h", "max_age: 90h, grace: 25h", "no error"),
+        ("23h", "max_age: 90h, grace: 24h", "no error"),
+        // Nothing is ever removed.
+        ("24h", "by_tenant: {acme: 0}, grace: 24h", "no error"),
+    ] {
+        assert_eq!(with(refresh, retention), expected, "{refresh} {retention}");
     }
 }
 

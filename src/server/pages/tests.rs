@@ -46,6 +46,7 @@ fn entry(text: &str) -> Entry {
     Entry {
         id: EntryId::new(&[1; 16]).unwrap(),
         recorded: Timestamp::UNIX_EPOCH,
+        settled: None,
         time: Timestamp::UNIX_EPOCH,
         tenant: TenantId::default(),
         signal: Some("traces".to_owned()),

@@ -96,7 +96,7 @@ impl Index {
         let mut by_key = HashMap::new();
         for entry in reader.entries() {
             let head = reader.read_beginning(entry, record::HEAD);
-            if let Some(key) = head.as_deref().ok().and_then(record::key) {
+            if let Some((key, _)) = head.as_deref().ok().and_then(record::key) {
                 by_key.entry(key).or_insert(*entry);
             }
         }
@@ -126,6 +126,11 @@ pub(crate) fn left_in(directory: &Path) -> Result<Left, OpenError> {
         artifacts: index.by_key.len(),
         bytes: bytes.sum(),
     })
+}
+
+/// Which artifacts wait in a spool that another process may own. Blocks for as long as reading it takes.
+pub(crate) fn waiting_in(directory: &Path) -> Result<Vec<Key>, OpenError> {
+    Ok(Index::of(directory)?.by_key.into_keys().collect())
 }
 
 impl std::fmt::Debug for Beside {

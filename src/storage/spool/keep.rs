@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use slimspan_artifact::{Artifact, Digest};
 
 use super::{Shared, Spool, record};
@@ -69,7 +70,7 @@ impl Spool {
     ) -> Result<usize, SpoolError> {
         let new: Vec<&Artifact> = artifacts
             .iter()
-            .filter(|artifact| !known(&artifact.digest) && !self.has(tenant, &artifact.digest))
+            .filter(|artifact| !known(&artifact.digest) && !self.relies(tenant, &artifact.digest))
             .collect();
         self.has_room_for(tenant, &new)?;
         let appends = new.into_iter().map(|artifact| {
@@ -109,7 +110,7 @@ impl Spool {
 async fn append(spool: Spool, tenant: TenantId, artifact: Artifact) -> Result<(), SpoolError> {
     let shared: &Arc<Shared> = &spool.shared;
     // Another append may have ended between the caller's look and now.
-    if spool.has(&tenant, &artifact.digest) {
+    if spool.relies(&tenant, &artifact.digest) {
         return Ok(());
     }
     let appended = shared
@@ -130,7 +131,8 @@ async fn append(spool: Spool, tenant: TenantId, artifact: Artifact) -> Result<()
         }
     })?;
     shared.is_full(false);
-    shared.waiting().add((tenant, artifact.digest), entry);
+    let key = (tenant, artifact.digest);
+    shared.waiting().add(key, entry, Timestamp::now());
     shared.arrived.notify_one();
     Ok(())
 }

@@ -12,30 +12,33 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod uploader;
+mod waiting;
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
+use jiff::Timestamp;
 use slimspan_artifact::Digest;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::flights::Flights;
 #[cfg(test)]
 pub(crate) use crate::journal::FaultyDisk;
-use crate::journal::{Entry, Journal, OpenError, Options, ReadError, Recovered};
+use crate::journal::{Journal, OpenError, Options, ReadError, Recovered};
 use crate::telemetry::{Lately, SpoolSight};
 use crate::tenant::TenantId;
 pub(super) use beside::Beside;
-pub(crate) use beside::left_in;
+pub(crate) use beside::{left_in, waiting_in};
 use config::SpoolConfig;
 pub use keep::SpoolError;
 pub(super) use pieces::SpoolSeen;
 use record::Key;
+pub(crate) use waiting::Fate;
+use waiting::Waiting;
 
 /// A segment is deleted when all of its artifacts are uploaded, so it is not much larger than one.
 const SEGMENT: u64 = 64 << 20;
@@ -61,56 +64,8 @@ struct Shared {
     full: Mutex<Lately>,
     /// Damaged bytes that the start did not keep.
     given_up: u64,
-}
-
-/// What the store does not have yet.
-#[derive(Default)]
-struct Waiting {
-    by_key: HashMap<Key, Entry>,
-    /// That of each tenant who has some.
-    by_tenant: HashMap<TenantId, OfTenant>,
-    /// Since when each waits, by sequence, as far as this process knows.
-    since: BTreeMap<u64, Instant>,
-    artifacts: usize,
-    bytes: u64,
-}
-
-/// What the store does not have yet of one tenant.
-#[derive(Default)]
-struct OfTenant {
-    /// By sequence, oldest first.
-    in_order: BTreeMap<u64, (Digest, Entry)>,
-    bytes: u64,
-}
-
-impl Waiting {
-    fn add(&mut self, key: Key, entry: Entry) {
-        self.by_key.insert(key.clone(), entry);
-        let (tenant, digest) = key;
-        let of_tenant = self.by_tenant.entry(tenant).or_default();
-        of_tenant.in_order.insert(entry.sequence(), (digest, entry));
-        of_tenant.bytes += entry.len() as u64;
-        self.since.insert(entry.sequence(), Instant::now());
-        self.artifacts += 1;
-        self.bytes += entry.len() as u64;
-    }
-
-    fn forget(&mut self, key: &Key, entry: &Entry) {
-        if let Some(of_tenant) = self.by_tenant.get_mut(&key.0)
-            && of_tenant.in_order.remove(&entry.sequence()).is_some()
-        {
-            of_tenant.bytes -= entry.len() as u64;
-            self.since.remove(&entry.sequence());
-            self.artifacts -= 1;
-            self.bytes -= entry.len() as u64;
-            if of_tenant.in_order.is_empty() {
-                self.by_tenant.remove(&key.0);
-            }
-        }
-        if self.by_key.get(key) == Some(entry) {
-            self.by_key.remove(key);
-        }
-    }
+    /// Whether uploads wait until it was looked for what was deleted meanwhile.
+    held: watch::Sender<bool>,
 }
 
 impl Spool {
@@ -130,6 +85,7 @@ impl Spool {
 
     fn begin(config: &SpoolConfig, key: String, journal: Journal, found: Recovered) -> Self {
         let mut waiting = Waiting::default();
+        let now = Timestamp::now();
         for entry in found.entries {
             let head = match journal.read_beginning(&entry, record::HEAD) {
                 Ok(head) => head,
@@ -140,8 +96,11 @@ impl Spool {
             };
             match record::key(&head) {
                 // It came again after a power cut, or was appended by a request that was given up.
-                Some(key) if waiting.by_key.contains_key(&key) => journal.remove(&entry),
-                Some(key) => waiting.add(key, entry),
+                Some((key, kept)) if waiting.by_key.contains_key(&key) => {
+                    waiting.relies(&key, kept.unwrap_or(now));
+                    journal.remove(&entry);
+                }
+                Some((key, kept)) => waiting.add(key, entry, kept.unwrap_or(now)),
                 None => tracing::error!(
                     "{}: an entry of {} bytes is no artifact, it stays",
                     config.directory.display(),
@@ -161,6 +120,7 @@ impl Spool {
                 limit: config.max_bytes.as_u64(),
                 full: Mutex::default(),
                 given_up: found.given_up,
+                held: watch::Sender::new(false),
             }),
         };
         let left = spool.left();
@@ -183,7 +143,7 @@ impl Spool {
     pub fn sight(&self) -> SpoolSight {
         let left = self.left();
         let waiting = self.shared.waiting();
-        let oldest = waiting.since.first_key_value().map(|(_, since)| *since);
+        let oldest = waiting.oldest();
         drop(waiting);
         let full = self.shared.full.lock();
         SpoolSight {
@@ -214,23 +174,75 @@ impl Spool {
         checked(self.shared.journal.read(&entry).await, digest)
     }
 
-    /// Gives up an artifact that has waited for at least so long, as far as this process knows.
-    pub(super) fn remove(&self, tenant: &TenantId, digest: &Digest, at_least: Duration) {
-        let key = (tenant.clone(), *digest);
+    /// An artifact of a tenant was deleted at `until`, or all of them: what has waited since before that, and
+    /// no request relies on that came later, is given up.
+    pub(crate) fn give_up(
+        &self,
+        tenant: &TenantId,
+        digest: Option<&Digest>,
+        until: Timestamp,
+    ) -> GivenUp {
         let mut waiting = self.shared.waiting();
-        let entry = waiting.by_key.get(&key).copied();
-        let since = entry.and_then(|entry| waiting.since.get(&entry.sequence()));
-        let is_old = since.is_some_and(|since| since.elapsed() >= at_least);
-        if let Some(entry) = entry.filter(|_| is_old) {
-            waiting.forget(&key, &entry);
-            drop(waiting);
-            self.shared.journal.remove(&entry);
+        let late = waiting.deleted_late(tenant, digest, until);
+        let deleted = waiting.deleted(tenant, digest, until);
+        for (key, entry) in &deleted {
+            waiting.forget(key, entry, Fate::GivenUp);
         }
+        drop(waiting);
+        for (_, entry) in &deleted {
+            self.shared.journal.remove(entry);
+        }
+        GivenUp {
+            artifacts: deleted.len(),
+            late,
+        }
+    }
+
+    /// Whether an artifact was kept again later than at `since`; none while an earlier one is uploaded.
+    pub(crate) fn is_back(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+        since: Timestamp,
+    ) -> Option<bool> {
+        let key = (tenant.clone(), *digest);
+        self.shared.waiting().is_back(&key, since)
+    }
+
+    /// It was looked for deletions from `begun` on, and all that were found are told by now.
+    pub(crate) fn looked(&self, begun: Instant) {
+        self.shared.waiting().looked(begun);
+    }
+
+    /// When the first of all that wait was kept.
+    pub(crate) fn kept_first(&self) -> Option<Timestamp> {
+        self.shared.waiting().kept_first()
+    }
+
+    /// What became of an artifact, if it has left the spool lately.
+    pub(crate) fn fate(&self, tenant: &TenantId, digest: &Digest) -> Option<Fate> {
+        self.shared.waiting().fate(&(tenant.clone(), *digest))
+    }
+
+    /// Uploads wait for a while, until it is found out what was deleted while nobody was here.
+    pub(crate) fn hold(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// They wait no more.
+    pub(crate) fn release(&self) {
+        self.shared.held.send_replace(false);
     }
 
     /// Ends when it is written down what the store has.
     pub async fn settle(&self) {
         self.shared.journal.settle().await;
+    }
+
+    /// Whether it waits here, for a request that relies on it.
+    pub(super) fn relies(&self, tenant: &TenantId, digest: &Digest) -> bool {
+        let key = (tenant.clone(), *digest);
+        self.shared.waiting().relies(&key, Timestamp::now())
     }
 
     /// Whether it waits here.
@@ -251,6 +263,15 @@ impl Shared {
         // Nothing under the lock panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a deletion left of the spool.
+#[derive(Debug, Default)]
+pub(crate) struct GivenUp {
+    /// Artifacts that waited, and do not any more.
+    pub(crate) artifacts: usize,
+    /// Those that were uploaded meanwhile, or may be yet: the store may have them after they were deleted.
+    pub(crate) late: Vec<Digest>,
 }
 
 /// How its journal is used.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use slimspan_artifact::Digest;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::Store;
-use super::Spool;
 use super::record::{self, Key};
+use super::{Fate, Spool};
 use crate::admission::Budget;
 use crate::backoff::Backoff;
 use crate::journal::{Entry, ReadError};
@@ -29,6 +29,9 @@ const FAILURES: u32 = 3;
 
 /// The pauses of a failing store.
 const PAUSE: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(2));
+
+/// How long uploads wait at most for who finds out what was deleted meanwhile.
+const HELD: Duration = Duration::from_secs(10);
 
 /// The pauses of an artifact that was not taken.
 const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::from_secs(5));
@@ -101,7 +104,18 @@ impl Spool {
             turns: 0,
             failing: Seldom::default(),
         };
+        self.free(&drain).await;
         uploader.run(drain).await;
+    }
+
+    /// Ends when uploads may begin.
+    async fn free(&self, drain: &CancellationToken) {
+        let mut held = self.shared.held.subscribe();
+        tokio::select! {
+            _ = held.wait_for(|held| !held) => {}
+            () = sleep(HELD) => {}
+            () = drain.cancelled() => {}
+        }
     }
 }
 
@@ -142,6 +156,7 @@ impl Uploader<'_> {
                 return None;
             }
             self.in_flight.insert(entry.sequence());
+            self.spool.shared.waiting().uploads(&key, &entry);
             self.bytes_in_flight += len;
             self.turns += 1;
             let lane = self.lanes.entry(key.0.clone()).or_default();
@@ -242,12 +257,19 @@ impl Uploader<'_> {
         let lane = self.lanes.entry(key.0.clone()).or_default();
         lane.under_way -= 1;
         lane.bytes -= len;
+        let fate = match &outcome {
+            Ok(()) => Some(Fate::Stored),
+            Err(Failure::Store(_) | Failure::BrokeOff) => None,
+            Err(Failure::Spool(_) | Failure::NoArtifact) => Some(Fate::GivenUp),
+        };
+        let waited = self.spool.shared.waiting().uploaded(key, entry, fate);
         match outcome {
             Ok(()) => {
                 self.delayed.remove(&sequence);
-                self.spool.shared.waiting().forget(key, entry);
-                self.spool.shared.journal.remove(entry);
-                self.counters.uploaded();
+                if waited {
+                    self.spool.shared.journal.remove(entry);
+                    self.counters.uploaded();
+                }
                 if lane.failures >= FAILURES {
                     let left = self.spool.left();
                     tracing::info!(
@@ -259,6 +281,10 @@ impl Uploader<'_> {
                 }
                 lane.failures = 0;
                 lane.paused_until = None;
+            }
+            // It was deleted, and with it what there was to read.
+            Err(_) if !waited => {
+                self.delayed.remove(&sequence);
             }
             Err(Failure::Store(error)) => self.failed(key, sequence, &error),
             Err(Failure::BrokeOff) => {
@@ -301,7 +327,6 @@ impl Uploader<'_> {
     /// quarantine.
     fn give_up(&mut self, key: &Key, entry: &Entry, error: &str) {
         self.delayed.remove(&entry.sequence());
-        self.spool.shared.waiting().forget(key, entry);
         self.counters.damaged();
         tracing::error!(
             "{}: artifact {} is lost, references to it lead nowhere: {error}",

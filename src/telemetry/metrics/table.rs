@@ -254,6 +254,8 @@ metrics! {
         "References that stayed there, because their files cannot be had";
     SERVER_DURATION = "slimspan_artifact_server_answer_duration" Histogram SECONDS, SERVER, Detailed,
         "Time until an answer of an artifact server begins";
+    CATALOG_GIVEN_UP = "slimspan_spool_deleted" Counter None, STORE, Normal,
+        "Artifacts that were deleted while they waited for the store, which does not get them";
     SPOOL_ARTIFACTS = "slimspan_spool_artifacts" Gauge None, STORE, Basic,
         "Artifacts on disk that wait for the store";
     SPOOL_BYTES = "slimspan_spool" Gauge BYTES, STORE, Basic,

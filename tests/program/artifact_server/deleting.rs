@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::{Served, client::Client, with_server};
 use crate::support::backend::Backend;
+use crate::support::proxy::{Conditions, Proxy};
 use crate::support::references::files;
 use crate::support::{config, otlp, soon};
 
@@ -263,4 +265,59 @@ async fn what_is_put_by_itself_is_listed_with_its_name() {
         assert!(listed[0]["signal"].is_null());
         assert_eq!(listed[0]["sha256"], digest.to_string());
     }
+}
+
+/// What has begun to be deleted is, also where who asked for it has gone away meanwhile.
+#[tokio::test]
+async fn a_deletion_outlives_who_asked_for_it() {
+    let backend = Backend::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("media")).unwrap();
+    let network = Proxy::start(s3_server(folder.path()).await).await;
+    let mut config = with_server();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    let of_s3 = config::with_s3(backend.address, network.address);
+    let store = of_s3["extensions"]["artifact_store"].clone();
+    config["extensions"]["artifact_store"] = store;
+    let store = &mut config["extensions"]["artifact_store"];
+    store["timeout"] = json!("30s");
+    store["public_url"] = json!("https://files.example.com");
+    store["catalog"] = json!({ "directory": "./catalog", "interval": "50ms" });
+    config["extensions"]["artifact_server"]["audit_log"] = json!("./audit.jsonl");
+    let served = Served::start(&config).await;
+    let sender = served.slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    lists(&served.pages, "", 1).await;
+    let artifacts = folder.path().join("media/x/default/sha256");
+    assert_eq!(files(&artifacts).len(), 1);
+
+    network.set(Conditions {
+        silent: true,
+        ..Conditions::default()
+    });
+    let digest = Digest::of(otlp::PICTURE);
+    let ask = format!("DELETE /v1/artifacts/{digest} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let mut client = TcpStream::connect(served.pages.address).await.unwrap();
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let audit = served.slimspan.folder().join("audit.jsonl");
+    let written = async {
+        // It is written down immediately before it begins.
+        while !std::fs::read_to_string(&audit).is_ok_and(|told| told.contains(&digest.to_string()))
+        {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon("it is written down", written).await;
+    drop(client);
+    // So that it is known there.
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(files(&artifacts).len(), 1);
+    network.set(Conditions::default());
+    let gone = async {
+        while !files(&artifacts).is_empty() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon("it is gone", gone).await;
 }

@@ -1,0 +1,132 @@
+//! A catalog such as a month of an AI application leaves.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use slimspan_artifact::Digest;
+
+/// The lines of an object: about a mebibyte, as they are put.
+const LINES: u64 = 2_000;
+
+/// Entries for each trace and for each span, and places for each file.
+pub(super) const OF_A_TRACE: u64 = 6;
+const OF_A_SPAN: u64 = 2;
+const FILES: u64 = 400_000;
+
+pub(super) const TYPES: [&str; 10] = [
+    "image/png",
+    "image/png",
+    "image/jpeg",
+    "image/png",
+    "application/pdf",
+    "application/json",
+    "text/plain",
+    "audio/wav",
+    "image/webp",
+    "video/mp4",
+];
+
+/// Writes so many entries below `store`, and returns their bytes.
+pub(super) fn write(store: &Path, entries: u64) -> Result<u64, Box<dyn Error>> {
+    let objects = entries.div_ceil(LINES);
+    let mut bytes = 0;
+    let mut body = String::new();
+    for object in 0..objects {
+        body.clear();
+        for number in object * LINES..((object + 1) * LINES).min(entries) {
+            line(&mut body, number, entries)?;
+        }
+        let (date, hour, rest) = moment(object * LINES, entries);
+        let folder = store.join(format!("catalog/{date}/{hour:02}"));
+        fs::create_dir_all(&folder)?;
+        let stamp = format!("{}T{hour:02}{rest:04}00.000000Z", date.replace('-', ""));
+        fs::write(
+            folder.join(format!("{stamp}-00000001-{object:08x}.jsonl")),
+            &body,
+        )?;
+        bytes += body.len() as u64;
+    }
+    Ok(bytes)
+}
+
+/// Day, hour, and minute and second of an entry: a month of them, evenly.
+fn moment(number: u64, entries: u64) -> (String, u64, u64) {
+    let second = number * (28 * 86_400) / entries.max(1);
+    let date = format!("2026-10-{:02}", second / 86_400 + 1);
+    let (minute, rest) = (second % 3_600 / 60, second % 60);
+    (date, second % 86_400 / 3_600, minute * 100 + rest)
+}
+
+pub(super) fn hex(kind: &str, number: u64, digits: usize) -> String {
+    let mut digest = Digest::of(format!("{kind} {number}").as_bytes()).to_string();
+    digest.truncate(digits);
+    digest
+}
+
+/// The service of an entry: a few have most of them, and one in fifty has hardly any.
+pub(super) fn service(number: u64) -> String {
+    let of = match number % 1_000 {
+        0 => 49,
+        of if of < 500 => of % 3,
+        of => of % 49,
+    };
+    format!("service-{of:02}")
+}
+
+/// The bytes of a file: few are large.
+pub(super) fn size(number: u64) -> u64 {
+    let usual = 10_000 + number * 7_919 % 400_000;
+    match number % 50_000 {
+        0 => 100_000_000 + number,
+        of if of < 50 => 5_000_000 + number,
+        _ => usual,
+    }
+}
+
+fn line(body: &mut String, number: u64, entries: u64) -> std::fmt::Result {
+    let (date, hour, rest) = moment(number, entries);
+    let time = format!(
+        "{date}T{hour:02}:{:02}:{:02}.{:06}Z",
+        rest / 100,
+        rest % 100,
+        number % 1_000_000
+    );
+    // A file comes again and again for a while.
+    let file = number / 5 * 2 % FILES + number % 2;
+    let kind = TYPES[usize::try_from(file % 10).unwrap_or_default()];
+    let name = match number % 3 {
+        0 => format!(
+            "\"report-{file}.{}\"",
+            kind.rsplit('/').next().unwrap_or("bin")
+        ),
+        _ => "null".to_owned(),
+    };
+    let state = if number.is_multiple_of(5_000) {
+        "dropped"
+    } else {
+        "stored"
+    };
+    writeln!(
+        body,
+        "{{\"id\":\"{}\",\"recorded\":\"{time}\",\"settled\":null,\"time\":\"{time}\",\"tenant\":\"tenant-{}\",\
+         \"signal\":\"{}\",\"service\":\"{}\",\"trace_id\":\"{}\",\"span_id\":\"{}\",\
+         \"span_name\":\"chat model-{}\",\"carrier\":\"span\",\"attribute\":\"gen_ai.input.messages\",\
+         \"shape\":\"data_uri\",\"sha256\":\"{}\",\"content_type\":\"{kind}\",\"size_bytes\":{},\
+         \"filename\":{name},\"state\":\"{state}\"}}",
+        hex("id", number, 32),
+        number % 5,
+        if number.is_multiple_of(11) {
+            "logs"
+        } else {
+            "traces"
+        },
+        service(number),
+        hex("trace", number / OF_A_TRACE, 32),
+        hex("span", number / OF_A_SPAN, 16),
+        number % 3_000,
+        hex("file", file, 64),
+        size(file),
+    )
+}

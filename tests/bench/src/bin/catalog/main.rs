@@ -1,0 +1,160 @@
+//! A catalog of a million entries: how long its index takes to be there, how soon it answers, and what memory
+//! that takes; fails where a target is missed.
+//!
+//! The entries are written by one process, and measured in another one.
+
+mod entries;
+mod questions;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use slimspan::catalog::{Catalog, Reach, Synced};
+use slimspan::storage::{Store, StoreConfig};
+
+/// The allocator of the collector.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// From nothing but the objects in the bucket to an index that has all of it.
+const START: Duration = Duration::from_secs(30);
+
+/// The slowest answer but for one in a hundred.
+const ANSWER: Duration = Duration::from_millis(100);
+
+/// All memory of the process at its peak, in MiB.
+const MEMORY: u64 = 300;
+
+#[derive(Parser)]
+struct Arguments {
+    /// How many entries there are
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: u64,
+    /// The folder to measure in, which has them already
+    #[arg(long, hide = true)]
+    measure: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    if let Some(folder) = arguments.measure {
+        return measure(&folder, arguments.entries);
+    }
+    let folder = tempfile::tempdir()?;
+    let begun = Instant::now();
+    let bytes = entries::write(&folder.path().join("store"), arguments.entries)?;
+    say(format_args!(
+        "{} entries in {} MiB of objects, written in {:.1} s\n",
+        arguments.entries,
+        bytes >> 20,
+        begun.elapsed().as_secs_f64()
+    ));
+    let status = Command::new(std::env::current_exe()?)
+        .args(["--entries", &arguments.entries.to_string(), "--measure"])
+        .arg(folder.path())
+        .status()?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn measure(folder: &Path, entries: u64) -> Result<ExitCode, Box<dyn Error>> {
+    // As many threads as a collector has on a small machine.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let mut is_well = true;
+    let mut check = |what: &str, figure: String, holds: bool| {
+        let verdict = if holds { "PASS" } else { "FAIL" };
+        say(format_args!("{verdict}  {what:<44} {figure}\n"));
+        is_well &= holds;
+    };
+    let open = || -> Result<(Catalog, Synced, Duration), Box<dyn Error>> {
+        let begun = Instant::now();
+        let url = folder.join("store");
+        let url = url
+            .to_str()
+            .ok_or("the folder has a name that is no text")?;
+        let store = Store::open(&StoreConfig::new(url))?;
+        let (catalog, synced) = runtime.block_on(async {
+            let catalog = Catalog::open(&store, &folder.join("index")).await?;
+            let synced = catalog.sync(Reach::All).await?;
+            Ok::<_, Box<dyn Error>>((catalog, synced))
+        })?;
+        Ok((catalog, synced, begun.elapsed()))
+    };
+    let (catalog, synced, start) = open()?;
+    if synced.entries as u64 != entries {
+        return Err(format!("{} entries of {entries} were read", synced.entries).into());
+    }
+    check(
+        "the index is built from the bucket",
+        seconds(start),
+        start <= START,
+    );
+    check(
+        "peak memory so far",
+        format!("{} MiB", peak()?),
+        peak()? < MEMORY,
+    );
+    let size = std::fs::metadata(catalog.index().path())?.len();
+    say(format_args!(
+        "      the index has {} MiB on disk\n",
+        size >> 20
+    ));
+    for question in questions::all(&catalog, entries, &runtime)? {
+        let figure = format!(
+            "p50 {:>7.2} ms, p99 {:>7.2} ms",
+            millis(question.median),
+            millis(question.slowest)
+        );
+        check(&question.what, figure, question.slowest <= ANSWER);
+    }
+    drop(catalog);
+    let (_catalog, synced, again) = open()?;
+    if synced.objects > 0 {
+        return Err("a start from the index read objects again".into());
+    }
+    check(
+        "a start with the index that is there",
+        seconds(again),
+        again <= START,
+    );
+    check("peak memory", format!("{} MiB", peak()?), peak()? < MEMORY);
+    Ok(if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The most memory that this process ever had, in MiB, as the kernel counts it.
+fn peak() -> Result<u64, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|line| line.split_whitespace().next());
+    let kib: u64 = kib.ok_or("the kernel does not tell the peak")?.parse()?;
+    Ok(kib >> 10)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a benchmark's output is what it is for"
+)]
+fn say(text: std::fmt::Arguments<'_>) {
+    print!("{text}");
+}

@@ -1,0 +1,477 @@
+//! What is deleted is gone, wherever it waits and wherever the deletion broke off.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use slimspan::admission::{Budget, Limits};
+use slimspan::catalog::config::CatalogConfig;
+use slimspan::catalog::{
+    Catalog, Compaction, Deleted, Entry, EntryId, Filter, Reach, Recorder, State, Tenants, TraceId,
+};
+use slimspan::config::Delivery;
+use slimspan::storage::spool::config::SpoolConfig;
+use slimspan::storage::{Spool, Store, StoreConfig};
+use slimspan::telemetry::{Counters, StoreCounts};
+use slimspan::tenant::TenantId;
+use slimspan_artifact::{Artifact, Digest};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::backend::{Opened, artifact, key, open};
+use crate::support::soon;
+
+/// A replica with a spool, beside the bucket that others use, too.
+struct Replica {
+    opened: Opened,
+    spool: Spool,
+    recorder: Recorder,
+    counts: Arc<StoreCounts>,
+    counters: Arc<Counters>,
+    tasks: JoinSet<()>,
+}
+
+impl Replica {
+    fn start(bucket: &TempDir, home: &TempDir) -> Self {
+        let config = StoreConfig::new(bucket.path().to_str().unwrap());
+        let spool = SpoolConfig {
+            directory: home.path().join("spool"),
+            ..SpoolConfig::default()
+        };
+        let spool = Spool::open(&spool, "spool".to_owned()).unwrap();
+        let mut opened = open(&config);
+        opened.store = opened.store.with_spool(spool.clone());
+        let catalog = CatalogConfig {
+            directory: home.path().join("catalog"),
+            interval: Duration::from_millis(200),
+            ..CatalogConfig::default()
+        };
+        let counts = Arc::<StoreCounts>::default();
+        let recorder = Recorder::open(&catalog, &opened.store, Arc::clone(&counts));
+        Self {
+            opened,
+            spool,
+            recorder,
+            counts,
+            counters: Arc::default(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    fn record(&mut self) {
+        let (recorder, store) = (self.recorder.clone(), self.opened.store.clone());
+        self.tasks
+            .spawn(async move { recorder.run(&store, CancellationToken::new()).await });
+    }
+
+    fn upload(&mut self) {
+        let (spool, store) = (self.spool.clone(), self.opened.store.clone());
+        let counters = Arc::clone(&self.counters);
+        self.tasks.spawn(async move {
+            let budget = Budget::new(Limits {
+                limit_mib: 512,
+                spike_mib: 100,
+            });
+            spool
+                .upload(&store, &budget, &counters, CancellationToken::new())
+                .await;
+        });
+    }
+
+    /// A request with this artifact comes.
+    async fn takes(&self, tenant: &TenantId, artifact: &Artifact, trace: u8) -> Entry {
+        let store = self.opened.store.of_tenant(tenant);
+        let one = std::slice::from_ref(artifact);
+        store.keep_all(one, Delivery::Background).await.unwrap();
+        let state = if store.is_spooled(&artifact.digest) {
+            State::Spooled
+        } else {
+            State::Stored
+        };
+        let entry = entry(tenant, artifact.digest, trace, state);
+        self.recorder.record(vec![entry.clone()]).await;
+        entry
+    }
+}
+
+fn entry(tenant: &TenantId, digest: Digest, trace: u8, state: State) -> Entry {
+    let mut id = [trace; 16];
+    id[..15].copy_from_slice(&digest.as_bytes()[..15]);
+    Entry {
+        id: EntryId::new(&id).unwrap(),
+        recorded: Timestamp::now(),
+        settled: None,
+        time: Timestamp::from_second(1_700_000_000).unwrap(),
+        tenant: tenant.clone(),
+        signal: Some("traces".to_owned()),
+        service: "chat".to_owned(),
+        trace: TraceId::new(&[trace; 16]),
+        span: None,
+        span_name: String::new(),
+        carrier: "span".to_owned(),
+        attribute: "input".to_owned(),
+        shape: "bytes".to_owned(),
+        digest: Some(digest),
+        content_type: "image/png".to_owned(),
+        size: 1,
+        file_name: None,
+        state,
+    }
+}
+
+/// What another machine has of the same bucket.
+fn beside(bucket: &TempDir) -> (Store, Catalog) {
+    let store = Store::open(&StoreConfig::new(bucket.path().to_str().unwrap())).unwrap();
+    let catalog = Catalog::open_temporary(&store).unwrap();
+    (store, catalog)
+}
+
+async fn seen(catalog: &Catalog) -> Vec<Entry> {
+    catalog.sync(Reach::All).await.unwrap();
+    let page = catalog.index().page(&Filter::default(), 1_000, None).await;
+    page.unwrap().entries
+}
+
+async fn tombstones(catalog: &Catalog) -> usize {
+    catalog.sync(Reach::All).await.unwrap();
+    let all = catalog.index().tombstones(&Tenants::All).await;
+    all.unwrap().len()
+}
+
+/// All lines about an artifact, as they stand in the bucket.
+async fn lines_about(catalog: &Catalog, digest: &Digest) -> Vec<Entry> {
+    let mut lines = Vec::new();
+    for object in catalog.bucket().list("catalog", None).await.unwrap() {
+        if !object.key.ends_with(".jsonl") {
+            continue;
+        }
+        let body = catalog.bucket().get(&object.key).await.unwrap().unwrap();
+        let entries = body.split(|byte| *byte == b'\n');
+        let entries = entries.filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+        lines.extend(entries.filter(|entry| entry.digest == Some(*digest)));
+    }
+    lines
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    soon(what, async {
+        while !is_so().await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+/// What was deleted elsewhere is not uploaded from where it waits, and what is told of it later does not bring
+/// its entry back: neither where that is read, nor where it is merged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_and_is_deleted_elsewhere_is_not_uploaded() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut replica = Replica::start(&bucket, &home);
+    let (usual, acme) = (TenantId::default(), "acme".parse::<TenantId>().unwrap());
+    let [gone, stays, others] = [0, 1, 2].map(|seed| artifact(seed, 10_000));
+    replica.takes(&usual, &gone, 1).await;
+    let kept = replica.takes(&usual, &stays, 1).await;
+    replica.takes(&acme, &others, 2).await;
+    replica.record();
+    let (store, elsewhere) = beside(&bucket);
+    until("it is told elsewhere", async || {
+        seen(&elsewhere).await.len() == 3
+    })
+    .await;
+
+    let digest = gone.digest;
+    let one = Deleted::Artifact { digest };
+    elsewhere.erase(&store, &usual, one, "a").await.unwrap();
+    let all = elsewhere.erase(&store, &acme, Deleted::Tenant, "b").await;
+    all.unwrap();
+    until("it is given up", async || {
+        replica.spool.left().artifacts == 1
+    })
+    .await;
+    assert_eq!(replica.counts.catalogued().given_up, 2);
+    replica.upload();
+    until("the rest is uploaded", async || {
+        store.has(&stays.digest).await.unwrap()
+    })
+    .await;
+    until("it is told what became of all", async || {
+        let mut settled = 0;
+        for digest in [&gone.digest, &stays.digest, &others.digest] {
+            let lines = lines_about(&elsewhere, digest).await;
+            settled += usize::from(lines.iter().any(|line| line.settled.is_some()));
+        }
+        settled == 3
+    })
+    .await;
+    assert!(!store.has(&gone.digest).await.unwrap());
+    let of_acme = store.of_tenant(&acme);
+    assert!(!of_acme.has(&others.digest).await.unwrap());
+    let told = |entries: Vec<Entry>| {
+        let told = entries.into_iter().map(|entry| (entry.id, entry.state));
+        told.collect::<Vec<_>>()
+    };
+    let left = vec![(kept.id, State::Stored)];
+    assert_eq!(told(seen(&elsewhere).await), left);
+    let (_, late) = beside(&bucket);
+    assert_eq!(told(seen(&late).await), left);
+    let compaction = Compaction {
+        older_than: Duration::ZERO,
+        grace: Duration::ZERO,
+        ..Compaction::default()
+    };
+    elsewhere.compact(compaction, |_| ()).await.unwrap();
+    assert!(lines_about(&elsewhere, &gone.digest).await.is_empty());
+
+    // It is there again when it comes again.
+    let back = replica.takes(&usual, &gone, 1).await;
+    until("it is back", async || {
+        store.has(&gone.digest).await.unwrap() && seen(&elsewhere).await.len() == 2
+    })
+    .await;
+    let ids: BTreeSet<_> = seen(&late).await.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [kept.id, back.id].into());
+}
+
+/// Nor does a process that comes back upload what was deleted while it was away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_while_nobody_is_there_is_not_uploaded() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let usual = TenantId::default();
+    let [gone, stays] = [0, 1].map(|seed| artifact(seed, 10_000));
+    let earlier = Replica::start(&bucket, &home);
+    for artifact in [&gone, &stays] {
+        earlier.takes(&usual, artifact, 1).await;
+    }
+    drop(earlier);
+    let (store, elsewhere) = beside(&bucket);
+    let digest = gone.digest;
+    let one = Deleted::Artifact { digest };
+    elsewhere.erase(&store, &usual, one, "a").await.unwrap();
+
+    let mut replica = Replica::start(&bucket, &home);
+    assert_eq!(replica.spool.left().artifacts, 2);
+    replica.upload();
+    let first = replica.opened.faults.arrived(1);
+    let first = timeout(Duration::from_millis(300), first).await;
+    assert!(first.is_err(), "it has to be known first what was deleted");
+    replica.record();
+    until("the other one is uploaded", async || {
+        store.has(&stays.digest).await.unwrap() && replica.spool.left().artifacts == 0
+    })
+    .await;
+    assert!(!store.has(&gone.digest).await.unwrap());
+    assert_eq!(replica.counts.catalogued().given_up, 1);
+}
+
+/// An upload that is under way while its artifact is deleted does not bring it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_under_way_does_not_bring_back_what_is_deleted() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let usual = TenantId::default();
+    let mut replica = Replica::start(&bucket, &home);
+    let gone = artifact(0, 10_000);
+    let go = replica.opened.faults.hold(key(&gone));
+    replica.record();
+    replica.upload();
+    replica.takes(&usual, &gone, 1).await;
+    soon("it is under way", replica.opened.faults.arrived(1)).await;
+    let (store, elsewhere) = beside(&bucket);
+    let digest = gone.digest;
+    let one = Deleted::Artifact { digest };
+    elsewhere.erase(&store, &usual, one, "a").await.unwrap();
+    assert!(!store.has(&gone.digest).await.unwrap());
+    go.send(true).unwrap();
+    until("it is deleted once more", async || {
+        tombstones(&elsewhere).await == 2 && !store.has(&gone.digest).await.unwrap()
+    })
+    .await;
+    assert!(seen(&elsewhere).await.is_empty());
+}
+
+/// A deletion that broke off is finished by the same one again: by whomever, and although nothing of it is
+/// listed any more. What one object did not let go does not keep the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_broke_off_is_finished_by_the_next() {
+    let usual = TenantId::default();
+    let trace = TraceId::new(&[1; 16]).unwrap();
+    let artifacts = [0, 1, 2].map(|seed| artifact(seed, 10_000));
+    let digest = artifacts[1].digest;
+    for (deleted, left) in [
+        (Deleted::Artifact { digest }, [true, false, true]),
+        (Deleted::Trace { trace }, [false, false, true]),
+        (Deleted::Tenant, [false; 3]),
+    ] {
+        for is_compacted in [false, true] {
+            let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let mut replica = Replica::start(&bucket, &home);
+            for (number, artifact) in artifacts.iter().enumerate() {
+                let one = std::slice::from_ref(artifact);
+                replica.opened.store.put_all(one).await.unwrap();
+                // The last one is of another trace, too.
+                for trace in if number == 2 { &[1, 2][..] } else { &[1] } {
+                    let entry = entry(&usual, artifact.digest, *trace, State::Stored);
+                    replica.recorder.record(vec![entry]).await;
+                }
+            }
+            replica.record();
+            let store = &replica.opened.store;
+            let catalog = Catalog::open_temporary(store).unwrap();
+            until("all is told", async || seen(&catalog).await.len() == 4).await;
+            replica.opened.faults.keep(key(&artifacts[1]));
+            let broken = catalog.erase(store, &usual, deleted, "a").await;
+            assert!(broken.is_err());
+            let has = async || {
+                let mut has = Vec::new();
+                for artifact in &artifacts {
+                    has.push(store.has(&artifact.digest).await.unwrap());
+                }
+                has
+            };
+            let [first, _, last] = left;
+            assert_eq!(has().await, [first, true, last], "the others went");
+            replica.opened.faults.heal();
+            if is_compacted {
+                let compaction = Compaction {
+                    older_than: Duration::ZERO,
+                    grace: Duration::ZERO,
+                    ..Compaction::default()
+                };
+                catalog.compact(compaction, |_| ()).await.unwrap();
+            }
+            let (_, another) = beside(&bucket);
+            let again = another.erase(store, &usual, deleted, "a").await;
+            again.unwrap();
+            assert_eq!(has().await, left, "{deleted:?}");
+        }
+    }
+}
+
+/// What refers to an artifact of a deleted trace and was only in a replica's journal then is hidden when it
+/// comes, and the artifact goes with the next deletion of the trace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_in_a_journal_is_deleted_by_the_next_deletion() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let usual = TenantId::default();
+    let trace = TraceId::new(&[1; 16]).unwrap();
+    let mut replica = Replica::start(&bucket, &home);
+    let [alone, shared] = [0, 1].map(|seed| artifact(seed, 10_000));
+    for (artifact, trace) in [(&alone, 1), (&shared, 1), (&shared, 2)] {
+        let one = std::slice::from_ref(artifact);
+        replica.opened.store.put_all(one).await.unwrap();
+        let entry = entry(&usual, artifact.digest, trace, State::Stored);
+        replica.recorder.record(vec![entry]).await;
+    }
+    let (store, elsewhere) = beside(&bucket);
+    let deleted = Deleted::Trace { trace };
+    let first = elsewhere.erase(&store, &usual, deleted, "a").await.unwrap();
+    assert_eq!(first.artifacts, 0);
+    replica.record();
+    until("it is told", async || seen(&elsewhere).await.len() == 1).await;
+    assert!(store.has(&alone.digest).await.unwrap());
+    let again = elsewhere.erase(&store, &usual, deleted, "a").await.unwrap();
+    assert_eq!(again.artifacts, 1);
+    assert!(!store.has(&alone.digest).await.unwrap());
+    assert!(
+        store.has(&shared.digest).await.unwrap(),
+        "another trace has it"
+    );
+}
+
+/// However long ago it was put, what refers to an artifact keeps it where a trace is deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_put_hours_late_keeps_its_artifact() {
+    let bucket = tempfile::tempdir().unwrap();
+    let usual = TenantId::default();
+    let (store, catalog) = beside(&bucket);
+    let shared = artifact(0, 10_000);
+    let one = std::slice::from_ref(&shared);
+    store.put_all(one).await.unwrap();
+    let put = async |trace: u8, ago: SignedDuration| {
+        let entry = entry(&usual, shared.digest, trace, State::Stored);
+        let line = format!("{}\n", serde_json::to_string(&entry).unwrap());
+        let time = (Timestamp::now() - ago).to_zoned(jiff::tz::TimeZone::UTC);
+        let key = time.strftime("catalog/%Y-%m-%d/%H/%Y%m%dT%H%M%S%.6fZ-00000001-00000001.jsonl");
+        let key = key.to_string();
+        let put = catalog.bucket().put(&key, line.into()).await;
+        put.unwrap();
+    };
+    put(1, SignedDuration::ZERO).await;
+    assert_eq!(seen(&catalog).await.len(), 1);
+    // By a replica whose clock is wrong.
+    put(2, SignedDuration::from_hours(30)).await;
+    let trace = TraceId::new(&[1; 16]).unwrap();
+    let deleted = Deleted::Trace { trace };
+    let erased = catalog.erase(&store, &usual, deleted, "a").await.unwrap();
+    assert_eq!(erased.artifacts, 0);
+    assert!(store.has(&shared.digest).await.unwrap());
+}
+
+/// Who uploads says what it has uploaded: the store is not asked for each, and many are told together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_uploaded_is_told_without_asking() {
+    const COUNT: usize = 200;
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let usual = TenantId::default();
+    let mut replica = Replica::start(&bucket, &home);
+    for seed in 0..COUNT {
+        let artifact = artifact(seed as u32, 10_000);
+        replica.takes(&usual, &artifact, 1).await;
+    }
+    replica.record();
+    let (_, elsewhere) = beside(&bucket);
+    until("all are told", async || {
+        seen(&elsewhere).await.len() == COUNT
+    })
+    .await;
+    let objects = async || {
+        let listed = elsewhere.bucket().list("catalog", None).await;
+        listed.unwrap().len()
+    };
+    let before = objects().await;
+    replica.upload();
+    let begun = std::time::Instant::now();
+    until("all are told to be stored", async || {
+        let all = seen(&elsewhere).await;
+        all.iter().all(|entry| entry.state == State::Stored)
+    })
+    .await;
+    assert_eq!(replica.opened.faults.looks(), 0);
+    // A round each 200 ms.
+    let rounds = begun.elapsed().as_millis() / 200 + 2;
+    let new = objects().await - before;
+    assert!(new as u128 <= rounds, "{new} objects in {rounds} rounds");
+}
+
+/// What an earlier process uploaded, and did not tell of, the store is asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_process_uploaded_is_asked_for() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let usual = TenantId::default();
+    let artifacts: Vec<Artifact> = (0..40).map(|seed| artifact(seed, 10_000)).collect();
+    let mut earlier = Replica::start(&bucket, &home);
+    for artifact in &artifacts {
+        earlier.takes(&usual, artifact, 1).await;
+    }
+    earlier.upload();
+    until("all are uploaded", async || {
+        earlier.spool.left().artifacts == 0
+    })
+    .await;
+    earlier.spool.settle().await;
+    earlier.tasks.shutdown().await;
+    drop(earlier);
+    let mut replica = Replica::start(&bucket, &home);
+    replica.record();
+    let (_, elsewhere) = beside(&bucket);
+    until("all are told to be stored", async || {
+        let all = seen(&elsewhere).await;
+        let stored = all.iter().filter(|entry| entry.state == State::Stored);
+        stored.count() == artifacts.len()
+    })
+    .await;
+    assert_eq!(replica.opened.faults.looks(), artifacts.len());
+}

@@ -1,0 +1,594 @@
+//! The end of files that nothing refers to any more, against a model of replicas that do as replicas do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use jiff::{SignedDuration, Timestamp};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use slimspan::catalog::config::{Age, CatalogConfig, RetentionConfig};
+use slimspan::catalog::gc::{Expired, GcError, Local, Swept};
+use slimspan::catalog::{Catalog, Entry, EntryId, Gc, Reach, State};
+use slimspan::config::Delivery;
+use slimspan::storage::spool::config::SpoolConfig;
+use slimspan::storage::{Bucket, Spool, Store, StoreConfig};
+use slimspan::tenant::TenantId;
+use slimspan_artifact::Digest;
+
+use super::backend::artifact;
+
+/// The hours for which files of each tenant are kept; of the last one for ever.
+const TENANTS: [(&str, u64); 3] = [("usual", 100), ("short", 40), ("ever", 0)];
+const DIGESTS: u8 = 3;
+const REPLICAS: usize = 3;
+const REFRESH: u64 = 24;
+const GRACE: u64 = 48;
+/// How long an entry may wait for the bucket: by so much the grace is longer than refresh.
+const DELAY: u64 = GRACE - REFRESH;
+
+/// A clock that goes when it is told to.
+#[derive(Debug, Clone)]
+struct Clock(Arc<Mutex<Timestamp>>);
+
+impl Clock {
+    fn new() -> Self {
+        let begin = "2026-01-01T00:00:00Z".parse().unwrap();
+        Self(Arc::new(Mutex::new(begin)))
+    }
+
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    fn set(&self, time: Timestamp) {
+        let mut now = self.0.lock().unwrap();
+        assert!(time >= *now);
+        *now = time;
+    }
+}
+
+/// A store whose objects are as old as that clock says.
+#[derive(Debug)]
+struct Clocked {
+    inner: Arc<dyn ObjectStore>,
+    clock: Clock,
+    written: Arc<Mutex<HashMap<Path, SystemTime>>>,
+}
+
+impl fmt::Display for Clocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "clocked {}", self.inner)
+    }
+}
+
+fn dated(written: &Mutex<HashMap<Path, SystemTime>>, meta: ObjectMeta) -> ObjectMeta {
+    let written = written.lock().unwrap()[&meta.location];
+    ObjectMeta {
+        last_modified: written.into(),
+        ..meta
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Clocked {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        let now = SystemTime::from(self.clock.now());
+        self.written.lock().unwrap().insert(location.clone(), now);
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let mut got = self.inner.get_opts(location, options).await?;
+        got.meta = dated(&self.written, got.meta);
+        Ok(got)
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let written = Arc::clone(&self.written);
+        let listed = self.inner.list(prefix);
+        listed
+            .map(move |meta| meta.map(|meta| dated(&written, meta)))
+            .boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// What may happen.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A request with a file comes to a replica, whose entry is in the bucket so many hours later; in the
+    /// background, its bytes are uploaded so many hours later.
+    Sent {
+        replica: usize,
+        file: (usize, u8),
+        entry: u64,
+        upload: Option<u64>,
+    },
+    /// So many hours pass.
+    Passes(u64),
+    /// It is found out what is too old.
+    Planned,
+    /// That is done, however long ago it was found out.
+    CarriedOut,
+}
+
+type File = (usize, u8);
+
+/// Replicas, with what each of them believes, beside one bucket.
+struct World {
+    clock: Clock,
+    store: Store,
+    config: StoreConfig,
+    /// When each replica put each file last: for a while it counts as stored.
+    known: [BTreeMap<File, Timestamp>; REPLICAS],
+    spooled: Vec<(Timestamp, usize, File)>,
+    journaled: Vec<(Timestamp, Entry)>,
+    /// The references that have left, and when.
+    handed_out: Vec<(File, Timestamp)>,
+    plan: Option<slimspan::catalog::gc::Plan>,
+    number: u32,
+}
+
+fn hours(hours: u64) -> SignedDuration {
+    SignedDuration::from_hours(i64::try_from(hours).unwrap())
+}
+
+fn tenant((of, _): File) -> TenantId {
+    TENANTS[of].0.parse().unwrap()
+}
+
+fn digest((_, number): File) -> Digest {
+    Digest::of(&[number])
+}
+
+fn key(file: File) -> String {
+    let name = digest(file).to_string();
+    format!("{}/sha256/{}/{name}", tenant(file), &name[..2])
+}
+
+fn retention() -> RetentionConfig {
+    let by_tenant = TENANTS.iter().skip(1).map(|(tenant, hours)| {
+        let age = Age(Duration::from_hours(*hours));
+        (tenant.parse().unwrap(), age)
+    });
+    RetentionConfig {
+        max_age: Duration::from_hours(TENANTS[0].1),
+        by_tenant: by_tenant.collect(),
+        grace: Duration::from_hours(GRACE),
+    }
+}
+
+fn config(url: &str) -> StoreConfig {
+    StoreConfig {
+        refresh: Duration::from_hours(REFRESH),
+        catalog: CatalogConfig {
+            retention: retention(),
+            ..CatalogConfig::default()
+        },
+        ..StoreConfig::new(url)
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Clock::new();
+        let config = config("memory://");
+        let of_store = clock.clone();
+        let store = Store::open_with(&config, |inner| {
+            Arc::new(Clocked {
+                inner,
+                clock: of_store,
+                written: Arc::default(),
+            })
+        });
+        Self {
+            clock,
+            store: store.unwrap(),
+            config,
+            known: Default::default(),
+            spooled: Vec::new(),
+            journaled: Vec::new(),
+            handed_out: Vec::new(),
+            plan: None,
+            number: 0,
+        }
+    }
+
+    fn bucket(&self) -> Bucket {
+        self.store.bucket()
+    }
+
+    fn gc(&self) -> Gc {
+        let clock = self.clock.clone();
+        let clock = Arc::new(move || clock.now());
+        Gc::with(self.store.clone(), &self.config, Local::default(), clock).unwrap()
+    }
+
+    async fn happens(&mut self, event: &Event) {
+        let now = self.clock.now();
+        match *event {
+            Event::Sent {
+                replica,
+                file,
+                entry,
+                upload,
+            } => {
+                let is_known = self.known[replica]
+                    .get(&file)
+                    .is_some_and(|put| now.duration_since(*put) < hours(REFRESH));
+                let waits = self.spooled.iter();
+                let mut waits = waits.filter(|(_, of, waits)| (*of, *waits) == (replica, file));
+                match upload {
+                    _ if is_known => {}
+                    // To have it wait already is enough for who does not wait himself.
+                    Some(_) if waits.next().is_some() => {}
+                    Some(hours_later) => {
+                        self.spooled.push((now + hours(hours_later), replica, file));
+                    }
+                    None => self.put(replica, file).await,
+                }
+                self.handed_out.push((file, now));
+                let written = self.entry(file, now);
+                self.journaled.push((now + hours(entry), written));
+            }
+            Event::Passes(passed) => self.pass(now + hours(passed)).await,
+            Event::Planned => {
+                self.plan = Some(self.gc().plan(&|_| ()).await.unwrap());
+            }
+            Event::CarriedOut => {
+                self.carry_out().await;
+            }
+        }
+    }
+
+    async fn carry_out(&mut self) -> Swept {
+        let Some(plan) = self.plan.take() else {
+            return Swept::default();
+        };
+        let failed = |error: &_| panic!("{error}");
+        let swept = self.gc().carry_out(&plan, &|_| (), &failed).await;
+        swept.unwrap()
+    }
+
+    async fn put(&mut self, replica: usize, file: File) {
+        let bytes = Bytes::copy_from_slice(&[file.1]);
+        self.bucket().put(&key(file), bytes).await.unwrap();
+        self.known[replica].insert(file, self.clock.now());
+    }
+
+    fn entry(&mut self, file: File, now: Timestamp) -> Entry {
+        self.number += 1;
+        let mut id = [1; 16];
+        id[..4].copy_from_slice(&self.number.to_be_bytes());
+        Entry {
+            id: EntryId::new(&id).unwrap(),
+            recorded: now,
+            settled: None,
+            time: now,
+            tenant: tenant(file),
+            signal: None,
+            service: String::new(),
+            trace: None,
+            span: None,
+            span_name: String::new(),
+            carrier: String::new(),
+            attribute: String::new(),
+            shape: "file".to_owned(),
+            digest: Some(digest(file)),
+            content_type: "image/png".to_owned(),
+            size: 1,
+            file_name: None,
+            state: State::Stored,
+        }
+    }
+
+    /// What was to come by then comes, each at its time.
+    async fn pass(&mut self, until: Timestamp) {
+        loop {
+            let uploads = self.spooled.iter().map(|(due, ..)| *due).min();
+            let entries = self.journaled.iter().map(|(due, _)| *due).min();
+            let next = uploads.into_iter().chain(entries).min();
+            let Some(next) = next.filter(|next| *next <= until) else {
+                break;
+            };
+            self.clock.set(next.max(self.clock.now()));
+            if let Some(number) = self.spooled.iter().position(|(due, ..)| *due == next) {
+                let (_, replica, file) = self.spooled.remove(number);
+                self.put(replica, file).await;
+            } else if let Some(number) = self.journaled.iter().position(|(due, _)| *due == next) {
+                let (_, entry) = self.journaled.remove(number);
+                self.number += 1;
+                let time = next.to_zoned(jiff::tz::TimeZone::UTC);
+                let stamp = time.strftime("catalog/%Y-%m-%d/%H/%Y%m%dT%H%M%S%.6fZ");
+                let key = format!("{stamp}-{:08x}-00000000.jsonl", self.number);
+                let line = format!("{}\n", serde_json::to_string(&entry).unwrap());
+                self.bucket().put(&key, line.into()).await.unwrap();
+            }
+        }
+        self.clock.set(until);
+    }
+
+    async fn files(&self) -> BTreeSet<File> {
+        let mut files = BTreeSet::new();
+        for of in 0..TENANTS.len() {
+            for number in 0..DIGESTS {
+                let file = (of, number);
+                if self.bucket().has(&key(file)).await.unwrap() {
+                    files.insert(file);
+                }
+            }
+        }
+        files
+    }
+
+    /// Every reference that is not too old leads to its bytes: in the bucket, or where they wait for it.
+    async fn is_sound(&self, why: &dyn fmt::Debug) {
+        let (now, files) = (self.clock.now(), self.files().await);
+        for (file, at) in &self.handed_out {
+            let kept = TENANTS[file.0].1;
+            if kept > 0 && now.duration_since(*at) > hours(kept) {
+                continue;
+            }
+            let waits = self.spooled.iter().any(|(_, _, waits)| waits == file);
+            assert!(
+                files.contains(file) || waits,
+                "after {why:?} at {now}: {file:?} of {at} leads nowhere"
+            );
+        }
+    }
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let sent = (
+        0..REPLICAS,
+        (0..TENANTS.len(), 0..DIGESTS),
+        prop_oneof![Just(0), 0..DELAY],
+        prop::option::weighted(0.3, 0..200u64),
+    );
+    let event = prop_oneof![
+        6 => sent.prop_map(|(replica, file, entry, upload)| Event::Sent { replica, file, entry, upload }),
+        3 => prop_oneof![1..REFRESH, Just(GRACE), 1..120u64].prop_map(Event::Passes),
+        2 => Just(Event::Planned),
+        2 => Just(Event::CarriedOut),
+    ];
+    vec(event, 1..80)
+}
+
+async fn holds(events: &[Event]) {
+    let mut world = World::new();
+    for event in events {
+        world.happens(event).await;
+        world.is_sound(event).await;
+    }
+    // Everything has come, nothing more comes, and two runs with the grace between them leave nothing.
+    world.happens(&Event::Passes(1_000)).await;
+    let before = world.files().await;
+    world.happens(&Event::Planned).await;
+    world.happens(&Event::CarriedOut).await;
+    world.happens(&Event::Passes(GRACE)).await;
+    world.happens(&Event::Planned).await;
+    world.happens(&Event::CarriedOut).await;
+    let left = world.files().await;
+    let for_ever: BTreeSet<File> = before.iter().copied().filter(|file| file.0 == 2).collect();
+    assert_eq!(left, for_ever);
+    // What is gone is said to be, and is not listed.
+    let catalog = Catalog::open_temporary(&world.store).unwrap();
+    catalog.sync(Reach::All).await.unwrap();
+    for file in before.difference(&left) {
+        let (of, digest) = (tenant(*file), digest(*file));
+        let tombstone = catalog.index().tombstone(&of, &digest).await;
+        let tombstone = tombstone.unwrap().unwrap();
+        assert!(tombstone.reason.starts_with("expired by retention"));
+    }
+    let menus = catalog
+        .index()
+        .menus(&slimspan::catalog::Tenants::All)
+        .await;
+    let tenants: Vec<_> = menus.unwrap().tenants;
+    assert!(tenants.iter().all(|of| of.value == "ever"), "{tenants:?}");
+    // And nothing stays behind of what was marked.
+    let marks = world.bucket().list("catalog/gc", None).await.unwrap();
+    let third = world.gc().plan(&|_| ()).await.unwrap();
+    assert_eq!(third.due().count(), 0);
+    assert!(marks.len() <= 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_reference_dangles_and_nothing_stays(events in events()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(holds(&events));
+    }
+}
+
+/// What may go wrong, one by one, where chance might miss it.
+#[tokio::test]
+async fn what_is_seen_between_mark_and_sweep_stays() {
+    let file = (0, 0);
+    let sent = |replica, entry, upload| Event::Sent {
+        replica,
+        file,
+        entry,
+        upload,
+    };
+    let old = [sent(0, 0, None), Event::Passes(101)];
+    let marked = [Event::Planned, Event::CarriedOut];
+    for between in [
+        // Put again by another replica, whose entry is late.
+        vec![
+            Event::Passes(40),
+            sent(1, DELAY - 1, None),
+            Event::Passes(10),
+        ],
+        // The same, and counted as stored by it since.
+        vec![
+            Event::Passes(30),
+            sent(1, DELAY - 1, None),
+            Event::Passes(REFRESH - 1),
+            sent(1, DELAY - 1, None),
+        ],
+        // Put between the look and the end.
+        vec![Event::Passes(GRACE), Event::Planned, sent(2, 5, None)],
+        // Waits in a spool for longer than all of that.
+        vec![sent(1, 0, Some(300)), Event::Passes(GRACE)],
+    ] {
+        let mut world = World::new();
+        let events = old.iter().chain(&marked).chain(&between);
+        for event in events {
+            world.happens(event).await;
+            world.is_sound(event).await;
+        }
+        if world.plan.is_none() {
+            world.happens(&Event::Planned).await;
+        }
+        world.happens(&Event::CarriedOut).await;
+        world.is_sound(&between).await;
+        world.happens(&Event::Passes(1)).await;
+        world.is_sound(&between).await;
+    }
+    // And where nothing of that was, it goes.
+    let mut world = World::new();
+    for event in old.iter().chain(&marked) {
+        world.happens(event).await;
+    }
+    assert_eq!(world.files().await.len(), 1, "it is only marked");
+    world.happens(&Event::Passes(GRACE - 1)).await;
+    world.happens(&Event::Planned).await;
+    assert_eq!(world.carry_out().await.removed, 0, "in its grace");
+    world.happens(&Event::Passes(1)).await;
+    world.happens(&Event::Planned).await;
+    let swept = world.carry_out().await;
+    assert_eq!((swept.removed, swept.bytes, swept.kept), (1, 1, 0));
+    assert!(world.files().await.is_empty());
+}
+
+/// What a later version may have written about is not removed.
+#[tokio::test]
+async fn what_cannot_be_read_ends_it() {
+    let world = World::new();
+    let key = "catalog/2026-01-01/00/20260101T000000.000000Z-00000000-00000000.jsonl";
+    let line = Bytes::from_static(b"{\"from\":\"later\"}\n");
+    world.bucket().put(key, line).await.unwrap();
+    let error = world.gc().plan(&|_| ()).await.unwrap_err();
+    assert!(
+        matches!(error, GcError::Unreadable { lines: 1, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_grace_that_is_too_short_is_refused_and_so_is_none() {
+    let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+    let mut config = StoreConfig::new("memory://");
+    let gc = |config: &StoreConfig| Gc::new(store.clone(), config).err();
+    assert!(matches!(gc(&config), Some(GcError::KeepsAll)));
+    config.catalog.retention = retention();
+    assert!(gc(&config).is_none());
+    config.refresh = Duration::from_hours(GRACE);
+    assert!(matches!(gc(&config), Some(GcError::Grace(_))));
+}
+
+/// What waits in the spool or in a journal of this machine is needed, whoever runs here.
+#[tokio::test]
+async fn what_waits_on_this_machine_is_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = config(home.path().join("store").to_str().unwrap());
+    config.spool = SpoolConfig {
+        directory: home.path().join("spool"),
+        ..SpoolConfig::default()
+    };
+    config.catalog.directory = home.path().join("catalog");
+    let store = Store::open(&config).unwrap();
+    let [old, spooled, journaled] = [0, 1, 2].map(|seed| artifact(seed, 5_000));
+    for artifact in [&old, &spooled, &journaled] {
+        let one = std::slice::from_ref(artifact);
+        store.put_all(one).await.unwrap();
+    }
+    let spool = Spool::open(&config.spool, "spool".to_owned()).unwrap();
+    let behind = Store::open(&config).unwrap().with_spool(spool);
+    let one = std::slice::from_ref(&spooled);
+    behind.keep_all(one, Delivery::Background).await.unwrap();
+    let recorder = slimspan::catalog::Recorder::open(&config.catalog, &store, Arc::default());
+    let mut world = World::new();
+    let entry = Entry {
+        tenant: TenantId::default(),
+        digest: Some(journaled.digest),
+        ..world.entry((0, 0), Timestamp::now())
+    };
+    recorder.record(vec![entry]).await;
+
+    let later = Timestamp::now() + hours(90);
+    let plan = async |hours_later: u64| {
+        let local = Local::read(&store, &config).unwrap();
+        let at = later + hours(hours_later);
+        let gc = Gc::with(store.clone(), &config, local, Arc::new(move || at)).unwrap();
+        (gc.plan(&|_| ()).await.unwrap(), gc)
+    };
+    // The files themselves are older than what refers to them: that is from now.
+    let aged = SystemTime::now() - Duration::from_hours(50);
+    for file in walk(&home.path().join("store/default")) {
+        let file = std::fs::File::options().write(true).open(file).unwrap();
+        file.set_modified(aged).unwrap();
+    }
+    let (first, gc) = plan(0).await;
+    let failed = |error: &_| panic!("{error}");
+    let swept = gc.carry_out(&first, &|_| (), &failed).await.unwrap();
+    assert_eq!(swept.marked, 1);
+    let (second, _) = plan(GRACE).await;
+    let due: Vec<&Expired> = second.due().collect();
+    let due: Vec<Digest> = due.iter().map(|file| file.digest).collect();
+    assert_eq!(due, [old.digest]);
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(walk(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
