@@ -445,7 +445,7 @@ async fn files_that_nothing_refers_to_any_more_are_removed_in_two_runs() {
             "span_name": "", "carrier": "span", "attribute": "input", "shape": "bytes", "sha256": digest,
             "content_type": "image/png", "size_bytes": 20_000, "filename": null, "state": "stored",
         });
-        lines.push_str(&format!("{entry}\n"));
+        lines.extend([entry.to_string(), "\n".to_owned()]);
     }
     let objects = artifacts.join("catalog/2026-01-01/00");
     std::fs::create_dir_all(&objects).unwrap();

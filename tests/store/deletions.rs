@@ -145,7 +145,7 @@ async fn tombstones(catalog: &Catalog) -> usize {
 async fn lines_about(catalog: &Catalog, digest: &Digest) -> Vec<Entry> {
     let mut lines = Vec::new();
     for object in catalog.bucket().list("catalog", None).await.unwrap() {
-        if !object.key.ends_with(".jsonl") {
+        if object.key.contains("tombstones") {
             continue;
         }
         let body = catalog.bucket().get(&object.key).await.unwrap().unwrap();

@@ -216,7 +216,10 @@ impl Writer<'_> {
         let mut unknown = Vec::new();
         for key in waits {
             let (tenant, digest) = key;
-            if spool.as_ref().is_some_and(|spool| spool.has(tenant, digest)) {
+            if spool
+                .as_ref()
+                .is_some_and(|spool| spool.has(tenant, digest))
+            {
                 continue;
             }
             match spool.as_ref().and_then(|spool| spool.fate(tenant, digest)) {

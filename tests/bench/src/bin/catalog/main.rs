@@ -22,9 +22,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// From nothing but the objects in the bucket to an index that has all of it.
 const START: Duration = Duration::from_secs(30);
 
-/// The slowest answer but for one in a hundred.
-const ANSWER: Duration = Duration::from_millis(100);
-
 /// All memory of the process at its peak, in MiB.
 const MEMORY: u64 = 300;
 
@@ -93,11 +90,8 @@ fn measure(folder: &Path, entries: u64) -> Result<ExitCode, Box<dyn Error>> {
     if synced.entries as u64 != entries {
         return Err(format!("{} entries of {entries} were read", synced.entries).into());
     }
-    check(
-        "the index is built from the bucket",
-        seconds(start),
-        start <= START,
-    );
+    let figure = format!("{}, {:.1} s of processors", seconds(start), processors()?);
+    check("the index is built from the bucket", figure, start <= START);
     check(
         "peak memory so far",
         format!("{} MiB", peak()?),
@@ -114,7 +108,7 @@ fn measure(folder: &Path, entries: u64) -> Result<ExitCode, Box<dyn Error>> {
             millis(question.median),
             millis(question.slowest)
         );
-        check(&question.what, figure, question.slowest <= ANSWER);
+        check(&question.what, figure, question.slowest <= question.limit);
     }
     drop(catalog);
     let (_catalog, synced, again) = open()?;
@@ -140,6 +134,19 @@ fn seconds(time: Duration) -> String {
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
+}
+
+/// What this process has had of the machine's processors, in seconds: on a busy machine that says more.
+fn processors() -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, rest) = stat.rsplit_once(')').ok_or("no name in it")?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field).and_then(|of| of.parse::<u64>().ok());
+    let (user, system) = ticks(11)
+        .zip(ticks(12))
+        .ok_or("the kernel does not tell it")?;
+    let of_a_second = rustix::param::clock_ticks_per_second();
+    Ok((user + system) as f64 / of_a_second as f64)
 }
 
 /// The most memory that this process ever had, in MiB, as the kernel counts it.

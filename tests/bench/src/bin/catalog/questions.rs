@@ -14,9 +14,16 @@ const TIMES: u64 = 200;
 /// The entries of a page.
 const PAGE: usize = 50;
 
+/// The slowest answer but for one in a hundred.
+const ANSWER: Duration = Duration::from_millis(100);
+
+/// That of questions for a part of a name, for which all names are gone through.
+const NAMED: Duration = Duration::from_secs(1);
+
 /// How long one kind of question takes.
 pub(super) struct Question {
     pub(super) what: String,
+    pub(super) limit: Duration,
     pub(super) median: Duration,
     pub(super) slowest: Duration,
 }
@@ -95,18 +102,19 @@ pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
     ];
     for (what, filter) in filters {
         let asked = timed(format!("{PAGE} {what}"), |turn| {
-            let page = catalog.index().page(&filter(turn), PAGE, None);
-            runtime.block_on(page)?;
+            let filter = filter(turn);
+            runtime.block_on(catalog.index().page(&filter, PAGE, None))?;
             Ok(())
         });
         questions.push(asked?);
     }
+    let everything = Filter::default();
     // Where somebody who goes through all of it has come to.
     let deep: Vec<Cursor> = {
         let mut cursors = Vec::new();
         let mut after = None;
         for number in 0..entries / 1_000 {
-            let page = catalog.index().page(&Filter::default(), 1_000, after);
+            let page = catalog.index().page(&everything, 1_000, after);
             after = runtime.block_on(page)?.next;
             if number % 5 == 0 {
                 cursors.extend(after);
@@ -116,10 +124,8 @@ pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
     };
     questions.push(timed(format!("{PAGE} deep in all of it"), |turn| {
         let cursor = usize::try_from(turn).unwrap_or_default() % deep.len().max(1);
-        let page = catalog
-            .index()
-            .page(&Filter::default(), PAGE, deep.get(cursor).copied());
-        runtime.block_on(page)?;
+        let after = deep.get(cursor).copied();
+        runtime.block_on(catalog.index().page(&everything, PAGE, after))?;
         Ok(())
     })?);
     let everybody = Tenants::All;
@@ -158,8 +164,10 @@ fn timed(
     }
     times.sort_unstable();
     let at = |part: usize| times.get(times.len() * part / 100).copied();
+    let is_named = what.contains("by name");
     Ok(Question {
         what,
+        limit: if is_named { NAMED } else { ANSWER },
         median: at(50).unwrap_or_default(),
         slowest: at(99).unwrap_or_default(),
     })
