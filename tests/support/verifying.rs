@@ -24,8 +24,8 @@ use super::backend::{Backend, Received, Reply};
 use super::otlp;
 use super::references::path_in;
 use super::refusing::Refusing;
-use super::soon;
 use super::workload::ItemId;
+use super::{SOON, soon};
 
 /// Fetches a file from where it has to be, by another way than slimspan's.
 pub(crate) type Fetch = Arc<dyn Fn(&Digest) -> Option<Bytes> + Send + Sync>;
@@ -150,20 +150,30 @@ impl Verifying {
         soon("the backend gets requests", come).await.unwrap();
     }
 
-    /// Waits until all of these have arrived and were not refused.
+    /// Waits until all of these have arrived and were not refused: for as long as more arrives, within
+    /// reason.
     pub(crate) async fn has_all(&self, mut ids: BTreeSet<ItemId>) {
         let mut receipts = self.receipts.clone();
         let mut seen = 0;
-        let all = receipts.wait_for(|receipts| {
-            for receipt in &receipts[seen..] {
-                if receipt.verdict != Verdict::Refused {
-                    ids.remove(&receipt.item.id);
+        let all = async {
+            loop {
+                let so_far = receipts.borrow_and_update();
+                for receipt in &so_far[seen..] {
+                    if receipt.verdict != Verdict::Refused {
+                        ids.remove(&receipt.item.id);
+                    }
                 }
+                seen = so_far.len();
+                drop(so_far);
+                if ids.is_empty() {
+                    return;
+                }
+                let more = soon("what was acknowledged arrives", receipts.changed());
+                more.await.unwrap();
             }
-            seen = receipts.len();
-            ids.is_empty()
-        });
-        soon("what was acknowledged arrives", all).await.unwrap();
+        };
+        let all = tokio::time::timeout(5 * SOON, all).await;
+        assert!(all.is_ok(), "what was acknowledged does not arrive");
     }
 }
 
