@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::admission::Lease;
 use crate::compression::{Compression, DecompressError};
 use crate::compute;
-use crate::refusal::{Culprit, Refusal};
+use crate::refusal::Refusal;
 
 /// Expands `message` to at most `limit` bytes, which are charged to `lease`; what `too_large` says where there
 /// are more.
@@ -20,9 +20,9 @@ pub async fn expand(
         let expanded = compression.decompress(&message, limit, |bytes| lease.try_charge(bytes));
         expanded.map(|bytes| lease.hold(bytes))
     };
-    let expanded = compute::run(expand).await.map_err(|error| {
-        Refusal::unavailable(Culprit::Slimspan, format!("decompression failed: {error}"))
-    })?;
+    let expanded = compute::run(expand).await;
+    let expanded = expanded
+        .map_err(|error| Refusal::fault(format!("decompression failed: {error}"), false))?;
     expanded.map_err(|error| match error {
         DecompressError::Malformed(error) => {
             Refusal::malformed(format!("the message is not sound {compression}: {error}"))

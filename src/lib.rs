@@ -25,6 +25,7 @@ pub mod isolation;
 pub mod journal;
 pub mod listeners;
 pub mod machine;
+pub mod panics;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;

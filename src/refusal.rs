@@ -82,6 +82,7 @@ pub struct Refusal {
     message: String,
     culprit: Culprit,
     retry_after: Option<Duration>,
+    is_fault: bool,
 }
 
 impl Refusal {
@@ -131,6 +132,19 @@ impl Refusal {
         Self {
             retry_after: Some(RETRY_AFTER),
             ..Self::new(Code::Unavailable, culprit, message)
+        }
+    }
+
+    /// slimspan failed at the request. That may pass, unless the fault has shown to be a lasting one.
+    pub fn fault(message: impl Into<String>, is_lasting: bool) -> Self {
+        let refusal = if is_lasting {
+            Self::new(Code::Internal, Culprit::Slimspan, message)
+        } else {
+            Self::unavailable(Culprit::Slimspan, message)
+        };
+        Self {
+            is_fault: true,
+            ..refusal
         }
     }
 
@@ -216,6 +230,7 @@ impl Refusal {
             message: message.into(),
             culprit,
             retry_after: None,
+            is_fault: false,
         }
     }
 
@@ -276,6 +291,11 @@ impl Refusal {
     /// Whether it is what is in the request that is refused, so that a part of it may be taken alone.
     pub fn is_for_contents(&self) -> bool {
         self.code == Code::InvalidArgument
+    }
+
+    /// Whether slimspan failed at it, so that a part of it may be no matter.
+    pub fn is_fault(&self) -> bool {
+        self.is_fault
     }
 
     /// Whether it is the size of the request that is refused, for good.
@@ -378,6 +398,12 @@ mod tests {
             (Refusal::unimplemented("x"), Code::Unimplemented, None),
             (Refusal::unauthenticated("x"), Code::Unauthenticated, None),
             (Refusal::too_costly("x"), Code::ResourceExhausted, None),
+            (Refusal::fault("x", true), Code::Internal, None),
+            (
+                Refusal::fault("x", false),
+                Code::Unavailable,
+                Some(RETRY_AFTER),
+            ),
             (
                 Refusal::unavailable(Culprit::Store, "x"),
                 Code::Unavailable,

@@ -11,8 +11,8 @@ use slimspan_proto::{CheckError, Checked, Items, Malformed, Signal, Verdict, che
 
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
-use crate::compute;
-use crate::refusal::{Culprit, Refusal};
+use crate::compute::{self, Panicked};
+use crate::refusal::Refusal;
 
 /// Larger requests are read on threads for such work: a mebibyte takes up to a millisecond.
 const INLINE: usize = 256 * 1024;
@@ -45,6 +45,8 @@ pub struct Sifted {
     /// Which items of `request` go on apart from the others. Those of one range have the same
     /// oddity: that of a resource or scope around them.
     pub isolated: Vec<Range<usize>>,
+    /// Keys and values that are indices of a dictionary which it does not have.
+    pub indices: usize,
 }
 
 /// What was taken out of a request.
@@ -85,7 +87,7 @@ pub async fn sift(
     };
     let most = limit.most;
     let checked = beside(request, move |request| check(signal, request, most)).await;
-    let checked = checked.map_err(refuse)?.map_err(|error| {
+    let checked = checked.map_err(|error| {
         refuse(match error {
             CheckError::Malformed(malformed) => malformed.into(),
             CheckError::TooMany => limit.exceeded(),
@@ -97,6 +99,7 @@ pub async fn sift(
             count: checked.count,
             rejected: None,
             isolated: Vec::new(),
+            indices: checked.indices,
         });
     }
     let mut lease = None;
@@ -108,8 +111,7 @@ pub async fn sift(
     let sifted = beside(request, move |request| {
         take_out(signal, request, &checked, lease)
     });
-    let sifted = sifted.await.map_err(refuse)?;
-    sifted.map_err(|malformed| refuse(malformed.into()))
+    sifted.await.map_err(|malformed| refuse(malformed.into()))
 }
 
 /// Whether something may be taken out, or has to go with nothing in it.
@@ -122,16 +124,13 @@ fn takes_out(checked: &Checked) -> bool {
 async fn beside<T: Send + 'static>(
     request: &Bytes,
     read: impl FnOnce(&Bytes) -> T + Send + 'static,
-) -> Result<T, Refusal> {
+) -> T {
     if request.len() <= INLINE {
-        return Ok(read(request));
+        return read(request);
     }
     let shared = request.clone();
     let done = compute::run(move || read(&shared)).await;
-    done.map_err(|error| {
-        tracing::error!("the check of a request failed: {error}");
-        Refusal::unavailable(Culprit::Slimspan, "the check failed")
-    })
+    done.unwrap_or_else(Panicked::go_on)
 }
 
 /// Takes out what is rejected, and finds what is isolated in what is left. The lease is that of the
@@ -201,6 +200,7 @@ fn take_out(
         count: checked.count,
         rejected: told,
         isolated: isolated(checked, &rejected),
+        indices: checked.indices,
     })
 }
 

@@ -10,7 +10,7 @@ use super::{ConfigFile, environment, say};
 use crate::collector;
 use crate::config::{Config, Sources};
 use crate::terminal::{Page, Piece, Style};
-use crate::{shutdown, telemetry};
+use crate::{panics, shutdown, telemetry};
 
 /// How long threads that still hash or write may hold up the exit.
 const THREADS: Duration = Duration::from_millis(200);
@@ -21,6 +21,7 @@ pub(super) fn run(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         Err(exit_code) => return Ok(exit_code),
     };
     telemetry::logs::init(&config.service.telemetry.logs)?;
+    panics::tell_without_contents();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

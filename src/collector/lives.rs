@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::run::Remains;
 use super::{Collector, StartError, extensions, receivers, rehearse, servers};
-use crate::config::Config;
+use crate::config::{Config, ExtensionConfig};
 use crate::listeners::{Listeners, Wanted};
 use crate::shutdown::{GRACE, Signals};
 use crate::telemetry::{Counters, logs};
@@ -37,7 +37,12 @@ pub async fn run(
     let stop = signals.stop.clone();
     let counters = Arc::new(Counters::default());
     let mut listeners = Listeners::default();
-    let collector = Collector::start(&config, &mut listeners, Arc::clone(&counters)).await?;
+    let patience = others_release(&config);
+    let collector = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        collector = start(&config, &mut listeners, &counters, patience) => collector?,
+    };
     started(collector.summary());
     let mut life = Life::of(collector, &stop);
     // Of those before, to who still reads.
@@ -86,7 +91,7 @@ pub async fn run(
         if must_wait {
             listeners.retain(&wanted(&next));
         }
-        let collector = match start(&next, &mut listeners, &counters).await {
+        let collector = match start(&next, &mut listeners, &counters, RELEASE).await {
             Ok(collector) => {
                 config = next;
                 logs::set_level(&config.service.telemetry.logs);
@@ -97,7 +102,7 @@ pub async fn run(
                 tracing::error!(
                     "{error}: the new configuration cannot run, back to the one before"
                 );
-                let collector = start(&config, &mut listeners, &counters).await?;
+                let collector = start(&config, &mut listeners, &counters, RELEASE).await?;
                 tracing::info!("the configuration before runs again");
                 collector
             }
@@ -153,13 +158,26 @@ async fn prepare(
     }
 }
 
-/// Starts a collector when the one before has let go of its folders.
+/// How long another process may hold on to the folders of queues.
+fn others_release(config: &Config) -> Duration {
+    let storages = config
+        .extensions
+        .values()
+        .filter_map(|extension| match extension {
+            ExtensionConfig::FileStorage(storage) => Some(storage.timeout),
+            _ => None,
+        });
+    storages.max().unwrap_or_default()
+}
+
+/// Starts a collector when the one before has let go of its folders, for which it waits so long.
 async fn start(
     config: &Config,
     listeners: &mut Listeners,
     counters: &Arc<Counters>,
+    patience: Duration,
 ) -> Result<Collector, StartError> {
-    let until = Instant::now() + RELEASE;
+    let until = Instant::now() + patience;
     loop {
         match Collector::start(config, listeners, Arc::clone(counters)).await {
             Err(error) if error.is_in_use() && Instant::now() < until => sleep(PAUSE).await,

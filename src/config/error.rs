@@ -54,7 +54,8 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// An environment variable that is used, is not set and has no default.
+/// What is no mistake and may not be what is meant: an environment variable that is used, is not set and
+/// has no default; a key that does nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The file, or another source.
@@ -63,14 +64,14 @@ pub struct Warning {
     pub line: Option<usize>,
     /// The keys that lead to the value, joined by dots.
     pub path: String,
-    /// The name of the variable.
-    pub variable: String,
+    /// What it is.
+    pub message: String,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_location(f, &self.file, self.line, &self.path)?;
-        write!(f, "the environment variable {} is not set", self.variable)
+        f.write_str(&self.message)
     }
 }
 

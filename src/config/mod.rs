@@ -15,6 +15,7 @@ mod expand;
 mod glob;
 pub(crate) mod headers;
 mod id;
+mod idle;
 mod inventory;
 mod left_out;
 mod merge;
@@ -49,6 +50,7 @@ pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverC
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
+pub use idle::{CompactionConfig, GarbageCollection};
 pub use inventory::Inventory;
 pub use preset::{Preset, PresetValue, Values as PresetValues};
 pub use printed::Printed;
@@ -241,16 +243,23 @@ impl Config {
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         match Self::from_tree(&mut root, env, thorough) {
             Ok((config, unset)) => {
-                let warnings = unset.into_iter().map(|Unset { path, variable }| {
+                let unset = unset.into_iter().map(|Unset { path, variable }| {
+                    let message = format!("the environment variable {variable} is not set");
+                    (path, message)
+                });
+                let idle = idle::idle(&config).into_iter();
+                let idle = idle.map(|(path, why)| (path, why.to_owned()));
+                let warnings = unset.chain(idle).map(|(path, message)| {
                     let place = root.place_at(&path);
                     Warning {
                         file: place.source.to_string(),
                         line: place.line,
                         path: path.to_string(),
-                        variable,
+                        message,
                     }
                 });
-                Ok((config, warnings.collect()))
+                let warnings = warnings.collect();
+                Ok((config, warnings))
             }
             Err(mut problems) => {
                 // File by file, and in the order of each.

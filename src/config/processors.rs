@@ -5,7 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units::{AnyDuration, BetweenOrNone};
+use super::idle::GarbageCollection;
+use super::units::{AnyDuration, AnyDurationOrNone, BetweenOrNone};
 use crate::admission::Limits;
 
 /// `memory_limiter`: bounds the memory that requests in flight may take.
@@ -15,6 +16,8 @@ use crate::admission::Limits;
 pub struct MemoryLimiterConfig {
     /// The Collector polls its memory as often; here nothing is polled, and so nothing comes of it.
     pub check_interval: Duration,
+    /// So does the Collector collect garbage; here there is none.
+    pub garbage_collection: GarbageCollection,
     /// How much it is.
     pub limit: MemoryLimit,
 }
@@ -57,6 +60,18 @@ struct Keys {
     /// The part of it that is for requests that have begun, in percent of what there is.
     #[serde(with = "BetweenOrNone::<0, 100>")]
     spike_limit_percentage: Option<u64>,
+    /// As in the Collector; nothing here is collected as garbage.
+    #[serde(with = "AnyDurationOrNone")]
+    min_gc_interval_when_soft_limited: Option<Duration>,
+    /// As in the Collector; nothing here is collected as garbage.
+    #[serde(with = "AnyDurationOrNone")]
+    min_gc_interval_when_hard_limited: Option<Duration>,
+    /// As in the Collector; nothing here is collected as garbage.
+    #[serde(with = "AnyDurationOrNone")]
+    max_gc_interval_when_soft_limited: Option<Duration>,
+    /// As in the Collector; nothing here is collected as garbage.
+    #[serde(with = "AnyDurationOrNone")]
+    max_gc_interval_when_hard_limited: Option<Duration>,
 }
 
 impl Default for Keys {
@@ -68,6 +83,10 @@ impl Default for Keys {
             spike_limit_mib: None,
             limit_percentage: None,
             spike_limit_percentage: None,
+            min_gc_interval_when_soft_limited: None,
+            min_gc_interval_when_hard_limited: None,
+            max_gc_interval_when_soft_limited: None,
+            max_gc_interval_when_hard_limited: None,
         }
     }
 }
@@ -103,6 +122,7 @@ impl Default for MemoryLimiterConfig {
     fn default() -> Self {
         Self {
             check_interval: Keys::default().check_interval,
+            garbage_collection: GarbageCollection::default(),
             limit: MemoryLimit::Mib {
                 limit: Self::DEFAULT_MIB,
                 spike: None,
@@ -113,8 +133,13 @@ impl Default for MemoryLimiterConfig {
 
 impl From<MemoryLimiterConfig> for Keys {
     fn from(config: MemoryLimiterConfig) -> Self {
+        let [min_soft, min_hard, max_soft, max_hard] = config.garbage_collection.0;
         let mut keys = Self {
             check_interval: config.check_interval,
+            min_gc_interval_when_soft_limited: min_soft,
+            min_gc_interval_when_hard_limited: min_hard,
+            max_gc_interval_when_soft_limited: max_soft,
+            max_gc_interval_when_hard_limited: max_hard,
             ..Self::default()
         };
         match config.limit {
@@ -157,6 +182,12 @@ impl TryFrom<Keys> for MemoryLimiterConfig {
         }
         Ok(Self {
             check_interval: keys.check_interval,
+            garbage_collection: GarbageCollection([
+                keys.min_gc_interval_when_soft_limited,
+                keys.min_gc_interval_when_hard_limited,
+                keys.max_gc_interval_when_soft_limited,
+                keys.max_gc_interval_when_hard_limited,
+            ]),
             limit: of,
         })
     }
@@ -180,6 +211,11 @@ mod tests {
             ("{}", 512, 102),
             ("check_interval: 5s", 512, 102),
             ("check_interval: 0s", 512, 102),
+            (
+                "{min_gc_interval_when_soft_limited: 10s, max_gc_interval_when_hard_limited: 0}",
+                512,
+                102,
+            ),
             ("limit_mib: 1000", 1000, 200),
             ("{limit_mib: 1000, spike_limit_mib: 0}", 1000, 200),
             ("{limit_mib: 1000, spike_limit_mib: 300}", 1000, 300),
@@ -225,7 +261,8 @@ mod tests {
                 "{limit_percentage: 50, spike_limit_percentage: 60}",
                 "spike_limit_percentage is a part of limit_percentage",
             ),
-            ("min_gc_interval_when_soft_limited: 10s", "has invalid keys"),
+            ("min_gc_interval_when_soft_limited: 10", "is not a duration"),
+            ("gc_interval: 10s", "has invalid keys"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

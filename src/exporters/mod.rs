@@ -21,6 +21,8 @@ use crate::refusal::Refusal;
 pub use delivery::{Delivery, DeliveryConfig, Oversize, Terms, Way};
 pub use queue::Load;
 pub use wire::Wire;
+#[cfg(test)]
+pub use wire::faulty;
 
 /// An exporter of any type.
 #[derive(Debug)]

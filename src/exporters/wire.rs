@@ -21,6 +21,9 @@ pub enum Wire {
     Grpc(OtlpGrpcExporter),
     /// OTLP/HTTP
     Http(OtlpHttpExporter),
+    /// One with faults.
+    #[cfg(test)]
+    Faulty(faulty::Faulty),
 }
 
 /// A request as it goes over the wire, to be sent once or more.
@@ -28,6 +31,8 @@ pub enum Wire {
 pub(super) enum Prepared<'w> {
     Grpc(&'w OtlpGrpcExporter, otlp_grpc::Prepared),
     Http(&'w OtlpHttpExporter, otlp_http::Prepared),
+    #[cfg(test)]
+    Faulty(faulty::Prepared),
 }
 
 impl Wire {
@@ -40,6 +45,8 @@ impl Wire {
         Ok(match self {
             Self::Grpc(grpc) => Prepared::Grpc(grpc, grpc.prepare(signal, request).await?),
             Self::Http(http) => Prepared::Http(http, http.prepare(signal, request).await?),
+            #[cfg(test)]
+            Self::Faulty(faulty) => Prepared::Faulty(faulty.prepare(request).await),
         })
     }
 }
@@ -55,6 +62,8 @@ impl Prepared<'_> {
         match self {
             Self::Grpc(grpc, prepared) => grpc.send(prepared, credentials, onward, left).await,
             Self::Http(http, prepared) => http.send(prepared, credentials, onward, left).await,
+            #[cfg(test)]
+            Self::Faulty(prepared) => Ok(prepared.send()),
         }
     }
 }
@@ -77,6 +86,53 @@ impl fmt::Display for Wire {
         match self {
             Self::Grpc(grpc) => write!(f, "OTLP/gRPC to {grpc}"),
             Self::Http(http) => write!(f, "OTLP/HTTP to {http}"),
+            #[cfg(test)]
+            Self::Faulty(_) => f.write_str("nowhere"),
+        }
+    }
+}
+
+/// Accepts all requests but those that say that they are poison: slimspan panics there.
+#[cfg(test)]
+pub mod faulty {
+    #![expect(clippy::panic, reason = "that is what it is for")]
+
+    use bytes::Bytes;
+
+    use crate::answer::Answer;
+    use crate::compute::{self, Panicked};
+
+    /// What a request holds that makes it panic where it is sent.
+    pub const POISON: &str = "poison";
+    /// The same on a thread for what takes long.
+    pub const SLOW_POISON: &str = "slow poison";
+
+    /// A wire with faults.
+    #[derive(Debug, Default)]
+    pub struct Faulty;
+
+    #[derive(Debug)]
+    pub(in crate::exporters) struct Prepared(Bytes);
+
+    fn holds(request: &[u8], poison: &str) -> bool {
+        let mut windows = request.windows(poison.len());
+        windows.any(|window| window == poison.as_bytes())
+    }
+
+    impl Faulty {
+        pub(super) async fn prepare(&self, request: Bytes) -> Prepared {
+            if holds(&request, SLOW_POISON) {
+                let work = || panic!("as the test wants it");
+                return compute::run(work).await.unwrap_or_else(Panicked::go_on);
+            }
+            Prepared(request)
+        }
+    }
+
+    impl Prepared {
+        pub(super) fn send(&self) -> Answer {
+            assert!(!holds(&self.0, POISON), "as the test wants it");
+            Answer::success()
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Journal, OpenError, Options};
+use crate::config::CompactionConfig;
 use crate::config::ComponentId;
-use crate::config::units::PositiveSize;
+use crate::config::units::{AnyDuration, PositiveSize};
 
 /// What the folder of an exporter's queue begins with.
 const PREFIX: &str = "exporter_";
@@ -28,6 +30,9 @@ pub struct FileStorageConfig {
     pub directory: PathBuf,
     /// Whether the folder is made where it is missing.
     pub create_directory: bool,
+    /// How long a start waits for another process to let go of it.
+    #[serde(with = "AnyDuration")]
+    pub timeout: Duration,
     /// Whether what is acknowledged survives a power cut, and not only the end of the process.
     pub fsync: bool,
     /// The size of each queue on disk.
@@ -37,6 +42,8 @@ pub struct FileStorageConfig {
     /// `max_bytes`.
     #[serde(with = "PositiveSize")]
     pub max_damaged_bytes: ByteSize,
+    /// Nothing here needs it.
+    pub compaction: CompactionConfig,
 }
 
 impl Default for FileStorageConfig {
@@ -44,9 +51,11 @@ impl Default for FileStorageConfig {
         Self {
             directory: "./data/file_storage".into(),
             create_directory: true,
+            timeout: Duration::from_secs(1),
             fsync: true,
             max_bytes: ByteSize::gib(1),
             max_damaged_bytes: MAX_DAMAGED,
+            compaction: CompactionConfig::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::exporters::{Exporter, Terms};
 use crate::isolation::{Apart, send_apart};
+use crate::panics::Panics;
 use crate::refusal::Refusal;
 
 /// An exporter, and how references look that go there, if not as the processor has them.
@@ -27,6 +28,7 @@ pub(super) struct FanOut {
     forms: Vec<Form>,
     /// What copies are charged to.
     budget: Budget,
+    panics: Arc<Panics>,
 }
 
 /// What became of a request.
@@ -64,7 +66,12 @@ pub(super) struct Outgoing(Vec<Bytes>);
 
 impl FanOut {
     /// To all of these; references have the form `usual` unless an exporter has another one.
-    pub(super) fn new(destinations: Vec<Destination>, usual: Form, budget: Budget) -> Self {
+    pub(super) fn new(
+        destinations: Vec<Destination>,
+        usual: Form,
+        budget: Budget,
+        panics: Arc<Panics>,
+    ) -> Self {
         let mut forms = Vec::new();
         let exporters = destinations.into_iter().map(|(exporter, form)| {
             let form = form.unwrap_or(usual);
@@ -79,6 +86,7 @@ impl FanOut {
             exporters: exporters.collect(),
             forms,
             budget,
+            panics,
         }
     }
 
@@ -142,7 +150,8 @@ impl FanOut {
             deadline: terms.deadline,
             budget: &self.budget,
         };
-        let outcome = send_apart(signal, request, apart, send).await;
+        let delivery = send_apart(signal, request.clone(), apart, send);
+        let outcome = self.panics.guard("an exporter", &request, delivery).await;
         stage.ended(outcome.as_ref().err());
         Sent {
             outcome,

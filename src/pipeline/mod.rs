@@ -26,6 +26,7 @@ use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::{BatchConfig, PipelineId};
 use crate::exporters::{Oversize, Terms};
+use crate::panics::Panics;
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
 use crate::tally::{Ticket, UnderWay};
@@ -134,6 +135,11 @@ impl Pipelines {
         &self.entries
     }
 
+    /// Where it is told that slimspan failed at a request.
+    pub fn panics(&self) -> &Panics {
+        &self.counters.panics
+    }
+
     /// Whether no signal has a pipeline.
     pub fn is_empty(&self) -> bool {
         self.by_signal.is_empty()
@@ -173,8 +179,9 @@ impl Pipelines {
             trace,
             onward: Onward::default(),
         };
-        let outcome = self.sift_and_pass(signal, request, &terms, &mut under_way);
-        let mut outcome = outcome.await;
+        let passed = self.sift_and_pass(signal, &request, &terms, &mut under_way);
+        let passed = self.panics().guard("a processor", &request, passed);
+        let mut outcome = passed.await;
         if let Some(unread) = unread {
             let told = Answer::rejecting(unread.count, &unread.reason);
             outcome = outcome.map(|answer| answer.and(told));
@@ -188,7 +195,7 @@ impl Pipelines {
     async fn sift_and_pass(
         &self,
         signal: Signal,
-        request: Bytes,
+        request: &Bytes,
         terms: &Terms,
         under_way: &mut UnderWay<'_>,
     ) -> Result<Answer, Refusal> {
@@ -201,7 +208,7 @@ impl Pipelines {
             // Nothing to lose, nothing to forward: a success (OTLP specification).
             return Ok(Answer::success());
         }
-        let sifted = match sift(signal, &request, &self.entries, &self.budget).await {
+        let sifted = match sift(signal, request, &self.entries, &self.budget).await {
             Ok(sifted) => sifted,
             Err(unfit) => {
                 under_way.counted(unfit.count);
@@ -209,6 +216,7 @@ impl Pipelines {
             }
         };
         under_way.counted(sifted.count);
+        self.counters.indices(sifted.indices);
         let answer = if let [pipeline] = pipelines.as_slice() {
             pipeline.consume(&sifted, terms).await?
         } else {
@@ -239,6 +247,7 @@ impl Pipeline {
             destinations,
             usual.unwrap_or_default(),
             budget.clone(),
+            Arc::clone(&counters.panics),
         ));
         let counts = counters.pipeline(&id.to_string());
         Self {
@@ -366,3 +375,6 @@ impl Pipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use slimspan_proto::{Field, Fields, Items, Signal, WireType, count};
 
 use crate::client::Client;
-use crate::compute;
+use crate::compute::{self, Panicked};
 use crate::config::{ContextKey, TenantConfig};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{Rejected, Sifted};
@@ -88,10 +88,7 @@ impl Tenancy {
         }
         let (this, sifted) = (Arc::clone(self), sifted.clone());
         let work = move || this.divide_by_resource(signal, &sifted);
-        compute::run(work).await.map_err(|error| {
-            tracing::error!("a request could not be divided by tenants: {error}");
-            Refusal::unavailable(Culprit::Slimspan, "the request could not be divided")
-        })?
+        compute::run(work).await.unwrap_or_else(Panicked::go_on)
     }
 
     /// Divides a request of `client` by tenants.
@@ -386,6 +383,7 @@ mod tests {
             count: 0,
             rejected: None,
             isolated: isolated.to_vec(),
+            indices: 0,
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
     BatchCounts, ExporterCounts, Findings, Outcome, Phase, PipelineCounts, ProcessorCounts,
     ReceiverCounts, Recent, ServerCounts, Sight, Sights, StoreCounts, TenantCounts, add, get,
 };
+use crate::panics::Panics;
 use crate::refusal::{CODES, Culprit, Refusal};
 use crate::tally::Tallies;
 
@@ -30,6 +31,8 @@ pub struct Counters {
     pub(crate) found: Findings,
     /// Requests that are worth a look.
     pub recent: Recent,
+    /// Requests at which slimspan itself failed.
+    pub panics: Arc<Panics>,
     /// What became of slimspan's own spans.
     pub own_spans: Arc<SpanCounts>,
     pub(super) requests: AtomicU64,
@@ -43,6 +46,7 @@ pub struct Counters {
     pub(super) texts: AtomicU64,
     pub(super) mislabelled: AtomicU64,
     pub(super) truncated: AtomicU64,
+    pub(super) indices: AtomicU64,
     pub(super) forwarded: AtomicU64,
     pub(super) spooled: AtomicU64,
     pub(super) uploaded: AtomicU64,
@@ -90,6 +94,7 @@ impl Default for Counters {
             },
             found: Findings::default(),
             recent: Recent::default(),
+            panics: Arc::default(),
             own_spans: Arc::default(),
             requests: AtomicU64::default(),
             bytes_in: AtomicU64::default(),
@@ -102,6 +107,7 @@ impl Default for Counters {
             texts: AtomicU64::default(),
             mislabelled: AtomicU64::default(),
             truncated: AtomicU64::default(),
+            indices: AtomicU64::default(),
             forwarded: AtomicU64::default(),
             spooled: AtomicU64::default(),
             uploaded: AtomicU64::default(),
@@ -133,6 +139,11 @@ impl Counters {
     /// The bytes that went into pipelines, and those that came out of them and were taken.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (get(&self.bytes_in), get(&self.bytes_out))
+    }
+
+    /// Keys and values of a request without a dictionary are indices of one: nobody can tell what they mean.
+    pub fn indices(&self, indices: usize) {
+        add(&self.indices, indices);
     }
 
     /// Values were cut before they came, and stay.
@@ -393,7 +404,7 @@ impl fmt::Display for Counters {
              artifacts dropped {}, texts moved {}, mislabelled files {}, \
              truncated values left alone {}, requests forwarded unmodified {}, \
              connections refused {}, artifacts spooled {}, of these uploaded {}, damaged {}, \
-             failed uploads {}",
+             requests that made slimspan panic {}, failed uploads {}",
             get(&self.requests),
             ByteSize::b(get(&self.bytes_in)),
             ByteSize::b(get(&self.bytes_out)),
@@ -408,6 +419,7 @@ impl fmt::Display for Counters {
             get(&self.spooled),
             get(&self.uploaded),
             get(&self.damaged),
+            get(self.panics.all()),
             get(&self.failed_uploads),
         )
     }

@@ -15,7 +15,7 @@ pub struct StoreCounts {
     pub(crate) latency: Latency,
     /// Of its catalog.
     pub(crate) catalog: CatalogCounts,
-    failures: [[AtomicU64; Reason::ALL.len()]; 2],
+    failures: [[AtomicU64; Reason::ALL.len()]; Action::ALL.len()],
     /// Whether the last attempt to put showed that it is away.
     failed_last: AtomicBool,
 }
@@ -27,17 +27,20 @@ pub enum Action {
     Put,
     /// To give it back.
     Get,
+    /// To forget the parts of one that does not come whole.
+    Abort,
 }
 
 impl Action {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Put, Self::Get];
+    /// All there are, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Put, Self::Get, Self::Abort];
 
     /// Its name, for programs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
             Self::Get => "get",
+            Self::Abort => "abort",
         }
     }
 }
@@ -134,10 +137,11 @@ impl StoreCounts {
     }
 
     pub(crate) fn failures_of(&self, action: Action, reason: Reason) -> &AtomicU64 {
-        let [puts, gets] = &self.failures;
+        let [puts, gets, aborts] = &self.failures;
         let of = match action {
             Action::Put => puts,
             Action::Get => gets,
+            Action::Abort => aborts,
         };
         &of[reason as usize]
     }

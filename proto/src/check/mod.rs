@@ -33,6 +33,8 @@ pub struct Checked {
     pub count: usize,
     /// What is not sound, by the items that it concerns, in no order.
     pub faults: Vec<Fault>,
+    /// Keys and values that are indices of a dictionary, which no request has but one of profiles.
+    pub indices: usize,
 }
 
 /// Something in a request that is not sound.
@@ -87,6 +89,7 @@ pub fn check(signal: Signal, request: &[u8], max_entries: usize) -> Result<Check
         checked: Checked {
             count: 0,
             faults: Vec::new(),
+            indices: 0,
         },
     };
     for field in Fields::new(request, 0..request.len()) {
@@ -99,6 +102,7 @@ pub fn check(signal: Signal, request: &[u8], max_entries: usize) -> Result<Check
             check.unknown(&field, 1)?;
         }
     }
+    check.checked.indices = check.scanner.indices;
     Ok(check.checked)
 }
 

@@ -29,6 +29,8 @@ pub(super) fn check(request: &[u8], max_entries: usize) -> Result<Checked, Check
     Ok(Checked {
         count: walk.count,
         faults: Vec::new(),
+        // It has a dictionary.
+        indices: 0,
     })
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Scanner<'a> {
     stack: Vec<Frame<'a>>,
     /// What has been read would cost whoever decodes it, in sixteenths of a span.
     pub(super) cost: usize,
+    /// Texts that stand in a dictionary.
+    pub(super) indices: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,7 @@ impl<'a> Scanner<'a> {
             request,
             stack: Vec::with_capacity(MAX_DEPTH),
             cost: 0,
+            indices: 0,
         }
     }
 
@@ -101,6 +104,10 @@ impl<'a> Scanner<'a> {
                     continue;
                 }
                 Action::Varint => self.varint(rest)?.1,
+                Action::Index => {
+                    self.indices += 1;
+                    self.varint(rest)?.1
+                }
                 Action::Fixed64 => self.fixed(rest, 8)?,
                 Action::Fixed32 => self.fixed(rest, 4)?,
                 Action::Skip => self.delimited(rest)?.1,

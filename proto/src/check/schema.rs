@@ -41,6 +41,8 @@ pub(super) enum Shape {
 pub(super) enum Content {
     /// A number, a truth value or an enum.
     Varint,
+    /// A number that stands for a text of the dictionary, which only profiles have.
+    Index,
     Fixed64,
     Fixed32,
     /// Numbers, one by one or packed.
@@ -91,7 +93,7 @@ impl Shape {
     )]
     pub(super) const fn field(self, number: u32) -> Option<Content> {
         use Content::{
-            Bytes, Fixed32, Fixed64, Fixed64s, Message, String, Strings, Varint, Varints,
+            Bytes, Fixed32, Fixed64, Fixed64s, Index, Message, String, Strings, Varint, Varints,
         };
         Some(match (self, number) {
             (Self::Resource, 1) => Message(Self::KeyValue),
@@ -187,14 +189,15 @@ impl Shape {
 
             (Self::KeyValue, 1) => String,
             (Self::KeyValue, 2) => Message(Self::AnyValue),
-            (Self::KeyValue, 3) => Varint,
+            (Self::KeyValue, 3) => Index,
 
             (Self::AnyValue | Self::Element, 1) => String,
-            (Self::AnyValue | Self::Element, 2 | 3 | 8) => Varint,
+            (Self::AnyValue | Self::Element, 2 | 3) => Varint,
             (Self::AnyValue | Self::Element, 4) => Fixed64,
             (Self::AnyValue | Self::Element, 5) => Message(Self::ArrayValue),
             (Self::AnyValue | Self::Element, 6) => Message(Self::KeyValueList),
             (Self::AnyValue | Self::Element, 7) => Bytes,
+            (Self::AnyValue | Self::Element, 8) => Index,
 
             (Self::ArrayValue, 1) => Message(Self::Element),
             (Self::KeyValueList, 1) => Message(Self::KeyValue),
@@ -230,7 +233,7 @@ impl Content {
     pub(super) const fn may_be(self, wire_type: WireType) -> bool {
         matches!(
             (self, wire_type),
-            (Self::Varint | Self::Varints, WireType::Varint)
+            (Self::Varint | Self::Index | Self::Varints, WireType::Varint)
                 | (Self::Fixed64 | Self::Fixed64s, WireType::Fixed64)
                 | (Self::Fixed32, WireType::Fixed32)
                 | (

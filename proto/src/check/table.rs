@@ -9,6 +9,8 @@ pub(super) enum Action {
     /// The tag has more than one byte, or the schema does not have it.
     Resolve,
     Varint,
+    /// A varint that is counted.
+    Index,
     Fixed64,
     Fixed32,
     /// Bytes that are not looked at.
@@ -32,6 +34,7 @@ impl Action {
     /// For a field of the schema.
     pub(super) const fn of(content: Content, wire_type: WireType) -> Self {
         match (content, wire_type) {
+            (Content::Index, WireType::Varint) => Self::Index,
             (_, WireType::Varint) => Self::Varint,
             (_, WireType::Fixed64) => Self::Fixed64,
             (_, WireType::Fixed32) => Self::Fixed32,

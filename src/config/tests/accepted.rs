@@ -164,7 +164,7 @@ exporters:
     reference: logfire
   debug: {verbosity: detailed}
 extensions:
-  file_storage/q: {directory: /var/lib/queue, create_directory: false, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
+  file_storage/q: {directory: /var/lib/queue, create_directory: false, timeout: 3s, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
   artifact_store/y:
     url: s3://bucket/prefix
     public_url: https://example.com/files/
@@ -327,9 +327,11 @@ service:
     let storage = FileStorageConfig {
         directory: "/var/lib/queue".into(),
         create_directory: false,
+        timeout: Duration::from_secs(3),
         fsync: false,
         max_bytes: ByteSize::gib(2),
         max_damaged_bytes: ByteSize::mib(3),
+        compaction: CompactionConfig::default(),
     };
     assert_eq!(
         config.extensions.get(&id("file_storage/q")),
@@ -434,6 +436,34 @@ fn an_unset_variable_is_a_warning_where_null_will_do() {
         shown,
         ["c.yaml:3: exporters.debug: the environment variable DEBUG is not set"]
     );
+}
+
+#[test]
+fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
+    let (config, warnings) = parse(
+        "receivers: {otlp: }\nexporters: {debug: }\n\
+         processors:\n  memory_limiter:\n    min_gc_interval_when_soft_limited: 10s\n    \
+         min_gc_interval_when_hard_limited: 0s\n    max_gc_interval_when_hard_limited: null\n\
+         extensions:\n  file_storage:\n    timeout: 1s\n    compaction:\n      on_start: false\n      \
+         on_rebound: true\n      check_interval: 5s\n      rebound_needed_threshold_mib: 100\n\
+         service: {extensions: [file_storage], pipelines: {traces: {receivers: [otlp], \
+         processors: [memory_limiter], exporters: [debug]}}}\n",
+    );
+    let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let told = [
+        "c.yaml:5: processors.memory_limiter.min_gc_interval_when_soft_limited: does nothing here: ",
+        "c.yaml:6: processors.memory_limiter.min_gc_interval_when_hard_limited: does nothing here: ",
+        "c.yaml:13: extensions.file_storage.compaction.on_rebound: does nothing here: ",
+        "c.yaml:15: extensions.file_storage.compaction.rebound_needed_threshold_mib: does nothing",
+        "c.yaml:14: extensions.file_storage.compaction.check_interval: does nothing here: ",
+    ];
+    assert_eq!(shown.len(), told.len(), "{shown:#?}");
+    for (shown, told) in shown.iter().zip(told) {
+        assert!(shown.starts_with(told), "{shown}");
+    }
+    // It can be written down and read again.
+    let written = Config::exposed(|| serde_saphyr::to_string(&config.printed())).unwrap();
+    assert_eq!(parse(&written).0, config);
 }
 
 #[test]

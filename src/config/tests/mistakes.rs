@@ -131,7 +131,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "limit_mib",
         "limit_mb",
-        "c.yaml:9: processors.memory_limiter: has invalid keys: limit_mb; did you mean \"limit_mib\"? known are check_interval, limit_mib, spike_limit_mib, limit_percentage, spike_limit_percentage",
+        "c.yaml:9: processors.memory_limiter: has invalid keys: limit_mb; did you mean \"limit_mib\"? known are check_interval, limit_mib, spike_limit_mib, limit_percentage, spike_limit_percentage, min_gc_interval_when_soft_limited, min_gc_interval_when_hard_limited, max_gc_interval_when_soft_limited, max_gc_interval_when_hard_limited",
     ),
     (
         "verbosity: normal",
@@ -481,6 +481,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "timeout: 5s",
         "sending_queue: { queue_size: 0 }",
         "c.yaml:17: exporters.otlp_grpc.sending_queue.queue_size: must be from 1 to 1000000000000, found 0",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { batch: { min_size: 100 } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch: is not supported: the batch processor joins requests here, before the queue and without decoding, and each sender waits for what becomes of its batch; put batch into the pipelines, and remove this",
+    ),
+    (
+        "limit_mib: 512",
+        "min_gc_interval_when_soft_limited: 10",
+        "c.yaml:9: processors.memory_limiter.min_gc_interval_when_soft_limited: \"10\" is not a duration: use a number with a unit such as 5s, 200ms or 1h30m",
+    ),
+    (
+        "limit_mib: 512",
+        "max_gc_interval_when_hard_limited: -1s",
+        "c.yaml:9: processors.memory_limiter.max_gc_interval_when_hard_limited: \"-1s\" is negative: a duration is 0 or more",
     ),
     (
         "timeout: 5s",

@@ -18,6 +18,9 @@ const PATTERN: &str = "^(0|([0-9]+(\\.[0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$";
 /// A duration of 0 or more, such as `5s`, `200ms`, `1h30m` or a bare `0`.
 pub(crate) struct AnyDuration;
 
+/// A duration of 0 or more, or null for none.
+pub(crate) struct AnyDurationOrNone;
+
 /// A duration greater than 0.
 pub(crate) struct PositiveDuration;
 
@@ -62,6 +65,28 @@ impl AnyDuration {
             .spacing(Spacing::None)
             .designator(Designator::Compact);
         serializer.serialize_str(&printer.unsigned_duration_to_string(duration))
+    }
+}
+
+impl AnyDurationOrNone {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        #[derive(Deserialize)]
+        struct Given(#[serde(with = "AnyDuration")] Duration);
+        let duration = Option::<Given>::deserialize(deserializer)?;
+        Ok(duration.map(|Given(duration)| duration))
+    }
+
+    #[expect(clippy::ref_option, reason = "serde gives references to fields")]
+    pub(crate) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => AnyDuration::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
     }
 }
 
@@ -112,6 +137,22 @@ impl JsonSchema for AnyDuration {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         // A bare 0 is a number to YAML.
         json_schema!({ "anyOf": [{ "type": "string", "pattern": PATTERN }, { "const": 0 }] })
+    }
+}
+
+impl JsonSchema for AnyDurationOrNone {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "DurationOrNone".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [{ "type": ["string", "null"], "pattern": PATTERN }, { "const": 0 }]
+        })
     }
 }
 

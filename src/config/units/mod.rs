@@ -10,7 +10,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use duration::{AnyDuration, PositiveDuration};
+pub(crate) use duration::{AnyDuration, AnyDurationOrNone, PositiveDuration};
 pub(crate) use header::{Header, HeaderOrNone};
 pub(crate) use number::{AtLeastOne, Between, BetweenOrNone, Fraction};
 pub(crate) use size::{PositiveSize, PositiveSizeOrNone, SizeBetween, SizeUpTo};

@@ -20,7 +20,7 @@ use super::config::{Compression as Configured, OtlpGrpcConfig};
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
-use crate::compute;
+use crate::compute::{self, Panicked};
 use crate::config::headers::to_map;
 use crate::exporters::secrets::Secrets;
 use crate::grpc::message;
@@ -156,8 +156,7 @@ impl OtlpGrpcExporter {
             Some(compression) if len <= INLINE => compression.compress(&message).map(Bytes::from),
             Some(compression) => {
                 let work = move || compression.compress(&message).map(Bytes::from);
-                let compressed = compute::run(work).await;
-                compressed.map_err(io::Error::other).flatten()
+                compute::run(work).await.unwrap_or_else(Panicked::go_on)
             }
         };
         let bytes =

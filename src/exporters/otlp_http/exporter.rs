@@ -19,7 +19,7 @@ use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
-use crate::compute;
+use crate::compute::{self, Panicked};
 use crate::config::headers::to_map;
 use crate::exporters::secrets::Secrets;
 use crate::refusal::{Culprit, Refusal};
@@ -139,7 +139,7 @@ impl OtlpHttpExporter {
             work.run(signal, request)
         } else {
             let done = compute::run(move || work.run(signal, request)).await;
-            done.unwrap_or_else(|error| Err(self.work.failed(&error)))
+            done.unwrap_or_else(Panicked::go_on)
         }?;
         Ok(Prepared { signal, body })
     }

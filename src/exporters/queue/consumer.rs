@@ -117,14 +117,19 @@ impl Shared {
             (Held::Memory(_), None) => Patience::Configured,
             (Held::Disk(_), None) => Patience::Endless,
         };
+        let onward = Onward::default();
         let origin = Origin {
             client: &queued.client,
             // Its trace is over by now.
-            onward: &Onward::default(),
+            onward: &onward,
         };
+        let (signal, kept) = (queued.signal, Oversize::Kept);
         let delivery = self
             .way
-            .deliver(queued.signal, request, origin, patience, Oversize::Kept);
+            .deliver(signal, request.clone(), origin, patience, kept);
+        // A consumer that ended here would leave the queue with one less.
+        let panics = &self.counters.panics;
+        let delivery = panics.guard("an exporter", &request, delivery);
         tokio::select! {
             outcome = delivery => outcome,
             () = self.waiting.ended() => Err(self.refusal("slimspan stops")),

@@ -10,7 +10,9 @@ use tokio::time::{pause, resume, timeout};
 
 use super::*;
 use crate::admission::Limits;
+use crate::exporters::Wire;
 use crate::exporters::delivery::Oversize;
+use crate::exporters::faulty::{Faulty, POISON, SLOW_POISON};
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::journal::FaultyDisk;
@@ -76,6 +78,47 @@ async fn offer(queue: &Queue) -> Result<Answer, Refusal> {
     timeout(HOUR, offered).await.unwrap()
 }
 
+/// A consumer that ended with it would leave one less for all that come after, and after a start it
+/// would end again.
+#[tokio::test]
+async fn what_slimspan_fails_at_each_time_becomes_a_dead_letter_and_holds_up_nothing() {
+    let (folder, letters) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+    exporter.dead_letters.directory = Some(letters.path().into());
+    let way = Way::new(
+        "otlp".to_owned(),
+        Wire::Faulty(Faulty),
+        None,
+        exporter.delivery(),
+    );
+    let config = QueueConfig {
+        num_consumers: 1,
+        ..QueueConfig::default()
+    };
+    let opened = Journal::open(folder.path(), ON_DISK).unwrap();
+    let budget = Budget::new(Limits {
+        limit_mib: 128,
+        spike_mib: 25,
+    });
+    let queue = Queue::begin(Arc::new(way), &config, Some(opened), budget, Arc::default());
+    for name in [POISON, SLOW_POISON, "sound"] {
+        let request = Bytes::from(nested(&[1, 2, 2, 5], name));
+        let terms = terms(&queue);
+        queue.offer(Signal::Traces, request, &terms).await.unwrap();
+    }
+    let is_empty = async {
+        while queue.load().size > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), is_empty).await.unwrap();
+    let kept = std::fs::read_dir(letters.path()).unwrap();
+    // Two of three, each with its reason beside it.
+    assert_eq!(kept.count(), 4);
+    let panics = queue.shared.counters.panics.all();
+    assert_eq!(panics.load(Ordering::Relaxed), 8);
+}
+
 #[tokio::test]
 async fn a_disk_that_hangs_holds_nobody_beyond_the_deadline() {
     let (_folder, disk, queue) = queue();
@@ -127,6 +170,34 @@ async fn fifty_hours_without_a_backend_take_nothing_out_of_it() {
     drop(queue);
     let reader = Journal::open_read_only(folder.path()).unwrap();
     assert_eq!(reader.entries().len(), 3);
+}
+
+/// A file system that the system has set to read-only, as it does after faults of its disk.
+#[tokio::test]
+async fn a_disk_that_may_only_be_read_asks_senders_to_come_back_until_it_may_be_written() {
+    let (_folder, disk, queue) = queue();
+    for round in 1..=3 {
+        offer(&queue).await.unwrap();
+        assert!(!queue.load().is_full);
+        disk.set_read_only(true);
+        for _ in 0..3 {
+            let refusal = offer(&queue).await.unwrap_err();
+            assert!(refusal.is_retryable() && refusal.asked_delay().is_some());
+            let says = refusal.to_string();
+            assert!(says.contains("its queue cannot be written"), "{says}");
+            assert!(says.contains("Read-only file system"), "{says}");
+        }
+        let load = queue.load();
+        assert_eq!((load.size, load.is_full), (round, true));
+        disk.set_read_only(false);
+    }
+    for _ in 1..=3 {
+        let queued = queue.shared.waiting.next(true).await.unwrap();
+        let Held::Disk(entry) = &queued.held else {
+            unreachable!("it is on disk")
+        };
+        assert_eq!(queue.shared.read(entry).await.unwrap().0, request());
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IoSlice, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
@@ -18,6 +18,8 @@ pub(crate) struct FaultyDisk {
 struct Faults {
     /// Changes that may still be made; then the process has ended.
     changes: AtomicUsize,
+    /// Whether nothing may be changed (EROFS).
+    read_only: AtomicBool,
     /// Bytes that may still be written.
     room: AtomicU64,
     /// The longest write.
@@ -43,6 +45,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             changes: AtomicUsize::new(usize::MAX),
+            read_only: AtomicBool::new(false),
             room: AtomicU64::new(u64::MAX),
             at_once: AtomicUsize::new(usize::MAX),
             syncs: AtomicUsize::new(0),
@@ -72,6 +75,11 @@ impl FaultyDisk {
     /// Whether the end has come.
     pub(crate) fn has_ended(&self) -> bool {
         self.faults.changes.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether everything may only be read (EROFS).
+    pub(crate) fn set_read_only(&self, is_it: bool) {
+        self.faults.read_only.store(is_it, Ordering::SeqCst);
     }
 
     /// So many bytes fit on it from now on.
@@ -168,6 +176,9 @@ impl FaultyDisk {
 
 impl Faults {
     fn change(&self) -> io::Result<()> {
+        if self.read_only.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(30));
+        }
         let count = |left: usize| left.checked_sub(1);
         match self
             .changes

@@ -9,8 +9,8 @@ use slimspan_artifact::{
 };
 use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
 
-use crate::compute;
-use crate::refusal::{Culprit, Refusal};
+use crate::compute::{self, Panicked};
+use crate::refusal::Refusal;
 use crate::storage::Store;
 
 /// More than this is decoded and hashed on threads for such work: a mebibyte takes most of a
@@ -91,11 +91,8 @@ pub(super) async fn run_extract(
     }
     let (request, policy) = (request.clone(), policy.clone());
     let work = move || memory.extract(signal, &request, &policy);
-    let extraction = compute::run(work).await.map_err(|error| {
-        tracing::error!("the extractor failed: {error}");
-        Refusal::unavailable(Culprit::Slimspan, "the extractor failed")
-    })?;
-    Ok(extraction?)
+    let extraction = compute::run(work).await;
+    Ok(extraction.unwrap_or_else(Panicked::go_on)?)
 }
 
 /// The bytes that extraction may have to decode and hash. To look costs next to nothing.

@@ -37,6 +37,7 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
         count: 1,
         rejected: None,
         isolated: Vec::new(),
+        indices: 0,
     };
     for on_failure in [OnStoreFailure::Refuse, OnStoreFailure::Forward] {
         let keeping = Keeping {

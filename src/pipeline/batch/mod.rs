@@ -291,7 +291,9 @@ impl Shared {
             let Sent { outcome, has_left } = self.send_group(exporter, group).await;
             match outcome {
                 Ok(answer) => shares(group, &answer),
-                Err(refusal) if group.len() > 1 && refusal.is_for_contents() => {
+                Err(refusal)
+                    if group.len() > 1 && (refusal.is_for_contents() || refusal.is_fault()) =>
+                {
                     let (first, second) = group.split_at(group.len() / 2);
                     let mut outcomes = self.export(exporter, first).await;
                     outcomes.extend(self.export(exporter, second).await);

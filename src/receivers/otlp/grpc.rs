@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::post;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -132,7 +133,11 @@ async fn export(
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
-    match answer(intake, signal, request).await {
+    let (head, body) = request.into_parts();
+    // What is known of a request by its bytes is caught closer to them.
+    let answered = answer(intake, signal, &head, body);
+    let answered = intake.panics().guard_head("reading", &head, answered);
+    match answered.await {
         Ok(answer) => success(answer.into()),
         Err(refusal) => {
             tracing::debug!(%signal, culprit = %refusal.culprit(), "refused: {refusal}");
@@ -149,23 +154,23 @@ async fn export(
 async fn answer(
     intake: &Intake,
     signal: Signal,
-    request: Request<axum::body::Body>,
+    head: &Parts,
+    body: axum::body::Body,
 ) -> Result<Answer, Refusal> {
     let turn_away = |refusal| intake.turn_away(signal, refusal);
-    metadata::check(request.headers()).map_err(turn_away)?;
-    let timeout = metadata::timeout(request.headers()).map_err(turn_away)?;
+    metadata::check(&head.headers).map_err(turn_away)?;
+    let timeout = metadata::timeout(&head.headers).map_err(turn_away)?;
     let gives_up = timeout.map(|after| Instant::now() + after);
-    let client = intake.gate.admit(request.headers()).await;
+    let client = intake.gate.admit(&head.headers).await;
     let client = client.map_err(turn_away)?;
-    let span = intake.begin(signal, request.headers());
-    intake
-        .take(signal, client, gives_up, span, read(intake, request))
-        .await
+    let span = intake.begin(signal, &head.headers);
+    let arrival = read(intake, head, body);
+    intake.take(signal, client, gives_up, span, arrival).await
 }
 
 /// The request, which has its share of the budget as long as it is in memory.
-async fn read(intake: &Intake, request: Request<axum::body::Body>) -> Result<Bytes, Refusal> {
-    let compression = match request.headers().get("grpc-encoding") {
+async fn read(intake: &Intake, head: &Parts, body: axum::body::Body) -> Result<Bytes, Refusal> {
+    let compression = match head.headers.get("grpc-encoding") {
         None => None,
         Some(name) => Compression::of_header(name.as_bytes()).map_err(|_| {
             let name = String::from_utf8_lossy(name.as_bytes());
@@ -177,7 +182,7 @@ async fn read(intake: &Intake, request: Request<axum::body::Body>) -> Result<Byt
         })?,
     };
     let mut lease = intake.lease();
-    let read = message::read(request.into_body(), intake.limit, &mut lease).await;
+    let read = message::read(body, intake.limit, &mut lease).await;
     let message = read.map_err(|error| match error {
         ReadError::Malformed(reason) => Refusal::malformed(reason),
         ReadError::TooLarge { announced } => intake.too_large(announced),

@@ -15,7 +15,9 @@ use crate::answer::Answer;
 use crate::auth::Gate;
 use crate::client::Client;
 use crate::compression::Compression;
+use crate::compute::Panicked;
 use crate::expanding::expand;
+use crate::panics::Panics;
 use crate::pipeline::{Pipelines, Received};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::EntryLimit;
@@ -129,6 +131,11 @@ impl Intake {
         self.pipelines.entries()
     }
 
+    /// Where it is told that slimspan failed at a request.
+    pub(super) fn panics(&self) -> &Panics {
+        self.pipelines.panics()
+    }
+
     /// The share of the budget that a request has as long as it is in memory.
     pub(super) fn lease(&self) -> Lease {
         self.budget.lease()
@@ -151,15 +158,18 @@ impl Intake {
         message: Bytes,
     ) -> Result<Bytes, Refusal> {
         let limit = self.limit;
-        let too_large = || self.too_large(format_args!("more than {limit}"));
-        expand(
-            compression,
-            message,
-            limit,
-            self.lease_for_more(),
-            too_large,
-        )
-        .await
+        let whole = message.clone();
+        let expanding = async {
+            let too_large = || self.too_large(format_args!("more than {limit}"));
+            let lease = self.lease_for_more();
+            match expand(compression, message, limit, lease, too_large).await {
+                Err(refusal) if refusal.is_fault() => Panicked.go_on(),
+                expanded => expanded,
+            }
+        };
+        self.panics()
+            .guard("decompression", &whole, expanding)
+            .await
     }
 }
 

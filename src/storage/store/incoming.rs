@@ -114,9 +114,10 @@ impl Drop for Incoming {
             let limit = Limit::All(shared.common.config.timeout);
             let abort = upload.abort();
             if let Err(error) = shared.within(limit, Action::Put, &digest, abort).await {
+                shared.common.counts.failed(Asked::Abort, error.reason());
                 tracing::warn!(
                     "parts of an upload that was given up may be left behind, which a rule of the bucket \
-                     for unfinished uploads removes: {error}"
+                     for unfinished uploads removes (see slimspan doctor): {error}"
                 );
             }
         });

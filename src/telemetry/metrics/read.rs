@@ -219,6 +219,7 @@ impl Reading {
             self.count(of::FOUND_BYTES, labels(), bytes);
         }
         for (metric, counter) in [
+            (of::PANICS, counters.panics.all()),
             (of::FORWARDED, &counters.forwarded),
             (of::RECEIVED, &counters.bytes_in),
             (of::SENT, &counters.bytes_out),
@@ -228,6 +229,7 @@ impl Reading {
             (of::DROPPED, &counters.dropped),
             (of::MISLABELLED, &counters.mislabelled),
             (of::TRUNCATED, &counters.truncated),
+            (of::INDICES, &counters.indices),
             (of::SPOOLED, &counters.spooled),
             (of::UPLOADED, &counters.uploaded),
             (of::UPLOADS_FAILED, &counters.failed_uploads),

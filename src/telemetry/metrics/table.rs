@@ -200,6 +200,8 @@ metrics! {
         "Items of requests that are not answered yet";
     REFUSALS = "slimspan_requests_refused" Counter None, &["signal", "culprit", "code"], Normal,
         "Requests that were refused, by whose doing it was and by the gRPC code of the answer";
+    PANICS = "slimspan_requests_panicked" Counter None, &[], Basic,
+        "Times that slimspan itself failed at a request: a fault of the program, which its log tells";
     FORWARDED = "slimspan_requests_forwarded" Counter None, &[], Basic,
         "Requests that went on unmodified because their artifacts could not be stored";
     RECEIVED = "slimspan_received" Counter BYTES, &[], Basic,
@@ -222,6 +224,8 @@ metrics! {
         "Files that are something else than their senders say";
     TRUNCATED = "slimspan_artifacts_truncated" Counter None, &[], Normal,
         "Values left alone because a limit of their senders had cut them";
+    INDICES = "slimspan_dictionary_indices" Counter None, &[], Basic,
+        "Keys and values that are indices of a dictionary in requests that have none: they go on, and mean nothing";
     STORE_PUTS = "slimspan_store_puts" Counter None, STORE, Normal,
         "Artifacts that the store took, repetitions included";
     STORE_PUT_BYTES = "slimspan_store_puts" Counter BYTES, STORE, Normal,

@@ -5,10 +5,10 @@ use slimspan_proto::Signal;
 use slimspan_proto::json::{self, Limits, Problem, Read};
 
 use crate::admission::Lease;
-use crate::compute;
+use crate::compute::{self, Panicked};
 use crate::pipeline::Received;
 use crate::receivers::otlp::intake::Intake;
-use crate::refusal::{Culprit, Refusal};
+use crate::refusal::Refusal;
 use crate::sift::{EntryLimit, Rejected};
 
 /// Larger texts are read on threads for such work: a mebibyte takes some milliseconds.
@@ -30,13 +30,7 @@ pub(super) async fn read(
     }
     let entries = entries.clone();
     let read = compute::run(move || read_now(signal, &text, &entries, lease));
-    read.await.unwrap_or_else(|error| {
-        tracing::error!("a request in JSON could not be read: {error}");
-        Err(Refusal::unavailable(
-            Culprit::Slimspan,
-            "the request could not be read",
-        ))
-    })
+    read.await.unwrap_or_else(Panicked::go_on)
 }
 
 fn read_now(

@@ -169,7 +169,11 @@ impl Service {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let form = Form::of(&head.headers);
-        let mut response = match self.take(&head, form, &mut body).await {
+        // What is known of a request by its bytes is caught closer to them.
+        let taken = async { Ok(self.take(&head, form, &mut body).await) };
+        let taken = self.intake.panics().guard_head("reading", &head, taken);
+        let taken = taken.await.unwrap_or_else(|refusal| Err(refusal.into()));
+        let mut response = match taken {
             Ok((form, signal, answer)) => success(form, signal, answer),
             Err(declined) => {
                 let (status, refusal) = (declined.status, &declined.refusal);
@@ -285,7 +289,11 @@ impl Service {
         };
         match form {
             Form::Protobuf => Ok(bytes.into()),
-            Form::Json => json::read(&self.intake, signal, bytes).await,
+            Form::Json => {
+                let read = json::read(&self.intake, signal, bytes.clone());
+                let panics = self.intake.panics();
+                panics.guard("reading JSON", &bytes, read).await
+            }
         }
     }
 

@@ -1,0 +1,113 @@
+//! Keys of the Collector that are understood and have nothing to do here. Whoever writes one down is told
+//! why.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use super::components::{Component as _, ExtensionConfig, ProcessorConfig};
+use super::path::KeyPath;
+use super::units::AnyDurationOrNone;
+
+/// How often the Collector collects garbage at least and at most, while its memory is scarce and while it
+/// is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GarbageCollection(pub(super) [Option<Duration>; 4]);
+
+/// The keys of [`GarbageCollection`], in its order.
+const OF_GARBAGE: [&str; 4] = [
+    "min_gc_interval_when_soft_limited",
+    "min_gc_interval_when_hard_limited",
+    "max_gc_interval_when_soft_limited",
+    "max_gc_interval_when_hard_limited",
+];
+
+/// `compaction`: how the Collector makes its database smaller. A queue is a row of files here, and each is
+/// deleted when all in it is delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompactionConfig {
+    /// As in the Collector.
+    pub on_start: Option<bool>,
+    /// As in the Collector.
+    pub on_rebound: Option<bool>,
+    /// As in the Collector.
+    pub directory: Option<PathBuf>,
+    /// As in the Collector.
+    pub max_transaction_size: Option<u64>,
+    /// As in the Collector.
+    pub rebound_needed_threshold_mib: Option<u64>,
+    /// As in the Collector.
+    pub rebound_trigger_threshold_mib: Option<u64>,
+    /// As in the Collector.
+    #[serde(with = "AnyDurationOrNone")]
+    pub check_interval: Option<Duration>,
+    /// As in the Collector.
+    pub cleanup_on_start: Option<bool>,
+}
+
+impl CompactionConfig {
+    /// The keys that are set, and not to do without it.
+    fn set(&self) -> impl Iterator<Item = &'static str> {
+        let Self {
+            on_start,
+            on_rebound,
+            directory,
+            max_transaction_size,
+            rebound_needed_threshold_mib,
+            rebound_trigger_threshold_mib,
+            check_interval,
+            cleanup_on_start,
+        } = self;
+        let keys = [
+            ("on_start", *on_start == Some(true)),
+            ("on_rebound", *on_rebound == Some(true)),
+            ("directory", directory.is_some()),
+            ("max_transaction_size", max_transaction_size.is_some()),
+            (
+                "rebound_needed_threshold_mib",
+                rebound_needed_threshold_mib.is_some(),
+            ),
+            (
+                "rebound_trigger_threshold_mib",
+                rebound_trigger_threshold_mib.is_some(),
+            ),
+            ("check_interval", check_interval.is_some()),
+            ("cleanup_on_start", *cleanup_on_start == Some(true)),
+        ];
+        keys.into_iter()
+            .filter_map(|(key, is_set)| is_set.then_some(key))
+    }
+}
+
+/// The keys of `config` that are set and do nothing, each with the reason.
+pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
+    let mut idle = Vec::new();
+    for (id, processor) in &config.processors {
+        if let ProcessorConfig::MemoryLimiter(limiter) = processor {
+            let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
+            let GarbageCollection(intervals) = &limiter.garbage_collection;
+            let set = OF_GARBAGE.into_iter().zip(intervals);
+            idle.extend(set.filter(|(_, interval)| interval.is_some()).map(|(key, _)| {
+                let why = "does nothing here: there is no garbage to collect, memory is given back with \
+                           the last byte of a request";
+                (path.key(key), why)
+            }));
+        }
+    }
+    for (id, extension) in &config.extensions {
+        if let ExtensionConfig::FileStorage(storage) = extension {
+            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+            let path = path.key("compaction");
+            idle.extend(storage.compaction.set().map(|key| {
+                let why = "does nothing here: a queue is a row of files, each of which is deleted when all \
+                           in it is delivered";
+                (path.key(key), why)
+            }));
+        }
+    }
+    idle
+}
