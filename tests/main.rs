@@ -3,5 +3,6 @@
 mod delivery;
 mod layers;
 mod program;
+mod promises;
 mod store;
 mod support;

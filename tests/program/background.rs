@@ -391,6 +391,23 @@ async fn a_full_disk_is_a_full_spool() {
     slimspan.stop_well().await;
 }
 
+/// Whatever the store does, what is not acknowledged before it is stored is nowhere else.
+#[tokio::test]
+async fn with_delivery_sync_nothing_waits_on_disk() {
+    for faults in [&[][..], DOWN] {
+        let mut rig = Rig::start(faults).await;
+        rig.config["processors"]["artifact"]["delivery"] = json!("sync");
+        let home = tempfile::tempdir().unwrap();
+        let slimspan = rig.start_in(home.path()).await;
+        deliver(&slimspan, &photos(3)).await;
+        let stored = if faults.is_empty() { 3 } else { 0 };
+        assert_eq!(rig.store.objects().len(), stored);
+        assert_eq!(segments(home.path()), [] as [PathBuf; 0]);
+        let log = slimspan.stop().await.stderr;
+        assert!(log.contains("artifacts spooled 0"), "{log}");
+    }
+}
+
 #[tokio::test]
 async fn two_processes_do_not_share_a_spool() {
     let rig = Rig::start(DOWN).await;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -16,9 +17,10 @@ use tonic::{Code, Status};
 use crate::support::backend::{Backend, Received};
 use crate::support::conservation::conserved_of;
 use crate::support::frames::frame;
-use crate::support::measured::measured;
+use crate::support::measured::{measured, seconds};
 use crate::support::mounted::{Disk, Mounted};
 use crate::support::pages::get;
+use crate::support::references::files;
 use crate::support::refusing::Refusing;
 use crate::support::sender::{Call, open_body, retry_after};
 use crate::support::slimspan::{Ended, Slimspan};
@@ -175,9 +177,9 @@ async fn a_full_queue_asks_senders_to_come_back() {
     }
 }
 
-/// The disk has its own limit, and nothing that was acknowledged makes room for anything.
+/// The queue has its own limit on disk, and nothing that was acknowledged makes room for anything.
 #[tokio::test]
-async fn a_full_disk_asks_senders_to_come_back() {
+async fn a_queue_without_room_on_disk_asks_senders_to_come_back() {
     let away = Refusing::start();
     let mut config = on_disk(away.address, json!({}));
     config["extensions"]["file_storage"]["max_bytes"] = json!("1MiB");
@@ -248,6 +250,75 @@ async fn a_disk_without_room_asks_senders_to_come_back() {
     assert!(!told.body.contains("the queue is full"), "{told:?}");
     let ended = slimspan.stop().await;
     assert_eq!(ends(&ended), (0, 0, 2));
+}
+
+/// A disk on which others have taken all room: the queue waits with its senders for as long as that is so
+/// (`SLIMSPAN_FULL_SECONDS`), and goes on without a restart. What it had acknowledged outlives a kill.
+#[tokio::test]
+async fn a_full_disk_asks_senders_to_come_back() {
+    let Some(disk) = Mounted::memory(4 << 20) else {
+        return;
+    };
+    let away = Refusing::start();
+    let address = away.address;
+    let mut config = on_disk(address, json!({}));
+    let storage = &mut config["extensions"]["file_storage"];
+    storage["directory"] = json!(disk.path().join("queues"));
+    let folder = home();
+    let slimspan = start_in(&folder, &config).await;
+    let sender = slimspan.sender().await;
+    let (mut number, mut taken) = (0, Vec::new());
+    let mut send = async || {
+        number += 1;
+        let text = otlp::text(format!("{number} {}", "a".repeat(100_000)));
+        let request = otlp::span([("text", text)]);
+        let sent = sender.send(Signal::Traces, &request).await;
+        sent.map(|_| taken.push(request))
+    };
+    send().await.unwrap();
+    // All but some requests.
+    let filler = disk.path().join("filler");
+    std::fs::write(&filler, vec![1; 3 << 20]).unwrap();
+    let is_full = async { while send().await.is_ok() {} };
+    soon("the disk is full", is_full).await;
+    let end = Instant::now() + seconds("SLIMSPAN_FULL_SECONDS", Duration::from_secs(1));
+    let mut refused = 0;
+    while Instant::now() < end {
+        let status = send().await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(retry_after(&status).is_some(), "{status}");
+        let says = status.message();
+        assert!(says.contains("its queue cannot be written"), "{status}");
+        assert!(says.contains("No space left on device"), "{status}");
+        refused += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let freed = Instant::now();
+    std::fs::remove_file(&filler).unwrap();
+    let has_room = async { while send().await.is_err() {} };
+    soon("there is room again", has_room).await;
+    let healed = freed.elapsed();
+    for _ in 0..3 {
+        send().await.unwrap();
+    }
+    slimspan.kill().await;
+    drop(away);
+    let backend = Backend::scripted_at(address, |_| async { Ok(Bytes::new()) }).await;
+    let slimspan = start_in(&folder, &config).await;
+    backend.arrived(taken.len()).await;
+    taken.sort();
+    assert!(messages(&backend.received()) == taken);
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    measured(
+        "P8",
+        "program::queue, a full disk",
+        "0 acknowledged lost, all refusals retryable, serving 2 s after freeing",
+        format_args!(
+            "0 of {} lost, {refused} refusals, all retryable, serving {healed:.1?} after freeing",
+            taken.len()
+        ),
+    );
 }
 
 /// What waits on disk while the configuration changes is neither delivered nor received twice by that.
@@ -586,6 +657,56 @@ async fn a_queue_has_one_owner() {
         "{}",
         second.stderr
     );
+}
+
+/// One that starts while another ends waits for it, as long as `timeout` says.
+#[tokio::test]
+async fn a_start_waits_for_the_folder_of_a_queue() {
+    let away = Refusing::start();
+    let mut config = on_disk(away.address, json!({}));
+    let folder = tempfile::tempdir().unwrap();
+    let storage = &mut config["extensions"]["file_storage"];
+    storage["directory"] = json!(folder.path().join("queue"));
+    let first = Slimspan::start(&config).await;
+    send_all(&first, 0..3).await;
+    config["extensions"]["file_storage"]["timeout"] = json!("1h");
+    let mut second = Slimspan::spawn(home(), &config.to_string());
+    let early = tokio::time::timeout(Duration::from_millis(500), second.ready());
+    assert!(early.await.is_err(), "{}", second.stderr());
+    first.kill().await;
+    assert!(second.ready().await, "{}", second.stderr());
+    assert_eq!(ends(&second.stop().await), (0, 0, 3));
+}
+
+/// What a queue in memory has is in no file, so a power cut takes it as a kill does.
+#[tokio::test]
+async fn what_waits_in_memory_is_nowhere_else() {
+    let away = Refusing::start();
+    let config = in_memory(away.address, json!({}));
+    let folder = home();
+    let slimspan = start_in(&folder, &config).await;
+    let mark = "a text like no other";
+    let request = otlp::span([("text", otlp::text(mark))]);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let written = |folder: &Path| {
+        let mut files = files(folder).into_iter();
+        files.any(|file| {
+            let bytes = std::fs::read(file).unwrap();
+            bytes
+                .windows(mark.len())
+                .any(|window| window == mark.as_bytes())
+        })
+    };
+    assert!(!written(folder.path()));
+    // On disk, the same would find it.
+    slimspan.kill().await;
+    let slimspan = start_in(&folder, &on_disk(away.address, json!({}))).await;
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    assert!(written(folder.path()));
+    // And what there was in memory is not there again.
+    assert_eq!(ends(&slimspan.stop().await), (0, 0, 1));
 }
 
 /// The requests in the folder for dead letters.

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -263,6 +264,20 @@ async fn answer(
         // Those that come later or concern the other kind of request.
         None | Some(_) => {}
     }
+    let query = head.uri.query().unwrap_or_default();
+    if head.method == Method::POST && query.contains("uploads") {
+        let xml =
+            "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>";
+        return Ok(found(Bytes::from(xml)));
+    }
+    if is_put && query.contains("partNumber") {
+        shared.read(body).await?;
+        return Ok(found(Bytes::new()));
+    }
+    if head.method == Method::DELETE {
+        // Nobody may delete here.
+        return Ok(status(StatusCode::FORBIDDEN));
+    }
     // A sender that goes away in the middle has stored nothing.
     let bytes = shared.read(body).await?;
     let response = if is_put {
@@ -289,7 +304,10 @@ async fn answer(
                 wrong[middle] ^= 1;
                 found(wrong.into())
             }
-            Some(bytes) => found(bytes),
+            Some(bytes) => match part(&head.headers, bytes.len()) {
+                Some(part) => found_part(&bytes, part),
+                None => found(bytes),
+            },
         }
     };
     match fault {
@@ -316,6 +334,24 @@ fn error(code: StatusCode, name: &str, message: &str) -> Response<Full<Bytes>> {
     let xml = format!("<Error><Code>{name}</Code><Message>{message}</Message></Error>");
     let mut response = status(code);
     *response.body_mut() = Full::from(xml);
+    response
+}
+
+/// The part that is asked for.
+fn part(headers: &HeaderMap, len: usize) -> Option<Range<usize>> {
+    let range = headers.get(header::RANGE)?.to_str().unwrap();
+    let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let end = end.parse::<usize>().unwrap() + 1;
+    Some(start.parse().unwrap()..end.min(len))
+}
+
+fn found_part(bytes: &Bytes, part: Range<usize>) -> Response<Full<Bytes>> {
+    let (start, end, len) = (part.start, part.end - 1, bytes.len());
+    let mut response = found(bytes.slice(part));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let told = format!("bytes {start}-{end}/{len}");
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_RANGE, told.parse().unwrap());
     response
 }
 

@@ -40,7 +40,7 @@ enum Connection {
 }
 
 /// All there is to an answer.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct HttpAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,

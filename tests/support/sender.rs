@@ -140,6 +140,12 @@ impl Call {
             .fold(call, |call, (name, value)| call.header(name, value))
     }
 
+    /// The same of another signal's service.
+    pub(crate) fn of(self, signal: Signal) -> Self {
+        let path = signal.grpc_path().to_owned();
+        Self { path, ..self }
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.parse().unwrap());
         self

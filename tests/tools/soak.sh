@@ -36,6 +36,9 @@ export SLIMSPAN_FULL_SECONDS="${SLIMSPAN_FULL_SECONDS:-$(share 60 2)}"
 export SLIMSPAN_STRANGER_SECONDS="${SLIMSPAN_STRANGER_SECONDS:-$(share 20 4)}"
 export SLIMSPAN_STOPS="${SLIMSPAN_STOPS:-$(share 100 10)}"
 export SLIMSPAN_RELOADS="${SLIMSPAN_RELOADS:-$(share 100 10)}"
+export SLIMSPAN_READERS="${SLIMSPAN_READERS:-200}"
+export SLIMSPAN_FILES="${SLIMSPAN_FILES:-12000}"
+export SLIMSPAN_KILLS="${SLIMSPAN_KILLS:-$(share 500 10)}"
 export SLIMSPAN_CUTS="${SLIMSPAN_CUTS:-$(share 100 12)}"
 export SLIMSPAN_OVERLOAD_SECONDS="${SLIMSPAN_OVERLOAD_SECONDS:-$(share 600 60)}"
 export SLIMSPAN_REFERENCES="${SLIMSPAN_REFERENCES:-$(share 1000000 130000)}"
@@ -76,6 +79,7 @@ tests delivery::hung_store program::store_recovery delivery::full_disk --test-th
 cargo build --profile "$profile" --locked --examples || result=$?
 # One at a time, or each would measure the others, too.
 tests delivery:: store::lifecycle program::background::a_power_cut program::queue::a_power_cut \
+    program::queue::a_full_disk program::bombs program::bad_protobuf program::artifact_server::slow_readers \
     program::items program::memory program::isolation program::limits program::http::bodies \
     program::http::answers program::floods program::strangers program::connections::what_connections \
     program::leftovers program::shutdown program::tenants program::sizes program::retries \

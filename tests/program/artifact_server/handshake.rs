@@ -7,10 +7,13 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use slimspan_artifact::Digest;
 
-use super::{Served, client::Client, with_server, with_tenants};
+use super::{Served, addresses, client::Client, with_server, with_tenants};
+use crate::support::fault_store::FaultStore;
 use crate::support::http::HttpAnswer;
-use crate::support::otlp;
+use crate::support::pages::get;
 use crate::support::references::files;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
 
 /// A client that does what the SDK does whose requests were captured: it registers, follows what it is told,
 /// and finalizes. Every answer that it gets is returned.
@@ -273,4 +276,35 @@ async fn a_page_of_a_stranger_changes_nothing() {
         };
         assert_eq!(answer.status, status, "{name}: {value}");
     }
+}
+
+/// Parts that stay behind at the store, because slimspan may not delete there, are told and counted.
+#[tokio::test]
+async fn an_upload_that_cannot_be_given_up_is_counted() {
+    let store = FaultStore::start(1, &[]).await;
+    let mut config = with_server();
+    let nowhere = ([127, 0, 0, 1], 9).into();
+    let of_bucket = config::with_s3(nowhere, store.address);
+    config["extensions"]["artifact_store"] = of_bucket["extensions"]["artifact_store"].clone();
+    config["service"]["telemetry"]["metrics"] = json!({
+        "readers": [{ "pull": { "exporter": { "prometheus": { "port": 0 } } } }],
+    });
+    let mut slimspan = Slimspan::start(&config).await;
+    let [_, pages] = addresses(&slimspan);
+    let client = Client::of(pages);
+    let (said, sent) = (Digest::of(b"something else"), otlp::photo(1, 6 << 20));
+    let path = format!("/v1/artifacts/{said}/blob");
+    let answer = client.ask(Method::PUT, &path, sent).await;
+    assert_eq!(
+        answer.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{answer:?}"
+    );
+    slimspan
+        .logs("parts of an upload that was given up may be left behind")
+        .await;
+    let page = get(slimspan.page("telemetry"), "/metrics").await;
+    let line = r#"action="abort",reason="denied"} 1"#;
+    assert!(page.body.contains(line), "{}", page.body);
+    assert_eq!(store.objects(), [] as [String; 0]);
 }

@@ -20,6 +20,7 @@ mod ranges;
 mod reading;
 mod reloads;
 mod restoring;
+mod slow_readers;
 mod spooled;
 mod tenants;
 

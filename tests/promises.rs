@@ -1,0 +1,157 @@
+//! What the documentation says proves a promise is a test that exists.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::layers::collect;
+
+/// Names with `::` that are no tests.
+const OTHERS: [&str; 2] = ["slimspan_artifact::restore", "exporters::debug::verbosity"];
+
+/// A name as it stands in a document, and where.
+struct Named {
+    name: String,
+    place: String,
+}
+
+/// Every name of a test: with `::`, or with words and underscores behind one of these in the same cell.
+fn names(document: &Path) -> Vec<Named> {
+    let text = fs::read_to_string(document).unwrap();
+    let mut names = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let mut module: Option<String> = None;
+        for (index, quoted) in line.split('`').enumerate() {
+            if index % 2 == 0 {
+                // Another cell.
+                if quoted.contains(" | ") {
+                    module = None;
+                }
+                continue;
+            }
+            let is_word =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:*".contains(c);
+            if !quoted.chars().all(is_word) {
+                continue;
+            }
+            let name = if quoted.contains("::") {
+                if OTHERS.contains(&quoted) || quoted.split("::").any(str::is_empty) {
+                    continue;
+                }
+                quoted.to_owned()
+            } else if quoted.matches('_').count() >= 3
+                && let Some(module) = &module
+            {
+                format!("{module}::{quoted}")
+            } else {
+                continue;
+            };
+            module = name.rsplit_once("::").map(|(module, _)| module.to_owned());
+            let place = format!("{}:{}", document.display(), number + 1);
+            names.push(Named { name, place });
+        }
+    }
+    names
+}
+
+/// The text of a module of this name, with those below it; none if there is no such module.
+fn module(root: &Path, segments: &[&str]) -> Option<String> {
+    let (last, above) = segments.split_last()?;
+    let folder = above
+        .iter()
+        .fold(root.to_owned(), |path, name| path.join(name));
+    let (file, below) = (folder.join(format!("{last}.rs")), folder.join(last));
+    let mut files: Vec<PathBuf> = file.is_file().then_some(file).into_iter().collect();
+    if below.is_dir() {
+        collect(&below, &mut files);
+    }
+    if files.is_empty() {
+        // It may stand in the module above.
+        let text = module(root, above)?;
+        let (_, text) = text.split_once(&format!("mod {last} {{"))?;
+        return Some(text.to_owned());
+    }
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    Some(texts.collect())
+}
+
+/// Whether this is a test, or a module with tests.
+fn exists(name: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let segments: Vec<_> = name
+        .split("::")
+        .take_while(|segment| *segment != "*")
+        .collect();
+    let root = match segments.first() {
+        Some(&("program" | "delivery" | "store")) => root.join("tests"),
+        _ => root.join("src"),
+    };
+    if let Some(text) = module(&root, &segments) {
+        return text.contains("#[test]") || text.contains("#[tokio::test");
+    }
+    let Some((name, above)) = segments.split_last() else {
+        return false;
+    };
+    let Some(text) = module(&root, above) else {
+        return false;
+    };
+    let Some((before, _)) = text.split_once(&format!("fn {name}()")) else {
+        return false;
+    };
+    // Between its attribute and its name there is no other function.
+    let attribute = before.rfind("#[test]").max(before.rfind("#[tokio::test"));
+    attribute.is_some_and(|at| !before[at..].contains("\n}"))
+}
+
+#[test]
+fn every_test_that_the_documentation_names_exists() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let documents = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let documents = documents.filter(|path| path.extension().is_some_and(|of| of == "md"));
+    let names: Vec<_> = documents.flat_map(|document| names(&document)).collect();
+    assert!(names.len() > 100, "{} names", names.len());
+    let missing = names.iter().filter(|named| !exists(&named.name));
+    let missing: Vec<_> = missing
+        .map(|named| format!("{} in {}", named.name, named.place))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    // And it can tell.
+    for name in [
+        "program::queue::a_test_that_is_not_there",
+        "program::nowhere",
+        "refusal::no_tests",
+    ] {
+        assert!(!exists(name), "{name}");
+    }
+}
+
+/// Each cell of what happens to a delivery names a test, not only where some are.
+#[test]
+fn what_is_promised_of_a_delivery_names_its_tests() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/delivery.md");
+    let text = fs::read_to_string(path).unwrap();
+    let mut cells = 0;
+    for head in [
+        "| what happens |",
+        "| | the answer OK means |",
+        "| a queue on disk and |",
+    ] {
+        let (_, table) = text.split_once(head).unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        for row in rows {
+            let row_cells = row.trim_matches('|').split(" | ").skip(1);
+            for cell in row_cells {
+                cells += 1;
+                let mut quoted = cell.split('`').skip(1).step_by(2);
+                let names_one = quoted.any(|name| name.matches('_').count() >= 3);
+                assert!(names_one, "no test is named in {cell:?} of {row}");
+            }
+        }
+    }
+    assert!(cells > 30, "{cells}");
+}
