@@ -299,6 +299,8 @@ async fn a_deletion_that_broke_off_is_finished_by_the_next() {
     let usual = TenantId::default();
     let trace = TraceId::new(&[1; 16]).unwrap();
     let artifacts = [0, 1, 2].map(|seed| artifact(seed, 10_000));
+    // More than are deleted at a time, so that those behind the one that stays show.
+    let many: Vec<Artifact> = (10..60).map(|seed| artifact(seed, 1_000)).collect();
     let digest = artifacts[1].digest;
     for (deleted, left) in [
         (Deleted::Artifact { digest }, [true, false, true]),
@@ -317,10 +319,16 @@ async fn a_deletion_that_broke_off_is_finished_by_the_next() {
                     replica.recorder.record(vec![entry]).await;
                 }
             }
+            let store = &replica.opened.store;
+            store.put_all(&many).await.unwrap();
+            let entries = many
+                .iter()
+                .map(|of| entry(&usual, of.digest, 1, State::Stored));
+            replica.recorder.record(entries.collect()).await;
             replica.record();
             let store = &replica.opened.store;
             let catalog = Catalog::open_temporary(store).unwrap();
-            until("all is told", async || seen(&catalog).await.len() == 4).await;
+            until("all is told", async || seen(&catalog).await.len() == 54).await;
             replica.opened.faults.keep(key(&artifacts[1]));
             let broken = catalog.erase(store, &usual, deleted, "a").await;
             assert!(broken.is_err());
@@ -333,6 +341,10 @@ async fn a_deletion_that_broke_off_is_finished_by_the_next() {
             };
             let [first, _, last] = left;
             assert_eq!(has().await, [first, true, last], "the others went");
+            for artifact in &many {
+                let is_there = store.has(&artifact.digest).await.unwrap();
+                assert_eq!(is_there, first, "{deleted:?}");
+            }
             replica.opened.faults.heal();
             if is_compacted {
                 let compaction = Compaction {
