@@ -72,8 +72,9 @@ impl Catalog {
         // First what says so: then whoever asks for it hears why it is not there.
         let lines: Vec<u8> = tombstones.iter().flat_map(to_line).collect();
         let key = layout::tombstones(time, rand::random());
-        self.bucket().put(&key, Bytes::from(lines)).await?;
-        let known = vec![key];
+        let lines = Bytes::from(lines);
+        self.bucket().put(&key, lines.clone()).await?;
+        let known = vec![key.clone()];
         self.index()
             .apply(Vec::new(), tombstones.clone(), known)
             .await?;
@@ -82,12 +83,17 @@ impl Catalog {
         let mut failed = None;
         let deletions = artifacts.clone().into_iter().map(|digest| {
             let of_tenant = of_tenant.clone();
-            async move { of_tenant.delete(&digest).await }
+            async move { of_tenant.delete(&digest, time).await }
         });
         let mut deletions = stream::iter(deletions).buffer_unordered(CONCURRENT);
         while let Some(deleted) = deletions.next().await {
             failed = deleted.err().or(failed);
         }
+        // A replica that has noticed it, and put one of them again before that was deleted, counts it as
+        // stored. Under a new name it is noticed once more.
+        let again = layout::tombstones(Timestamp::now(), rand::random());
+        self.bucket().put(&again, lines).await?;
+        self.bucket().delete(&key).await?;
         if let Some(error) = failed {
             return Err(error.into());
         }

@@ -236,34 +236,43 @@ async fn what_waits_and_is_deleted_elsewhere_is_not_uploaded() {
     assert_eq!(ids, [kept.id, back.id].into());
 }
 
-/// Nor does a process that comes back upload what was deleted while it was away.
+/// Nor does a process that comes back upload what was deleted while it was away; but what a request relied on after
+/// that, it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_deleted_while_nobody_is_there_is_not_uploaded() {
     let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let usual = TenantId::default();
-    let [gone, stays] = [0, 1].map(|seed| artifact(seed, 10_000));
+    let [gone, stays, back] = [0, 1, 2].map(|seed| artifact(seed, 10_000));
     let earlier = Replica::start(&bucket, &home);
-    for artifact in [&gone, &stays] {
+    for artifact in [&gone, &stays, &back] {
         earlier.takes(&usual, artifact, 1).await;
     }
-    drop(earlier);
     let (store, elsewhere) = beside(&bucket);
-    let digest = gone.digest;
-    let one = Deleted::Artifact { digest };
-    elsewhere.erase(&store, &usual, one, "a").await.unwrap();
+    for digest in [gone.digest, back.digest] {
+        let one = Deleted::Artifact { digest };
+        elsewhere.erase(&store, &usual, one, "a").await.unwrap();
+    }
+    // It waits already, and so it is not kept anew.
+    earlier.takes(&usual, &back, 2).await;
+    assert_eq!(earlier.spool.left().artifacts, 3);
+    drop(earlier);
 
     let mut replica = Replica::start(&bucket, &home);
-    assert_eq!(replica.spool.left().artifacts, 2);
+    assert_eq!(replica.spool.left().artifacts, 3);
     replica.upload();
     let first = replica.opened.faults.arrived(1);
     let first = timeout(Duration::from_millis(300), first).await;
     assert!(first.is_err(), "it has to be known first what was deleted");
     replica.record();
-    until("the other one is uploaded", async || {
+    until("the others are uploaded", async || {
         store.has(&stays.digest).await.unwrap() && replica.spool.left().artifacts == 0
     })
     .await;
     assert!(!store.has(&gone.digest).await.unwrap());
+    assert!(
+        store.has(&back.digest).await.unwrap(),
+        "a request relied on it"
+    );
     assert_eq!(replica.counts.catalogued().given_up, 1);
 }
 

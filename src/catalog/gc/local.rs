@@ -10,7 +10,7 @@ use slimspan_artifact::Digest;
 use super::super::folder;
 use super::super::recorder::{from_lines, journals_in};
 use super::GcError;
-use crate::journal::{Journal, OpenError};
+use crate::journal::{Journal, OpenError, ReadError};
 use crate::storage::config::StoreConfig;
 use crate::storage::{Store, spool};
 use crate::tenant::TenantId;
@@ -31,9 +31,21 @@ impl Local {
                 continue;
             };
             for entry in reader.entries() {
-                // What is removed meanwhile is in the bucket.
-                let lines = reader.read(entry).unwrap_or_default();
-                for entry in from_lines(&lines).0 {
+                let unreadable = |reason: String| GcError::LocalEntry {
+                    path: path.clone(),
+                    reason,
+                };
+                let lines = match reader.read(entry) {
+                    Ok(lines) => lines,
+                    // It is in the bucket by now.
+                    Err(ReadError::Removed) => continue,
+                    Err(error) => return Err(unreadable(error.to_string())),
+                };
+                let (entries, others) = from_lines(&lines);
+                if others > 0 {
+                    return Err(unreadable(format!("{others} lines cannot be read")));
+                }
+                for entry in entries {
                     if let Some(digest) = entry.digest {
                         local.refers((entry.tenant, digest), entry.recorded);
                     }

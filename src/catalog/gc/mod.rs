@@ -63,6 +63,12 @@ pub enum GcError {
         "catalog.retention.max_age is 0, and so is every age in by_tenant: all files are kept for ever"
     )]
     KeepsAll,
+    /// Nobody writes down what refers to files.
+    #[error(
+        "extensions.artifact_store.catalog.enabled is false: what refers to a file is not known, so nothing is \
+         removed"
+    )]
+    NoCatalog,
     /// A replica may count as stored what was marked.
     #[error("catalog.retention.grace: {0}")]
     Grace(String),
@@ -89,6 +95,14 @@ pub enum GcError {
         path: PathBuf,
         /// What the disk said.
         source: OpenError,
+    },
+    /// The same for a part of it.
+    #[error("{path}: {reason}, so nothing is removed")]
+    LocalEntry {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
     },
     /// The bucket does not give or take an object.
     #[error(transparent)]
@@ -119,6 +133,9 @@ impl Gc {
         local: Local,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Result<Self, GcError> {
+        if !config.catalog.enabled {
+            return Err(GcError::NoCatalog);
+        }
         let retention = config.catalog.retention.clone();
         if retention.keeps_all() {
             return Err(GcError::KeepsAll);

@@ -3,6 +3,7 @@ use std::mem;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use slimspan_artifact::Digest;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -116,19 +117,32 @@ impl Deletions {
                 time,
                 ..tombstone.clone()
             };
-            let key = layout::tombstones(time, shared.replica);
-            let put = shared.bucket.put(&key, Bytes::from(to_line(&told)));
-            let mut deleted = put.await;
-            if deleted.is_ok() {
-                deleted = store.of_tenant(&told.tenant).delete(&digest).await;
-            }
-            if let Err(error) = deleted {
+            if let Err(error) = delete_again(shared, store, &told, &digest).await {
                 self.late.push(tombstone);
                 outcome = Err(error);
             }
         }
         outcome
     }
+}
+
+/// Deletes what was uploaded while it was deleted, and tells it before and after, as whoever deleted it did.
+async fn delete_again(
+    shared: &Shared,
+    store: &Store,
+    told: &Tombstone,
+    digest: &Digest,
+) -> Result<(), BucketError> {
+    let line = Bytes::from(to_line(told));
+    let first = layout::tombstones(told.time, shared.replica);
+    shared.bucket.put(&first, line.clone()).await?;
+    store
+        .of_tenant(&told.tenant)
+        .delete(digest, told.time)
+        .await?;
+    let again = layout::tombstones(Timestamp::now(), shared.replica);
+    shared.bucket.put(&again, line).await?;
+    shared.bucket.delete(&first).await
 }
 
 /// Forgets what this process knows of what was deleted. Returns what may be in the store again.

@@ -111,12 +111,14 @@ fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, jo
         // Which artifacts were in the spool then stands in the lines.
         let lines = journal.read_blocking(&entry).unwrap_or_default();
         let (entries, _) = from_lines(&lines);
+        let recorded = entries.iter().map(|of| of.recorded).max();
         let spooled = entries.into_iter().filter(|of| of.state == State::Spooled);
         let waits = spooled.filter_map(|of| Some((of.tenant, of.digest?)));
         records.push(Record {
             home: Home::Journal { number, entry },
             len: entry.len(),
             waits: waits.collect(),
+            recorded: recorded.unwrap_or_default(),
             since: Instant::now(),
         });
     }

@@ -88,6 +88,14 @@ impl Recorder {
                 failing: Mutex::default(),
             }),
         };
+        if let Some(spool) = store.spool() {
+            // The spool has when each was kept, and not when others relied on it after that.
+            for record in &found {
+                for (tenant, digest) in &record.waits {
+                    spool.relied_on(tenant, digest, record.recorded);
+                }
+            }
+        }
         recorder.shared.take_up(found);
         recorder
     }
@@ -105,6 +113,7 @@ impl Recorder {
             .filter(|entry| entry.state == State::Spooled)
             .filter_map(|entry| Some((entry.tenant.clone(), entry.digest?)))
             .collect();
+        let recorded = entries.iter().map(|entry| entry.recorded).max();
         let lines = to_lines(&entries);
         drop(entries);
         let own = shared.journals().own();
@@ -123,6 +132,7 @@ impl Recorder {
             home,
             len: lines.len(),
             waits,
+            recorded: recorded.unwrap_or_default(),
             since: Instant::now(),
         });
         shared.arrived.notify_one();

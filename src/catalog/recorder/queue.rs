@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use slimspan_artifact::Digest;
 use tokio::time::Instant;
 
@@ -14,6 +15,8 @@ pub(super) struct Record {
     pub(super) len: usize,
     /// Artifacts that were in the spool when it was recorded.
     pub(super) waits: Vec<(TenantId, Digest)>,
+    /// When it was recorded, by the clock that deletions have, too.
+    pub(super) recorded: Timestamp,
     pub(super) since: Instant,
 }
 

@@ -245,6 +245,12 @@ impl Spool {
         self.shared.waiting().relies(&key, Timestamp::now())
     }
 
+    /// A request of an earlier run relied on it at `time`.
+    pub(crate) fn relied_on(&self, tenant: &TenantId, digest: &Digest, time: Timestamp) {
+        let key = (tenant.clone(), *digest);
+        self.shared.waiting().relies(&key, time);
+    }
+
     /// Whether it waits here.
     pub fn has(&self, tenant: &TenantId, digest: &Digest) -> bool {
         let key = (tenant.clone(), *digest);

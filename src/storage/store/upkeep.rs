@@ -3,12 +3,21 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use slimspan_artifact::Digest;
 
 use super::Store;
 use crate::storage::bucket::{Bucket, BucketError};
 use crate::storage::spool::GivenUp;
+
+/// By how much the clock of a store may be ahead of ours, and by how much less than it has it may tell: what is
+/// written by that much later than a deletion may have been there before it.
+const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
+
+/// Whether what was written then came after a deletion at `time`.
+fn is_later(written: SystemTime, time: Timestamp) -> bool {
+    Timestamp::try_from(written).is_ok_and(|written| written.duration_since(time) > CLOCKS)
+}
 
 impl Store {
     /// All of it, by keys below its prefix.
@@ -43,12 +52,18 @@ impl Store {
         self.bucket().written(&self.key_below_prefix(digest)).await
     }
 
-    /// Deletes an artifact from the store. What this process knew of it is forgotten: it is stored again
-    /// when it comes again.
-    pub async fn delete(&self, digest: &Digest) -> Result<(), BucketError> {
+    /// Deletes an artifact that was told deleted at `time`. What this process knew of it is forgotten: it is
+    /// stored again when it comes again. What came again meanwhile stays: a deletion of many takes its time.
+    pub async fn delete(&self, digest: &Digest, time: Timestamp) -> Result<(), BucketError> {
         // Before, so that who puts it meanwhile is not taken for one who put it earlier.
         self.forget(digest);
-        self.give_up(Some(digest), Timestamp::now());
+        self.give_up(Some(digest), time);
+        if Timestamp::now().duration_since(time) > CLOCKS
+            && let Some(written) = self.written(digest).await?
+            && is_later(written, time)
+        {
+            return Ok(());
+        }
         self.remove(digest).await
     }
 
@@ -81,5 +96,36 @@ impl Store {
         let name = digest.to_string();
         let shard = name.get(..2).unwrap_or_default();
         format!("{}/sha256/{shard}/{name}", self.shared.tenant)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use bytes::Bytes;
+    use slimspan_artifact::Artifact;
+
+    use super::*;
+    use crate::storage::StoreConfig;
+
+    /// A deletion of all that a tenant has takes minutes, and what comes meanwhile is acknowledged.
+    #[tokio::test]
+    async fn what_came_after_a_deletion_began_stays() {
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        let bytes = Bytes::from_static(b"came again");
+        let artifact = Artifact {
+            digest: Digest::of(&bytes),
+            media_type: "image/png".to_owned(),
+            bytes,
+        };
+        for (began, stays) in [(600, true), (1, false), (0, false)] {
+            store
+                .put_all(std::slice::from_ref(&artifact))
+                .await
+                .unwrap();
+            let began = Timestamp::now() - SignedDuration::from_secs(began);
+            store.delete(&artifact.digest, began).await.unwrap();
+            assert_eq!(store.has(&artifact.digest).await.unwrap(), stays);
+        }
     }
 }

@@ -171,7 +171,7 @@ impl Service {
         let form = Form::of(&head.headers);
         // What is known of a request by its bytes is caught closer to them.
         let taken = async { Ok(self.take(&head, form, &mut body).await) };
-        let taken = self.intake.panics().guard_head("reading", &head, taken);
+        let taken = self.intake.panics().guard_arrival("reading", taken);
         let taken = taken.await.unwrap_or_else(|refusal| Err(refusal.into()));
         let mut response = match taken {
             Ok((form, signal, answer)) => success(form, signal, answer),
