@@ -18,9 +18,9 @@ use super::verifying::Fetch;
 const SEGMENT_HEADER: u64 = 40;
 const RECORD_HEADER: usize = 32;
 
-/// What an artifact's record begins with: a version, the digest in hex, the lengths of the tenant and of
-/// the media type, which follow.
-const HEAD: usize = 1 + 64 + 1 + 2;
+/// What an artifact's record begins with: a version, the digest in hex, the length of the tenant, a time, and
+/// the length of the media type; then these two follow.
+const HEAD: usize = 1 + 64 + 1 + 8 + 2;
 
 /// From the store, or from the spool in this folder as long as the store does not have it.
 pub(crate) fn stored_or_spooled(store: Fetch, spool: PathBuf) -> Fetch {
@@ -75,7 +75,7 @@ fn in_segment(path: &Path, digest: &str) -> Option<Bytes> {
         let len = u32::from_le_bytes(record[4..8].try_into().unwrap()) as usize;
         at += RECORD_HEADER as u64;
         if &body[1..65] == digest.as_bytes() {
-            let media_type = u16::from_le_bytes(body[66..].try_into().unwrap());
+            let media_type = u16::from_le_bytes(body[74..].try_into().unwrap());
             let before = HEAD + usize::from(body[65]) + usize::from(media_type);
             let mut bytes = vec![0; len.checked_sub(before)?];
             segment.read_exact_at(&mut bytes, at + before as u64).ok()?;
