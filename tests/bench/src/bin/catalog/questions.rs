@@ -17,9 +17,6 @@ const PAGE: usize = 50;
 /// The slowest answer but for one in a hundred.
 const ANSWER: Duration = Duration::from_millis(100);
 
-/// That of questions for a part of a name, for which all names are gone through.
-const NAMED: Duration = Duration::from_secs(1);
-
 /// How long one kind of question takes.
 pub(super) struct Question {
     pub(super) what: String,
@@ -164,10 +161,9 @@ fn timed(
     }
     times.sort_unstable();
     let at = |part: usize| times.get(times.len() * part / 100).copied();
-    let is_named = what.contains("by name");
     Ok(Question {
         what,
-        limit: if is_named { NAMED } else { ANSWER },
+        limit: ANSWER,
         median: at(50).unwrap_or_default(),
         slowest: at(99).unwrap_or_default(),
     })
