@@ -38,6 +38,14 @@ impl Root {
             uri_base: format!("{}/{tenant}/sha256", self.base),
         }
     }
+
+    /// Which artifact has this key, whosever it is; none if it is not the key of one.
+    pub(super) fn artifact(&self, key: &Path) -> Option<Digest> {
+        let mut below = key.prefix_match(&self.prefix)?;
+        let tenant: TenantId = below.next()?.as_ref().parse().ok()?;
+        let digest: Digest = key.filename()?.parse().ok()?;
+        (self.of(&tenant).key(&digest) == *key).then_some(digest)
+    }
 }
 
 impl Layout {
@@ -74,6 +82,27 @@ mod tests {
             ("a/b", format!("a/b/default/sha256/ba/{name}")),
         ] {
             assert_eq!(layout(prefix, "s3://media").key(&digest).as_ref(), key);
+        }
+    }
+
+    #[test]
+    fn a_key_of_an_artifact_is_told_from_others() {
+        let digest = Digest::of(b"abc");
+        for prefix in ["", "a/b"] {
+            let root = Root::new(Path::from(prefix), String::new());
+            let key = root.of(&TenantId::default()).key(&digest);
+            assert_eq!(root.artifact(&key), Some(digest));
+            let others = [
+                format!("{key}/more"),
+                format!("more/{key}"),
+                key.as_ref().replace("/ba/", "/bb/"),
+                key.as_ref().replace("sha256", "sha1"),
+                key.as_ref().replace("default", "no tenant!"),
+                format!("{prefix}/catalog/x"),
+            ];
+            for other in others {
+                assert_eq!(root.artifact(&Path::from(other.as_str())), None, "{other}");
+            }
         }
     }
 

@@ -1,18 +1,45 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Store;
+use object_store::path::Path as Key;
+
+use super::{Common, Store};
+use crate::storage::error::{Action, StoreError};
 use crate::storage::leftovers::{self, Swept};
+use crate::storage::s3::{EVERY, Uploads};
+use crate::telemetry::Action as Asked;
 use crate::tenant::TenantId;
 
 impl Store {
-    /// Removes in the background what a process that was killed left unfinished in a folder. Other
-    /// stores have no such files.
+    /// Removes in the background what a process that was killed left unfinished: files in a folder now, and
+    /// in a bucket on S3 uploads in parts, as long as the store is open. Google has rules for them, and Azure
+    /// forgets them by itself.
     pub fn sweep_leftovers(&self) {
-        let Some(folder) = &self.shared.common.folder else {
+        match &self.shared.common.folder {
+            Some(folder) => Self::sweep_files(folder.clone()),
+            None => self.sweep_uploads(),
+        }
+    }
+
+    fn sweep_uploads(&self) {
+        let common = Arc::downgrade(&self.shared.common);
+        let Some(uploads) = Uploads::to(&self.shared.common.config) else {
             return;
         };
-        let folder = folder.clone();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            while let Some(common) = common.upgrade() {
+                abort_old(&uploads, &common).await;
+                drop(common);
+                tokio::time::sleep(EVERY).await;
+            }
+        });
+    }
+
+    fn sweep_files(folder: PathBuf) {
         // A thread of its own does not hold up the end of the process.
         let sweep = move || {
             for tenant in tenants_in(&folder) {
@@ -35,6 +62,44 @@ impl Store {
         if let Err(error) = thread.spawn(sweep) {
             tracing::warn!("no thread to look for unfinished files: {error}");
         }
+    }
+}
+
+/// Gives up uploads of artifacts that have been unfinished for a day, and tells what became of them.
+async fn abort_old(uploads: &Uploads, common: &Common) {
+    let place = &common.place;
+    let old = match uploads.old(common.root.prefix()).await {
+        Ok(old) => old,
+        // Who uploads to no artifact server needs no permission for that.
+        Err(why) => {
+            tracing::info!(
+                "{place} did not say which uploads are unfinished: {why}. What a killed process left of \
+                 them stays until a rule of the bucket removes it (see slimspan doctor)"
+            );
+            return;
+        }
+    };
+    let mut given_up = 0_usize;
+    for upload in old {
+        let artifact = Key::parse(&upload.key).ok();
+        // What others upload to the bucket is theirs.
+        let Some(digest) = artifact.and_then(|key| common.root.artifact(&key)) else {
+            continue;
+        };
+        match uploads.abort(&upload).await {
+            Ok(()) => given_up += 1,
+            Err(error) => {
+                let place = Arc::clone(place);
+                let error = StoreError::from_client(place, Action::Put, digest, error);
+                common.counts.failed(Asked::Abort, error.reason());
+                tracing::warn!(
+                    "an upload that nobody finished within a day cannot be given up: {error}"
+                );
+            }
+        }
+    }
+    if given_up > 0 {
+        tracing::info!("{place}: gave up {given_up} uploads that nobody finished within a day");
     }
 }
 

@@ -1,20 +1,12 @@
 //! The rules by which a bucket deletes objects, as far as its store tells them.
 
-use std::error::Error;
-use std::time::Duration;
+use http::StatusCode;
+use url::Url;
 
-use http::{Method, StatusCode};
-use object_store::path::Path;
-use object_store::signer::{SignedUrlOptions, Signer as _};
-
-use super::cloud::{self, Settings};
-use super::config::StoreConfig;
-use super::error::one_line;
-use super::location::{Cloud, Location};
-use super::open;
-
-/// How long the question is good for, and how long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::xml::{elements, first};
+use super::{ask, bucket};
+use crate::storage::config::StoreConfig;
+use crate::storage::location::{Cloud, Location};
 
 /// What is known of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,33 +51,16 @@ pub async fn lifecycle_rules(config: &StoreConfig) -> (LifecycleRules, String) {
     if cloud != Cloud::Aws {
         return (untold("slimspan can read them on S3 only"), prefix);
     }
-    let environment = open::environment();
-    let settings = Settings {
-        timeout: config.timeout,
-        environment: &environment,
-        options: &config.options,
-    };
-    let rules = match ask(&url, &settings).await {
+    let rules = match told(&url, config).await {
         Ok(rules) => LifecycleRules::Told(rules),
         Err(why) => LifecycleRules::Untold(why),
     };
     (rules, prefix)
 }
 
-async fn ask(url: &url::Url, settings: &Settings<'_>) -> Result<Vec<LifecycleRule>, String> {
-    let bucket = cloud::s3(url, settings).map_err(|error| error.to_string())?;
-    let query = SignedUrlOptions::new().with_query([("lifecycle", "")]);
-    let signed = bucket
-        .signed_url_opts(Method::GET, &Path::ROOT, PATIENCE, &query)
-        .await;
-    let signed = signed.map_err(|error| one_line(Box::<dyn Error + Send + Sync>::from(error)))?;
-    let client = reqwest::Client::builder().timeout(PATIENCE).build();
-    let client = client.map_err(|error| error.to_string())?;
-    // With the URL there would be a signature in it.
-    let told = |error: reqwest::Error| error.without_url().to_string();
-    let answer = client.get(signed).send().await.map_err(told)?;
-    let status = answer.status();
-    let text = answer.text().await.map_err(told)?;
+async fn told(url: &Url, config: &StoreConfig) -> Result<Vec<LifecycleRule>, String> {
+    let bucket = bucket(url, config).map_err(|error| error.to_string())?;
+    let (status, text) = ask(&bucket, &[("lifecycle", "")]).await?;
     match status {
         StatusCode::OK => Ok(rules(&text)),
         StatusCode::NOT_FOUND if text.contains("NoSuchLifecycleConfiguration") => Ok(Vec::new()),
@@ -114,22 +89,6 @@ fn rules(text: &str) -> Vec<LifecycleRule> {
         }
     });
     rules.collect()
-}
-
-/// What stands in the elements of this name. They have no attributes, and none is in one of its own name.
-fn elements<'t>(text: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
-    let (opens, closes) = (format!("<{name}>"), format!("</{name}>"));
-    let mut left = text;
-    std::iter::from_fn(move || {
-        let (_, rest) = left.split_once(&opens)?;
-        let (element, rest) = rest.split_once(&closes)?;
-        left = rest;
-        Some(element)
-    })
-}
-
-fn first<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    elements(text, name).next()
 }
 
 #[cfg(test)]
