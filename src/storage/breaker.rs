@@ -102,9 +102,16 @@ impl Breaker {
         let probe = match &mut state.circuit {
             Circuit::Closed { .. } => false,
             Circuit::Open(outage) if outage.probing || now < outage.probe => {
+                let until_probe = outage.probe.saturating_duration_since(now);
                 return Err(Refused {
                     since: outage.since,
-                    wait: outage.probe.saturating_duration_since(now),
+                    // The store may work again in a moment, and who is told to come back after the next
+                    // probe would come late.
+                    wait: if outage.probing {
+                        Duration::ZERO
+                    } else {
+                        until_probe
+                    },
                     cause: Arc::clone(&outage.cause),
                 });
             }
@@ -328,7 +335,8 @@ mod tests {
             let probe = breaker.admit(TELLING).unwrap();
             assert!(probe.probe);
             for _ in 0..64 {
-                assert!(breaker.admit(TELLING).is_err(), "one only");
+                let refused = breaker.admit(TELLING).expect_err("one only");
+                assert_eq!(refused.wait, Duration::ZERO, "what it shows comes soon");
             }
             probe.ended(&silence());
             advance(SHORTLY).await;

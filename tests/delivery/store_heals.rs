@@ -103,7 +103,7 @@ async fn heals_from(seed: &Seed, ill: (Fault, usize)) {
     }
     let (crowd, full) = (crowd.unwrap(), full.unwrap());
     assert!(
-        full <= Duration::from_secs(bound(12, 60)),
+        full <= Duration::from_secs(bound(10, 60)),
         "{what:?}: {full:?}"
     );
     assert!(
@@ -124,7 +124,7 @@ async fn heals_from(seed: &Seed, ill: (Fault, usize)) {
     measured(
         "P25",
         &format!("delivery::store_heals, {what:?}"),
-        "0 lost, 0 early; 90 % of the rate before within 12 s, at most twice that rate for 5 s",
+        "0 lost, 0 early; 90 % of the rate before within 10 s, at most twice that rate for 5 s",
         format_args!(
             "ill for {ill_for:?}, as before {full:.1?} later, {crowd:.1} times the rate for 5 s: {checked}"
         ),
