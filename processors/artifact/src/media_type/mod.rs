@@ -49,7 +49,8 @@ impl MediaType {
         };
         let contradiction = match shown.distinctive {
             Some(shown) if !agree(&label, shown) => Some(shown),
-            None if shown.any.is_none() && ALWAYS_SHOWN.contains(&usual(&label)) => Some(UNKNOWN),
+            // A weak magic number may be there by chance, but the label's own is certainly not.
+            None if ALWAYS_SHOWN.contains(&usual(&label)) => Some(shown.any.unwrap_or(UNKNOWN)),
             _ => None,
         };
         Self {
@@ -171,6 +172,8 @@ mod tests {
     const ZIP: &[u8] = b"PK\x03\x04....";
     const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
+    const GZIP: &[u8] = b"\x1f\x8b\x08\0";
+
     #[test]
     fn a_label_is_kept_and_a_contradiction_is_seen() {
         for (bytes, label, declared, contradiction) in [
@@ -183,6 +186,13 @@ mod tests {
             (PNG, Some(UNKNOWN), "image/png", None),
             (PNG, Some("png"), "image/png", None),
             (b"<html>", Some("image/png"), "image/png", Some(UNKNOWN)),
+            (
+                GZIP,
+                Some("image/png"),
+                "image/png",
+                Some("application/gzip"),
+            ),
+            (GZIP, Some("text/csv"), "text/csv", None),
             (b"<html>", Some("text/html"), "text/html", None),
             (b"no magic", Some("Text/CSV"), "text/csv", None),
             (b"no magic", None, UNKNOWN, None),
