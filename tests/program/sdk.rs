@@ -1,5 +1,5 @@
 //! The OpenTelemetry SDKs for Python and Node.js, as people use them: every exporter that each of them has,
-//! plain and over TLS with a token.
+//! plain and over TLS with a token, compressed and not.
 //!
 //! Python has exporters for gRPC and for protobuf over HTTP, and none for JSON, as a test here shows.
 //! Node.js has all three.
@@ -83,6 +83,26 @@ impl Sdk {
         command
     }
 
+    /// The script over TLS, trusting whom `trusted` is the file of, with a token.
+    fn secured(
+        &self,
+        slimspan: &Slimspan,
+        protocol: &str,
+        [trusted, token]: [&str; 2],
+        patience: Duration,
+    ) -> Command {
+        let mut command = self.script(slimspan, protocol, "https");
+        let headers = format!("authorization=Bearer%20{token}");
+        command
+            .env(
+                "OTEL_EXPORTER_OTLP_CERTIFICATE",
+                slimspan.folder().join(trusted),
+            )
+            .env("OTEL_EXPORTER_OTLP_HEADERS", headers)
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", self.patience(patience));
+        command
+    }
+
     /// How it says how long an export may take.
     fn patience(&self, time: Duration) -> String {
         match self.language {
@@ -114,6 +134,15 @@ impl Sdk {
         if self.language == Language::Node {
             check_restored(&received, artifacts);
         }
+    }
+}
+
+/// Has a listener over HTTP take nothing but what is compressed in this way, so that a success tells that it
+/// was. Over gRPC there is no such key.
+fn takes_only(config: &mut serde_json::Value, compression: Option<&str>) {
+    if let Some(name) = compression {
+        let http = &mut config["receivers"]["otlp"]["protocols"]["http"];
+        http["compression_algorithms"] = serde_json::json!([name]);
     }
 }
 
@@ -163,7 +192,9 @@ fn check_restored(received: &[Received], artifacts: &Path) {
 async fn pictures_get_stored(sdk: &Sdk, ways: &[(&str, Option<&str>)]) {
     for (protocol, compression) in ways {
         let backend = Backend::start().await;
-        let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+        let mut config = config::with_http(backend.address);
+        takes_only(&mut config, *compression);
+        let slimspan = Slimspan::start(&config).await;
         let output = sdk
             .script(&slimspan, protocol, "http")
             .envs(compression.map(|name| ("OTEL_EXPORTER_OTLP_COMPRESSION", name)))
@@ -197,44 +228,45 @@ async fn the_node_sdk_gets_its_pictures_stored() {
     };
     let ways = [
         ("grpc", None),
+        ("grpc", Some("gzip")),
         ("http/protobuf", None),
+        ("http/protobuf", Some("gzip")),
         ("http/json", None),
         ("http/json", Some("gzip")),
     ];
     pictures_get_stored(&sdk, &ways).await;
 }
 
+/// Over TLS with the certificate of an authority that `ca.pem` beside the configuration is of, and for those
+/// who have the right token; `stranger.pem` is of somebody else.
+async fn over_tls(backend: &Backend, compression: Option<&str>) -> Slimspan {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().unwrap();
+    authority.issue("127.0.0.1").write(folder.path(), "server");
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    std::fs::write(folder.path().join("stranger.pem"), stranger.pem()).unwrap();
+    let mut config = config::with_tls_and_token(backend.address, "right");
+    takes_only(&mut config, compression);
+    Slimspan::start_in(folder, &config).await
+}
+
+/// Who trusts it, and has the token.
+const GOOD: [&str; 2] = ["ca.pem", "right"];
+
 /// The same SDK over TLS, with the authority that it is told to trust and the token that it is told to
 /// send; without either nothing gets through.
 async fn comes_over_tls_with_its_token(sdk: &Sdk) {
-    let (authority, stranger) = (Authority::new(), Authority::new());
     for protocol in sdk.protocols() {
         let backend = Backend::start().await;
-        let folder = tempfile::tempdir().unwrap();
-        authority.issue("127.0.0.1").write(folder.path(), "server");
-        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        std::fs::write(folder.path().join("stranger.pem"), stranger.pem()).unwrap();
-        let config = config::with_tls_and_token(backend.address, "right");
-        let slimspan = Slimspan::start_in(folder, &config).await;
-        for (trusted, token, comes_in) in [
-            ("stranger.pem", "right", false),
-            ("ca.pem", "wrong", false),
-            ("ca.pem", "right", true),
-        ] {
+        let slimspan = over_tls(&backend, None).await;
+        for who in [["stranger.pem", "right"], ["ca.pem", "wrong"], GOOD] {
             // Who is not trusted is tried again until then.
-            let patience = Duration::from_secs(if comes_in { 10 } else { 1 });
-            let trusts = slimspan.folder().join(trusted);
-            let headers = format!("authorization=Bearer%20{token}");
-            let output = sdk
-                .script(&slimspan, protocol, "https")
-                .env("OTEL_EXPORTER_OTLP_CERTIFICATE", trusts)
-                .env("OTEL_EXPORTER_OTLP_HEADERS", headers)
-                .env("OTEL_EXPORTER_OTLP_TIMEOUT", sdk.patience(patience))
-                .output();
-            let what = format!("{:?} {protocol} {trusted} {token}", sdk.language);
+            let patience = Duration::from_secs(if who == GOOD { 10 } else { 1 });
+            let output = sdk.secured(&slimspan, protocol, who, patience).output();
+            let what = format!("{:?} {protocol} {who:?}", sdk.language);
             let output = soon(&what, output).await.unwrap();
             let results = results(&what, &output);
-            if comes_in {
+            if who == GOOD {
                 assert_eq!(results, ["SUCCESS"; 5], "{what}");
                 sdk.check(&backend, &slimspan.artifacts());
             } else {
@@ -244,6 +276,22 @@ async fn comes_over_tls_with_its_token(sdk: &Sdk) {
                 assert!(backend.received().is_empty(), "{what}");
             }
         }
+    }
+}
+
+/// The same with gzip.
+async fn comes_over_tls_compressed(sdk: &Sdk) {
+    for protocol in sdk.protocols() {
+        let backend = Backend::start().await;
+        let slimspan = over_tls(&backend, Some("gzip")).await;
+        let output = sdk
+            .secured(&slimspan, protocol, GOOD, Duration::from_secs(10))
+            .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+            .output();
+        let what = format!("{:?} {protocol} over TLS with gzip", sdk.language);
+        let output = soon(&what, output).await.unwrap();
+        assert_eq!(results(&what, &output), ["SUCCESS"; 5], "{what}");
+        sdk.check(&backend, &slimspan.artifacts());
     }
 }
 
@@ -258,6 +306,20 @@ async fn the_python_sdk_comes_over_tls_with_its_token() {
 async fn the_node_sdk_comes_over_tls_with_its_token() {
     if let Some(sdk) = Sdk::node() {
         comes_over_tls_with_its_token(&sdk).await;
+    }
+}
+
+#[tokio::test]
+async fn the_python_sdk_comes_over_tls_compressed() {
+    if let Some(sdk) = Sdk::python() {
+        comes_over_tls_compressed(&sdk).await;
+    }
+}
+
+#[tokio::test]
+async fn the_node_sdk_comes_over_tls_compressed() {
+    if let Some(sdk) = Sdk::node() {
+        comes_over_tls_compressed(&sdk).await;
     }
 }
 
