@@ -29,7 +29,7 @@ tools: ## Install the store emulators and the SDK that tests run against, into .
 	tests/tools/install.sh
 
 .PHONY: peers
-peers: ## Show a picture of a span in Phoenix, in a real browser; installs 1 GB into .tools/
+peers: ## Send pictures to MLflow and Phoenix, and show one in a real browser; installs 2 GB into .tools/
 	tests/tools/peers.sh
 
 .PHONY: viewer

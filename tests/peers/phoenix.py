@@ -10,29 +10,19 @@ makes one, and the ports here are nobody else's.
 """
 
 import base64
-import contextlib
 import hashlib
-import http.server
 import json
 import os
 import pathlib
 import struct
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
 
 import grpc
-import httpx
 import numpy
-from openai import OpenAI
-from openinference.instrumentation import TraceConfig
-from openinference.instrumentation.openai import OpenAIInstrumentor
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
@@ -40,6 +30,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from playwright.sync_api import sync_playwright
+
+from chat import QUESTION, ask, client_of
+from running import Quiet, check, process, serve, until
 
 SLIMSPAN = pathlib.Path(sys.argv[1]).resolve()
 SCREENSHOT = pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None
@@ -75,18 +68,6 @@ def picture():
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
-class Quiet(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def reply(self, status, kind="text/plain", body=b""):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
 def file_server(folder, served):
     """What `public_url` leads to: a web server over the folder of the artifacts."""
 
@@ -101,59 +82,6 @@ def file_server(folder, served):
             self.reply(200, "image/png", file.read_bytes())
 
     return Files
-
-
-class Model(Quiet):
-    """A model that sees nothing."""
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        message = {"role": "assistant", "content": "The sun goes down behind a hill."}
-        answer = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "gpt-4o",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-            "usage": {"prompt_tokens": 1105, "completion_tokens": 9, "total_tokens": 1114},
-        }
-        self.reply(200, "application/json", json.dumps(answer).encode())
-
-
-def serve(port, handler):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-
-@contextlib.contextmanager
-def process(arguments, folder, log, **environment):
-    with open(log, "wb") as output:
-        running = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield running
-    except BaseException:
-        print(f"--- {log.name}\n{log.read_text()[-4000:]}", file=sys.stderr)
-        raise
-    finally:
-        running.terminate()
-        running.wait(30)
-
-
-def until(what, seconds, attempt):
-    """Asks until there is an answer."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            if answer := attempt():
-                return answer
-        time.sleep(0.2)
-    raise TimeoutError(f"{what}: not within {seconds} s")
 
 
 def fetch(path):
@@ -191,26 +119,10 @@ def send(image):
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(SimpleSpanProcessor(witness))
     text = base64.b64encode(image).decode()
-    question = "What is in this picture?"
-
-    # OpenInference cuts pictures of more than 32,000 characters off, unless it is told not to.
-    config = TraceConfig(base64_image_max_length=100_000_000)
-    OpenAIInstrumentor().instrument(tracer_provider=provider, config=config)
-    client = OpenAI(
-        base_url=f"http://127.0.0.1:{MODEL}/v1",
-        api_key="none",
-        http_client=httpx.Client(trust_env=False),
-    )
-    content = [
-        {"type": "text", "text": question},
-        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}},
-    ]
-    client.chat.completions.create(
-        model="gpt-4o", messages=[{"role": "user", "content": content}]
-    )
+    ask(client_of(provider, MODEL), text)
 
     blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": text}
-    parts = [{"type": "text", "content": question}, blob]
+    parts = [{"type": "text", "content": QUESTION}, blob]
     attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
@@ -237,12 +149,6 @@ def look(browser, span, digest):
     return page, size
 
 
-def check(what, found, expected):
-    if found != expected:
-        raise AssertionError(f"{what}: {found!r}, not {expected!r}")
-    print(f"ok: {what}: {found}")
-
-
 def main():
     image = picture()
     digest = hashlib.sha256(image).hexdigest()
@@ -253,7 +159,6 @@ def main():
 def through_slimspan(image, digest, folder):
     served = []
     serve(FILES, file_server(folder / "artifacts", served))
-    serve(MODEL, Model)
     config = {
         "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{RECEIVER}"}}}},
         "processors": {"artifact": {"store": "artifact_store"}},

@@ -5,7 +5,7 @@
 #
 #   install.sh              what `make test` needs: emulators of object stores, SDKs, a Collector
 #   install.sh packaging    what reads the files of deploy/
-#   install.sh peers        a backend of 1 GB, and what steers a browser
+#   install.sh peers        two backends of about 1 GB each, and what steers a browser
 #   install.sh viewer       what steers a browser, and makes pictures, sounds and films
 set -u
 
@@ -111,6 +111,7 @@ packaging)
 peers)
     install phoenix python_packages \
         "arize-phoenix==20.26.1 openai==3.54.0 openinference-instrumentation-openai==0.1.66 playwright==1.65.2"
+    install mlflow python_packages "mlflow==3.17.2"
     browser
     ;;
 viewer)
