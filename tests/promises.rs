@@ -106,13 +106,18 @@ fn exists(name: &str) -> bool {
 
 #[test]
 fn every_test_that_the_documentation_names_exists() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let documents = fs::read_dir(folder)
-        .unwrap()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["docs", "docs/sdks"].map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let documents = folders
+        .into_iter()
+        .flatten()
         .map(|entry| entry.unwrap().path());
     let documents = documents.filter(|path| path.extension().is_some_and(|of| of == "md"));
+    let documents = documents.chain([root.join("README.md")]);
     let names: Vec<_> = documents.flat_map(|document| names(&document)).collect();
     assert!(names.len() > 100, "{} names", names.len());
+    let of_sdks = names.iter().any(|named| named.place.contains("sdks"));
+    assert!(of_sdks, "those of the pages about SDKs, too");
     let missing = names.iter().filter(|named| !exists(&named.name));
     let missing: Vec<_> = missing
         .map(|named| format!("{} in {}", named.name, named.place))

@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_secret() {
+        let documentation = include_str!("../../../../docs/reference.md").to_ascii_lowercase();
+        for key in SECRET {
+            let named = format!("`.{}`", key.escape_ascii());
+            assert!(documentation.contains(&named), "docs/reference.md: {named}");
+        }
+    }
+
+    #[test]
     fn secrets_are_denied_in_every_spelling() {
         for key in [
             "signature",

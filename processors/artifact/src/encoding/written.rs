@@ -381,6 +381,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_codec() {
+        let documentation = include_str!("../../../../docs/reference.md");
+        let names = crate::encoding::NAMES.map(|(name, _)| name);
+        for name in names.into_iter().chain([DATA_URI]) {
+            let named = format!("\"{name}\"");
+            assert!(documentation.contains(&named), "docs/reference.md: {named}");
+        }
+    }
+
+    #[test]
     fn a_token_is_written_in_one_way() {
         for token in [
             "",
