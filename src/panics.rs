@@ -54,11 +54,13 @@ impl Default for Panics {
 }
 
 impl Panics {
-    /// Does `work` on a request, which is `what` it is called. A panic in it becomes a refusal.
+    /// Does `work`, which is called `what` where it fails. A panic in it becomes a refusal, which is for good
+    /// where the same work fails at the same `request` again and again. What is known of a request that has not
+    /// come as a whole others have in common with it: without one its sender is always asked to come back.
     pub fn guard<'a, T>(
         &'a self,
-        what: &'static str,
-        request: &'a Bytes,
+        what: impl FnOnce() -> String + Send + 'a,
+        request: Option<&'a Bytes>,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'a,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'a
     where
@@ -68,26 +70,7 @@ impl Panics {
         async move {
             match done.await {
                 Some(outcome) => outcome,
-                None => Err(self.refusal(what, self.digest(request).await)),
-            }
-        }
-    }
-
-    /// The same for work on a request that has not come as a whole. What is known of it others have in
-    /// common with it, so its sender is always asked to come back.
-    pub fn guard_arrival<'a, T>(
-        &'a self,
-        what: &'static str,
-        work: impl Future<Output = Result<T, Refusal>> + Send + 'a,
-    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'a
-    where
-        T: Send + 'a,
-    {
-        let done = caught(work);
-        async move {
-            match done.await {
-                Some(outcome) => outcome,
-                None => Err(self.passing(what)),
+                None => Err(self.refusal(&what(), request).await),
             }
         }
     }
@@ -97,29 +80,36 @@ impl Panics {
         &self.all
     }
 
-    async fn digest(&self, request: &Bytes) -> Digest {
+    /// Of a request and the work on it: where one exporter fails, others have not.
+    async fn digest(&self, what: &str, request: &Bytes) -> Digest {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&what.len().to_le_bytes());
+        hasher.update(what.as_bytes());
         if request.len() <= INLINE {
-            return blake3::keyed_hash(&self.key, request).into();
+            return hasher.update(request).finalize().into();
         }
-        let (key, request) = (self.key, request.clone());
-        let hashed = compute::run(move || blake3::keyed_hash(&key, &request).into()).await;
+        let request = request.clone();
+        let hashed = compute::run(move || hasher.update(&request).finalize().into()).await;
         hashed.unwrap_or_else(Panicked::go_on)
     }
 
-    fn passing(&self, what: &str) -> Refusal {
-        self.all.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(
-            culprit = "slimspan",
-            "{what} failed by a fault of slimspan; its sender is asked to come back"
-        );
-        told(what, false)
+    /// How often the same work has failed at the same request by now.
+    async fn times(&self, what: &str, request: &Bytes) -> u32 {
+        let digest = self.digest(what, request).await;
+        let times = self.seen.get_with(digest, Arc::default);
+        times.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    fn refusal(&self, what: &str, digest: Digest) -> Refusal {
+    async fn refusal(&self, what: &str, request: Option<&Bytes>) -> Refusal {
         self.all.fetch_add(1, Ordering::Relaxed);
-        let times = self.seen.get_with(digest, Arc::default);
-        let times = times.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let is_lasting = times > TIMES;
+        let (is_lasting, times) = match request {
+            None => (false, String::new()),
+            Some(request) => {
+                let times = self.times(what, request).await;
+                let told = format!(", {times} times now with the same request");
+                (times > TIMES, told)
+            }
+        };
         let then = if is_lasting {
             "its sender is asked not to send it again"
         } else {
@@ -127,17 +117,13 @@ impl Panics {
         };
         tracing::error!(
             culprit = "slimspan",
-            "{what} failed by a fault of slimspan, {times} times now with the same request; {then}"
+            "{what} failed by a fault of slimspan{times}; {then}"
         );
-        told(what, is_lasting)
+        Refusal::fault(
+            format!("{what} failed by a fault of slimspan, whose log says where"),
+            is_lasting,
+        )
     }
-}
-
-fn told(what: &str, is_lasting: bool) -> Refusal {
-    Refusal::fault(
-        format!("{what} failed by a fault of slimspan, whose log says where"),
-        is_lasting,
-    )
 }
 
 /// What comes of `work`, or nothing if it panics. What that says is no use to anybody. The work has a place
@@ -187,7 +173,40 @@ pub fn tell_without_contents() {
     reason = "a test of what happens then"
 )]
 mod tests {
+    use std::fmt::Write as _;
+    use std::panic::{catch_unwind, take_hook};
+    use std::sync::{Mutex, PoisonError};
+
+    use tracing::field::Field;
+    use tracing::subscriber::with_default;
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::layer::{Context, SubscriberExt as _};
+    use tracing_subscriber::{Layer, registry};
+
     use super::*;
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<String>>);
+
+    impl Log {
+        fn text(&self) -> std::sync::MutexGuard<'_, String> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl<S: Subscriber> Layer<S> for Log {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let mut text = self.text();
+            event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+                writeln!(text, "{} {field}={value:?}", event.metadata().level()).unwrap();
+            });
+        }
+    }
+
+    fn x() -> String {
+        "x".to_owned()
+    }
 
     async fn panicking() -> Result<(), Refusal> {
         std::future::ready(()).await;
@@ -204,19 +223,44 @@ mod tests {
         let panics = Panics::default();
         let (poison, other) = (Bytes::from_static(b"poison"), Bytes::from(vec![1; 1 << 20]));
         for time in 0..10 {
-            let refusal = panics.guard("x", &poison, panicking()).await.unwrap_err();
+            let refusal = panics
+                .guard(x, Some(&poison), panicking())
+                .await
+                .unwrap_err();
             assert_eq!(refusal.is_retryable(), time < TIMES, "{time}");
             assert!(refusal.is_fault());
         }
         // Another one is as new as it was, and so is what does not fail.
         for time in 0..10 {
             let work = panicking_elsewhere();
-            let refusal = panics.guard("x", &other, work).await.unwrap_err();
+            let refusal = panics.guard(x, Some(&other), work).await.unwrap_err();
             assert_eq!(refusal.is_retryable(), time < TIMES, "{time}");
         }
-        let sound = panics.guard("x", &poison, async { Ok(7) }).await;
+        let sound = panics.guard(x, Some(&poison), async { Ok(7) }).await;
         assert_eq!(sound, Ok(7));
         assert_eq!(panics.all().load(Ordering::Relaxed), 20);
+    }
+
+    /// A request goes to several exporters, and those that are sound get it whatever becomes of it elsewhere.
+    #[tokio::test]
+    async fn what_fails_in_one_place_has_not_failed_in_another() {
+        let panics = Panics::default();
+        let places = [
+            "the exporter a (traces)",
+            "the exporter a (logs)",
+            "the exporter b (traces)",
+        ];
+        for request in [Bytes::from_static(b"poison"), Bytes::from(vec![1; 1 << 20])] {
+            for place in places {
+                for time in 0..=TIMES {
+                    let what = || place.to_owned();
+                    let refusal = panics.guard(what, Some(&request), panicking()).await;
+                    let refusal = refusal.unwrap_err();
+                    assert_eq!(refusal.is_retryable(), time < TIMES, "{place} {time}");
+                    assert!(refusal.to_string().contains(place), "{refusal}");
+                }
+            }
+        }
     }
 
     /// Heads of different requests are alike, and one that is sound is not to be dropped for another.
@@ -224,7 +268,7 @@ mod tests {
     async fn what_has_not_come_as_a_whole_may_always_come_again() {
         let panics = Panics::default();
         for _ in 0..3 * TIMES {
-            let refusal = panics.guard_arrival("x", panicking()).await.unwrap_err();
+            let refusal = panics.guard(x, None, panicking()).await.unwrap_err();
             assert!(refusal.is_retryable() && refusal.is_fault());
         }
     }
@@ -234,10 +278,35 @@ mod tests {
         let panics = Panics::default();
         for number in 0..3 * REMEMBERED {
             let request = Bytes::copy_from_slice(&number.to_le_bytes());
-            let digest = panics.digest(&request).await;
+            let digest = panics.digest("x", &request).await;
             panics.seen.get_with(digest, Arc::default);
         }
         panics.seen.run_pending_tasks();
         assert!(panics.seen.entry_count() <= REMEMBERED);
+    }
+
+    /// The hook is that of all threads, on which other tests may panic meanwhile; the log is that of this one.
+    #[test]
+    fn a_panic_is_told_with_its_place_and_without_what_it_may_quote() {
+        let log = Log::default();
+        let quoted = String::from("canary");
+        tell_without_contents();
+        with_default(registry().with(log.clone()), || {
+            catch_unwind(|| assert!(quoted.is_empty(), "cannot read {quoted}")).unwrap_err();
+            catch_unwind(|| assert!(quoted.is_empty(), "words of the program")).unwrap_err();
+        });
+        drop(take_hook());
+        let text = log.text();
+        let lines: Vec<_> = text.lines().collect();
+        let [quoting, own] = lines[..] else {
+            panic!("{text}")
+        };
+        for line in [quoting, own] {
+            let place = format!("ERROR message=panicked at {}:", file!());
+            assert!(line.starts_with(&place), "{line}");
+        }
+        assert!(quoting.contains("may quote a request"), "{quoting}");
+        assert!(!text.contains("canary"), "{text}");
+        assert!(own.ends_with("words of the program"), "{own}");
     }
 }

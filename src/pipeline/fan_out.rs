@@ -151,7 +151,8 @@ impl FanOut {
             budget: &self.budget,
         };
         let delivery = send_apart(signal, request.clone(), apart, send);
-        let outcome = self.panics.guard("an exporter", &request, delivery).await;
+        let what = || format!("the exporter {} ({signal})", exporter.id());
+        let outcome = self.panics.guard(what, Some(&request), delivery).await;
         stage.ended(outcome.as_ref().err());
         Sent {
             outcome,

@@ -180,7 +180,8 @@ impl Pipelines {
             onward: Onward::default(),
         };
         let passed = self.sift_and_pass(signal, &request, &terms, &mut under_way);
-        let passed = self.panics().guard("a processor", &request, passed);
+        let what = || format!("a processor after {} ({signal})", self.receiver());
+        let passed = self.panics().guard(what, Some(&request), passed);
         let mut outcome = passed.await;
         if let Some(unread) = unread {
             let told = Answer::rejecting(unread.count, &unread.reason);

@@ -129,7 +129,8 @@ impl Shared {
             .deliver(signal, request.clone(), origin, patience, kept);
         // A consumer that ended here would leave the queue with one less.
         let panics = &self.counters.panics;
-        let delivery = panics.guard("an exporter", &request, delivery);
+        let what = || format!("the exporter {} ({signal})", self.way.name());
+        let delivery = panics.guard(what, Some(&request), delivery);
         tokio::select! {
             outcome = delivery => outcome,
             () = self.waiting.ended() => Err(self.refusal("slimspan stops")),

@@ -113,8 +113,14 @@ async fn what_slimspan_fails_at_each_time_becomes_a_dead_letter_and_holds_up_not
     };
     timeout(Duration::from_mins(1), is_empty).await.unwrap();
     let kept = std::fs::read_dir(letters.path()).unwrap();
+    let kept = kept.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let kept: Vec<_> = kept
+        .map(|file| String::from_utf8_lossy(&file).into_owned())
+        .collect();
     // Two of three, each with its reason beside it.
-    assert_eq!(kept.count(), 4);
+    assert_eq!(kept.len(), 4);
+    let culprit = |file: &&String| file.contains("the exporter otlp (traces) failed");
+    assert_eq!(kept.iter().filter(culprit).count(), 2, "{kept:?}");
     let panics = queue.shared.counters.panics.all();
     assert_eq!(panics.load(Ordering::Relaxed), 8);
 }

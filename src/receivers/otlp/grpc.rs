@@ -136,7 +136,8 @@ async fn export(
     let (head, body) = request.into_parts();
     // What is known of a request by its bytes is caught closer to them.
     let answered = answer(intake, signal, &head, body);
-    let answered = intake.panics().guard_arrival("reading", answered);
+    let what = || "reading".to_owned();
+    let answered = intake.panics().guard(what, None, answered);
     match answered.await {
         Ok(answer) => success(answer.into()),
         Err(refusal) => {

@@ -167,9 +167,9 @@ impl Intake {
                 expanded => expanded,
             }
         };
-        self.panics()
-            .guard("decompression", &whole, expanding)
-            .await
+        let what = || "decompression".to_owned();
+        let expanded = self.panics().guard(what, Some(&whole), expanding);
+        expanded.await
     }
 }
 

@@ -171,7 +171,8 @@ impl Service {
         let form = Form::of(&head.headers);
         // What is known of a request by its bytes is caught closer to them.
         let taken = async { Ok(self.take(&head, form, &mut body).await) };
-        let taken = self.intake.panics().guard_arrival("reading", taken);
+        let what = || "reading".to_owned();
+        let taken = self.intake.panics().guard(what, None, taken);
         let taken = taken.await.unwrap_or_else(|refusal| Err(refusal.into()));
         let mut response = match taken {
             Ok((form, signal, answer)) => success(form, signal, answer),
@@ -292,7 +293,8 @@ impl Service {
             Form::Json => {
                 let read = json::read(&self.intake, signal, bytes.clone());
                 let panics = self.intake.panics();
-                panics.guard("reading JSON", &bytes, read).await
+                let what = || format!("reading JSON ({signal})");
+                panics.guard(what, Some(&bytes), read).await
             }
         }
     }
