@@ -69,7 +69,8 @@ impl BearerToken {
         })
     }
 
-    /// Refuses a request that has none of the tokens; says whose the token is, if it is a tenant's.
+    /// Refuses a request that has none of the tokens; says whose the token is, if it is a tenant's, and which
+    /// of the tokens it is otherwise.
     pub(super) fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -90,16 +91,19 @@ impl BearerToken {
         let hash = blake3::keyed_hash(&self.key, token.unwrap_or_default());
         let tokens = self.tokens.get();
         // Each comparison takes the same time, and all are made.
-        let found = tokens.accepted.iter().fold(None, |found, (accepted, of)| {
+        let accepted = tokens.accepted.iter().zip(1_usize..);
+        let found = accepted.fold(None, |found, ((accepted, of), number)| {
             let is_this = *accepted == hash;
-            if is_this { Some(of) } else { found }
+            if is_this { Some((of, number)) } else { found }
         });
-        let Some(of) = found.filter(|_| token.is_some()) else {
+        let Some((of, number)) = found.filter(|_| token.is_some()) else {
             return Err(gate::invalid(&self.header));
         };
-        let tenant = of.iter();
-        let says = tenant.map(|tenant| ("tenant".to_owned(), tenant.to_string()));
-        Ok(says.collect())
+        let (name, value) = match of {
+            Some(tenant) => ("tenant", tenant.to_string()),
+            None => ("token", number.to_string()),
+        };
+        Ok(BTreeMap::from([(name.to_owned(), value)]))
     }
 
     /// What a sender is told that has no token.
@@ -168,5 +172,66 @@ impl fmt::Debug for BearerToken {
         f.debug_struct("BearerToken")
             .field("header", &self.header)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn bearer(tokens: &[&str], tenants: &[(&str, &str)]) -> BearerToken {
+        let tokens = tokens.iter().map(|token| Secret::new((*token).to_owned()));
+        let tenants = tenants
+            .iter()
+            .map(|(tenant, token)| (tenant.parse().unwrap(), Secret::new((*token).to_owned())));
+        let config = BearerTokenConfig {
+            tokens: tokens.collect(),
+            tenants: tenants.collect(),
+            ..BearerTokenConfig::default()
+        };
+        BearerToken::new("extensions.bearertokenauth", &config).unwrap()
+    }
+
+    fn says(bearer: &BearerToken, value: &str) -> Option<(String, String)> {
+        let value = HeaderValue::from_str(value).unwrap();
+        let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
+        bearer.authenticate(&headers).ok()?.pop_first()
+    }
+
+    /// In what is written down of requests they have numbers: nothing can be learned from those.
+    #[test]
+    fn tokens_are_told_apart_and_nobody_else_is_let_in() {
+        let bearer = bearer(&["first-token", "second-token"], &[]);
+        let token = |number: &str| Some(("token".to_owned(), number.to_owned()));
+        assert_eq!(says(&bearer, "Bearer first-token"), token("1"));
+        assert_eq!(says(&bearer, "bearer second-token"), token("2"));
+        for stranger in [
+            "Bearer first-toke",
+            "Bearer first-token2",
+            "Bearer first-tokem",
+            "Bearer sirst-token",
+            "Bearer First-token",
+            "Bearer  first-token",
+            "Bearer first-token second-token",
+            "Bearer ",
+            "Bearer",
+            "first-token",
+            "Basic first-token",
+            "",
+        ] {
+            assert_eq!(says(&bearer, stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn the_token_of_a_tenant_says_whose_it_is() {
+        let bearer = bearer(&[], &[("acme", "of-acme"), ("beta", "of-beta")]);
+        for tenant in ["acme", "beta"] {
+            let says = says(&bearer, &format!("Bearer of-{tenant}"));
+            assert_eq!(says, Some(("tenant".to_owned(), tenant.to_owned())));
+        }
+        assert_eq!(says(&bearer, "Bearer of-"), None);
     }
 }

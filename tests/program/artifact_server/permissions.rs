@@ -110,7 +110,9 @@ async fn what_is_open_to_readers_is_deleted_with_a_token() {
     let mut config = with_deleters();
     let settings = &mut config["extensions"]["artifact_server"];
     settings.as_object_mut().unwrap().remove("auth");
-    config["extensions"]["bearertokenauth/deletion"] = json!({ "token": "deletes" });
+    let settings = &mut config["extensions"]["artifact_server"];
+    settings["audit_log"] = json!("./audit.jsonl");
+    config["extensions"]["bearertokenauth/deletion"] = json!({ "tokens": ["other", "deletes"] });
     let served = Served::start(&config).await;
     let path = served.put("some text").await;
     assert_eq!(served.artifacts.get(&path).await.status, StatusCode::OK);
@@ -124,4 +126,14 @@ async fn what_is_open_to_readers_is_deleted_with_a_token() {
     let deletes = served.pages.bearer("deletes");
     assert_eq!(delete(&deletes, &api).await.0, StatusCode::OK);
     assert_eq!(served.artifacts.get(&path).await.status, StatusCode::GONE);
+    // And it is written down who that was.
+    let log = std::fs::read_to_string(served.slimspan.folder().join("audit.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<Value> = lines.collect();
+    let who = lines.iter().map(|line| (&line["action"], &line["who"]));
+    let who: Vec<_> = who.collect();
+    let read = (&json!("read"), &json!("anybody"));
+    let deleted = (&json!("delete"), &json!("token 2"));
+    assert_eq!(who, [read, deleted, read], "{log}");
+    assert!(!log.contains("deletes"), "{log}");
 }
