@@ -10,6 +10,7 @@ mod openapi;
 mod receiving;
 mod responses;
 mod restore;
+mod steady;
 
 use std::net::IpAddr;
 use std::str::FromStr;

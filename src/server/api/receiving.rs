@@ -1,57 +1,30 @@
 //! Bytes of an artifact, as they arrive.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http_body_util::BodyExt as _;
 use sha2::{Digest as _, Sha256};
 use slimspan_artifact::{Artifact, Digest};
-use tokio::time::{Instant, timeout_at};
 
 use super::answer::ApiError;
+use super::steady::Steady;
 use crate::server::media::Media;
 use crate::storage::{Incoming, Store};
-
-/// What has to come of an upload in each [`WINDOW`].
-const PACE: u64 = 64 << 10;
-
-/// See [`PACE`].
-const WINDOW: Duration = Duration::from_secs(30);
 
 /// Stores what arrives, if it is what was said.
 pub(super) async fn receive(
     store: &Store,
     digest: Digest,
-    mut body: Body,
+    body: Body,
     limit: u64,
     said: Option<u64>,
 ) -> Result<(u64, Media), ApiError> {
     let (mut hasher, mut size) = (Sha256::new(), 0_u64);
     let (mut waiting, mut incoming) = (BytesMut::new(), None::<Incoming>);
     let mut media = None;
-    let mut window = (Instant::now(), 0_u64);
-    loop {
-        let until = window.0 + WINDOW;
-        let Ok(frame) = timeout_at(until, body.frame()).await else {
-            if window.1 < PACE {
-                let told = "the bytes come too slowly".to_owned();
-                return Err(ApiError::Told(StatusCode::REQUEST_TIMEOUT, told));
-            }
-            window = (Instant::now(), 0);
-            continue;
-        };
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| {
-            let told = format!("the bytes did not arrive: {error}");
-            ApiError::Told(StatusCode::BAD_REQUEST, told)
-        })?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
+    let mut body = Steady::new(body);
+    while let Some(data) = body.next().await? {
         size += data.len() as u64;
-        window.1 += data.len() as u64;
         if size > limit {
             let told = format!("there are more than {limit} bytes");
             let status = match said {
