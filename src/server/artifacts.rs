@@ -119,9 +119,12 @@ impl Server {
             has_body,
         };
         let slot = self.slots.take(&self.payer(&asked.reader, peer)).await;
-        let Some(slot) = slot else {
-            return Err(later("too many artifacts are read at the moment\n").into());
-        };
+        let slot = slot.map_err(|full| {
+            let told = format!(
+                "too many artifacts are read at the moment: {full} (max_concurrent_requests)\n"
+            );
+            Box::new(later(told))
+        })?;
         let response = match self.give(&asked, slot).await {
             Ok(response) => response,
             // What was deleted may have come again, of which the store knows first.
@@ -299,7 +302,7 @@ fn not_read(error: &StoreError) -> Response {
 }
 
 /// An answer that says when to ask again.
-pub(super) fn later(told: &'static str) -> Response {
+pub(super) fn later(told: impl Into<Body>) -> Response {
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, told);
     let soon = HeaderValue::from_static("1");
     response.headers_mut().insert(header::RETRY_AFTER, soon);

@@ -56,7 +56,8 @@ use crate::storage::Store;
 use crate::telemetry::ServerCounts;
 use crate::tls::{ServerTls, TlsError};
 
-/// Artifacts that are sent here at a time, of each of which some megabytes are in memory.
+/// Artifacts that are sent here at a time, of each of which some megabytes are in memory. One who sends has
+/// half of them at most.
 const UPLOADS: usize = 8;
 
 /// Requests that become whole again at a time, each of which may be large.
@@ -90,7 +91,7 @@ pub(crate) struct Server {
     rate: Rate,
     slots: Slots,
     /// Artifacts that are sent here at a time.
-    uploads: Arc<Semaphore>,
+    uploads: Slots,
     /// Requests that become whole again at a time.
     restores: Semaphore,
     max_upload_size: u64,
@@ -206,7 +207,7 @@ impl ArtifactServer {
             audit: Audit::new(config.audit_log.clone()),
             rate: Rate::new(config.max_requests_per_second),
             slots: Slots::new(config.max_concurrent_requests as usize),
-            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            uploads: Slots::new(UPLOADS),
             restores: Semaphore::new(RESTORES),
             max_upload_size: config.max_upload_size.as_u64(),
             pieces: Pieces::new(),

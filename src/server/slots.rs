@@ -1,28 +1,25 @@
-//! How many artifacts are sent at a time: to all, and to one who asks.
+//! How much is done at a time: for all, and for one who asks.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// How long a request waits for others to end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Those of whom it is remembered how much they have.
-const KNOWN: u64 = 10_000;
-
-/// Longer than anything is sent to somebody who takes nothing.
-const IDLE: Duration = Duration::from_hours(1);
-
-/// Places for what is sent.
+/// Places for what is done.
 #[derive(Debug)]
 pub(super) struct Slots {
     all: Arc<Semaphore>,
-    /// Of which one may have half: who reads slowly, in many requests, leaves the others theirs.
+    of_all: usize,
+    /// Of which one may have half: who is slow, in many requests, leaves the others theirs.
     of_one: usize,
-    shares: Cache<String, Arc<Semaphore>>,
+    /// Those of whom something is done, or waits.
+    shares: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// A place that is taken.
@@ -32,32 +29,63 @@ pub(super) struct Slot {
     _of_one: OwnedSemaphorePermit,
 }
 
+/// Which places are taken, and how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    All(usize),
+    OfOne(usize),
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(places) => write!(f, "all places are taken, of which there are {places}"),
+            Self::OfOne(places) => write!(
+                f,
+                "all places are taken that one tenant, user, token or address may have, which are {places}"
+            ),
+        }
+    }
+}
+
 impl Slots {
     pub(super) fn new(all: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
+            of_all: all,
             of_one: all.div_ceil(2),
-            shares: Cache::builder()
-                .max_capacity(KNOWN)
-                .time_to_idle(IDLE)
-                .build(),
+            shares: Mutex::default(),
         }
     }
 
     /// Waits for a place for `who`, but not for long.
-    pub(super) async fn take(&self, who: &str) -> Option<Slot> {
-        let share = || Arc::new(Semaphore::new(self.of_one));
-        let share = self.shares.get_with_by_ref(who, share);
-        let taking = async {
-            let of_one = share.acquire_owned().await.ok()?;
-            let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-            Some(Slot {
-                _of_all: of_all,
-                _of_one: of_one,
-            })
-        };
-        timeout(PATIENCE, taking).await.ok().flatten()
+    pub(super) async fn take(&self, who: &str) -> Result<Slot, Full> {
+        let until = Instant::now() + PATIENCE;
+        let of_one = permit(self.share(who), until).await;
+        let of_one = of_one.ok_or(Full::OfOne(self.of_one))?;
+        let of_all = permit(Arc::clone(&self.all), until).await;
+        let of_all = of_all.ok_or(Full::All(self.of_all))?;
+        Ok(Slot {
+            _of_all: of_all,
+            _of_one: of_one,
+        })
     }
+
+    /// What `who` may have. It is there as long as something of that is taken, however long that is.
+    fn share(&self, who: &str) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(who).and_then(Weak::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(self.of_one));
+        shares.insert(who.to_owned(), Arc::downgrade(&share));
+        share
+    }
+}
+
+async fn permit(places: Arc<Semaphore>, until: Instant) -> Option<OwnedSemaphorePermit> {
+    timeout_at(until, places.acquire_owned()).await.ok()?.ok()
 }
 
 #[cfg(test)]
@@ -72,13 +100,29 @@ mod tests {
         for _ in 0..3 {
             taken.push(slots.take("a").await.unwrap());
         }
-        assert!(slots.take("a").await.is_none());
+        // However long that takes.
+        tokio::time::advance(Duration::from_hours(24)).await;
+        assert_eq!(slots.take("a").await.unwrap_err(), Full::OfOne(3));
         taken.push(slots.take("b").await.unwrap());
         taken.push(slots.take("c").await.unwrap());
-        // All are taken.
-        assert!(slots.take("d").await.is_none());
+        assert_eq!(slots.take("d").await.unwrap_err(), Full::All(5));
         taken.truncate(2);
-        assert!(slots.take("a").await.is_some() && slots.take("d").await.is_some());
+        let _again = (
+            slots.take("a").await.unwrap(),
+            slots.take("d").await.unwrap(),
+        );
         Slots::new(1).take("a").await.unwrap();
+    }
+
+    /// Somebody may have many names.
+    #[tokio::test]
+    async fn who_has_nothing_is_not_remembered() {
+        let slots = Slots::new(5);
+        let _taken = slots.take("a").await.unwrap();
+        for name in 0..1000 {
+            slots.take(&name.to_string()).await.unwrap();
+        }
+        assert!(slots.shares.lock().unwrap().len() <= 2);
+        assert!(slots.shares.lock().unwrap().contains_key("a"));
     }
 }

@@ -12,7 +12,6 @@ use http_body_util::{BodyExt as _, Limited};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use slimspan_artifact::Digest;
-use tokio::time::timeout;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -30,9 +29,6 @@ use crate::storage::{Store, StoreError};
 
 /// The most that is read of what somebody says it has.
 const CLAIM: usize = 16 << 10;
-
-/// How long an upload waits for others to end.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a program has.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -206,10 +202,12 @@ pub(crate) async fn upload(
     let said = said.transpose()?;
     let announced = said.or_else(|| body.size_hint().exact());
     server.fits(announced.unwrap_or_default())?;
-    let turn = timeout(PATIENCE, Arc::clone(&server.uploads).acquire_owned()).await;
-    let Ok(Ok(_turn)) = turn else {
-        return Err(ApiError::later("too many artifacts are sent at the moment"));
-    };
+    let payer = server.payer(&asking.reader, asking.peer);
+    let _slot = server.uploads.take(&payer).await.map_err(|full| {
+        ApiError::later(&format!(
+            "too many artifacts are sent at the moment: {full}"
+        ))
+    })?;
     let store = server.store.of_tenant(&address.tenant);
     let status = StatusCode::CREATED;
     let (reader, peer) = (&asking.reader, asking.peer);

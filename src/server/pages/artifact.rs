@@ -132,7 +132,7 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
         return Err(absent().await);
     }
     let payer = server.payer(&visit.reader, visit.peer);
-    let Some(_slot) = server.slots.take(&payer).await else {
+    let Ok(_slot) = server.slots.take(&payer).await else {
         return Err(Explained::later("Too many artifacts are read at the moment").page(site));
     };
     let known = server.known(visit, &address).await?;

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use crate::support::http::HttpAnswer;
@@ -100,5 +101,54 @@ impl Client {
         }
         let request = request.body(Full::new(body.into())).unwrap();
         soon("an answer begins", sender.send_request(request)).await
+    }
+
+    /// A request of which the head is sent, and the body when it is wanted.
+    pub(super) async fn announce(&self, method: Method, path: &str, len: usize) -> Announced {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {len}\r\n\
+             expect: 100-continue\r\nconnection: close\r\n",
+            self.address
+        );
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Announced {
+            stream: BufReader::new(stream),
+        }
+    }
+}
+
+/// See [`Client::announce`].
+pub(super) struct Announced {
+    stream: BufReader<TcpStream>,
+}
+
+impl Announced {
+    /// Waits until the body is waited for; false where there is an answer instead.
+    pub(super) async fn is_wanted(&mut self) -> bool {
+        let mut told = String::new();
+        let stream = &mut self.stream;
+        let reading = async {
+            stream.read_line(&mut told).await.unwrap();
+            let is_wanted = told.starts_with("HTTP/1.1 100 ");
+            if is_wanted {
+                stream.read_line(&mut told).await.unwrap();
+            }
+            is_wanted
+        };
+        soon("something is told of what was announced", reading).await
+    }
+
+    /// Sends `body`, and reads the answer to its end, as far as it was not read yet.
+    pub(super) async fn send(mut self, body: &[u8]) -> String {
+        self.stream.write_all(body).await.unwrap();
+        let mut answer = String::new();
+        let reading = self.stream.read_to_string(&mut answer);
+        soon("the answer ends", reading).await.unwrap();
+        answer
     }
 }

@@ -23,6 +23,7 @@ mod restoring;
 mod slow_readers;
 mod spooled;
 mod tenants;
+mod uploads;
 
 use std::net::SocketAddr;
 
