@@ -32,7 +32,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -93,7 +92,7 @@ pub(crate) struct Server {
     /// Artifacts that are sent here at a time.
     uploads: Slots,
     /// Requests that become whole again at a time.
-    restores: Semaphore,
+    restores: Slots,
     max_upload_size: u64,
     pieces: Pieces,
     protection: Protection,
@@ -208,7 +207,7 @@ impl ArtifactServer {
             rate: Rate::new(config.max_requests_per_second),
             slots: Slots::new(config.max_concurrent_requests as usize),
             uploads: Slots::new(UPLOADS),
-            restores: Semaphore::new(RESTORES),
+            restores: Slots::new(RESTORES),
             max_upload_size: config.max_upload_size.as_u64(),
             pieces: Pieces::new(),
             protection: Protection::new(config),

@@ -146,9 +146,9 @@ impl Announced {
     /// Sends `body`, and reads the answer to its end, as far as it was not read yet.
     pub(super) async fn send(mut self, body: &[u8]) -> String {
         self.stream.write_all(body).await.unwrap();
-        let mut answer = String::new();
-        let reading = self.stream.read_to_string(&mut answer);
+        let mut answer = Vec::new();
+        let reading = self.stream.read_to_end(&mut answer);
         soon("the answer ends", reading).await.unwrap();
-        answer
+        String::from_utf8_lossy(&answer).into_owned()
     }
 }

@@ -106,6 +106,20 @@ async fn what_went_on_slim_comes_back_whole() {
 }
 
 #[tokio::test]
+async fn a_request_that_comes_slowly_holds_up_no_other() {
+    let served = Served::start(&with_server()).await;
+    let client = served.pages.with("content-type", "application/x-protobuf");
+    let (path, request) = ("/v1/restore/traces", otlp::plain_span(1));
+    let mut slow = client.announce(Method::POST, path, request.len()).await;
+    assert!(slow.is_wanted().await);
+    let answer = client.ask(Method::POST, path, request.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    assert_eq!(answer.body, request);
+    let answer = slow.send(&request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
 async fn the_api_describes_itself() {
     let served = Served::start(&with_server()).await;
     let answer = served.pages.get("/openapi.json").await;

@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use slimspan_artifact::{Digest, Location, Restoration, Unrestored, restore_within};
 use slimspan_proto::Signal;
 use slimspan_proto::json::{WriteError, write_charging};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use self::files::Files;
 use self::slim::Slim;
@@ -88,11 +88,14 @@ pub(crate) async fn restore(
     let tenant = asking.tenant()?;
     let tenant = tenant.unwrap_or_else(|| asking.reader.scope.usual());
     let how = Slim::how(&asking.headers)?;
-    let Ok(Ok(_turn)) = timeout(PATIENCE, server.restores.acquire()).await else {
-        return Err(ApiError::later("another request is restored at the moment"));
-    };
-    // Who has the turn and sends nothing keeps it from all others, so it may not take long.
+    // Only what is there has a turn: who sends slowly keeps it from nobody.
     let slim = Slim::read(&server.budget, signal, how, body).await?;
+    let payer = server.payer(&asking.reader, asking.peer);
+    let _turn = server.restores.take(&payer).await.map_err(|full| {
+        ApiError::later(&format!(
+            "other requests are restored at the moment: {full}"
+        ))
+    })?;
     let store = server.store.of_tenant(&tenant);
     let location = store.location();
     let needed = needed(signal, slim.request.clone(), location.clone()).await?;
