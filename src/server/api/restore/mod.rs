@@ -262,3 +262,36 @@ async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> R
 fn bad(told: String) -> ApiError {
     ApiError::Told(StatusCode::BAD_REQUEST, told)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SIZE: usize = 3 * PACE;
+
+    /// It takes memory that senders need.
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_a_restored_request_too_slowly_is_cut() {
+        let allowed = PATIENCE + Duration::from_secs(3);
+        for (pause, is_cut) in [
+            (allowed / 15, false),
+            (allowed / 9, true),
+            (2 * allowed, true),
+        ] {
+            let mut body = in_time(Bytes::from(vec![7; SIZE])).into_data_stream();
+            let (mut taken, mut error) = (0, None);
+            while let Some(piece) = body.next().await {
+                match piece {
+                    Ok(piece) => taken += piece.len(),
+                    Err(cut) => error = Some(cut),
+                }
+                sleep(pause).await;
+            }
+            assert_eq!(error.is_some(), is_cut, "{pause:?}: {error:?}");
+            assert_eq!(taken == SIZE, !is_cut, "{pause:?}: {taken}");
+        }
+    }
+}
