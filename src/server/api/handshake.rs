@@ -119,26 +119,12 @@ pub(crate) async fn register(
         };
         json(status, &registered)
     };
-    if let Some(stored) = server.stored(&store, &digest).await? {
-        let Stored { size, .. } = stored;
-        if size != claim.size_bytes {
-            let told = format!(
-                "this artifact has {size} bytes, not the {} that size_bytes says",
-                claim.size_bytes
-            );
-            return Err(ApiError::Told(StatusCode::CONFLICT, told));
-        }
-        if stored.is_fresh {
-            let opened = server.pieces.open(&store, &address, |_| Reading::Facts);
-            let media = opened.await?.media;
-            let file = put_file(&address, size, media, claim.filename.clone());
-            let file = PutFile {
-                is_spooled: stored.is_spooled,
-                ..file
-            };
-            server.record_again(file).await;
-            return Ok(exists(StatusCode::OK));
-        }
+    let here = server.here(&store, &address, claim.size_bytes).await?;
+    if let Some(Here { media, is_spooled }) = here {
+        let (size, name) = (claim.size_bytes, claim.filename.clone());
+        let file = put_file(&address, size, media, name);
+        server.record_again(PutFile { is_spooled, ..file }).await;
+        return Ok(exists(StatusCode::OK));
     }
     // What was said goes with the upload: it may come to another replica.
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -265,6 +251,12 @@ pub(crate) async fn finalize(
     Ok(json(StatusCode::OK, &finalized))
 }
 
+/// An artifact of which the bytes need not come.
+struct Here {
+    media: Media,
+    is_spooled: bool,
+}
+
 /// An artifact that is here already.
 struct Stored {
     size: u64,
@@ -274,6 +266,46 @@ struct Stored {
 }
 
 impl Server {
+    /// An artifact that is here, if it is right and counts; of what lies there damaged the bytes are wanted
+    /// again. What is short is read, and what is long only where it has another size than was said: one of
+    /// the two is wrong then.
+    async fn here(
+        &self,
+        store: &Store,
+        address: &Address,
+        said: u64,
+    ) -> Result<Option<Here>, ApiError> {
+        let Some(stored) = self.stored(store, &address.digest).await? else {
+            return Ok(None);
+        };
+        let reading = if stored.size != said {
+            Reading::Part
+        } else if stored.is_fresh {
+            Reading::Facts
+        } else {
+            return Ok(None);
+        };
+        let opened = match self.pieces.open(store, address, |_| reading).await {
+            Ok(opened) => opened,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!("{error}; its bytes are asked for again");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if opened.size != said {
+            let size = opened.size;
+            let told =
+                format!("this artifact has {size} bytes, not the {said} that size_bytes says");
+            return Err(ApiError::Told(StatusCode::CONFLICT, told));
+        }
+        Ok(stored.is_fresh.then_some(Here {
+            media: opened.media,
+            is_spooled: stored.is_spooled,
+        }))
+    }
+
     /// What there is of an artifact already.
     async fn stored(&self, store: &Store, digest: &Digest) -> Result<Option<Stored>, StoreError> {
         if let Some(size) = store.spooled_size(digest).await? {

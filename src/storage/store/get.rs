@@ -92,6 +92,7 @@ impl Store {
         if found == *digest {
             Ok(bytes)
         } else {
+            self.forget(digest);
             Err(StoreError::Corrupt {
                 store: Arc::clone(&self.shared.common.place),
                 digest: *digest,

@@ -74,8 +74,10 @@ impl Store {
         read.map_err(|unread| self.unread(spool.to_string(), digest, unread))
     }
 
-    /// What became of bytes that turned out not to be the artifact; counts it.
+    /// What became of bytes that turned out not to be the artifact; counts it. When the artifact comes again, it
+    /// is stored again.
     pub fn damaged(&self, digest: Digest, found: Digest) -> StoreError {
+        self.forget(&digest);
         let error = StoreError::Corrupt {
             store: Arc::clone(&self.shared.common.place),
             digest,

@@ -11,7 +11,7 @@ use super::{Served, addresses, client::Client, with_server, with_tenants};
 use crate::support::fault_store::FaultStore;
 use crate::support::http::HttpAnswer;
 use crate::support::pages::get;
-use crate::support::references::files;
+use crate::support::references::{files, path_in};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
@@ -130,6 +130,34 @@ async fn the_same_bytes_are_uploaded_once() {
     lie["size_bytes"] = json!(photo.len() + 1);
     let answers = put(&served.pages, &lie, &photo).await;
     assert_eq!(statuses(&answers), [409]);
+}
+
+/// Although this process knows that it has stored it.
+#[tokio::test]
+async fn what_lies_there_damaged_is_asked_for_again() {
+    let served = Served::start(&with_server()).await;
+    for size in [otlp::PHOTO, 3 << 20, 7 << 20] {
+        let photo = Bytes::from(otlp::photo(1, size));
+        let answers = put(&served.pages, &claim(&photo), &photo).await;
+        assert_eq!(statuses(&answers), [201, 201, 200]);
+        let digest = Digest::of(&photo).to_string();
+        let file = path_in(&served.slimspan.artifacts(), &digest);
+        let cut = photo[..photo.len() - 1].to_vec();
+        let longer = [&photo[..], b"x"].concat();
+        let mut damages = vec![cut, longer, Vec::new()];
+        // Of what is long nobody has looked at all of it yet.
+        if size < 1 << 20 {
+            damages.push(vec![7; photo.len()]);
+        }
+        for damaged in damages {
+            std::fs::write(&file, &damaged).unwrap();
+            let answers = put(&served.pages, &claim(&photo), &photo).await;
+            assert_eq!(statuses(&answers), [201, 201, 200], "{}", damaged.len());
+            assert!(std::fs::read(&file).unwrap() == photo, "{}", damaged.len());
+        }
+        let answers = put(&served.pages, &claim(&photo), &photo).await;
+        assert_eq!(statuses(&answers), [200]);
+    }
 }
 
 /// 40 MB in pieces, which is more than is ever kept of it.
