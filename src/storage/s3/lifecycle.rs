@@ -48,8 +48,14 @@ pub async fn lifecycle_rules(config: &StoreConfig) -> (LifecycleRules, String) {
         Err(error) => return (LifecycleRules::Untold(error.to_string()), String::new()),
     };
     let prefix = prefix.to_string();
-    if cloud != Cloud::Aws {
-        return (untold("slimspan can read them on S3 only"), prefix);
+    let elsewhere = match cloud {
+        Cloud::Aws => None,
+        Cloud::Google => Some("Google shows them as the bucket's Lifecycle"),
+        Cloud::Azure => Some("Azure has them as the storage account's Lifecycle management"),
+    };
+    if let Some(elsewhere) = elsewhere {
+        let why = format!("slimspan can read them on S3 only; {elsewhere}");
+        return (LifecycleRules::Untold(why), prefix);
     }
     let rules = match told(&url, config).await {
         Ok(rules) => LifecycleRules::Told(rules),
@@ -94,6 +100,26 @@ fn rules(text: &str) -> Vec<LifecycleRule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nobody is asked for them there.
+    #[tokio::test]
+    async fn where_rules_cannot_be_read_it_is_told_where_they_are() {
+        for (url, place) in [
+            ("gs://bucket/media", "the bucket's Lifecycle"),
+            (
+                "az://container/media",
+                "the storage account's Lifecycle management",
+            ),
+        ] {
+            let (rules, prefix) = lifecycle_rules(&StoreConfig::new(url)).await;
+            assert_eq!(prefix, "media");
+            let is_told = |why: &str| why.contains("S3 only") && why.contains(place);
+            assert!(
+                matches!(&rules, LifecycleRules::Untold(why) if is_told(why)),
+                "{rules:?}"
+            );
+        }
+    }
 
     #[test]
     fn rules_are_read_as_the_store_writes_them() {
