@@ -189,6 +189,12 @@ async fn a_lie_is_refused_and_leaves_nothing() {
             let read = served.artifacts.get(&format!("/artifacts/{digest}")).await;
             assert_eq!(read.status, StatusCode::NOT_FOUND);
         }
+        // Of the bytes that were meant another number was said.
+        for wrong in [size - 1, size + 1] {
+            let path = format!("/v1/artifacts/{digest}/blob?size_bytes={wrong}");
+            let answer = served.pages.ask(Method::PUT, &path, said.clone()).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+        }
         // Without what was said before, the digest is what counts.
         let path = format!("/v1/artifacts/{digest}/blob");
         let answer = served.pages.ask(Method::PUT, &path, vec![3; size]).await;
