@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use slimspan_artifact::Digest;
+use tokio::time::timeout;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -29,6 +32,9 @@ use crate::storage::{Store, StoreError};
 
 /// The most that is read of what somebody says it has.
 const CLAIM: usize = 16 << 10;
+
+/// How long that may take to come.
+const CLAIM_TIME: Duration = Duration::from_secs(10);
 
 /// What a program has.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -100,9 +106,7 @@ pub(crate) async fn register(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, body) = Asking::begin(&server, request).await?;
-    let told = Limited::new(body, CLAIM).collect().await;
-    let told = told.map_err(|_| bad("the body is longer than a description may be"))?;
-    let claim: Claim = serde_json::from_slice(&told.to_bytes()).map_err(|error| {
+    let claim: Claim = serde_json::from_slice(&description(body).await?).map_err(|error| {
         bad(format!(
             "the body is no description of an artifact: {error}"
         ))
@@ -373,6 +377,41 @@ fn put_file(address: &Address, size: u64, media: Media, name: Option<String>) ->
     }
 }
 
+/// What somebody says it has, as it is written.
+async fn description(body: Body) -> Result<Bytes, ApiError> {
+    let told = Limited::new(body, CLAIM).collect();
+    let told = timeout(CLAIM_TIME, told).await.map_err(|_| {
+        let told = "the description stopped arriving".to_owned();
+        ApiError::Told(StatusCode::REQUEST_TIMEOUT, told)
+    })?;
+    let told = told.map_err(|_| bad("the body is longer than a description may be"))?;
+    Ok(told.to_bytes())
+}
+
 fn bad(told: impl Into<String>) -> ApiError {
     ApiError::Told(StatusCode::BAD_REQUEST, told.into())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_description_that_stops_is_not_waited_for() {
+        let whole = description(Body::from("{}")).await;
+        assert_eq!(whole.unwrap(), "{}");
+        let begins = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
+        let stopped = Body::from_stream(begins.chain(stream::pending()));
+        let refused = description(stopped).await.unwrap_err();
+        let slow = StatusCode::REQUEST_TIMEOUT;
+        assert!(
+            matches!(refused, ApiError::Told(status, _) if status == slow),
+            "{refused:?}"
+        );
+    }
 }
