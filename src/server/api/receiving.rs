@@ -79,3 +79,39 @@ pub(super) async fn receive(
 fn not_as_said(told: String) -> ApiError {
     ApiError::Told(StatusCode::UNPROCESSABLE_ENTITY, told)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::stream;
+
+    use super::*;
+    use crate::storage::StoreConfig;
+
+    /// A body of which nobody knows how long it will be.
+    #[tokio::test]
+    async fn what_has_no_length_is_taken_up_to_the_limit() {
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        let all: Bytes = (0..Store::PART + 2000).map(|at| (at % 251) as u8).collect();
+        for len in [1000, Store::PART + 1000] {
+            let digest = Digest::of(&all[..len]);
+            for (limit, is_taken) in [(len - 1, false), (len, true)] {
+                let pieces = all[..len].chunks(999).map(Bytes::copy_from_slice);
+                let pieces: Vec<_> = pieces.map(Ok::<_, Infallible>).collect();
+                let body = Body::from_stream(stream::iter(pieces));
+                let received = receive(&store, digest, body, limit as u64, None).await;
+                if is_taken {
+                    assert_eq!(received.unwrap().0, len as u64);
+                } else {
+                    let refused = received.unwrap_err();
+                    let large = StatusCode::PAYLOAD_TOO_LARGE;
+                    let is_told = matches!(refused, ApiError::Told(status, _) if status == large);
+                    assert!(is_told, "{refused:?}");
+                }
+                assert_eq!(store.has(&digest).await.unwrap(), is_taken, "{len} {limit}");
+            }
+        }
+    }
+}

@@ -236,5 +236,9 @@ async fn a_name_of_a_stranger_is_not_answered() {
             let is_misdirected = answer.status == StatusCode::MISDIRECTED_REQUEST;
             assert_eq!(is_misdirected, !is_known, "{host}: {answer:?}");
         }
+        // Of two names nobody knows which one is meant.
+        let both = client.with("host", "localhost").with("host", "127.0.0.1");
+        let answer = both.get(path).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{answer:?}");
     }
 }
