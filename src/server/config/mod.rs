@@ -55,7 +55,7 @@ pub struct ArtifactServerConfig {
     /// Requests for artifacts that are answered at a time; from 1 to 10000.
     #[serde(with = "Between::<1, 10_000>")]
     pub max_concurrent_requests: u32,
-    /// The requests of one tenant, user or address in a second; 0 for any number.
+    /// The requests of one tenant, user, token or address in a second; 0 for any number.
     #[serde(with = "Between::<0, 1_000_000>")]
     pub max_requests_per_second: u32,
     /// The largest artifact that is taken; from 1 byte to 40 GiB.
