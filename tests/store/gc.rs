@@ -451,7 +451,7 @@ async fn what_is_seen_between_mark_and_sweep_stays() {
         entry,
         upload,
     };
-    let old = [sent(0, 0, None), Event::Passes(101)];
+    let old = [sent(0, 0, None), Event::Passes(REFRESH + 101)];
     let marked = [Event::Planned, Event::CarriedOut];
     for between in [
         // Put again by another replica, whose entry is late.
@@ -500,6 +500,33 @@ async fn what_is_seen_between_mark_and_sweep_stays() {
     let swept = world.carry_out().await;
     assert_eq!((swept.removed, swept.bytes, swept.kept), (1, 1, 0));
     assert!(world.files().await.is_empty());
+}
+
+/// Whoever stored a file refers to it for `refresh` after that, and what says so may never come into the bucket:
+/// the file is as old as such a reference could be.
+#[tokio::test]
+async fn what_may_have_been_referred_to_is_as_old_as_that() {
+    const NEVER: u64 = 10_000;
+    let sent = Event::Sent {
+        replica: 0,
+        file: (0, 0),
+        entry: NEVER,
+        upload: None,
+    };
+    let mut world = World::new();
+    for event in [
+        sent.clone(),
+        Event::Passes(REFRESH - 1),
+        sent,
+        Event::Passes(100),
+    ] {
+        world.happens(&event).await;
+    }
+    world.happens(&Event::Planned).await;
+    assert_eq!(world.carry_out().await.marked, 0, "of 100 hours ago");
+    world.happens(&Event::Passes(2)).await;
+    world.happens(&Event::Planned).await;
+    assert_eq!(world.carry_out().await.marked, 1);
 }
 
 /// What a later version may have written about is not removed.

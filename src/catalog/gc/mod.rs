@@ -3,9 +3,11 @@
 //! It is done in two runs. The first marks, durably and in the bucket, what is too old. The second, not before
 //! a grace period has passed, looks again and removes what still is. What is removed cannot be counted as
 //! stored by any replica: a replica counts only what it put itself less than `refresh` ago, a put renews the
-//! file's own time, and a file whose own time is later than its mark stays. And a reference that a replica
-//! wrote down is in the bucket by then, where the replica was without the bucket for less than what the grace
-//! is longer than `refresh`.
+//! file's own time, and a file whose own time is later than its mark stays. So the last reference that may have
+//! left, wherever it is written down, left at most `refresh` after the file's own time: from there on a file
+//! ages, unless a later reference is known. And a reference that a replica wrote down is in the bucket when it
+//! is looked again, where the replica was without the bucket for less than what the grace is longer than
+//! `refresh`.
 
 mod local;
 mod marks;
@@ -34,6 +36,8 @@ pub use sweep::Swept;
 pub struct Gc {
     store: Store,
     retention: RetentionConfig,
+    /// How long a replica counts a file as stored after it stored it.
+    refresh: Duration,
     /// What this machine has that is not in the bucket yet.
     local: Local,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -48,7 +52,8 @@ pub struct Expired {
     pub digest: Digest,
     /// Its bytes.
     pub size: u64,
-    /// When something last referred to it, or when it was last stored, whichever is later.
+    /// When something may last have referred to it: the last reference that is known, or the end of the time for
+    /// which whoever stored it last counts it as stored, whichever is later.
     pub last: Timestamp,
     /// When it was found to be too old, unless something has referred to it since.
     pub marked: Option<Timestamp>,
@@ -146,6 +151,7 @@ impl Gc {
         Ok(Self {
             store,
             retention,
+            refresh: config.refresh,
             local,
             clock,
         })
@@ -160,6 +166,12 @@ impl Gc {
 fn before(time: Timestamp, by: Duration) -> Timestamp {
     let by = jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX);
     time.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// So long after `time`.
+fn after(time: Timestamp, by: Duration) -> Timestamp {
+    let by = jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX);
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 impl std::fmt::Debug for Gc {

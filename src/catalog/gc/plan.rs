@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use slimspan_artifact::Digest;
 
 use super::marks::Marks;
-use super::{Expired, Gc, GcError, before};
+use super::{Expired, Gc, GcError, after, before};
 use crate::tenant::TenantId;
 
 /// How far a run has come.
@@ -81,10 +81,12 @@ impl Gc {
                 told(Step::Looked(1));
                 stepped.files += 1;
                 stepped.bytes += object.size;
-                // A file that was stored was referred to, whether or not that was written down.
+                // Whoever stored a file counts it as stored for that long, and refers to it without storing it
+                // again. What says so may still wait in a journal that cannot be read here.
                 let stored = Timestamp::try_from(object.written).unwrap_or(now);
+                let counted = after(stored, self.refresh);
                 let referred = references.last(&tenant, &digest);
-                let last = referred.map_or(stored, |referred| referred.max(stored));
+                let last = referred.map_or(counted, |referred| referred.max(counted));
                 if last > cutoff {
                     continue;
                 }
