@@ -19,8 +19,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use slimspan::catalog::config::{Age, CatalogConfig, RetentionConfig};
 use slimspan::catalog::gc::{Expired, GcError, Local, Swept};
-use slimspan::catalog::{Catalog, Entry, EntryId, Gc, Reach, State};
+use slimspan::catalog::{Catalog, Entry, EntryId, Gc, Reach, Recorder, State};
 use slimspan::config::Delivery;
+use slimspan::journal::{Journal, Options};
 use slimspan::storage::spool::config::SpoolConfig;
 use slimspan::storage::{Bucket, Spool, Store, StoreConfig};
 use slimspan::tenant::TenantId;
@@ -142,6 +143,9 @@ enum Event {
         entry: u64,
         upload: Option<u64>,
     },
+    /// A reference comes to light that is not bound to when its file was stored, such as one of a replica whose
+    /// `refresh` was longer, or one that a request which waited for its backend for days has left with.
+    Referred(File),
     /// So many hours pass.
     Passes(u64),
     /// It is found out what is too old.
@@ -161,8 +165,8 @@ struct World {
     known: [BTreeMap<File, Timestamp>; REPLICAS],
     spooled: Vec<(Timestamp, usize, File)>,
     journaled: Vec<(Timestamp, Entry)>,
-    /// The references that have left, and when.
-    handed_out: Vec<(File, Timestamp)>,
+    /// The references that have left, when, and for how many hours after that their files are kept at least.
+    handed_out: Vec<(File, Timestamp, u64)>,
     plan: Option<slimspan::catalog::gc::Plan>,
     number: u32,
 }
@@ -173,6 +177,10 @@ fn hours(hours: u64) -> SignedDuration {
 
 fn tenant((of, _): File) -> TenantId {
     TENANTS[of].0.parse().unwrap()
+}
+
+fn kept((of, _): File) -> u64 {
+    TENANTS[of].1
 }
 
 fn digest((_, number): File) -> Digest {
@@ -265,9 +273,18 @@ impl World {
                     }
                     None => self.put(replica, file).await,
                 }
-                self.handed_out.push((file, now));
+                // Also where nothing of it comes into the bucket: no mark is younger than that.
+                self.handed_out.push((file, now, kept(file) + GRACE));
                 let written = self.entry(file, now);
                 self.journaled.push((now + hours(entry), written));
+            }
+            Event::Referred(file) => {
+                // Between the look and the end only the file's own time is looked at.
+                if self.plan.is_none() && self.files().await.contains(&file) {
+                    self.handed_out.push((file, now, kept(file)));
+                    let written = self.entry(file, now);
+                    self.publish(&written).await;
+                }
             }
             Event::Passes(passed) => self.pass(now + hours(passed)).await,
             Event::Planned => {
@@ -335,15 +352,20 @@ impl World {
                 self.put(replica, file).await;
             } else if let Some(number) = self.journaled.iter().position(|(due, _)| *due == next) {
                 let (_, entry) = self.journaled.remove(number);
-                self.number += 1;
-                let time = next.to_zoned(jiff::tz::TimeZone::UTC);
-                let stamp = time.strftime("catalog/%Y-%m-%d/%H/%Y%m%dT%H%M%S%.6fZ");
-                let key = format!("{stamp}-{:08x}-00000000.jsonl", self.number);
-                let line = format!("{}\n", serde_json::to_string(&entry).unwrap());
-                self.bucket().put(&key, line.into()).await.unwrap();
+                self.publish(&entry).await;
             }
         }
         self.clock.set(until);
+    }
+
+    /// An entry comes into the bucket.
+    async fn publish(&mut self, entry: &Entry) {
+        self.number += 1;
+        let time = self.clock.now().to_zoned(jiff::tz::TimeZone::UTC);
+        let stamp = time.strftime("catalog/%Y-%m-%d/%H/%Y%m%dT%H%M%S%.6fZ");
+        let key = format!("{stamp}-{:08x}-00000000.jsonl", self.number);
+        let line = format!("{}\n", serde_json::to_string(entry).unwrap());
+        self.bucket().put(&key, line.into()).await.unwrap();
     }
 
     async fn files(&self) -> BTreeSet<File> {
@@ -362,9 +384,9 @@ impl World {
     /// Every reference that is not too old leads to its bytes: in the bucket, or where they wait for it.
     async fn is_sound(&self, why: &dyn fmt::Debug) {
         let (now, files) = (self.clock.now(), self.files().await);
-        for (file, at) in &self.handed_out {
-            let kept = TENANTS[file.0].1;
-            if kept > 0 && now.duration_since(*at) > hours(kept) {
+        for (file, at, kept) in &self.handed_out {
+            let for_ever = TENANTS[file.0].1 == 0;
+            if !for_ever && now.duration_since(*at) >= hours(*kept) {
                 continue;
             }
             let waits = self.spooled.iter().any(|(_, _, waits)| waits == file);
@@ -376,20 +398,62 @@ impl World {
     }
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let sent = (
-        0..REPLICAS,
-        (0..TENANTS.len(), 0..DIGESTS),
-        prop_oneof![Just(0), 0..DELAY],
-        prop::option::weighted(0.3, 0..200u64),
-    );
+fn file() -> impl Strategy<Value = File> {
+    (0..TENANTS.len(), 0..DIGESTS)
+}
+
+fn sent() -> impl Strategy<Value = Event> {
+    let upload = prop::option::weighted(0.3, 0..200u64);
+    // Some wait for the bucket for longer than the grace allows for.
+    let entry = prop_oneof![Just(0), 0..DELAY, 0..400u64];
+    (0..REPLICAS, file(), entry, upload).prop_map(|(replica, file, entry, upload)| Event::Sent {
+        replica,
+        file,
+        entry,
+        upload,
+    })
+}
+
+/// Anything, in any order.
+fn anything() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        6 => sent.prop_map(|(replica, file, entry, upload)| Event::Sent { replica, file, entry, upload }),
+        6 => sent(),
+        2 => file().prop_map(Event::Referred),
         3 => prop_oneof![1..REFRESH, Just(GRACE), 1..120u64].prop_map(Event::Passes),
         2 => Just(Event::Planned),
         2 => Just(Event::CarriedOut),
     ];
-    vec(event, 1..80)
+    vec(event, 1..16)
+}
+
+/// Files become old and are marked, all sorts of things refer to them in their grace, and then it is swept.
+fn turn() -> impl Strategy<Value = Vec<Event>> {
+    let between = prop_oneof![
+        2 => file().prop_map(Event::Referred),
+        2 => sent(),
+        2 => (1..REFRESH).prop_map(Event::Passes),
+    ];
+    let parts = (
+        vec(sent(), 1..6),
+        60..250u64,
+        vec(between, 0..6),
+        prop_oneof![1..GRACE, Just(GRACE)],
+        prop::option::of(sent()),
+    );
+    parts.prop_map(|(sent, age, between, grace, late)| {
+        let mut events = sent;
+        events.extend([Event::Passes(age), Event::Planned, Event::CarriedOut]);
+        events.extend(between);
+        events.extend([Event::Passes(grace), Event::Planned]);
+        events.extend(late);
+        events.push(Event::CarriedOut);
+        events
+    })
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let parts = vec(prop_oneof![turn(), anything()], 1..6);
+    parts.prop_map(|parts| parts.concat())
 }
 
 async fn holds(events: &[Event]) {
@@ -469,6 +533,8 @@ async fn what_is_seen_between_mark_and_sweep_stays() {
         ],
         // Put between the look and the end.
         vec![Event::Passes(GRACE), Event::Planned, sent(2, 5, None)],
+        // Referred to without being stored, while its own time stays as it is.
+        vec![Event::Passes(40), Event::Referred(file), Event::Passes(10)],
         // Waits in a spool for longer than all of that.
         vec![sent(1, 0, Some(300)), Event::Passes(GRACE)],
     ] {
@@ -555,6 +621,60 @@ fn a_grace_that_is_too_short_is_refused_and_so_is_none() {
     assert!(matches!(gc(&config), Some(GcError::Grace(_))));
 }
 
+/// Where nobody writes down what refers to files, all of them look as if nothing did.
+#[test]
+fn without_a_catalog_nothing_is_removed() {
+    let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+    let mut config = config("memory://");
+    assert!(Gc::new(store.clone(), &config).is_ok());
+    config.catalog.enabled = false;
+    let refused = Gc::new(store, &config).err();
+    assert!(matches!(refused, Some(GcError::NoCatalog)), "{refused:?}");
+}
+
+/// A line in a journal of this machine that a later version wrote may refer to anything.
+#[tokio::test]
+async fn what_cannot_be_read_in_a_journal_ends_it() {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = config(home.path().join("store").to_str().unwrap());
+    config.spool.directory = home.path().join("spool");
+    config.catalog.directory = home.path().join("catalog");
+    let store = Store::open(&config).unwrap();
+    // It knows where its journal is.
+    drop(Recorder::open(&config.catalog, &store, Arc::default()));
+    let [of_bucket] = &entries_of(&config.catalog.directory)[..] else {
+        panic!("there is a folder for the bucket");
+    };
+    let options = Options {
+        segment_bytes: 1 << 20,
+        max_bytes: 1 << 20,
+        max_damaged_bytes: 1 << 20,
+        fsync: false,
+    };
+    let opened = Journal::open(&of_bucket.join("journal-0"), options);
+    let (journal, found) = opened.unwrap();
+    assert_eq!(found.entries.len(), 0);
+    let readable = World::new().entry((0, 0), Timestamp::now());
+    let readable = serde_json::to_string(&readable).unwrap();
+    let append = async |line: &str| {
+        let line = Bytes::from(format!("{line}\n"));
+        journal.append(&[line]).await.unwrap();
+    };
+    append(&readable).await;
+    assert!(Gc::new(store.clone(), &config).is_ok());
+    append("{\"from\":\"later\"}").await;
+    let refused = Gc::new(store, &config).err();
+    assert!(
+        matches!(refused, Some(GcError::LocalEntry { .. })),
+        "{refused:?}"
+    );
+}
+
+fn entries_of(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
 /// What waits in the spool or in a journal of this machine is needed, whoever runs here.
 #[tokio::test]
 async fn what_waits_on_this_machine_is_kept() {
@@ -575,7 +695,7 @@ async fn what_waits_on_this_machine_is_kept() {
     let behind = Store::open(&config).unwrap().with_spool(spool);
     let one = std::slice::from_ref(&spooled);
     behind.keep_all(one, Delivery::Background).await.unwrap();
-    let recorder = slimspan::catalog::Recorder::open(&config.catalog, &store, Arc::default());
+    let recorder = Recorder::open(&config.catalog, &store, Arc::default());
     let mut world = World::new();
     let entry = Entry {
         tenant: TenantId::default(),
@@ -609,8 +729,7 @@ async fn what_waits_on_this_machine_is_kept() {
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for path in entries_of(folder) {
         if path.is_dir() {
             files.extend(walk(&path));
         } else {
