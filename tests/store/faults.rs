@@ -28,6 +28,9 @@ pub(super) struct Faults {
     /// Puts of these wait until they are let go.
     held: Mutex<HashMap<Path, watch::Receiver<bool>>>,
     kept: Mutex<HashSet<Path>>,
+    /// Deletions of these wait until they are let go.
+    held_deletions: Mutex<HashMap<Path, watch::Receiver<bool>>>,
+    deletions_that_wait: AtomicUsize,
     looks: AtomicUsize,
     panics: AtomicUsize,
     away: Mutex<Option<Away>>,
@@ -64,6 +67,30 @@ impl Faults {
     /// Whoever deletes `key` is told that it did not work, and it did not.
     pub(super) fn keep(&self, key: Path) {
         self.kept.lock().unwrap().insert(key);
+    }
+
+    /// Deletions of `key` wait until the sender says true.
+    pub(super) fn hold_deletion(&self, key: Path) -> watch::Sender<bool> {
+        let (go, wait) = watch::channel(false);
+        self.held_deletions.lock().unwrap().insert(key, wait);
+        go
+    }
+
+    /// Waits until a deletion waits.
+    pub(super) async fn deletion_waits(&self) {
+        while self.deletions_that_wait.load(Ordering::SeqCst) == 0 {
+            self.arrival.notified().await;
+        }
+    }
+
+    /// Waits where deletions of `key` do.
+    async fn lets_delete(&self, key: &Path) {
+        let held = self.held_deletions.lock().unwrap().get(key).cloned();
+        if let Some(mut held) = held {
+            self.deletions_that_wait.fetch_add(1, Ordering::SeqCst);
+            self.arrival.notify_one();
+            held.wait_for(|go| *go).await.unwrap();
+        }
     }
 
     /// How often it was asked whether there is something.
@@ -250,12 +277,16 @@ impl ObjectStore for FaultyStore {
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
         let faults = Arc::clone(&self.faults);
-        let locations = locations.map(move |location| {
-            let location = location?;
-            if faults.kept.lock().unwrap().contains(&location) {
-                return Err(injected("injected instead of deleting"));
+        let locations = locations.then(move |location| {
+            let faults = Arc::clone(&faults);
+            async move {
+                let location = location?;
+                faults.lets_delete(&location).await;
+                if faults.kept.lock().unwrap().contains(&location) {
+                    return Err(injected("injected instead of deleting"));
+                }
+                Ok(location)
             }
-            Ok(location)
         });
         self.inner.delete_stream(locations.boxed())
     }

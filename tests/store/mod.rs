@@ -20,6 +20,7 @@ mod faults;
 mod gc;
 mod gcs_stub;
 mod lifecycle;
+mod moments;
 mod outages;
 mod process;
 mod recovery;
