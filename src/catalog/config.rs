@@ -48,7 +48,7 @@ pub struct RetentionConfig {
     /// That of tenants for whom it is another one; 0 keeps theirs for ever.
     pub by_tenant: BTreeMap<TenantId, Age>,
     /// The time between a first run, which marks what is too old, and the one that removes it; at least an
-    /// hour longer than `refresh`.
+    /// hour longer than `refresh`. What was stored less than that ago does not go with a deleted trace.
     #[serde(with = "PositiveDuration")]
     pub grace: Duration,
 }
@@ -56,6 +56,10 @@ pub struct RetentionConfig {
 /// How much longer than `refresh` the grace has to be: for what a replica wrote down and could not put yet,
 /// and for clocks that differ.
 const LEAST_DELAY: Duration = Duration::from_hours(1);
+
+fn least_grace(refresh: Duration) -> Duration {
+    refresh.saturating_add(LEAST_DELAY)
+}
 
 fn in_hours(time: Duration) -> String {
     match time.as_secs() {
@@ -77,9 +81,15 @@ impl RetentionConfig {
         Some(age).filter(|age| !age.is_zero())
     }
 
+    /// How long after a file was stored last all references are in the catalog that left because it counted as
+    /// stored: for `refresh`, and as long as a replica may be without the bucket.
+    pub fn settles_after(&self, refresh: Duration) -> Duration {
+        self.grace.max(least_grace(refresh))
+    }
+
     /// What is wrong with the grace, where a file counts as stored for `refresh` without being asked for.
     pub fn mistake(&self, refresh: Duration) -> Option<String> {
-        let least = refresh.saturating_add(LEAST_DELAY);
+        let least = least_grace(refresh);
         let is_wrong = !self.keeps_all() && self.grace < least;
         is_wrong.then(|| {
             format!(

@@ -32,6 +32,24 @@ pub enum CatalogError {
     /// The bucket does not give or take its objects.
     #[error("the catalog: {0}")]
     Bucket(Arc<crate::storage::BucketError>),
+    /// What refers to files is not known, so none goes with a trace.
+    #[error(
+        "the references of the trace are hidden, and its files stay: {lines} lines of {key} cannot be read. A later \
+         version of slimspan may have written them: delete the trace once more with that version, or each file \
+         by its digest"
+    )]
+    Unreadable {
+        /// The object.
+        key: String,
+        /// How many.
+        lines: usize,
+    },
+    /// The same, because objects come and go faster than they can be read.
+    #[error(
+        "the references of the trace are hidden, and its files stay, because the catalog is merged at the moment: \
+         delete the trace once more when that has ended"
+    )]
+    Restless,
     /// The program ends.
     #[error("the catalog is not asked any more: slimspan ends")]
     Ending,

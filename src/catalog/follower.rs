@@ -17,7 +17,7 @@ use super::entry::Entry;
 use super::error::CatalogError;
 use super::index::Index;
 use super::recorder::from_lines;
-use super::tombstone::Tombstone;
+use super::tombstone;
 use super::{folder, layout};
 use crate::storage::{Bucket, BucketError, Listed, Store};
 use crate::telemetry::Seldom;
@@ -89,6 +89,8 @@ pub struct Synced {
     pub tombstones: usize,
     /// Lines that cannot be read: a later version may have written them.
     pub unreadable: usize,
+    /// Whether objects disappeared again and again while they were read: something may be missing still.
+    pub missed: bool,
 }
 
 impl Catalog {
@@ -190,6 +192,7 @@ impl Catalog {
             // Merged meanwhile, into one that has another name.
             reach = Reach::All;
         }
+        synced.missed = true;
         Ok(synced)
     }
 
@@ -274,7 +277,9 @@ impl Catalog {
             };
             part.bytes += object.size;
             part.entries.extend(entries);
-            part.unreadable += unreadable;
+            if unreadable > 0 {
+                part.unreadable.push((object.key.clone(), unreadable));
+            }
             part.objects.push(object.key);
             part.held.push(held);
             if part.bytes >= BYTES {
@@ -289,14 +294,15 @@ impl Catalog {
         if part.objects.is_empty() {
             return Ok(());
         }
-        let unreadable = part.unreadable;
         synced.objects += part.objects.len();
-        synced.unreadable += unreadable;
-        if unreadable > 0 {
+        if !part.unreadable.is_empty() {
+            let unreadable: usize = part.unreadable.iter().map(|(_, lines)| lines).sum();
+            synced.unreadable += unreadable;
             tracing::warn!(
                 "{}: {unreadable} lines of the catalog cannot be read: did a later version write them?",
                 self.bucket
             );
+            self.index.note_unreadable(part.unreadable).await?;
         }
         let applied = self.index.apply(part.entries, Vec::new(), part.objects);
         let applied = applied.await?;
@@ -324,7 +330,7 @@ impl Catalog {
                 for (body, key) in reads {
                     // Deleted meanwhile, because another one says the same.
                     let Some(body) = body? else { continue };
-                    let (read, unreadable) = read_tombstones(&body);
+                    let (read, unreadable) = tombstone::from_lines(&body);
                     synced.unreadable += unreadable;
                     found.extend(read);
                     objects.push(key);
@@ -348,19 +354,6 @@ fn hours(since: Timestamp, until: Timestamp) -> BTreeSet<String> {
     hours
 }
 
-/// The tombstones of an object, a line each.
-pub(super) fn read_tombstones(body: &[u8]) -> (Vec<Tombstone>, usize) {
-    let lines = body.split(|byte| *byte == b'\n');
-    let lines = lines.filter(|line| !line.is_empty());
-    let mut unreadable = 0;
-    let tombstones = lines.filter_map(|line| {
-        let tombstone = serde_json::from_slice(line);
-        unreadable += usize::from(tombstone.is_err());
-        tombstone.ok()
-    });
-    (tombstones.collect(), unreadable)
-}
-
 /// Those of the objects that have these keys, in the same order.
 fn of_keys(objects: Vec<Listed>, keys: Vec<String>) -> Vec<Listed> {
     let keys: HashSet<String> = keys.into_iter().collect();
@@ -375,7 +368,8 @@ fn of_keys(objects: Vec<Listed>, keys: Vec<String>) -> Vec<Listed> {
 struct Part {
     entries: Vec<Entry>,
     objects: Vec<String>,
-    unreadable: usize,
+    /// Those of them with lines that cannot be read, and how many.
+    unreadable: Vec<(String, usize)>,
     bytes: u64,
     /// The room that they take until they are applied.
     held: Vec<OwnedSemaphorePermit>,

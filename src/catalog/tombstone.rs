@@ -67,3 +67,16 @@ pub(super) fn to_line(tombstone: &Tombstone) -> Vec<u8> {
     line.push(b'\n');
     line
 }
+
+/// The tombstones of an object, a line each, and how many lines are none.
+pub(super) fn from_lines(body: &[u8]) -> (Vec<Tombstone>, usize) {
+    let lines = body.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    let mut unreadable = 0;
+    let tombstones = lines.filter_map(|line| {
+        let tombstone = serde_json::from_slice(line);
+        unreadable += usize::from(tombstone.is_err());
+        tombstone.ok()
+    });
+    (tombstones.collect(), unreadable)
+}

@@ -387,8 +387,30 @@ async fn files_are_listed_shown_and_deleted_from_the_command_line() {
     let told = slimspan_does(&["rm", "--trace", &trace]).await;
     assert!(told.stdout.contains("with 2 references"), "{}", told.stdout);
     assert_eq!(listed(&[]).await.len(), 3);
-    let done = slimspan_does(&["rm", "--trace", &trace, "--yes", "--reason", "a face"]).await;
+    let rm = ["rm", "--trace", &trace, "--yes", "--reason", "a face"];
+    let early = slimspan_does(&rm).await;
+    assert_eq!(early.code, Some(0), "{}", early.stderr);
+    let photo_is = Digest::of(&photo).to_string();
+    assert!(
+        early.stdout.contains("1 files were stored lately and stay"),
+        "{}",
+        early.stdout
+    );
+    assert!(early.stdout.contains(&photo_is), "{}", early.stdout);
+    let stat = slimspan_does(&["stat", &photo_is]).await;
+    assert!(
+        stat.stderr.contains("the store still has it"),
+        "{}",
+        stat.stderr
+    );
+    for file in files(&slimspan.artifacts().join("default")) {
+        let file = std::fs::File::options().write(true).open(file).unwrap();
+        let days_ago = SystemTime::now() - Duration::from_hours(72);
+        file.set_modified(days_ago).unwrap();
+    }
+    let done = slimspan_does(&rm).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.contains(": 1 files\n"), "{}", done.stdout);
     assert_eq!(
         listed(&[]).await.len(),
         1,

@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -151,6 +152,25 @@ pub(super) fn artifact(seed: u32, size: usize) -> Artifact {
         digest: Digest::of(&bytes),
         media_type: "image/png".to_owned(),
         bytes: bytes.into(),
+    }
+}
+
+/// What is in a folder.
+pub(super) fn entries_of(folder: &std::path::Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Everything in a folder was stored so many hours ago.
+pub(super) fn age(folder: &std::path::Path, hours: u64) {
+    let then = SystemTime::now() - Duration::from_hours(hours);
+    for path in entries_of(folder) {
+        if path.is_dir() {
+            age(&path, hours);
+        } else {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(then).unwrap();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use slimspan::admission::{Budget, Limits};
 use slimspan::catalog::config::CatalogConfig;
 use slimspan::catalog::{
@@ -21,21 +21,24 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{Opened, artifact, key, open};
+use super::backend::{Opened, age, artifact, key, open};
 use crate::support::soon;
 
+/// The hours after which nobody counts a file as stored, and all that refers to it is told.
+pub(super) const SETTLED: u64 = 49;
+
 /// A replica with a spool, beside the bucket that others use, too.
-struct Replica {
-    opened: Opened,
-    spool: Spool,
-    recorder: Recorder,
+pub(super) struct Replica {
+    pub(super) opened: Opened,
+    pub(super) spool: Spool,
+    pub(super) recorder: Recorder,
     counts: Arc<StoreCounts>,
     counters: Arc<Counters>,
     tasks: JoinSet<()>,
 }
 
 impl Replica {
-    fn start(bucket: &TempDir, home: &TempDir) -> Self {
+    pub(super) fn start(bucket: &TempDir, home: &TempDir) -> Self {
         let config = StoreConfig::new(bucket.path().to_str().unwrap());
         let spool = SpoolConfig {
             directory: home.path().join("spool"),
@@ -61,13 +64,13 @@ impl Replica {
         }
     }
 
-    fn record(&mut self) {
+    pub(super) fn record(&mut self) {
         let (recorder, store) = (self.recorder.clone(), self.opened.store.clone());
         self.tasks
             .spawn(async move { recorder.run(&store, CancellationToken::new()).await });
     }
 
-    fn upload(&mut self) {
+    pub(super) fn upload(&mut self) {
         let (spool, store) = (self.spool.clone(), self.opened.store.clone());
         let counters = Arc::clone(&self.counters);
         self.tasks.spawn(async move {
@@ -82,7 +85,7 @@ impl Replica {
     }
 
     /// A request with this artifact comes.
-    async fn takes(&self, tenant: &TenantId, artifact: &Artifact, trace: u8) -> Entry {
+    pub(super) async fn takes(&self, tenant: &TenantId, artifact: &Artifact, trace: u8) -> Entry {
         let store = self.opened.store.of_tenant(tenant);
         let one = std::slice::from_ref(artifact);
         store.keep_all(one, Delivery::Background).await.unwrap();
@@ -97,7 +100,7 @@ impl Replica {
     }
 }
 
-fn entry(tenant: &TenantId, digest: Digest, trace: u8, state: State) -> Entry {
+pub(super) fn entry(tenant: &TenantId, digest: Digest, trace: u8, state: State) -> Entry {
     let mut id = [trace; 16];
     id[..15].copy_from_slice(&digest.as_bytes()[..15]);
     Entry {
@@ -123,13 +126,13 @@ fn entry(tenant: &TenantId, digest: Digest, trace: u8, state: State) -> Entry {
 }
 
 /// What another machine has of the same bucket.
-fn beside(bucket: &TempDir) -> (Store, Catalog) {
+pub(super) fn beside(bucket: &TempDir) -> (Store, Catalog) {
     let store = Store::open(&StoreConfig::new(bucket.path().to_str().unwrap())).unwrap();
     let catalog = Catalog::open_temporary(&store).unwrap();
     (store, catalog)
 }
 
-async fn seen(catalog: &Catalog) -> Vec<Entry> {
+pub(super) async fn seen(catalog: &Catalog) -> Vec<Entry> {
     catalog.sync(Reach::All).await.unwrap();
     let page = catalog.index().page(&Filter::default(), 1_000, None).await;
     page.unwrap().entries
@@ -156,7 +159,7 @@ async fn lines_about(catalog: &Catalog, digest: &Digest) -> Vec<Entry> {
     lines
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+pub(super) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
     soon(what, async {
         while !is_so().await {
             sleep(Duration::from_millis(50)).await;
@@ -330,6 +333,8 @@ async fn a_deletion_that_broke_off_is_finished_by_the_next() {
             }
             let store = &replica.opened.store;
             store.put_all(&many).await.unwrap();
+            // So long ago that they go with the trace at once.
+            age(&bucket.path().join("default"), SETTLED);
             let entries = many
                 .iter()
                 .map(|of| entry(&usual, of.digest, 1, State::Stored));
@@ -369,66 +374,6 @@ async fn a_deletion_that_broke_off_is_finished_by_the_next() {
             assert_eq!(has().await, left, "{deleted:?}");
         }
     }
-}
-
-/// What refers to an artifact of a deleted trace and was only in a replica's journal then is hidden when it
-/// comes, and the artifact goes with the next deletion of the trace.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_in_a_journal_is_deleted_by_the_next_deletion() {
-    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let usual = TenantId::default();
-    let trace = TraceId::new(&[1; 16]).unwrap();
-    let mut replica = Replica::start(&bucket, &home);
-    let [alone, shared] = [0, 1].map(|seed| artifact(seed, 10_000));
-    for (artifact, trace) in [(&alone, 1), (&shared, 1), (&shared, 2)] {
-        let one = std::slice::from_ref(artifact);
-        replica.opened.store.put_all(one).await.unwrap();
-        let entry = entry(&usual, artifact.digest, trace, State::Stored);
-        replica.recorder.record(vec![entry]).await;
-    }
-    let (store, elsewhere) = beside(&bucket);
-    let deleted = Deleted::Trace { trace };
-    let first = elsewhere.erase(&store, &usual, deleted, "a").await.unwrap();
-    assert_eq!(first.artifacts, 0);
-    replica.record();
-    until("it is told", async || seen(&elsewhere).await.len() == 1).await;
-    assert!(store.has(&alone.digest).await.unwrap());
-    let again = elsewhere.erase(&store, &usual, deleted, "a").await.unwrap();
-    assert_eq!(again.artifacts, 1);
-    assert!(!store.has(&alone.digest).await.unwrap());
-    assert!(
-        store.has(&shared.digest).await.unwrap(),
-        "another trace has it"
-    );
-}
-
-/// However long ago it was put, what refers to an artifact keeps it where a trace is deleted.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_put_hours_late_keeps_its_artifact() {
-    let bucket = tempfile::tempdir().unwrap();
-    let usual = TenantId::default();
-    let (store, catalog) = beside(&bucket);
-    let shared = artifact(0, 10_000);
-    let one = std::slice::from_ref(&shared);
-    store.put_all(one).await.unwrap();
-    let put = async |trace: u8, ago: SignedDuration| {
-        let entry = entry(&usual, shared.digest, trace, State::Stored);
-        let line = format!("{}\n", serde_json::to_string(&entry).unwrap());
-        let time = (Timestamp::now() - ago).to_zoned(jiff::tz::TimeZone::UTC);
-        let key = time.strftime("catalog/%Y-%m-%d/%H/%Y%m%dT%H%M%S%.6fZ-00000001-00000001.jsonl");
-        let key = key.to_string();
-        let put = catalog.bucket().put(&key, line.into()).await;
-        put.unwrap();
-    };
-    put(1, SignedDuration::ZERO).await;
-    assert_eq!(seen(&catalog).await.len(), 1);
-    // By a replica whose clock is wrong.
-    put(2, SignedDuration::from_hours(30)).await;
-    let trace = TraceId::new(&[1; 16]).unwrap();
-    let deleted = Deleted::Trace { trace };
-    let erased = catalog.erase(&store, &usual, deleted, "a").await.unwrap();
-    assert_eq!(erased.artifacts, 0);
-    assert!(store.has(&shared.digest).await.unwrap());
 }
 
 /// Who uploads says what it has uploaded: the store is not asked for each, and many are told together.

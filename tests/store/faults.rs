@@ -31,6 +31,8 @@ pub(super) struct Faults {
     /// Deletions of these wait until they are let go.
     held_deletions: Mutex<HashMap<Path, watch::Receiver<bool>>>,
     deletions_that_wait: AtomicUsize,
+    /// These are listed, and not there.
+    lost: Mutex<HashSet<Path>>,
     looks: AtomicUsize,
     panics: AtomicUsize,
     away: Mutex<Option<Away>>,
@@ -67,6 +69,11 @@ impl Faults {
     /// Whoever deletes `key` is told that it did not work, and it did not.
     pub(super) fn keep(&self, key: Path) {
         self.kept.lock().unwrap().insert(key);
+    }
+
+    /// `key` is listed, and whoever reads it is told that it is not there.
+    pub(super) fn lose(&self, key: Path) {
+        self.lost.lock().unwrap().insert(key);
     }
 
     /// Deletions of `key` wait until the sender says true.
@@ -138,6 +145,7 @@ impl Faults {
         self.hung.lock().unwrap().clear();
         self.fail.lock().unwrap().clear();
         self.kept.lock().unwrap().clear();
+        self.lost.lock().unwrap().clear();
         self.fail_after_storing(0);
     }
 
@@ -269,6 +277,12 @@ impl ObjectStore for FaultyStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let looks = usize::from(options.head);
         self.faults.looks.fetch_add(looks, Ordering::SeqCst);
+        if self.faults.lost.lock().unwrap().contains(location) {
+            return Err(Error::NotFound {
+                path: location.to_string(),
+                source: "injected".into(),
+            });
+        }
         self.inner.get_opts(location, options).await
     }
 

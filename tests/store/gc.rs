@@ -27,7 +27,7 @@ use slimspan::storage::{Bucket, Spool, Store, StoreConfig};
 use slimspan::tenant::TenantId;
 use slimspan_artifact::Digest;
 
-use super::backend::artifact;
+use super::backend::{age, artifact, entries_of};
 
 /// The hours for which files of each tenant are kept; of the last one for ever.
 const TENANTS: [(&str, u64); 3] = [("usual", 100), ("short", 40), ("ever", 0)];
@@ -670,11 +670,6 @@ async fn what_cannot_be_read_in_a_journal_ends_it() {
     );
 }
 
-fn entries_of(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    entries.map(|entry| entry.unwrap().path()).collect()
-}
-
 /// What waits in the spool or in a journal of this machine is needed, whoever runs here.
 #[tokio::test]
 async fn what_waits_on_this_machine_is_kept() {
@@ -712,11 +707,7 @@ async fn what_waits_on_this_machine_is_kept() {
         (gc.plan(&|_| ()).await.unwrap(), gc)
     };
     // The files themselves are older than what refers to them: that is from now.
-    let aged = SystemTime::now() - Duration::from_hours(50);
-    for file in walk(&home.path().join("store/default")) {
-        let file = std::fs::File::options().write(true).open(file).unwrap();
-        file.set_modified(aged).unwrap();
-    }
+    age(&home.path().join("store/default"), 50);
     let (first, gc) = plan(0).await;
     let failed = |error: &_| panic!("{error}");
     let swept = gc.carry_out(&first, &|_| (), &failed).await.unwrap();
@@ -725,16 +716,4 @@ async fn what_waits_on_this_machine_is_kept() {
     let due: Vec<&Expired> = second.due().collect();
     let due: Vec<Digest> = due.iter().map(|file| file.digest).collect();
     assert_eq!(due, [old.digest]);
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for path in entries_of(folder) {
-        if path.is_dir() {
-            files.extend(walk(&path));
-        } else {
-            files.push(path);
-        }
-    }
-    files
 }

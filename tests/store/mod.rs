@@ -25,3 +25,4 @@ mod outages;
 mod process;
 mod recovery;
 mod spool;
+mod traces;

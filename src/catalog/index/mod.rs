@@ -195,6 +195,22 @@ impl Index {
             .await
     }
 
+    /// Notes of objects how many of their lines cannot be read. It has to come before it is noted that they
+    /// need not be read again.
+    pub(super) async fn note_unreadable(
+        &self,
+        objects: Vec<(String, usize)>,
+    ) -> Result<(), CatalogError> {
+        let work =
+            move |connection: &mut Connection| objects::note_unreadable(connection, &objects);
+        self.shared.pool.write(work).await
+    }
+
+    /// An object of the bucket with lines that cannot be read, and how many, if there is one.
+    pub(super) async fn unreadable(&self) -> Result<Option<(String, usize)>, CatalogError> {
+        self.read(objects::unreadable).await
+    }
+
     /// A listing of all objects begins. What it shows goes through [`Index::missing_in`].
     pub(super) async fn begin_listing(&self) -> Result<i64, CatalogError> {
         self.shared.pool.write(objects::begin_listing).await

@@ -1,6 +1,6 @@
 //! Which objects of the bucket an index has, and what a listing of all of them showed.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 /// A listing of all objects begins; its number.
 pub(super) fn begin_listing(connection: &mut Connection) -> rusqlite::Result<i64> {
@@ -56,6 +56,32 @@ pub(super) fn add(begun: &Transaction<'_>, objects: &[String]) -> rusqlite::Resu
         seen.execute([object])?;
     }
     Ok(())
+}
+
+/// Notes of objects how many of their lines cannot be read.
+pub(super) fn note_unreadable(
+    connection: &mut Connection,
+    objects: &[(String, usize)],
+) -> rusqlite::Result<()> {
+    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (key, lines) in objects {
+        let lines = i64::try_from(*lines).unwrap_or(i64::MAX);
+        let note = "INSERT OR REPLACE INTO unreadable (key, lines) VALUES (?, ?)";
+        begun.execute(note, (key, lines))?;
+    }
+    begun.commit()
+}
+
+/// The first object of the bucket that has lines which cannot be read, and how many.
+pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Option<(String, usize)>> {
+    // One that was forgotten is not in the bucket any more.
+    let first = "SELECT key, lines FROM unreadable WHERE key IN (SELECT key FROM object) \
+                 ORDER BY key LIMIT 1";
+    let first = connection.query_row(first, [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    });
+    let first = first.optional()?;
+    Ok(first.map(|(key, lines)| (key, usize::try_from(lines).unwrap_or(usize::MAX))))
 }
 
 /// Forgets those between `from` and `to` that this listing did not show. Returns how many.

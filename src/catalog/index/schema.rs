@@ -8,7 +8,7 @@ use super::failed;
 use super::pool::Pool;
 
 /// Another number throws away what an earlier version made.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// Queries that run at the same time.
 const READERS: usize = 4;
@@ -58,6 +58,8 @@ const TABLES: &str = "
     );
     CREATE UNIQUE INDEX entry_by_id ON entry (id);
     CREATE TABLE object (key TEXT PRIMARY KEY, listed INTEGER NOT NULL) WITHOUT ROWID;
+    -- Of these objects some lines could not be read: they may refer to anything.
+    CREATE TABLE unreadable (key TEXT PRIMARY KEY, lines INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE tombstone (
         id BLOB PRIMARY KEY,
         time INTEGER NOT NULL,

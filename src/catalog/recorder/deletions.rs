@@ -7,9 +7,8 @@ use slimspan_artifact::Digest;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::follower::read_tombstones;
 use super::super::layout;
-use super::super::tombstone::{Deleted, Tombstone, to_line};
+use super::super::tombstone::{self, Deleted, Tombstone, to_line};
 use super::Shared;
 use crate::storage::{BucketError, Store};
 
@@ -82,7 +81,7 @@ impl Deletions {
         let keys: BTreeSet<String> = listed.into_iter().map(|object| object.key).collect();
         for key in keys.difference(&self.seen) {
             let body = shared.bucket.get(key).await?.unwrap_or_default();
-            let (tombstones, _) = read_tombstones(&body);
+            let (tombstones, _) = tombstone::from_lines(&body);
             for tombstone in tombstones {
                 let late = forget(shared, store, &tombstone);
                 self.late.extend(late);

@@ -13,7 +13,8 @@ use crate::tenant::TenantId;
 /// Delete a file, the files of a trace, or all of a tenant
 ///
 /// The bytes go, and a tombstone says why: whoever asks for them is told. Of a trace, files that something
-/// else refers to stay. Nothing is deleted without --yes; what would be is told.
+/// else refers to stay; and those that were stored lately wait until it is known that nothing does, and go with
+/// the same command then. Nothing is deleted without --yes; what would be is told.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub(crate) struct Remove {
@@ -72,13 +73,29 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
             .erase(&opened.store, tenant, deleted, &remove.reason)
             .await?;
         if remove.json {
-            let told = json!({ "artifacts": erased.artifacts, "tombstones": erased.tombstones });
+            let waiting: Vec<_> = erased.waiting.iter().map(ToString::to_string).collect();
+            let told = json!({
+                "artifacts": erased.artifacts,
+                "tombstones": erased.tombstones,
+                "waiting": waiting,
+                "until": erased.until.map(|until| format!("{until:.0}")),
+            });
             say(format_args!("{told:#}\n"));
         } else {
             say(format_args!(
                 "deleted {what} of the tenant {tenant}: {} files\n",
                 erased.artifacts
             ));
+            if let Some(until) = erased.until {
+                say(format_args!(
+                    "{} files were stored lately and stay: something else may refer to them that is not in the \
+                     catalog yet. The same command after {until:.0} deletes them then, and rm --artifact at once:\n",
+                    erased.waiting.len()
+                ));
+                for digest in &erased.waiting {
+                    say(format_args!("  {digest}\n"));
+                }
+            }
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -42,11 +42,20 @@ pub(crate) fn stat(stat: &Stat) -> anyhow::Result<ExitCode> {
         let tenants = Tenants::one(stat.tenant.clone());
         let Some(facts) = index.artifact(&tenants, &digest).await? else {
             match index.tombstone(&stat.tenant, &digest).await? {
-                Some(tombstone) => bail!(
-                    "{digest} was deleted at {:.0}: {}",
-                    tombstone.time,
-                    tombstone.reason
-                ),
+                Some(tombstone) => {
+                    let of_tenant = opened.store.of_tenant(&stat.tenant);
+                    let is_there = of_tenant.has(&digest).await?;
+                    bail!(
+                        "{digest} was deleted at {:.0}: {}{}",
+                        tombstone.time,
+                        tombstone.reason,
+                        if is_there {
+                            "; the store still has it"
+                        } else {
+                            ""
+                        }
+                    )
+                }
                 None => bail!(
                     "nothing of the tenant {} refers to {digest}, or not for seconds yet",
                     stat.tenant

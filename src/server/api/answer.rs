@@ -57,7 +57,12 @@ impl From<Refusal> for ApiError {
 impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
         tracing::warn!("{error}");
-        Self::later("the catalog cannot be used at the moment")
+        match error {
+            // To try again does not help, and what was done and what was not is to be known.
+            CatalogError::Unreadable { .. } => Self::Told(StatusCode::CONFLICT, error.to_string()),
+            CatalogError::Restless => Self::later(&error.to_string()),
+            _ => Self::later("the catalog cannot be used at the moment"),
+        }
     }
 }
 

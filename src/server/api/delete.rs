@@ -31,6 +31,10 @@ pub(crate) struct Erasure {
     artifacts: usize,
     /// What is told of them from now on
     reason: String,
+    /// Artifacts of a trace that stay for now: something else may refer to them that is not listed yet
+    waiting: usize,
+    /// When the same deletion takes those, unless something else does refer to them
+    until: Option<String>,
 }
 
 /// Delete an artifact
@@ -65,6 +69,9 @@ pub(crate) async fn artifact(
 }
 
 /// Delete the references of a trace, and the artifacts that nothing else refers to
+///
+/// Its references are gone with the answer. Artifacts that were stored lately wait until it is known that nothing
+/// else refers to them: the same deletion takes them then.
 #[utoipa::path(
     delete, path = "/v1/traces/{trace_id}", tag = "delete", operation_id = "deleteTrace",
     params(
@@ -74,6 +81,7 @@ pub(crate) async fn artifact(
     ),
     responses(
         (status = 200, description = "They are gone", body = Erasure),
+        (status = 409, description = "The references are gone, and the artifacts stay: part of the catalog cannot be read", body = Failure),
         Any,
         NotDeleted,
     ),
@@ -167,6 +175,8 @@ impl Server {
         let erasure = Erasure {
             artifacts: erased.artifacts,
             reason,
+            waiting: erased.waiting.len(),
+            until: erased.until.map(|until| format!("{until:.0}")),
         };
         Ok(json(StatusCode::OK, &erasure))
     }

@@ -1,7 +1,7 @@
 //! What keeps a store in order: its other objects, and the end of artifacts.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use slimspan_artifact::Digest;
@@ -50,6 +50,13 @@ impl Store {
     /// When the store itself got the artifact last, by its own clock; none where it does not have it.
     pub async fn written(&self, digest: &Digest) -> Result<Option<SystemTime>, BucketError> {
         self.bucket().written(&self.key_below_prefix(digest)).await
+    }
+
+    /// How long after it stored an artifact last all references are in the catalog that left because the artifact
+    /// counted as stored.
+    pub fn settles_after(&self) -> Duration {
+        let config = &self.shared.common.config;
+        config.catalog.retention.settles_after(config.refresh)
     }
 
     /// Deletes an artifact that was told deleted at `time`. What this process knew of it is forgotten: it is
