@@ -19,7 +19,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use slimspan::catalog::config::{Age, CatalogConfig, RetentionConfig};
 use slimspan::catalog::gc::{Expired, GcError, Local, Swept};
-use slimspan::catalog::{Catalog, Entry, EntryId, Gc, Reach, Recorder, State};
+use slimspan::catalog::{Catalog, Entry, EntryId, Gc, PutFile, Reach, Recorder};
 use slimspan::config::Delivery;
 use slimspan::journal::{Journal, Options};
 use slimspan::storage::spool::config::SpoolConfig;
@@ -315,25 +315,19 @@ impl World {
         self.number += 1;
         let mut id = [1; 16];
         id[..4].copy_from_slice(&self.number.to_be_bytes());
+        let put = PutFile {
+            tenant: tenant(file),
+            digest: digest(file),
+            size: 1,
+            content_type: "image/png".to_owned(),
+            name: None,
+            is_spooled: false,
+        };
         Entry {
             id: EntryId::new(&id).unwrap(),
             recorded: now,
-            settled: None,
             time: now,
-            tenant: tenant(file),
-            signal: None,
-            service: String::new(),
-            trace: None,
-            span: None,
-            span_name: String::new(),
-            carrier: String::new(),
-            attribute: String::new(),
-            shape: "file".to_owned(),
-            digest: Some(digest(file)),
-            content_type: "image/png".to_owned(),
-            size: 1,
-            file_name: None,
-            state: State::Stored,
+            ..put.entry().unwrap()
         }
     }
 
