@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Serialize;
 
 use super::access::Reader;
 use super::address::Address;
+use crate::catalog::Deleted;
+use crate::tenant::TenantId;
 
 /// The file that is told. It is opened for each line, so it can be moved away at any time.
 #[derive(Debug)]
@@ -19,14 +21,11 @@ pub(super) struct Audit {
     path: Option<Arc<PathBuf>>,
 }
 
-/// What was done.
+/// What was done with an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
     Read,
     Stored,
-    Deleted,
-    DeletedTrace,
-    DeletedTenant,
     Linked,
     Restored,
 }
@@ -36,9 +35,6 @@ impl Deed {
         match self {
             Self::Read => "read",
             Self::Stored => "store",
-            Self::Deleted => "delete",
-            Self::DeletedTrace => "delete trace",
-            Self::DeletedTenant => "delete tenant",
             Self::Linked => "link",
             Self::Restored => "restore",
         }
@@ -61,24 +57,86 @@ impl Audit {
         address: &Address,
         status: StatusCode,
     ) -> io::Result<()> {
+        let line = Line {
+            sha256: Some(address.digest.to_string()),
+            ..Line::of(who, peer, deed.name(), &address.tenant, status)
+        };
+        self.write(&line).await
+    }
+
+    /// Writes down what somebody deletes of a tenant's and why, before it is gone.
+    pub(super) async fn tell_deletion(
+        &self,
+        who: &Reader,
+        peer: IpAddr,
+        tenant: &TenantId,
+        deleted: Deleted,
+        reason: &str,
+    ) -> io::Result<()> {
+        let (action, sha256, trace_id) = match deleted {
+            Deleted::Artifact { digest } => ("delete", Some(digest.to_string()), None),
+            Deleted::Trace { trace } => ("delete trace", None, Some(trace.to_string())),
+            Deleted::Tenant => ("delete tenant", None, None),
+        };
+        let line = Line {
+            sha256,
+            trace_id,
+            reason: Some(reason),
+            ..Line::of(who, peer, action, tenant, StatusCode::OK)
+        };
+        self.write(&line).await
+    }
+
+    async fn write(&self, line: &Line<'_>) -> io::Result<()> {
+        let mut text = serde_json::to_string(line)?;
         let Some(path) = &self.path else {
-            let name = &who.name;
-            tracing::debug!("{name} at {peer}: {} {address}: {status}", deed.name());
+            tracing::debug!("{text}");
             return Ok(());
         };
-        let line = json!({
-            "time": Timestamp::now().to_string(),
-            "who": who.name,
-            "peer": peer.to_string(),
-            "action": deed.name(),
-            "tenant": address.tenant.as_str(),
-            "sha256": address.digest.to_string(),
-            "status": status.as_u16(),
-        });
-        let (path, line) = (Arc::clone(path), format!("{line}\n"));
-        let write = move || open(&path)?.write_all(line.as_bytes());
+        text.push('\n');
+        let path = Arc::clone(path);
+        let write = move || open(&path)?.write_all(text.as_bytes());
         let written = tokio::task::spawn_blocking(write).await;
         written.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
+/// What is written down of one deed.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    time: String,
+    who: &'a str,
+    peer: IpAddr,
+    action: &'static str,
+    tenant: &'a str,
+    /// None of all that is in a trace, or a tenant's.
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    status: u16,
+}
+
+impl<'a> Line<'a> {
+    fn of(
+        who: &'a Reader,
+        peer: IpAddr,
+        action: &'static str,
+        tenant: &'a TenantId,
+        status: StatusCode,
+    ) -> Self {
+        Self {
+            time: Timestamp::now().to_string(),
+            who: &who.name,
+            peer,
+            action,
+            tenant: tenant.as_str(),
+            sha256: None,
+            trace_id: None,
+            reason: None,
+            status: status.as_u16(),
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use slimspan_artifact::Digest;
 use utoipa::ToSchema;
 
 use super::Asking;
@@ -15,7 +14,6 @@ use super::responses::{Any, NotDeleted};
 use crate::catalog::{Deleted, TraceId};
 use crate::server::Server;
 use crate::server::address::Address;
-use crate::server::audit::Deed;
 use crate::tenant::TenantId;
 
 /// What is written down where nobody says why.
@@ -144,29 +142,19 @@ impl Server {
             let told = format!("a reason has at most {LONGEST} bytes, and is one line");
             return Err(ApiError::Told(StatusCode::BAD_REQUEST, told));
         }
-        let digest = match deleted {
-            Deleted::Artifact { digest } => digest,
-            // Of everything there is no digest.
-            Deleted::Trace { .. } | Deleted::Tenant => Digest::of(b""),
-        };
-        let address = Address { tenant, digest };
-        let (reader, peer) = (&asking.reader, asking.peer);
-        let deed = match deleted {
-            Deleted::Artifact { .. } => Deed::Deleted,
-            Deleted::Trace { .. } => Deed::DeletedTrace,
-            Deleted::Tenant => Deed::DeletedTenant,
-        };
         let told = self
             .audit
-            .tell(reader, peer, deed, &address, StatusCode::OK);
+            .tell_deletion(&asking.reader, asking.peer, &tenant, deleted, &reason);
         (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
         // What has begun is ended, whether or not somebody waits for it.
-        let (server, of, why) = (Arc::clone(self), address.clone(), reason.clone());
+        let (server, why) = (Arc::clone(self), reason.clone());
         let erasing = tokio::spawn(async move {
             let catalog = server.catalog()?;
-            let erased = catalog.erase(&server.store, &of.tenant, deleted, &why);
+            let erased = catalog.erase(&server.store, &tenant, deleted, &why);
             let erased = erased.await?;
-            server.pieces.forget(&of);
+            if let Deleted::Artifact { digest } = deleted {
+                server.pieces.forget(&Address { tenant, digest });
+            }
             Ok::<_, ApiError>(erased)
         });
         let erased = erasing
