@@ -12,13 +12,18 @@ use super::Asking;
 use super::answer::{ApiError, Failure, json};
 use super::list::References;
 use super::responses::Any;
-use crate::catalog::{Filter, Tenants};
+use crate::catalog::{Filter, State as Whereabouts, Tenants};
 use crate::server::Server;
+use crate::server::address::Address;
 use crate::server::pieces::Reading;
 use crate::storage::StoreError;
 
 /// The places that are told at once.
 const PLACES: usize = 1000;
+
+/// What is told of what is known and cannot be had.
+const MISSING: &str = "it was stored, and the store does not have it any more; nothing here deleted it: see whether a \
+                       lifecycle rule of the bucket does";
 
 /// An artifact.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,21 +32,38 @@ pub(crate) struct ArtifactInfo {
     sha256: String,
     /// Whose it is
     tenant: String,
-    /// How many bytes there are
+    /// How many bytes there are, or were
     size_bytes: u64,
     /// What they show to be
-    content_type: &'static str,
+    content_type: String,
     /// What the newest payload that gives it a name calls it
     filename: Option<String>,
-    /// Where it is read
-    uri: String,
+    /// Where its bytes are: `stored`; `spooled`, on the disk of the slimspan that took it, until the store has
+    /// them; `dropped`, nowhere, because they were given up; `truncated`, in the span, because they had been cut
+    state: &'static str,
+    /// Where it is read; none while this server cannot read it
+    uri: Option<String>,
     /// The page for people
     page: String,
-    /// The places that refer to it; none where there is no catalog
+    /// The newest places that refer to it, 1000 at most; none where there is no catalog
     places: Option<References>,
+    /// Where the places behind those are listed, if there are more: `GET /v1/artifacts` with `sha256`, and as
+    /// `cursor` what is in `next` of `places`
+    more: Option<String>,
+}
+
+/// The bytes of an artifact.
+struct Content {
+    size: u64,
+    content_type: String,
+    state: Whereabouts,
+    uri: Option<String>,
 }
 
 /// Tell what is known of an artifact
+///
+/// Also of one whose bytes cannot be had here: `state` says where they are, and there is no `uri`. Of a file of
+/// more than 1 MiB only the beginning is looked at; whoever reads it is told if the rest is damaged.
 #[utoipa::path(
     get, path = "/v1/artifacts/{sha256}", tag = "read", operation_id = "getArtifact",
     params(
@@ -63,42 +85,84 @@ pub(crate) async fn artifact(
 ) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(&server, request).await?;
     let address = asking.address(&sha256)?;
-    let store = server.store.of_tenant(&address.tenant);
-    let facts = |_| Reading::Facts;
-    let opened = match server.pieces.open(&store, &address, facts).await {
-        Ok(opened) => opened,
-        Err(error @ StoreError::NotFound { .. }) => {
-            return Err(match server.tombstone(&address).await {
-                Some(reason) => ApiError::Told(StatusCode::GONE, reason),
-                None => error.into(),
-            });
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let opened = server.content(&address).await?;
+    if opened.is_none()
+        && let Some(reason) = server.tombstone(&address).await
+    {
+        return Err(ApiError::Told(StatusCode::GONE, reason));
+    }
     let tenants = Tenants::one(address.tenant.clone());
-    let mut filename = None;
-    let places = match server.index() {
-        Ok(index) => {
-            let facts = index.artifact(&tenants, &address.digest).await?;
-            filename = facts.and_then(|facts| facts.file_name);
-            let filter = Filter {
-                tenants,
-                digest: Some(address.digest),
-                ..Filter::default()
-            };
-            Some(server.references(&filter, PLACES, None).await?)
+    let (mut known, mut places) = (None, None);
+    if let Ok(index) = server.index() {
+        known = index.artifact(&tenants, &address.digest).await?;
+        let filter = Filter {
+            tenants,
+            digest: Some(address.digest),
+            ..Filter::default()
+        };
+        places = Some(server.references(&filter, PLACES, None).await?);
+    }
+    let content = match (opened, &known) {
+        (Some(content), _) => content,
+        (None, None) => return Err(ApiError::nothing()),
+        (None, Some(facts)) if facts.state == Whereabouts::Stored => {
+            return Err(ApiError::Told(StatusCode::NOT_FOUND, MISSING.to_owned()));
         }
-        Err(_) => None,
+        (None, Some(facts)) => Content {
+            size: facts.size,
+            content_type: facts.content_type.clone(),
+            state: facts.state,
+            uri: None,
+        },
     };
+    let next = places.as_ref().and_then(|places| places.next.as_deref());
     let info = ArtifactInfo {
         sha256: address.digest.to_string(),
         tenant: address.tenant.to_string(),
-        size_bytes: opened.size,
-        content_type: opened.media.shown,
-        filename,
-        uri: format!("{}.{}", server.plain_url(&address), opened.media.extension),
+        size_bytes: content.size,
+        content_type: content.content_type,
+        filename: known.and_then(|facts| facts.file_name),
+        state: content.state.name(),
+        uri: content.uri,
         page: server.page_url(&address),
+        more: next.map(|next| server.places_url(&address, next)),
         places,
     };
     Ok(json(StatusCode::OK, &info))
+}
+
+impl Server {
+    /// What the bytes of an artifact are, if they can be read here.
+    async fn content(&self, address: &Address) -> Result<Option<Content>, StoreError> {
+        let store = self.store.of_tenant(&address.tenant);
+        let facts = |_| Reading::Facts;
+        let opened = match self.pieces.open(&store, address, facts).await {
+            Ok(opened) => opened,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // The catalog hears a moment later what became of it.
+        let waiting = store.spooled_size(&address.digest).await;
+        let is_spooled = waiting.is_ok_and(|size| size.is_some());
+        let extension = opened.media.extension;
+        Ok(Some(Content {
+            size: opened.size,
+            content_type: opened.media.shown.to_owned(),
+            state: if is_spooled {
+                Whereabouts::Spooled
+            } else {
+                Whereabouts::Stored
+            },
+            uri: Some(format!("{}.{extension}", self.plain_url(address))),
+        }))
+    }
+
+    /// Where the places that refer to an artifact are listed, behind those that ended with `cursor`.
+    fn places_url(&self, address: &Address, cursor: &str) -> String {
+        let Address { tenant, digest } = address;
+        let pages = &self.urls.pages;
+        format!(
+            "{pages}/v1/artifacts?sha256={digest}&tenant={tenant}&limit={PLACES}&cursor={cursor}"
+        )
+    }
 }

@@ -63,8 +63,8 @@ pub(crate) struct Reference {
 pub(crate) struct References {
     /// The places
     references: Vec<Reference>,
-    /// The `cursor` of the next page, if there is one
-    next: Option<String>,
+    /// The `cursor` of the next page of `GET /v1/artifacts`, if there is one
+    pub(super) next: Option<String>,
 }
 
 /// List the places that refer to artifacts, newest first

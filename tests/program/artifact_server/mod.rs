@@ -13,6 +13,7 @@ mod hostile;
 mod lies;
 mod listed;
 mod measures;
+mod metadata;
 mod pages;
 mod people;
 mod permissions;

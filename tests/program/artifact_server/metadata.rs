@@ -1,0 +1,117 @@
+//! What the API knows of one artifact, wherever its bytes are.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use slimspan::catalog::PutFile;
+use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
+
+use super::{Served, with_catalog};
+use crate::support::backend::Backend;
+use crate::support::references::path_in;
+use crate::support::{config, otlp, soon};
+
+/// What is told of an artifact, once it is what is waited for.
+async fn told(served: &Served, digest: &Digest, is_it: impl Fn(&Value) -> bool) -> Value {
+    soon("the catalog comes by", async {
+        loop {
+            let answer = served.pages.get(&format!("/v1/artifacts/{digest}")).await;
+            if answer.status == StatusCode::OK && is_it(&answer.json()) {
+                return answer.json();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await
+}
+
+/// As its page does, it tells of what cannot be had what became of it.
+#[tokio::test]
+async fn what_is_known_is_told_wherever_the_bytes_are() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    config["processors"]["artifact"]["rules"] =
+        json!([{ "attributes": ["given.up"], "action": "drop" }]);
+    let served = Served::start(&config).await;
+    let [dropped, stored] = [1, 2].map(|seed| otlp::photo(seed, 20_000));
+    let sender = served.slimspan.sender().await;
+    let request = otlp::span([
+        ("given.up", otlp::bytes(&dropped)),
+        ("kept", otlp::bytes(&stored)),
+    ]);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    // Of another replica, on whose disk it waits.
+    let elsewhere = PutFile {
+        tenant: "default".parse().unwrap(),
+        digest: Digest::of(b"elsewhere"),
+        size: 9,
+        content_type: "image/png".to_owned(),
+        name: Some("elsewhere.png".to_owned()),
+        is_spooled: true,
+    };
+    let bucket = served.store.bucket();
+    elsewhere.put_down(&bucket).await.unwrap();
+    let [dropped, stored] = [dropped, stored].map(|photo| Digest::of(&photo));
+    for (digest, state, size, filename) in [
+        (dropped, "dropped", 20_000, None),
+        (
+            Digest::of(b"elsewhere"),
+            "spooled",
+            9,
+            Some("elsewhere.png"),
+        ),
+        (stored, "stored", 20_000, None),
+    ] {
+        let is_listed = |info: &Value| info["places"]["references"][0].is_object();
+        let info = told(&served, &digest, is_listed).await;
+        assert_eq!(info["state"], state, "{info}");
+        assert_eq!(info["size_bytes"], size, "{info}");
+        assert_eq!(info["content_type"], "image/png", "{info}");
+        assert_eq!(info["filename"], json!(filename), "{info}");
+        assert_eq!(info["uri"].is_string(), state == "stored", "{info}");
+        assert!(info["more"].is_null(), "{info}");
+    }
+    // What was stored and is gone is not there, and that is told.
+    fs::remove_file(path_in(&served.slimspan.artifacts(), &stored.to_string())).unwrap();
+    for (digest, words) in [
+        (stored, "the store does not have it any more"),
+        (Digest::of(b"nothing"), "there is no such artifact"),
+    ] {
+        let answer = served.pages.get(&format!("/v1/artifacts/{digest}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// It says itself where the places are that it does not tell.
+#[tokio::test]
+async fn what_many_places_refer_to_leads_to_all_of_them() {
+    const PLACES: usize = 1_003;
+    let backend = Backend::start().await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    let served = Served::start(&config).await;
+    let photo = otlp::photo(1, 9_000);
+    let attribute = |number| (format!("photo.{number}"), otlp::bytes(&photo));
+    let request = otlp::request(Signal::Traces, vec![(0..PLACES).map(attribute).collect()]);
+    let sender = served.slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let info = told(&served, &Digest::of(&photo), |info| {
+        info["more"].is_string()
+    })
+    .await;
+    let origin = format!("http://{}", served.pages.address);
+    let more = info["more"].as_str().unwrap().strip_prefix(&origin);
+    let rest = served.pages.get(more.unwrap()).await.json();
+    assert!(rest["next"].is_null(), "{rest}");
+    let [first, rest] = [&info["places"], &rest].map(|page| page["references"].as_array().unwrap());
+    assert_eq!((first.len(), rest.len()), (1_000, PLACES - 1_000));
+    let all = first.iter().chain(rest);
+    let all: BTreeSet<_> = all.map(|one| one["attribute"].as_str().unwrap()).collect();
+    assert_eq!(all.len(), PLACES);
+}
