@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::Asking;
 use super::answer::{ApiError, Failure, json};
 use super::list::References;
-use super::responses::Any;
+use super::responses::{Any, Damaged};
 use crate::catalog::{Filter, State as Whereabouts, Tenants};
 use crate::server::Server;
 use crate::server::address::Address;
@@ -72,9 +72,9 @@ struct Content {
     ),
     responses(
         (status = 200, description = "What is known", body = ArtifactInfo),
-        (status = 404, description = "There is none, or none that may be seen", body = Failure),
         (status = 410, description = "It was deleted; the reason is told", body = Failure),
         Any,
+        Damaged,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]

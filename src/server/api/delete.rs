@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Asking;
-use super::answer::{ApiError, Failure, json};
+use super::answer::{ApiError, json};
 use super::responses::{Any, NotDeleted};
 use crate::catalog::{Deleted, TraceId};
 use crate::server::Server;
@@ -48,7 +48,6 @@ pub(crate) struct Erasure {
     ),
     responses(
         (status = 200, description = "It is gone", body = Erasure),
-        (status = 404, description = "It may not be seen", body = Failure),
         Any,
         NotDeleted,
     ),
@@ -110,7 +109,6 @@ pub(crate) async fn trace(
     ),
     responses(
         (status = 200, description = "They are gone", body = Erasure),
-        (status = 404, description = "They may not be seen", body = Failure),
         Any,
         NotDeleted,
     ),

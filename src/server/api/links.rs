@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Asking;
-use super::answer::{ApiError, Failure, json};
-use super::responses::Any;
+use super::answer::{ApiError, json};
+use super::responses::{Any, CrossSite};
 use crate::server::Server;
 use crate::server::audit::Deed;
 use crate::server::links::{Disposition, parameter};
@@ -34,8 +34,8 @@ pub(crate) struct SignedLink {
     ),
     responses(
         (status = 201, description = "The link, whether there is such an artifact or not", body = SignedLink),
-        (status = 404, description = "It may not be seen", body = Failure),
         Any,
+        CrossSite,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]

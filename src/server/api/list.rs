@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Asking;
-use super::answer::{ApiError, Failure, json};
+use super::answer::{ApiError, json};
 use super::responses::{Any, NoCatalog};
 use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, TypePattern};
 use crate::server::Server;
@@ -89,7 +89,6 @@ pub(crate) struct References {
     ),
     responses(
         (status = 200, description = "The places", body = References),
-        (status = 400, description = "A parameter makes no sense", body = Failure),
         Any,
         NoCatalog,
     ),

@@ -3,6 +3,7 @@
 mod answer;
 mod artifact;
 mod delete;
+mod files;
 mod handshake;
 mod links;
 mod list;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::routing::{delete as delete_route, get, post, put};
+use axum::routing::{MethodRouter, delete as delete_route, get, post, put};
 use http::{HeaderMap, StatusCode};
 use url::form_urlencoded;
 
@@ -33,19 +34,28 @@ pub(super) use answer::ApiError;
 
 /// What programs ask for.
 pub(super) fn routes() -> Router<Arc<Server>> {
-    Router::new()
-        .route("/openapi.json", get(openapi::openapi))
-        .route("/v1/artifacts", get(list::list).post(handshake::register))
-        .route(
+    let routes = operations().into_iter();
+    routes.fold(Router::new(), |routes, (path, answers)| {
+        routes.route(path, answers)
+    })
+}
+
+/// Every path, and what answers there.
+fn operations() -> [(&'static str, MethodRouter<Arc<Server>>); 9] {
+    [
+        ("/openapi.json", get(openapi::openapi)),
+        ("/v1/artifacts", get(list::list).post(handshake::register)),
+        (
             "/v1/artifacts/{sha256}",
             get(artifact::artifact).delete(delete::artifact),
-        )
-        .route("/v1/traces/{trace_id}", delete_route(delete::trace))
-        .route("/v1/tenants/{tenant}", delete_route(delete::tenant))
-        .route("/v1/artifacts/{sha256}/blob", put(handshake::upload))
-        .route("/v1/artifacts/{sha256}/finalize", post(handshake::finalize))
-        .route("/v1/artifacts/{sha256}/link", post(links::link))
-        .route("/v1/restore/{signal}", post(restore::restore))
+        ),
+        ("/v1/traces/{trace_id}", delete_route(delete::trace)),
+        ("/v1/tenants/{tenant}", delete_route(delete::tenant)),
+        ("/v1/artifacts/{sha256}/blob", put(handshake::upload)),
+        ("/v1/artifacts/{sha256}/finalize", post(handshake::finalize)),
+        ("/v1/artifacts/{sha256}/link", post(links::link)),
+        ("/v1/restore/{signal}", post(restore::restore)),
+    ]
 }
 
 /// A request of somebody who may ask.

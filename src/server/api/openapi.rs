@@ -6,6 +6,7 @@ use http::{HeaderValue, header};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::files::Files;
 use super::{artifact, delete, handshake, links, list, restore};
 
 #[derive(OpenApi)]
@@ -27,8 +28,9 @@ use super::{artifact, delete, handshake, links, list, restore};
         delete::artifact,
         delete::trace,
         delete::tenant,
+        openapi,
     ),
-    modifiers(&Credentials),
+    modifiers(&Credentials, &Files),
 )]
 struct Document;
 
@@ -52,7 +54,14 @@ fn document() -> String {
     text
 }
 
-/// Answers with it.
+/// Describe the API
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "describe", operation_id = "describeApi",
+    responses(
+        (status = 200, description = "This document", body = serde_json::Value),
+        (status = 421, description = "The host is none of this server's", body = String, content_type = "text/plain"),
+    ),
+)]
 pub(super) async fn openapi() -> Response {
     let mut response = Response::new(Body::from(document()));
     let json = HeaderValue::from_static("application/json");
@@ -62,6 +71,22 @@ pub(super) async fn openapi() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use utoipa::OpenApi as _;
+
+    /// What is answered and not described nobody knows of.
+    #[test]
+    fn every_route_is_described() {
+        let described = super::Document::openapi().paths.paths;
+        let described: BTreeSet<_> = described.into_keys().collect();
+        let here = super::super::operations();
+        let files = ["/artifacts/{sha256}", "/{tenant}/artifacts/{sha256}"];
+        let there = here.iter().map(|(path, _)| *path).chain(files);
+        let there: BTreeSet<_> = there.map(str::to_owned).collect();
+        assert_eq!(described, there);
+    }
+
     #[test]
     fn the_document_that_is_checked_in_is_that_of_the_program() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");

@@ -14,6 +14,7 @@ mod lies;
 mod listed;
 mod measures;
 mod metadata;
+mod openapi;
 mod pages;
 mod people;
 mod permissions;

@@ -23,7 +23,7 @@ use self::files::Files;
 use self::slim::Slim;
 use super::Asking;
 use super::answer::{ApiError, Failure};
-use super::responses::Any;
+use super::responses::{Any, CrossSite};
 use crate::admission::{Budget, Lease};
 use crate::compute;
 use crate::receivers::otlp::Form;
@@ -67,10 +67,12 @@ const LEFT: HeaderName = HeaderName::from_static("slimspan-references-left");
             (Vec<u8> = "application/x-protobuf"),
             (serde_json::Value = "application/json"),
         )),
-        (status = 400, description = "It is no OTLP", body = Failure),
+        (status = 408, description = "The request stopped arriving", body = Failure),
         (status = 413, description = "It is, or would become, too large", body = Failure),
         (status = 415, description = "It is neither protobuf nor JSON, or compressed in an unknown way", body = Failure),
+        (status = 500, description = "It could not be restored", body = Failure),
         Any,
+        CrossSite,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
