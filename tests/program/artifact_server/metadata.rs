@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use slimspan::catalog::PutFile;
 use slimspan_artifact::Digest;
@@ -114,4 +114,31 @@ async fn what_many_places_refer_to_leads_to_all_of_them() {
     let all = first.iter().chain(rest);
     let all: BTreeSet<_> = all.map(|one| one["attribute"].as_str().unwrap()).collect();
     assert_eq!(all.len(), PLACES);
+}
+
+/// Only the beginning of what is long is looked at before somebody reads it, as its documentation says.
+#[tokio::test]
+async fn damage_of_what_is_long_is_told_to_who_reads_it() {
+    let served = Served::start(&with_catalog()).await;
+    for (size, is_told_before) in [(1 << 20, true), ((1 << 20) + 1, false), (12 << 20, false)] {
+        let photo = otlp::photo(4, size);
+        let path = served.put(photo.clone()).await;
+        let digest = Digest::of(&photo).to_string();
+        let file = path_in(&served.slimspan.artifacts(), &digest);
+        let mut damaged = photo;
+        damaged[size - 1] ^= 1;
+        fs::write(&file, damaged).unwrap();
+        let [page, known] = [path.clone(), format!("/v1{path}")];
+        let told = [
+            served.pages.get(&page).await.status,
+            served.pages.get(&known).await.status,
+            served.artifacts.ask(Method::HEAD, &path, "").await.status,
+        ];
+        let expected: u16 = if is_told_before { 500 } else { 200 };
+        assert_eq!(told, [expected; 3], "{size}");
+        // Of what is very long that shows at its end, which does not come.
+        if let Some(answer) = served.artifacts.try_get(&path).await {
+            assert_eq!(answer.status, 500, "{size}");
+        }
+    }
 }
