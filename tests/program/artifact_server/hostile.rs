@@ -1,6 +1,7 @@
 //! Files that would do something if a browser let them: they come as files, and as nothing else.
 
 use http::Method;
+use serde_json::json;
 use slimspan_artifact::Digest;
 
 use super::headers::{expected, table};
@@ -143,6 +144,60 @@ async fn hostile_files_are_nothing_but_files() {
         of_part.insert("content-range".to_owned(), told);
         of_part.insert("content-length".to_owned(), "1".to_owned());
         assert_eq!(table(&part.headers), of_part, "{file:?}");
+    }
+}
+
+/// Whatever a sender says of it: in the header of its upload, in what it registers, and by a name.
+///
+/// The viewer's tests open each of these files in Chromium, where spans have declared it to be one of these types,
+/// each file another one, and look for dialogs, frames and requests.
+#[tokio::test]
+async fn what_a_sender_declares_changes_nothing() {
+    const DECLARED: [(&str, &str); 6] = [
+        ("text/html", "html"),
+        ("image/svg+xml", "svg"),
+        ("image/png", "png"),
+        ("application/xhtml+xml", "xhtml"),
+        ("text/plain", "txt"),
+        ("application/pdf", "pdf"),
+    ];
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1_000_000);
+    let served = Served::start(&config).await;
+    for (file, content_type, extension) in FILES {
+        let digest = Digest::of(file).to_string();
+        let path = format!("/artifacts/{digest}");
+        let mut shown = None;
+        for (declared, ending) in DECLARED {
+            let claim = json!({
+                "sha256": digest,
+                "size_bytes": file.len(),
+                "content_type": declared,
+                "filename": format!("a.{ending}"),
+            });
+            let client = served.pages.with("content-type", declared);
+            let register = client.ask(Method::POST, "/v1/artifacts", claim.to_string());
+            assert!(register.await.status.is_success(), "{declared} {file:?}");
+            let blob = format!("/v1{path}/blob?filename=a.{ending}");
+            let stored = client.ask(Method::PUT, &blob, file).await;
+            assert_eq!(stored.status, 201, "{declared} {file:?}");
+            let stored = stored.json();
+            let uri = stored["uri"].as_str().unwrap();
+            assert!(uri.ends_with(&format!(".{extension}")), "{declared} {uri}");
+            let shown = shown.get_or_insert_with(|| stored["content_type"].clone());
+            assert_eq!(stored["content_type"], *shown, "{declared} {file:?}");
+            let answer = served.artifacts.get(&format!("{path}.{ending}")).await;
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.headers["content-type"], content_type);
+            let disposition = answer.headers["content-disposition"].to_str().unwrap();
+            let is_download = disposition.starts_with("attachment; ");
+            assert_eq!(is_download, content_type == DOWNLOAD, "{declared} {file:?}");
+            assert!(
+                disposition.ends_with(&format!(".{extension}\"")),
+                "{disposition}"
+            );
+            assert_eq!(answer.body, file);
+        }
     }
 }
 
