@@ -1,5 +1,6 @@
 //! `slimspan doctor --config FILE`
 
+mod pages;
 mod rules;
 
 use std::fmt;
@@ -79,6 +80,9 @@ pub(super) fn doctor(doctor: &Doctor) -> anyhow::Result<ExitCode> {
             bucket(id, store, &mut findings).await;
             folders(id, store, &mut findings);
             address(&config, id, store, &mut findings).await;
+        }
+        for (id, server) in config.artifact_servers() {
+            pages::look(id, server, &mut findings).await;
         }
     });
     if config.artifact_stores().next().is_none() {
@@ -229,20 +233,7 @@ async fn address(config: &Config, id: &ComponentId, store: &StoreConfig, finding
         .any(|(_, server)| server.store == *id);
     // Whatever may be seen, this is not there.
     let nothing = Digest::of(&rand::random::<[u8; 32]>());
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .build();
-    let answer = match client {
-        Ok(client) => {
-            client
-                .get(format!("{url}/artifacts/{nothing}"))
-                .send()
-                .await
-        }
-        Err(error) => Err(error),
-    };
-    let answer = match answer {
+    let answer = match ask(&format!("{url}/artifacts/{nothing}")).await {
         Ok(answer) => answer,
         Err(error) => {
             let hint = if is_ours {
@@ -261,10 +252,7 @@ async fn address(config: &Config, id: &ComponentId, store: &StoreConfig, finding
         }
     };
     let status = answer.status().as_u16();
-    let policy = answer.headers().get("content-security-policy");
-    let is_sandboxed = policy
-        .and_then(|policy| policy.to_str().ok())
-        .is_some_and(|policy| policy.contains("sandbox"));
+    let is_sandboxed = is_sandboxed(&answer);
     let is_sniffed = answer.headers().get("x-content-type-options").is_none();
     match status {
         404 | 401 if is_sandboxed && !is_sniffed => findings.tell(
@@ -293,7 +281,7 @@ async fn address(config: &Config, id: &ComponentId, store: &StoreConfig, finding
             ),
         ),
     }
-    if url.starts_with("http://") && !url.contains("127.0.0.1") && !url.contains("localhost") {
+    if is_plain(&url) {
         findings.tell(
             Verdict::Advice,
             format_args!(
@@ -302,4 +290,26 @@ async fn address(config: &Config, id: &ComponentId, store: &StoreConfig, finding
             ),
         );
     }
+}
+
+/// What is answered at a URL; it is not followed elsewhere.
+async fn ask(url: &str) -> reqwest::Result<reqwest::Response> {
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    client.get(url).send().await
+}
+
+/// Whether a browser is told that nothing of it may do anything.
+fn is_sandboxed(answer: &reqwest::Response) -> bool {
+    let policy = answer.headers().get("content-security-policy");
+    policy
+        .and_then(|policy| policy.to_str().ok())
+        .is_some_and(|policy| policy.contains("sandbox"))
+}
+
+/// Whether others can read along.
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://") && !url.contains("127.0.0.1") && !url.contains("localhost")
 }

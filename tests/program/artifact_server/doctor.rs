@@ -90,6 +90,40 @@ async fn references_that_lead_nowhere_are_found() {
     );
 }
 
+/// Where people are sent has to be where pages are.
+#[tokio::test]
+async fn pages_that_nobody_comes_to_are_found() {
+    let slimspan = Slimspan::start(&with_server()).await;
+    let [artifacts, pages] = super::addresses(&slimspan);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = free.local_addr().unwrap();
+    drop(free);
+    let other = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let unknown = answering("HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n");
+    for (address, verdict, part) in [
+        (pages, "ok ", "where the artifact_server answers"),
+        (nobody, "WRONG ", "where nobody answers"),
+        (artifacts, "WRONG ", "where files are, and no pages"),
+        (
+            other,
+            "WRONG ",
+            "where no artifact_server answers: HTTP 200",
+        ),
+        (unknown, "WRONG ", "add it to allowed_hosts"),
+    ] {
+        let mut config = public(&format!("http://{artifacts}"));
+        let server = &mut config["extensions"]["artifact_server"];
+        server["pages"]["public_url"] = json!(format!("http://{address}"));
+        let (is_well, told) = doctor(&config).await;
+        let place =
+            format!("extensions.artifact_server.pages: people are sent to http://{address}");
+        let line = told.lines().find(|line| line.contains(&place));
+        let line = line.unwrap_or_else(|| panic!("{part}: {told}"));
+        assert!(line.starts_with(verdict) && line.contains(part), "{line}");
+        assert_eq!(is_well, verdict == "ok ", "{told}");
+    }
+}
+
 /// A bucket with these rules; everything else that is asked of it fails.
 fn with_rules(rules: &'static str) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
