@@ -7,7 +7,7 @@ use serde_json::json;
 use slimspan_artifact::Digest;
 use tokio::time::Instant;
 
-use super::{Served, with_server, with_tenants};
+use super::{Served, with_catalog, with_server, with_tenants};
 use crate::support::slimspan::run;
 
 #[tokio::test]
@@ -235,4 +235,21 @@ async fn nobody_opens_it_to_everybody_by_mistake() {
     );
     config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
     assert_eq!(validate(&config).await.code, Some(0));
+}
+
+/// A digest is deleted for one tenant, and the same bytes of another stay.
+#[tokio::test]
+async fn what_is_deleted_for_one_stays_for_another() {
+    let served = Served::start(&with_catalog()).await;
+    let of_acme = served.put_for("acme", "what both have").await;
+    let of_beta = served.put_for("beta", "what both have").await;
+    let digest = Digest::of(b"what both have");
+    let delete = format!("/v1/artifacts/{digest}?tenant=acme");
+    let deleted = served.pages.ask(Method::DELETE, &delete, "").await;
+    assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
+    assert_eq!(
+        served.artifacts.get(&of_acme).await.status,
+        StatusCode::GONE
+    );
+    assert_eq!(served.artifacts.get(&of_beta).await.body, "what both have");
 }
