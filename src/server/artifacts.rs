@@ -18,6 +18,7 @@ use super::audit::Deed;
 use super::links::{Disposition, Signature, parameter};
 use super::listener::Peer;
 use super::media::Media;
+use super::naming::disposition;
 use super::pieces::{Opened, Reading};
 use super::range::{Part, lists};
 use super::slots::Slot;
@@ -168,6 +169,10 @@ impl Server {
             })
             .await?;
         let (size, media) = (opened.size, opened.media);
+        let given = match asked.disposition {
+            Disposition::Attachment => self.given_name(address).await,
+            Disposition::Inline => None,
+        };
         let part = Part::of(headers, size, &etag);
         let mut response = if is_other {
             refusal(
@@ -205,14 +210,14 @@ impl Server {
         if is_told {
             insert(headers, header::ETAG, &etag);
             if !is_known {
-                Self::describe(headers, media, asked);
+                Self::describe(headers, media, asked, given.as_deref());
             }
         }
         Ok(response)
     }
 
     /// Says what the bytes are, and how they are to be used.
-    fn describe(headers: &mut HeaderMap, media: Media, asked: &Asked<'_>) {
+    fn describe(headers: &mut HeaderMap, media: Media, asked: &Asked<'_>, given: Option<&str>) {
         let media = if asked.is_picture {
             media.as_picture()
         } else {
@@ -224,7 +229,7 @@ impl Server {
             _ => "attachment",
         };
         let name = file_name(&asked.address, media);
-        let disposition = format!("{use_as}; filename=\"{name}\"");
+        let disposition = disposition(use_as, &name, given, media.extension);
         insert(headers, header::CONTENT_DISPOSITION, &disposition);
     }
 

@@ -1,11 +1,17 @@
 //! What the catalog says of the artifacts here.
 
+use std::time::Duration;
+
 use http::StatusCode;
+use tokio::time::timeout;
 
 use super::Server;
 use super::address::Address;
 use super::api::ApiError;
 use crate::catalog::{Catalog, Index, PutFile, Tenants};
+
+/// How long a download waits for its name.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Server {
     /// The catalog, if there is one.
@@ -34,6 +40,15 @@ impl Server {
                 None
             }
         }
+    }
+
+    /// What the newest payload that gives it a name calls an artifact; none if that is not known soon.
+    pub(super) async fn given_name(&self, address: &Address) -> Option<String> {
+        let index = self.catalog.as_ref()?.index();
+        let tenants = Tenants::one(address.tenant.clone());
+        let asking = index.artifact(&tenants, &address.digest);
+        let known = timeout(PATIENCE, asking).await.ok()?;
+        known.ok()??.file_name
     }
 
     /// Writes down that an artifact was put by itself.

@@ -16,6 +16,7 @@ mod letting_in;
 mod links;
 mod listener;
 mod media;
+mod naming;
 mod pages;
 mod pieces;
 mod range;

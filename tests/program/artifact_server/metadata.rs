@@ -142,3 +142,38 @@ async fn damage_of_what_is_long_is_told_to_who_reads_it() {
         }
     }
 }
+
+/// What a sender calls a file is offered to who downloads it, and to nobody else, as far as it does no harm.
+#[tokio::test]
+async fn a_download_is_called_what_its_sender_called_it() {
+    let served = Served::start(&with_catalog()).await;
+    let digest = Digest::of(b"some text").to_string();
+    let path = format!("/acme/artifacts/{digest}");
+    // Other tenants call theirs what they like.
+    for (tenant, name) in [
+        ("beta", "beta.txt"),
+        ("acme", "..%2Fa%20%22b%22%0D%0A%C3%A9.html"),
+    ] {
+        let blob = format!("/v1/artifacts/{digest}/blob?tenant={tenant}&filename={name}");
+        let stored = served.pages.ask(Method::PUT, &blob, "some text").await;
+        assert_eq!(stored.status, StatusCode::CREATED, "{stored:?}");
+    }
+    let plain = format!("filename=\"sha256-{}.txt\"", &digest[..12]);
+    let expected = format!("attachment; {plain}; filename*=UTF-8''a%20_b_%C3%A9.html.txt");
+    soon("the catalog comes by", async {
+        loop {
+            let answer = served.artifacts.get(&format!("{path}?download")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            if answer.headers["content-disposition"] == expected {
+                break;
+            }
+            let before = format!("attachment; {plain}");
+            assert_eq!(answer.headers["content-disposition"], before);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let answer = served.artifacts.get(&path).await;
+    let inline = format!("inline; {plain}");
+    assert_eq!(answer.headers["content-disposition"], inline);
+}
