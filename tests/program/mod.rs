@@ -54,6 +54,7 @@ mod shares;
 mod sharing;
 mod shutdown;
 mod sizes;
+mod skipped;
 mod store_failures;
 mod store_recovery;
 mod strangers;
