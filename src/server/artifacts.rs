@@ -20,6 +20,7 @@ use super::listener::Peer;
 use super::media::Media;
 use super::naming::disposition;
 use super::pieces::{Opened, Reading};
+use super::purpose::Purpose;
 use super::range::{Part, lists};
 use super::slots::Slot;
 use super::{Server, counted};
@@ -93,8 +94,8 @@ impl Server {
             Disposition::Inline
         };
         let signature = self.links.check(query, &address, disposition);
-        let destination = headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
-        let is_visit = destination == Some(b"document") && !wants("download") && !wants("raw");
+        let purpose = Purpose::of(headers);
+        let is_visit = purpose == Purpose::Visit && !wants("download") && !wants("raw");
         if is_visit && signature == Signature::None {
             return Err(self.to_the_page(&address).into());
         }
@@ -116,7 +117,7 @@ impl Server {
             reader,
             headers,
             disposition,
-            is_picture: destination == Some(b"image"),
+            is_picture: purpose == Purpose::Picture,
             has_body,
         };
         let slot = self.slots.take(&self.payer(&asked.reader, peer)).await;

@@ -42,7 +42,10 @@ impl Protection {
             (CORP, fixed(corp)),
             (COOP, fixed("same-origin")),
             (header::REFERRER_POLICY, fixed("no-referrer")),
-            (header::VARY, fixed("Authorization, Origin, Sec-Fetch-Dest")),
+            (
+                header::VARY,
+                fixed("Accept, Authorization, Origin, Sec-Fetch-Dest"),
+            ),
         ];
         if config.frame_ancestors.is_empty() {
             always.push((header::X_FRAME_OPTIONS, fixed("DENY")));

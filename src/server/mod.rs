@@ -19,6 +19,7 @@ mod media;
 mod naming;
 mod pages;
 mod pieces;
+mod purpose;
 mod range;
 mod rate;
 mod site;

@@ -22,7 +22,7 @@ pub(super) const ALWAYS: [(&str, &str); 8] = [
     ("cross-origin-resource-policy", "cross-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
-    ("vary", "Authorization, Origin, Sec-Fetch-Dest"),
+    ("vary", "Accept, Authorization, Origin, Sec-Fetch-Dest"),
     ("x-frame-options", "DENY"),
     ("cache-control", "no-store"),
 ];
@@ -121,6 +121,13 @@ async fn every_answer_has_exactly_these() {
             Method::GET,
             &path,
             vec![("sec-fetch-dest", "document")],
+            302,
+            expected(&[("location", &page), ("content-length", "0")]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("accept", "text/html,application/xhtml+xml,*/*;q=0.8")],
             302,
             expected(&[("location", &page), ("content-length", "0")]),
         ),

@@ -120,7 +120,20 @@ async fn hostile_files_are_nothing_but_files() {
             let client = served.artifacts.with("sec-fetch-dest", destination);
             let answer = client.get(&path).await;
             assert_eq!(table(&answer.headers), whole, "{destination} {file:?}");
+            // Also where it accepts what a picture or a page would.
+            for accept in ["image/svg+xml,image/*,*/*;q=0.8", "text/html"] {
+                let answer = client.with("accept", accept).get(&path).await;
+                assert_eq!(table(&answer.headers), whole, "{accept} {file:?}");
+            }
         }
+        // Who says only what it accepts gets no more than the picture that an SVG is, and that to keep.
+        let picture = served.artifacts.with("accept", "image/svg+xml,image/*");
+        let answer = picture.get(&path).await;
+        let mut of_picture = whole.clone();
+        if extension == "svg" {
+            of_picture.insert("content-type".to_owned(), "image/svg+xml".to_owned());
+        }
+        assert_eq!(table(&answer.headers), of_picture, "{file:?}");
         let head = served.artifacts.ask(Method::HEAD, &path, "").await;
         assert_eq!(table(&head.headers), whole, "{file:?}");
         let known = served
@@ -206,11 +219,17 @@ async fn what_a_sender_declares_changes_nothing() {
 async fn an_svg_is_a_picture_where_a_page_wants_one() {
     let served = Served::start(&with_server()).await;
     let svg = served.put("<svg onload='alert(1)'/>").await;
-    let picture = served.artifacts.with("sec-fetch-dest", "image");
-    let answer = picture.get(&svg).await;
-    assert_eq!(answer.headers["content-type"], "image/svg+xml");
-    let disposition = answer.headers["content-disposition"].to_str().unwrap();
-    assert!(disposition.starts_with("attachment;"), "{disposition}");
-    let policy = answer.headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("sandbox;"), "{policy}");
+    for (name, value) in [
+        ("sec-fetch-dest", "image"),
+        // Over plain http to another machine.
+        ("accept", "image/avif,image/webp,*/*"),
+    ] {
+        let picture = served.artifacts.with(name, value);
+        let answer = picture.get(&svg).await;
+        assert_eq!(answer.headers["content-type"], "image/svg+xml", "{name}");
+        let disposition = answer.headers["content-disposition"].to_str().unwrap();
+        assert!(disposition.starts_with("attachment;"), "{disposition}");
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("sandbox;"), "{policy}");
+    }
 }

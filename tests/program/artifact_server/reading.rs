@@ -185,6 +185,37 @@ async fn a_person_comes_to_the_page_and_a_picture_to_the_bytes() {
     }
 }
 
+/// Browsers do not say what they want over plain http to another machine, but for what they accept.
+#[tokio::test]
+async fn who_accepts_a_page_comes_to_it_also_where_nothing_else_is_said() {
+    let served = Served::start(&with_server()).await;
+    let path = served.put(otlp::photo(1, otlp::PHOTO)).await;
+    let page = format!("http://{}{path}", served.pages.address);
+    let html =
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+    let visit = served.artifacts.with("accept", html);
+    let answer = visit.get(&format!("{path}.png")).await;
+    assert_eq!(answer.status, StatusCode::FOUND);
+    assert_eq!(answer.headers["location"], page);
+    for query in ["?raw", "?download"] {
+        let answer = visit.get(&format!("{path}{query}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{query}");
+    }
+    for accept in [
+        "*/*",
+        "image/avif,image/webp,*/*",
+        "application/json",
+        // Java, whatever it asks for.
+        "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+    ] {
+        let answer = served.artifacts.with("accept", accept).get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{accept}");
+    }
+    // What it says otherwise holds.
+    let script = visit.with("sec-fetch-dest", "empty");
+    assert_eq!(script.get(&path).await.status, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn who_has_it_is_told_so() {
     let served = Served::start(&with_server()).await;
