@@ -44,6 +44,9 @@ pub struct Entry {
     pub carrier: String,
     /// The key of the attribute, or `(body)`.
     pub attribute: String,
+    /// How many references stand before it in the same span or log record; 0 in lines of earlier versions.
+    #[serde(default)]
+    pub position: u32,
     /// How the file stood there, such as `data_uri`.
     pub shape: String,
     /// What the reference leads to; none for what was cut before it came.

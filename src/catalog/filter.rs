@@ -106,10 +106,11 @@ impl fmt::Display for TypePattern {
 }
 
 /// Where a page ended: the next one begins behind it. It means the same to every replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// In microseconds.
     pub(super) time: i64,
+    pub(super) position: u32,
     pub(super) id: EntryId,
 }
 
@@ -118,6 +119,7 @@ impl Cursor {
     pub fn behind(entry: &Entry) -> Self {
         Self {
             time: entry.time.as_microsecond(),
+            position: entry.position,
             id: entry.id,
         }
     }
@@ -125,7 +127,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.time, self.id)
+        write!(f, "{}.{}.{}", self.time, self.position, self.id)
     }
 }
 
@@ -138,15 +140,17 @@ impl FromStr for Cursor {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let (time, id) = text.split_once('.').ok_or(InvalidCursor)?;
+        let (time, rest) = text.split_once('.').ok_or(InvalidCursor)?;
+        let (position, id) = rest.split_once('.').ok_or(InvalidCursor)?;
         Ok(Self {
             time: time.parse().map_err(|_| InvalidCursor)?,
+            position: position.parse().map_err(|_| InvalidCursor)?,
             id: id.parse().map_err(|_| InvalidCursor)?,
         })
     }
 }
 
-/// Some of the entries that were asked for, newest first.
+/// Some of the entries that were asked for, newest first, and those of one span in their order there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// The entries.

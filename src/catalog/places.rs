@@ -56,13 +56,19 @@ impl Taken<'_> {
         let origins = origins(self.signal, self.request, &offsets);
         let recorded = Timestamp::now();
         let mut met = HashMap::new();
+        let mut before = HashMap::new();
         let entries = places.iter().zip(&origins).map(|(place, origin)| {
+            // Of all in a span the time is the same: their order is in nothing else.
+            let item = (origin.service, origin.trace, origin.span, origin.time);
+            let before = before.entry(item).or_insert(0_u32);
+            let position = *before;
+            *before = before.saturating_add(1);
             let mut hash = self.hash(place, origin);
             let times = met.entry(*hash.finalize().as_bytes()).or_insert(0_u64);
             // The same file twice in one attribute is two references.
             hash.update(&times.to_le_bytes());
             *times += 1;
-            self.entry(place, origin, recorded, &hash)
+            self.entry(place, position, origin, recorded, &hash)
         });
         entries.flatten().collect()
     }
@@ -143,6 +149,7 @@ impl Taken<'_> {
     fn entry(
         &self,
         place: &Place<'_>,
+        position: u32,
         origin: &Origin<'_>,
         recorded: Timestamp,
         hash: &blake3::Hasher,
@@ -161,6 +168,7 @@ impl Taken<'_> {
             span_name: text(origin.name).into_owned(),
             carrier: carrier(place.carrier).to_owned(),
             attribute: place.attribute.to_owned(),
+            position,
             shape: place.shape.name().to_owned(),
             digest: place.digest,
             content_type: content_type(place.content_type),

@@ -53,6 +53,7 @@ impl PutFile {
             span_name: String::new(),
             carrier: String::new(),
             attribute: String::new(),
+            position: 0,
             shape: "file".to_owned(),
             digest: Some(self.digest),
             content_type: self.content_type,

@@ -122,6 +122,11 @@ async fn every_reference_is_written_down_where_it_stands() {
         ]
     );
     assert_eq!(found.len(), 5);
+    // As they stand in the span.
+    for (position, attribute) in ["picture", "again", "chat", "given.up"].iter().enumerate() {
+        let entry = by_attribute[&("span", *attribute)];
+        assert_eq!(entry.position as usize, position, "{attribute}");
+    }
     let picture = Digest::of(otlp::PICTURE);
     for (place, shape, digest, size, state, file_name) in [
         (

@@ -130,6 +130,7 @@ fn entry(number: u16, digest: Digest) -> Entry {
         span_name: "completion".to_owned(),
         carrier: "span".to_owned(),
         attribute: "gen_ai.input.messages".to_owned(),
+        position: 0,
         shape: "base64".to_owned(),
         digest: Some(digest),
         content_type: "image/png".to_owned(),

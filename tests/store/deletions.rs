@@ -116,6 +116,7 @@ pub(super) fn entry(tenant: &TenantId, digest: Digest, trace: u8, state: State) 
         span_name: String::new(),
         carrier: "span".to_owned(),
         attribute: "input".to_owned(),
+        position: 0,
         shape: "bytes".to_owned(),
         digest: Some(digest),
         content_type: "image/png".to_owned(),

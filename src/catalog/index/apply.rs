@@ -9,7 +9,7 @@ use super::super::entry::Entry;
 use super::super::ids::{SpanId, TraceId};
 use super::super::tombstone::Tombstone;
 use super::objects;
-use super::rows::word;
+use super::rows::{place, word};
 use super::tombstones::{self, Covered, Covering};
 
 /// What was new to an index.
@@ -53,9 +53,9 @@ fn add(begun: &Transaction<'_>, entries: &[Entry], applied: &mut Applied) -> rus
         begun,
         known: begun.prepare("SELECT number, recorded, settled, state FROM entry WHERE id = ?")?,
         insert: begun.prepare(
-            "INSERT INTO entry (id, recorded, settled, time, facet, trace, span, span_name, carrier, \
+            "INSERT INTO entry (id, recorded, settled, time, place, facet, trace, span, span_name, carrier, \
              attribute, shape, digest, size, file_name, state) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?,
         update: begun.prepare("UPDATE entry SET recorded = ?, settled = ?, state = ? WHERE number = ?")?,
         words: HashMap::new(),
@@ -143,6 +143,7 @@ impl Adding<'_> {
             recorded,
             settled,
             entry.time.as_microsecond(),
+            place(entry.position),
             facet,
             entry.trace.as_ref().map(TraceId::as_bytes),
             entry.span.as_ref().map(SpanId::as_bytes),

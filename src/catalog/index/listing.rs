@@ -3,7 +3,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::super::entry::State;
 use super::super::filter::{Cursor, Filter, MAX_PAGE, Page, Tenants};
-use super::rows::{COLUMNS, FROM, entry};
+use super::rows::{COLUMNS, FROM, entry, place};
 
 /// So many facets are asked one by one before all entries are gone through in their order.
 const MOST_FACETS: usize = 2_000;
@@ -56,6 +56,7 @@ impl Condition {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     time: i64,
+    place: i64,
     id: Vec<u8>,
     number: i64,
 }
@@ -293,8 +294,8 @@ impl<'c> Search<'c> {
     fn new(connection: &'c Connection, index: &str, condition: &str) -> rusqlite::Result<Self> {
         let query = |by: &str| {
             connection.prepare(&format!(
-                "SELECT time, id, number FROM entry {by} WHERE {condition} \
-                 ORDER BY time DESC, id DESC LIMIT ?"
+                "SELECT time, place, id, number FROM entry {by} WHERE {condition} \
+                 ORDER BY time DESC, place DESC, id DESC LIMIT ?"
             ))
         };
         // While very much is read, there is no such index.
@@ -305,8 +306,8 @@ impl<'c> Search<'c> {
     /// For those that are named by their numbers.
     fn of_few(connection: &'c Connection, condition: &str) -> rusqlite::Result<Self> {
         let query = connection.prepare(&format!(
-            "SELECT time, id, number FROM entry NOT INDEXED WHERE {condition} \
-             ORDER BY time DESC, id DESC LIMIT ?"
+            "SELECT time, place, id, number FROM entry NOT INDEXED WHERE {condition} \
+             ORDER BY time DESC, place DESC, id DESC LIMIT ?"
         ))?;
         Ok(Self { query })
     }
@@ -321,8 +322,9 @@ impl<'c> Search<'c> {
         let found = self.query.query_map(params_from_iter(values), |row| {
             Ok(Candidate {
                 time: row.get(0)?,
-                id: row.get(1)?,
-                number: row.get(2)?,
+                place: row.get(1)?,
+                id: row.get(2)?,
+                number: row.get(3)?,
             })
         })?;
         found.collect()
@@ -343,9 +345,10 @@ fn condition(
     if let Some(until) = filter.until {
         condition.and("time < ?", [Value::Integer(until.as_microsecond())]);
     }
-    if let Some(Cursor { time, id }) = after {
-        let (time, id) = (Value::Integer(time), Value::Blob(id.as_bytes().to_vec()));
-        condition.and("(time, id) < (?, ?)", [time, id]);
+    if let Some(Cursor { time, position, id }) = after {
+        let (time, place) = (Value::Integer(time), Value::Integer(place(position)));
+        let id = Value::Blob(id.as_bytes().to_vec());
+        condition.and("(time, place, id) < (?, ?, ?)", [time, place, id]);
     }
     if let Some(smallest) = filter.min_size {
         condition.and("size >= ?", [size(smallest)]);

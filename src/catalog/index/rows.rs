@@ -10,7 +10,7 @@ use crate::tenant::TenantId;
 pub(super) const COLUMNS: &str = "
     entry.id, entry.recorded, entry.time, facet.tenant, facet.signal, facet.service, entry.trace,
     entry.span, span_name.text, carrier.text, attribute.text, shape.text, entry.digest,
-    facet.content_type, entry.size, file_name.text, entry.state, entry.settled";
+    facet.content_type, entry.size, file_name.text, entry.state, entry.settled, entry.place";
 
 /// The tables that these columns come from.
 pub(super) const FROM: &str = "
@@ -38,6 +38,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         span_name: row.get(8)?,
         carrier: row.get(9)?,
         attribute: row.get(10)?,
+        position: position(row.get(18)?),
         shape: row.get(11)?,
         digest: bytes(12)?.as_deref().and_then(digest),
         content_type: row.get(13)?,
@@ -50,6 +51,15 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 /// Times are kept as microseconds.
 pub(super) fn time(microseconds: i64) -> Timestamp {
     Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Positions are kept turned round: so what comes first in a span is greatest, as what is newest is.
+pub(super) fn place(position: u32) -> i64 {
+    -i64::from(position)
+}
+
+fn position(place: i64) -> u32 {
+    u32::try_from(-place).unwrap_or_default()
 }
 
 /// States are kept in their order.

@@ -44,6 +44,8 @@ const TABLES: &str = "
         recorded INTEGER NOT NULL,
         settled INTEGER,
         time INTEGER NOT NULL,
+        -- The position in its span, turned round.
+        place INTEGER NOT NULL,
         facet INTEGER NOT NULL,
         trace BLOB,
         span BLOB,
@@ -86,13 +88,15 @@ const TABLES: &str = "
 
 /// What listings need. Many entries are in sooner where these come last.
 const LISTINGS: &str = "
-    CREATE INDEX IF NOT EXISTS entry_by_time ON entry (time, id, facet, size, span_name, file_name, state);
-    CREATE INDEX IF NOT EXISTS entry_by_facet ON entry (facet, time, id, size, span_name, file_name, state);
-    CREATE INDEX IF NOT EXISTS entry_by_digest ON entry (digest, time, id) WHERE digest IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS entry_by_trace ON entry (trace, time, id) WHERE trace IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS entry_by_span ON entry (span, time, id) WHERE span IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_time
+        ON entry (time, place, id, facet, size, span_name, file_name, state);
+    CREATE INDEX IF NOT EXISTS entry_by_facet
+        ON entry (facet, time, place, id, size, span_name, file_name, state);
+    CREATE INDEX IF NOT EXISTS entry_by_digest ON entry (digest, time, place, id) WHERE digest IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_trace ON entry (trace, time, place, id) WHERE trace IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_span ON entry (span, time, place, id) WHERE span IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_size ON entry (size);
-    CREATE INDEX IF NOT EXISTS entry_by_state ON entry (state, time, id) WHERE state < 3;
+    CREATE INDEX IF NOT EXISTS entry_by_state ON entry (state, time, place, id) WHERE state < 3;
     CREATE INDEX IF NOT EXISTS entry_by_span_name ON entry (span_name);
     CREATE INDEX IF NOT EXISTS entry_by_file_name ON entry (file_name) WHERE file_name IS NOT NULL;
 ";

@@ -44,7 +44,7 @@ pub(super) fn artifact(
     let newest = |named: &str| {
         let newest = format!(
             "SELECT {COLUMNS} FROM {FROM} WHERE entry.digest = ? AND {visible} {named} \
-             ORDER BY entry.time DESC, entry.id DESC LIMIT 1"
+             ORDER BY entry.time DESC, entry.place DESC, entry.id DESC LIMIT 1"
         );
         let newest = connection.query_row(&newest, key, entry);
         newest.optional()
@@ -108,7 +108,7 @@ pub(super) fn trace(
     let visible = visible(connection, tenants)?;
     let all = format!(
         "SELECT {COLUMNS} FROM {FROM} WHERE entry.trace = ? AND {visible} \
-         ORDER BY entry.time, entry.id LIMIT {}",
+         ORDER BY entry.time, entry.place DESC, entry.id LIMIT {}",
         most + 1
     );
     let mut all = connection.prepare(&all)?;
@@ -126,7 +126,7 @@ pub(super) fn trace(
     }))
 }
 
-/// Entries, oldest first, span by span.
+/// Entries, oldest first and those of one time as they stand in their span, span by span.
 fn by_span(entries: Vec<Entry>) -> Vec<TracedSpan> {
     let mut spans: Vec<TracedSpan> = Vec::new();
     let mut places = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! The index against a model: a list that is gone through.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -49,6 +50,7 @@ fn entry(number: u8, recorded: i64, state: State) -> Entry {
         span_name: NAMES[pick(4)].to_owned(),
         carrier: "span".to_owned(),
         attribute: "input".to_owned(),
+        position: u32::from(number % 3),
         shape: "base64".to_owned(),
         digest: (!number.is_multiple_of(7)).then(|| digest(number % 7)),
         content_type: TYPES[usize::from(number % 4)].to_owned(),
@@ -201,8 +203,13 @@ fn model(lines: &[Entry], tombstones: &[Tombstone]) -> Vec<Entry> {
         }
     }
     let mut left: Vec<_> = left.into_values().collect();
-    left.sort_by_key(|entry| std::cmp::Reverse((entry.time, entry.id)));
+    left.sort_by_key(newest_first);
     left
+}
+
+/// The order of pages: newest first, and of one time what stands first.
+fn newest_first(entry: &Entry) -> impl Ord + use<> {
+    Reverse((entry.time, Reverse(entry.position), entry.id))
 }
 
 /// All pages, one after the other.
@@ -272,8 +279,12 @@ async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], l
             let trace = TraceId::new(&[number; 16]).unwrap();
             let found = index.trace(&filter.tenants, trace).await.unwrap();
             let spans = found.map(|found| found.spans).unwrap_or_default();
+            for span in &spans {
+                let in_order = |entry: &Entry| (entry.time, entry.position);
+                assert!(span.entries.is_sorted_by_key(in_order), "{span:?}");
+            }
             let mut found: Vec<_> = spans.into_iter().flat_map(|span| span.entries).collect();
-            found.sort_by_key(|entry| std::cmp::Reverse((entry.time, entry.id)));
+            found.sort_by_key(newest_first);
             let of = |entry: &&Entry| visible(entry) && entry.trace == Some(trace);
             assert_eq!(found, left.iter().filter(of).cloned().collect::<Vec<_>>());
         }
@@ -462,6 +473,22 @@ async fn it_answers_while_very_much_is_read() {
     assert_eq!(indexes(), all);
     again.end_load().await.unwrap();
     answers(&again).await;
+}
+
+/// What a version before wrote, which knew less of an entry.
+#[test]
+fn lines_of_earlier_versions_are_read() {
+    let expected = Entry {
+        position: 0,
+        ..entry(2, 0, State::Stored)
+    };
+    let mut line = serde_json::to_value(entry(2, 0, State::Stored)).unwrap();
+    let members = line.as_object_mut().unwrap();
+    for later in ["position", "settled"] {
+        assert!(members.remove(later).is_some(), "{later}");
+    }
+    let read = super::super::recorder::from_lines(line.to_string().as_bytes());
+    assert_eq!(read, (vec![expected], 0));
 }
 
 /// Objects that a whole listing did not show are forgotten, and no others: deletions are not read anew.

@@ -56,6 +56,7 @@ fn entry(text: &str) -> Entry {
         span_name: text.to_owned(),
         carrier: "span".to_owned(),
         attribute: text.to_owned(),
+        position: 0,
         shape: text.to_owned(),
         digest: Some(DIGEST.parse().unwrap()),
         content_type: text.to_owned(),

@@ -1,6 +1,7 @@
 //! Pages for people: what they show, where they lead, and that nothing of a payload is more than text there.
 
 mod looks;
+mod order;
 mod states;
 
 use std::time::Duration;
