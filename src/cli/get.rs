@@ -44,7 +44,7 @@ pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(exit_code) => return Ok(exit_code),
     };
-    let address = get.artifact.of(get.tenant.as_ref());
+    let address = (get.store).address(&config, &get.artifact, get.tenant.as_ref())?;
     let store = get.store.open(&config)?.of_tenant(&address.tenant);
     let runtime = super::runtime()?;
     runtime.block_on(read(get, &store, address.digest))?;

@@ -39,7 +39,7 @@ pub(super) fn open(open: &Open) -> anyhow::Result<ExitCode> {
     let pages = server.pages_url().with_context(|| {
         format!("nobody knows where people reach extensions.{id}: give it a pages.public_url")
     })?;
-    let address = open.artifact.of(open.tenant.as_ref());
+    let address = (open.store).address(&config, &open.artifact, open.tenant.as_ref())?;
     let url = format!("{pages}{address}");
     say(format_args!("{url}\n"));
     if open.print {

@@ -45,6 +45,25 @@ impl StoreArguments {
         }
     }
 
+    /// The artifact that is meant: that of `tenant` unless none is said, then whose its reference says.
+    pub(super) fn address(
+        &self,
+        config: &Config,
+        artifact: &Named,
+        tenant: Option<&TenantId>,
+    ) -> anyhow::Result<Address> {
+        let (id, store) = self.config_in(config)?;
+        let servers = config.artifact_servers();
+        let servers = servers.filter(|(_, server)| server.store == *id);
+        let urls = servers.flat_map(|(_, server)| server.urls());
+        let urls: Vec<String> = store.public_url.clone().into_iter().chain(urls).collect();
+        let tenant = tenant.cloned().or_else(|| artifact.tenant(&urls));
+        Ok(Address {
+            tenant: tenant.unwrap_or_default(),
+            digest: artifact.digest,
+        })
+    }
+
     /// Opens it beside a slimspan that may run.
     pub(super) fn open(&self, config: &Config) -> anyhow::Result<Store> {
         let (id, store) = self.config_in(config)?;
@@ -56,18 +75,32 @@ impl StoreArguments {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) digest: Digest,
-    /// Whose it is, where the reference says so.
-    pub(super) tenant: Option<TenantId>,
+    /// What stands in front of that.
+    before: String,
 }
 
 impl Named {
-    /// The artifact, which is that of `tenant` unless the reference says whose it is.
-    pub(super) fn of(&self, tenant: Option<&TenantId>) -> Address {
-        let tenant = tenant.or(self.tenant.as_ref());
-        Address {
-            tenant: tenant.cloned().unwrap_or_default(),
-            digest: self.digest,
+    /// Whose it is, where the reference says so; `urls` are those below which links to artifacts are.
+    fn tenant(&self, urls: &[String]) -> Option<TenantId> {
+        self.tenant_in_store().or_else(|| self.tenant_of_link(urls))
+    }
+
+    /// Of `.../TENANT/sha256/ab/DIGEST`.
+    fn tenant_in_store(&self) -> Option<TenantId> {
+        let (before, _) = self.before.strip_suffix('/')?.rsplit_once('/')?;
+        let tenant = before.strip_suffix("/sha256")?.rsplit('/').next();
+        tenant?.parse().ok()
+    }
+
+    /// Of `<public_url>/TENANT/artifacts/DIGEST.png`. A URL may have a path of its own, which looks like a tenant.
+    fn tenant_of_link(&self, urls: &[String]) -> Option<TenantId> {
+        let before = self.before.strip_suffix("/artifacts/")?;
+        let is_below = |url: &str| urls.iter().any(|known| url.ends_with(known.as_str()));
+        if is_below(before) {
+            return None;
         }
+        let (url, tenant) = before.rsplit_once('/')?;
+        tenant.parse().ok().filter(|_| is_below(url))
     }
 }
 
@@ -80,24 +113,16 @@ pub(super) fn named(text: &str) -> Result<Named, String> {
         )
     };
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c));
-    let mut words = words.collect::<Vec<_>>().into_iter().peekable();
-    let mut before: Vec<&str> = Vec::new();
-    let mut found = None;
-    for word in words.by_ref() {
-        if let Ok(digest) = word.parse::<Digest>()
-            && found.replace((digest, before.clone())).is_some()
-        {
-            return Err(told());
-        }
-        before.push(word);
+    let mut digests = words.filter_map(|word| word.parse::<Digest>().ok());
+    let digest = digests.next().ok_or_else(told)?;
+    if digests.next().is_some() {
+        return Err(told());
     }
-    let (digest, before) = found.ok_or_else(told)?;
-    // .../TENANT/sha256/ab/DIGEST in a store, and .../TENANT/artifacts/DIGEST.png in a link.
-    let tenant = match before.as_slice() {
-        [.., tenant, "sha256", _] => tenant.parse().ok(),
-        _ => None,
-    };
-    Ok(Named { digest, tenant })
+    let (before, _) = text.split_once(&digest.to_string()).ok_or_else(told)?;
+    Ok(Named {
+        digest,
+        before: before.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -106,15 +131,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_found_in_any_reference() {
+    fn a_digest_is_found_in_any_reference_and_whose_it_is_where_it_says_so() {
         let digest = Digest::of(b"abc");
+        let urls = [
+            "http://127.0.0.1:4319",
+            "https://example.com",
+            "https://example.com/kept/files",
+        ];
+        let urls = urls.map(str::to_owned);
         for (text, tenant) in [
             (digest.to_string(), None),
             (
                 format!("http://127.0.0.1:4319/artifacts/{digest}.png?as=base64"),
                 None,
             ),
+            (
+                format!("http://127.0.0.1:4319/acme/artifacts/{digest}.png"),
+                Some("acme"),
+            ),
+            (
+                format!("https://example.com/kept/files/artifacts/{digest}"),
+                None,
+            ),
+            (
+                format!("https://example.com/kept/files/acme/artifacts/{digest}~"),
+                Some("acme"),
+            ),
+            (
+                format!("{{\"url\":\"https://example.com/acme/artifacts/{digest}.png\"}}"),
+                Some("acme"),
+            ),
+            // Who knows what is a tenant there, and what a folder.
+            (format!("https://example.org/acme/artifacts/{digest}"), None),
+            (format!("https://example.com/a/b/artifacts/{digest}"), None),
+            (format!("https://example.com/Acme/artifacts/{digest}"), None),
             (format!("s3://b/p/acme/sha256/ba/{digest}"), Some("acme")),
+            (format!("acme/sha256/ba/{digest}"), Some("acme")),
             (
                 format!("{{\"type\":\"artifact\",\"sha256\":\"{digest}\",\"size_bytes\":3}}"),
                 None,
@@ -122,8 +174,8 @@ mod tests {
         ] {
             let named = named(&text).unwrap();
             assert_eq!(named.digest, digest, "{text}");
-            let found = named.tenant.as_ref().map(TenantId::as_str);
-            assert_eq!(found, tenant, "{text}");
+            let found = named.tenant(&urls);
+            assert_eq!(found.as_ref().map(TenantId::as_str), tenant, "{text}");
         }
         let two = format!("{digest} {}", Digest::of(b"abd"));
         for text in ["", "abc", &digest.to_string()[1..], &two] {

@@ -195,6 +195,13 @@ impl ArtifactServerConfig {
         own.or_else(|| self.url_of(&pages.endpoint))
     }
 
+    /// All URLs below which its artifacts and their pages are, as far as the configuration tells.
+    pub fn urls(&self) -> impl Iterator<Item = String> {
+        let public = [self.public_url.clone(), self.pages.public_url.clone()];
+        let here = [&self.endpoint, &self.pages.endpoint].map(|endpoint| self.url_of(endpoint));
+        public.into_iter().chain(here).flatten()
+    }
+
     /// The URL of what listens there, if that is a place to connect to.
     pub(super) fn url_of(&self, endpoint: &HostPort) -> Option<String> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };

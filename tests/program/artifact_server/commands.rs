@@ -152,6 +152,38 @@ async fn the_page_of_an_artifact_is_named() {
     }
 }
 
+/// Links to artifacts and to their pages, where the URL has a path that could be a tenant, too.
+#[tokio::test]
+async fn a_link_says_whose_artifact_it_is() {
+    let home = folder();
+    let mut config = with_server();
+    let server = &mut config["extensions"]["artifact_server"];
+    server["public_url"] = json!("https://files.example.com/kept");
+    server["pages"]["public_url"] = json!("https://pages.example.net");
+    server["open_to_everybody"] = json!(true);
+    fs::write(home.path().join("c.yaml"), config.to_string()).unwrap();
+    for (tenant, in_url) in [("default", ""), ("acme", "/acme")] {
+        let bytes = format!("of {tenant}");
+        let digest = Digest::of(bytes.as_bytes());
+        fs::write(home.path().join("file"), &bytes).unwrap();
+        let put = ask(home.path(), &["put", "--tenant", tenant, "file"]).await;
+        let link = put.stdout.trim();
+        let start = format!("https://files.example.com/kept{in_url}/artifacts/{digest}.");
+        assert!(link.starts_with(&start), "{put:?}");
+        let page = format!("https://pages.example.net{in_url}/artifacts/{digest}");
+        for reference in [link, &page] {
+            let got = ask(home.path(), &["get", "-o", "-", reference]).await;
+            assert_eq!((got.code, &got.stdout), (Some(0), &bytes), "{got:?}");
+            let open = ask(home.path(), &["open", "--print", reference]).await;
+            assert_eq!(open.stdout.trim(), page, "{open:?}");
+            // Who says it otherwise is taken at the word.
+            let other = ["get", "-o", "-", "--tenant", "beta", reference];
+            let other = ask(home.path(), &other).await;
+            assert_eq!(other.code, Some(1), "{other:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn shells_and_man_know_every_command() {
     let home = tempfile::tempdir().unwrap();
