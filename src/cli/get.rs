@@ -6,13 +6,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use slimspan_artifact::{Digest, extension_of_media_type, media_type_of_bytes};
 
 use super::destination::{Destination, Target};
 use super::progress::Progress;
-use super::say;
 use super::stores::{Named, StoreArguments, named};
+use super::{USAGE, complain, say};
+use crate::server::Address;
 use crate::storage::{Store, StoreError};
 use crate::tenant::TenantId;
 
@@ -34,12 +36,26 @@ pub(super) struct Get {
     /// digest
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// A JSON object that says what was read and where it was written
+    #[arg(long)]
+    json: bool,
     /// The sha256 of the artifact, or a reference to it
     #[arg(value_name = "ARTIFACT", value_parser = named)]
     artifact: Named,
 }
 
+/// What is told of an artifact that was read.
+struct Told {
+    address: Address,
+    content_type: &'static str,
+    size: u64,
+}
+
 pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
+    if get.json && get.is_piped() {
+        complain("--json and --output - would both be written to standard output: leave one away");
+        return Ok(ExitCode::from(USAGE));
+    }
     let config = match get.store.config.load() {
         Ok(config) => config,
         Err(exit_code) => return Ok(exit_code),
@@ -47,11 +63,17 @@ pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
     let address = (get.store).address(&config, &get.artifact, get.tenant.as_ref())?;
     let store = get.store.open(&config)?.of_tenant(&address.tenant);
     let runtime = super::runtime()?;
-    runtime.block_on(read(get, &store, address.digest))?;
+    runtime.block_on(read(get, &store, address))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn read(get: &Get, store: &Store, digest: Digest) -> anyhow::Result<()> {
+async fn read(get: &Get, store: &Store, address: Address) -> anyhow::Result<()> {
+    let digest = address.digest;
+    let told = |head: &[u8], size| Told {
+        address,
+        content_type: media_type_of_bytes(head).unwrap_or("application/octet-stream"),
+        size,
+    };
     let facts = match store.facts(&digest).await {
         Ok(facts) => facts,
         // It may wait in the spool.
@@ -59,9 +81,10 @@ async fn read(get: &Get, store: &Store, digest: Digest) -> anyhow::Result<()> {
             let Ok(bytes) = store.get(&digest).await else {
                 return Err(error.into());
             };
-            let mut destination = destination(get, digest, &bytes)?;
+            let told = told(&bytes, bytes.len() as u64);
+            let mut destination = get.destination(&told, &bytes)?;
             destination.write(&bytes)?;
-            return finish(destination, bytes.len() as u64);
+            return get.finish(destination, &told);
         }
         Err(error) => return Err(error.into()),
     };
@@ -72,18 +95,15 @@ async fn read(get: &Get, store: &Store, digest: Digest) -> anyhow::Result<()> {
     };
     let (mut hasher, mut at) = (Sha256::new(), first.len() as u64);
     hasher.update(&first);
-    let mut waiting = Some(first);
-    let is_stdout = get
-        .output
-        .as_deref()
-        .is_some_and(|path| path.as_os_str() == "-");
     // What is on its way down a pipe cannot be taken back: all of it is checked first, and read again.
-    if is_stdout && at < size {
+    if get.is_piped() && at < size {
         let progress = Progress::of(size, "checking");
         progress.add(at);
         check(store, digest, size, hasher.clone(), &progress).await?;
     }
-    let mut destination = destination(get, digest, waiting.as_deref().unwrap_or_default())?;
+    let told = told(&first, size);
+    let mut destination = get.destination(&told, &first)?;
+    let mut waiting = Some(first);
     let progress = Progress::of(size, "reading");
     while let Some(piece) = waiting.take() {
         progress.add(piece.len() as u64);
@@ -105,7 +125,7 @@ async fn read(get: &Get, store: &Store, digest: Digest) -> anyhow::Result<()> {
         }
     }
     drop(progress);
-    finish(destination, size)
+    get.finish(destination, &told)
 }
 
 async fn check(
@@ -132,34 +152,52 @@ async fn check(
     Err(store.damaged(digest, found).into())
 }
 
-fn destination(get: &Get, digest: Digest, head: &[u8]) -> anyhow::Result<Destination> {
-    let target = match &get.output {
-        Some(path) if path.as_os_str() == "-" => {
-            if io::stdout().is_terminal() && std::str::from_utf8(head).is_err() {
-                bail!("this is nothing for a terminal: write it to a file with --output");
-            }
-            Target::Stdout
-        }
-        Some(path) => Target::File(path.clone()),
-        None => {
-            let media_type = media_type_of_bytes(head).unwrap_or("application/octet-stream");
-            let extension = extension_of_media_type(media_type);
-            let name = PathBuf::from(format!("{digest}.{extension}"));
-            if name.exists() {
-                bail!(
-                    "{} is there already: say what to write with --output",
-                    name.display()
-                );
-            }
-            Target::File(name)
-        }
-    };
-    Destination::open(target)
-}
-
-fn finish(destination: Destination, size: u64) -> anyhow::Result<()> {
-    if let Some(path) = destination.finish().context("cannot write")? {
-        say(format_args!("{}: {size} bytes\n", path.display()));
+impl Get {
+    fn is_piped(&self) -> bool {
+        let output = self.output.as_deref();
+        output.is_some_and(|path| path.as_os_str() == "-")
     }
-    Ok(())
+
+    fn destination(&self, told: &Told, head: &[u8]) -> anyhow::Result<Destination> {
+        let target = match &self.output {
+            Some(_) if self.is_piped() => {
+                if io::stdout().is_terminal() && std::str::from_utf8(head).is_err() {
+                    bail!("this is nothing for a terminal: write it to a file with --output");
+                }
+                Target::Stdout
+            }
+            Some(path) => Target::File(path.clone()),
+            None => {
+                let extension = extension_of_media_type(told.content_type);
+                let name = PathBuf::from(format!("{}.{extension}", told.address.digest));
+                if name.exists() {
+                    bail!(
+                        "{} is there already: say what to write with --output",
+                        name.display()
+                    );
+                }
+                Target::File(name)
+            }
+        };
+        Destination::open(target)
+    }
+
+    fn finish(&self, destination: Destination, told: &Told) -> anyhow::Result<()> {
+        let Some(path) = destination.finish().context("cannot write")? else {
+            return Ok(());
+        };
+        if self.json {
+            let told = json!({
+                "sha256": told.address.digest.to_string(),
+                "tenant": told.address.tenant,
+                "content_type": told.content_type,
+                "size_bytes": told.size,
+                "file": path.display().to_string(),
+            });
+            say(format_args!("{told:#}\n"));
+        } else {
+            say(format_args!("{}: {} bytes\n", path.display(), told.size));
+        }
+        Ok(())
+    }
 }

@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
 use clap::Args;
+use serde_json::json;
 
 use super::stores::{Named, StoreArguments, named};
 use super::{complain, say};
@@ -20,6 +21,9 @@ pub(super) struct Open {
     /// Only print the URL
     #[arg(long)]
     print: bool,
+    /// A JSON object with the URL
+    #[arg(long)]
+    json: bool,
     /// The sha256 of the artifact, or a reference to it
     #[arg(value_name = "ARTIFACT", value_parser = named)]
     artifact: Named,
@@ -41,7 +45,16 @@ pub(super) fn open(open: &Open) -> anyhow::Result<ExitCode> {
     })?;
     let address = (open.store).address(&config, &open.artifact, open.tenant.as_ref())?;
     let url = format!("{pages}{address}");
-    say(format_args!("{url}\n"));
+    if open.json {
+        let told = json!({
+            "sha256": address.digest.to_string(),
+            "tenant": address.tenant,
+            "url": url,
+        });
+        say(format_args!("{told:#}\n"));
+    } else {
+        say(format_args!("{url}\n"));
+    }
     if open.print {
         return Ok(ExitCode::SUCCESS);
     }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use slimspan_artifact::{Artifact, Digest, Location, extension_of_media_type, media_type_of_bytes};
 
@@ -28,6 +29,9 @@ pub(super) struct Put {
     /// Whose artifacts they are
     #[arg(long, value_name = "NAME", default_value_t)]
     tenant: TenantId,
+    /// A line of JSON for each
+    #[arg(long)]
+    json: bool,
     /// The files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -45,7 +49,19 @@ pub(super) fn put(put: &Put) -> anyhow::Result<ExitCode> {
     for path in &put.files {
         let stored = runtime.block_on(store_file(&store, path));
         let (file, uri) = stored.with_context(|| path.display().to_string())?;
-        say(format_args!("{uri}\n"));
+        if put.json {
+            let told = json!({
+                "file": path.display().to_string(),
+                "sha256": file.digest.to_string(),
+                "tenant": file.tenant,
+                "content_type": file.content_type,
+                "size_bytes": file.size,
+                "uri": uri,
+            });
+            say(format_args!("{told}\n"));
+        } else {
+            say(format_args!("{uri}\n"));
+        }
         if of_store.catalog.enabled && !store.is_in_memory() {
             let written = runtime.block_on(file.put_down(&store.bucket()));
             written.with_context(|| {

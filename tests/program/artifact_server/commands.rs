@@ -152,6 +152,71 @@ async fn the_page_of_an_artifact_is_named() {
     }
 }
 
+/// For programs: what was stored, read and opened, whichever way the bytes went.
+#[tokio::test]
+async fn what_was_done_is_told_as_json() {
+    let home = folder();
+    let json_of = |ended: &Ended| -> Value {
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"))
+    };
+    let files = [otlp::photo(1, otlp::PHOTO), b"a text".to_vec(), Vec::new()];
+    for (name, bytes) in ["a.png", "b.txt", "empty"].into_iter().zip(&files) {
+        fs::write(home.path().join(name), bytes).unwrap();
+    }
+    let put = [
+        "put", "--json", "--tenant", "acme", "a.png", "b.txt", "empty",
+    ];
+    let put = ask(home.path(), &put).await;
+    assert_eq!(put.code, Some(0), "{put:?}");
+    let lines: Vec<Value> = put
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), files.len());
+    let names = [
+        ("a.png", "image/png"),
+        ("b.txt", "application/octet-stream"),
+        ("empty", "application/octet-stream"),
+    ];
+    for ((line, bytes), (name, content_type)) in lines.iter().zip(&files).zip(names) {
+        let digest = Digest::of(bytes).to_string();
+        let uri = line["uri"].as_str().unwrap();
+        let start = format!("https://files.example.com/acme/artifacts/{digest}.");
+        assert!(uri.starts_with(&start), "{line}");
+        let facts = json!({
+            "sha256": digest, "tenant": "acme", "content_type": content_type,
+            "size_bytes": bytes.len(),
+        });
+        let mut expected = facts.clone();
+        expected["file"] = json!(name);
+        expected["uri"] = json!(uri);
+        assert_eq!(*line, expected);
+
+        let got = ask(home.path(), &["get", "--json", "-o", "got", uri]).await;
+        let mut expected = facts;
+        let path = home.path().join("got").canonicalize().unwrap();
+        assert_eq!(&fs::read(&path).unwrap(), bytes);
+        let told = json_of(&got);
+        expected["file"] = told["file"].clone();
+        assert_eq!(told, expected);
+        // As it was said, or where that leads.
+        let file = home.path().join(told["file"].as_str().unwrap());
+        assert_eq!(file.canonicalize().unwrap(), path);
+
+        let open = ask(home.path(), &["open", "--json", "--print", uri]).await;
+        let url = format!("https://pages.example.net/acme/artifacts/{digest}");
+        let expected = json!({ "sha256": digest, "tenant": "acme", "url": url });
+        assert_eq!(json_of(&open), expected);
+    }
+    // Both cannot come out of one pipe.
+    let uri = lines[1]["uri"].as_str().unwrap();
+    let both = ask(home.path(), &["get", "--json", "-o", "-", uri]).await;
+    assert_eq!((both.code, both.stdout.as_str()), (Some(2), ""));
+    assert!(both.stderr.contains("--output -"), "{both:?}");
+}
+
 /// Links to artifacts and to their pages, where the URL has a path that could be a tenant, too.
 #[tokio::test]
 async fn a_link_says_whose_artifact_it_is() {
@@ -198,6 +263,14 @@ async fn shells_and_man_know_every_command() {
     assert!(man.stdout.contains(".TH slimspan 1"), "{man:?}");
     let written = run(home.path(), &["man", "-o", "man1"]).await;
     assert_eq!(written.code, Some(0), "{written:?}");
-    let page = fs::read_to_string(home.path().join("man1/slimspan-verify.1")).unwrap();
-    assert!(page.contains("\\-\\-sample"), "{page}");
+    for (name, option) in [
+        ("verify", "\\-\\-sample"),
+        ("get", "\\-\\-json"),
+        ("put", "\\-\\-json"),
+        ("open", "\\-\\-json"),
+    ] {
+        let page = home.path().join(format!("man1/slimspan-{name}.1"));
+        let page = fs::read_to_string(page).unwrap();
+        assert!(page.contains(option), "{page}");
+    }
 }
