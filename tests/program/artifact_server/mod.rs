@@ -6,6 +6,7 @@ mod budget;
 mod client;
 mod commands;
 mod deleting;
+mod denied;
 mod doctor;
 mod handshake;
 mod headers;
