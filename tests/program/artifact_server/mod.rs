@@ -8,6 +8,7 @@ mod commands;
 mod deleting;
 mod denied;
 mod doctor;
+mod filters;
 mod handshake;
 mod headers;
 mod hostile;

@@ -22,19 +22,19 @@ use crate::support::http::HttpAnswer;
 use crate::support::soon;
 
 /// A server with a catalog, and somebody who takes the slim spans.
-struct Viewed {
-    served: Served,
+pub(super) struct Viewed {
+    pub(super) served: Served,
     _backend: Backend,
 }
 
 /// A span: its name, its service, the seconds after the first at which it begins, and its attributes.
-struct Sent<'a> {
-    trace: u8,
-    span: u8,
-    name: &'a str,
-    service: &'a str,
-    second: u64,
-    attributes: Vec<(&'a str, Any)>,
+pub(super) struct Sent<'a> {
+    pub(super) trace: u8,
+    pub(super) span: u8,
+    pub(super) name: &'a str,
+    pub(super) service: &'a str,
+    pub(super) second: u64,
+    pub(super) attributes: Vec<(&'a str, Any)>,
 }
 
 fn with_catalog(backend: &Backend) -> Value {
@@ -50,7 +50,7 @@ impl Viewed {
         Self::start_with(|_| {}).await
     }
 
-    async fn start_with(change: impl FnOnce(&mut Value)) -> Self {
+    pub(super) async fn start_with(change: impl FnOnce(&mut Value)) -> Self {
         let backend = Backend::start().await;
         let mut config = with_catalog(&backend);
         change(&mut config);
@@ -60,7 +60,7 @@ impl Viewed {
         }
     }
 
-    async fn send(&self, spans: &[Sent<'_>]) {
+    pub(super) async fn send(&self, spans: &[Sent<'_>]) {
         let sender = self.served.slimspan.sender().await;
         let request = request(spans);
         sender.send(Signal::Traces, &request).await.unwrap();
