@@ -196,6 +196,10 @@ pub(super) fn render(bytes: &[u8], size: u64, form: Form) -> Preview {
             words::size(SHOWN),
             words::size(size)
         );
+        if form == Form::Json {
+            // The beginning of a document is none.
+            note.push_str(" JSON folds where all of it is shown.");
+        }
     }
     let shown = match form {
         Form::Markdown => markdown::html(text),

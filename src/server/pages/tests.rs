@@ -170,6 +170,9 @@ fn what_is_much_is_cut_or_left_as_it_is() {
     let cut = "é".repeat(10);
     let shown = render(&cut.as_bytes()[..9], 1 << 20, Form::Plain);
     assert!(shown.note.starts_with("Only the first"), "{}", shown.note);
+    let json = render(b"{\"a\":[1,2", 1 << 20, Form::Json);
+    assert!(json.note.ends_with("folds where all of it is shown."));
+    assert!(json.text.unwrap().starts_with("<pre"));
     let html = shown.text.unwrap();
     assert_eq!(html.matches('é').count(), 4);
     assert!(!html.contains('\u{fffd}'));
