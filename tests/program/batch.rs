@@ -14,9 +14,9 @@ use tonic::{Code, Status};
 use crate::support::backend::{Backend, Received};
 use crate::support::pages::Metrics;
 use crate::support::references::restored;
-use crate::support::sender::Call;
+use crate::support::sender::{Call, Sender, retry_after};
 use crate::support::slimspan::Slimspan;
-use crate::support::{config, frames, otlp};
+use crate::support::{config, frames, otlp, soon};
 
 fn with_batch(backend: &Backend, batch: Value) -> Value {
     let mut config = config::standard(backend.address);
@@ -26,6 +26,23 @@ fn with_batch(backend: &Backend, batch: Value) -> Value {
             json!(["memory_limiter", "artifact", "batch"]);
     }
     config
+}
+
+/// The same where the credentials of senders tell their requests apart, and are passed on.
+fn by_credential(backend: &Backend, mut batch: Value) -> Value {
+    batch["metadata_keys"] = json!(["Authorization"]);
+    let mut config = with_batch(backend, batch);
+    config["receivers"]["otlp"]["protocols"]["grpc"]["include_metadata"] = json!(true);
+    let headers = json!([{ "key": "authorization", "from_context": "authorization" }]);
+    config["extensions"]["headers_setter"] = json!({ "headers": headers });
+    config["service"]["extensions"] = json!(["artifact_store", "headers_setter"]);
+    config["exporters"]["otlp_grpc"]["auth"] = json!({ "authenticator": "headers_setter" });
+    config
+}
+
+async fn send_as(sender: &Sender, credential: &str, request: &Bytes) -> Status {
+    let call = Call::whole(frames::frame(0, request)).header("authorization", credential);
+    sender.call(call).await.status().clone()
 }
 
 /// Long enough that only the size ends a batch, and below half of a sender's patience.
@@ -65,6 +82,83 @@ async fn requests_are_joined_and_answered_together() {
         let whole = request.as_ref();
         assert!(restored.windows(whole.len()).any(|part| part == whole));
     }
+}
+
+/// Requests of one credential go together, and leave with it; those of another one do not go with them.
+#[tokio::test]
+async fn only_requests_with_the_same_metadata_are_joined() {
+    let backend = Backend::start().await;
+    let batch = json!({ "send_batch_size": 2, "timeout": LONG });
+    let slimspan = Slimspan::start(&by_credential(&backend, batch)).await;
+    let sender = slimspan.sender().await;
+    let requests: Vec<_> = (0..4).map(otlp::plain_span).collect();
+    let credentials = ["Bearer a", "Bearer b", "Bearer a", "Bearer b"];
+    let sent = requests.iter().zip(credentials);
+    let sent = sent.map(|(request, credential)| send_as(&sender, credential, request));
+    for status in join_all(sent).await {
+        assert_eq!(status.code(), Code::Ok, "{status}");
+    }
+    let received = backend.received();
+    assert_eq!(received.len(), 2);
+    for (credential, numbers) in [("Bearer a", [0, 2]), ("Bearer b", [1, 3])] {
+        let is_its = |one: &&Received| {
+            let passed_on = one.headers.get("authorization");
+            passed_on.is_some_and(|value| value == credential)
+        };
+        let of_credential = received.iter().find(is_its);
+        let joined = of_credential.unwrap_or_else(|| panic!("{credential}: {received:?}"));
+        assert_eq!(spans(joined), 2, "{credential}");
+        for number in numbers {
+            let whole = requests[number].as_ref();
+            let is_in = joined
+                .message
+                .windows(whole.len())
+                .any(|part| part == whole);
+            assert!(is_in, "{credential}: {number}");
+        }
+    }
+}
+
+/// One combination more than may wait is asked to come back, and may when there is room again; those that
+/// wait already do not notice.
+#[tokio::test]
+async fn so_many_combinations_of_metadata_wait_and_no_more() {
+    let backend = Backend::start().await;
+    // All of them wait for half of their senders' time.
+    let batch = json!({ "send_batch_size": 2, "timeout": "1h", "metadata_cardinality_limit": 1 });
+    let mut config = by_credential(&backend, batch);
+    config::tell_metrics(&mut config);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let requests: Vec<_> = (0..5).map(otlp::plain_span).collect();
+    let first = send_as(&sender, "Bearer a", &requests[0]);
+    let others = async {
+        let waits = async {
+            let name = "otelcol_processor_batch_metadata_cardinality";
+            let metrics = async || Metrics::of(slimspan.page("telemetry")).await;
+            while metrics().await.count(name, &[]) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the first one waits for others", waits).await;
+        let refused = send_as(&sender, "Bearer b", &requests[1]).await;
+        (refused, send_as(&sender, "Bearer a", &requests[2]).await)
+    };
+    let (first, (refused, joined)) = futures::join!(first, others);
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    let key = "batch.metadata_cardinality_limit";
+    assert!(refused.message().contains(key), "{refused}");
+    assert!(retry_after(&refused).is_some(), "{refused}");
+    for status in [first, joined] {
+        assert_eq!(status.code(), Code::Ok, "{status}");
+    }
+    assert_eq!(count(Signal::Traces, &backend.only()), 2);
+    let again = requests[3..].iter();
+    let again = again.map(|request| send_as(&sender, "Bearer b", request));
+    for status in join_all(again).await {
+        assert_eq!(status.code(), Code::Ok, "{status}");
+    }
+    assert_eq!(backend.received().len(), 2);
 }
 
 #[tokio::test]

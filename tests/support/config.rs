@@ -56,6 +56,13 @@ pub(crate) fn with_tls_and_token(backend: SocketAddr, token: &str) -> Value {
     config
 }
 
+/// Has it tell what it counts, on a port that the system chooses.
+pub(crate) fn tell_metrics(config: &mut Value) {
+    let exporter = json!({ "prometheus": { "port": 0 } });
+    config["service"]["telemetry"]["metrics"] =
+        json!({ "readers": [{ "pull": { "exporter": exporter } }] });
+}
+
 /// Has requests come by HTTP alone.
 pub(crate) fn http_only(config: &mut Value) {
     config["receivers"]["otlp"]["protocols"] = json!({ "http": { "endpoint": "127.0.0.1:0" } });
