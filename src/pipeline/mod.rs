@@ -31,7 +31,9 @@ use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
 use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::traces::{Onward, RequestSpan, Trace, Tracer};
-use crate::telemetry::{BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts};
+use crate::telemetry::{
+    BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling,
+};
 use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
 use batch::{Batch, Held};
@@ -122,6 +124,11 @@ impl Pipelines {
     /// Takes note of how a request was answered that came in here, and of how long that took.
     pub fn answered(&self, signal: Signal, took: Duration, refused: Option<&Refusal>) {
         self.counters.answered(&self.by, signal, took, refused);
+    }
+
+    /// Takes note of members of a request in JSON that OTLP does not have.
+    pub fn ignored(&self, signal: Signal, spelling: Spelling, members: usize) {
+        self.counters.ignored.add(signal, spelling, members);
     }
 
     /// Adds a pipeline to those of its signal.

@@ -13,8 +13,9 @@ use super::connections::{Connection, Connections};
 use super::passing::{OTHER_TENANTS, TENANTS};
 use super::traces::SpanCounts;
 use super::{
-    BatchCounts, ExporterCounts, Findings, Outcome, Phase, PipelineCounts, ProcessorCounts,
-    ReceiverCounts, Recent, ServerCounts, Sight, Sights, StoreCounts, TenantCounts, add, get,
+    BatchCounts, ExporterCounts, Findings, Ignored, Outcome, Phase, PipelineCounts,
+    ProcessorCounts, ReceiverCounts, Recent, ServerCounts, Sight, Sights, StoreCounts,
+    TenantCounts, add, get,
 };
 use crate::panics::Panics;
 use crate::refusal::{CODES, Culprit, Refusal};
@@ -29,6 +30,8 @@ pub struct Counters {
     pub began: Began,
     /// The files that were found.
     pub(crate) found: Findings,
+    /// What was ignored of requests in JSON.
+    pub ignored: Ignored,
     /// Requests that are worth a look.
     pub recent: Recent,
     /// Requests at which slimspan itself failed.
@@ -93,6 +96,7 @@ impl Default for Counters {
                 instant: Instant::now(),
             },
             found: Findings::default(),
+            ignored: Ignored::default(),
             recent: Recent::default(),
             panics: Arc::default(),
             own_spans: Arc::default(),

@@ -21,8 +21,8 @@ use crate::panics::Panics;
 use crate::pipeline::{Pipelines, Received};
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::EntryLimit;
-use crate::telemetry::Watch;
 use crate::telemetry::traces::{RequestSpan, Trace};
+use crate::telemetry::{Spelling, Watch};
 
 /// How long SDKs wait for an answer unless they are told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -134,6 +134,11 @@ impl Intake {
     /// Where it is told that slimspan failed at a request.
     pub(super) fn panics(&self) -> &Panics {
         self.pipelines.panics()
+    }
+
+    /// Counts members of a request in JSON that OTLP does not have.
+    pub(super) fn ignored(&self, signal: Signal, spelling: Spelling, members: usize) {
+        self.pipelines.ignored(signal, spelling, members);
     }
 
     /// The share of the budget that a request has as long as it is in memory.

@@ -2,8 +2,8 @@ use slimspan_proto::Signal;
 
 use super::super::config::Resource;
 use super::super::{
-    Action, Counters, Cut, ExporterCounts, Reason, ReceiverCounts, ServerCounts, Sight, Spread,
-    StoreCounts, get,
+    Action, Counters, Cut, ExporterCounts, Reason, ReceiverCounts, ServerCounts, Sight, Spelling,
+    Spread, StoreCounts, get,
 };
 use super::table::{self as of, Metric};
 use crate::machine;
@@ -209,6 +209,14 @@ impl Reading {
             let labels = [signal.name(), culprit.name(), code];
             let labels = labels.map(ToOwned::to_owned).to_vec();
             self.count(of::REFUSALS, labels, times);
+        }
+        for signal in Signal::READ {
+            for spelling in Spelling::ALL {
+                let labels = [signal.name(), spelling.name()];
+                let labels = labels.map(ToOwned::to_owned).to_vec();
+                let members = counters.ignored.get(signal, spelling);
+                self.count(of::IGNORED, labels, members);
+            }
         }
     }
 

@@ -226,6 +226,8 @@ metrics! {
         "Values left alone because a limit of their senders had cut them";
     INDICES = "slimspan_dictionary_indices" Counter None, &[], Basic,
         "Keys and values that are indices of a dictionary in requests that have none: they go on, and mean nothing";
+    IGNORED = "slimspan_json_members_ignored" Counter None, &["signal", "spelling"], Basic,
+        "Members of requests in JSON that OTLP does not have: they are ignored, and what those in snake_case hold is lost";
     STORE_PUTS = "slimspan_store_puts" Counter None, STORE, Normal,
         "Artifacts that the store took, repetitions included";
     STORE_PUT_BYTES = "slimspan_store_puts" Counter BYTES, STORE, Normal,

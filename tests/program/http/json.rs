@@ -10,6 +10,7 @@ use slimspan_proto::Signal;
 use crate::support::backend::Backend;
 use crate::support::conservation::conserved_of;
 use crate::support::http::{Form, HttpSender};
+use crate::support::pages::Metrics;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
@@ -372,6 +373,58 @@ async fn nothing_sound_is_no_partial_success() {
     let ended = slimspan.stop().await;
     let traces = conserved_of(Signal::Traces, &ended.stderr);
     assert_eq!((traces.received, traces.refused), (2, 2));
+}
+
+/// Rows 69 and 70: of what OTLP does not have nothing is taken. Where its sender meant what OTLP has, it is told
+/// so, also where nothing else was sent; whoever looks at the metrics sees both.
+#[tokio::test]
+async fn members_that_are_ignored_are_counted() {
+    let backend = Backend::start().await;
+    let mut config = config::with_http(backend.address);
+    config::tell_metrics(&mut config);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.http_sender().await;
+    let counted = async || {
+        let metrics = Metrics::of(slimspan.page("telemetry")).await;
+        assert!(!metrics.0.contains("canary"), "{}", metrics.0);
+        ["traces", "metrics", "logs"].map(|signal| {
+            ["snake_case", "other"].map(|spelling| {
+                let labels = [
+                    &*format!("signal=\"{signal}\""),
+                    &*format!("spelling=\"{spelling}\""),
+                ];
+                metrics.count("slimspan_json_members_ignored_total", &labels)
+            })
+        })
+    };
+    assert_eq!(counted().await, [[0, 0], [0, 0], [0, 0]]);
+
+    let snake_case = between("").replace("resourceSpans", "resource_spans");
+    let answer = sender.post(Signal::Traces, Form::Json, snake_case).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let partial = &answer.json()["partialSuccess"];
+    let told = partial["errorMessage"].as_str().unwrap_or_default();
+    assert!(told.contains("resource_spans"), "{answer:?}");
+    assert!(partial["rejectedSpans"].is_null(), "{answer:?}");
+    assert!(backend.received().is_empty());
+    assert_eq!(counted().await, [[1, 0], [0, 0], [0, 0]]);
+
+    let unknown =
+        between(r#","canary":{"bar":[1,null,{}]},"attributes":[{"key":"a","value":{"canary":1}}]"#);
+    let answer = sender.post(Signal::Traces, Form::Json, unknown).await;
+    assert_eq!(answer.body, "{}", "{answer:?}");
+    assert_eq!(spans(&backend.only()).len(), 3);
+    assert_eq!(counted().await, [[1, 2], [0, 0], [0, 0]]);
+
+    // One that is so large that it is read elsewhere.
+    let large = format!(r#"{{"resourceLogs":[],"canary":"{}"}}"#, "x".repeat(MIB));
+    let answer = sender.post(Signal::Logs, Form::Json, large).await;
+    assert_eq!(answer.body, "{}", "{answer:?}");
+    // What is refused as a whole is counted as that.
+    let broken = r#"{"canary":1,"resource_logs":[}"#;
+    let answer = sender.post(Signal::Logs, Form::Json, broken).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(counted().await, [[1, 2], [0, 0], [0, 1]]);
 }
 
 /// Every signal in its own words.

@@ -10,6 +10,7 @@ use crate::pipeline::Received;
 use crate::receivers::otlp::intake::Intake;
 use crate::refusal::Refusal;
 use crate::sift::{EntryLimit, Rejected};
+use crate::telemetry::Spelling;
 
 /// Larger texts are read on threads for such work: a mebibyte takes some milliseconds.
 const INLINE: usize = 64 * 1024;
@@ -25,20 +26,28 @@ pub(super) async fn read(
 ) -> Result<Received, Refusal> {
     let lease = intake.lease_for_more();
     let entries = intake.entries();
-    if text.len() <= INLINE {
-        return read_now(signal, &text, entries, lease);
+    let (received, ignored) = if text.len() <= INLINE {
+        read_now(signal, &text, entries, lease)?
+    } else {
+        let entries = entries.clone();
+        let read = compute::run(move || read_now(signal, &text, &entries, lease));
+        read.await.unwrap_or_else(Panicked::go_on)?
+    };
+    for (spelling, members) in ignored {
+        intake.ignored(signal, spelling, members);
     }
-    let entries = entries.clone();
-    let read = compute::run(move || read_now(signal, &text, &entries, lease));
-    read.await.unwrap_or_else(Panicked::go_on)
+    Ok(received)
 }
+
+/// How many members were ignored that are spelled so.
+type Ignored = [(Spelling, usize); 2];
 
 fn read_now(
     signal: Signal,
     text: &[u8],
     entries: &EntryLimit,
     mut lease: Lease,
-) -> Result<Received, Refusal> {
+) -> Result<(Received, Ignored), Refusal> {
     // A message is mostly shorter than its text, but for numbers that have few digits.
     let mut charged = text.len();
     lease.try_charge(charged)?;
@@ -65,12 +74,19 @@ fn read_now(
     })?;
     lease.try_charge(read.request.len().saturating_sub(charged))?;
     let unread = unread(signal, &read);
+    let ignored = [
+        (Spelling::SnakeCase, read.snake_case),
+        (
+            Spelling::Other,
+            read.unknown.saturating_sub(read.snake_case),
+        ),
+    ];
     let message = if read.request.is_empty() {
         Bytes::new()
     } else {
         lease.hold(read.request.into())
     };
-    Ok(Received { message, unread })
+    Ok((Received { message, unread }, ignored))
 }
 
 /// What its sender is told of what is not in the message.
