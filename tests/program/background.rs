@@ -2,6 +2,7 @@
 //! when it can.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use crate::support::backend::Backend;
 use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::measured::measured;
 use crate::support::mounted::{Disk, Mounted};
+use crate::support::pages::Metrics;
 use crate::support::references::{files, references};
 use crate::support::sender::retry_after;
 use crate::support::slimspan::{Slimspan, run};
@@ -469,6 +471,77 @@ async fn what_the_spool_lost_is_taken_from_the_next_request() {
     rig.store.heal();
     rig.store.stored(1).await;
     assert!(rig.has(&photos[0]));
+    slimspan.stop_well().await;
+}
+
+/// What waits, for how long, and what becomes of it is told while the store is down and when it is back.
+#[tokio::test]
+async fn what_is_in_a_spool_is_told() {
+    const LIMIT: u64 = 256 << 20;
+    let mut rig = Rig::start(DOWN).await;
+    rig.config["extensions"]["artifact_store"]["spool"]["max_bytes"] = json!("256MiB");
+    config::tell_metrics(&mut rig.config);
+    let slimspan = Slimspan::start(&rig.config).await;
+    let metrics = async || Metrics::of(slimspan.page("telemetry")).await;
+    let counted = |metrics: &Metrics| {
+        let count = |name: &str| metrics.count(&format!("slimspan_spool_{name}"), &[]);
+        [
+            count("artifacts"),
+            count("limit_bytes"),
+            count("added_total"),
+            count("uploaded_total"),
+        ]
+    };
+    let oldest = |metrics: &Metrics| {
+        let store = ["store=\"artifact_store\""];
+        metrics.sum("slimspan_spool_oldest_seconds", &store)
+    };
+    assert_eq!(counted(&metrics().await), [0, LIMIT, 0, 0]);
+    let photos = photos(3);
+    let begun = Instant::now();
+    deliver(&slimspan, &photos[..1]).await;
+    soon("the first one has waited for some time", async {
+        while oldest(&metrics().await) < 0.5 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    // The first one again is no other one, and it is still the one that has waited longest.
+    deliver(&slimspan, &photos[1..]).await;
+    deliver(&slimspan, &photos[..1]).await;
+    soon("an upload fails", async {
+        let name = "slimspan_spool_uploads_failed_total";
+        while metrics().await.count(name, &[]) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let waiting = metrics().await;
+    assert_eq!(counted(&waiting), [3, LIMIT, 3, 0]);
+    let bytes = waiting.count("slimspan_spool_bytes", &[]);
+    // With what a record has beside its file.
+    assert!((60_000..61_000).contains(&bytes), "{bytes}");
+    let longest = begun.elapsed().as_secs_f64();
+    let oldest_now = oldest(&waiting);
+    assert!((0.5..=longest).contains(&oldest_now), "{oldest_now}");
+
+    rig.store.heal();
+    soon("all are uploaded", async {
+        while metrics().await.count("slimspan_spool_artifacts", &[]) > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(rig.store.objects().len(), 3);
+    soon("and counted", async {
+        while counted(&metrics().await) != [0, LIMIT, 3, 3] {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let empty = metrics().await;
+    assert_eq!(empty.count("slimspan_spool_bytes", &[]), 0);
+    assert!(oldest(&empty) <= 0.0, "{}", empty.0);
     slimspan.stop_well().await;
 }
 

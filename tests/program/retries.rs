@@ -11,6 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::backend::Backend;
 use crate::support::measured::{bound, measured};
+use crate::support::pages::Metrics;
 use crate::support::sender::{Call, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, frames, otlp};
@@ -95,6 +96,50 @@ async fn the_backend_says_when_to_come_back() {
         "a delay is kept, and not exceeded by more than 10 %",
         format_args!("{delay:?}: {waits:.1?}"),
     );
+    slimspan.stop_well().await;
+}
+
+/// Attempts are counted with what they took, and those that repeat another one apart; what lies between them is no
+/// part of any.
+#[tokio::test]
+async fn attempts_are_counted() {
+    const REFUSALS: u32 = 2;
+    let delay = Duration::from_millis(400);
+    let busy = Busy::start(REFUSALS as usize, asking_for(Code::Unavailable, delay)).await;
+    let mut config = config::standard(busy.backend.address);
+    config["exporters"]["otlp_grpc"]["retry_on_failure"] = json!({ "initial_interval": "1ms" });
+    config["exporters"]["otlp_grpc/other"] = config::exporter(busy.backend.address);
+    config["service"]["pipelines"]["logs"]["exporters"] = json!(["otlp_grpc/other"]);
+    config::tell_metrics(&mut config);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let begun = Instant::now();
+    sender
+        .send(Signal::Traces, &otlp::plain_span(1))
+        .await
+        .unwrap();
+    let elapsed = begun.elapsed();
+    sender
+        .send(Signal::Logs, &otlp::log(otlp::text("hello"), []))
+        .await
+        .unwrap();
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    for (exporter, attempts, retries) in [("otlp_grpc", 3, 2), ("otlp_grpc/other", 1, 0)] {
+        let to = [&*format!("exporter=\"{exporter}\"")];
+        let count = |name: &str| metrics.count(&format!("slimspan_exporter_{name}"), &to);
+        assert_eq!(
+            count("attempt_duration_seconds_count"),
+            attempts,
+            "{exporter}"
+        );
+        assert_eq!(count("retries_total"), retries, "{exporter}");
+        assert_eq!(count("dead_letters_total"), 0, "{exporter}");
+        assert_eq!(count("dead_letters_lost_total"), 0, "{exporter}");
+    }
+    let of_traces = ["exporter=\"otlp_grpc\""];
+    let took = metrics.sum("slimspan_exporter_attempt_duration_seconds_sum", &of_traces);
+    let most = (elapsed - REFUSALS * delay).as_secs_f64();
+    assert!(took > 0.0 && took <= most, "{took} of {elapsed:?}");
     slimspan.stop_well().await;
 }
 

@@ -9,6 +9,7 @@ use tonic::Status;
 
 use crate::support::backend::Backend;
 use crate::support::measured::measured;
+use crate::support::pages::Metrics;
 use crate::support::slimspan::{Slimspan, run};
 use crate::support::{config, otlp};
 
@@ -114,6 +115,38 @@ async fn a_dead_letter_that_is_not_kept_is_rejected_as_well() {
         "{}",
         ended.stderr
     );
+}
+
+/// What is kept and what is lost is counted apart.
+#[tokio::test]
+async fn dead_letters_are_counted() {
+    let backend = taking(100_000).await;
+    let mut config = config::standard(backend.address);
+    // There is room for the first one.
+    config["exporters"]["otlp_grpc"]["dead_letters"] = json!({ "max_bytes": "250KiB" });
+    config::tell_metrics(&mut config);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let counted = async || {
+        let metrics = Metrics::of(slimspan.page("telemetry")).await;
+        let of = ["exporter=\"otlp_grpc\""];
+        ["dead_letters", "dead_letters_lost", "retries"]
+            .map(|name| metrics.count(&format!("slimspan_exporter_{name}_total"), &of))
+    };
+    for (size, expected) in [
+        (50_000, [0, 0, 0]),
+        (200_000, [1, 0, 0]),
+        (210_000, [1, 1, 0]),
+        (220_000, [1, 2, 0]),
+    ] {
+        let answer = sender.send(Signal::Traces, &otlp::sized_span(size)).await;
+        let answer = slimspan::answer::Answer::from(answer.unwrap());
+        let rejected = (size > 100_000).then_some(1);
+        assert_eq!(answer.rejected(), rejected, "{size}");
+        assert_eq!(counted().await, expected, "{size}");
+    }
+    assert_eq!(dead_letters(slimspan.folder()).len(), 1);
+    slimspan.stop_well().await;
 }
 
 /// The larger part of a request is sent even where a setting is too careful.
