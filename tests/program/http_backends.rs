@@ -14,9 +14,11 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use slimspan_generators::wire::nested;
 use slimspan_proto::Signal;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::{Identity, ServerTlsConfig};
 
@@ -24,7 +26,9 @@ use crate::support::backend::{Backend, Reply};
 use crate::support::certificates::{Authority, Issued};
 use crate::support::forward_proxy::ForwardProxy;
 use crate::support::pages::Metrics;
+use crate::support::proxy::{Conditions, Proxy};
 use crate::support::slimspan::Slimspan;
+use crate::support::socks::SocksProxy;
 use crate::support::{config, otlp};
 
 /// Some requests, with what JSON has its own way for.
@@ -183,27 +187,45 @@ async fn what_json_cannot_hold_is_told() {
 /// A signal may have a URL of its own, with a query; the others stay below the endpoint.
 #[tokio::test]
 async fn a_signal_may_go_elsewhere() {
-    let (here, there) = (Backend::start().await, Backend::start().await);
-    let config = with(&here, |exporter| {
-        exporter["endpoint"] = json!(format!("http://{}/otlp/", here.address));
-        exporter["logs_endpoint"] = json!(format!("http://{}/in/logs?key=a", there.address));
-    });
-    let slimspan = Slimspan::start(&config).await;
-    let sender = slimspan.sender().await;
-    for (signal, request) in requests() {
-        sender.send(signal, &request).await.unwrap();
-    }
-    let paths = |backend: &Backend| -> Vec<String> {
-        let received = backend.received().into_iter();
-        received.map(|one| one.path).collect()
-    };
-    assert_eq!(paths(&here), ["/otlp/v1/traces", "/otlp/v1/metrics"]);
-    assert_eq!(paths(&there), ["/in/logs?key=a"]);
-    let ended = slimspan.stop().await;
-    assert!(
-        !format!("{ended:?}").contains("key=a"),
-        "it may be a secret"
+    // A profile with a field that nobody knows.
+    let profiles = (
+        Signal::Profiles,
+        Bytes::from(nested(&[1, 2, 2, 15], "later")),
     );
+    let requests = requests().into_iter().chain([profiles]);
+    let requests: Vec<(Signal, Bytes)> = requests.collect();
+    for (elsewhere, _) in &requests {
+        let (here, there) = (Backend::start().await, Backend::start().await);
+        let mut config = with(&here, |exporter| {
+            exporter["endpoint"] = json!(format!("http://{}/otlp/", here.address));
+            let url = format!("http://{}/in/{elsewhere}?key=a", there.address);
+            exporter[format!("{elsewhere}_endpoint")] = json!(url);
+        });
+        let pipelines = &mut config["service"]["pipelines"];
+        pipelines["profiles"] = pipelines["metrics"].clone();
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        for (signal, request) in &requests {
+            sender.send(*signal, request).await.unwrap();
+        }
+        let arrived = |backend: &Backend| -> Vec<(String, Bytes)> {
+            let received = backend.received().into_iter();
+            received.map(|one| (one.path, one.message)).collect()
+        };
+        let mut below = requests.clone();
+        below.retain(|(signal, _)| signal != elsewhere);
+        let below = below.into_iter();
+        let below =
+            below.map(|(signal, request)| (format!("/otlp{}", signal.http_path()), request));
+        assert_eq!(arrived(&here), below.collect::<Vec<_>>(), "{elsewhere}");
+        let [(path, _)] = <[_; 1]>::try_from(arrived(&there)).unwrap();
+        assert_eq!(path, format!("/in/{elsewhere}?key=a"));
+        let ended = slimspan.stop().await;
+        assert!(
+            !format!("{ended:?}").contains("key=a"),
+            "it may be a secret"
+        );
+    }
 }
 
 /// Over TLS it is HTTP/2, by the host of the endpoint or by another name.
@@ -319,18 +341,76 @@ async fn a_proxy_is_used_for_both_schemes() {
     }
 }
 
+/// So is a proxy that knows nothing of HTTP. With `socks5` hosts are looked up here, with `socks5h` by the proxy.
+#[tokio::test]
+async fn a_socks_proxy_is_used_for_both_schemes() {
+    const ELSEWHERE: &str = "backend.test";
+    let plain = Backend::start().await;
+    let (protected, certificate) = backend_called("127.0.0.1").await;
+    let (called, certificate_of_called) = backend_called(ELSEWHERE).await;
+    let me = Some(("me".to_owned(), "hunter2".to_owned()));
+    for (proxy_scheme, credential, backend, scheme, host) in [
+        ("socks5", &None, &plain, "http", "127.0.0.1"),
+        ("socks5", &me, &plain, "http", "localhost"),
+        ("socks5", &me, &protected, "https", "127.0.0.1"),
+        ("socks5h", &me, &plain, "http", ELSEWHERE),
+        ("socks5h", &None, &called, "https", ELSEWHERE),
+    ] {
+        let proxy = SocksProxy::start(backend.address).await;
+        let before = backend.received().len();
+        let port = backend.address.port();
+        let config = with(backend, |exporter| {
+            let user = credential
+                .as_ref()
+                .map_or_else(String::new, |(user, password)| {
+                    format!("{user}:{password}@")
+                });
+            exporter["endpoint"] = json!(format!("{scheme}://{host}:{port}"));
+            exporter["proxy_url"] = json!(format!("{proxy_scheme}://{user}{}", proxy.address));
+            if scheme == "https" {
+                exporter["tls"] = json!({ "ca_file": "ca.pem" });
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let trusted = format!("{certificate}{certificate_of_called}");
+        std::fs::write(folder.path().join("ca.pem"), trusted).unwrap();
+        let slimspan = Slimspan::start_in(folder, &config).await;
+        let request = otlp::plain_span(1);
+        let sender = slimspan.sender().await;
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let received = backend.received();
+        assert_eq!(received.len(), before + 1);
+        assert_eq!(received[before].message, request);
+        let [asked] = <[_; 1]>::try_from(proxy.asked()).unwrap();
+        assert_eq!(asked.credential, *credential);
+        if proxy_scheme == "socks5" {
+            let found: SocketAddr = asked.target.parse().unwrap();
+            assert!(found.ip().is_loopback() && found.port() == port, "{found}");
+        } else {
+            assert_eq!(asked.target, format!("{host}:{port}"));
+        }
+        let ended = slimspan.stop().await;
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+    }
+}
+
 /// The proxy of the environment is for backends elsewhere that `NO_PROXY` does not name, and never for one
 /// on this machine.
 #[tokio::test]
 async fn a_proxy_of_the_environment_is_for_what_is_elsewhere() {
     // It is this machine, too, and does not say so.
     const ELSEWHERE: &str = "0.0.0.0";
-    for (host, exempt, expected) in [
-        (ELSEWHERE, None, 1),
-        (ELSEWHERE, Some(ELSEWHERE), 0),
-        (ELSEWHERE, Some("example.com"), 1),
-        ("127.0.0.1", None, 0),
-        ("localhost", None, 0),
+    const OF_HTTP: &[&str] = &["HTTP_PROXY", "http_proxy"];
+    const OF_ALL: &[&str] = &["ALL_PROXY", "all_proxy"];
+    for (names, host, exempt, expected) in [
+        (OF_HTTP, ELSEWHERE, None, 1),
+        (OF_HTTP, ELSEWHERE, Some(ELSEWHERE), 0),
+        (OF_HTTP, ELSEWHERE, Some("example.com"), 1),
+        (OF_HTTP, "127.0.0.1", None, 0),
+        (OF_HTTP, "localhost", None, 0),
+        (OF_ALL, ELSEWHERE, None, 1),
+        (OF_ALL, ELSEWHERE, Some(ELSEWHERE), 0),
+        (OF_ALL, "127.0.0.1", None, 0),
     ] {
         let backend = Backend::start().await;
         let proxy = ForwardProxy::start().await;
@@ -340,8 +420,9 @@ async fn a_proxy_of_the_environment_is_for_what_is_elsewhere() {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let address = format!("http://{}", proxy.address);
         // What the machine of a test has says nothing here.
-        let mut env = vec![("NO_PROXY", ""), ("no_proxy", "")];
-        env.extend(["HTTP_PROXY", "http_proxy"].map(|name| (name, &*address)));
+        let nothing = [OF_HTTP, OF_ALL, &["NO_PROXY", "no_proxy"]].concat();
+        let mut env: Vec<(&str, &str)> = nothing.into_iter().map(|name| (name, "")).collect();
+        env.extend(names.iter().map(|name| (*name, &*address)));
         env.extend(exempt.map(|exempt| ("no_proxy", exempt)));
         env.extend(exempt.map(|exempt| ("NO_PROXY", exempt)));
         let mut slimspan = Slimspan::spawn_with(folder, &config.to_string(), &env);
@@ -354,7 +435,7 @@ async fn a_proxy_of_the_environment_is_for_what_is_elsewhere() {
         assert_eq!(
             heads.len(),
             expected,
-            "{host} but for {exempt:?}: {heads:?}"
+            "{names:?}: {host} but for {exempt:?}: {heads:?}"
         );
     }
 }
@@ -411,7 +492,7 @@ async fn cookies_come_back_where_they_are_enabled() {
 async fn connections_are_kept_or_not() {
     for (kept, connections) in [(true, 1), (false, 3)] {
         let backend = Backend::start().await;
-        let network = crate::support::proxy::Proxy::start(backend.address).await;
+        let network = Proxy::start(backend.address).await;
         let config = with(&backend, |exporter| {
             exporter["endpoint"] = json!(format!("http://{}", network.address));
             exporter["disable_keep_alives"] = json!(!kept);
@@ -430,9 +511,9 @@ async fn connections_are_kept_or_not() {
 #[tokio::test]
 async fn connections_have_a_limit() {
     let backend = Backend::start().await;
-    let network = crate::support::proxy::Proxy::start(backend.address).await;
+    let network = Proxy::start(backend.address).await;
     // Slow, so that all are under way at once.
-    network.set(crate::support::proxy::Conditions {
+    network.set(Conditions {
         latency: std::time::Duration::from_millis(50),
         ..Default::default()
     });
@@ -451,6 +532,84 @@ async fn connections_have_a_limit() {
     }
     assert_eq!(backend.received().len(), 12);
     assert_eq!(network.connections(), 2);
+}
+
+/// Of connections that carry nothing, so many are kept as may be.
+#[tokio::test]
+async fn idle_connections_have_a_limit() {
+    let gate = Arc::new(Semaphore::new(0));
+    let backend = Backend::gated(&gate).await;
+    let network = Proxy::start(backend.address).await;
+    let config = with(&backend, |exporter| {
+        exporter["endpoint"] = json!(format!("http://{}", network.address));
+        exporter["max_idle_conns"] = json!(1);
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let send = |number| {
+        let sender = sender.clone();
+        async move { sender.send(Signal::Traces, &otlp::plain_span(number)).await }
+    };
+    let sends = futures::future::join_all((0..4).map(send));
+    let (sent, ()) = futures::join!(sends, async {
+        // Each has a connection of its own: none is answered yet.
+        backend.arrived(4).await;
+        gate.add_permits(5);
+    });
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    network.left_open(1).await;
+    send(5).await.unwrap();
+    assert_eq!(network.connections(), 4);
+}
+
+/// And for so long.
+#[tokio::test]
+async fn idle_connections_end() {
+    let backend = Backend::start().await;
+    let network = Proxy::start(backend.address).await;
+    let config = with(&backend, |exporter| {
+        exporter["endpoint"] = json!(format!("http://{}", network.address));
+        exporter["idle_conn_timeout"] = json!("300ms");
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    for connections in 1..=2 {
+        let sent = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        sent.unwrap();
+        network.left_open(0).await;
+        assert_eq!(network.connections(), connections);
+    }
+}
+
+/// A connection on which nothing comes back is given up while its sender still waits, who hears nothing of it.
+#[tokio::test]
+async fn a_connection_that_answers_no_ping_is_given_up() {
+    let (backend, certificate) = backend_called("127.0.0.1").await;
+    let network = Proxy::start(backend.address).await;
+    let config = with(&backend, |exporter| {
+        exporter["endpoint"] = json!(format!("https://{}", network.address));
+        exporter["tls"] = json!({ "ca_file": "ca.pem" });
+        exporter["http2_read_idle_timeout"] = json!("200ms");
+        exporter["http2_ping_timeout"] = json!("1s");
+        exporter["timeout"] = json!("1h");
+        exporter["retry_on_failure"] = json!({ "initial_interval": "1ms" });
+    });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), certificate).unwrap();
+    let slimspan = Slimspan::start_in(folder, &config).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::plain_span(1);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let before = network.connections();
+    network.set(Conditions {
+        silent: true,
+        ..Conditions::default()
+    });
+    let (sent, ()) = futures::join!(sender.send(Signal::Traces, &request), async {
+        network.connected(before + 1).await;
+        network.set(Conditions::default());
+    });
+    sent.unwrap();
 }
 
 /// Somebody who takes the protection off that has this certificate, in front of a backend: it speaks HTTP/2

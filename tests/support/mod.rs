@@ -33,6 +33,7 @@ pub(crate) mod s3;
 pub(crate) mod seed;
 pub(crate) mod sender;
 pub(crate) mod slimspan;
+pub(crate) mod socks;
 pub(crate) mod spool;
 pub(crate) mod tools;
 pub(crate) mod verifying;

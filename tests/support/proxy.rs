@@ -10,6 +10,8 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::soon;
+
 /// What the network is like. The default is a good one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
@@ -31,6 +33,7 @@ pub(crate) struct Proxy {
     conditions: watch::Sender<Conditions>,
     resets: watch::Sender<usize>,
     connections: watch::Receiver<usize>,
+    open: watch::Receiver<usize>,
 }
 
 /// The most that is read at a time.
@@ -44,10 +47,19 @@ impl Proxy {
         let (conditions, now) = watch::channel(Conditions::default());
         let (resets, reset) = watch::channel(0);
         let (count, connections) = watch::channel(0);
+        let (count_open, open) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((down, _)) = listener.accept().await {
                 count.send_modify(|count| *count += 1);
-                tokio::spawn(join(down, upstream, now.clone(), reset.clone()));
+                count_open.send_modify(|open| *open += 1);
+                let (joined, count_open) = (
+                    join(down, upstream, now.clone(), reset.clone()),
+                    count_open.clone(),
+                );
+                tokio::spawn(async move {
+                    joined.await;
+                    count_open.send_modify(|open| *open -= 1);
+                });
             }
         });
         Self {
@@ -55,6 +67,7 @@ impl Proxy {
             conditions,
             resets,
             connections,
+            open,
         }
     }
 
@@ -70,6 +83,20 @@ impl Proxy {
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> usize {
         *self.connections.borrow()
+    }
+
+    /// Waits until there have been as many.
+    pub(crate) async fn connected(&self, count: usize) {
+        let mut connections = self.connections.clone();
+        let connected = connections.wait_for(|connections| *connections >= count);
+        soon("a connection", connected).await.unwrap();
+    }
+
+    /// Waits until so many are open, neither more nor fewer.
+    pub(crate) async fn left_open(&self, count: usize) {
+        let mut open = self.open.clone();
+        let left = open.wait_for(|open| *open == count);
+        soon("connections end", left).await.unwrap();
     }
 }
 
