@@ -177,6 +177,37 @@ async fn a_full_queue_asks_senders_to_come_back() {
     }
 }
 
+/// With `block_on_overflow` senders wait for room, as long as they wait at all.
+#[tokio::test]
+async fn a_full_queue_may_let_senders_wait() {
+    for config in [on_disk, in_memory] {
+        let gate = Arc::new(Semaphore::new(0));
+        let backend = Backend::gated(&gate).await;
+        let queue = json!({ "queue_size": 1, "block_on_overflow": true });
+        let slimspan = Slimspan::start(&config(backend.address, queue)).await;
+        let sender = slimspan.sender().await;
+        send_all(&slimspan, 0..1).await;
+        backend.arrived(1).await;
+        let call = Call::whole(frame(0, &otlp::plain_span(1)));
+        let late = sender.call(call.header("grpc-timeout", "1S")).await;
+        let status = late.status();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.message().contains("queue_size"), "{status}");
+        assert!(retry_after(status).is_some(), "{status}");
+
+        let second = otlp::plain_span(2);
+        let mut second = Box::pin(sender.send(Signal::Traces, &second));
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut second).await;
+        assert!(early.is_err(), "{early:?}");
+        gate.add_permits(1_000);
+        second.await.unwrap();
+        let ended = slimspan.stop().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let items = conserved_of(Signal::Traces, &ended.stderr);
+        assert_eq!((items.delivered, items.refused, items.queued), (2, 1, 0));
+    }
+}
+
 /// The queue has its own limit on disk, and nothing that was acknowledged makes room for anything.
 #[tokio::test]
 async fn a_queue_without_room_on_disk_asks_senders_to_come_back() {
