@@ -286,28 +286,47 @@ async fn a_backend_that_fails_is_told_until_it_is_back() {
     assert_eq!((status, body["status"].as_str()), (200, Some("ready")));
 }
 
-/// Who asks while slimspan stops is told so, and that it lives.
+/// Who asks while slimspan stops is told so, in the configuration's own words if it has any, and that it lives.
 #[tokio::test]
 async fn a_slimspan_that_stops_says_so() {
-    let backend = Backend::hanging().await;
-    let slimspan = Slimspan::start(&telling(backend.address)).await;
-    let health = slimspan.page("health_check");
-    assert_eq!(get(health, "/").await.status, 200);
-    let sender = slimspan.sender().await;
-    let waiting = tokio::spawn(async move { send(&sender, &two_spans()).await });
-    backend.arrived(1).await;
-    slimspan.signal("TERM");
-    let stopping = async {
-        while get(health, "/").await.status == 200 {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("it says that it stops", stopping).await;
-    assert_eq!(get(health, "/").await.status, 503);
-    assert_eq!(get(health, "/ready").await.status, 503);
-    assert_eq!(get(health, "/live").await.status, 200);
-    slimspan.kill().await;
-    waiting.await.unwrap();
+    let words = json!({ "healthy": "all is well", "unhealthy": "come back later" });
+    for (words, healthy, unhealthy) in [
+        (Value::Null, "Server available", "Server not available"),
+        (words, "all is well", "come back later"),
+    ] {
+        let backend = Backend::hanging().await;
+        let mut config = telling(backend.address);
+        let is_json = words.is_null();
+        config["extensions"]["health_check"]["response_body"] = words;
+        config["extensions"]["health_check"]["path"] = json!("/health");
+        let slimspan = Slimspan::start(&config).await;
+        let health = slimspan.page("health_check");
+        let says = |page: &Page, status: u16, text: &str| {
+            assert_eq!(page.status, status, "{page:?}");
+            if is_json {
+                let body: Value = serde_json::from_str(&page.body).unwrap();
+                assert_eq!(body["status"], text, "{page:?}");
+            } else {
+                assert_eq!(page.body, text, "{page:?}");
+            }
+        };
+        says(&get(health, "/health").await, 200, healthy);
+        let sender = slimspan.sender().await;
+        let waiting = tokio::spawn(async move { send(&sender, &two_spans()).await });
+        backend.arrived(1).await;
+        slimspan.signal("TERM");
+        let stopping = async {
+            while get(health, "/health").await.status == 200 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("it says that it stops", stopping).await;
+        says(&get(health, "/health").await, 503, unhealthy);
+        assert_eq!(get(health, "/ready").await.status, 503);
+        assert_eq!(get(health, "/live").await.status, 200);
+        slimspan.kill().await;
+        waiting.await.unwrap();
+    }
 }
 
 /// A name of somebody else opens no page.
@@ -381,6 +400,39 @@ async fn a_log_for_programs_goes_where_it_is_told_to() {
         (&json!("debug"), &json!("traces"))
     );
     assert!(lines.iter().any(|line| line["level"] == "info"), "{text}");
+}
+
+/// That a line could not be written is told elsewhere, and with how many that was so.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_says_so_elsewhere() {
+    let backend = Backend::start().await;
+    let mut config = telling(backend.address);
+    config["service"]["telemetry"]["logs"] = json!({
+        "level": "debug",
+        // It can be opened.
+        "output_paths": ["/dev/full"],
+        "error_output_paths": ["troubles.log"],
+    });
+    let slimspan = Slimspan::start(&config).await;
+    let malformed = Bytes::from_static(&[0x0a, 5, 1]);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &malformed).await.unwrap_err();
+    let file = slimspan.folder().join("troubles.log");
+    let told = soon("somebody is told", async {
+        loop {
+            let told = std::fs::read_to_string(&file).unwrap();
+            if told.ends_with('\n') {
+                return told;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let expected = "1 lines of the log cannot be written to /dev/full: No space left on device";
+    assert!(told.starts_with(expected), "{told}");
+    slimspan.signal("TERM");
+    let ended = slimspan.exit().await;
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
 }
 
 /// What cannot be opened is an error at the start that names its key.
