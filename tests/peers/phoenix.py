@@ -1,9 +1,10 @@
 """Phoenix in a browser, with slimspan in front of it: `phoenix.py SLIMSPAN [SCREENSHOT]`.
 
 A picture of several MiB in a span is refused by Phoenix over gRPC. The same span through slimspan
-arrives, and a real browser shows the picture: it loads it from the folder of the artifacts, by the
-URL that slimspan wrote in its place. It is sent in two shapes: as OpenInference's instrumentation
-of the OpenAI client writes it, and as a `blob` part of the GenAI conventions.
+arrives, and a real browser shows the picture: it loads it from the artifact_server of the same
+slimspan, by the URL that slimspan wrote in its place, and the audit log of that has who read it. It is
+sent in two shapes: as OpenInference's instrumentation of the OpenAI client writes it, and as a `blob`
+part of the GenAI conventions.
 
 Phoenix listens on all interfaces, so this belongs into a network namespace: tests/tools/peers.sh
 makes one, and the ports here are nobody else's.
@@ -17,7 +18,7 @@ import pathlib
 import struct
 import sys
 import tempfile
-import urllib.parse
+import urllib.error
 import urllib.request
 import zlib
 
@@ -32,12 +33,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from playwright.sync_api import sync_playwright
 
 from chat import QUESTION, ask, client_of
-from running import Quiet, check, process, serve, until
+from running import check, process, until
 
 SLIMSPAN = pathlib.Path(sys.argv[1]).resolve()
 SCREENSHOT = pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None
 
-PHOENIX_UI, PHOENIX_GRPC, RECEIVER, FILES, MODEL = 6006, 4317, 4327, 8081, 8082
+PHOENIX_UI, PHOENIX_GRPC, RECEIVER, FILES, MODEL, PAGES = 6006, 4317, 4327, 8081, 8082, 8083
 PROJECT = "pictures"
 WIDTH, HEIGHT = 1472, 1104
 # What gRPC servers take unless they are told otherwise.
@@ -66,22 +67,6 @@ def picture():
     pixels = zlib.compress(rows.tobytes(), 1)
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
-
-
-def file_server(folder, served):
-    """What `public_url` leads to: a web server over the folder of the artifacts."""
-
-    class Files(Quiet):
-        def do_GET(self):
-            path = urllib.parse.urlsplit(self.path).path
-            digest = path.removeprefix("/artifacts/").removesuffix(".png")
-            file = folder / "default" / "sha256" / digest[:2] / digest
-            if len(digest) != 64 or not digest.isalnum() or not file.is_file():
-                return self.reply(404)
-            served.append(digest)
-            self.reply(200, "image/png", file.read_bytes())
-
-    return Files
 
 
 def fetch(path):
@@ -135,18 +120,36 @@ def send(image):
     return witness.seen
 
 
-def look(browser, span, digest):
-    """Opens the span in Phoenix; returns the size of the picture that is seen."""
+def reads(audit_log):
+    """What slimspan has written down of files that were read."""
+    lines = audit_log.read_text().splitlines() if audit_log.exists() else []
+    told = map(json.loads, lines)
+    return [(of["action"], of["tenant"], of["sha256"], of["status"]) for of in told]
+
+
+def look(browser, span, source):
+    """Opens the span in Phoenix; returns the size of the picture that is seen, and the answers with it."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
+    answers = []
+    page.on("response", lambda one: answers.append(one) if one.url.startswith(source) else None)
     page.goto(f"http://127.0.0.1:{PHOENIX_UI}/redirects/spans/{span}")
-    source = f"http://127.0.0.1:{FILES}/artifacts/{digest}.png"
     image = page.locator(f'img[src^="{source}"]').first
     image.wait_for(state="visible", timeout=60_000)
     image.scroll_into_view_if_needed()
     handle = image.element_handle()
     page.wait_for_function("image => image.complete", arg=handle, timeout=60_000)
     size = handle.evaluate("image => [image.naturalWidth, image.naturalHeight]")
-    return page, size
+    return page, size, answers
+
+
+def asked_as(host, url):
+    """The status of the answer to who asks for a URL by this name."""
+    try:
+        request = urllib.request.Request(url, headers={"Host": host})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
 
 
 def main():
@@ -157,8 +160,8 @@ def main():
 
 
 def through_slimspan(image, digest, folder):
-    served = []
-    serve(FILES, file_server(folder / "artifacts", served))
+    files, audit_log = f"http://127.0.0.1:{FILES}", folder / "audit.jsonl"
+    source = f"{files}/artifacts/{digest}.png"
     config = {
         "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{RECEIVER}"}}}},
         "processors": {"artifact": {"store": "artifact_store"}},
@@ -166,13 +169,16 @@ def through_slimspan(image, digest, folder):
             "otlp_grpc": {"endpoint": f"127.0.0.1:{PHOENIX_GRPC}", "tls": {"insecure": True}}
         },
         "extensions": {
-            "artifact_store": {
-                "url": str(folder / "artifacts"),
-                "public_url": f"http://127.0.0.1:{FILES}",
-            }
+            "artifact_store": {"url": str(folder / "artifacts")},
+            "artifact_server": {
+                "endpoint": f"127.0.0.1:{FILES}",
+                "public_url": files,
+                "pages": {"endpoint": f"127.0.0.1:{PAGES}"},
+                "audit_log": str(audit_log),
+            },
         },
         "service": {
-            "extensions": ["artifact_store"],
+            "extensions": ["artifact_store", "artifact_server"],
             "pipelines": {
                 "traces": {
                     "receivers": ["otlp"],
@@ -227,14 +233,24 @@ def through_slimspan(image, digest, folder):
                 args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
             )
             for number, (name, span, *_) in enumerate(seen):
-                page, size = look(browser, span, digest)
+                before = len(reads(audit_log))
+                page, size, answers = look(browser, span, source)
                 check(f"the picture of {name} in the browser", size, [WIDTH, HEIGHT])
+                # Each page has a browser of its own, which has not seen it before.
+                read = set(reads(audit_log)[before:])
+                check(f"who read it for {name}", read, {("read", "default", digest, 200)})
+                for key, value in {
+                    "content-type": "image/png",
+                    "cross-origin-resource-policy": "cross-origin",
+                    "x-content-type-options": "nosniff",
+                }.items():
+                    check(f"its {key}", {answer.headers[key] for answer in answers}, {value})
                 if SCREENSHOT and number == 0:
                     page.wait_for_timeout(1_000)
                     page.screenshot(path=SCREENSHOT)
                 page.close()
             browser.close()
-        check("files that the browser fetched", set(served), {digest})
+        check("the picture by the name of a stranger", asked_as("files.example.com", source), 421)
 
 
 main()
