@@ -9,6 +9,7 @@ use super::artifact::{ArtifactConfig, ReferenceForm};
 use super::batch::BatchConfig;
 use super::de::{self, from_node};
 use super::id::ComponentId;
+use super::left_out;
 use super::nearest::nearest;
 use super::node::{Node, Value};
 use super::path::KeyPath;
@@ -346,6 +347,9 @@ fn read_component<C: Component>(
 
 fn unknown_type<C: Component>(id: &ComponentId) -> String {
     let wanted = id.component_type();
+    if let Some(why) = left_out::why_type(wanted, C::KIND) {
+        return format!("the {} type \"{wanted}\" is not supported: {why}", C::KIND);
+    }
     let names = C::TYPES.iter().flat_map(|of| [Some(of.name), of.alias]);
     let did_you_mean = match nearest(wanted, names.flatten()) {
         Some(nearest) => format!("did you mean \"{nearest}\"? "),

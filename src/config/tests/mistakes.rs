@@ -176,7 +176,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  pprof:\n",
-        "c.yaml:23: extensions.pprof: unknown extension type \"pprof\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
+        "c.yaml:23: extensions.pprof: the extension type \"pprof\" is not supported: there is no Go in it to profile; remove it, and use the profiler of the system, such as perf",
+    ),
+    (
+        "  artifact_store:\n",
+        "  healthcheckv2/a:\n",
+        "c.yaml:23: extensions.healthcheckv2/a: the extension type \"healthcheckv2\" is not supported: use health_check, which answers at /live, at /ready with what is the matter, and at its path",
+    ),
+    (
+        "  artifact_store:\n",
+        "  memory_limiter:\n",
+        "c.yaml:23: extensions.memory_limiter: the extension type \"memory_limiter\" is not supported: use the processor memory_limiter, first in each pipeline: here it counts a request while it comes in, before it is decompressed or looked into",
+    ),
+    (
+        "  artifact_store:\n",
+        "  oidc:\n",
+        "c.yaml:23: extensions.oidc: unknown extension type \"oidc\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
     ),
     (
         "    traces:",
