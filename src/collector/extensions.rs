@@ -105,7 +105,8 @@ impl Extensions {
                 listener.address()
             );
             let (level, resource) = (telemetry.metrics.level, telemetry.resource.clone());
-            let pages = prometheus::pages(Arc::clone(counters), level, resource);
+            let naming = telemetry.metrics.naming(reader);
+            let pages = prometheus::pages(Arc::clone(counters), level, naming, resource);
             let pages = Hosts::guard(pages, listener.address(), &endpoint.host);
             self.serve("telemetry".to_owned(), what, listener, pages);
         }

@@ -2,7 +2,7 @@
 //! is told why, rather than that nobody knows it.
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 15] = [
+const LEFT_OUT: [(&str, &str, &str); 18] = [
     (
         "tpm",
         "key_pem",
@@ -79,6 +79,22 @@ const LEFT_OUT: [(&str, &str, &str); 15] = [
         "request_params",
         "authenticator",
         "what an authenticator reads stands in headers; remove it",
+    ),
+    (
+        "periodic",
+        "pull",
+        "metrics are read here, and not sent; use pull, and let Prometheus or a Collector read them",
+    ),
+    (
+        "views",
+        "readers",
+        "level says which metrics there are; remove it, and drop others where they are read, such as by \
+         metric_relabel_configs of Prometheus",
+    ),
+    (
+        "with_resource_constant_labels",
+        "without_units",
+        "what is in resource are labels of target_info; remove it, and join that in queries",
     ),
 ];
 

@@ -8,20 +8,20 @@ use axum::routing::get;
 use http::{StatusCode, header};
 
 use crate::telemetry::Counters;
-use crate::telemetry::config::{Level, Resource};
+use crate::telemetry::config::{Level, Naming, Resource};
 use crate::telemetry::metrics::{CONTENT_TYPE, Reading, encode};
 
 /// The page with all metrics that there are at this `level`.
-pub fn pages(counters: Arc<Counters>, level: Level, resource: Resource) -> Router {
+pub fn pages(counters: Arc<Counters>, level: Level, naming: Naming, resource: Resource) -> Router {
     let metrics = move || {
-        let answer = answer(&counters, level, &resource);
+        let answer = answer(&counters, level, naming, &resource);
         async move { answer }
     };
     Router::new().route("/metrics", get(metrics))
 }
 
-fn answer(counters: &Counters, level: Level, resource: &Resource) -> Response {
-    match encode(Reading::of_all(counters, resource), level) {
+fn answer(counters: &Counters, level: Level, naming: Naming, resource: &Resource) -> Response {
+    match encode(Reading::of_all(counters, resource), level, naming) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!("metrics cannot be written: {error}");

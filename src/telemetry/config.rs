@@ -84,6 +84,21 @@ pub struct Prometheus {
     pub host: String,
     /// The port; 0 lets the system choose.
     pub port: u16,
+    /// Whether the names of counters are without `_total`.
+    pub without_type_suffix: bool,
+    /// Whether names are without a unit that the Collector only adds for Prometheus.
+    pub without_units: bool,
+    /// As in the Collector, whose metrics have scopes; here none has one.
+    pub without_scope_info: Option<bool>,
+}
+
+/// How the names of metrics end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Naming {
+    /// Counters with `_total`.
+    pub type_suffix: bool,
+    /// With every unit.
+    pub units: bool,
 }
 
 /// Attributes of this process, beside or instead of those that it has by itself. Null takes one away.
@@ -118,6 +133,18 @@ impl Default for Prometheus {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 8888,
+            without_type_suffix: false,
+            without_units: false,
+            without_scope_info: None,
+        }
+    }
+}
+
+impl Default for Naming {
+    fn default() -> Self {
+        Self {
+            type_suffix: true,
+            units: true,
         }
     }
 }
@@ -134,7 +161,7 @@ impl MetricsConfig {
         let usual = [Reader::default()];
         let readers = self.readers.as_deref().unwrap_or(&usual).iter().enumerate();
         let readers = readers.map(|(index, reader)| {
-            let Prometheus { host, port } = &reader.pull.exporter.prometheus;
+            let Prometheus { host, port, .. } = &reader.pull.exporter.prometheus;
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let endpoint = HostPort {
                 host: host.to_owned(),
@@ -143,6 +170,19 @@ impl MetricsConfig {
             (Some(index), endpoint)
         });
         readers.collect()
+    }
+
+    /// How names end for one of the `readers`, or at the `address`.
+    pub fn naming(&self, reader: Option<usize>) -> Naming {
+        let mut readers = self.readers.iter().flatten();
+        let reader = reader.and_then(|index| readers.nth(index));
+        reader.map_or_else(Naming::default, |reader| {
+            let prometheus = &reader.pull.exporter.prometheus;
+            Naming {
+                type_suffix: !prometheus.without_type_suffix,
+                units: !prometheus.without_units,
+            }
+        })
     }
 
     /// Whether nobody said where they can be read.

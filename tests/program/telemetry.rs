@@ -61,6 +61,34 @@ const PAGES: [&str; 5] = [
     "/debug/tracez",
 ];
 
+/// As dashboards ask for them that were made for a Collector without `readers`.
+#[tokio::test]
+async fn names_may_be_those_of_a_collector_that_nobody_gave_readers() {
+    let backend = Backend::start().await;
+    let mut config = telling(backend.address);
+    let readers = &mut config["service"]["telemetry"]["metrics"]["readers"];
+    let prometheus = &mut readers[0]["pull"]["exporter"]["prometheus"];
+    for key in ["without_type_suffix", "without_units", "without_scope_info"] {
+        prometheus[key] = json!(true);
+    }
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let sent = sender.send(Signal::Traces, &two_spans()).await;
+    sent.unwrap();
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    let by = ["receiver=\"otlp\"", "transport=\"grpc\""];
+    assert_eq!(metrics.count("otelcol_receiver_accepted_spans", &by), 2);
+    let page = get(slimspan.page("telemetry"), "/metrics").await.body;
+    for line in [
+        "# TYPE otelcol_receiver_accepted_spans unknown\n",
+        "\notelcol_process_uptime ",
+        "\notelcol_process_memory_rss ",
+    ] {
+        assert!(page.contains(line), "{line:?} in {page}");
+    }
+    assert!(!page.contains("_total"), "{page}");
+}
+
 /// Accepted, rejected in part, refused by the backend, malformed, queued: what is scraped has one
 /// fate for every item, and is what is told at the end.
 #[tokio::test]

@@ -446,8 +446,10 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
          min_gc_interval_when_hard_limited: 0s\n    max_gc_interval_when_hard_limited: null\n\
          extensions:\n  file_storage:\n    timeout: 1s\n    compaction:\n      on_start: false\n      \
          on_rebound: true\n      check_interval: 5s\n      rebound_needed_threshold_mib: 100\n\
-         service: {extensions: [file_storage], pipelines: {traces: {receivers: [otlp], \
-         processors: [memory_limiter], exporters: [debug]}}}\n",
+         service:\n  extensions: [file_storage]\n  telemetry:\n    metrics:\n      readers:\n      \
+         - pull: {exporter: {prometheus: {port: 0, without_scope_info: true}}}\n      \
+         - pull: {exporter: {prometheus: {port: 0, without_scope_info: false}}}\n  pipelines: \
+         {traces: {receivers: [otlp], processors: [memory_limiter], exporters: [debug]}}\n",
     );
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let told = [
@@ -456,6 +458,8 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
         "c.yaml:13: extensions.file_storage.compaction.on_rebound: does nothing here: ",
         "c.yaml:15: extensions.file_storage.compaction.rebound_needed_threshold_mib: does nothing",
         "c.yaml:14: extensions.file_storage.compaction.check_interval: does nothing here: ",
+        "c.yaml:22: service.telemetry.metrics.readers[1].pull.exporter.prometheus.without_scope_info: does \
+         nothing here: ",
     ];
     assert_eq!(shown.len(), told.len(), "{shown:#?}");
     for (shown, told) in shown.iter().zip(told) {

@@ -905,7 +905,27 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  pipelines:",
         "  telemetry: {metrics: {readers: [{periodic: {}}]}}\n  pipelines:",
-        "c.yaml:28: service.telemetry.metrics.readers[0]: has invalid keys: periodic; known are pull",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic: is not supported: metrics are read here, and not sent; use pull, and let Prometheus or a Collector read them",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{push: {}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0]: has invalid keys: push; known are pull",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {views: []}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.views: is not supported: level says which metrics there are; remove it, and drop others where they are read, such as by metric_relabel_configs of Prometheus",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {with_resource_constant_labels: {included: [a]}}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].pull.exporter.prometheus.with_resource_constant_labels: is not supported: what is in resource are labels of target_info; remove it, and join that in queries",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {without_unit: true}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].pull.exporter.prometheus: has invalid keys: without_unit; did you mean \"without_units\"? known are host, port, without_type_suffix, without_units, without_scope_info",
     ),
     (
         "  pipelines:",

@@ -5,17 +5,21 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::super::config::Level;
-use super::read::{Reading, Value};
+use super::super::config::{Level, Naming};
+use super::read::{Reading, Sample, Value};
 use super::table::{Kind, METRICS, Metric};
 
 /// What [`encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The text of all metrics that there are at this `level`.
-pub fn encode(reading: Reading, level: Level) -> Result<String, fmt::Error> {
+pub fn encode(reading: Reading, level: Level, naming: Naming) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Told { reading, level }));
+    registry.register_collector(Box::new(Told {
+        reading,
+        level,
+        naming,
+    }));
     let mut told = String::new();
     text::encode(&mut told, &registry)?;
     Ok(told)
@@ -25,17 +29,20 @@ pub fn encode(reading: Reading, level: Level) -> Result<String, fmt::Error> {
 struct Told {
     reading: Reading,
     level: Level,
+    naming: Naming,
 }
 
 impl Collector for Told {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for metric in METRICS.iter().filter(|of| of.level <= self.level) {
-            let unit = metric.unit.map(unit);
+            let unit = metric.unit_in(self.naming).map(unit);
             let mut encoder = encoder.encode_descriptor(
                 metric.name,
                 metric.help,
                 unit.as_ref(),
                 match metric.kind {
+                    // OpenMetrics has no counter without its suffix.
+                    Kind::Counter if !self.naming.type_suffix => MetricType::Unknown,
                     Kind::Counter => MetricType::Counter,
                     Kind::Gauge => MetricType::Gauge,
                     Kind::Histogram => MetricType::Histogram,
@@ -44,10 +51,10 @@ impl Collector for Told {
             )?;
             for sample in self.reading.of(metric) {
                 if sample.labels.is_empty() || metric.kind == Kind::Info {
-                    write(metric, &sample.value, &sample.labels, &mut encoder)?;
+                    write(metric, self.naming, sample, &mut encoder)?;
                 } else {
                     let mut encoder = encoder.encode_family(&sample.labels)?;
-                    write(metric, &sample.value, &sample.labels, &mut encoder)?;
+                    write(metric, self.naming, sample, &mut encoder)?;
                 }
             }
         }
@@ -57,19 +64,19 @@ impl Collector for Told {
 
 fn write(
     metric: &Metric,
-    value: &Value,
-    labels: &Vec<(String, String)>,
+    naming: Naming,
+    Sample { labels, value, .. }: &Sample,
     encoder: &mut MetricEncoder<'_>,
 ) -> fmt::Result {
     match (metric.kind, value) {
+        (Kind::Gauge, value) => write_bare(value, encoder),
+        (Kind::Counter, value) if !naming.type_suffix => write_bare(value, encoder),
         (Kind::Counter, Value::Count(count)) => {
             encoder.encode_counter::<NoLabelSet, _, u64>(count, None)
         }
         (Kind::Counter, Value::Amount(amount)) => {
             encoder.encode_counter::<NoLabelSet, _, u64>(amount, None)
         }
-        (Kind::Gauge, Value::Count(count)) => encoder.encode_gauge(count),
-        (Kind::Gauge, Value::Amount(amount)) => encoder.encode_gauge(amount),
         (Kind::Histogram, Value::Spread(spread)) => {
             encoder.encode_histogram::<NoLabelSet>(spread.sum, spread.count, &spread.buckets, None)
         }
@@ -79,10 +86,88 @@ fn write(
     }
 }
 
+/// A number whose name has no end of its own.
+fn write_bare(value: &Value, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
+    match value {
+        Value::Count(count) => encoder.encode_gauge(count),
+        Value::Amount(amount) => encoder.encode_gauge(amount),
+        Value::Spread(_) => Err(fmt::Error),
+    }
+}
+
 fn unit(name: &str) -> Unit {
     match name {
         "seconds" => Unit::Seconds,
         "bytes" => Unit::Bytes,
         other => Unit::Other(other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::super::super::Counters;
+    use super::super::super::config::Resource;
+    use super::*;
+
+    #[test]
+    fn names_end_as_they_are_wanted() {
+        let told = |type_suffix, units| {
+            let counters = Counters::default();
+            let _ = counters.receiver("otlp", "grpc");
+            let reading = Reading::of_all(&counters, &Resource::default());
+            let naming = Naming { type_suffix, units };
+            encode(reading, Level::Detailed, naming).unwrap()
+        };
+        for (text, expected) in [
+            (
+                told(true, true),
+                [
+                    "# TYPE otelcol_process_uptime_seconds counter\n",
+                    "\notelcol_process_uptime_seconds_total ",
+                    "\notelcol_process_cpu_seconds_total ",
+                    "\notelcol_process_memory_rss_bytes ",
+                    "\notelcol_receiver_accepted_spans_total{",
+                    "\nslimspan_received_bytes_total ",
+                ],
+            ),
+            (
+                told(false, true),
+                [
+                    "# TYPE otelcol_process_uptime_seconds unknown\n",
+                    "\notelcol_process_uptime_seconds ",
+                    "\notelcol_process_cpu_seconds ",
+                    "\notelcol_process_memory_rss_bytes ",
+                    "\notelcol_receiver_accepted_spans{",
+                    "\nslimspan_received_bytes ",
+                ],
+            ),
+            (
+                told(true, false),
+                [
+                    "# TYPE otelcol_process_uptime counter\n",
+                    "\notelcol_process_uptime_total ",
+                    "\notelcol_process_cpu_seconds_total ",
+                    "\notelcol_process_memory_rss ",
+                    "\notelcol_receiver_accepted_spans_total{",
+                    "\nslimspan_received_bytes_total ",
+                ],
+            ),
+            (
+                told(false, false),
+                [
+                    "# TYPE otelcol_process_uptime unknown\n",
+                    "\notelcol_process_uptime ",
+                    "\notelcol_process_cpu_seconds ",
+                    "\notelcol_process_memory_rss ",
+                    "\notelcol_receiver_accepted_spans{",
+                    "\nslimspan_received_bytes ",
+                ],
+            ),
+        ] {
+            for line in expected {
+                assert!(text.contains(line), "{line:?} in {text}");
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Every metric there is. `docs/telemetry.md` has the same table; a test holds the two equal.
 
-use super::super::config::Level;
+use super::super::config::{Level, Naming};
 
 /// A metric, as it is scraped.
 #[derive(Debug)]
@@ -44,14 +44,25 @@ impl Kind {
     }
 }
 
+/// Metrics that the Collector names without their unit, which only its exporter for Prometheus adds. The
+/// names of all others have theirs in them.
+const UNIT_ADDED: [&str; 2] = ["otelcol_process_uptime", "otelcol_process_memory_rss"];
+
 impl Metric {
+    /// The unit that its name ends in.
+    pub fn unit_in(&self, naming: Naming) -> Option<&'static str> {
+        let is_left_out = !naming.units && UNIT_ADDED.contains(&self.name);
+        self.unit.filter(|_| !is_left_out)
+    }
+
     /// Its name in queries; of a histogram the part that all its series have.
-    pub fn full_name(&self) -> String {
-        let unit = self.unit.map(|unit| format!("_{unit}")).unwrap_or_default();
+    pub fn full_name(&self, naming: Naming) -> String {
+        let unit = self.unit_in(naming);
+        let unit = unit.map(|unit| format!("_{unit}")).unwrap_or_default();
         let end = match self.kind {
-            Kind::Counter => "_total",
+            Kind::Counter if naming.type_suffix => "_total",
             Kind::Info => "_info",
-            Kind::Gauge | Kind::Histogram => "",
+            Kind::Counter | Kind::Gauge | Kind::Histogram => "",
         };
         format!("{}{unit}{end}", self.name)
     }
@@ -308,7 +319,7 @@ mod tests {
             let labels: Vec<_> = metric.labels.iter().map(|of| format!("`{of}`")).collect();
             format!(
                 "| `{}` | {} | {} | {} | {} |\n",
-                metric.full_name(),
+                metric.full_name(Naming::default()),
                 metric.kind.name(),
                 labels.join(", "),
                 metric.level.name(),
@@ -330,10 +341,14 @@ mod tests {
 
     #[test]
     fn every_name_is_there_once() {
-        let mut names: Vec<_> = METRICS.iter().map(|metric| metric.full_name()).collect();
-        names.sort();
-        let all = names.len();
-        names.dedup();
-        assert_eq!(names.len(), all);
+        for (type_suffix, units) in [(true, true), (false, true), (true, false), (false, false)] {
+            let naming = Naming { type_suffix, units };
+            let names = METRICS.iter().map(|metric| metric.full_name(naming));
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            let all = names.len();
+            names.dedup();
+            assert_eq!(names.len(), all, "{naming:?}");
+        }
     }
 }
