@@ -1,7 +1,8 @@
 //! What is told to Prometheus.
 //!
 //! Names that the OpenTelemetry Collector has are used where they mean the same, so that its dashboards
-//! work. The text is that of OpenMetrics, written by the client library of the Prometheus project.
+//! work as far as they ask for these. The text is that of OpenMetrics, written by the client library of the
+//! Prometheus project.
 
 mod encode;
 mod read;
