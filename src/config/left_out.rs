@@ -2,7 +2,7 @@
 //! is told why, rather than that nobody knows it.
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 18] = [
+const LEFT_OUT: [(&str, &str, &str); 20] = [
     (
         "tpm",
         "key_pem",
@@ -95,6 +95,16 @@ const LEFT_OUT: [(&str, &str, &str); 18] = [
         "with_resource_constant_labels",
         "without_units",
         "what is in resource are labels of target_info; remove it, and join that in queries",
+    ),
+    (
+        "use_internal_logger",
+        "verbosity",
+        "what arrives is printed to standard output, and the log is kept apart; remove it",
+    ),
+    (
+        "output_paths",
+        "verbosity",
+        "what arrives is printed to standard output; remove it, and use a file exporter for files",
     ),
 ];
 

@@ -162,7 +162,7 @@ exporters:
     dead_letters: {directory: null, max_bytes: 1GiB}
     tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
     reference: logfire
-  debug: {verbosity: detailed}
+  debug: {verbosity: detailed, sampling_initial: 5, sampling_thereafter: 0}
 extensions:
   file_storage/q: {directory: /var/lib/queue, create_directory: false, timeout: 3s, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
   artifact_store/y:
@@ -317,6 +317,8 @@ service:
     );
     let debug = DebugConfig {
         verbosity: Verbosity::Detailed,
+        sampling_initial: 5,
+        sampling_thereafter: 0,
         reference: None,
     };
     assert_eq!(

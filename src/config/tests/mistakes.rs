@@ -136,7 +136,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "verbosity: normal",
         "verbose: true",
-        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, reference",
+        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, reference",
+    ),
+    (
+        "verbosity: normal",
+        "use_internal_logger: false",
+        "c.yaml:21: exporters.debug.use_internal_logger: is not supported: what arrives is printed to standard output, and the log is kept apart; remove it",
+    ),
+    (
+        "verbosity: normal",
+        "output_paths: [stdout]",
+        "c.yaml:21: exporters.debug.output_paths: is not supported: what arrives is printed to standard output; remove it, and use a file exporter for files",
+    ),
+    (
+        "verbosity: normal",
+        "sampling_thereafter: -1",
+        "c.yaml:21: exporters.debug.sampling_thereafter: must be from 0 to 1000000, found -1",
     ),
     (
         "{insecure: true}",
@@ -1209,7 +1224,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "    verbosity: normal",
         "    ${yaml:verbosity}: normal",
-        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, reference",
+        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, sampling_initial, sampling_thereafter, reference",
     ),
 ];
 

@@ -2,7 +2,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::time::Duration;
+use std::{mem, thread};
 
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -10,6 +11,8 @@ use slimspan_proto::{Signal, count};
 
 use super::{DebugConfig, Verbosity, render};
 use crate::telemetry::ExporterCounts;
+use crate::telemetry::logs::Sampling;
+use crate::telemetry::logs::config::SamplingConfig;
 use crate::terminal::Style;
 
 /// Larger requests are not decoded for display: empty messages of two bytes become structs of
@@ -18,6 +21,9 @@ const DECODED: usize = 1 << 20;
 
 /// Requests that wait to be printed.
 const WAITING: usize = 16;
+
+/// After this time requests are counted anew, as in the Collector.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Prints requests to standard output.
 ///
@@ -36,15 +42,12 @@ impl DebugExporter {
     pub fn new(config: &DebugConfig) -> io::Result<Self> {
         let (queue, waiting) = sync_channel(WAITING);
         let left_out = Arc::new(AtomicU64::new(0));
-        let printer = Printer {
-            verbosity: config.verbosity,
-            style: if io::stdout().is_terminal() {
-                Style::Ansi
-            } else {
-                Style::Plain
-            },
-            left_out: Arc::clone(&left_out),
+        let style = if io::stdout().is_terminal() {
+            Style::Ansi
+        } else {
+            Style::Plain
         };
+        let mut printer = Printer::new(config, style, Arc::clone(&left_out));
         thread::Builder::new()
             .name("debug exporter".to_owned())
             .spawn(move || printer.run(&waiting))?;
@@ -80,32 +83,129 @@ impl DebugExporter {
 struct Printer {
     verbosity: Verbosity,
     style: Style,
+    /// Requests that found no room among those that wait.
     left_out: Arc<AtomicU64>,
+    sampling: Sampling<Signal>,
+    /// Requests that were not shown because of it.
+    passed_over: u64,
 }
 
 impl Printer {
-    fn run(&self, waiting: &Receiver<(Signal, Bytes)>) {
+    fn new(config: &DebugConfig, style: Style, left_out: Arc<AtomicU64>) -> Self {
+        Self {
+            verbosity: config.verbosity,
+            style,
+            left_out,
+            sampling: Sampling::new(&SamplingConfig {
+                enabled: true,
+                tick: TICK,
+                initial: config.sampling_initial.into(),
+                thereafter: config.sampling_thereafter.into(),
+            }),
+            passed_over: 0,
+        }
+    }
+
+    fn run(&mut self, waiting: &Receiver<(Signal, Bytes)>) {
         for (signal, request) in waiting {
-            let left_out = match self.left_out.swap(0, Ordering::Relaxed) {
-                0 => String::new(),
-                count => {
-                    format!("… {count} requests not shown: they came faster than they can be\n")
-                }
-            };
-            let text = if request.len() <= DECODED {
-                render(signal, &request, self.verbosity, self.style)
-            } else {
-                let size = ByteSize::b(request.len() as u64);
-                format!("{signal}: {size}, too large to show\n")
+            let Some(text) = self.text(signal, &request) else {
+                continue;
             };
             let mut out = io::stdout().lock();
-            let written = out
-                .write_all(left_out.as_bytes())
-                .and_then(|()| out.write_all(text.as_bytes()))
-                .and_then(|()| out.flush());
+            let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             if let Err(error) = written {
                 tracing::debug!("the debug exporter cannot print: {error}");
             }
         }
+    }
+
+    /// What is printed of a request, if it is, and of those before it that were not.
+    fn text(&mut self, signal: Signal, request: &[u8]) -> Option<String> {
+        if !self.sampling.admits(signal) {
+            self.passed_over += 1;
+            return None;
+        }
+        let not_shown = [
+            (
+                self.left_out.swap(0, Ordering::Relaxed),
+                "they came faster than they can be",
+            ),
+            (
+                mem::take(&mut self.passed_over),
+                "sampling_initial and sampling_thereafter leave them out",
+            ),
+        ];
+        let not_shown = not_shown.into_iter().filter(|(count, _)| *count > 0);
+        let not_shown =
+            not_shown.map(|(count, why)| format!("… {count} requests not shown: {why}\n"));
+        let mut text: String = not_shown.collect();
+        if request.len() <= DECODED {
+            text.push_str(&render(signal, request, self.verbosity, self.style));
+        } else {
+            let size = ByteSize::b(request.len() as u64);
+            text = format!("{text}{signal}: {size}, too large to show\n");
+        }
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printer(sampling_initial: u32, sampling_thereafter: u32) -> Printer {
+        let config = DebugConfig {
+            sampling_initial,
+            sampling_thereafter,
+            ..DebugConfig::default()
+        };
+        Printer::new(&config, Style::Plain, Arc::default())
+    }
+
+    /// Which of so many requests of a signal are shown, and what is told of the others.
+    fn shown(printer: &mut Printer, signal: Signal, requests: u64) -> Vec<(u64, Option<String>)> {
+        let texts = (1..=requests).map(|number| (number, printer.text(signal, &[])));
+        let texts = texts.filter_map(|(number, text)| Some((number, text?)));
+        let told = |text: String| {
+            text.lines()
+                .find(|line| line.contains("not shown"))
+                .map(str::to_owned)
+        };
+        texts.map(|(number, text)| (number, told(text))).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_each_second_the_first_are_shown_and_then_one_in_so_many() {
+        let mut printer = printer(2, 3);
+        let told = |count: u32| {
+            Some(format!(
+                "… {count} requests not shown: sampling_initial and sampling_thereafter leave them out"
+            ))
+        };
+        let traces = shown(&mut printer, Signal::Traces, 9);
+        assert_eq!(traces, [(1, None), (2, None), (5, told(2)), (8, told(2))]);
+        // Each signal has its own.
+        let logs = shown(&mut printer, Signal::Logs, 3);
+        assert_eq!(logs, [(1, told(1)), (2, None)]);
+        tokio::time::advance(TICK).await;
+        let traces = shown(&mut printer, Signal::Traces, 2);
+        assert_eq!(traces, [(1, told(1)), (2, None)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_are_shown_unless_it_is_told_otherwise() {
+        let config = DebugConfig::default();
+        let mut printer = Printer::new(&config, Style::Plain, Arc::new(AtomicU64::new(7)));
+        let shown = shown(&mut printer, Signal::Metrics, 1000);
+        assert_eq!(shown.len(), 1000);
+        let told = "… 7 requests not shown: they came faster than they can be";
+        assert_eq!(shown.first(), Some(&(1, Some(told.to_owned()))));
+        assert!(shown.iter().skip(1).all(|(_, told)| told.is_none()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_first_are_shown_where_there_is_no_other() {
+        let shown = shown(&mut printer(1, 0), Signal::Traces, 100);
+        assert_eq!(shown, [(1, None)]);
     }
 }

@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 use config::{Encoding, LogLevel, LogsConfig};
 use line::Line;
 use outputs::Outputs;
-use sampling::Sampling;
+pub(crate) use sampling::Sampling;
 
 /// The log cannot be written where it is to go.
 #[derive(Debug, thiserror::Error)]

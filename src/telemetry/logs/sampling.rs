@@ -7,8 +7,8 @@ use tracing::callsite::Identifier;
 
 use super::config::SamplingConfig;
 
-/// Counts the lines of each place in the code, of which there are as many as there are.
-pub(super) struct Sampling<P = Identifier> {
+/// Counts the lines of each place in the code, or of whatever else there are only so many.
+pub(crate) struct Sampling<P = Identifier> {
     config: SamplingConfig,
     places: Mutex<HashMap<P, Count>>,
 }
@@ -19,7 +19,7 @@ struct Count {
 }
 
 impl<P: Eq + Hash> Sampling<P> {
-    pub(super) fn new(config: &SamplingConfig) -> Self {
+    pub(crate) fn new(config: &SamplingConfig) -> Self {
         Self {
             config: config.clone(),
             places: Mutex::default(),
@@ -27,7 +27,7 @@ impl<P: Eq + Hash> Sampling<P> {
     }
 
     /// Whether one more line of that place is written.
-    pub(super) fn admits(&self, place: P) -> bool {
+    pub(crate) fn admits(&self, place: P) -> bool {
         let now = Instant::now();
         let new = || Count {
             since: now,
