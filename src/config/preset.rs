@@ -42,6 +42,8 @@ pub struct Values {
     pub text_threshold: Option<&'static str>,
     /// Why, for the documentation.
     pub because: &'static str,
+    /// Where that is written, for the documentation.
+    pub source: &'static str,
     /// What is only believed, for the documentation.
     pub unconfirmed: Option<&'static str>,
 }
@@ -53,6 +55,7 @@ const DEFAULTS: Values = Values {
     threshold: None,
     text_threshold: None,
     because: "",
+    source: "",
     unconfirmed: None,
 };
 
@@ -82,6 +85,7 @@ impl Preset {
         match self {
             Self::Otlp => Values {
                 because: "the defaults are the limits that OTLP recommends",
+                source: "[specification](https://opentelemetry.io/docs/specs/otlp/)",
                 ..DEFAULTS
             },
             Self::Tempo => Values {
@@ -90,18 +94,27 @@ impl Preset {
                 text_threshold: Some("2KiB"),
                 because: "attributes are cut after 2,048 bytes (`max_attribute_bytes`); base64 of 1 KiB \
                           fits",
+                source: "[documentation](https://grafana.com/docs/tempo/latest/troubleshooting/out-of-memory-errors/)",
                 ..DEFAULTS
             },
             Self::Jaeger => Values {
                 reference: SEMCONV,
                 text_threshold: Some("32000"),
                 because: "in Elasticsearch a value has 32,766 bytes at most, or its span is refused",
+                source: "Lucene's `MAX_TERM_LENGTH`, in the words of \
+                         [elasticsearch#99802](https://github.com/elastic/elasticsearch/issues/99802); how Jaeger \
+                         maps values: [jaeger#1761](https://github.com/jaegertracing/jaeger/issues/1761)",
+                unconfirmed: Some(
+                    "that Jaeger's own mapping refuses it: values of more than 256 characters are not indexed \
+                     there",
+                ),
                 ..DEFAULTS
             },
             Self::Datadog => Values {
                 reference: SEMCONV,
                 text_threshold: Some("24000"),
                 because: "the agent cuts values after 25,000 characters",
+                source: "code of the agent: `MaxMetaValLen`",
                 ..DEFAULTS
             },
             Self::Newrelic => Values {
@@ -111,12 +124,16 @@ impl Preset {
                 text_threshold: Some("4000"),
                 because: "a request has 1 MB at most; values are cut after 4,095 characters, and base64 \
                           of 2 KiB fits",
+                source: "documentation: \
+                         [endpoint](https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-otlp/), \
+                         [attributes](https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-best-practices-attributes/)",
                 unconfirmed: Some("whether the 1 MB are counted before compression; here they are"),
             },
             Self::Honeycomb => Values {
                 reference: SEMCONV,
                 text_threshold: Some("60000"),
                 because: "values of more than 64 KB are refused",
+                source: "none",
                 unconfirmed: Some(
                     "the 64 KB: no documentation of it was at hand, nor of the size of events",
                 ),
@@ -126,23 +143,29 @@ impl Preset {
                 reference: NATIVE,
                 because: "pictures show by their links in message parts; over gRPC a request has 4 MiB \
                           at most, the default",
+                source: "its code: `SpanImage.tsx`, and a gRPC server that is given no limit",
                 ..DEFAULTS
             },
             Self::Langfuse => Values {
                 reference: NATIVE,
                 because: "links that end in a media extension show, if there is a `public_url`",
+                source: "its code: `mediaUtils.ts`",
                 ..DEFAULTS
             },
             Self::Opik => Values {
                 reference: NATIVE,
                 because: "links that end in the extension of a picture show, if there is a `public_url`; \
                           a request may have 50 MB, compressed, and so far more than the default",
+                source: "its code: `lib/images.ts`; \
+                         [opik#7468](https://github.com/comet-ml/opik/issues/7468)",
                 ..DEFAULTS
             },
             Self::Logfire => Values {
                 reference: NATIVE,
                 because: "links in message parts show; a request may have 100 MB, far more than the \
                           default, and a record 10 MB",
+                source: "documentation in the repository of its SDK: `docs/reference/limits.md`, \
+                         `docs/guides/web-ui/llm-panels.md`",
                 unconfirmed: Some(
                     "whether it shows form `logfire`, which its SDK has on a branch: then write \
                      `reference: logfire`",

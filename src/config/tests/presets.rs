@@ -109,6 +109,7 @@ fn every_preset_is_what_the_table_says() {
             let set = [max_request_bytes, reference, threshold, text_threshold];
             assert_eq!(config.presets.len(), set.into_iter().flatten().count());
         }
+        assert!(!preset.values().source.is_empty(), "{preset}: who says so?");
         let row = row(preset);
         assert!(
             DOCUMENTATION.contains(&row),
@@ -128,13 +129,14 @@ fn row(preset: Preset) -> String {
         .unconfirmed
         .map(|what| format!(". Not confirmed: {what}"));
     format!(
-        "| `{preset}` | {} | {} | {} | {} | {}{} |",
+        "| `{preset}` | {} | {} | {} | {} | {}{} | {} |",
         show(values.max_request_bytes),
         show(values.threshold),
         show(values.text_threshold),
         show(values.reference),
         values.because,
         unconfirmed.unwrap_or_default(),
+        values.source,
     )
 }
 
