@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use super::components::{Component as _, ExtensionConfig, ProcessorConfig};
+use super::components::{Component as _, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 use super::path::KeyPath;
 use super::units::AnyDurationOrNone;
 
@@ -86,6 +86,23 @@ impl CompactionConfig {
 /// The keys of `config` that are set and do nothing, each with the reason.
 pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
     let mut idle = Vec::new();
+    for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
+        if let Some(grpc) = &receiver.protocols.grpc {
+            let path = KeyPath::of([ReceiverConfig::SECTION]).key(id);
+            let path = path.key("protocols").key("grpc");
+            let policy = path.key("keepalive").key("enforcement_policy");
+            idle.extend(grpc.keepalive.enforcement_policy.set().map(|key| {
+                let why = "does nothing here: pings count among the frames that bring nothing, which are \
+                           bounded for every connection";
+                (policy.key(key), why)
+            }));
+            idle.extend(buffers(
+                &path,
+                grpc.read_buffer_size,
+                grpc.write_buffer_size,
+            ));
+        }
+    }
     for (id, processor) in &config.processors {
         if let ProcessorConfig::MemoryLimiter(limiter) = processor {
             let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
@@ -119,4 +136,18 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         }
     }
     idle
+}
+
+/// The sizes of buffers that are set at `path`.
+fn buffers(
+    path: &KeyPath,
+    read: Option<u64>,
+    write: Option<u64>,
+) -> impl Iterator<Item = (KeyPath, &'static str)> {
+    let keys = [("read_buffer_size", read), ("write_buffer_size", write)];
+    keys.into_iter().filter(|(_, size)| size.is_some()).map(|(key, _)| {
+        let why = "does nothing here: the buffers of a connection have a size of their own, so that what it \
+                   can pin is known";
+        (path.key(key), why)
+    })
 }

@@ -2,7 +2,7 @@
 //! is told why, rather than that nobody knows it.
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 20] = [
+const LEFT_OUT: [(&str, &str, &str); 26] = [
     (
         "tpm",
         "key_pem",
@@ -105,6 +105,36 @@ const LEFT_OUT: [(&str, &str, &str); 20] = [
         "output_paths",
         "verbosity",
         "what arrives is printed to standard output; remove it, and use a file exporter for files",
+    ),
+    (
+        "unix",
+        "tcp",
+        "senders come over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
+    ),
+    (
+        "tcp4",
+        "tcp",
+        "the endpoint says which version of IP it is, such as 0.0.0.0:4317; use tcp",
+    ),
+    (
+        "tcp6",
+        "tcp",
+        "the endpoint says which version of IP it is, such as \"[::]:4317\"; use tcp",
+    ),
+    (
+        "middlewares",
+        "max_recv_msg_size_mib",
+        "put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it",
+    ),
+    (
+        "middlewares",
+        "max_request_body_size",
+        "put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it",
+    ),
+    (
+        "middlewares",
+        "retry_on_failure",
+        "nothing stands between an exporter and its backend; remove it",
     ),
 ];
 

@@ -16,8 +16,9 @@ const HEADER_LIST_SIZE: u32 = 16 << 10;
 /// reset" and its relatives): a connection with more is closed.
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 1024;
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The silence after which a peer is asked whether it is there, and the time that it has for its answer.
+pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
+pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is read of an HTTP/1 connection at a time, and the most that the head of a request may have.
 const HTTP1_BUFFER: usize = 64 << 10;

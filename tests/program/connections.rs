@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use futures::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use slimspan_proto::Signal;
 
 use crate::support::backend::Backend;
@@ -80,6 +80,46 @@ async fn an_address_may_have_a_limit_of_its_own() {
         .send(Signal::Traces, &otlp::plain_span(1))
         .await
         .unwrap();
+}
+
+/// A peer that has begun a request, at a listener with these parameters.
+async fn asking(parameters: Value) -> (Slimspan, Peer) {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    let grpc = &mut config["receivers"]["otlp"]["protocols"]["grpc"];
+    grpc["keepalive"]["server_parameters"] = parameters;
+    let slimspan = Slimspan::start(&config).await;
+    let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
+    peer.send(&http2::request(1)).await.unwrap();
+    (slimspan, peer)
+}
+
+/// As with `keepalive` of the Collector, though what holds without it is another age, and another silence.
+#[tokio::test]
+async fn how_long_connections_live_may_be_said() {
+    let told_to_go = async |peer: &mut Peer| {
+        let told = async {
+            while let Some((kind, ..)) = peer.next().await {
+                if kind == http2::GOAWAY {
+                    return true;
+                }
+            }
+            false
+        };
+        soon("it is told to connect again", told).await
+    };
+    let (_old, mut peer) = asking(json!({ "max_connection_age": "3s" })).await;
+    assert!(told_to_go(&mut peer).await);
+
+    let (_idle, mut peer) = asking(json!({ "max_connection_idle": "200ms" })).await;
+    let taken_back = http2::frame(http2::RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+    peer.send(&taken_back).await.unwrap();
+    assert!(told_to_go(&mut peer).await);
+
+    // It hears the question, and does not answer.
+    let (_silent, mut peer) = asking(json!({ "time": "2s", "timeout": "2s" })).await;
+    let cut = async { while peer.next().await.is_some() {} };
+    soon("it is cut", cut).await;
 }
 
 /// Who comes while the system can open nothing more waits, and is served when it can again.

@@ -25,7 +25,7 @@ use crate::exporters::otlp_http::config::{
 use crate::exporters::queue::config::{QueueConfig, Sizer};
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
-use crate::receivers::otlp::config::{ContentCoding, OtlpReceiverConfig};
+use crate::receivers::otlp::config::{ContentCoding, OtlpReceiverConfig, ServerParameters};
 use crate::storage::spool::config::SpoolConfig;
 use crate::tls::config::TlsClientConfig;
 
@@ -112,7 +112,8 @@ fn everything_that_can_be_set() {
     let (config, warnings) = parse(
         r#"
 receivers:
-  otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", include_metadata: true, max_recv_msg_size_mib: 8, max_concurrent_streams: 1}}}
+  otlp/a: {protocols: {grpc: {endpoint: "[::1]:0", transport: tcp, include_metadata: true, max_recv_msg_size_mib: 8, max_concurrent_streams: 1,
+    keepalive: {server_parameters: {max_connection_idle: 11s, max_connection_age: 0, max_connection_age_grace: 5m, time: 2h, timeout: 20s}}}}}
   otlp/b:
     protocols:
       http:
@@ -191,6 +192,14 @@ service:
     let grpc = receiver.protocols.grpc.as_ref().unwrap();
     assert_eq!(grpc.max_recv_msg_size(), 8 << 20);
     assert_eq!(grpc.endpoint.host, "::1");
+    let parameters = ServerParameters {
+        max_connection_idle: Duration::from_secs(11),
+        max_connection_age: Duration::ZERO,
+        max_connection_age_grace: Duration::from_mins(5),
+        time: Duration::from_hours(2),
+        timeout: Duration::from_secs(20),
+    };
+    assert_eq!(grpc.keepalive.server_parameters, parameters);
     let Some(ReceiverConfig::Otlp(receiver)) = config.receivers.get(&id("otlp/b")) else {
         panic!("{config:?}");
     };
@@ -443,7 +452,8 @@ fn an_unset_variable_is_a_warning_where_null_will_do() {
 #[test]
 fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
     let (config, warnings) = parse(
-        "receivers: {otlp: }\nexporters: {debug: }\n\
+        "receivers: {otlp: {protocols: {grpc: {keepalive: {enforcement_policy: {min_time: 5m, \
+         permit_without_stream: true}}, read_buffer_size: 524288, write_buffer_size: 0}}}}\nexporters: {debug: }\n\
          processors:\n  memory_limiter:\n    min_gc_interval_when_soft_limited: 10s\n    \
          min_gc_interval_when_hard_limited: 0s\n    max_gc_interval_when_hard_limited: null\n\
          extensions:\n  file_storage:\n    timeout: 1s\n    compaction:\n      on_start: false\n      \
@@ -455,6 +465,11 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
     );
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let told = [
+        "c.yaml:1: receivers.otlp.protocols.grpc.keepalive.enforcement_policy.min_time: does nothing here: ",
+        "c.yaml:1: receivers.otlp.protocols.grpc.keepalive.enforcement_policy.permit_without_stream: does \
+         nothing here: ",
+        "c.yaml:1: receivers.otlp.protocols.grpc.read_buffer_size: does nothing here: ",
+        "c.yaml:1: receivers.otlp.protocols.grpc.write_buffer_size: does nothing here: ",
         "c.yaml:5: processors.memory_limiter.min_gc_interval_when_soft_limited: does nothing here: ",
         "c.yaml:6: processors.memory_limiter.min_gc_interval_when_hard_limited: does nothing here: ",
         "c.yaml:13: extensions.file_storage.compaction.on_rebound: does nothing here: ",

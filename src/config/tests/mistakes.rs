@@ -76,7 +76,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:4317",
         "endpont: 127.0.0.1:4317",
-        "c.yaml:5: receivers.otlp.protocols.grpc: has invalid keys: endpont; did you mean \"endpoint\"? known are endpoint, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, tls, auth, include_metadata",
+        "c.yaml:5: receivers.otlp.protocols.grpc: has invalid keys: endpont; did you mean \"endpoint\"? known are endpoint, transport, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, keepalive, read_buffer_size, write_buffer_size, tls, auth, include_metadata",
     ),
     (
         "      grpc:",
@@ -461,6 +461,56 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "max_recv_msg_size_mib: 64",
         "max_connections_per_address: 0",
         "c.yaml:6: receivers.otlp.protocols.grpc.max_connections_per_address: must be from 1 to 1000000, found 0",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "transport: unix",
+        "c.yaml:6: receivers.otlp.protocols.grpc.transport: \"unix\" is not supported: senders come over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "transport: tcp4",
+        "c.yaml:6: receivers.otlp.protocols.grpc.transport: \"tcp4\" is not supported: the endpoint says which version of IP it is, such as 0.0.0.0:4317; use tcp",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "transport: tcp6",
+        "c.yaml:6: receivers.otlp.protocols.grpc.transport: \"tcp6\" is not supported: the endpoint says which version of IP it is, such as \"[::]:4317\"; use tcp",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "transport: udp",
+        "c.yaml:6: receivers.otlp.protocols.grpc.transport: unknown value \"udp\"; known are tcp",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "middlewares: [{id: memory_limiter}]",
+        "c.yaml:6: receivers.otlp.protocols.grpc.middlewares: is not supported: put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "keepalive: {max_connection_age: 1h}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.keepalive: has invalid keys: max_connection_age; known are server_parameters, enforcement_policy",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "keepalive: {server_parameters: {max_connection_age_grace: 0s}}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.keepalive.server_parameters.max_connection_age_grace: must be longer than 0, such as 5s",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "keepalive: {server_parameters: {time: 0}}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.keepalive.server_parameters.time: must be longer than 0, such as 5s",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "keepalive: {server_parameters: {max_age: 1h}}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.keepalive.server_parameters: has invalid keys: max_age; known are max_connection_idle, max_connection_age, max_connection_age_grace, time, timeout",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "keepalive: {enforcement_policy: {min_time: 5}}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.keepalive.enforcement_policy.min_time: \"5\" is not a duration: use a number with a unit such as 5s, 200ms or 1h30m",
     ),
     (
         "limit_mib: 512",
@@ -1383,6 +1433,10 @@ fn mistakes_of_an_http_listener() {
         (
             "http:\n        read_header_timeout: 0",
             format!("{at}.read_header_timeout: must be longer than 0, such as 5s"),
+        ),
+        (
+            "http:\n        middlewares: []",
+            format!("{at}.middlewares: is not supported: put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it"),
         ),
         (
             "http:\n        read_timeouts: 0",

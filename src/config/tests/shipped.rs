@@ -23,7 +23,9 @@ use crate::exporters::retry::config::RetryConfig;
 use crate::extensions::health_check::config::HealthCheckConfig;
 use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
-use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
+use crate::receivers::otlp::config::{
+    GrpcConfig, HttpConfig, KeepaliveConfig, OtlpReceiverConfig, Protocols, ServerParameters,
+};
 use crate::server::config::{ArtifactServerConfig, DeletionConfig, LinksConfig, PagesConfig};
 use crate::storage::config::StoreConfig;
 use crate::storage::spool::config::SpoolConfig;
@@ -171,6 +173,10 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<OtlpReceiverConfig>(&root, &["receivers", "otlp"]);
     spells_out::<Protocols>(&root, &["receivers", "otlp", "protocols"]);
     spells_out::<GrpcConfig>(&root, &["receivers", "otlp", "protocols", "grpc"]);
+    let keepalive = ["receivers", "otlp", "protocols", "grpc", "keepalive"];
+    spells_out::<KeepaliveConfig>(&root, &keepalive);
+    let of_server = [&keepalive[..], &["server_parameters"]].concat();
+    spells_out::<ServerParameters>(&root, &of_server);
     spells_out::<HttpConfig>(&root, &["receivers", "otlp", "protocols", "http"]);
     spells_out::<MemoryLimiterConfig>(&root, &["processors", "memory_limiter"]);
     spells_out::<ArtifactConfig>(&root, &["processors", "artifact"]);

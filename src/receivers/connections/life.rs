@@ -16,8 +16,8 @@ use crate::telemetry::Cut;
 /// the place of somebody who has.
 pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
-/// How old a connection gets: one that lived for ever would never reach a new replica behind a load
-/// balancer.
+/// How old a connection gets, unless it is configured: one that lived for ever would never reach a new
+/// replica behind a load balancer.
 pub(super) const AGE: Duration = Duration::from_mins(30);
 
 /// How long requests may go on after the peer was told to send no more: longer than one may take to
@@ -28,25 +28,48 @@ pub(super) const LAST_REQUESTS: Duration = Duration::from_secs(90);
 /// was told arrives within this time.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a peer may leave an answer unread, unless it is configured: to keep one costs little, but somebody who never reads
-/// has no use for its place.
+/// How long a peer may leave an answer unread: to keep one costs little, but somebody who never reads has no use
+/// for its place.
 pub(in crate::receivers) const UNREAD: Duration = Duration::from_secs(30);
 
-/// Serves `connection` until it ends by itself, or has to: because it keeps silent, has been without
-/// a request for `idle`, has come of age, or because of `stop`. Then the peer is told, requests under way end, and nothing else is waited
-/// for. Returns why it was cut, if it was.
+/// When connections of a listener end.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::receivers) struct Times {
+    /// How long one may be without a request that had some.
+    pub(in crate::receivers) idle: Option<Duration>,
+    /// How old one gets.
+    pub(in crate::receivers) age: Option<Duration>,
+    /// How long the requests of one that is of age may go on.
+    pub(in crate::receivers) grace: Duration,
+    /// How long a peer may leave an answer unread.
+    pub(in crate::receivers) unread: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            idle: None,
+            age: Some(AGE),
+            grace: LAST_REQUESTS,
+            unread: UNREAD,
+        }
+    }
+}
+
+/// Serves `connection` until it ends by itself, or has to: because it keeps silent, has been idle or has come
+/// of age by the `times`, or because of `stop`. Then the peer is told, requests under way end, and nothing
+/// else is waited for. Returns why it was cut, if it was.
 pub(super) async fn live<C>(
     connection: C,
     requests: &Requests,
-    idle: Option<Duration>,
-    longest_unread: Duration,
+    times: Times,
     stop: &CancellationToken,
 ) -> Option<Cut>
 where
     C: GracefulConnection<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     let mut connection = pin!(connection);
-    let (why, cut) = tokio::select! {
+    let (why, cut, longest) = tokio::select! {
         outcome = &mut connection => {
             let error: Option<Box<dyn Error + Send + Sync>> = outcome.err().map(Into::into);
             if let Some(error) = &error {
@@ -54,11 +77,11 @@ where
             }
             return requests.cut_for().or_else(|| cut::why(error?.as_ref()));
         }
-        () = stop.cancelled() => ("slimspan stops", None),
-        () = silence(requests) => ("it has sent no request", Some(Cut::NoRequest)),
-        () = sleep(AGE) => ("it has come of age", None),
-        () = idleness(requests, idle) => ("it has been idle", None),
-        () = unread(requests, longest_unread) => {
+        () = stop.cancelled() => ("slimspan stops", None, LAST_REQUESTS),
+        () = silence(requests) => ("it has sent no request", Some(Cut::NoRequest), LAST_REQUESTS),
+        () = adulthood(times.age) => ("it has come of age", None, times.grace),
+        () = idleness(requests, times.idle) => ("it has been idle", None, LAST_REQUESTS),
+        () = unread(requests, times.unread) => {
             tracing::debug!("cutting a connection: its peer does not take its answers");
             return Some(Cut::Unread);
         }
@@ -68,7 +91,7 @@ where
     tokio::select! {
         _ = connection => cut,
         () = requests.quiet_for(FAREWELL) => cut,
-        () = sleep(LAST_REQUESTS) => Some(Cut::Late),
+        () = sleep(longest) => Some(Cut::Late),
     }
 }
 
@@ -77,6 +100,14 @@ async fn silence(requests: &Requests) {
     tokio::select! {
         () = requests.begun() => std::future::pending().await,
         () = sleep(FIRST_REQUEST) => {}
+    }
+}
+
+/// Waits until a connection has come of age.
+async fn adulthood(age: Option<Duration>) {
+    match age {
+        Some(age) => sleep(age).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -24,7 +24,7 @@ use self::slots::Slots;
 use crate::telemetry::{Counters, Seldom};
 use crate::tls::{Accepted, ServerTls};
 
-pub(super) use self::life::UNREAD;
+pub(super) use self::life::{Times, UNREAD};
 pub(super) use self::requests::Requests;
 pub(super) use self::slots::Limits;
 
@@ -78,7 +78,7 @@ pub(super) async fn serve<C>(
                 Ok(Some(stream)) => {
                     let requests = Requests::default();
                     let connection = speak(TokioIo::new(stream), requests.clone());
-                    live(connection, &requests, limits.idle, limits.unread, &stop).await
+                    live(connection, &requests, limits.times, &stop).await
                 }
                 Ok(None) => None,
                 Err(error) => cut::why_unprotected(&error),

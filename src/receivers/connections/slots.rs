@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+
+use super::life::Times;
 
 /// The limits, as they are configured.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::receivers) struct Limits {
     pub(in crate::receivers) total: u32,
     pub(in crate::receivers) per_address: Option<u32>,
-    /// How long one may be without a request that had some.
-    pub(in crate::receivers) idle: Option<Duration>,
-    /// How long a peer may leave an answer unread.
-    pub(in crate::receivers) unread: Duration,
+    pub(in crate::receivers) times: Times,
 }
 
 /// Where connections have their places.
@@ -112,8 +110,7 @@ mod tests {
         Slots::new(Limits {
             total,
             per_address,
-            idle: None,
-            unread: Duration::from_secs(30),
+            times: Times::default(),
         })
     }
 

@@ -36,10 +36,10 @@ struct Served {
 }
 
 fn served() -> Served {
-    served_while_idle(None)
+    served_for(Times::default())
 }
 
-fn served_while_idle(idle: Option<Duration>) -> Served {
+fn served_for(times: Times) -> Served {
     let (peer, ours) = duplex(1 << 20);
     let answers = Arc::new(Semaphore::new(0));
     let stop = CancellationToken::new();
@@ -49,7 +49,7 @@ fn served_while_idle(idle: Option<Duration>) -> Served {
             let requests = Requests::default();
             let connection = connection(TokioIo::new(ours), requests.clone(), answers);
             // A test fails rather than waits for ever.
-            let life = timeout(AGE * 4, live(connection, &requests, idle, UNREAD, &stop));
+            let life = timeout(AGE * 4, live(connection, &requests, times, &stop));
             life.await.ok().flatten()
         }
     });
@@ -187,6 +187,63 @@ async fn a_request_that_never_ends_does_not() {
     answer.await.unwrap().unwrap_err();
 }
 
+/// A shorter life, and less time for the requests that are under way at its end.
+#[tokio::test(start_paused = true)]
+async fn how_old_a_connection_gets_may_be_said() {
+    const YOUNG: Duration = Duration::from_mins(1);
+    const SHORT: Duration = Duration::from_secs(5);
+    let times = Times {
+        age: Some(YOUNG),
+        grace: SHORT,
+        ..Times::default()
+    };
+    let begun = Instant::now();
+    let served = served_for(times);
+    served.answers.add_permits(1);
+    let (mut client, connection) = sender(served.peer).await;
+    request(&mut client).await.unwrap().unwrap();
+    connection.await.unwrap().unwrap();
+    assert_about(begun.elapsed(), YOUNG);
+
+    let begun = Instant::now();
+    let served = served_for(times);
+    let (mut client, _connection) = sender(served.peer).await;
+    let never_answered = request(&mut client);
+    assert_eq!(served.life.await.unwrap(), Some(Cut::Late));
+    assert_about(begun.elapsed(), YOUNG + SHORT);
+    never_answered.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_live_for_ever() {
+    let served = served_for(Times {
+        age: None,
+        ..Times::default()
+    });
+    served.answers.add_permits(2);
+    let (mut client, _connection) = sender(served.peer).await;
+    request(&mut client).await.unwrap().unwrap();
+    sleep(AGE * 3).await;
+    assert!(!served.life.is_finished());
+    request(&mut client).await.unwrap().unwrap();
+}
+
+/// A grace of one that is of age is not that of a stop.
+#[tokio::test(start_paused = true)]
+async fn a_stop_has_a_grace_of_its_own() {
+    let served = served_for(Times {
+        grace: Duration::from_millis(1),
+        ..Times::default()
+    });
+    let (mut client, _connection) = sender(served.peer).await;
+    let answer = request(&mut client);
+    sleep(Duration::from_secs(1)).await;
+    served.stop.cancel();
+    sleep(FAREWELL * 5).await;
+    served.answers.add_permits(1);
+    assert_eq!(answer.await.unwrap().unwrap(), "done");
+}
+
 /// A peer whose window has no room for what it asked for, and that goes on asking.
 #[tokio::test(start_paused = true)]
 async fn who_does_not_take_its_answers_is_cut() {
@@ -244,7 +301,10 @@ async fn a_stop_waits_for_requests_under_way() {
 #[tokio::test(start_paused = true)]
 async fn who_has_nothing_more_to_say_is_closed() {
     const IDLE: Duration = Duration::from_mins(1);
-    let served = served_while_idle(Some(IDLE));
+    let served = served_for(Times {
+        idle: Some(IDLE),
+        ..Times::default()
+    });
     served.answers.add_permits(2);
     let (mut client, connection) = sender(served.peer).await;
     request(&mut client).await.unwrap().unwrap();
@@ -263,8 +323,7 @@ async fn a_place_is_free_again() {
     let limits = Limits {
         total: 1,
         per_address: None,
-        idle: None,
-        unread: UNREAD,
+        times: Times::default(),
     };
     let stop = CancellationToken::new();
     let serving = tokio::spawn({
@@ -303,8 +362,7 @@ async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, Joi
     let limits = Limits {
         total: 1,
         per_address: None,
-        idle: None,
-        unread: UNREAD,
+        times: Times::default(),
     };
     let stop = stop.clone();
     let serving = tokio::spawn(async move {

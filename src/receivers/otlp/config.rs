@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use super::http::config::{ContentCoding, CorsConfig, HttpConfig, UrlPath};
+pub use super::keepalive::{EnforcementPolicy, KeepaliveConfig, ServerParameters};
 use crate::auth::config::AuthConfig;
 use crate::config::HostPort;
 use crate::config::units::{Between, BetweenOrNone};
@@ -60,6 +61,8 @@ fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 pub struct GrpcConfig {
     /// The address to listen on.
     pub endpoint: HostPort,
+    /// What connections are made of.
+    pub transport: Transport,
     /// The largest request in MiB, before and after decompression; from 1 to 1024.
     #[serde(with = "Between::<1, 1024>")]
     pub max_recv_msg_size_mib: u16,
@@ -77,12 +80,29 @@ pub struct GrpcConfig {
     /// because all senders behind a proxy, or beside slimspan, have the same.
     #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
+    /// How long connections live.
+    pub keepalive: KeepaliveConfig,
+    /// As in the Collector; the buffers here have a size of their own.
+    #[serde(with = "BetweenOrNone::<0, 1_073_741_824>")]
+    pub read_buffer_size: Option<u64>,
+    /// As in the Collector; the buffers here have a size of their own.
+    #[serde(with = "BetweenOrNone::<0, 1_073_741_824>")]
+    pub write_buffer_size: Option<u64>,
     /// How connections are protected; not at all unless it is given.
     pub tls: Option<TlsServerConfig>,
     /// Who tells good senders from others; everybody is let in unless it is given.
     pub auth: Option<AuthConfig>,
     /// Whether processors and exporters may see the headers of requests.
     pub include_metadata: bool,
+}
+
+/// What connections are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// TCP, in whichever version of IP the endpoint is.
+    #[default]
+    Tcp,
 }
 
 impl Protocols {
@@ -115,11 +135,15 @@ impl Default for GrpcConfig {
                 host: "127.0.0.1".to_owned(),
                 port: 4317,
             },
+            transport: Transport::default(),
             max_recv_msg_size_mib: 64,
             max_items: 100_000,
             max_concurrent_streams: 100,
             max_connections: 1000,
             max_connections_per_address: None,
+            keepalive: KeepaliveConfig::default(),
+            read_buffer_size: None,
+            write_buffer_size: None,
             tls: None,
             auth: None,
             include_metadata: false,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service as _;
 
-use super::config::GrpcConfig;
+use super::config::{GrpcConfig, ServerParameters};
 use super::intake::Intake;
 use super::metadata;
 use crate::admission::Budget;
@@ -28,7 +28,7 @@ use crate::auth::Gate;
 use crate::compression::Compression;
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
-use crate::receivers::connections::{self, Limits, Requests, Stream, UNREAD};
+use crate::receivers::connections::{self, Limits, Requests, Stream};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -105,10 +105,15 @@ impl GrpcReceiver {
         let limits = Limits {
             total: self.config.max_connections,
             per_address: self.config.max_connections_per_address,
-            idle: None,
-            unread: UNREAD,
+            times: self.config.keepalive.server_parameters.times(),
         };
-        let server = server(self.config.max_concurrent_streams).http2_only();
+        let ServerParameters { time, timeout, .. } = self.config.keepalive.server_parameters;
+        let mut server = server(self.config.max_concurrent_streams);
+        server
+            .http2()
+            .keep_alive_interval(time)
+            .keep_alive_timeout(timeout);
+        let server = server.http2_only();
         let speak = move |io: TokioIo<Stream>, requests: Requests| {
             let router = router.clone();
             let io = TokioIo::new(Watched::http2(io.into_inner(), requests.clone()));

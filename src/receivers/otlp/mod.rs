@@ -4,6 +4,7 @@ pub mod config;
 mod grpc;
 mod http;
 mod intake;
+mod keepalive;
 mod metadata;
 
 pub use grpc::{ALPN as GRPC_ALPN, GrpcReceiver};

@@ -41,7 +41,7 @@ use crate::auth::Gate;
 use crate::compression::Compression;
 use crate::config::headers::to_map;
 use crate::pipeline::{Pipelines, Received};
-use crate::receivers::connections::{self, Limits, Requests, Stream};
+use crate::receivers::connections::{self, Limits, Requests, Stream, Times};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -129,14 +129,17 @@ impl HttpReceiver {
         let limits = Limits {
             total: config.max_connections,
             per_address: config.max_connections_per_address,
-            unread: Some(config.write_timeout)
-                .filter(|longest| !longest.is_zero())
-                .unwrap_or(FOR_EVER),
-            idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
+            times: Times {
+                unread: Some(config.write_timeout)
+                    .filter(|longest| !longest.is_zero())
+                    .unwrap_or(FOR_EVER),
+                idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
+                ..Times::default()
+            },
         };
         let mut server = server(STREAMS);
         server.http1().keep_alive(config.keep_alives_enabled);
-        let (head, unread) = (config.read_header_timeout, limits.unread);
+        let (head, unread) = (config.read_header_timeout, limits.times.unread);
         let speak = move |io: TokioIo<Stream>, requests: Requests| {
             let io = Watched::either(io.into_inner(), requests.clone(), head, unread);
             let answering = answering.clone();
