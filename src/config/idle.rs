@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use super::components::{Component as _, ExtensionConfig, ProcessorConfig, ReceiverConfig};
+use super::components::{
+    Component as _, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
+};
 use super::path::KeyPath;
 use super::units::AnyDurationOrNone;
 
@@ -114,6 +116,15 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
                 (path.key(key), why)
             }));
         }
+    }
+    for (id, exporter) in &config.exporters {
+        let (read, write) = match exporter {
+            ExporterConfig::OtlpGrpc(grpc) => (grpc.read_buffer_size, grpc.write_buffer_size),
+            ExporterConfig::OtlpHttp(http) => (http.read_buffer_size, http.write_buffer_size),
+            ExporterConfig::Debug(_) | ExporterConfig::File(_) => continue,
+        };
+        let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
+        idle.extend(buffers(&path, read, write));
     }
     for (id, extension) in &config.extensions {
         if let ExtensionConfig::FileStorage(storage) = extension {

@@ -2,7 +2,7 @@
 //! is told why, rather than that nobody knows it.
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 26] = [
+const LEFT_OUT: [(&str, &str, &str); 30] = [
     (
         "tpm",
         "key_pem",
@@ -135,6 +135,30 @@ const LEFT_OUT: [(&str, &str, &str); 26] = [
         "middlewares",
         "retry_on_failure",
         "nothing stands between an exporter and its backend; remove it",
+    ),
+    (
+        "balancer_name",
+        "keepalive",
+        "one connection carries all requests of an exporter; remove it, and put a load balancer before \
+         several backends",
+    ),
+    (
+        "wait_for_ready",
+        "keepalive",
+        "a request waits for a connection as long as timeout says, and goes again as retry_on_failure says; \
+         remove it",
+    ),
+    (
+        "authority",
+        "keepalive",
+        "a backend is told the host and port of its endpoint; remove it, and give the name in its \
+         certificate as tls.server_name_override",
+    ),
+    (
+        "user_agent",
+        "keepalive",
+        "a backend is told that it is slimspan, and its version; remove it, and add a header of your own to \
+         headers",
     ),
 ];
 

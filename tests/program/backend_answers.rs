@@ -15,8 +15,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::backend::{Answer, Backend, Reply};
 use crate::support::frames::frame;
+use crate::support::proxy::{Conditions, Proxy};
 use crate::support::refusing::Refusing;
-use crate::support::sender::retry_after;
+use crate::support::sender::{Call, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
@@ -269,4 +270,33 @@ async fn configured_headers_arrive() {
     // They are credentials.
     let ended = slimspan.stop().await;
     assert!(!format!("{ended:?}").contains("Bearer"), "{ended:?}");
+}
+
+/// Nothing comes back any more, and nobody says so: the backend is asked, and given up when it says nothing.
+#[tokio::test]
+async fn a_backend_that_does_not_say_that_it_is_there_is_given_up() {
+    let backend = Backend::start().await;
+    let network = Proxy::start(backend.address).await;
+    let mut config = config::standard(network.address);
+    let exporter = &mut config["exporters"]["otlp_grpc"];
+    exporter["timeout"] = json!("1h");
+    exporter["keepalive"] = json!({ "time": "2s", "timeout": "2s" });
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+    network.set(Conditions {
+        silent: true,
+        ..Conditions::default()
+    });
+    let call = Call::whole(frame(0, &span)).header("grpc-timeout", "25S");
+    let answer = sender.call(call).await;
+    let status = answer.status();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    // Without the question it is the sender's time that ends.
+    assert!(!status.message().contains("no answer"), "{status}");
+    // And the next one goes over another connection.
+    network.set(Conditions::default());
+    sender.send(Signal::Traces, &span).await.unwrap();
+    assert!(network.connections() > 1);
 }

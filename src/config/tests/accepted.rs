@@ -17,7 +17,7 @@ use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::file::config::{self as file, FileConfig, Format, RotationConfig};
-use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
+use crate::exporters::otlp_grpc::config::{Compression, KeepaliveConfig, OtlpGrpcConfig};
 use crate::exporters::otlp_http;
 use crate::exporters::otlp_http::config::{
     CompressionParams, CookiesConfig, Encoding, OtlpHttpConfig,
@@ -161,6 +161,7 @@ exporters:
     sending_queue: {num_consumers: 2, queue_size: 5, sizer: items, block_on_overflow: true, storage: file_storage/q}
     max_request_bytes: 16MiB
     dead_letters: {directory: null, max_bytes: 1GiB}
+    keepalive: {time: 10s, timeout: 1s, permit_without_stream: true}
     tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
     reference: logfire
   debug: {verbosity: detailed, sampling_initial: 5, sampling_thereafter: 0}
@@ -309,6 +310,13 @@ service:
             directory: None,
             max_bytes: ByteSize::gib(1),
         },
+        keepalive: KeepaliveConfig {
+            time: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            permit_without_stream: true,
+        },
+        read_buffer_size: None,
+        write_buffer_size: None,
         tls: TlsClientConfig {
             insecure: true,
             ca_file: Some("/ca.pem".into()),
@@ -453,7 +461,8 @@ fn an_unset_variable_is_a_warning_where_null_will_do() {
 fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
     let (config, warnings) = parse(
         "receivers: {otlp: {protocols: {grpc: {keepalive: {enforcement_policy: {min_time: 5m, \
-         permit_without_stream: true}}, read_buffer_size: 524288, write_buffer_size: 0}}}}\nexporters: {debug: }\n\
+         permit_without_stream: true}}, read_buffer_size: 524288, write_buffer_size: 0}}}}\nexporters: {debug: , otlp: {endpoint: \"a:1\", \
+         write_buffer_size: 524288}, otlp_http: {endpoint: \"http://a\", read_buffer_size: 1}}\n\
          processors:\n  memory_limiter:\n    min_gc_interval_when_soft_limited: 10s\n    \
          min_gc_interval_when_hard_limited: 0s\n    max_gc_interval_when_hard_limited: null\n\
          extensions:\n  file_storage:\n    timeout: 1s\n    compaction:\n      on_start: false\n      \
@@ -472,6 +481,8 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
         "c.yaml:1: receivers.otlp.protocols.grpc.write_buffer_size: does nothing here: ",
         "c.yaml:5: processors.memory_limiter.min_gc_interval_when_soft_limited: does nothing here: ",
         "c.yaml:6: processors.memory_limiter.min_gc_interval_when_hard_limited: does nothing here: ",
+        "c.yaml:2: exporters.otlp.write_buffer_size: does nothing here: ",
+        "c.yaml:2: exporters.otlp_http.read_buffer_size: does nothing here: ",
         "c.yaml:13: extensions.file_storage.compaction.on_rebound: does nothing here: ",
         "c.yaml:15: extensions.file_storage.compaction.rebound_needed_threshold_mib: does nothing",
         "c.yaml:14: extensions.file_storage.compaction.check_interval: does nothing here: ",
@@ -567,6 +578,8 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
         http2_ping_timeout: Duration::from_secs(1),
         force_attempt_http2: true,
         cookies: CookiesConfig { enabled: true },
+        read_buffer_size: None,
+        write_buffer_size: None,
         retry_on_failure: RetryConfig {
             enabled: false,
             ..RetryConfig::default()

@@ -568,6 +568,46 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "c.yaml:17: exporters.otlp_grpc.sending_queue.batch: is not supported: the batch processor joins requests here, before the queue and without decoding, and each sender waits for what becomes of its batch; put batch into the pipelines, and remove this",
     ),
     (
+        "timeout: 5s",
+        "balancer_name: round_robin",
+        "c.yaml:17: exporters.otlp_grpc.balancer_name: is not supported: one connection carries all requests of an exporter; remove it, and put a load balancer before several backends",
+    ),
+    (
+        "timeout: 5s",
+        "wait_for_ready: true",
+        "c.yaml:17: exporters.otlp_grpc.wait_for_ready: is not supported: a request waits for a connection as long as timeout says, and goes again as retry_on_failure says; remove it",
+    ),
+    (
+        "timeout: 5s",
+        "authority: backend",
+        "c.yaml:17: exporters.otlp_grpc.authority: is not supported: a backend is told the host and port of its endpoint; remove it, and give the name in its certificate as tls.server_name_override",
+    ),
+    (
+        "timeout: 5s",
+        "user_agent: mine",
+        "c.yaml:17: exporters.otlp_grpc.user_agent: is not supported: a backend is told that it is slimspan, and its version; remove it, and add a header of your own to headers",
+    ),
+    (
+        "timeout: 5s",
+        "middlewares: []",
+        "c.yaml:17: exporters.otlp_grpc.middlewares: is not supported: nothing stands between an exporter and its backend; remove it",
+    ),
+    (
+        "timeout: 5s",
+        "keepalive: {time: 0s}",
+        "c.yaml:17: exporters.otlp_grpc.keepalive.time: must be longer than 0, such as 5s",
+    ),
+    (
+        "timeout: 5s",
+        "keepalive: {time: 10s, min_time: 1s}",
+        "c.yaml:17: exporters.otlp_grpc.keepalive: has invalid keys: min_time; known are time, timeout, permit_without_stream",
+    ),
+    (
+        "timeout: 5s",
+        "read_buffer_size: 512KiB",
+        "c.yaml:17: exporters.otlp_grpc.read_buffer_size: expected a whole number, found string \"512KiB\"",
+    ),
+    (
         "limit_mib: 512",
         "min_gc_interval_when_soft_limited: 10",
         "c.yaml:9: processors.memory_limiter.min_gc_interval_when_soft_limited: \"10\" is not a duration: use a number with a unit such as 5s, 200ms or 1h30m",
@@ -640,7 +680,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:14317",
         "endpoint: unix:///x",
-        "c.yaml:16: exporters.otlp_grpc.endpoint: unknown scheme \"unix\": use host:port, http://host:port or https://host:port",
+        "c.yaml:16: exporters.otlp_grpc.endpoint: Unix sockets are not supported: let the backend listen on a port of 127.0.0.1, and use host:port",
+    ),
+    (
+        "endpoint: 127.0.0.1:14317",
+        "endpoint: xds:///x",
+        "c.yaml:16: exporters.otlp_grpc.endpoint: unknown scheme \"xds\": use host:port, http://host:port or https://host:port",
+    ),
+    (
+        "endpoint: 127.0.0.1:14317",
+        "endpoint: dns://10.0.0.1/host:1",
+        "c.yaml:16: exporters.otlp_grpc.endpoint: names are looked up as this machine does it, and not at a server of its own: use dns:///host:port, or host:port",
+    ),
+    (
+        "endpoint: 127.0.0.1:14317",
+        "endpoint: dns:///host:1",
+        "no error",
     ),
     (
         "endpoint: 127.0.0.1:14317",
@@ -1813,6 +1868,10 @@ const OVER_HTTP: &[(&str, &str)] = &[
     (
         "{endpoint: https://host, disable_keep_alives: true, idle_conn_timeout: 5s}",
         "c.yaml:3: exporters.otlp_http.idle_conn_timeout: has no effect with disable_keep_alives: true",
+    ),
+    (
+        "{endpoint: http://host, middlewares: []}",
+        "c.yaml:3: exporters.otlp_http.middlewares: is not supported: nothing stands between an exporter and its backend; remove it",
     ),
     (
         "{endpoint: http://host, max_elapsed_time: 5s}",

@@ -16,7 +16,7 @@ use crate::config::*;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::debug::config::{DebugConfig, Verbosity};
 use crate::exporters::file::config::{FileConfig, RotationConfig};
-use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+use crate::exporters::otlp_grpc::config::{self as exporter, OtlpGrpcConfig};
 use crate::exporters::otlp_http::config::{CompressionParams, CookiesConfig, OtlpHttpConfig};
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::retry::config::RetryConfig;
@@ -185,6 +185,7 @@ fn every_key_with_a_default_is_spelled_out() {
     spells_out::<FileConfig>(&root, &["exporters", "file"]);
     spells_out::<RotationConfig>(&root, &["exporters", "file", "rotation"]);
     spells_out::<OtlpGrpcConfig>(&root, &["exporters", "otlp_grpc"]);
+    spells_out::<exporter::KeepaliveConfig>(&root, &["exporters", "otlp_grpc", "keepalive"]);
     spells_out::<TlsClientConfig>(&root, &["exporters", "otlp_grpc", "tls"]);
     spells_out::<DeadLetterConfig>(&root, &["exporters", "otlp_grpc", "dead_letters"]);
     spells_out::<QueueConfig>(&root, &["exporters", "otlp_grpc", "sending_queue"]);

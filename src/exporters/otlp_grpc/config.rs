@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
+pub use super::keepalive::KeepaliveConfig;
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
-use crate::config::units::{PositiveDuration, PositiveSize};
+use crate::config::units::{BetweenOrNone, PositiveDuration, PositiveSize};
 use crate::config::{Preset, ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
@@ -49,6 +50,15 @@ pub struct OtlpGrpcConfig {
     /// The backend whose limits hold where nothing else is said.
     #[serde(default)]
     pub preset: Option<Preset>,
+    /// How the connection is found to be dead.
+    #[serde(default)]
+    pub keepalive: KeepaliveConfig,
+    /// As in the Collector; the buffers here have a size of their own.
+    #[serde(default, with = "BetweenOrNone::<0, 1_073_741_824>")]
+    pub read_buffer_size: Option<u64>,
+    /// As in the Collector; the buffers here have a size of their own.
+    #[serde(default, with = "BetweenOrNone::<0, 1_073_741_824>")]
+    pub write_buffer_size: Option<u64>,
     /// How the connection is protected.
     #[serde(default)]
     pub tls: TlsClientConfig,
@@ -72,6 +82,9 @@ impl OtlpGrpcConfig {
             sending_queue: QueueConfig::off(),
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
+            keepalive: KeepaliveConfig::default(),
+            read_buffer_size: None,
+            write_buffer_size: None,
             tls: TlsClientConfig::default(),
             preset: None,
             auth: None,

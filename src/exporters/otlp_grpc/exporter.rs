@@ -37,7 +37,8 @@ const INLINE: usize = 64 * 1024;
 /// What is spoken over TLS.
 const ALPN: &[&str] = &["h2"];
 
-const KEEPALIVE: Duration = Duration::from_secs(30);
+/// The same question as with `keepalive`, asked by the system.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Why an exporter cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -91,12 +92,14 @@ impl OtlpGrpcExporter {
         let backend = format!("{scheme}://{}", config.endpoint.address);
         let tls = tls.then(|| ClientTls::new(path.clone(), &config.tls, ALPN));
         let tls = tls.transpose()?.map(Arc::new);
-        let connector = Connector::new(tls, config.timeout, KEEPALIVE);
+        let connector = Connector::new(tls, config.timeout, TCP_KEEPALIVE);
         // The connector protects, and not the transport, which would look for TLS of its own in a
         // URI that says so. What requests say of themselves is the truth.
         let channel = Channel::from_shared(format!("http://{}", config.endpoint.address))?
             .origin(Uri::from_maybe_shared(backend.clone().into_bytes())?)
-            .http2_keep_alive_interval(KEEPALIVE)
+            .http2_keep_alive_interval(config.keepalive.time)
+            .keep_alive_timeout(config.keepalive.timeout)
+            .keep_alive_while_idle(config.keepalive.permit_without_stream)
             .connect_with_connector_lazy(connector);
         Ok(Self {
             name,

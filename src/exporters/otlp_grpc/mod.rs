@@ -3,6 +3,7 @@
 pub mod config;
 mod endpoint;
 mod exporter;
+mod keepalive;
 
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use exporter::{OtlpGrpcExporter, Prepared, SetupError};

@@ -69,6 +69,12 @@ pub struct OtlpHttpConfig {
     pub force_attempt_http2: bool,
     /// Whether cookies of the backend come with later requests, as balancers want them.
     pub cookies: CookiesConfig,
+    /// As in the Collector; the buffers here have a size of their own.
+    #[serde(with = "BetweenOrNone::<0, 1_073_741_824>")]
+    pub read_buffer_size: Option<u64>,
+    /// As in the Collector; the buffers here have a size of their own.
+    #[serde(with = "BetweenOrNone::<0, 1_073_741_824>")]
+    pub write_buffer_size: Option<u64>,
     /// How often a request is sent again that the backend could not take.
     pub retry_on_failure: RetryConfig,
     /// Whether requests are acknowledged before the backend has them.
@@ -111,6 +117,8 @@ impl Default for OtlpHttpConfig {
             http2_ping_timeout: Duration::from_secs(15),
             force_attempt_http2: true,
             cookies: CookiesConfig::default(),
+            read_buffer_size: None,
+            write_buffer_size: None,
             retry_on_failure: RetryConfig::default(),
             sending_queue: QueueConfig::off(),
             // What the OTLP specification recommends for OTLP/HTTP.
