@@ -89,8 +89,8 @@ impl Panics {
             return hasher.update(request).finalize().into();
         }
         let request = request.clone();
-        let hashed = compute::run(move || hasher.update(&request).finalize().into()).await;
-        hashed.unwrap_or_else(Panicked::go_on)
+        let digest = compute::run(move || hasher.update(&request).finalize().into()).await;
+        digest.unwrap_or_else(Panicked::go_on)
     }
 
     /// How often the same work has failed at the same request by now.

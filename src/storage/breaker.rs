@@ -335,8 +335,12 @@ mod tests {
             let probe = breaker.admit(TELLING).unwrap();
             assert!(probe.probe);
             for _ in 0..64 {
-                let refused = breaker.admit(TELLING).expect_err("one only");
-                assert_eq!(refused.wait, Duration::ZERO, "what it shows comes soon");
+                let refused = breaker.admit(TELLING).unwrap_err();
+                assert_eq!(
+                    refused.wait,
+                    Duration::ZERO,
+                    "one only, and what it shows comes soon"
+                );
             }
             probe.ended(&silence());
             advance(SHORTLY).await;

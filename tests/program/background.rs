@@ -578,7 +578,7 @@ async fn a_store_that_is_down_is_not_flooded() {
     let rig = Rig::start(DOWN).await;
     let slimspan = Slimspan::start(&rig.config).await;
     deliver(&slimspan, &photos(100)).await;
-    let (asked, begun) = (rig.store.puts(), std::time::Instant::now());
+    let (asked, begun) = (rig.store.puts(), Instant::now());
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     let while_down = rig.store.puts() - asked;
     let in_a_second = while_down as f64 / begun.elapsed().as_secs_f64();

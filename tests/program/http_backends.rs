@@ -551,12 +551,12 @@ async fn idle_connections_have_a_limit() {
         async move { sender.send(Signal::Traces, &otlp::plain_span(number)).await }
     };
     let sends = futures::future::join_all((0..4).map(send));
-    let (sent, ()) = futures::join!(sends, async {
+    let (answers, ()) = futures::join!(sends, async {
         // Each has a connection of its own: none is answered yet.
         backend.arrived(4).await;
         gate.add_permits(5);
     });
-    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     network.left_open(1).await;
     send(5).await.unwrap();
     assert_eq!(network.connections(), 4);

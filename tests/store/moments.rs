@@ -81,7 +81,7 @@ async fn what_is_stored_while_somebody_deletes_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_stored_while_it_expires() {
-    is_noticed_once_more(async |store, config, _| {
+    Box::pin(is_noticed_once_more(async |store, config, _| {
         let begin = Timestamp::now();
         let mut removed = 0;
         // The first run marks it, and the second is after the grace.
@@ -100,6 +100,6 @@ async fn what_is_stored_while_it_expires() {
             removed += swept.removed;
         }
         assert_eq!(removed, 1);
-    })
+    }))
     .await;
 }

@@ -114,8 +114,8 @@ async fn what_waited_goes_with_the_next_deletion() {
     let artifacts = [0, 1].map(|seed| artifact(seed, 10_000));
     store.put_all(&artifacts).await.unwrap();
     let day: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    for (number, artifact) in artifacts.iter().enumerate() {
-        let time = day + SignedDuration::from_mins(number as i64);
+    for (number, artifact) in (0..).zip(&artifacts) {
+        let time = day + SignedDuration::from_mins(number);
         tell(&catalog, &stored(artifact, 1), time).await;
     }
     let erased = erase(&catalog, &store).await.unwrap();

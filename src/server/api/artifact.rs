@@ -53,7 +53,7 @@ pub(crate) struct ArtifactInfo {
 }
 
 /// The bytes of an artifact.
-struct Content {
+struct Found {
     size: u64,
     content_type: String,
     state: Whereabouts,
@@ -108,7 +108,7 @@ pub(crate) async fn artifact(
         (None, Some(facts)) if facts.state == Whereabouts::Stored => {
             return Err(ApiError::Told(StatusCode::NOT_FOUND, MISSING.to_owned()));
         }
-        (None, Some(facts)) => Content {
+        (None, Some(facts)) => Found {
             size: facts.size,
             content_type: facts.content_type.clone(),
             state: facts.state,
@@ -133,7 +133,7 @@ pub(crate) async fn artifact(
 
 impl Server {
     /// What the bytes of an artifact are, if they can be read here.
-    async fn content(&self, address: &Address) -> Result<Option<Content>, StoreError> {
+    async fn content(&self, address: &Address) -> Result<Option<Found>, StoreError> {
         let store = self.store.of_tenant(&address.tenant);
         let facts = |_| Reading::Facts;
         let opened = match self.pieces.open(&store, address, facts).await {
@@ -145,7 +145,7 @@ impl Server {
         let waiting = store.spooled_size(&address.digest).await;
         let is_spooled = waiting.is_ok_and(|size| size.is_some());
         let extension = opened.media.extension;
-        Ok(Some(Content {
+        Ok(Some(Found {
             size: opened.size,
             content_type: opened.media.shown.to_owned(),
             state: if is_spooled {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Asking;
-use super::answer::{ApiError, json};
+use super::answer::{ApiError, Failure, json};
 use super::responses::{Any, NotDeleted};
 use crate::catalog::{Deleted, TraceId};
 use crate::server::Server;

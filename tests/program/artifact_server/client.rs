@@ -112,7 +112,8 @@ impl Client {
             self.address
         );
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let line = format!("{name}: {value}\r\n");
+            head.push_str(&line);
         }
         head.push_str("\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();

@@ -133,7 +133,7 @@ async fn what_is_open_to_readers_is_deleted_with_a_token() {
     let who = lines.iter().map(|line| (&line["action"], &line["who"]));
     let who: Vec<_> = who.collect();
     let read = (&json!("read"), &json!("anybody"));
-    let deleted = (&json!("delete"), &json!("token 2"));
-    assert_eq!(who, [read, deleted, read], "{log}");
+    let deletion = (&json!("delete"), &json!("token 2"));
+    assert_eq!(who, [read, deletion, read], "{log}");
     assert!(!log.contains("deletes"), "{log}");
 }

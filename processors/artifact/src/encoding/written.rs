@@ -385,8 +385,8 @@ mod tests {
         let documentation = include_str!("../../../../docs/reference.md");
         let names = crate::encoding::NAMES.map(|(name, _)| name);
         for name in names.into_iter().chain([DATA_URI]) {
-            let named = format!("\"{name}\"");
-            assert!(documentation.contains(&named), "docs/reference.md: {named}");
+            let quoted = format!("\"{name}\"");
+            assert!(documentation.contains(&quoted), "docs/reference.md: {quoted}");
         }
     }
 
