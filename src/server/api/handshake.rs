@@ -95,11 +95,11 @@ pub(crate) struct Finalized {
     responses(
         (status = 200, description = "It is here already", body = Registered),
         (status = 201, description = "Its bytes are wanted", body = Registered),
+        (status = 408, description = "The description stopped arriving", body = Failure),
         (status = 409, description = "It is here, and has another size", body = Failure),
         (status = 413, description = "It is too large", body = Failure),
         Any,
         CrossSite,
-        Damaged,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]

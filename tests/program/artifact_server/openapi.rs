@@ -256,7 +256,6 @@ async fn every_answer_that_can_be_had_is_described() {
         Case::new(M::POST, LIST, "/v1/artifacts?tenant=No", 404).body(claim(b"is new", 6)),
         Case::new(M::POST, LIST, LIST, 409).body(claim(b"is here", 8)),
         Case::new(M::POST, LIST, LIST, 413).body(claim(b"is new", 2_000)),
-        Case::new(M::POST, LIST, LIST, 500).body(claim(b"is damaged", 10)),
         Case::new(M::POST, FINALIZE, of(&new, "/finalize"), 404),
         Case::new(M::PUT, BLOB, of(&new, "/blob"), 201).body("is new"),
         Case::new(M::PUT, BLOB, of(&new, "/blob?size_bytes=x"), 400).body("is new"),
