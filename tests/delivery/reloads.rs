@@ -1,15 +1,18 @@
 //! SIGHUP under load: one configuration takes over from another, and neither a request under way nor one
 //! that waits in a queue or a spool is lost by that.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use slimspan_artifact::Digest;
 use tokio::sync::watch;
 
 use super::load::Load;
 use super::ways::{BACKGROUND_WITH_QUEUE, SPOOL};
-use crate::support::checker::Scenario;
+use crate::support::arrivals::File;
+use crate::support::checker::{Rules, Scenario};
 use crate::support::config;
 use crate::support::conservation::conserved;
 use crate::support::fault_store::FaultStore;
@@ -135,9 +138,25 @@ async fn reload_under_load(how: &str, change: fn(&mut Value)) {
         receipts: &backend.receipts(),
         fetch: &fetch,
         objects: &bucket.objects(),
-        rules: BACKGROUND_WITH_QUEUE.rules,
+        rules: Rules {
+            orphans: true,
+            ..BACKGROUND_WITH_QUEUE.rules
+        },
     }
     .assert();
+    // What was sent again may have met the other threshold then, and its file stays in it.
+    let receipts = backend.receipts();
+    let arrived = receipts.iter().flat_map(|receipt| &receipt.item.files);
+    let moved = arrived.filter(|file| matches!(file, File::Moved(_)));
+    let referred: HashSet<String> = moved.map(|file| file.digest().to_string()).collect();
+    let sent_again = entries.iter().filter(|entry| entry.attempts.len() > 1);
+    let items = sent_again.flat_map(|entry| &entry.items);
+    let of_them: HashSet<String> = items
+        .flat_map(|item| item.blobs.iter().map(Digest::to_string))
+        .collect();
+    let mut orphans = bucket.objects();
+    orphans.retain(|object| !referred.contains(object) && !of_them.contains(object));
+    assert_eq!(orphans, [] as [String; 0], "nothing refers to them");
     assert!(checked.references > 0, "{checked}");
     measured(
         "reload",

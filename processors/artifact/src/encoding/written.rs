@@ -386,7 +386,10 @@ mod tests {
         let names = crate::encoding::NAMES.map(|(name, _)| name);
         for name in names.into_iter().chain([DATA_URI]) {
             let quoted = format!("\"{name}\"");
-            assert!(documentation.contains(&quoted), "docs/reference.md: {quoted}");
+            assert!(
+                documentation.contains(&quoted),
+                "docs/reference.md: {quoted}"
+            );
         }
     }
 
