@@ -25,7 +25,7 @@ fn sent() -> bytes::Bytes {
         opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(uri) => uri,
         other => panic!("{other:?}"),
     };
-    let pair = json!({ "before": uri(2), "after": uri(3) }).to_string();
+    let pair = json!({ "first": uri(2), "second": uri(3) }).to_string();
     let span = Sent {
         trace: 5,
         span: 6,
