@@ -151,6 +151,9 @@ mod tests {
         }
         let asked = timeout(HEADERS / 2, ask(address)).await;
         assert!(asked.is_ok(), "no answer in {:?}", HEADERS / 2);
+        // The oldest made room.
+        let closed = timeout(HEADERS / 2, silent.swap_remove(0).read_u8()).await;
+        assert!(closed.is_ok_and(|read| read.is_err()), "still open");
     }
 
     #[tokio::test]

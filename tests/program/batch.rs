@@ -45,6 +45,9 @@ async fn send_as(sender: &Sender, credential: &str, request: &Bytes) -> Status {
     sender.call(call).await.status().clone()
 }
 
+/// Senders with a credential of their own each.
+const CREDENTIALS: u64 = 8;
+
 /// Long enough that only the size ends a batch, and below half of a sender's patience.
 const LONG: &str = "4s";
 
@@ -91,19 +94,21 @@ async fn only_requests_with_the_same_metadata_are_joined() {
     let batch = json!({ "send_batch_size": 2, "timeout": LONG });
     let slimspan = Slimspan::start(&by_credential(&backend, batch)).await;
     let sender = slimspan.sender().await;
-    let requests: Vec<_> = (0..4).map(otlp::plain_span).collect();
-    let credentials = ["Bearer a", "Bearer b", "Bearer a", "Bearer b"];
-    let sent = requests.iter().zip(credentials);
+    // So many that they cannot be joined rightly by chance.
+    let requests: Vec<_> = (0..2 * CREDENTIALS).map(otlp::plain_span).collect();
+    let credentials: Vec<_> = (0..CREDENTIALS).map(|of| format!("Bearer {of}")).collect();
+    let sent = requests.iter().zip(credentials.iter().cycle());
     let sent = sent.map(|(request, credential)| send_as(&sender, credential, request));
     for status in join_all(sent).await {
         assert_eq!(status.code(), Code::Ok, "{status}");
     }
     let received = backend.received();
-    assert_eq!(received.len(), 2);
-    for (credential, numbers) in [("Bearer a", [0, 2]), ("Bearer b", [1, 3])] {
+    assert_eq!(received.len(), credentials.len());
+    for (number, credential) in credentials.iter().enumerate() {
+        let numbers = [number, number + credentials.len()];
         let is_its = |one: &&Received| {
             let passed_on = one.headers.get("authorization");
-            passed_on.is_some_and(|value| value == credential)
+            passed_on.is_some_and(|value| value == credential.as_str())
         };
         let of_credential = received.iter().find(is_its);
         let joined = of_credential.unwrap_or_else(|| panic!("{credential}: {received:?}"));
