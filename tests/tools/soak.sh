@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-seconds="${SOAK_SECONDS:-5400}"
+seconds="${SOAK_SECONDS:-7200}"
 case "$seconds" in
 '' | *[!0-9]*)
     echo "SOAK_SECONDS=$seconds is no number of seconds" >&2
@@ -16,7 +16,7 @@ esac
 
 # A number that grows with the time: what it is in the whole of it, and the least.
 share() {
-    local number=$(($1 * seconds / 5400))
+    local number=$(($1 * seconds / 7200))
     echo $((number > $2 ? number : $2))
 }
 
