@@ -14,8 +14,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What the allocator is told, by its own names.
 const SETTINGS: [(&str, &str); 2] = [
     // For how many milliseconds it keeps what is given back, to give it out again. Its own second is so
-    // long that a process under load would take half as much again as it uses.
-    ("MIMALLOC_PURGE_DELAY", "10"),
+    // long that a process under load would take half as much again as it uses; a tenth of one is too long
+    // for the bound of memory_limiter, and a hundredth costs a fifth of the time where pages are small.
+    ("MIMALLOC_PURGE_DELAY", "30"),
     // With huge pages, what little is left in each of them after a load keeps two mebibytes: a minute later
     // the process has half as much again as before.
     ("MIMALLOC_ALLOW_THP", "0"),
