@@ -168,10 +168,19 @@ impl Borrowed {
         if !query.begins(reader) {
             return Err(CatalogError::Ending);
         }
-        let read = work(reader);
+        let read = of_one_moment(reader, work);
         query.ended();
         read.map_err(|source| failed(&self.inner.path, source))
     }
+}
+
+/// Several statements are to see the same: between two of them an entry may be replaced, or hidden by a deletion.
+fn of_one_moment<T>(
+    reader: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let moment = reader.unchecked_transaction()?;
+    work(&moment)
 }
 
 impl Drop for Borrowed {
@@ -216,5 +225,40 @@ mod tests {
         let dropped = timeout(Duration::from_millis(50), pool.read(count)).await;
         assert!(dropped.is_err());
         assert_eq!(pool.read(one).await.unwrap(), 1);
+    }
+
+    /// What is written while a query is between two statements is not seen by the second one, and is by the
+    /// next query.
+    #[tokio::test]
+    async fn all_statements_of_a_query_see_one_moment() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("index");
+        let writer = Connection::open(&path).unwrap();
+        writer.pragma_update(None, "journal_mode", "wal").unwrap();
+        writer.execute_batch("CREATE TABLE entry (number)").unwrap();
+        let pool = Pool::new(&path, writer, vec![Connection::open(&path).unwrap()]);
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM entry", [], |row| row.get::<_, i64>(0))
+        };
+        let (read, first) = std::sync::mpsc::channel();
+        let (wrote, second) = std::sync::mpsc::channel();
+        let twice = pool.read(move |connection| {
+            let before = count(connection)?;
+            read.send(()).unwrap();
+            second.recv().unwrap();
+            Ok((before, count(connection)?))
+        });
+        let between = async {
+            pool.write(move |connection| {
+                first.recv().unwrap();
+                let wrote_it = connection.execute("INSERT INTO entry VALUES (1)", []);
+                wrote.send(()).unwrap();
+                wrote_it
+            })
+            .await
+        };
+        let (twice, between) = tokio::join!(twice, between);
+        assert_eq!((twice.unwrap(), between.unwrap()), ((0, 0), 1));
+        assert_eq!(pool.read(count).await.unwrap(), 1);
     }
 }
