@@ -21,6 +21,8 @@ pub(super) struct Opened {
     pub(super) place: String,
     /// A folder has nowhere to put a content type, and its client refuses one.
     pub(super) keeps_content_type: bool,
+    /// It keeps the very memory that a put hands to it, and with that what the memory is charged to.
+    pub(super) keeps_memory: bool,
     /// The folder that it is, if it is one.
     pub(super) folder: Option<PathBuf>,
 }
@@ -42,6 +44,7 @@ pub(super) fn open(
                 root,
                 place: path.display().to_string(),
                 keeps_content_type: false,
+                keeps_memory: false,
                 folder: Some(path),
             })
         }
@@ -52,6 +55,7 @@ pub(super) fn open(
                 root: Root::new(prefix, base),
                 place: "memory".to_owned(),
                 keeps_content_type: true,
+                keeps_memory: true,
                 folder: None,
             })
         }
@@ -75,6 +79,7 @@ pub(super) fn open(
                     None => base,
                 },
                 keeps_content_type: true,
+                keeps_memory: false,
                 folder: None,
             })
         }

@@ -1,6 +1,10 @@
 //! What needs no backend in particular, seen through memory.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use slimspan::storage::{StoreConfig, StoreError};
+use slimspan_artifact::Digest;
 
 use super::backend::{Opened, artifact, key, open};
 
@@ -74,4 +78,31 @@ async fn a_forgotten_digest_is_stored_again() {
     for _ in 0..2 {
         assert_eq!(opened.store.put_all(&one).await.unwrap().written, 1);
     }
+}
+
+/// Memory of a request, which tells when it is given back.
+struct OfRequest {
+    bytes: Vec<u8>,
+    _held: Arc<()>,
+}
+
+impl AsRef<[u8]> for OfRequest {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[tokio::test]
+async fn what_memory_stores_is_not_the_memory_of_a_request() {
+    let opened = opened(1);
+    let (held, mut one) = (Arc::new(()), artifact(1, 100));
+    one.bytes = Bytes::from_owner(OfRequest {
+        bytes: one.bytes.to_vec(),
+        _held: Arc::clone(&held),
+    });
+    let digest = one.digest;
+    assert_eq!(opened.store.put_all(&[one]).await.unwrap().written, 1);
+    assert_eq!(Arc::strong_count(&held), 1);
+    let stored = opened.store.get(&digest).await.unwrap();
+    assert_eq!(Digest::of(&stored), digest);
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use object_store::{Attribute, ObjectStore as _, PutMode, PutOptions, PutPayload};
 use slimspan_artifact::Artifact;
 use tokio::task::JoinError;
@@ -81,10 +82,16 @@ async fn attempt(
     let key = shared.layout.key(&digest);
     let (size, watch) = (artifact.bytes.len(), Watch::start());
     let patience = patience(size);
+    let bytes = if shared.common.keeps_memory {
+        // The request's memory is free when the request is, whatever the store holds.
+        Bytes::copy_from_slice(&artifact.bytes)
+    } else {
+        artifact.bytes
+    };
     let put = shared
         .common
         .client
-        .put_opts(&key, PutPayload::from(artifact.bytes), options);
+        .put_opts(&key, PutPayload::from(bytes), options);
     let limit = if patience < left {
         Limit::Attempt(patience)
     } else {
