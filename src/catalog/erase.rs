@@ -1,12 +1,17 @@
 //! What is deleted on request: the bytes go, and a tombstone says why.
+//!
+//! Until a deletion has come to its end, the name of the object with its tombstones says so, and when somebody is
+//! to go on with it. So whatever keeps it from its end, that its process is killed, that the store does not let
+//! something go, or that files have to wait, the same is done about it: see [`unfinished`].
 
 mod of_trace;
+mod unfinished;
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use slimspan_artifact::Digest;
 
 use super::error::CatalogError;
@@ -14,11 +19,15 @@ use super::follower::{Catalog, Reach};
 use super::ids::EntryId;
 use super::layout;
 use super::tombstone::{Deleted, Tombstone, to_line};
+pub(super) use unfinished::{Outcome, unfinished};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
 
 /// Artifacts that are deleted at a time.
 const CONCURRENT: usize = 16;
+
+/// What is carried out for longer has broken off: others go on with it.
+pub(super) const BREAKS_OFF: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,20 +38,23 @@ pub struct Erased {
     pub artifacts: usize,
     /// Artifacts of a trace that stay for now: something else may refer to them that is not in the catalog yet.
     pub waiting: Vec<Digest>,
-    /// When the same deletion takes them, if nothing else does refer to them or stores them again.
+    /// When they go, if nothing else does refer to them or stores them again: a process that runs sees to it, or
+    /// the same deletion does.
     pub until: Option<Timestamp>,
 }
 
 /// What became of an artifact.
 enum Fate {
     Gone,
+    /// It was gone before, or was never there.
+    Absent,
     /// It stays until then.
     Waits(Digest, Timestamp),
 }
 
 impl Catalog {
     /// Deletes an artifact, a trace, or all of a tenant from `store`, and says so to every replica. Where it
-    /// breaks off, doing it again finishes it.
+    /// breaks off, a process that runs finishes it, and so does doing it again.
     ///
     /// Of a trace, artifacts that something else refers to stay, and so do those to which something else may
     /// refer. What refers to an artifact that comes again later is not deleted with it.
@@ -53,19 +65,10 @@ impl Catalog {
         deleted: Deleted,
         reason: &str,
     ) -> Result<Erased, CatalogError> {
-        let artifacts = match deleted {
-            Deleted::Trace { trace } => {
-                return self.erase_trace(store, tenant, trace, reason).await;
-            }
-            Deleted::Artifact { digest } => {
-                self.sync(Reach::Back).await?;
-                [digest].into()
-            }
-            Deleted::Tenant => {
-                self.sync(Reach::Back).await?;
-                self.stored_of(tenant).await?
-            }
-        };
+        if let Deleted::Trace { trace } = deleted {
+            return self.erase_trace(store, tenant, trace, reason).await;
+        }
+        self.sync(Reach::Back).await?;
         let tombstone = Tombstone {
             id: EntryId::random(),
             time: Timestamp::now(),
@@ -74,62 +77,81 @@ impl Catalog {
             reason: reason.to_owned(),
             up_to: None,
         };
-        let (of_tenant, time) = (store.of_tenant(tenant), tombstone.time);
+        let removals = self.removals(store, &tombstone).await?;
+        self.carry_out(vec![tombstone], removals, None).await
+    }
+
+    /// The removal of each artifact that is deleted by itself, or with all of its tenant.
+    async fn removals(
+        &self,
+        store: &Store,
+        tombstone: &Tombstone,
+    ) -> Result<Removals<impl Future<Output = Result<Fate, BucketError>> + use<>>, CatalogError> {
+        let (of_tenant, time) = (store.of_tenant(&tombstone.tenant), tombstone.time);
+        let artifacts = match tombstone.deleted {
+            Deleted::Artifact { digest } => [digest].into(),
+            _ => self.stored_of(&tombstone.tenant).await?,
+        };
         let removals = artifacts.into_iter().map(|digest| {
             let of_tenant = of_tenant.clone();
             async move {
                 of_tenant.delete(&digest, time).await?;
-                Ok::<_, BucketError>(Fate::Gone)
+                Ok(Fate::Gone)
             }
         });
-        self.carry_out(vec![tombstone], removals).await
+        Ok(removals.collect())
     }
 
-    /// Says what is deleted, and removes it.
+    /// Says what is deleted, and removes it. It is looked once more at `last`, or later where something waits.
     async fn carry_out<F>(
         &self,
         tombstones: Vec<Tombstone>,
-        removals: impl Iterator<Item = F>,
+        removals: Removals<F>,
+        last: Option<Timestamp>,
     ) -> Result<Erased, CatalogError>
     where
         F: Future<Output = Result<Fate, BucketError>>,
     {
         // First what says so: then whoever asks for it hears why it is not there.
-        let lines = Bytes::from(tombstones.iter().flat_map(to_line).collect::<Vec<u8>>());
-        let key = layout::tombstones(Timestamp::now(), rand::random());
-        self.bucket().put(&key, lines.clone()).await?;
-        let known = vec![key.clone()];
+        let lines = to_lines(&tombstones);
+        let begun = Timestamp::now();
+        let first = layout::unfinished(begun, rand::random(), later(begun, BREAKS_OFF));
+        self.bucket().put(&first, lines.clone()).await?;
+        let known = vec![first.clone()];
         self.index()
             .apply(Vec::new(), tombstones.clone(), known)
             .await?;
-        let mut erased = Erased {
-            tombstones,
-            artifacts: 0,
-            waiting: Vec::new(),
-            until: None,
-        };
-        // One that the store keeps does not keep the others.
-        let mut failed = None;
-        let mut removals = stream::iter(removals).buffer_unordered(CONCURRENT);
-        while let Some(fate) = removals.next().await {
-            match fate {
-                Ok(Fate::Gone) => erased.artifacts += 1,
-                Ok(Fate::Waits(digest, until)) => {
-                    erased.waiting.push(digest);
-                    erased.until = erased.until.max(Some(until));
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        // A replica that has noticed it, and put one of them again before that was deleted, counts it as
-        // stored. Under a new name it is noticed once more.
-        let again = layout::tombstones(Timestamp::now(), rand::random());
-        self.bucket().put(&again, lines).await?;
-        self.bucket().delete(&key).await?;
-        match failed {
+        let removed = Removed::of(removals).await;
+        let now = Timestamp::now();
+        let until = removed.next(now, later(now, BREAKS_OFF)).or(last);
+        self.tell_again(&first, lines, now, until).await?;
+        match removed.failed {
             Some(error) => Err(error.into()),
-            None => Ok(erased),
+            None => Ok(Erased {
+                tombstones,
+                artifacts: removed.gone + removed.absent,
+                waiting: removed.waiting,
+                until: removed.until,
+            }),
         }
+    }
+
+    /// A replica that has noticed a deletion, and put something again before that was deleted, counts it as
+    /// stored. Under a new name the deletion is noticed once more, and the name says whether it is finished.
+    async fn tell_again(
+        &self,
+        before: &str,
+        lines: Bytes,
+        now: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<(), BucketError> {
+        let replica = rand::random();
+        let again = match until {
+            Some(until) => layout::unfinished(now, replica, until),
+            None => layout::tombstones(now, replica),
+        };
+        self.bucket().put(&again, lines).await?;
+        self.bucket().delete(before).await
     }
 
     /// The artifacts that the bucket has of a tenant.
@@ -143,4 +165,55 @@ impl Catalog {
             .filter_map(|object| object.key.rsplit('/').next());
         Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
+}
+
+/// What removes an artifact each.
+type Removals<F> = Vec<F>;
+
+/// What became of all that was to be removed.
+#[derive(Default)]
+struct Removed {
+    gone: usize,
+    absent: usize,
+    waiting: Vec<Digest>,
+    until: Option<Timestamp>,
+    failed: Option<BucketError>,
+}
+
+impl Removed {
+    async fn of<F>(removals: Removals<F>) -> Self
+    where
+        F: Future<Output = Result<Fate, BucketError>>,
+    {
+        let mut removed = Self::default();
+        let mut removals = stream::iter(removals).buffer_unordered(CONCURRENT);
+        while let Some(fate) = removals.next().await {
+            match fate {
+                Ok(Fate::Gone) => removed.gone += 1,
+                Ok(Fate::Absent) => removed.absent += 1,
+                Ok(Fate::Waits(digest, until)) => {
+                    removed.waiting.push(digest);
+                    removed.until = removed.until.max(Some(until));
+                }
+                // One that the store keeps does not keep the others.
+                Err(error) => removed.failed = Some(error),
+            }
+        }
+        removed
+    }
+
+    /// When somebody is to go on with what is not gone, not before `soonest`; none where all is.
+    fn next(&self, now: Timestamp, soonest: Timestamp) -> Option<Timestamp> {
+        let until = self.until.or(self.failed.as_ref().map(|_| now))?;
+        Some(until.max(soonest))
+    }
+}
+
+fn to_lines(tombstones: &[Tombstone]) -> Bytes {
+    Bytes::from(tombstones.iter().flat_map(to_line).collect::<Vec<u8>>())
+}
+
+/// So long after `time`.
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -18,7 +18,7 @@ use super::error::CatalogError;
 use super::index::Index;
 use super::recorder::from_lines;
 use super::tombstone;
-use super::{folder, layout};
+use super::{INDEX, folder, layout};
 use crate::storage::{Bucket, BucketError, Listed, Store};
 use crate::telemetry::Seldom;
 
@@ -98,7 +98,7 @@ impl Catalog {
     /// is there after [`Catalog::sync`].
     pub async fn open(store: &Store, directory: &Path) -> Result<Self, CatalogError> {
         let bucket = store.bucket();
-        let path = folder(directory, &bucket).join("index.sqlite");
+        let path = folder(directory, &bucket).join(INDEX);
         let (place, in_memory) = (bucket.to_string(), store.is_in_memory());
         let open = tokio::task::spawn_blocking(move || {
             if in_memory {

@@ -18,6 +18,12 @@ pub(super) const ENTRIES_BETWEEN: (&str, &str) = ("catalog/0", "catalog/:");
 /// How names of entries' objects end.
 const ENTRIES: &str = ".jsonl";
 
+/// How names of objects with deletions end.
+const TOMBSTONE: &str = ".json";
+
+/// What stands before the second at which somebody is to go on with a deletion.
+const UNTIL: &str = "-until-";
+
 /// The folder of the objects that were begun in the hour of `time`.
 pub(super) fn hour(time: Timestamp) -> String {
     format!("{FOLDER}/{}", utc(time, "%Y-%m-%d/%H"))
@@ -51,9 +57,24 @@ pub(super) fn merged(last: &str) -> String {
 pub(super) fn tombstones(time: Timestamp, replica: u32) -> String {
     let random: u32 = rand::random();
     format!(
-        "{TOMBSTONES}/{}-{replica:08x}-{random:08x}.json",
+        "{TOMBSTONES}/{}-{replica:08x}-{random:08x}{TOMBSTONE}",
         stamp(time)
     )
+}
+
+/// The same of a deletion that is not finished: at `until` somebody is to go on with it.
+pub(super) fn unfinished(time: Timestamp, replica: u32, until: Timestamp) -> String {
+    let name = tombstones(time, replica);
+    let name = name.strip_suffix(TOMBSTONE).unwrap_or(&name);
+    format!("{name}{UNTIL}{}{TOMBSTONE}", until.as_second())
+}
+
+/// What an object is called when the deletion in it is finished, and when somebody is to go on with it; none where
+/// it is finished.
+pub(super) fn is_unfinished(key: &str) -> Option<(String, Timestamp)> {
+    let (name, until) = key.strip_suffix(TOMBSTONE)?.split_once(UNTIL)?;
+    let until = Timestamp::from_second(until.parse().ok()?).ok()?;
+    Some((format!("{name}{TOMBSTONE}"), until))
 }
 
 /// A new object with marks, made at `time`.
@@ -96,6 +117,22 @@ mod tests {
         assert!(!has_entries(&marks(time)));
         assert!(!has_entries("catalog/sha256/ab/abcd"));
         assert!(!has_entries("default/2026/x.jsonl"));
+    }
+
+    #[test]
+    fn names_tell_which_deletions_are_not_finished() {
+        let time: Timestamp = "2026-11-21T19:43:05.000120Z".parse().unwrap();
+        let until: Timestamp = "2026-11-23T19:43:05Z".parse().unwrap();
+        let key = unfinished(time, 0xab, until);
+        let beginning = "catalog/tombstones/20261121T194305.000120Z-000000ab-";
+        assert!(key.starts_with(beginning), "{key}");
+        let (finished, found) = is_unfinished(&key).unwrap();
+        assert_eq!(found, until);
+        assert!(finished.starts_with(beginning), "{finished}");
+        assert_eq!(finished.len(), tombstones(time, 1).len());
+        for finished in [finished, tombstones(time, 1), key.replace("until-1", "until-x")] {
+            assert_eq!(is_unfinished(&finished), None, "{finished}");
+        }
     }
 
     #[test]

@@ -41,6 +41,9 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::Bucket;
 
+/// The file of the index, in the folder that a machine has for the catalog.
+const INDEX: &str = "index.sqlite";
+
 /// Where in `directory` a machine keeps what belongs to the catalog of `bucket`.
 fn folder(directory: &Path, bucket: &Bucket) -> PathBuf {
     let place = blake3::hash(bucket.to_string().as_bytes()).to_hex();

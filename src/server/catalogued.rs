@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::Server;
@@ -61,21 +62,28 @@ impl Server {
         }
     }
 
-    /// Writes down that somebody has an artifact that was here already, unless that was written down lately.
-    pub(super) async fn record_again(&self, file: PutFile) {
-        if self.recorder.is_some() && !self.recorded.contains_key(&file) {
-            self.recorded.insert(file.clone(), ());
-            self.record(file).await;
+    /// When an artifact was deleted last, whether or not it came again, as far as that is known here.
+    pub(super) async fn deleted(&self, address: &Address) -> Option<Timestamp> {
+        let index = self.catalog.as_ref()?.index();
+        match index.deleted(&address.tenant, &address.digest).await {
+            Ok(deleted) => deleted,
+            Err(error) => {
+                // It may have been a moment ago.
+                tracing::warn!("{error}");
+                Some(Timestamp::now())
+            }
         }
     }
 
-    /// Whether anything is known to refer to an artifact.
-    pub(super) async fn is_referred_to(&self, address: &Address) -> bool {
-        let Some(catalog) = &self.catalog else {
-            return false;
-        };
-        let tenants = Tenants::one(address.tenant.clone());
-        let facts = catalog.index().artifact(&tenants, &address.digest).await;
-        facts.is_ok_and(|facts| facts.is_some())
+    /// What an artifact was called when it was last put by itself.
+    pub(super) async fn own_name(&self, address: &Address) -> Option<String> {
+        let index = self.catalog.as_ref()?.index();
+        match index.own_name(&address.tenant, &address.digest).await {
+            Ok(name) => name,
+            Err(error) => {
+                tracing::warn!("{error}");
+                None
+            }
+        }
     }
 }

@@ -29,10 +29,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use moka::sync::Cache;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +48,7 @@ use self::rate::Rate;
 use self::slots::Slots;
 use crate::admission::Budget;
 use crate::auth::Gate;
-use crate::catalog::{Catalog, PutFile, Recorder};
+use crate::catalog::{Catalog, Recorder};
 use crate::config::HostPort;
 use crate::extensions::hosts::Hosts;
 use crate::storage::Store;
@@ -64,12 +62,6 @@ const UPLOADS: usize = 8;
 /// Requests that become whole again at a time, each of which may be large.
 const RESTORES: usize = 1;
 
-/// Artifacts of which it is remembered that it was written down that somebody has them.
-const RECORDED: u64 = 10_000;
-
-/// How long that is remembered: who has one for longer says so in the catalog again.
-const LATELY: Duration = Duration::from_hours(1);
-
 /// What both listeners know.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -80,8 +72,6 @@ pub(crate) struct Server {
     catalog: Option<Catalog>,
     /// Who writes down what is put here.
     recorder: Option<Recorder>,
-    /// What was said to be here and was, and is written down.
-    recorded: Cache<PutFile, ()>,
     /// Whether all of the catalog was read once.
     catalog_is_whole: AtomicBool,
     access: Access,
@@ -196,10 +186,6 @@ impl ArtifactServer {
             store: parts.store.looking_on(),
             catalog: parts.catalog,
             recorder: parts.recorder,
-            recorded: Cache::builder()
-                .max_capacity(RECORDED)
-                .time_to_live(LATELY)
-                .build(),
             catalog_is_whole: AtomicBool::new(false),
             access: Access::new(parts.gate, parts.deletion, parts.users_are_tenants),
             budget: parts.budget,

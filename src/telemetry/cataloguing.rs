@@ -10,6 +10,7 @@ pub struct CatalogCounts {
     objects: AtomicU64,
     failures: AtomicU64,
     given_up: AtomicU64,
+    finished: AtomicU64,
 }
 
 /// The counts at one moment.
@@ -25,6 +26,8 @@ pub struct Catalogued {
     pub failures: u64,
     /// Artifacts that were deleted while they waited for the store.
     pub given_up: u64,
+    /// Deletions that others had not finished.
+    pub finished: u64,
 }
 
 impl CatalogCounts {
@@ -36,6 +39,7 @@ impl CatalogCounts {
             objects: get(&self.objects),
             failures: get(&self.failures),
             given_up: get(&self.given_up),
+            finished: get(&self.finished),
         }
     }
 
@@ -57,6 +61,11 @@ impl CatalogCounts {
     /// Artifacts were deleted while they waited for the store.
     pub fn given_up(&self, artifacts: usize) {
         add(&self.given_up, artifacts);
+    }
+
+    /// A deletion was finished that others had not.
+    pub fn finished(&self) {
+        add(&self.finished, 1);
     }
 
     /// One was not.

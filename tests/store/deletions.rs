@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use slimspan::admission::{Budget, Limits};
 use slimspan::catalog::config::CatalogConfig;
 use slimspan::catalog::{
@@ -32,7 +32,7 @@ pub(super) struct Replica {
     pub(super) opened: Opened,
     pub(super) spool: Spool,
     pub(super) recorder: Recorder,
-    counts: Arc<StoreCounts>,
+    pub(super) counts: Arc<StoreCounts>,
     counters: Arc<Counters>,
     tasks: JoinSet<()>,
 }
@@ -280,6 +280,35 @@ async fn what_is_deleted_while_nobody_is_there_is_not_uploaded() {
     assert_eq!(replica.counts.catalogued().given_up, 1);
 }
 
+/// Whoever was told that it is here relies on it from then on, also where a deletion from before is noticed later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_was_told_to_be_here_is_uploaded() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let usual = TenantId::default();
+    let mut replica = Replica::start(&bucket, &home);
+    let [gone, told] = [0, 1].map(|seed| artifact(seed, 10_000));
+    for artifact in [&gone, &told] {
+        replica.takes(&usual, artifact, 1).await;
+    }
+    let (store, elsewhere) = beside(&bucket);
+    for digest in [gone.digest, told.digest] {
+        let one = Deleted::Artifact { digest };
+        elsewhere.erase(&store, &usual, one, "a").await.unwrap();
+    }
+    assert!(replica.opened.store.relies_on_spool(&told.digest));
+    replica.record();
+    until("the other is given up", async || {
+        replica.spool.left().artifacts == 1
+    })
+    .await;
+    replica.upload();
+    until("it is uploaded", async || {
+        store.has(&told.digest).await.unwrap()
+    })
+    .await;
+    assert!(!store.has(&gone.digest).await.unwrap());
+}
+
 /// An upload that is under way while its artifact is deleted does not bring it back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_under_way_does_not_bring_back_what_is_deleted() {
@@ -375,6 +404,96 @@ async fn a_deletion_that_broke_off_is_finished_by_the_next() {
             assert_eq!(has().await, left, "{deleted:?}");
         }
     }
+}
+
+/// The objects with deletions that somebody is to go on with.
+pub(super) async fn unfinished(catalog: &Catalog) -> Vec<String> {
+    let listed = catalog.bucket().list("catalog/tombstones", None).await;
+    let keys = listed.unwrap().into_iter().map(|object| object.key);
+    keys.filter(|key| key.contains("-until-")).collect()
+}
+
+/// As if the only deletion that is not finished had been asked for at `asked`, and were due for hours.
+pub(super) async fn is_due(catalog: &Catalog, asked: Option<Timestamp>) {
+    let [key] = <[_; 1]>::try_from(unfinished(catalog).await).unwrap();
+    let mut body = catalog.bucket().get(&key).await.unwrap().unwrap();
+    if let Some(asked) = asked {
+        let mut tombstone: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        tombstone["time"] = format!("{asked:.6}").into();
+        body = format!("{tombstone}\n").into();
+    }
+    let (name, _) = key.split_once("-until-").unwrap();
+    let due = Timestamp::now() - SignedDuration::from_hours(3);
+    let due = format!("{name}-until-{}.json", due.as_second());
+    catalog.bucket().put(&due, body).await.unwrap();
+    catalog.bucket().delete(&key).await.unwrap();
+}
+
+/// Nobody has to ask for it: any process goes on with it, and what came after the deletion stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_broke_off_is_finished_by_itself() {
+    let usual = TenantId::default();
+    let artifacts = [0, 1].map(|seed| artifact(seed, 10_000));
+    let digest = artifacts[1].digest;
+    for deleted in [Deleted::Artifact { digest }, Deleted::Tenant] {
+        let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let opened = open(&StoreConfig::new(bucket.path().to_str().unwrap()));
+        let store = &opened.store;
+        store.put_all(&artifacts).await.unwrap();
+        let catalog = Catalog::open_temporary(store).unwrap();
+        opened.faults.keep(key(&artifacts[1]));
+        let broken = catalog.erase(store, &usual, deleted, "a").await;
+        assert!(broken.is_err());
+        assert!(store.has(&digest).await.unwrap());
+        opened.faults.heal();
+        let replica = Replica::start(&bucket, &home);
+        let others = &replica.opened.store;
+        let finish = async || {
+            let finish = replica.recorder.finish(others, Timestamp::now());
+            assert!(!finish.await.unwrap());
+        };
+        // Whoever has begun it may be at it still.
+        finish().await;
+        assert!(store.has(&digest).await.unwrap());
+        age(&bucket.path().join("default"), 10);
+        let after = artifact(2, 10_000);
+        others.put_all(std::slice::from_ref(&after)).await.unwrap();
+        let asked = Timestamp::now() - SignedDuration::from_hours(4);
+        is_due(&catalog, Some(asked)).await;
+        finish().await;
+        assert!(!store.has(&digest).await.unwrap());
+        assert!(store.has(&after.digest).await.unwrap(), "{deleted:?}");
+        assert!(unfinished(&catalog).await.is_empty());
+        assert_eq!(replica.counts.catalogued().finished, 1);
+    }
+}
+
+/// What the store does not let go is tried again, and leaves nothing behind each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_store_keeps_is_tried_again() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let usual = TenantId::default();
+    let stays = artifact(0, 10_000);
+    let replica = Replica::start(&bucket, &home);
+    let Opened { store, faults, .. } = &replica.opened;
+    store.put_all(std::slice::from_ref(&stays)).await.unwrap();
+    let catalog = Catalog::open_temporary(store).unwrap();
+    faults.keep(key(&stays));
+    let digest = stays.digest;
+    let one = Deleted::Artifact { digest };
+    assert!(catalog.erase(store, &usual, one, "a").await.is_err());
+    let before = unfinished(&catalog).await;
+    for hours in [4, 8] {
+        let now = Timestamp::now() + SignedDuration::from_hours(hours);
+        assert!(!replica.recorder.finish(store, now).await.unwrap());
+        assert!(store.has(&digest).await.unwrap());
+        assert_eq!(unfinished(&catalog).await, before);
+    }
+    faults.heal();
+    let now = Timestamp::now() + SignedDuration::from_hours(12);
+    assert!(!replica.recorder.finish(store, now).await.unwrap());
+    assert!(!store.has(&digest).await.unwrap());
+    assert!(unfinished(&catalog).await.is_empty());
 }
 
 /// Who uploads says what it has uploaded: the store is not asked for each, and many are told together.

@@ -10,8 +10,8 @@ use slimspan::tenant::TenantId;
 use slimspan_artifact::Artifact;
 use tempfile::TempDir;
 
-use super::backend::{age, artifact, open};
-use super::deletions::{Replica, SETTLED, beside, entry, seen, until};
+use super::backend::{age, artifact, key, open, stored_in};
+use super::deletions::{Replica, SETTLED, beside, entry, is_due, seen, unfinished, until};
 
 /// An entry comes into the bucket, in an object that is named at `time`.
 async fn tell(catalog: &Catalog, entry: &Entry, time: Timestamp) -> String {
@@ -243,4 +243,136 @@ async fn what_was_put_hours_late_keeps_its_artifact() {
     let erased = erase(&catalog, &store).await.unwrap();
     assert_eq!(erased.artifacts, 0);
     assert!(store.has(&shared.digest).await.unwrap());
+}
+
+/// A process goes on with deletions that are due in so many hours.
+async fn finish(replica: &Replica, hours: i64) {
+    let now = Timestamp::now() + SignedDuration::from_hours(hours);
+    let is_more = replica.recorder.finish(&replica.opened.store, now).await;
+    assert!(!is_more.unwrap());
+}
+
+/// Nobody has to ask for it: any process takes what had to wait, also one that never heard of the deletion, when it
+/// is time. What was stored again meanwhile waits anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_goes_by_itself() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, catalog) = beside(&bucket);
+    let [gone, back] = [0, 1].map(|seed| artifact(seed, 10_000));
+    for artifact in [&gone, &back] {
+        store.put_all(std::slice::from_ref(artifact)).await.unwrap();
+        let number = i64::from(artifact.digest == back.digest);
+        let time = Timestamp::now() - SignedDuration::from_mins(number);
+        tell(&catalog, &stored(artifact, 1), time).await;
+    }
+    let erased = erase(&catalog, &store).await.unwrap();
+    assert_eq!((erased.artifacts, erased.waiting.len()), (0, 2));
+    stored_in(&bucket.path().join(key(&back).as_ref()), 30);
+    let has = async || {
+        let [gone, back] = [&gone, &back].map(|artifact| store.has(&artifact.digest));
+        (gone.await.unwrap(), back.await.unwrap())
+    };
+    let replica = Replica::start(&bucket, &home);
+    finish(&replica, 40).await;
+    assert_eq!(has().await, (true, true), "it is too early");
+    finish(&replica, 55).await;
+    assert_eq!(has().await, (false, true));
+    assert_eq!(replica.counts.catalogued().finished, 0);
+    // Its index is here by now, so it does not leave anything to others.
+    finish(&replica, 30 + 49).await;
+    assert_eq!(has().await, (false, false));
+    assert!(unfinished(&catalog).await.is_empty());
+    assert_eq!(replica.counts.catalogued().finished, 1);
+    let usual = TenantId::default();
+    seen(&catalog).await;
+    let tombstone = catalog.index().tombstone(&usual, &back.digest).await;
+    assert_eq!(tombstone.unwrap().unwrap().reason, "a secret");
+}
+
+/// Several do no harm, and who comes late finds nothing to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_finish_a_deletion_at_once() {
+    let homes = [0, 1, 2].map(|_| tempfile::tempdir().unwrap());
+    let bucket = tempfile::tempdir().unwrap();
+    let (store, catalog) = beside(&bucket);
+    let (alone, shared) = (artifact(0, 10_000), artifact(1, 10_000));
+    let both = [alone.clone(), shared.clone()];
+    store.put_all(&both).await.unwrap();
+    let lines = [stored(&alone, 1), stored(&shared, 1), stored(&shared, 2)];
+    let lines = lines.map(|entry| format!("{}\n", serde_json::to_string(&entry).unwrap()));
+    put(&catalog, lines.concat().into(), Timestamp::now()).await;
+    let erased = erase(&catalog, &store).await.unwrap();
+    assert_eq!(erased.waiting, [alone.digest]);
+    let replicas = homes.each_ref().map(|home| Replica::start(&bucket, home));
+    futures::future::join_all(replicas.iter().map(|replica| finish(replica, 55))).await;
+    finish(&replicas[0], 60).await;
+    assert!(!store.has(&alone.digest).await.unwrap());
+    assert!(store.has(&shared.digest).await.unwrap());
+    assert!(unfinished(&catalog).await.is_empty());
+    assert_eq!(seen(&catalog).await.len(), 1);
+}
+
+/// It is the deletion that was asked for: what refers to a file since then keeps it, in that trace, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_after_a_deletion_keeps_its_file() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, catalog) = beside(&bucket);
+    let [again, other] = [0, 1].map(|seed| artifact(seed, 10_000));
+    let both = [again.clone(), other.clone()];
+    store.put_all(&both).await.unwrap();
+    let before = [&again, &other].map(|artifact| stored(artifact, 1));
+    let before = before.map(|entry| format!("{}\n", serde_json::to_string(&entry).unwrap()));
+    put(&catalog, before.concat().into(), Timestamp::now()).await;
+    let erased = erase(&catalog, &store).await.unwrap();
+    assert_eq!(erased.waiting.len(), 2);
+    assert!(seen(&catalog).await.is_empty());
+    let after = [stored(&again, 1), stored(&other, 2)];
+    let lines = after.map(|entry| format!("{}\n", serde_json::to_string(&entry).unwrap()));
+    put(&catalog, lines.concat().into(), Timestamp::now()).await;
+    assert_eq!(seen(&catalog).await.len(), 2);
+
+    let replica = Replica::start(&bucket, &home);
+    finish(&replica, 55).await;
+    for artifact in &both {
+        assert!(store.has(&artifact.digest).await.unwrap());
+    }
+    assert_eq!(seen(&catalog).await.len(), 2, "nothing more is hidden");
+    assert!(unfinished(&catalog).await.is_empty());
+}
+
+/// What only a journal knew of when the trace was deleted is hidden when it comes, and its file goes with the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_in_a_journal_goes_by_itself() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, catalog) = beside(&bucket);
+    let late = artifact(0, 10_000);
+    store.put_all(std::slice::from_ref(&late)).await.unwrap();
+    let entry = stored(&late, 1);
+    let erased = erase(&catalog, &store).await.unwrap();
+    assert_eq!((erased.artifacts, erased.waiting), (0, Vec::new()));
+    tell(&catalog, &entry, Timestamp::now()).await;
+    assert!(seen(&catalog).await.is_empty(), "it is hidden");
+    let replica = Replica::start(&bucket, &home);
+    finish(&replica, 55).await;
+    assert!(!store.has(&late.digest).await.unwrap());
+    assert!(unfinished(&catalog).await.is_empty());
+}
+
+/// A process that runs does it, a few seconds after it began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_goes_while_a_process_runs() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, catalog) = beside(&bucket);
+    let alone = artifact(0, 10_000);
+    store.put_all(std::slice::from_ref(&alone)).await.unwrap();
+    tell(&catalog, &stored(&alone, 1), Timestamp::now()).await;
+    erase(&catalog, &store).await.unwrap();
+    settles(&bucket);
+    is_due(&catalog, None).await;
+    let mut replica = Replica::start(&bucket, &home);
+    replica.record();
+    until("it is gone", async || {
+        !store.has(&alone.digest).await.unwrap()
+    })
+    .await;
 }

@@ -6,6 +6,10 @@
 //! the bucket. It is looked at the file's own time immediately before it goes; what was stored again meanwhile
 //! stays. Here it is by one look what two runs with a grace between them are for files that expire: the grace
 //! has passed since the file was stored.
+//!
+//! So whoever deletes a trace finds files of it for which it is too early; and what left before may be in a journal,
+//! and comes into the bucket later. Therefore no deletion of a trace is finished before that time has passed, and it
+//! is looked once more then.
 
 use std::collections::HashSet;
 
@@ -18,12 +22,22 @@ use super::super::filter::Tenants;
 use super::super::follower::{Catalog, Reach};
 use super::super::ids::{EntryId, TraceId};
 use super::super::tombstone::{Deleted, Tombstone};
-use super::{Erased, Fate};
+use super::{Erased, Fate, Removals, later};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
 
 /// Up to then nothing was recorded.
 const NOTHING: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// What refers to artifacts, as far as that is known when a trace goes.
+pub(super) struct Known {
+    /// How long after an artifact was stored all is known that may refer to it.
+    pub(super) settles: SignedDuration,
+    /// What was stored later may be referred to by more than is known.
+    settled: Timestamp,
+    /// Why nothing may go.
+    pub(super) doubt: Option<CatalogError>,
+}
 
 impl Catalog {
     pub(super) async fn erase_trace(
@@ -33,57 +47,50 @@ impl Catalog {
         trace: TraceId,
         reason: &str,
     ) -> Result<Erased, CatalogError> {
-        let of_tenant = store.of_tenant(tenant);
-        let settles = of_tenant.settles_after();
+        let known = self.known(store, Timestamp::now()).await?;
+        let artifacts = self.index().only_in(tenant, trace, Timestamp::MAX).await?;
+        let spooled = self.spooled(tenant, &artifacts).await?;
+        let time = Timestamp::now();
+        let asked = Tombstone {
+            id: EntryId::random(),
+            time,
+            tenant: tenant.clone(),
+            deleted: Deleted::Trace { trace },
+            reason: reason.to_owned(),
+            up_to: None,
+        };
+        let mut tombstones = vec![asked.clone()];
+        let with_it = artifacts.iter().map(|digest| with(&asked, *digest));
+        tombstones.extend(with_it);
+        let removals = known.removals(&store.of_tenant(tenant), artifacts, &spooled, time);
+        let last = later(time, known.settles);
+        let erased = self.carry_out(tombstones, removals, Some(last)).await?;
+        match known.doubt {
+            Some(doubt) if !erased.waiting.is_empty() => Err(doubt),
+            _ => Ok(erased),
+        }
+    }
+
+    /// Finds out what refers to artifacts at `now`.
+    pub(super) async fn known(
+        &self,
+        store: &Store,
+        now: Timestamp,
+    ) -> Result<Known, CatalogError> {
+        let settles = store.settles_after();
         let settles = SignedDuration::try_from(settles).unwrap_or(SignedDuration::MAX);
         // Before it is read what refers to files: what left so long before that is among it.
-        let begun = Timestamp::now();
-        let settled = begun.checked_sub(settles).unwrap_or(Timestamp::MIN);
+        let settled = now.checked_sub(settles).unwrap_or(Timestamp::MIN);
         let synced = self.sync(Reach::All).await?;
         let doubt = match self.index().unreadable().await? {
             Some((key, lines)) => Some(CatalogError::Unreadable { key, lines }),
             None => synced.missed.then_some(CatalogError::Restless),
         };
-        let artifacts = self.index().only_in(tenant, trace).await?;
-        let spooled = self.spooled(tenant, &artifacts).await?;
-        let time = Timestamp::now();
-        let tombstone = |deleted, up_to| Tombstone {
-            id: EntryId::random(),
-            time,
-            tenant: tenant.clone(),
-            deleted,
-            reason: reason.to_owned(),
-            up_to,
-        };
-        let mut tombstones = vec![tombstone(Deleted::Trace { trace }, None)];
-        // Replicas do not count these as stored any more. Nothing that waits in a spool is given up, and nothing
-        // is hidden but what is of the trace: it may be another one's.
-        let with_it = artifacts.iter().copied();
-        tombstones
-            .extend(with_it.map(|digest| tombstone(Deleted::Artifact { digest }, Some(NOTHING))));
-        let stays = doubt.is_some();
-        let removals = artifacts.into_iter().map(|digest| {
-            let (of_tenant, is_spooled) = (of_tenant.clone(), spooled.contains(&digest));
-            async move {
-                let written = match written(&of_tenant, &digest).await? {
-                    None if is_spooled => time,
-                    // It was never stored, or is gone already.
-                    None => return Ok(Fate::Gone),
-                    Some(written) => written,
-                };
-                if stays || written > settled {
-                    let until = written.checked_add(settles).unwrap_or(Timestamp::MAX);
-                    return Ok(Fate::Waits(digest, until));
-                }
-                of_tenant.remove(&digest).await?;
-                Ok::<_, BucketError>(Fate::Gone)
-            }
-        });
-        let erased = self.carry_out(tombstones, removals).await?;
-        match doubt {
-            Some(doubt) if !erased.waiting.is_empty() => Err(doubt),
-            _ => Ok(erased),
-        }
+        Ok(Known {
+            settles,
+            settled,
+            doubt,
+        })
     }
 
     /// Those of these artifacts that wait in a replica's spool, as far as is known.
@@ -101,6 +108,49 @@ impl Catalog {
             }
         }
         Ok(spooled)
+    }
+}
+
+impl Known {
+    /// The removal of each of these artifacts of a tenant, as far as nothing else can refer to it. Of those that are
+    /// `spooled` the store does not know yet.
+    pub(super) fn removals(
+        &self,
+        of_tenant: &Store,
+        artifacts: Vec<Digest>,
+        spooled: &HashSet<Digest>,
+        now: Timestamp,
+    ) -> Removals<impl Future<Output = Result<Fate, BucketError>> + use<>> {
+        let (stays, settles, settled) = (self.doubt.is_some(), self.settles, self.settled);
+        let removals = artifacts.into_iter().map(|digest| {
+            let (of_tenant, is_spooled) = (of_tenant.clone(), spooled.contains(&digest));
+            async move {
+                let written = match written(&of_tenant, &digest).await? {
+                    None if is_spooled => now,
+                    // It was never stored, or is gone already.
+                    None => return Ok(Fate::Absent),
+                    Some(written) => written,
+                };
+                if stays || written > settled {
+                    return Ok(Fate::Waits(digest, later(written, settles)));
+                }
+                of_tenant.remove(&digest).await?;
+                Ok(Fate::Gone)
+            }
+        });
+        removals.collect()
+    }
+}
+
+/// What tells that an artifact goes with the trace that this one tells of. Replicas do not count it as stored any
+/// more. Nothing that waits in a spool is given up, and nothing is hidden but what is of the trace: it may be another
+/// one's.
+pub(super) fn with(asked: &Tombstone, digest: Digest) -> Tombstone {
+    Tombstone {
+        id: EntryId::random(),
+        deleted: Deleted::Artifact { digest },
+        up_to: Some(NOTHING),
+        ..asked.clone()
     }
 }
 

@@ -18,6 +18,7 @@ mod tombstones;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use slimspan_artifact::Digest;
 
@@ -150,6 +151,29 @@ impl Index {
             .await
     }
 
+    /// When an artifact of `tenant` was deleted last, by itself, with a trace, by its age, or with all of its
+    /// tenant's; whether or not something refers to it again.
+    pub async fn deleted(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+    ) -> Result<Option<Timestamp>, CatalogError> {
+        let (tenant, digest) = (tenant.clone(), *digest);
+        self.read(move |connection| tombstones::last_of(connection, &tenant, &digest))
+            .await
+    }
+
+    /// What an artifact of `tenant` was called when it was last put by itself.
+    pub(crate) async fn own_name(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+    ) -> Result<Option<String>, CatalogError> {
+        let (tenant, digest) = (tenant.clone(), *digest);
+        self.read(move |connection| summaries::own_name(connection, &tenant, &digest))
+            .await
+    }
+
     /// All deletions that may be seen, newest first.
     pub async fn tombstones(&self, tenants: &Tenants) -> Result<Vec<Tombstone>, CatalogError> {
         let tenants = tenants.clone();
@@ -157,15 +181,16 @@ impl Index {
             .await
     }
 
-    /// Artifacts of `tenant` that nothing but this trace refers to, those included that an earlier deletion of
-    /// it has hidden.
+    /// Artifacts of `tenant` that nothing refers to but what was recorded of this trace up to then, those included
+    /// that an earlier deletion of it has hidden.
     pub(super) async fn only_in(
         &self,
         tenant: &TenantId,
         trace: TraceId,
+        up_to: Timestamp,
     ) -> Result<Vec<Digest>, CatalogError> {
         let tenant = tenant.clone();
-        self.read(move |connection| summaries::only_in(connection, &tenant, trace))
+        self.read(move |connection| summaries::only_in(connection, &tenant, trace, up_to))
             .await
     }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use slimspan_artifact::Digest;
 
@@ -69,10 +70,26 @@ pub(super) fn artifact(
     }))
 }
 
+/// What an artifact was called when it was last put by itself.
+pub(super) fn own_name(
+    connection: &Connection,
+    tenant: &TenantId,
+    wanted: &Digest,
+) -> rusqlite::Result<Option<String>> {
+    let last = "SELECT word.text FROM entry JOIN facet ON facet.id = entry.facet \
+                LEFT JOIN word ON word.id = entry.file_name \
+                WHERE entry.digest = ? AND facet.tenant = ? AND facet.signal = '' \
+                ORDER BY entry.recorded DESC, entry.id LIMIT 1";
+    let key = params![wanted.as_bytes(), tenant.as_str()];
+    let last = connection.query_row(last, key, |row| row.get::<_, Option<String>>(0));
+    Ok(last.optional()?.flatten())
+}
+
 pub(super) fn only_in(
     connection: &Connection,
     tenant: &TenantId,
     trace: TraceId,
+    up_to: Timestamp,
 ) -> rusqlite::Result<Vec<Digest>> {
     // Of an earlier deletion that broke off: those that were there then stand beside it, and those that came
     // to light since are hidden.
@@ -89,12 +106,11 @@ pub(super) fn only_in(
          SELECT digest FROM of_trace WHERE NOT EXISTS ( \
              SELECT 1 FROM entry AS other JOIN facet AS of_other ON of_other.id = other.facet \
              WHERE other.digest = of_trace.digest AND of_other.tenant = ?2 \
-             AND other.trace IS NOT ?1 \
+             AND (other.trace IS NOT ?1 OR other.recorded > ?3) \
          )",
     )?;
-    let only = only.query_map(params![trace.as_bytes(), tenant.as_str()], |row| {
-        row.get::<_, Vec<u8>>(0)
-    })?;
+    let key = params![trace.as_bytes(), tenant.as_str(), up_to.as_microsecond()];
+    let only = only.query_map(key, |row| row.get::<_, Vec<u8>>(0))?;
     let digests = only.map(|bytes| bytes.map(|bytes| digest(&bytes)));
     digests.filter_map(Result::transpose).collect()
 }

@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, Transaction, params};
 use slimspan_artifact::Digest;
 
@@ -191,6 +192,21 @@ pub(super) fn of_artifact(
     let of_all = newest("digest IS NULL AND trace IS NULL AND ?2 IS NOT NULL")?;
     let both = of_it.into_iter().chain(of_all);
     Ok(both.max_by_key(|tombstone| (tombstone.time, std::cmp::Reverse(tombstone.id))))
+}
+
+pub(super) fn last_of(
+    connection: &Connection,
+    tenant: &TenantId,
+    wanted: &Digest,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let last = |which: &str| {
+        let last = format!("SELECT max(time) FROM tombstone WHERE tenant = ?1 AND {which}");
+        let parameters = params![tenant.as_str(), wanted.as_bytes()];
+        connection.query_row(&last, parameters, |row| row.get::<_, Option<i64>>(0))
+    };
+    let of_it = last("digest = ?2")?;
+    let of_all = last("digest IS NULL AND trace IS NULL AND ?2 IS NOT NULL")?;
+    Ok(of_it.max(of_all).map(time))
 }
 
 pub(super) fn all(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<Vec<Tombstone>> {

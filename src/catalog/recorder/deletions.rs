@@ -7,6 +7,7 @@ use slimspan_artifact::Digest;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::super::erase::BREAKS_OFF;
 use super::super::layout;
 use super::super::tombstone::{self, Deleted, Tombstone, to_line};
 use super::Shared;
@@ -133,7 +134,9 @@ async fn delete_again(
     digest: &Digest,
 ) -> Result<(), BucketError> {
     let line = Bytes::from(to_line(told));
-    let first = layout::tombstones(told.time, shared.replica);
+    // Where this process ends meanwhile, others go on with it.
+    let until = told.time + BREAKS_OFF;
+    let first = layout::unfinished(told.time, shared.replica, until);
     shared.bucket.put(&first, line.clone()).await?;
     store
         .of_tenant(&told.tenant)

@@ -4,6 +4,7 @@
 //! Telemetry never fails for its catalog. What cannot be written down in time is counted and told.
 
 mod deletions;
+mod finishing;
 mod journals;
 mod queue;
 mod writer;
@@ -14,14 +15,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::config::CatalogConfig;
 use super::entry::{Entry, State};
+use super::error::CatalogError;
 use crate::storage::{Bucket, Store};
 use crate::telemetry::{Seldom, StoreCounts};
+use finishing::Finishing;
 use journals::Journals;
 pub(super) use journals::journals_in;
 use queue::{Home, Queue, Record};
@@ -139,9 +143,19 @@ impl Recorder {
     }
 
     /// Puts what is written down into the bucket until `drain` is cancelled; then what is left, unless that
-    /// fails. What it cannot put stays for the next start.
+    /// fails. What it cannot put stays for the next start. Meanwhile it notices what others delete, and goes on
+    /// with deletions that nobody has finished.
     pub async fn run(&self, store: &Store, drain: CancellationToken) {
-        writer::run(Arc::clone(&self.shared), store, drain).await;
+        let shared = || Arc::clone(&self.shared);
+        let finishing = finishing::run(shared(), store, drain.clone());
+        tokio::join!(writer::run(shared(), store, drain), finishing);
+    }
+
+    /// Goes on with deletions that nobody has finished and that are due at `now`, as [`Recorder::run`] does now and
+    /// then; whether there are more of them.
+    pub async fn finish(&self, store: &Store, now: Timestamp) -> Result<bool, CatalogError> {
+        let mut finishing = Finishing::default();
+        finishing.look(&self.shared, store, now).await
     }
 
     /// How many entries wait for the bucket, in records.

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use slimspan_artifact::Digest;
 use tokio::time::timeout;
@@ -129,7 +128,8 @@ pub(crate) async fn register(
     if let Some(Here { media, is_spooled }) = here {
         let (size, name) = (claim.size_bytes, claim.filename.clone());
         let file = put_file(&address, size, media, name);
-        server.record_again(PutFile { is_spooled, ..file }).await;
+        // Each time: a deletion may have hidden what was written down before.
+        server.record(PutFile { is_spooled, ..file }).await;
         return Ok(exists(StatusCode::OK));
     }
     // What was said goes with the upload: it may come to another replica.
@@ -217,7 +217,8 @@ pub(crate) async fn upload(
 
 /// Say that all bytes of an artifact were sent
 ///
-/// What did not come through here lately is read and checked before the answer.
+/// What did not come through here lately is read and checked before the answer. What was stored too long ago
+/// to be kept for sure has to be registered and sent again.
 #[utoipa::path(
     post, path = "/v1/artifacts/{sha256}/finalize", tag = "store", operation_id = "finalizeArtifact",
     params(
@@ -226,6 +227,7 @@ pub(crate) async fn upload(
     ),
     responses(
         (status = 200, description = "It is stored", body = Finalized),
+        (status = 409, description = "It is here, and its bytes are wanted again", body = Failure),
         Any,
         CrossSite,
         Damaged,
@@ -241,15 +243,19 @@ pub(crate) async fn finalize(
     let address = asking.address(&sha256)?;
     let store = server.store.of_tenant(&address.tenant);
     let came_here = server.pieces.is_vouched(&address);
-    let reading = if came_here {
-        Reading::Facts
+    let (reading, stored) = if came_here {
+        (Reading::Facts, None)
     } else {
-        Reading::Part
+        let stored = server.sent(&store, &address).await?;
+        (Reading::Part, Some(stored))
     };
     let opened = server.pieces.open(&store, &address, |_| reading).await?;
-    if !came_here && !server.is_referred_to(&address).await {
-        let file = put_file(&address, opened.size, opened.media, None);
-        server.record_again(file).await;
+    if let Some(stored) = stored {
+        // Where somebody has written down a name, under that.
+        let name = server.own_name(&address).await;
+        let file = put_file(&address, opened.size, opened.media, name);
+        let is_spooled = stored.is_spooled;
+        server.record(PutFile { is_spooled, ..file }).await;
     }
     let finalized = server.finalized(&address, opened.size, opened.media);
     Ok(json(StatusCode::OK, &finalized))
@@ -258,14 +264,6 @@ pub(crate) async fn finalize(
 /// An artifact of which the bytes need not come.
 struct Here {
     media: Media,
-    is_spooled: bool,
-}
-
-/// An artifact that is here already.
-struct Stored {
-    size: u64,
-    /// Whether it was put here lately enough to count.
-    is_fresh: bool,
     is_spooled: bool,
 }
 
@@ -279,12 +277,13 @@ impl Server {
         address: &Address,
         said: u64,
     ) -> Result<Option<Here>, ApiError> {
-        let Some(stored) = self.stored(store, &address.digest).await? else {
+        let Some(stored) = self.stored(store, address).await? else {
             return Ok(None);
         };
+        let counts = stored.counts(store.refresh());
         let reading = if stored.size != said {
             Reading::Part
-        } else if stored.is_fresh {
+        } else if counts {
             Reading::Facts
         } else {
             return Ok(None);
@@ -304,34 +303,10 @@ impl Server {
                 format!("this artifact has {size} bytes, not the {said} that size_bytes says");
             return Err(ApiError::Told(StatusCode::CONFLICT, told));
         }
-        Ok(stored.is_fresh.then_some(Here {
+        Ok(counts.then_some(Here {
             media: opened.media,
             is_spooled: stored.is_spooled,
         }))
-    }
-
-    /// What there is of an artifact already.
-    async fn stored(&self, store: &Store, digest: &Digest) -> Result<Option<Stored>, StoreError> {
-        if let Some(size) = store.spooled_size(digest).await? {
-            return Ok(Some(Stored {
-                size,
-                is_fresh: true,
-                is_spooled: true,
-            }));
-        }
-        match store.facts(digest).await {
-            Ok(facts) => {
-                let age = Timestamp::now().duration_since(facts.stored_at);
-                let age = Duration::try_from(age).unwrap_or_default();
-                Ok(Some(Stored {
-                    size: facts.size,
-                    is_fresh: age < store.refresh(),
-                    is_spooled: false,
-                }))
-            }
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     fn fits(&self, size: u64) -> Result<(), ApiError> {

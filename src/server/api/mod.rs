@@ -5,6 +5,7 @@ mod artifact;
 mod delete;
 mod files;
 mod handshake;
+mod here;
 mod links;
 mod list;
 mod openapi;

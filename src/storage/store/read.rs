@@ -60,6 +60,13 @@ impl Store {
         size.map_err(|unread| self.unread(spool.to_string(), digest, unread))
     }
 
+    /// Whether an artifact waits in the spool of this process, for somebody who relies on that from now on: it is
+    /// not given up for what was deleted before.
+    pub fn relies_on_spool(&self, digest: &Digest) -> bool {
+        let spool = self.spool();
+        spool.is_some_and(|spool| spool.relies(&self.shared.tenant, digest))
+    }
+
     /// Some bytes of an artifact that waits in the spool of this process, as they are there; `None` where it
     /// does not wait, or not any more.
     pub async fn read_spooled(

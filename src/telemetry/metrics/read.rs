@@ -270,6 +270,7 @@ impl Reading {
         self.count(of::CATALOG_LOST, labels(), catalog.lost);
         self.count(of::CATALOG_OBJECTS, labels(), catalog.objects);
         self.count(of::CATALOG_FAILURES, labels(), catalog.failures);
+        self.count(of::CATALOG_FINISHED, labels(), catalog.finished);
         self.count(of::CATALOG_GIVEN_UP, labels(), catalog.given_up);
         for action in Action::ALL {
             for reason in Reason::ALL {

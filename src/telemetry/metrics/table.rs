@@ -257,6 +257,8 @@ metrics! {
         "Objects of entries that the store took";
     CATALOG_FAILURES = "slimspan_catalog_failures" Counter None, STORE, Basic,
         "Attempts to put entries into the store that failed";
+    CATALOG_FINISHED = "slimspan_catalog_deletions_finished" Counter None, STORE, Normal,
+        "Deletions that were not finished when they were asked for, and are by now";
     SERVER_REQUESTS = "slimspan_artifact_server_requests" Counter None, SERVER_REQUEST, Basic,
         "Requests that an artifact server answered";
     SERVER_SENT = "slimspan_artifact_server_sent" Counter BYTES, SERVER, Basic,

@@ -12,6 +12,7 @@ mod filters;
 mod handshake;
 mod headers;
 mod hostile;
+mod kept;
 mod lies;
 mod listed;
 mod measures;
