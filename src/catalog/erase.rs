@@ -19,9 +19,9 @@ use super::follower::{Catalog, Reach};
 use super::ids::EntryId;
 use super::layout;
 use super::tombstone::{Deleted, Tombstone, to_line};
-pub(super) use unfinished::{Outcome, unfinished};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
+pub(super) use unfinished::{Outcome, unfinished};
 
 /// Artifacts that are deleted at a time.
 const CONCURRENT: usize = 16;
@@ -38,8 +38,8 @@ pub struct Erased {
     pub artifacts: usize,
     /// Artifacts of a trace that stay for now: something else may refer to them that is not in the catalog yet.
     pub waiting: Vec<Digest>,
-    /// When they go, if nothing else does refer to them or stores them again: a process that runs sees to it, or
-    /// the same deletion does.
+    /// When they go, if nothing else does refer to them or stores them again: a process that runs takes them, and
+    /// so does the same deletion.
     pub until: Option<Timestamp>,
 }
 
@@ -86,7 +86,8 @@ impl Catalog {
         &self,
         store: &Store,
         tombstone: &Tombstone,
-    ) -> Result<Removals<impl Future<Output = Result<Fate, BucketError>> + use<>>, CatalogError> {
+    ) -> Result<Removals<impl Future<Output = Result<Fate, BucketError>> + use<>>, CatalogError>
+    {
         let (of_tenant, time) = (store.of_tenant(&tombstone.tenant), tombstone.time);
         let artifacts = match tombstone.deleted {
             Deleted::Artifact { digest } => [digest].into(),

@@ -130,7 +130,11 @@ mod tests {
         assert_eq!(found, until);
         assert!(finished.starts_with(beginning), "{finished}");
         assert_eq!(finished.len(), tombstones(time, 1).len());
-        for finished in [finished, tombstones(time, 1), key.replace("until-1", "until-x")] {
+        for finished in [
+            finished,
+            tombstones(time, 1),
+            key.replace("until-1", "until-x"),
+        ] {
             assert_eq!(is_unfinished(&finished), None, "{finished}");
         }
     }

@@ -72,11 +72,7 @@ impl Catalog {
     }
 
     /// Finds out what refers to artifacts at `now`.
-    pub(super) async fn known(
-        &self,
-        store: &Store,
-        now: Timestamp,
-    ) -> Result<Known, CatalogError> {
+    pub(super) async fn known(&self, store: &Store, now: Timestamp) -> Result<Known, CatalogError> {
         let settles = store.settles_after();
         let settles = SignedDuration::try_from(settles).unwrap_or(SignedDuration::MAX);
         // Before it is read what refers to files: what left so long before that is among it.

@@ -9,11 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::super::INDEX;
 use super::super::erase::{Outcome, unfinished};
 use super::super::error::CatalogError;
 use super::super::follower::Catalog;
 use super::super::tombstone::{Deleted, Tombstone};
-use super::super::INDEX;
 use super::Shared;
 use crate::storage::Store;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use slimspan_artifact::Digest;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -309,8 +309,14 @@ impl Writer<'_> {
             self.due = Some(Instant::now() + PAUSE.wait(batch.failed));
             batch.failed = batch.failed.saturating_add(1);
             let waiting = self.shared.queue().len() + batch.records.len();
+            let recorded = batch.records.iter().map(|(record, _)| record.recorded);
+            // What cannot be read has no time.
+            let since = recorded.filter(|at| *at > Timestamp::UNIX_EPOCH).min();
+            let within = self.store.knows_within();
+            let risk = since.map(|since| at_risk(since, Timestamp::now(), within));
+            let risk = risk.unwrap_or_default();
             let what =
-                format!("the catalog waits for the store, {waiting} requests of it: {error}");
+                format!("the catalog waits for the store, {waiting} requests of it: {error}{risk}");
             self.shared.warn(&what);
             return false;
         }
@@ -347,6 +353,20 @@ impl Writer<'_> {
     }
 }
 
+/// What is to be told where the oldest of what waits was recorded `since`: others may delete files to which it refers,
+/// because they do not know of it, where it does not come into the bucket `within` that time.
+fn at_risk(since: Timestamp, now: Timestamp, within: Duration) -> String {
+    let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
+    if now.duration_since(since) < within / 2 {
+        return String::new();
+    }
+    let until = since.checked_add(within).unwrap_or(Timestamp::MAX);
+    format!(
+        ". Some of it waits since {since:.0}. From {until:.0} on, whoever deletes a trace or runs slimspan gc may delete \
+         files to which it refers: do neither until it is in the store"
+    )
+}
+
 /// The entries of a record when it is known what became of all that it waits for, and there is something to
 /// tell of that.
 fn settled(record: &Record, lines: &[u8], fates: &HashMap<Key, State>) -> Option<Vec<Entry>> {
@@ -368,4 +388,22 @@ fn settled(record: &Record, lines: &[u8], fates: &HashMap<Key, State>) -> Option
         }
     }
     Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_may_delete_is_told_in_time() {
+        let since = Timestamp::UNIX_EPOCH;
+        let day = Duration::from_hours(24);
+        let after = |hours| at_risk(since, since + SignedDuration::from_hours(hours), day);
+        assert_eq!(after(11), "");
+        for hours in [12, 30] {
+            let told = after(hours);
+            assert!(told.contains("From 1970-01-02T00:00:00Z on"), "{told}");
+        }
+        assert_eq!(at_risk(since, since, Duration::MAX), "");
+    }
 }

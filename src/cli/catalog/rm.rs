@@ -13,8 +13,8 @@ use crate::tenant::TenantId;
 /// Delete a file, the files of a trace, or all of a tenant
 ///
 /// The bytes go, and a tombstone says why: whoever asks for them is told. Of a trace, files that something
-/// else refers to stay; and those that were stored lately wait until it is known that nothing does, and go with
-/// the same command then. Nothing is deleted without --yes; what would be is told.
+/// else refers to stay; and those that were stored lately wait until it is known that nothing does, and go then by
+/// themselves. Nothing is deleted without --yes; what would be is told.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub(crate) struct Remove {
@@ -89,7 +89,8 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
             if let Some(until) = erased.until {
                 say(format_args!(
                     "{} files were stored lately and stay: something else may refer to them that is not in the \
-                     catalog yet. The same command after {until:.0} deletes them then, and rm --artifact at once:\n",
+                     catalog yet. A slimspan that runs deletes them after {until:.0}, and so does the same command \
+                     then; rm --artifact does at once:\n",
                     erased.waiting.len()
                 ));
                 for digest in &erased.waiting {

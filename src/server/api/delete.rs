@@ -31,7 +31,7 @@ pub(crate) struct Erasure {
     reason: String,
     /// Artifacts of a trace that stay for now: something else may refer to them that is not listed yet
     waiting: usize,
-    /// When the same deletion takes those, unless something else does refer to them
+    /// When those go, unless something else does refer to them by then
     until: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn artifact(
 /// Delete the references of a trace, and the artifacts that nothing else refers to
 ///
 /// Its references are gone with the answer. Artifacts that were stored lately wait until it is known that nothing
-/// else refers to them: the same deletion takes them then.
+/// else refers to them, and go then by themselves.
 #[utoipa::path(
     delete, path = "/v1/traces/{trace_id}", tag = "delete", operation_id = "deleteTrace",
     params(

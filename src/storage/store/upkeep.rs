@@ -59,6 +59,11 @@ impl Store {
         config.catalog.retention.settles_after(config.refresh)
     }
 
+    /// Within that time what left has to be in the catalog, or others delete files to which it refers.
+    pub fn knows_within(&self) -> Duration {
+        self.settles_after().saturating_sub(self.refresh())
+    }
+
     /// Deletes an artifact that was told deleted at `time`. What this process knew of it is forgotten: it is
     /// stored again when it comes again. What came again meanwhile stays: a deletion of many takes its time.
     pub async fn delete(&self, digest: &Digest, time: Timestamp) -> Result<(), BucketError> {

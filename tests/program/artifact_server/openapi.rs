@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -229,9 +230,20 @@ async fn every_answer_that_can_be_had_is_described() {
     served.put("is here").await;
     served.put("is deleted").await;
     served.put("is damaged").await;
-    let [here, deleted, damaged, new, nothing] =
-        ["is here", "is deleted", "is damaged", "is new", "nothing"]
-            .map(|text| Digest::of(text.as_bytes()).to_string());
+    served.put("is old").await;
+    let [here, deleted, damaged, old, new, nothing] = [
+        "is here",
+        "is deleted",
+        "is damaged",
+        "is old",
+        "is new",
+        "nothing",
+    ]
+    .map(|text| Digest::of(text.as_bytes()).to_string());
+    let file = path_in(&served.slimspan.artifacts(), &old);
+    let file = fs::File::options().write(true).open(file).unwrap();
+    let days_ago = SystemTime::now() - Duration::from_hours(72);
+    file.set_modified(days_ago).unwrap();
     fs::write(
         path_in(&served.slimspan.artifacts(), &damaged),
         "is changed",
@@ -263,6 +275,7 @@ async fn every_answer_that_can_be_had_is_described() {
         Case::new(M::PUT, BLOB, of(&new, "/blob"), 413).body(vec![0; 2_000]),
         Case::new(M::PUT, BLOB, of(&new, "/blob"), 422).body("is old"),
         Case::new(M::POST, FINALIZE, of(&new, "/finalize"), 200),
+        Case::new(M::POST, FINALIZE, of(&old, "/finalize"), 409),
         Case::new(M::POST, FINALIZE, of(&damaged, "/finalize"), 500),
         Case::new(M::POST, LINK, of(&new, "/link"), 201),
         Case::new(M::POST, LINK, of("abc", "/link"), 404),
