@@ -205,7 +205,7 @@ impl Removed {
 
     /// When somebody is to go on with what is not gone, not before `soonest`; none where all is.
     fn next(&self, now: Timestamp, soonest: Timestamp) -> Option<Timestamp> {
-        let until = self.until.or(self.failed.as_ref().map(|_| now))?;
+        let until = self.until.or_else(|| self.failed.as_ref().map(|_| now))?;
         Some(until.max(soonest))
     }
 }

@@ -116,7 +116,7 @@ mod tests {
         let hour = Duration::from_hours(1);
         for (age, after_deletion, counts, was_sent) in [
             (Duration::ZERO, None, true, true),
-            (REFRESH - hour, None, true, true),
+            (Duration::from_hours(23), None, true, true),
             (REFRESH, None, false, false),
             (hour, Some(6_000), true, true),
             // It may go with that deletion still; but whoever has just sent it has.
