@@ -31,7 +31,7 @@ pub enum Deletion {
 /// Why somebody may not delete.
 #[derive(Debug)]
 pub(super) enum NotDeleted {
-    /// There is no good credential.
+    /// There is no good credential, or none that could be looked at.
     Unknown(Refusal),
     /// There is one, and it is for reading.
     Forbidden,
@@ -112,6 +112,10 @@ impl Access {
             Deletion::Nobody => None,
             Deletion::These(gate) => match gate.admit(headers).await {
                 Ok(client) => return self.known(&client).map_err(NotDeleted::Unknown),
+                // Nobody knows yet who that is: it may be somebody who may.
+                Err(refusal) if refusal.is_retryable() => {
+                    return Err(NotDeleted::Unknown(refusal));
+                }
                 Err(refusal) => Some(refusal),
             },
         };

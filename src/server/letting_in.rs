@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use super::Server;
 use super::access::{NotDeleted, Reader};
 use super::artifacts::{Refused, later, refusal};
+use crate::refusal::Refusal;
 
 impl Server {
     /// Refuses what is asked for by a name that is not known here: a page of a stranger may let its own
@@ -30,13 +31,13 @@ impl Server {
     /// Who asks; an answer for who has no good credential.
     pub(super) async fn reader(&self, headers: &HeaderMap) -> Result<Reader, Refused> {
         let reader = self.access.reader(headers).await;
-        reader.map_err(|why| unknown(self.access.challenge(&why)).into())
+        reader.map_err(|why| not_let_in(&why, self.access.challenge(&why)).into())
     }
 
     /// Who opens a page; an answer for who has no good credential.
     pub(super) async fn person(&self, headers: &HeaderMap) -> Result<Reader, Refused> {
         self.access.person(headers).await.map_err(|why| {
-            let mut response = unknown(self.access.challenge(&why));
+            let mut response = not_let_in(&why, self.access.challenge(&why));
             if let Some(challenge) = self.access.challenge_to_people(&why) {
                 let headers = response.headers_mut();
                 headers.append(header::WWW_AUTHENTICATE, challenge);
@@ -50,7 +51,7 @@ impl Server {
         self.access.deleter(headers).await.map_err(|why| {
             let response = match why {
                 NotDeleted::Unknown(why) => {
-                    unknown(self.access.challenge_to_deleters(&why))
+                    not_let_in(&why, self.access.challenge_to_deleters(&why))
                 }
                 NotDeleted::Forbidden => {
                     let id = &self.id;
@@ -92,8 +93,11 @@ impl Server {
     }
 }
 
-/// What who has no good credential is told.
-fn unknown(challenge: Option<HeaderValue>) -> Response {
+/// What who is not let in is told: to show a credential, or to come again where there was no time to look at it.
+fn not_let_in(why: &Refusal, challenge: Option<HeaderValue>) -> Response {
+    if why.is_retryable() {
+        return later(format!("{why}\n"));
+    }
     let mut response = refusal(StatusCode::UNAUTHORIZED, "a credential is needed here\n");
     if let Some(challenge) = challenge {
         let headers = response.headers_mut();

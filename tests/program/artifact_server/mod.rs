@@ -3,6 +3,7 @@
 mod again;
 mod audited;
 mod budget;
+mod busy;
 mod client;
 mod commands;
 mod deleting;
