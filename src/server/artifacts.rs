@@ -19,7 +19,7 @@ use super::links::{Disposition, Signature, parameter};
 use super::listener::Peer;
 use super::media::Media;
 use super::naming::disposition;
-use super::pieces::{Opened, Reading};
+use super::pieces::{OpenError, Opened, Reading};
 use super::purpose::Purpose;
 use super::range::{Part, lists};
 use super::slots::Slot;
@@ -120,21 +120,25 @@ impl Server {
             is_picture: purpose == Purpose::Picture,
             has_body,
         };
-        let slot = self.slots.take(&self.payer(&asked.reader, peer)).await;
+        let payer = self.payer(&asked.reader, peer);
+        let slot = self.slots.take(&payer).await;
         let slot = slot.map_err(|full| {
             let told = format!(
                 "too many artifacts are read at the moment: {full} (max_concurrent_requests)\n"
             );
             Box::new(later(told))
         })?;
-        let response = match self.give(&asked, slot).await {
+        let response = match self.give(&asked, &payer, slot).await {
             Ok(response) => response,
+            Err(busy @ OpenError::Busy(_)) => later(format!("{busy}\n")),
             // What was deleted may have come again, of which the store knows first.
-            Err(StoreError::NotFound { .. }) => match self.tombstone(&asked.address).await {
-                Some(reason) => refusal(StatusCode::GONE, format!("{reason}\n")),
-                None => nothing(begun).await,
-            },
-            Err(error) => not_read(&error),
+            Err(OpenError::Store(StoreError::NotFound { .. })) => {
+                match self.tombstone(&asked.address).await {
+                    Some(reason) => refusal(StatusCode::GONE, format!("{reason}\n")),
+                    None => nothing(begun).await,
+                }
+            }
+            Err(OpenError::Store(error)) => not_read(&error),
         };
         let told = self
             .audit
@@ -150,7 +154,12 @@ impl Server {
         Ok(response)
     }
 
-    async fn give(&self, asked: &Asked<'_>, slot: Slot) -> Result<Response, StoreError> {
+    async fn give(
+        &self,
+        asked: &Asked<'_>,
+        payer: &str,
+        slot: Slot,
+    ) -> Result<Response, OpenError> {
         let (address, headers) = (&asked.address, asked.headers);
         let store = self.store.of_tenant(&address.tenant);
         let etag = format!("\"sha256-{}\"", address.digest);
@@ -159,7 +168,7 @@ impl Server {
         let has_body = asked.has_body && !is_known && !is_other;
         let opened = self
             .pieces
-            .open(&store, address, |size| {
+            .open(&store, address, payer, |size| {
                 match Part::of(headers, size, &etag) {
                     _ if !has_body => Reading::Facts,
                     Part::Unsatisfiable => Reading::Facts,

@@ -60,7 +60,11 @@ impl Slots {
 
     /// Waits for a place for `who`, but not for long.
     pub(super) async fn take(&self, who: &str) -> Result<Slot, Full> {
-        let until = Instant::now() + PATIENCE;
+        self.take_until(Instant::now() + PATIENCE, who).await
+    }
+
+    /// The same for who has waited for something else, too: not at all where `until` is over.
+    pub(super) async fn take_until(&self, until: Instant, who: &str) -> Result<Slot, Full> {
         let of_one = permit(self.share(who), until).await;
         let of_one = of_one.ok_or(Full::OfOne(self.of_one))?;
         let of_all = permit(Arc::clone(&self.all), until).await;

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::catalog::CatalogError;
 use crate::refusal::Refusal;
 use crate::server::artifacts::Refused;
+use crate::server::pieces::OpenError;
 use crate::storage::StoreError;
 
 /// Why a request has no other answer.
@@ -79,6 +80,15 @@ impl From<StoreError> for ApiError {
                 tracing::warn!("{error}");
                 Self::later("the store cannot be used at the moment")
             }
+        }
+    }
+}
+
+impl From<OpenError> for ApiError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::Busy(_) => Self::later(&error.to_string()),
         }
     }
 }

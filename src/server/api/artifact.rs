@@ -15,7 +15,7 @@ use super::responses::{Any, Damaged};
 use crate::catalog::{Filter, State as Whereabouts, Tenants};
 use crate::server::Server;
 use crate::server::address::Address;
-use crate::server::pieces::Reading;
+use crate::server::pieces::{OpenError, Reading};
 use crate::storage::StoreError;
 
 /// The places that are told at once.
@@ -85,7 +85,8 @@ pub(crate) async fn artifact(
 ) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(&server, request).await?;
     let address = asking.address(&sha256)?;
-    let opened = server.content(&address).await?;
+    let payer = server.payer(&asking.reader, asking.peer);
+    let opened = server.content(&address, &payer).await?;
     if opened.is_none()
         && let Some(reason) = server.tombstone(&address).await
     {
@@ -133,12 +134,12 @@ pub(crate) async fn artifact(
 
 impl Server {
     /// What the bytes of an artifact are, if they can be read here.
-    async fn content(&self, address: &Address) -> Result<Option<Found>, StoreError> {
+    async fn content(&self, address: &Address, payer: &str) -> Result<Option<Found>, OpenError> {
         let store = self.store.of_tenant(&address.tenant);
         let facts = |_| Reading::Facts;
-        let opened = match self.pieces.open(&store, address, facts).await {
+        let opened = match self.pieces.open(&store, address, payer, facts).await {
             Ok(opened) => opened,
-            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(OpenError::Store(StoreError::NotFound { .. })) => return Ok(None),
             Err(error) => return Err(error),
         };
         // The catalog hears a moment later what became of it.

@@ -26,7 +26,7 @@ use crate::server::Server;
 use crate::server::address::Address;
 use crate::server::audit::Deed;
 use crate::server::media::Media;
-use crate::server::pieces::Reading;
+use crate::server::pieces::{OpenError, Reading};
 use crate::storage::{Store, StoreError};
 
 /// The most that is read of what somebody says it has.
@@ -124,7 +124,9 @@ pub(crate) async fn register(
         };
         json(status, &registered)
     };
-    let here = server.here(&store, &address, claim.size_bytes).await?;
+    let payer = server.payer(&asking.reader, asking.peer);
+    let here = server.here(&store, &address, &payer, claim.size_bytes);
+    let here = here.await?;
     if let Some(Here { media, is_spooled }) = here {
         let (size, name) = (claim.size_bytes, claim.filename.clone());
         let file = put_file(&address, size, media, name);
@@ -249,7 +251,9 @@ pub(crate) async fn finalize(
         let stored = server.sent(&store, &address).await?;
         (Reading::Part, Some(stored))
     };
-    let opened = server.pieces.open(&store, &address, |_| reading).await?;
+    let payer = server.payer(&asking.reader, asking.peer);
+    let opened = server.pieces.open(&store, &address, &payer, |_| reading);
+    let opened = opened.await?;
     if let Some(stored) = stored {
         // Where somebody has written down a name, under that.
         let name = server.own_name(&address).await;
@@ -275,6 +279,7 @@ impl Server {
         &self,
         store: &Store,
         address: &Address,
+        payer: &str,
         said: u64,
     ) -> Result<Option<Here>, ApiError> {
         let Some(stored) = self.stored(store, address).await? else {
@@ -288,10 +293,11 @@ impl Server {
         } else {
             return Ok(None);
         };
-        let opened = match self.pieces.open(store, address, |_| reading).await {
+        let opened = self.pieces.open(store, address, payer, |_| reading);
+        let opened = match opened.await {
             Ok(opened) => opened,
-            Err(StoreError::NotFound { .. }) => return Ok(None),
-            Err(error @ StoreError::Corrupt { .. }) => {
+            Err(OpenError::Store(StoreError::NotFound { .. })) => return Ok(None),
+            Err(OpenError::Store(error @ StoreError::Corrupt { .. })) => {
                 tracing::error!("{error}; its bytes are asked for again");
                 return Ok(None);
             }

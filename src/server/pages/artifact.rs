@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::artifacts::{FLOOR, file_name, refusal};
-use super::super::pieces::{Opened, Reading};
+use super::super::pieces::{OpenError, Opened, Reading};
 use super::preview::Preview;
 use super::{Address, Disposition, Explained, Server, Site, Visit, unanswered, words};
 use crate::catalog::{
@@ -137,17 +137,18 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     };
     let known = server.known(visit, &address).await?;
     let store = server.store.of_tenant(&address.tenant);
-    let opened = server.pieces.open(&store, &address, |_| Reading::Facts);
+    let facts = |_| Reading::Facts;
+    let opened = server.pieces.open(&store, &address, &payer, facts);
     let (opened, status, state) = match opened.await {
         // What was deleted may have come again, of which the store knows first.
         Ok(opened) => (Some(opened), StatusCode::OK, None),
-        Err(StoreError::NotFound { .. }) => {
+        Err(OpenError::Store(StoreError::NotFound { .. })) => {
             let Some((status, state)) = known.why_not_there() else {
                 return Err(absent().await);
             };
             (None, status, Some(state))
         }
-        Err(StoreError::Corrupt { .. }) => {
+        Err(OpenError::Store(StoreError::Corrupt { .. })) => {
             let told = "What is stored of it is damaged: its bytes have another digest. Nobody is given them.";
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             (None, status, Some(told.to_owned()))

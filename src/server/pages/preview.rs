@@ -5,7 +5,7 @@ use futures::TryStreamExt as _;
 use http::StatusCode;
 
 use super::super::audit::Deed;
-use super::super::pieces::{Opened, PIECE, Reading};
+use super::super::pieces::{OpenError, Opened, PIECE, Reading};
 use super::cards::kind;
 use super::{Address, Disposition, Server, Visit, json, markdown, pdf, words};
 use crate::catalog::ArtifactFacts;
@@ -144,7 +144,9 @@ impl Server {
         let read = async {
             let opened = if opened.size > PIECE {
                 let store = self.store.of_tenant(&address.tenant);
-                self.pieces.open(&store, address, |_| Reading::Part).await?
+                let payer = self.payer(&visit.reader, visit.peer);
+                let part = |_| Reading::Part;
+                self.pieces.open(&store, address, &payer, part).await?
             } else {
                 opened
             };
@@ -154,7 +156,7 @@ impl Server {
                 .try_collect()
                 .await
                 .map_err(|error| error.0)?;
-            Ok::<_, crate::storage::StoreError>(pieces.concat())
+            Ok::<_, OpenError>(pieces.concat())
         };
         let read = read.await;
         Ok(read.inspect_err(|error| tracing::warn!("{error}")).ok())

@@ -14,23 +14,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use moka::sync::Cache;
 use slimspan_artifact::Digest;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use self::place::{Place, check};
 use super::address::Address;
 use super::media::{HEAD, Media};
+use super::slots::{Full, PATIENCE, Slots};
 use crate::storage::{Store, StoreError};
 
 /// The most that is in memory of an artifact for one who reads it.
 pub(crate) const PIECE: u64 = 1 << 20;
 
-/// What is longer is checked on the way, if it is asked for from its beginning to its end.
+/// What is longer is checked on the way, if it is asked for from its beginning to its end, and in turns if not.
 const CHECKED_BEFORE: u64 = 8 << 20;
 
 /// The hashes of pieces that are remembered: 32 bytes for each mebibyte of artifacts.
 const REMEMBERED: u64 = 1 << 20;
 
-/// Long artifacts that are checked at a time. To check one takes as long as the store does, whoever waits for it.
+/// Long artifacts that are checked at a time, half of them at most for one who asks: to check one takes as long as
+/// the store does.
 const AT_A_TIME: usize = 4;
 
 /// Artifacts of which it is remembered that their bytes came through here and were right.
@@ -44,7 +47,7 @@ pub(super) struct Pieces {
     checked: Cache<Address, Arc<OnceCell<Arc<Checked>>>>,
     /// The sizes of those whose bytes came through here lately.
     vouched: Cache<Address, u64>,
-    turns: Semaphore,
+    turns: Slots,
 }
 
 /// An artifact that was found to be right.
@@ -88,6 +91,17 @@ pub(crate) enum Reading {
 #[error(transparent)]
 pub(crate) struct ReadError(#[from] pub StoreError);
 
+/// Why an artifact cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The store does not give it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It has to be checked before, and others are.
+    #[error("too many long files are checked at the moment: {0}")]
+    Busy(Full),
+}
+
 impl Pieces {
     pub(super) fn new() -> Self {
         Self {
@@ -102,7 +116,7 @@ impl Pieces {
                 .max_capacity(VOUCHED)
                 .time_to_live(LATELY)
                 .build(),
-            turns: Semaphore::new(AT_A_TIME),
+            turns: Slots::new(AT_A_TIME),
         }
     }
 
@@ -122,13 +136,15 @@ impl Pieces {
         self.vouched.invalidate(address);
     }
 
-    /// Opens an artifact of `store`, which is that of its tenant.
+    /// Opens an artifact of `store`, which is that of its tenant. Where it takes long, it is `payer` who has a share
+    /// of that.
     pub(super) async fn open(
         &self,
         store: &Store,
         address: &Address,
+        payer: &str,
         reading: impl Fn(u64) -> Reading,
-    ) -> Result<Opened, StoreError> {
+    ) -> Result<Opened, OpenError> {
         let digest = address.digest;
         let place = |is_spooled| Place {
             store: store.clone(),
@@ -138,10 +154,10 @@ impl Pieces {
         // The store may be away, which is why it waits. What is damaged there the store may have.
         let unread = match store.spooled_size(&digest).await {
             Ok(Some(size)) => {
-                let opened = self.open_at(place(true), size, address, &reading).await;
-                match opened {
-                    Ok(opened) => return Ok(opened),
-                    Err(error) => Some(error),
+                let opened = self.open_at(place(true), size, address, payer, &reading);
+                match opened.await {
+                    Err(OpenError::Store(error)) => Some(error),
+                    decided => return decided,
                 }
             }
             Ok(None) => None,
@@ -149,10 +165,11 @@ impl Pieces {
         };
         let size = match (store.facts(&digest).await, unread) {
             // It is not missing, it waits where it cannot be read.
-            (Err(StoreError::NotFound { .. }), Some(unread)) => return Err(unread),
+            (Err(StoreError::NotFound { .. }), Some(unread)) => return Err(unread.into()),
             (facts, _) => facts?.size,
         };
-        self.open_at(place(false), size, address, &reading).await
+        self.open_at(place(false), size, address, payer, &reading)
+            .await
     }
 
     async fn open_at(
@@ -160,8 +177,9 @@ impl Pieces {
         place: Place,
         size: u64,
         address: &Address,
+        payer: &str,
         reading: impl Fn(u64) -> Reading,
-    ) -> Result<Opened, StoreError> {
+    ) -> Result<Opened, OpenError> {
         if size <= PIECE {
             let bytes = match size {
                 0 => Bytes::new(),
@@ -169,7 +187,7 @@ impl Pieces {
             };
             let found = Digest::of(&bytes);
             if found != place.digest {
-                return Err(place.damaged(found));
+                return Err(place.damaged(found).into());
             }
             return Ok(Opened {
                 size: bytes.len() as u64,
@@ -201,9 +219,17 @@ impl Pieces {
                 source: Source::Unchecked(place, first, cell),
             });
         }
+        // Who waits for another to check the same waits for a turn no longer than anybody.
+        let until = Instant::now() + PATIENCE;
         let checking = async {
-            let _turn = self.turns.acquire().await;
-            check(&place, size).await
+            // Of what is short there is no more to do than for who reads it.
+            let _turn = if is_short {
+                None
+            } else {
+                let turn = self.turns.take_until(until, payer).await;
+                Some(turn.map_err(OpenError::Busy)?)
+            };
+            Ok::<_, OpenError>(check(&place, size).await?)
         };
         let checked = Arc::clone(cell.get_or_try_init(|| checking).await?);
         // It weighs what it holds.
@@ -219,5 +245,61 @@ impl Pieces {
 impl fmt::Debug for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pieces").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use slimspan_artifact::Artifact;
+
+    use super::*;
+    use crate::storage::StoreConfig;
+
+    async fn put(store: &Store, size: u64) -> Address {
+        let bytes: Bytes = (0..size).map(|at| (at % 251) as u8).collect();
+        let digest = Digest::of(&bytes);
+        let media_type = "application/octet-stream".to_owned();
+        let artifact = Artifact {
+            digest,
+            media_type,
+            bytes,
+        };
+        store.put_all(&[artifact]).await.unwrap();
+        Address {
+            tenant: crate::tenant::TenantId::default(),
+            digest,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_many_long_artifacts_checked_leaves_the_others_their_turns() {
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        let long = put(&store, CHECKED_BEFORE + 1).await;
+        let short = put(&store, CHECKED_BEFORE).await;
+        let pieces = Pieces::new();
+        let open = async |address, payer| {
+            let opened = pieces.open(&store, address, payer, |_| Reading::Part);
+            opened.await.map(|opened| opened.size)
+        };
+        let mut checked = Vec::new();
+        for _ in 0..AT_A_TIME / 2 {
+            checked.push(pieces.turns.take("a").await.unwrap());
+        }
+        // Also who asks for the same several times is told soon.
+        tokio::time::pause();
+        let begun = Instant::now();
+        let refused = tokio::join!(open(&long, "a"), open(&long, "a"), open(&long, "a"));
+        let waited = begun.elapsed();
+        tokio::time::resume();
+        for refused in [refused.0, refused.1, refused.2] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, OpenError::Busy(Full::OfOne(_))), "{error}");
+        }
+        assert!(waited < 2 * PATIENCE, "{waited:?}");
+        assert_eq!(open(&short, "a").await.unwrap(), CHECKED_BEFORE);
+        assert_eq!(open(&long, "b").await.unwrap(), CHECKED_BEFORE + 1);
+        // What was checked once takes no turn.
+        assert_eq!(open(&long, "a").await.unwrap(), CHECKED_BEFORE + 1);
     }
 }
