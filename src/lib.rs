@@ -26,6 +26,7 @@ pub mod journal;
 pub mod listeners;
 pub mod machine;
 pub mod panics;
+pub mod peer;
 pub mod pipeline;
 pub mod receivers;
 pub mod refusal;

@@ -1,4 +1,4 @@
-//! Connections of those who read: how many there may be, and how slow one may be.
+//! Connections of those who read, and how slow one may be.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,19 +16,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use super::connections::{Connections, Doing};
+use super::kept::keep;
 use crate::tls::{Accepted, ServerTls};
 
 /// What is spoken over TLS: a request at a time, so that a slow reader holds up nobody but itself.
 pub(super) const ALPN: &[&str] = &["http/1.1"];
 
-/// Connections that may be open at a time; others wait until one ends.
+/// Connections that may be open at a time.
 const CONNECTIONS: usize = 1024;
 
 /// How long the headers of a request may take, and how long a connection may be without one.
@@ -63,6 +63,8 @@ pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<ServerTls>>,
+    /// How many connections may be open at a time.
+    pub(super) most: usize,
 }
 
 impl Listener {
@@ -72,6 +74,7 @@ impl Listener {
             socket,
             address,
             tls,
+            most: CONNECTIONS,
         })
     }
 
@@ -82,7 +85,7 @@ impl Listener {
 
     /// Answers by `routes` until `stop` is cancelled, and ends when what is answered then is sent.
     pub(super) async fn serve(self, routes: Router, stop: CancellationToken) {
-        let mut connections = JoinSet::new();
+        let mut connections = Connections::new(self.most);
         tokio::select! {
             // Who connects now is for somebody else.
             biased;
@@ -90,29 +93,27 @@ impl Listener {
             () = self.accept(routes, &stop, &mut connections) => {}
         }
         drop(self.socket);
-        while connections.join_next().await.is_some() {}
+        connections.ended().await;
     }
 
     async fn accept(
         &self,
         routes: Router,
         stop: &CancellationToken,
-        connections: &mut JoinSet<()>,
+        connections: &mut Connections,
     ) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                return;
-            };
             let Ok((stream, peer)) = self.socket.accept().await else {
                 sleep(PAUSE).await;
                 continue;
             };
-            while connections.try_join_next().is_some() {}
+            if !connections.make_room(peer.ip()).await {
+                tracing::debug!(%peer, "its host has half of all connections, and asks on each");
+                continue;
+            }
             let (tls, routes, stop) = (self.tls.clone(), routes.clone(), stop.clone());
-            connections.spawn(async move {
-                speak(stream, peer, tls, routes, stop).await;
-                drop(slot);
+            connections.open(peer.ip(), |doing| {
+                speak(stream, peer, tls, routes, stop, doing)
             });
         }
     }
@@ -124,6 +125,7 @@ async fn speak(
     tls: Option<Arc<ServerTls>>,
     routes: Router,
     stop: CancellationToken,
+    doing: Arc<Doing>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
@@ -138,17 +140,22 @@ async fn speak(
             }
         },
     };
+    let paced = Paced::new(stream, Arc::clone(&doing));
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let answering = doing.asked();
         request.extensions_mut().insert(Peer(peer.ip()));
         let answer = routes.clone().call(request);
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let answer = answer.await.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(answer.map(|body| keep(body, answering)))
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(Paced::new(stream)), service)
+            .serve_connection(TokioIo::new(paced), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -168,13 +175,15 @@ struct Paced<S> {
     stream: S,
     /// Since when something waits to be taken, and how much was taken since.
     window: Option<(Pin<Box<Sleep>>, usize)>,
+    doing: Arc<Doing>,
 }
 
 impl<S> Paced<S> {
-    fn new(stream: S) -> Self {
+    fn new(stream: S, doing: Arc<Doing>) -> Self {
         Self {
             stream,
             window: None,
+            doing,
         }
     }
 
@@ -244,6 +253,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if let Poll::Ready(Ok(())) = &flushed {
+            self.doing.sent();
+        }
         let flushed = flushed.map_ok(|()| 0);
         self.judge(flushed, context).map_ok(drop)
     }
@@ -264,7 +276,7 @@ mod tests {
     async fn who_takes_nothing_is_cut() {
         let (near, _far) = duplex(1024);
         let begun = Instant::now();
-        let mut near = Paced::new(near);
+        let mut near = Paced::new(near, Arc::default());
         let error = near.write_all(&[0; 4096]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), WINDOW.as_secs());
@@ -279,7 +291,7 @@ mod tests {
                 sleep(Duration::from_secs(1)).await;
             }
         });
-        let mut near = Paced::new(near);
+        let mut near = Paced::new(near, Arc::default());
         let error = near.write_all(&[0; 4096]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(near);
@@ -290,7 +302,7 @@ mod tests {
     async fn who_is_slow_but_not_too_slow_gets_everything() {
         let (near, mut far) = duplex(32 << 10);
         let writing = tokio::spawn(async move {
-            let mut near = Paced::new(near);
+            let mut near = Paced::new(near, Arc::default());
             near.write_all(&vec![7; 1 << 20]).await.unwrap();
             near.shutdown().await.unwrap();
         });

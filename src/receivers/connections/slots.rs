@@ -1,10 +1,11 @@
 //! How many connections there may be at a time.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::life::Times;
+use crate::peer::host;
 
 /// The limits, as they are configured.
 #[derive(Debug, Clone, Copy)]
@@ -89,15 +90,6 @@ impl Drop for Slot {
                 taken.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// What counts as one address: with IPv6 a host is given a network of 64 bits and has as many
-/// addresses as it likes.
-fn host(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
     }
 }
 
