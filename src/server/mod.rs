@@ -21,6 +21,7 @@ mod media;
 mod naming;
 mod pages;
 mod pieces;
+mod place;
 mod purpose;
 mod range;
 mod rate;
@@ -61,6 +62,10 @@ use crate::tls::{ServerTls, TlsError};
 /// half of them at most.
 const UPLOADS: usize = 8;
 
+/// Requests for pages and to the API that are answered at a time: few ask the catalog at once, and each waits for those
+/// before it. One who asks has half of them at most.
+const QUESTIONS: usize = 32;
+
 /// Requests that become whole again at a time, each of which may be large.
 const RESTORES: usize = 1;
 
@@ -83,6 +88,8 @@ pub(crate) struct Server {
     audit: Audit,
     rate: Rate,
     slots: Slots,
+    /// Requests for pages and to the API that are answered at a time.
+    questions: Slots,
     /// Artifacts that are sent here at a time.
     uploads: Slots,
     /// Requests that become whole again at a time.
@@ -196,6 +203,7 @@ impl ArtifactServer {
             audit: Audit::new(config.audit_log.clone()),
             rate: Rate::new(config.max_requests_per_second),
             slots: Slots::new(config.max_concurrent_requests as usize),
+            questions: Slots::new(QUESTIONS),
             uploads: Slots::new(UPLOADS),
             restores: Slots::new(RESTORES),
             max_upload_size: config.max_upload_size.as_u64(),

@@ -12,6 +12,7 @@ use super::Server;
 use super::address::Address;
 use super::artifacts::{Refused, refusal};
 use super::counted::Asked;
+use super::place;
 
 /// Everything on this listener.
 pub(super) fn routes(server: Arc<Server>) -> Router {
@@ -28,7 +29,7 @@ async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) 
     let route = pattern(request.uri().path());
     let asked = Asked::of(&server.counts, request.method(), route);
     let mut response = match server.site_takes(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => place::answer(route, request, |request| next.run(request)).await,
         Err(refused) => *refused,
     };
     let headers = response.headers_mut();

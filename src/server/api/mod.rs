@@ -72,20 +72,31 @@ impl Asking {
     /// Finds out who asks, before anything of the body is read.
     async fn begin(server: &Server, request: Request) -> Result<(Self, Body), ApiError> {
         let reader = server.reader(request.headers()).await?;
-        Self::of(server, request, reader)
+        Self::of(server, request, reader).await
     }
 
     /// The same for who wants to delete something.
     async fn begin_deletion(server: &Server, request: Request) -> Result<Self, ApiError> {
         let reader = server.deleter(request.headers()).await?;
-        let (asking, _) = Self::of(server, request, reader)?;
+        let (asking, _) = Self::of(server, request, reader).await?;
         Ok(asking)
     }
 
-    fn of(server: &Server, request: Request, reader: Reader) -> Result<(Self, Body), ApiError> {
+    async fn of(
+        server: &Server,
+        request: Request,
+        reader: Reader,
+    ) -> Result<(Self, Body), ApiError> {
         let (head, body) = request.into_parts();
         let peer = Peer::of(&head.extensions);
         server.rate_allows(&reader, peer)?;
+        let payer = server.payer(&reader, peer);
+        let placed = server.place(&head.extensions, &payer).await;
+        placed.map_err(|full| {
+            ApiError::later(&format!(
+                "too many requests are answered at the moment: {full}"
+            ))
+        })?;
         let query = head.uri.query().unwrap_or_default().to_owned();
         let asking = Self {
             reader,

@@ -145,6 +145,12 @@ impl Visit {
         let reader = reader.map_err(|refused| Explained::refused(&refused).page(&site))?;
         let allowed = server.rate_allows(&reader, peer);
         allowed.map_err(|refused| Explained::refused(&refused).page(&site))?;
+        let payer = server.payer(&reader, peer);
+        let placed = server.place(&head.extensions, &payer).await;
+        placed.map_err(|full| {
+            tracing::debug!("a page was not made: {full}");
+            Explained::later("Too many pages are made at the moment").page(&site)
+        })?;
         Ok(Self {
             reader,
             peer,

@@ -23,6 +23,7 @@ mod pages;
 mod people;
 mod permissions;
 mod python;
+mod questions;
 mod ranges;
 mod reading;
 mod reloads;
