@@ -71,6 +71,14 @@ fn mistakes() {
             "extensions.artifact_server.pages.endpoint: 0.0.0.0:4320 can be reached",
         ),
         (
+            "{open_to_everybody: true, endpoint: 0.0.0.0:4319}",
+            "extensions.artifact_server.public_url: 0.0.0.0:4319 is all addresses of this machine",
+        ),
+        (
+            "{open_to_everybody: true, tls: {cert_file: a, key_file: b}, pages: {endpoint: \"[::]:4320\"}}",
+            "such as https://files.example.com:4320, or listen on one address",
+        ),
+        (
             "{pages: {endpoint: 127.0.0.1:4319}}",
             "127.0.0.1:4319 is already the endpoint of extensions.artifact_server",
         ),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderValue, Uri};
 
-use super::{ArtifactServerConfig, LONGEST_LINK, host_of, origin_of};
+use super::{ArtifactServerConfig, LONGEST_LINK, host_of, is_unspecified, origin_of};
 use crate::config::HostPort;
 
 /// The shortest secret of signed links: as long as what it makes.
@@ -18,6 +18,7 @@ impl ArtifactServerConfig {
             .or_else(|| self.names())
             .or_else(|| self.signatures())
             .or_else(|| self.publicity())
+            .or_else(|| self.nowhere())
     }
 
     /// Whether nobody on other machines can ask for anything, or say who they are.
@@ -55,6 +56,30 @@ impl ArtifactServerConfig {
         let message = format!(
             "{host} is a name for other machines, and without auth whoever comes by it can read and store \
              artifacts: add auth, or say open_to_everybody: true"
+        );
+        Some((key, message))
+    }
+
+    /// A listener on all addresses of a machine is at none that a browser, or a reference, could be led to.
+    fn nowhere(&self) -> Option<(Vec<&'static str>, String)> {
+        let pages = &self.pages;
+        let listeners = [
+            (vec!["public_url"], &self.endpoint, &self.public_url),
+            (
+                vec!["pages", "public_url"],
+                &pages.endpoint,
+                &pages.public_url,
+            ),
+        ];
+        let mut nowhere = listeners
+            .into_iter()
+            .filter(|(_, endpoint, url)| url.is_none() && is_unspecified(endpoint));
+        let (key, endpoint, _) = nowhere.next()?;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let port = endpoint.port;
+        let message = format!(
+            "{endpoint} is all addresses of this machine, and none that a browser or a reference can lead to: say \
+             where people reach it, such as {scheme}://files.example.com:{port}, or listen on one address"
         );
         Some((key, message))
     }
@@ -209,6 +234,37 @@ mod tests {
             ..at("0.0.0.0:4319")
         };
         assert_eq!(public.url(), public.public_url);
+    }
+
+    #[test]
+    fn what_listens_everywhere_says_where_it_is() {
+        for (endpoint, has_place) in [
+            ("127.0.0.1:4319", true),
+            ("10.0.0.1:4319", true),
+            ("files.example.com:4319", true),
+            ("0.0.0.0:4319", false),
+            ("[::]:4319", false),
+            ("0.0.0.0:0", false),
+        ] {
+            let mut config = at(endpoint);
+            config.open_to_everybody = true;
+            let mistake = config.mistake();
+            assert_eq!(mistake.is_none(), has_place, "{endpoint}");
+            if let Some((key, told)) = mistake {
+                assert_eq!(key, ["public_url"], "{told}");
+            }
+            let endpoint = config.endpoint.clone();
+            config.public_url = Some("https://files.example.com".to_owned());
+            assert_eq!(config.mistake(), None, "{endpoint}");
+            config.pages.endpoint = endpoint;
+            let mistake = config.mistake();
+            assert_eq!(mistake.is_none(), has_place, "{config:?}");
+            if let Some((key, told)) = mistake {
+                assert_eq!(key, ["pages", "public_url"], "{told}");
+            }
+            config.pages.public_url = Some("https://pages.example.com".to_owned());
+            assert_eq!(config.mistake(), None, "{config:?}");
+        }
     }
 
     #[test]

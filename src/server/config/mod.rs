@@ -205,11 +205,7 @@ impl ArtifactServerConfig {
     /// The URL of what listens there, if that is a place to connect to.
     pub(super) fn url_of(&self, endpoint: &HostPort) -> Option<String> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let is_place = endpoint.port != 0
-            && !endpoint
-                .host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_unspecified());
+        let is_place = endpoint.port != 0 && !is_unspecified(endpoint);
         is_place.then(|| format!("{scheme}://{endpoint}"))
     }
 
@@ -221,6 +217,12 @@ impl ArtifactServerConfig {
         let allowed = self.allowed_hosts.iter().cloned();
         own.into_iter().chain(of_urls).chain(allowed).collect()
     }
+}
+
+/// Whether that is all addresses of a machine.
+fn is_unspecified(endpoint: &HostPort) -> bool {
+    let address = endpoint.host.parse::<IpAddr>();
+    address.is_ok_and(|address| address.to_canonical().is_unspecified())
 }
 
 /// The origin of a URL, as browsers write it.

@@ -234,6 +234,12 @@ async fn nobody_opens_it_to_everybody_by_mistake() {
         "{ended:?}"
     );
     config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
+    // It has no place to which anybody could be led.
+    let ended = validate(&config).await;
+    assert_eq!(ended.code, Some(2));
+    let told = "extensions.artifact_server.public_url: 0.0.0.0:0 is all addresses of this machine";
+    assert!(ended.stderr.contains(told), "{ended:?}");
+    config["extensions"]["artifact_server"]["public_url"] = json!("http://files.example.com");
     assert_eq!(validate(&config).await.code, Some(0));
 }
 
