@@ -7,8 +7,9 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use super::Server;
-use super::access::{NotDeleted, Reader};
+use super::access::{NotDeleted, Reader, Scope};
 use super::artifacts::{Refused, later, refusal};
+use crate::peer::host;
 use crate::refusal::Refusal;
 
 impl Server {
@@ -77,12 +78,7 @@ impl Server {
 
     /// Who has a share of what there is: by their credential, or by where they are.
     pub(super) fn payer(&self, reader: &Reader, peer: IpAddr) -> String {
-        let is_known = !self.access.is_open() && !reader.name.starts_with("link ");
-        if is_known {
-            reader.name.clone()
-        } else {
-            peer.to_string()
-        }
+        payer(reader, peer, self.access.is_open())
     }
 
     /// Nobody reads what cannot be written down.
@@ -90,6 +86,22 @@ impl Server {
         let id = &self.id;
         tracing::error!("extensions.{id}.audit_log cannot be written: {error}");
         later("the audit log cannot be written\n")
+    }
+}
+
+/// Who has a share, where everybody may come without a credential or not.
+fn payer(reader: &Reader, peer: IpAddr, is_open: bool) -> String {
+    let place = host(peer);
+    if is_open {
+        // Anybody could make links, of as many tenants as they like.
+        return place.to_string();
+    }
+    match &reader.scope {
+        // All links of all tenants may come from one proxy.
+        Scope::One(tenant) if reader.name.starts_with("link ") => {
+            format!("link of {tenant} at {place}")
+        }
+        _ => reader.name.clone(),
     }
 }
 
@@ -104,4 +116,55 @@ fn not_let_in(why: &Refusal, challenge: Option<HeaderValue>) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     response
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn reader(name: &str, tenant: Option<&str>) -> Reader {
+        Reader {
+            name: name.to_owned(),
+            scope: tenant.map_or(Scope::All, |tenant| Scope::One(tenant.parse().unwrap())),
+        }
+    }
+
+    fn of(reader: &Reader, peer: &str, is_open: bool) -> String {
+        payer(reader, peer.parse().unwrap(), is_open)
+    }
+
+    #[test]
+    fn who_is_known_has_one_share_wherever_they_are() {
+        let acme = reader("tenant acme", Some("acme"));
+        assert_eq!(of(&acme, "10.0.0.1", false), of(&acme, "10.0.0.2", false));
+        let beta = reader("tenant beta", Some("beta"));
+        assert_ne!(of(&acme, "10.0.0.1", false), of(&beta, "10.0.0.1", false));
+    }
+
+    #[test]
+    fn who_is_not_known_has_the_share_of_their_host() {
+        let anybody = reader("anybody", None);
+        let of = |peer| of(&anybody, peer, true);
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+        assert_eq!(of("10.0.0.1"), of("::ffff:10.0.0.1"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+    }
+
+    #[test]
+    fn links_of_one_tenant_leave_those_of_another_their_share() {
+        let [acme, beta] = ["acme", "beta"].map(|tenant| reader("link 2026-11", Some(tenant)));
+        let of = |reader, peer| of(reader, peer, false);
+        assert_ne!(of(&acme, "10.0.0.1"), of(&beta, "10.0.0.1"));
+        assert_ne!(of(&acme, "10.0.0.1"), of(&acme, "10.0.0.2"));
+        let [one, another] = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2"];
+        assert_eq!(of(&acme, one), of(&acme, another));
+    }
+
+    #[test]
+    fn who_can_make_links_for_any_tenant_has_no_more_by_them() {
+        let [acme, beta] = ["acme", "beta"].map(|tenant| reader("link 2026-11", Some(tenant)));
+        assert_eq!(of(&acme, "10.0.0.1", true), of(&beta, "10.0.0.1", true));
+    }
 }
