@@ -48,7 +48,16 @@ impl Audit {
         }
     }
 
-    /// Writes down what somebody did with an artifact, before it is done.
+    /// Finds out whether something can be written down, for who begins what is told when it has ended.
+    pub(super) async fn can_tell(&self) -> io::Result<()> {
+        let Some(path) = self.path.clone() else {
+            return Ok(());
+        };
+        let opened = tokio::task::spawn_blocking(move || open(&path).map(drop)).await;
+        opened.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    /// Writes down what somebody does with an artifact, before it is answered.
     pub(super) async fn tell(
         &self,
         who: &Reader,

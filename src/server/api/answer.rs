@@ -37,6 +37,14 @@ impl ApiError {
         )
     }
 
+    /// What it is answered with.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Told(status, _) => *status,
+            Self::Answered(response) => response.status(),
+        }
+    }
+
     /// It may work in a moment.
     pub(super) fn later(told: &str) -> Self {
         Self::Told(StatusCode::SERVICE_UNAVAILABLE, told.to_owned())

@@ -200,14 +200,20 @@ pub(crate) async fn upload(
         ))
     })?;
     let store = server.store.of_tenant(&address.tenant);
-    let status = StatusCode::CREATED;
+    let can_tell = server.audit.can_tell().await;
+    can_tell.map_err(|error| Box::new(server.not_told(&error)))?;
+    let limit = said.unwrap_or(server.max_upload_size);
+    let received = receive(&store, address.digest, body, limit, said).await;
+    let status = match &received {
+        Ok(_) => StatusCode::CREATED,
+        Err(refused) => refused.status(),
+    };
     let (reader, peer) = (&asking.reader, asking.peer);
     let told = server
         .audit
         .tell(reader, peer, Deed::Stored, &address, status);
     (told.await).map_err(|error| Box::new(server.not_told(&error)))?;
-    let limit = said.unwrap_or(server.max_upload_size);
-    let (size, media) = receive(&store, address.digest, body, limit, said).await?;
+    let (size, media) = received?;
     server.pieces.forget(&address);
     server.pieces.vouch(&address, size);
     server.counts.received(size);

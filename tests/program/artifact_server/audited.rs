@@ -1,10 +1,10 @@
-//! What the audit log says of deletions.
+//! What the audit log says of deletions and uploads.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use slimspan_artifact::Digest;
 
-use super::{Served, with_catalog};
+use super::{Served, with_catalog, with_server};
 
 /// Of what is deleted at once there is no digest: what it was, whose, and why is what is left to be told.
 #[tokio::test]
@@ -50,4 +50,47 @@ async fn what_was_deleted_and_why_is_written_down() {
         expected["status"] = json!(200);
         assert_eq!(Some(&*line), expected.as_object(), "{path}");
     }
+}
+
+/// What did not come, or was something else, was not stored by anybody.
+#[tokio::test]
+async fn what_became_of_an_upload_is_written_down() {
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["audit_log"] = json!("./audit.jsonl");
+    config["extensions"]["artifact_server"]["max_upload_size"] = json!("1KiB");
+    let served = Served::start(&config).await;
+    let digest = Digest::of(b"some text");
+    let path = format!("/v1/artifacts/{digest}/blob");
+    // What is too long is refused before anything of it has come, and is no upload.
+    for (bytes, status) in [
+        (vec![7; 9], 422),
+        (vec![7; 2000], 413),
+        (b"some text".to_vec(), 201),
+    ] {
+        let answer = served.pages.ask(Method::PUT, &path, bytes).await;
+        assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+    }
+    let log = served.slimspan.folder().join("audit.jsonl");
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<Value> = lines.collect();
+    let told = lines.iter().map(|line| {
+        assert_eq!(line["action"], "store", "{line}");
+        assert_eq!(line["sha256"], digest.to_string(), "{line}");
+        line["status"].as_u64().unwrap()
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [422, 201], "{text}");
+}
+
+/// Nothing is stored of which nobody would know who did it.
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_stored() {
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["audit_log"] = json!("./artifacts");
+    let served = Served::start(&config).await;
+    let digest = Digest::of(b"some text");
+    let path = format!("/v1/artifacts/{digest}/blob");
+    let answer = served.pages.ask(Method::PUT, &path, "some text").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!served.store.has(&digest).await.unwrap());
 }
