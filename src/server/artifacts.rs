@@ -166,16 +166,22 @@ impl Server {
         let is_known = lists(headers, header::IF_NONE_MATCH, &etag) == Some(true);
         let is_other = lists(headers, header::IF_MATCH, &etag) == Some(false);
         let has_body = asked.has_body && !is_known && !is_other;
+        // Parts are only given, and not told of (RFC 9110, 14.2).
+        let part = |size| {
+            if asked.has_body {
+                Part::of(headers, size, &etag)
+            } else {
+                Part::Whole
+            }
+        };
         let opened = self
             .pieces
-            .open(&store, address, payer, |size| {
-                match Part::of(headers, size, &etag) {
-                    _ if !has_body => Reading::Facts,
-                    Part::Unsatisfiable => Reading::Facts,
-                    Part::Whole => Reading::Whole,
-                    Part::Bytes(range) if range == (0..size) => Reading::Whole,
-                    Part::Bytes(_) => Reading::Part,
-                }
+            .open(&store, address, payer, |size| match part(size) {
+                _ if !has_body => Reading::Facts,
+                Part::Unsatisfiable => Reading::Facts,
+                Part::Whole => Reading::Whole,
+                Part::Bytes(range) if range == (0..size) => Reading::Whole,
+                Part::Bytes(_) => Reading::Part,
             })
             .await?;
         let (size, media) = (opened.size, opened.media);
@@ -183,7 +189,6 @@ impl Server {
             Disposition::Attachment => self.given_name(address).await,
             Disposition::Inline => None,
         };
-        let part = Part::of(headers, size, &etag);
         let mut response = if is_other {
             refusal(
                 StatusCode::PRECONDITION_FAILED,
@@ -192,7 +197,7 @@ impl Server {
         } else if is_known {
             only(StatusCode::NOT_MODIFIED)
         } else {
-            match part {
+            match part(size) {
                 Part::Whole => {
                     let status = StatusCode::OK;
                     Self::bytes(status, opened, 0..size, asked, slot)

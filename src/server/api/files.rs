@@ -53,7 +53,7 @@ fn operation(path: &str, id: &str, has_body: bool) -> Operation {
     } else {
         (
             "Tell what reading a file would answer",
-            "With the headers of that answer and nothing behind them. Of a file of more than 1 MiB only the \
+            "With the headers of that answer and nothing behind them. `Range` means nothing here. Of a file of more than 1 MiB only the \
              beginning is looked at: whoever reads it is told if the rest is damaged.",
         )
     };
@@ -71,7 +71,7 @@ fn operation(path: &str, id: &str, has_body: bool) -> Operation {
         .summary(Some(summary))
         .description(Some(told))
         .operation_id(Some(id))
-        .parameters(Some(parameters(path)))
+        .parameters(Some(parameters(path, has_body)))
         .securities(Some(credentials))
         .servers(Some([server]))
         .build();
@@ -79,7 +79,7 @@ fn operation(path: &str, id: &str, has_body: bool) -> Operation {
     operation
 }
 
-fn parameters(path: &str) -> Vec<Parameter> {
+fn parameters(path: &str, has_body: bool) -> Vec<Parameter> {
     use ParameterIn::{Header, Path, Query};
 
     let all = [
@@ -119,9 +119,11 @@ fn parameters(path: &str) -> Vec<Parameter> {
         ("If-Match", Header, "Only with this `ETag`"),
         ("If-None-Match", Header, "Only with another `ETag`"),
     ];
-    let there = all
-        .into_iter()
-        .filter(|(name, ..)| *name != "tenant" || path.contains("{tenant}"));
+    let there = all.into_iter().filter(|(name, ..)| match *name {
+        "tenant" => path.contains("{tenant}"),
+        "Range" | "If-Range" => has_body,
+        _ => true,
+    });
     let described = there.map(|(name, place, told)| {
         let required = if matches!(place, Path) {
             Required::True
@@ -166,6 +168,7 @@ fn responses(has_body: bool) -> Responses {
         text("503", "It cannot be read at the moment; Retry-After says when to come back"),
     ]);
     if !has_body {
+        responses.retain(|status, _| !matches!(status.as_str(), "206" | "416"));
         for response in responses.values_mut() {
             if let RefOr::T(response) = response {
                 response.content.clear();

@@ -88,6 +88,8 @@ async fn what_cannot_be_written_down_is_not_stored() {
     let mut config = with_server();
     config["extensions"]["artifact_server"]["audit_log"] = json!("./artifacts");
     let served = Served::start(&config).await;
+    // So that there is a folder, which is no file.
+    served.put("other text").await;
     let digest = Digest::of(b"some text");
     let path = format!("/v1/artifacts/{digest}/blob");
     let answer = served.pages.ask(Method::PUT, &path, "some text").await;

@@ -92,6 +92,21 @@ async fn every_answer_has_exactly_these() {
             206,
             with(&[("content-length", "3"), ("content-range", "bytes 1-3/10")]),
         ),
+        // Of a part only GET can be asked.
+        (
+            Method::HEAD,
+            &path,
+            vec![("range", "bytes=1-3")],
+            200,
+            with(&[("content-length", "10")]),
+        ),
+        (
+            Method::HEAD,
+            &path,
+            vec![("range", "bytes=10-")],
+            200,
+            with(&[("content-length", "10")]),
+        ),
         (
             Method::GET,
             &path,

@@ -313,13 +313,13 @@ async fn every_answer_that_can_be_had_is_described() {
             |digest: &str, status: u16| Case::new(method.clone(), FILES[0], at(digest), status);
         for case in [
             case(&here, 200),
-            case(&here, 206).with("range", "bytes=1-2"),
+            case(&here, if method == M::GET { 206 } else { 200 }).with("range", "bytes=1-2"),
             case(&here, 302).with("sec-fetch-dest", "document"),
             case(&here, 304).with("if-none-match", &*tag),
             case(&nothing, 404),
             case(&deleted, 410),
             case(&here, 412).with("if-match", "\"other\""),
-            case(&here, 416).with("range", "bytes=9-"),
+            case(&here, if method == M::GET { 416 } else { 200 }).with("range", "bytes=9-"),
             case(&damaged, 500),
         ] {
             case.check(&served, &document).await;
