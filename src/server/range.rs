@@ -76,15 +76,20 @@ impl Spec {
     }
 }
 
-/// Whether a list of entity tags, as `If-Match` and `If-None-Match` have it, has this one.
+/// Whether a list of entity tags, as `If-Match` and `If-None-Match` have it, has this one. A weak tag is of something
+/// that is much the same, which is enough for `If-None-Match` only (RFC 9110, 13.1).
 pub(super) fn lists(headers: &HeaderMap, name: header::HeaderName, etag: &str) -> Option<bool> {
+    let may_be_weak = name == header::IF_NONE_MATCH;
     let mut values = headers.get_all(name).iter().peekable();
     values.peek()?;
     let mut tags = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim);
-    Some(tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag))
+    Some(tags.any(|tag| {
+        let strong = tag.strip_prefix("W/").filter(|_| may_be_weak);
+        tag == "*" || strong.unwrap_or(tag) == etag
+    }))
 }
 
 #[cfg(test)]
@@ -145,18 +150,24 @@ mod tests {
 
     #[test]
     fn tags() {
-        for (list, found) in [
-            ("\"e\"", true),
-            ("W/\"e\"", true),
-            ("\"a\", \"e\"", true),
-            ("*", true),
-            ("\"a\"", false),
-            ("e", false),
+        for (list, found, found_strong) in [
+            ("\"e\"", true, true),
+            ("W/\"e\"", true, false),
+            ("W/\"e\", \"e\"", true, true),
+            ("\"a\", \"e\"", true, true),
+            ("*", true, true),
+            ("\"a\"", false, false),
+            ("e", false, false),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::IF_NONE_MATCH, list.parse().unwrap());
-            let listed = lists(&headers, header::IF_NONE_MATCH, "\"e\"");
-            assert_eq!(listed, Some(found), "{list}");
+            for (name, found) in [
+                (header::IF_NONE_MATCH, found),
+                (header::IF_MATCH, found_strong),
+            ] {
+                let mut headers = HeaderMap::new();
+                headers.insert(&name, list.parse().unwrap());
+                let listed = lists(&headers, name.clone(), "\"e\"");
+                assert_eq!(listed, Some(found), "{name}: {list}");
+            }
         }
         let none = lists(&HeaderMap::new(), header::IF_MATCH, "\"e\"");
         assert_eq!(none, None);

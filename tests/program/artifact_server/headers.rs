@@ -55,6 +55,7 @@ async fn every_answer_has_exactly_these() {
     let file = Digest::of(b"to be damaged").to_string();
     fs::write(path_in(&served.slimspan.artifacts(), &file), "damaged").unwrap();
     let tag = format!("\"sha256-{digest}\"");
+    let weak = format!("W/{tag}");
     let inline = format!("inline; filename=\"sha256-{}.txt\"", &digest[..12]);
     let nowhere = format!("/artifacts/{}", Digest::of(b"nothing"));
     let page = format!("http://{}{path}", served.pages.address);
@@ -129,6 +130,13 @@ async fn every_answer_has_exactly_these() {
             Method::GET,
             &path,
             vec![("if-match", "\"other\"")],
+            412,
+            expected(&[TEXT, ("accept-ranges", "bytes")]),
+        ),
+        (
+            Method::GET,
+            &path,
+            vec![("if-match", weak.as_str())],
             412,
             expected(&[TEXT, ("accept-ranges", "bytes")]),
         ),
