@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::Asking;
 use super::answer::{ApiError, json};
 use super::responses::{Any, NoCatalog};
-use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, TypePattern};
+use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, State as Whereabouts, TypePattern};
 use crate::server::Server;
 use crate::server::address::Address;
 
@@ -54,7 +54,7 @@ pub(crate) struct Reference {
     filename: Option<String>,
     /// `stored`, `spooled`, `dropped` or `truncated`
     state: &'static str,
-    /// Where the artifact is read
+    /// Where the artifact is read; none of what was given up, or waits on another replica
     uri: Option<String>,
 }
 
@@ -137,24 +137,41 @@ impl Server {
     ) -> Result<References, ApiError> {
         let limit = limit.clamp(1, MAX_PAGE);
         let page = self.index()?.page(filter, limit, after).await?;
+        let mut references = Vec::with_capacity(page.entries.len());
+        for entry in &page.entries {
+            references.push(self.reference(entry).await);
+        }
         Ok(References {
-            references: page
-                .entries
-                .iter()
-                .map(|entry| self.reference(entry))
-                .collect(),
+            references,
             next: page.next.map(|next| next.to_string()),
         })
     }
 
-    fn reference(&self, entry: &Entry) -> Reference {
-        let uri = entry.digest.map(|digest| {
-            let address = Address {
-                tenant: entry.tenant.clone(),
-                digest,
-            };
-            self.plain_url(&address)
+    /// Whether the bytes that an entry leads to are here, as far as that is known without asking the store.
+    async fn is_here(&self, address: &Address, state: Whereabouts) -> bool {
+        match state {
+            Whereabouts::Stored => true,
+            // It may wait on the disk of another.
+            Whereabouts::Spooled => {
+                let store = self.store.of_tenant(&address.tenant);
+                let waiting = store.spooled_size(&address.digest).await;
+                waiting.is_ok_and(|size| size.is_some())
+            }
+            Whereabouts::Dropped | Whereabouts::Truncated => false,
+        }
+    }
+
+    async fn reference(&self, entry: &Entry) -> Reference {
+        let address = entry.digest.map(|digest| Address {
+            tenant: entry.tenant.clone(),
+            digest,
         });
+        let uri = match &address {
+            Some(address) if self.is_here(address, entry.state).await => {
+                Some(self.plain_url(address))
+            }
+            _ => None,
+        };
         Reference {
             time: entry.time.to_string(),
             recorded: entry.recorded.to_string(),

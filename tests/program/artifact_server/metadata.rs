@@ -73,6 +73,10 @@ async fn what_is_known_is_told_wherever_the_bytes_are() {
         assert_eq!(info["content_type"], "image/png", "{info}");
         assert_eq!(info["filename"], json!(filename), "{info}");
         assert_eq!(info["uri"].is_string(), state == "stored", "{info}");
+        // Neither does a list lead to what cannot be had.
+        let place = &info["places"]["references"][0];
+        assert_eq!(place["state"], state, "{place}");
+        assert_eq!(place["uri"].is_string(), state == "stored", "{place}");
         assert!(info["more"].is_null(), "{info}");
     }
     // What was stored and is gone is not there, and that is told.
