@@ -178,7 +178,7 @@ async fn time_ends_a_batch_as_well() {
     // Half of a sender's time is enough to wait for others.
     let slow = json!({ "timeout": "1h" });
     let slimspan = Slimspan::start(&with_batch(&backend, slow)).await;
-    let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "1S");
+    let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "4S");
     let answer = slimspan.sender().await.call(call).await;
     assert_eq!(answer.status().code(), Code::Ok);
     assert_eq!(backend.received().len(), 2);

@@ -22,7 +22,7 @@ use crate::support::mounted::{Disk, Mounted};
 use crate::support::pages::get;
 use crate::support::references::files;
 use crate::support::refusing::Refusing;
-use crate::support::sender::{Call, open_body, retry_after};
+use crate::support::sender::{Call, PatientSender, open_body, retry_after};
 use crate::support::slimspan::{Ended, Slimspan};
 use crate::support::{config, otlp, soon};
 
@@ -189,7 +189,8 @@ async fn a_full_queue_may_let_senders_wait() {
         send_all(&slimspan, 0..1).await;
         backend.arrived(1).await;
         let call = Call::whole(frame(0, &otlp::plain_span(1)));
-        let late = sender.call(call.header("grpc-timeout", "1S")).await;
+        let patient = PatientSender::connect(slimspan.addresses[0]).await;
+        let late = patient.call(call.header("grpc-timeout", "1S")).await;
         let status = late.status();
         assert_eq!(status.code(), Code::Unavailable, "{status}");
         assert!(status.message().contains("queue_size"), "{status}");

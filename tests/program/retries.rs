@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::support::backend::Backend;
 use crate::support::measured::{bound, measured};
 use crate::support::pages::Metrics;
-use crate::support::sender::{Call, retry_after};
+use crate::support::sender::{Call, PatientSender, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, frames, otlp};
 
@@ -143,20 +143,19 @@ async fn attempts_are_counted() {
     slimspan.stop_well().await;
 }
 
-/// Who has four seconds hears within them that the backend wants ten, and does not wait in vain.
+/// Who has four seconds hears that the backend wants ten, and does not wait in vain: the usual client ends a call
+/// that is not answered in its time by itself.
 #[tokio::test]
 async fn a_wait_that_is_longer_than_the_senders_is_the_senders() {
     let delay = Duration::from_secs(10);
     let busy = Busy::start(usize::MAX, asking_for(Code::Unavailable, delay)).await;
     let slimspan = busy.before(json!({ "initial_interval": "1ms" })).await;
     let call = Call::whole(frames::frame(0, &otlp::plain_span(1)));
-    let start = Instant::now();
     let answer = slimspan
         .sender()
         .await
         .call(call.header("grpc-timeout", "4S"))
         .await;
-    assert!(start.elapsed() < Duration::from_secs(4));
     assert_eq!(answer.status().code(), Code::Unavailable);
     assert_eq!(retry_after(answer.status()), Some(delay));
     assert!(busy.waits().is_empty());
@@ -175,7 +174,8 @@ async fn an_attempt_lasts_no_longer_than_its_sender_waits() {
         let slimspan = Slimspan::start(&config).await;
         let call = Call::whole(frames::frame(0, &otlp::plain_span(1)));
         let call = call.header("grpc-timeout", "2S");
-        let answer = slimspan.sender().await.call(call).await;
+        let sender = PatientSender::connect(slimspan.addresses[0]).await;
+        let answer = sender.call(call).await;
         assert_eq!(answer.status().code(), Code::Unavailable, "{exporter}");
         let told = answer.status().message();
         assert!(told.contains("its sender had left"), "{exporter}: {told}");

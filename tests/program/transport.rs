@@ -6,19 +6,15 @@
 //! `inflow::watched` (replies that are not read), 34 in `connections::tests` (silence).
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http2 as client;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tonic::body::Body;
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
 use crate::support::http2::{self, END_HEADERS, HEADERS, Peer, headers};
-use crate::support::sender::{Call, open_body, retry_after};
+use crate::support::sender::{Call, PatientSender, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
 
@@ -321,38 +317,22 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
 }
 
 /// Row 35: a deadline that is over before the request has come ends it before anything is done. The
-/// usual client would not even tell, so this one is plain HTTP/2.
+/// usual client would not even tell.
 #[tokio::test]
 async fn a_deadline_that_is_over_ends_a_request_before_it_begins() {
     let backend = Backend::start().await;
     let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let stream = TcpStream::connect(slimspan.addresses[0]).await.unwrap();
-    let handshake = client::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut client, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
+    let sender = PatientSender::connect(slimspan.addresses[0]).await;
     let picture = frame(0, &otlp::span_with(otlp::PICTURE));
     let (_half, never_whole) = open_body(picture.slice(..100));
-    for (timeout, body, code) in [
-        (
-            "1n",
-            Body::new(Full::new(picture.clone())),
-            Code::DeadlineExceeded,
-        ),
-        ("50m", never_whole, Code::DeadlineExceeded),
-        ("20S", Body::new(Full::new(picture)), Code::Ok),
+    for (timeout, call, code) in [
+        ("1n", Call::whole(picture.clone()), Code::DeadlineExceeded),
+        ("50m", Call::traces(never_whole), Code::DeadlineExceeded),
+        ("20S", Call::whole(picture), Code::Ok),
     ] {
-        let request = http::Request::post(Signal::Traces.grpc_path())
-            .header("content-type", "application/grpc")
-            .header("grpc-timeout", timeout)
-            .body(body)
-            .unwrap();
-        let answer = soon("an answer", client.send_request(request))
-            .await
-            .unwrap();
-        let (head, body) = answer.into_parts();
-        let trailers = body.collect().await.unwrap().trailers().cloned();
-        let headers = trailers.unwrap_or(head.headers);
-        let status = Status::from_header_map(&headers).unwrap();
+        let call = call.header("grpc-timeout", timeout);
+        let answer = sender.call(call).await;
+        let status = answer.status();
         assert_eq!(status.code(), code, "{timeout}: {status}");
         let stored = slimspan.artifacts().join("default").exists();
         assert_eq!(stored, code == Code::Ok, "{timeout}");

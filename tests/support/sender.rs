@@ -1,5 +1,6 @@
 //! An OTLP sender: tonic's client for ordinary requests, and its transport for odd ones.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,10 +8,13 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use futures::channel::mpsc;
 use futures::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use slimspan_proto::Signal;
+use tokio::net::TcpStream;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -24,6 +28,13 @@ use super::{frames, soon};
 #[derive(Clone)]
 pub(crate) struct Sender {
     channel: Channel,
+}
+
+/// One that listens for longer than the `grpc-timeout` of its calls says. The usual client ends a call by a clock
+/// of its own, and what slimspan says shortly before is not always heard then.
+pub(crate) struct PatientSender {
+    address: SocketAddr,
+    client: http2::SendRequest<Body>,
 }
 
 /// A call that a test spells out.
@@ -101,23 +112,33 @@ impl Sender {
         *request.headers_mut() = call.headers;
         let mut channel = self.channel.clone();
         let response = channel.ready().await?.call(request).await?;
-        let (head, body) = response.into_parts();
-        let mut status = Status::from_header_map(&head.headers);
-        match body.collect().await {
-            Ok(body) => {
-                if let Some(trailers) = body.trailers() {
-                    status = Status::from_header_map(trailers);
-                }
-            }
-            // A refusal before the end of the request's body resets what is left of the stream.
-            Err(error) if status.is_none() => status = Some(error),
-            Err(_) => {}
-        }
-        Ok(Answer {
-            http: head.status,
-            headers: head.headers,
-            status,
-        })
+        Ok(Answer::of(response).await)
+    }
+}
+
+impl PatientSender {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = soon("slimspan accepts", TcpStream::connect(address)).await;
+        let stream = TokioIo::new(stream.unwrap());
+        let handshake = http2::handshake(TokioExecutor::new(), stream);
+        let (client, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        Self { address, client }
+    }
+
+    /// Makes a call that is answered.
+    pub(crate) async fn call(&self, call: Call) -> Answer {
+        let mut request = Request::new(call.body);
+        let uri = format!("http://{}{}", self.address, call.path);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.parse().unwrap();
+        *request.headers_mut() = call.headers;
+        let mut client = self.client.clone();
+        let answer = async {
+            client.ready().await.unwrap();
+            Answer::of(client.send_request(request).await.unwrap()).await
+        };
+        soon("slimspan answers", answer).await
     }
 }
 
@@ -153,6 +174,30 @@ impl Call {
 }
 
 impl Answer {
+    /// Reads an answer to its end.
+    async fn of<B>(response: Response<B>) -> Self
+    where
+        B: http_body::Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (head, body) = response.into_parts();
+        let mut status = Status::from_header_map(&head.headers);
+        match body.collect().await {
+            Ok(body) => {
+                if let Some(trailers) = body.trailers() {
+                    status = Status::from_header_map(trailers);
+                }
+            }
+            // A refusal before the end of the request's body resets what is left of the stream.
+            Err(error) if status.is_none() => status = Some(Status::from_error(error.into())),
+            Err(_) => {}
+        }
+        Self {
+            http: head.status,
+            headers: head.headers,
+            status,
+        }
+    }
+
     /// The status of a refusal, or a failed test.
     pub(crate) fn status(&self) -> &Status {
         match &self.status {
