@@ -51,6 +51,8 @@ async fn attempts(who: &str, retries: Value) -> usize {
     let mut config = config::with_s3(backend.address, store.address);
     config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
     config["exporters"]["otlp_grpc"]["retry_on_failure"] = retries;
+    // A put that the machine delays is not to be repeated.
+    config["extensions"]["artifact_store"]["timeout"] = json!("20s");
     let slimspan = Slimspan::start(&config).await;
     let requests = number("SLIMSPAN_REQUESTS", 160) / 8;
     let load = Load::small(seed.number(), 8, requests);

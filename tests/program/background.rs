@@ -280,6 +280,7 @@ async fn a_backend_that_is_down_is_for_the_sender_to_wait_for() {
         rig.config["exporters"]["otlp_grpc"] = config::exporter(rig.backend.address);
         rig.config["exporters"]["otlp_grpc"]["retry_on_failure"] = json!({ "enabled": false });
         rig.config["processors"]["artifact"]["delivery"] = json!(delivery);
+        rig.config["extensions"]["artifact_store"]["timeout"] = json!("20s");
         let home = tempfile::tempdir().unwrap();
         let slimspan = rig.start_in(home.path()).await;
         let sender = slimspan.sender().await;

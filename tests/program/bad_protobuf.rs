@@ -562,7 +562,8 @@ async fn a_file_of_63_mib_is_stored_in_twice_its_memory() {
 #[tokio::test]
 async fn a_file_that_a_request_has_a_thousand_times_is_put_once() {
     let (store, backend) = (FaultStore::start(1, &[]).await, Backend::start().await);
-    let config = config::with_s3(backend.address, store.address);
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "20s".into();
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let file = otlp::photo(1, 9_000);

@@ -118,6 +118,7 @@ async fn nobody_learns_what_others_have() {
         let backend = Backend::start().await;
         let store = S3::start(Behaviour::Store).await;
         let mut config = config::with_s3(backend.address, store.address);
+        config["extensions"]["artifact_store"]["timeout"] = json!("20s");
         let protocols = &mut config["receivers"]["otlp"]["protocols"];
         protocols["grpc"]["include_metadata"] = json!(true);
         protocols["http"] = json!({ "endpoint": "127.0.0.1:0", "include_metadata": true });

@@ -200,6 +200,7 @@ async fn uploads_that_nobody_finishes_are_given_up() {
     .await;
     let backend = Backend::start().await;
     let mut config = config::with_s3(backend.address, store);
+    config["extensions"]["artifact_store"]["timeout"] = json!("20s");
     config["service"]["telemetry"]["metrics"] = json!({
         "readers": [{ "pull": { "exporter": { "prometheus": { "port": 0 } } } }],
     });

@@ -38,6 +38,7 @@ async fn a_repeated_file_becomes_the_same_reference() {
         let backend = Backend::start().await;
         let mut config = config::with_s3(backend.address, store.address);
         config["processors"]["artifact"]["reference"] = json!(form);
+        config["extensions"]["artifact_store"]["timeout"] = json!("20s");
         let slimspan = Slimspan::start(&config).await;
         let sender = slimspan.sender().await;
         let request = otlp::span_with(&otlp::photo(1, otlp::PHOTO));
@@ -64,6 +65,7 @@ async fn a_repeated_file_is_stored_again_after_its_time() {
     let backend = Backend::start().await;
     let mut config = config::with_s3(backend.address, store.address);
     config["extensions"]["artifact_store"]["refresh"] = json!("0s");
+    config["extensions"]["artifact_store"]["timeout"] = json!("20s");
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let request = otlp::span_with(&otlp::photo(1, otlp::PHOTO));
@@ -81,6 +83,7 @@ async fn a_repeated_file_beside_one_that_cannot_be_stored() {
         let backend = Backend::start().await;
         let mut config = config::with_s3(backend.address, store.address);
         config["processors"]["artifact"]["on_store_failure"] = json!(on_store_failure);
+        config["extensions"]["artifact_store"]["timeout"] = json!("20s");
         let slimspan = Slimspan::start(&config).await;
         let sender = slimspan.sender().await;
         let file = |seed| otlp::data_uri(&otlp::photo(seed, otlp::PHOTO));

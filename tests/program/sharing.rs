@@ -20,7 +20,7 @@ async fn a_picture_of_many_senders_is_put_once() {
     let store = S3::start(Behaviour::StoreWhen(Arc::clone(&gate))).await;
     let backend = Backend::start().await;
     let mut config = config::with_s3(backend.address, store.address);
-    config["extensions"]["artifact_store"]["timeout"] = "5s".into();
+    config["extensions"]["artifact_store"]["timeout"] = "20s".into();
     let slimspan = Slimspan::start(&config).await;
     let file = otlp::photo(1, otlp::PHOTO);
     let request = otlp::span_with(&file);
@@ -57,7 +57,8 @@ async fn a_picture_of_many_senders_is_put_once() {
 async fn a_picture_that_stands_twice_in_a_request_is_put_once() {
     let store = S3::start(Behaviour::Store).await;
     let backend = Backend::start().await;
-    let config = config::with_s3(backend.address, store.address);
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "20s".into();
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let request = otlp::span([

@@ -72,7 +72,9 @@ async fn a_file_as_large_as_a_request_may_be_takes_twice_its_request() {
 async fn one_file_a_thousand_times_is_put_once() {
     let store = S3::start(Behaviour::Store).await;
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::with_s3(backend.address, store.address)).await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "20s".into();
+    let slimspan = Slimspan::start(&config).await;
     let file = otlp::photo(1, 20_000);
     let request: Bytes = otlp::span_with(&file).repeat(1_000).into();
     slimspan

@@ -320,6 +320,7 @@ async fn an_upload_that_cannot_be_given_up_is_counted() {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let of_bucket = config::with_s3(nowhere, store.address);
     config["extensions"]["artifact_store"] = of_bucket["extensions"]["artifact_store"].clone();
+    config["extensions"]["artifact_store"]["timeout"] = json!("20s");
     config["service"]["telemetry"]["metrics"] = json!({
         "readers": [{ "pull": { "exporter": { "prometheus": { "port": 0 } } } }],
     });

@@ -133,6 +133,7 @@ async fn no_lie_of_a_store_is_an_answer() {
         let of_s3 = config::with_s3(([127, 0, 0, 1], 9).into(), address);
         let mut config = with_server();
         config["extensions"]["artifact_store"] = of_s3["extensions"]["artifact_store"].clone();
+        config["extensions"]["artifact_store"]["timeout"] = "20s".into();
         let path = format!("/artifacts/{digest}");
         // Before anybody knows it, and after it was right once.
         for is_known in [false, true] {

@@ -38,6 +38,8 @@ impl Waiting {
         config["processors"]["artifact"]["delivery"] = json!("background");
         config["extensions"]["artifact_store"] = of_s3["extensions"]["artifact_store"].clone();
         config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
+        // Large ones have to be uploaded.
+        config["extensions"]["artifact_store"]["timeout"] = json!("20s");
         Self {
             served: Served::start(&config).await,
             bucket,
