@@ -16,6 +16,7 @@ use crate::support::backend::Backend;
 use crate::support::http::{Form, post};
 use crate::support::otlp::{photo, span_with};
 use crate::support::pages::Metrics;
+use crate::support::refusing::Refusing;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, frames, otlp, sender, soon};
 
@@ -313,9 +314,8 @@ async fn which_requests_have_spans() {
 async fn own_spans_are_never_about_own_spans() {
     let backend = Backend::start().await;
     // The port is known when slimspan listens, and is needed before.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let own = port.local_addr().unwrap();
-    drop(port);
+    let port = Refusing::start();
+    let own = port.address;
     let mut config = traced(backend.address, own, "grpc");
     config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = json!(own.to_string());
     config["service"]["telemetry"]["traces"]["sampler"] = json!({ "always_on": {} });

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
+use crate::support::refusing::Refusing;
 use crate::support::sender::{Answer, Call};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, frames, otlp, soon};
@@ -206,9 +207,8 @@ async fn a_queue_remembers_what_is_passed_on() {
     soon("it is delivered", backend.arrived(1)).await;
     assert_eq!(seen(&backend, "authorization"), ["Bearer mine"]);
 
-    let away = Backend::start().await;
-    let address = away.address;
-    away.kill().await;
+    let nobody = Refusing::start();
+    let address = nobody.address;
     let headers = json!([{ "key": "x-scope-orgid", "from_context": "x-tenant" }]);
     let mut config = config_with(&backend, &[setter(&headers)]);
     config["exporters"]["otlp_grpc"]["endpoint"] = json!(address.to_string());
@@ -228,6 +228,7 @@ async fn a_queue_remembers_what_is_passed_on() {
         !on_disk.windows(6).any(|bytes| bytes == b"canary"),
         "only what is needed"
     );
+    drop(nobody);
     let backend = Backend::start_at(address).await;
     let mut slimspan = Slimspan::spawn(folder, &yaml);
     assert!(slimspan.ready().await, "{}", slimspan.stderr());

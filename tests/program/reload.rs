@@ -85,9 +85,8 @@ async fn what_is_counted_goes_on() {
     config["extensions"]["file_storage"] = json!({});
     config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
     config["service"]["pipelines"]["logs"]["exporters"] = json!(["otlp_grpc/away"]);
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = port.local_addr().unwrap();
-    drop(port);
+    let port = Refusing::start();
+    let address = port.address;
     config["service"]["telemetry"]["metrics"] = json!({ "address": address.to_string() });
     let mut slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
@@ -245,9 +244,8 @@ async fn listeners_come_and_go() {
     let config = config::standard(backend.address);
     let mut slimspan = Slimspan::start(&config).await;
     let first = slimspan.addresses[0];
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let second = free.local_addr().unwrap();
-    drop(free);
+    let free = Refusing::start();
+    let second = free.address;
 
     let mut more = config.clone();
     more["receivers"]["otlp/b"] =

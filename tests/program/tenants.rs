@@ -18,6 +18,7 @@ use crate::support::http::{Form, post};
 use crate::support::measured::{bound, measured};
 use crate::support::pages::Metrics;
 use crate::support::references::files;
+use crate::support::refusing::Refusing;
 use crate::support::s3::{Behaviour, S3};
 use crate::support::sender::{Call, Sender, retry_after};
 use crate::support::slimspan::Slimspan;
@@ -163,11 +164,8 @@ async fn what_names_no_tenant_is_rejected_alone() {
 #[tokio::test]
 async fn one_tenant_does_not_fill_the_spool_of_others() {
     let backend = Backend::start().await;
-    // Nobody listens there.
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nowhere.local_addr().unwrap();
-    drop(nowhere);
-    let mut config = config::with_s3(backend.address, address);
+    let nowhere = Refusing::start();
+    let mut config = config::with_s3(backend.address, nowhere.address);
     config["processors"]["artifact"] = json!({
         "store": "artifact_store",
         "delivery": "background",

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpSocket;
 
-/// An address where connections are refused, and which nobody else gets meanwhile.
+/// An address where connections are refused, and which nobody else gets meanwhile. Whoever binds to it on purpose
+/// may, and is connected to from then on, with this still held.
 pub(crate) struct Refusing {
     pub(crate) address: SocketAddr,
     _bound: TcpSocket,

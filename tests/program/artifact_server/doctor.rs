@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::with_server;
 use crate::support::references::files;
+use crate::support::refusing::Refusing;
 use crate::support::slimspan::{Slimspan, run};
 
 /// Somebody who answers the same to everybody.
@@ -65,14 +66,12 @@ async fn what_is_well_is_said_to_be() {
 
 #[tokio::test]
 async fn references_that_lead_nowhere_are_found() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = free.local_addr().unwrap();
-    drop(free);
+    let nobody = Refusing::start();
     let page = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
     let bare = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let unknown = answering("HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n");
     for (address, part) in [
-        (nobody, "where nobody answers"),
+        (nobody.address, "where nobody answers"),
         (page, "is no artifact_server: HTTP 200"),
         (bare, "a file could run in that origin"),
         (unknown, "add it to allowed_hosts"),
@@ -95,14 +94,12 @@ async fn references_that_lead_nowhere_are_found() {
 async fn pages_that_nobody_comes_to_are_found() {
     let slimspan = Slimspan::start(&with_server()).await;
     let [artifacts, pages] = super::addresses(&slimspan);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = free.local_addr().unwrap();
-    drop(free);
+    let nobody = Refusing::start();
     let other = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
     let unknown = answering("HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n");
     for (address, verdict, part) in [
         (pages, "ok ", "where the artifact_server answers"),
-        (nobody, "WRONG ", "where nobody answers"),
+        (nobody.address, "WRONG ", "where nobody answers"),
         (artifacts, "WRONG ", "where files are, and no pages"),
         (
             other,
