@@ -38,7 +38,7 @@ pub(super) fn told_within() -> Duration {
 /// How fast the backlog goes, of the rate before. A machine that has more to do by then than before
 /// lowers it.
 pub(super) fn drained_at_least() -> f64 {
-    bound(0.8, 0.5)
+    bound(0.8, 0.1)
 }
 
 /// Who is away comes back after this, counted from when everything was full.

@@ -338,7 +338,7 @@ async fn what_goes_apart_is_not_joined() {
 #[tokio::test]
 async fn batches_are_counted() {
     let backend = Backend::start().await;
-    let batch = json!({ "send_batch_size": 3, "timeout": "1s" });
+    let batch = json!({ "send_batch_size": 3, "timeout": LONG });
     let mut config = with_batch(&backend, batch);
     let exporter = json!({ "prometheus": { "port": 0 } });
     config["service"]["telemetry"]["metrics"] = json!({

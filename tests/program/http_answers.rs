@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Reply};
-use crate::support::measured::measured;
+use crate::support::measured::{bound, measured};
 use crate::support::proxy::Proxy;
 use crate::support::refusing::Refusing;
 use crate::support::sender::retry_after;
@@ -172,7 +172,8 @@ async fn the_backend_says_when_to_come_back() {
         let delay = asked.lock().unwrap().unwrap();
         assert_eq!(arrivals.len(), 2);
         let waited = (arrivals[1] - arrivals[0]).as_secs_f64() / delay.as_secs_f64();
-        assert!((0.9..=1.1).contains(&waited), "{waited} of {delay:?}");
+        let most = bound(1.1, 3.0);
+        assert!((0.9..=most).contains(&waited), "{waited} of {delay:?}");
         measured(
             "P13",
             &format!(

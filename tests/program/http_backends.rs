@@ -490,7 +490,7 @@ async fn cookies_come_back_where_they_are_enabled() {
 /// Connections are kept, unless each request is to have its own.
 #[tokio::test]
 async fn connections_are_kept_or_not() {
-    for (kept, connections) in [(true, 1), (false, 3)] {
+    for kept in [true, false] {
         let backend = Backend::start().await;
         let network = Proxy::start(backend.address).await;
         let config = with(&backend, |exporter| {
@@ -499,11 +499,14 @@ async fn connections_are_kept_or_not() {
         });
         let slimspan = Slimspan::start(&config).await;
         let sender = slimspan.sender().await;
-        for _ in 0..3 {
+        for _ in 0..10 {
             let sent = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
             sent.unwrap();
         }
-        assert_eq!(network.connections(), connections);
+        // One is free a moment after its answer has been read, and another request may come before that.
+        let connections = network.connections();
+        let expected = if kept { 1..=4 } else { 10..=10 };
+        assert!(expected.contains(&connections), "{connections}");
     }
 }
 
@@ -531,7 +534,10 @@ async fn connections_have_a_limit() {
         sent.unwrap();
     }
     assert_eq!(backend.received().len(), 12);
-    assert_eq!(network.connections(), 2);
+    // Twelve without a limit. One that was used is kept from a moment after its answer on, and another request may
+    // take its place before that, with a connection of its own.
+    let connections = network.connections();
+    assert!((2..=6).contains(&connections), "{connections}");
 }
 
 /// Of connections that carry nothing, so many are kept as may be.

@@ -14,13 +14,14 @@ use prost::Message as _;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::support::backend::{Backend, Received};
 use crate::support::certificates::Authority;
 use crate::support::references::{path_in, references, restored};
 use crate::support::slimspan::Slimspan;
 use crate::support::tools::tool;
-use crate::support::{config, otlp, soon};
+use crate::support::{SOON, config, otlp};
 
 /// An SDK that is installed here.
 struct Sdk {
@@ -137,6 +138,13 @@ impl Sdk {
     }
 }
 
+/// Waits for the end of a script. An interpreter with all its packages starts slowly where others do, too.
+async fn ended(what: &str, output: impl Future<Output = std::io::Result<Output>>) -> Output {
+    let output = timeout(4 * SOON, output).await;
+    let output = output.unwrap_or_else(|_| panic!("{what}: not within {:?}", 4 * SOON));
+    output.unwrap()
+}
+
 /// Has a listener over HTTP take nothing but what is compressed in this way, so that a success tells that it
 /// was. Over gRPC there is no such key.
 fn takes_only(config: &mut serde_json::Value, compression: Option<&str>) {
@@ -200,7 +208,7 @@ async fn pictures_get_stored(sdk: &Sdk, ways: &[(&str, Option<&str>)]) {
             .envs(compression.map(|name| ("OTEL_EXPORTER_OTLP_COMPRESSION", name)))
             .output();
         let what = format!("{:?} {protocol} {compression:?}", sdk.language);
-        let output = soon(&what, output).await.unwrap();
+        let output = ended(&what, output).await;
         assert_eq!(results(&what, &output), ["SUCCESS"; 5], "{what}");
         sdk.check(&backend, &slimspan.artifacts());
     }
@@ -264,7 +272,7 @@ async fn comes_over_tls_with_its_token(sdk: &Sdk) {
             let patience = Duration::from_secs(if who == GOOD { 10 } else { 1 });
             let output = sdk.secured(&slimspan, protocol, who, patience).output();
             let what = format!("{:?} {protocol} {who:?}", sdk.language);
-            let output = soon(&what, output).await.unwrap();
+            let output = ended(&what, output).await;
             let results = results(&what, &output);
             if who == GOOD {
                 assert_eq!(results, ["SUCCESS"; 5], "{what}");
@@ -289,7 +297,7 @@ async fn comes_over_tls_compressed(sdk: &Sdk) {
             .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
             .output();
         let what = format!("{:?} {protocol} over TLS with gzip", sdk.language);
-        let output = soon(&what, output).await.unwrap();
+        let output = ended(&what, output).await;
         assert_eq!(results(&what, &output), ["SUCCESS"; 5], "{what}");
         sdk.check(&backend, &slimspan.artifacts());
     }
@@ -341,7 +349,7 @@ Configurator().configure(auto_instrumentation_version='')";
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
             .kill_on_drop(true)
             .output();
-        let output = soon("it ends", output).await.unwrap();
+        let output = ended("it ends", output).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.success(), is_known, "{protocol}: {said}");
         let refusal = format!("Unsupported OTLP protocol '{protocol}'");

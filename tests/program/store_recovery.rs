@@ -17,16 +17,13 @@ use crate::support::sender::Sender;
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
-const SENDERS: u64 = 64;
-
-/// Each sends a new file so often.
+/// Each sender sends a new file so often, ten in five seconds.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// What they send in five seconds.
-const IN_FIVE_SECONDS: usize = SENDERS as usize * 10;
-
 /// Whoever waits for the store waits for longer than this, and who does not for much less.
-const WAITS: Duration = Duration::from_millis(1_500);
+fn waits() -> Duration {
+    bound(Duration::from_millis(1_500), Duration::from_secs(4))
+}
 
 /// A request that was answered.
 struct Answered {
@@ -71,16 +68,18 @@ async fn senders_hardly_notice_a_store_that_stops() {
     let other = slimspan.sender().await;
     other.send(Signal::Traces, &known).await.unwrap();
 
+    let many: u64 = bound(64, 16);
+    let in_five_seconds = many as usize * 10;
     let (answers, mut answered) = mpsc::unbounded_channel();
     let (numbers, end) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
     let mut senders = Vec::new();
-    for _ in 0..SENDERS {
+    for _ in 0..many {
         let (numbers, end) = (Arc::clone(&numbers), Arc::clone(&end));
         let sender = slimspan.sender().await;
         senders.push(tokio::spawn(send(sender, numbers, answers.clone(), end)));
     }
     let before = store.puts();
-    store.begun(before + IN_FIVE_SECONDS / 2).await;
+    store.begun(before + in_five_seconds / 2).await;
 
     stop.send_replace(true);
     let stopped = Instant::now();
@@ -91,12 +90,14 @@ async fn senders_hardly_notice_a_store_that_stops() {
         "{found_out:?}"
     );
     let open = Instant::now();
+    // What was let through just before arrives a little later, and the next attempt comes after five seconds.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let puts = store.puts();
     // What needs nothing of the store waits for nothing.
     let begun = Instant::now();
     other.send(Signal::Traces, &known).await.unwrap();
     let took = begun.elapsed();
-    assert!(took < WAITS, "{took:?}");
+    assert!(took < waits(), "{took:?}");
     // The first attempt to see whether it is back, and what follows until the next.
     store.begun(puts + 1).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -117,7 +118,7 @@ async fn senders_hardly_notice_a_store_that_stops() {
     let closed = Instant::now();
     let puts = store.puts();
     let back = closed - healed;
-    store.begun(puts + IN_FIVE_SECONDS / 2).await;
+    store.begun(puts + in_five_seconds / 2).await;
     let full = closed.elapsed();
     let most = Duration::from_secs(bound(10, 25));
     assert!(back + full <= most, "{back:?}, {full:?}");
@@ -126,7 +127,7 @@ async fn senders_hardly_notice_a_store_that_stops() {
         "less than half the rate: {full:?}"
     );
     let rest = Duration::from_secs(5).saturating_sub(full);
-    let crowd = timeout(rest, store.begun(puts + 2 * IN_FIVE_SECONDS)).await;
+    let crowd = timeout(rest, store.begun(puts + 2 * in_five_seconds)).await;
     assert!(crowd.is_err(), "all come at the same moment");
 
     end.store(true, Ordering::Relaxed);
@@ -135,24 +136,26 @@ async fn senders_hardly_notice_a_store_that_stops() {
     }
     slimspan.stop_well().await;
     let all = drain(&mut answered);
-    assert!(all.iter().all(|one| one.took <= Duration::from_secs(13)));
+    let longest = Duration::from_secs(bound(13, 25));
+    assert!(all.iter().all(|one| one.took <= longest));
     let meanwhile = open + Duration::from_millis(100)..healed;
     let sent_meanwhile = all.iter().filter(|one| meanwhile.contains(&one.sent));
     let mut took: Vec<Duration> = sent_meanwhile.map(|one| one.took).collect();
     took.sort_unstable();
     let half = took[took.len() / 2];
-    assert!(half < WAITS, "{half:?}");
+    assert!(half < waits(), "{half:?}");
     // One shows whether it works again, and a few may wait for the machine.
-    let waited = took.iter().filter(|took| **took > Duration::from_secs(2));
+    let long = Duration::from_secs(bound(2, 4));
+    let waited = took.iter().filter(|took| **took > long);
     assert!(waited.count() <= 1 + took.len() / 20, "{took:?}");
     measured(
         "P25",
         "program::store_recovery",
         "not asked after 3 s, then once in 5 s; half the rate and more 10 s after it works, at most twice the rate for 5 s",
         format_args!(
-            "{SENDERS} senders: not asked after {found_out:.1?}, {probes} times in {stood:.0?}, half of them \
+            "{many} senders: not asked after {found_out:.1?}, {probes} times in {stood:.0?}, half of them \
              answered within {half:.1?} meanwhile, asked again after {back:.1?}, {} files in {full:.1?} then",
-            IN_FIVE_SECONDS / 2
+            in_five_seconds / 2
         ),
     );
 }

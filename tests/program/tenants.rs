@@ -247,7 +247,7 @@ async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
     let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
     let most = bound(
         p99(&alone).mul_f64(1.5).max(UNNOTICED),
-        Duration::from_secs(3),
+        Duration::from_secs(10),
     );
     for times in [&beside, &after] {
         assert!(p99(times) < most, "{:?}", p99(times));
@@ -551,7 +551,8 @@ async fn a_store_that_hangs_for_one_tenant_serves_the_others() {
     let mut config = config::with_s3(backend.address, store.address);
     config["processors"]["artifact"]["tenant"] = json!({ "from_attribute": "tenant.id" });
     config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
-    config["extensions"]["artifact_store"]["timeout"] = json!("300ms");
+    // Time enough for the puts of the other one.
+    config["extensions"]["artifact_store"]["timeout"] = json!("2s");
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let send = async |tenant, seed| {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::shipped::with_backend;
 use crate::config::Config;
 
-/// What a mistake may take to be found.
-const SOON: Duration = Duration::from_secs(1);
+/// What a mistake may take to be found, on a machine that has other things to do.
+const SOON: Duration = Duration::from_secs(10);
 
 /// A text with one mistake, and the line that is to be named; none where any may be.
 struct Mutant {

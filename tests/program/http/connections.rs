@@ -303,12 +303,12 @@ async fn half_a_head_behind_a_request_is_cut_after_its_answer() {
         }
         // Longer than a head may take.
         sleep(HEAD * 3).await;
+        let begun = Instant::now();
         gate.add_permits(1);
         let mut answer = [0; 12];
         let answered = soon("an answer", stream.read_exact(&mut answer)).await;
         answered.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200", "in pieces: {in_pieces}");
-        let begun = Instant::now();
         heard(&mut stream).await;
         let took = begun.elapsed();
         assert!(took >= HEAD * 3 / 4, "in pieces: {in_pieces}: {took:?}");
