@@ -135,7 +135,9 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
     let (mut used, mut unready) = (0, 0);
     for number in 1..=plan.lives {
         if let Some(Spool { bucket, faults, .. }) = behind.spool {
-            bucket.set(if random.one_in(2) { DOWN } else { faults });
+            // A spool that is full by the last one would have to wait.
+            let is_down = random.one_in(2) && number < plan.lives;
+            bucket.set(if is_down { DOWN } else { faults });
         }
         let end = Instant::now() + plan.span(random);
         let mut life = subject.start().await;
