@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Asking;
 use super::answer::{ApiError, Failure, json};
 use super::list::References;
 use super::responses::{Any, Damaged};
+use super::{Asking, Named};
 use crate::catalog::{Filter, State as Whereabouts, Tenants};
 use crate::server::Server;
 use crate::server::address::Address;
@@ -80,7 +80,7 @@ struct Found {
 )]
 pub(crate) async fn artifact(
     State(server): State<Arc<Server>>,
-    Path(sha256): Path<String>,
+    Named(sha256): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(&server, request).await?;

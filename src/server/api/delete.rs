@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Asking;
 use super::answer::{ApiError, Failure, json};
-use super::responses::{Any, NotDeleted};
+use super::responses::{Any, NoSense, NotDeleted};
+use super::{Asking, Named};
 use crate::catalog::{Deleted, TraceId};
 use crate::server::Server;
 use crate::server::address::Address;
@@ -49,13 +49,14 @@ pub(crate) struct Erasure {
     responses(
         (status = 200, description = "It is gone", body = Erasure),
         Any,
+        NoSense,
         NotDeleted,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
 pub(crate) async fn artifact(
     State(server): State<Arc<Server>>,
-    Path(sha256): Path<String>,
+    Named(sha256): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let asking = Asking::begin_deletion(&server, request).await?;
@@ -80,13 +81,14 @@ pub(crate) async fn artifact(
         (status = 200, description = "They are gone", body = Erasure),
         (status = 409, description = "The references are gone, and the artifacts stay: part of the catalog cannot be read", body = Failure),
         Any,
+        NoSense,
         NotDeleted,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
 pub(crate) async fn trace(
     State(server): State<Arc<Server>>,
-    Path(trace): Path<String>,
+    Named(trace): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let asking = Asking::begin_deletion(&server, request).await?;
@@ -110,13 +112,14 @@ pub(crate) async fn trace(
     responses(
         (status = 200, description = "They are gone", body = Erasure),
         Any,
+        NoSense,
         NotDeleted,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
 pub(crate) async fn tenant(
     State(server): State<Arc<Server>>,
-    Path(tenant): Path<String>,
+    Named(tenant): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let asking = Asking::begin_deletion(&server, request).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -17,10 +17,10 @@ use tokio::time::timeout;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use super::Asking;
 use super::answer::{ApiError, Failure, json};
 use super::receiving::receive;
-use super::responses::{Any, CrossSite, Damaged};
+use super::responses::{Any, CrossSite, Damaged, NoSense};
+use super::{Asking, Named};
 use crate::catalog::PutFile;
 use crate::server::Server;
 use crate::server::address::Address;
@@ -98,6 +98,7 @@ pub(crate) struct Finalized {
         (status = 409, description = "It is here, and has another size", body = Failure),
         (status = 413, description = "It is too large", body = Failure),
         Any,
+        NoSense,
         CrossSite,
     ),
     security((), ("bearer" = []), ("basic" = [])),
@@ -175,13 +176,14 @@ pub(crate) async fn register(
         (status = 413, description = "It is too large", body = Failure),
         (status = 422, description = "The bytes are not what was said", body = Failure),
         Any,
+        NoSense,
         CrossSite,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
 pub(crate) async fn upload(
     State(server): State<Arc<Server>>,
-    Path(sha256): Path<String>,
+    Named(sha256): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, body) = Asking::begin(&server, request).await?;
@@ -244,7 +246,7 @@ pub(crate) async fn upload(
 )]
 pub(crate) async fn finalize(
     State(server): State<Arc<Server>>,
-    Path(sha256): Path<String>,
+    Named(sha256): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(&server, request).await?;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Asking;
 use super::answer::{ApiError, json};
 use super::responses::{Any, CrossSite};
+use super::{Asking, Named};
 use crate::server::Server;
 use crate::server::audit::Deed;
 use crate::server::links::{Disposition, parameter};
@@ -41,7 +41,7 @@ pub(crate) struct SignedLink {
 )]
 pub(crate) async fn link(
     State(server): State<Arc<Server>>,
-    Path(sha256): Path<String>,
+    Named(sha256): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(&server, request).await?;

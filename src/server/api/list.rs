@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::Asking;
 use super::answer::{ApiError, json};
-use super::responses::{Any, NoCatalog};
+use super::responses::{Any, NoCatalog, NoSense};
 use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, State as Whereabouts, TypePattern};
 use crate::server::Server;
 use crate::server::address::Address;
@@ -90,6 +90,7 @@ pub(crate) struct References {
     responses(
         (status = 200, description = "The places", body = References),
         Any,
+        NoSense,
         NoCatalog,
     ),
     security((), ("bearer" = []), ("basic" = [])),

@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Path, Request};
 use axum::routing::{MethodRouter, delete as delete_route, get, post, put};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use url::form_urlencoded;
 
@@ -57,6 +58,19 @@ fn operations() -> [(&'static str, MethodRouter<Arc<Server>>); 9] {
         ("/v1/artifacts/{sha256}/link", post(links::link)),
         ("/v1/restore/{signal}", post(restore::restore)),
     ]
+}
+
+/// What a path names. What is no text names nothing.
+pub(crate) struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let named = Path::<String>::from_request_parts(parts, state).await;
+        let Path(named) = named.map_err(|_| ApiError::nothing())?;
+        Ok(Self(named))
+    }
 }
 
 /// A request of somebody who may ask.

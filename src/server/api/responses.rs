@@ -11,6 +11,9 @@ pub(super) type Responses = BTreeMap<String, RefOr<Response>>;
 /// What any of them may answer that is for those who may.
 pub(super) struct Any;
 
+/// What those answer, too, that are told more than whose and which artifact.
+pub(super) struct NoSense;
+
 /// What those answer, too, that change something, or are sent something.
 pub(super) struct CrossSite;
 
@@ -27,11 +30,17 @@ impl IntoResponses for Any {
     fn responses() -> Responses {
         let mut responses = refusals();
         responses.extend([
-            failure("400", "What is asked makes no sense; the answer says why"),
             failure("404", "There is no such thing, or none that may be seen"),
             later(),
         ]);
         responses
+    }
+}
+
+impl IntoResponses for NoSense {
+    fn responses() -> Responses {
+        let told = "What is asked makes no sense; the answer says why";
+        [failure("400", told)].into()
     }
 }
 

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
 
+use super::openapi::{described, is_described};
 use super::{Served, with_server};
 use crate::support::backend::Backend;
 use crate::support::http::{HttpAnswer, json as as_json};
@@ -87,6 +88,8 @@ async fn who_finds_no_memory_is_asked_to_come_back() {
     let answer = restore(&served, "application/x-protobuf", small.clone()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
     assert_eq!(answer.headers["retry-after"], "1");
+    let document = described(&served).await;
+    is_described(&document, &Method::POST, "/v1/restore/{signal}", &answer);
     let told = answer.json()["error"].to_string();
     assert!(told.contains("memory_limiter.limit_mib"), "{told}");
     for one in waiting {

@@ -1,18 +1,25 @@
 //! Who reads artifacts.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::support::http::HttpAnswer;
 use crate::support::soon;
+
+/// Longer than a slimspan waits for anybody, on a machine that is slow.
+const STOPPED: Duration = Duration::from_mins(2);
 
 /// A client that says the same with each request, over a connection each.
 #[derive(Clone)]
@@ -83,12 +90,48 @@ impl Client {
         })
     }
 
+    /// The answer to a request of which this comes, and then nothing more: it comes when that is not waited for any
+    /// longer.
+    pub(super) async fn begin_and_stop(
+        &self,
+        method: Method,
+        path: &str,
+        begins: impl Into<Bytes>,
+    ) -> HttpAnswer {
+        let begins = stream::iter([Ok::<_, Infallible>(Frame::data(begins.into()))]);
+        let body = StreamBody::new(begins.chain(stream::pending()));
+        let answered = async {
+            let response = self.send(method, path, body).await.unwrap();
+            let (head, body) = response.into_parts();
+            HttpAnswer {
+                status: head.status,
+                headers: head.headers,
+                body: body.collect().await.unwrap().to_bytes(),
+            }
+        };
+        let answered = timeout(STOPPED, answered).await;
+        answered.unwrap_or_else(|_| panic!("{path}: no answer within {STOPPED:?}"))
+    }
+
     async fn try_begin(
         &self,
         method: Method,
         path: &str,
         body: impl Into<Bytes>,
     ) -> hyper::Result<Response<Incoming>> {
+        let asking = self.send(method, path, Full::new(body.into()));
+        soon("an answer begins", asking).await
+    }
+
+    async fn send<B>(
+        &self,
+        method: Method,
+        path: &str,
+        body: B,
+    ) -> hyper::Result<Response<Incoming>>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -99,8 +142,8 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(body.into())).unwrap();
-        soon("an answer begins", sender.send_request(request)).await
+        let request = request.body(body).unwrap();
+        sender.send_request(request).await
     }
 
     /// A request of which the head is sent, and the body when it is wanted.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
@@ -21,9 +21,9 @@ use tokio::time::Instant;
 
 use self::files::Files;
 use self::slim::Slim;
-use super::Asking;
 use super::answer::{ApiError, Failure};
-use super::responses::{Any, CrossSite};
+use super::responses::{Any, CrossSite, NoSense};
+use super::{Asking, Named};
 use crate::admission::{Budget, Lease};
 use crate::compute;
 use crate::receivers::otlp::Form;
@@ -70,15 +70,15 @@ const LEFT: HeaderName = HeaderName::from_static("slimspan-references-left");
         (status = 408, description = "The request stopped arriving", body = Failure),
         (status = 413, description = "It is, or would become, too large", body = Failure),
         (status = 415, description = "It is neither protobuf nor JSON, or compressed in an unknown way", body = Failure),
-        (status = 500, description = "It could not be restored", body = Failure),
         Any,
+        NoSense,
         CrossSite,
     ),
     security((), ("bearer" = []), ("basic" = [])),
 )]
 pub(crate) async fn restore(
     State(server): State<Arc<Server>>,
-    Path(signal): Path<String>,
+    Named(signal): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, body) = Asking::begin(&server, request).await?;
@@ -250,7 +250,8 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Does what keeps a core busy beside the work on requests.
+/// Does what keeps a core busy beside the work on requests. That it fails takes a fault of slimspan, so no
+/// description of the API has what is answered then.
 async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     compute::run(work).await.map_err(|error| {
         tracing::error!("a request could not be restored: {error}");
