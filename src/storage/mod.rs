@@ -3,6 +3,7 @@
 //! An artifact stands under its SHA-256, so equal bytes are one object, a put can be repeated
 //! without harm, and a reference is known before anything is uploaded.
 
+mod abandoned;
 mod breaker;
 mod bucket;
 mod cloud;
@@ -22,6 +23,7 @@ mod s3;
 pub mod spool;
 mod store;
 
+pub use abandoned::{Abandoned, abandoned};
 pub use bucket::{Bucket, BucketError, Listed};
 pub use config::StoreConfig;
 pub use error::{Action, OpenError, StoreError};

@@ -26,6 +26,7 @@ enum Action {
     List,
     Delete,
     Rules,
+    Uploads,
 }
 
 /// What is wrong with a bucket.
@@ -55,6 +56,7 @@ impl Bucket {
             Method::PUT => Action::Put,
             Method::GET if query.contains("list-type") => Action::List,
             Method::GET if query.contains("lifecycle") => Action::Rules,
+            Method::GET if query.contains("uploads=") => Action::Uploads,
             Method::GET => Action::Get,
             Method::DELETE => Action::Delete,
             Method::POST if query.contains("delete") => Action::Delete,
@@ -109,6 +111,7 @@ impl Bucket {
                 let none = "<Error><Code>NoSuchLifecycleConfiguration</Code></Error>";
                 told(StatusCode::NOT_FOUND, none)
             }
+            Action::Uploads => told(StatusCode::OK, "<ListMultipartUploadsResult/>"),
         }
     }
 }
@@ -158,12 +161,13 @@ fn line<'a>(ended: &'a Ended, part: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("{part}: {ended:?}"))
 }
 
-const WELL: [&str; 5] = [
+const WELL: [&str; 6] = [
     "takes objects",
     "they can be read",
     "they can be listed",
     "its clock and the one of this machine agree",
     "they can be deleted",
+    "it sees them, and gives up those of artifacts after a day",
 ];
 
 #[tokio::test]
@@ -189,49 +193,55 @@ async fn what_a_bucket_does_not_do_is_said() {
             Fault::Denies(Action::Get),
             "WRONG ",
             "(s3:GetObject)",
-            &[0, 2, 3, 4],
+            &[0, 2, 3, 4, 5],
         ),
         (
             Fault::Denies(Action::List),
             "advice ",
             "(s3:ListBucket)",
-            &[0, 1, 4],
+            &[0, 1, 4, 5],
         ),
         (
             Fault::Denies(Action::Delete),
             "advice ",
             "(s3:DeleteObject)",
-            &[0, 1, 2, 3],
+            &[0, 1, 2, 3, 5],
         ),
         (
             Fault::Denies(Action::Rules),
             "advice ",
             "s3:GetLifecycleConfiguration",
+            &[0, 1, 2, 3, 4, 5],
+        ),
+        (
+            Fault::Denies(Action::Uploads),
+            "advice ",
+            "s3:ListBucketMultipartUploads. Add one",
             &[0, 1, 2, 3, 4],
         ),
         (
             Fault::Changes,
             "WRONG ",
             "the store loses or changes objects",
-            &[0, 2, 3, 4],
+            &[0, 2, 3, 4, 5],
         ),
         (
             Fault::Hides,
             "WRONG ",
             "what was put is not listed",
-            &[0, 1, 4],
+            &[0, 1, 4, 5],
         ),
         (
             Fault::Ahead(600),
             "WRONG ",
             "seconds apart: set the clock",
-            &[0, 1, 2, 4],
+            &[0, 1, 2, 4, 5],
         ),
         (
             Fault::Ahead(-600),
             "WRONG ",
             "seconds apart: set the clock",
-            &[0, 1, 2, 4],
+            &[0, 1, 2, 4, 5],
         ),
     ] {
         let (ended, left) = doctor(fault).await;

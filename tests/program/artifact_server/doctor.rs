@@ -123,6 +123,13 @@ async fn pages_that_nobody_comes_to_are_found() {
 
 /// A bucket with these rules; everything else that is asked of it fails.
 fn with_rules(rules: &'static str) -> Value {
+    let address = bucket_with(rules);
+    let mut config = crate::support::config::with_s3(address, address);
+    config["extensions"]["artifact_store"]["refresh"] = json!("48h");
+    config
+}
+
+fn bucket_with(rules: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -130,12 +137,10 @@ fn with_rules(rules: &'static str) -> Value {
             std::thread::spawn(move || answer_with(&mut stream, rules));
         }
     });
-    let mut config = crate::support::config::with_s3(address, address);
-    config["extensions"]["artifact_store"]["refresh"] = json!("48h");
-    config
+    address
 }
 
-/// An S3 that takes one object, gives it back, and knows its rules.
+/// A store that takes one object, gives it back, and knows its rules.
 fn answer_with(stream: &mut std::net::TcpStream, rules: &str) {
     let mut request = Vec::new();
     let mut some = [0; 4096];
@@ -160,6 +165,51 @@ fn answer_with(stream: &mut std::net::TcpStream, rules: &str) {
         body.len()
     );
     let _ = stream.write_all(answer.as_bytes());
+}
+
+/// Azure needs no rule for them, Google does, and neither is asked what only S3 answers.
+#[tokio::test]
+async fn what_ends_unfinished_uploads_is_said_of_each_kind_of_store() {
+    let address = bucket_with("501 <Error/>");
+    for (url, cloud, endpoint, verdict, part) in [
+        (
+            "az://media/x",
+            "azure",
+            "endpoint",
+            "ok ",
+            "Azure discards unfinished uploads after a week by itself",
+        ),
+        (
+            "gs://media/x",
+            "google",
+            "base_url",
+            "advice ",
+            "Google keeps and bills unfinished uploads until a rule of the bucket ends them",
+        ),
+    ] {
+        let mut config = crate::support::config::with_s3(address, address);
+        let store = &mut config["extensions"]["artifact_store"];
+        store["url"] = json!(url);
+        store["timeout"] = json!("10s");
+        store["options"] = json!({
+            format!("{cloud}_{endpoint}"): format!("http://{address}"),
+            format!("{cloud}_allow_http"): "true",
+            format!("{cloud}_skip_signature"): "true",
+        });
+        if cloud == "azure" {
+            store["options"]["azure_storage_account_name"] = json!("account");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("c.yaml"), config.to_string()).unwrap();
+        let ended = run(folder.path(), &["doctor", "--config", "c.yaml"]).await;
+        let lines = ended.stdout.lines();
+        let told: Vec<_> = lines.filter(|line| line.contains("unfinished")).collect();
+        let [line] = told[..] else {
+            panic!("{url}: {ended:?}")
+        };
+        assert!(line.starts_with(verdict) && line.contains(part), "{line}");
+        assert!(!line.contains("s3:"), "{line}");
+    }
 }
 
 #[tokio::test]
