@@ -69,6 +69,9 @@ const QUESTIONS: usize = 32;
 /// Requests that become whole again at a time, each of which may be large.
 const RESTORES: usize = 1;
 
+/// Previews for which much is read at a time: each takes up to 16 MiB that requests need.
+const PREVIEWS: usize = 8;
+
 /// What both listeners know.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -94,6 +97,8 @@ pub(crate) struct Server {
     uploads: Slots,
     /// Requests that become whole again at a time.
     restores: Slots,
+    /// Previews for which much is read at a time.
+    previews: Slots,
     max_upload_size: u64,
     pieces: Pieces,
     protection: Protection,
@@ -206,6 +211,7 @@ impl ArtifactServer {
             questions: Slots::new(QUESTIONS),
             uploads: Slots::new(UPLOADS),
             restores: Slots::new(RESTORES),
+            previews: Slots::new(PREVIEWS),
             max_upload_size: config.max_upload_size.as_u64(),
             pieces: Pieces::new(),
             protection: Protection::new(config),

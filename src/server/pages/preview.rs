@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::super::audit::Deed;
 use super::super::pieces::{OpenError, Opened, PIECE, Reading};
+use super::super::slots::{Full, Slot};
 use super::cards::kind;
 use super::{Address, Disposition, Server, Visit, json, markdown, pdf, words};
 use crate::catalog::ArtifactFacts;
@@ -13,6 +14,9 @@ use crate::compute;
 
 /// What is shown of a text.
 const SHOWN: u64 = 256 << 10;
+
+/// What is read of a JSON document, of which a browser gets no more for that.
+const READ: u64 = 8 << 20;
 
 /// Of a longer text nothing is shown: all of it would have to be read to know that it is right.
 const LONGEST: u64 = 32 << 20;
@@ -30,6 +34,8 @@ pub(super) struct Preview {
     pub(super) text: Option<String>,
     /// What is to be said of it.
     pub(super) note: String,
+    /// Why some of it is not shown, which is said before the rest.
+    pub(super) cut: String,
 }
 
 /// As what a text is shown.
@@ -102,10 +108,18 @@ impl Server {
         if size > pdf::LONGEST {
             return Ok(String::new());
         }
+        let Ok(place) = self.place(visit, size).await else {
+            return Ok(String::new());
+        };
         let Some(bytes) = self.beginning(visit, address, opened, size).await? else {
             return Ok(String::new());
         };
-        let facts = compute::run(move || pdf::facts(&bytes)).await;
+        let work = move || {
+            let facts = pdf::facts(&bytes);
+            drop((bytes, place));
+            facts
+        };
+        let facts = compute::run(work).await;
         Ok(facts.map(|facts| format!("{facts} ")).unwrap_or_default())
     }
 
@@ -123,11 +137,37 @@ impl Server {
                 "Texts of more than {longest} are not shown here. Download it to read it."
             )));
         }
-        let Some(bytes) = self.beginning(visit, address, opened, SHOWN).await? else {
+        let most = match form {
+            Form::Json => READ,
+            Form::Plain | Form::Markdown => SHOWN,
+        };
+        let place = match self.place(visit, size.min(most)).await {
+            Ok(place) => place,
+            Err(full) => {
+                return Ok(Preview::none(format!(
+                    "Too much is shown at the moment: {full}. Load the page again."
+                )));
+            }
+        };
+        let Some(bytes) = self.beginning(visit, address, opened, most).await? else {
             return Ok(Preview::none("It cannot be read at the moment."));
         };
-        let rendered = compute::run(move || render(&bytes, size, form)).await;
+        let work = move || {
+            let preview = render(&bytes, size, form);
+            drop((bytes, place));
+            preview
+        };
+        let rendered = compute::run(work).await;
         Ok(rendered.unwrap_or_else(|_| Preview::none("It cannot be shown.")))
+    }
+
+    /// A place for a preview of so many bytes: what is short has one always.
+    async fn place(&self, visit: &Visit, size: u64) -> Result<Option<Slot>, Full> {
+        if size <= SHOWN {
+            return Ok(None);
+        }
+        let payer = self.payer(&visit.reader, visit.peer);
+        self.previews.take(&payer).await.map(Some)
     }
 
     /// The first bytes of an artifact, up to so many, of which all was found to be right; none where it cannot
@@ -151,12 +191,15 @@ impl Server {
                 opened
             };
             let end = most.min(opened.size);
-            let pieces: Vec<_> = opened
+            let room = Vec::with_capacity(end.try_into().unwrap_or_default());
+            let all = opened
                 .bytes(0..end)
-                .try_collect()
-                .await
-                .map_err(|error| error.0)?;
-            Ok::<_, OpenError>(pieces.concat())
+                .try_fold(room, |mut all: Vec<u8>, piece| async move {
+                    all.extend_from_slice(&piece);
+                    Ok(all)
+                });
+            let all = all.await.map_err(|error| error.0)?;
+            Ok::<_, OpenError>(all)
         };
         let read = read.await;
         Ok(read.inspect_err(|error| tracing::warn!("{error}")).ok())
@@ -191,32 +234,38 @@ pub(super) fn render(bytes: &[u8], size: u64, form: Form) -> Preview {
         text.trim_end_matches('\u{fffd}')
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut note = String::new();
-    if !is_whole {
-        note = format!(
+    if form == Form::Json
+        && let Some(shown) = json::shown(text, is_whole)
+    {
+        return Preview {
+            text: Some(shown.html),
+            cut: shown.cut,
+            ..Preview::default()
+        };
+    }
+    // Of what is no JSON after all more was read than is shown.
+    let shown = &text[..text.floor_char_boundary(SHOWN.try_into().unwrap_or(usize::MAX))];
+    let mut cut = String::new();
+    if !is_whole || shown.len() < text.len() {
+        cut = format!(
             "Only the first {} of {} are shown.",
             words::size(SHOWN),
             words::size(size)
         );
-        if form == Form::Json {
-            // The beginning of a document is none.
-            note.push_str(" JSON folds where all of it is shown.");
-        }
     }
-    let shown = match form {
-        Form::Markdown => markdown::html(text),
-        Form::Json if is_whole => json::html(text),
+    let html = match form {
+        Form::Markdown => markdown::html(shown),
         Form::Plain | Form::Json => None,
     };
-    let shown = shown.unwrap_or_else(|| {
+    let html = html.unwrap_or_else(|| {
         let mut html = String::from("<pre class=\"text\" dir=\"auto\" tabindex=\"0\">");
-        escape(text, &mut html);
+        escape(shown, &mut html);
         html.push_str("</pre>");
         html
     });
     Preview {
-        text: Some(shown),
-        note,
+        text: Some(html),
+        cut,
         ..Preview::default()
     }
 }

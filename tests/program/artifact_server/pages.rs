@@ -1,5 +1,6 @@
 //! Pages for people: what they show, where they lead, and that nothing of a payload is more than text there.
 
+mod crowded;
 mod looks;
 mod order;
 mod states;

@@ -244,6 +244,8 @@ async fn a_catalog_that_is_empty_says_what_to_do() {
 async fn texts_are_shown_as_what_they_are() {
     let served = Served::start(&with_server()).await;
     let long = format!("begun {} ended", "word ".repeat(80_000));
+    let much = "word ".repeat(200_000);
+    let much = format!(r#"{{"text":"begun {much} ended","last":1.50}}"#);
     for (bytes, shown, not_shown) in [
         (
             r#"{"b":1.50,"a":["<script>"]}"#.to_owned(),
@@ -267,7 +269,18 @@ async fn texts_are_shown_as_what_they_are() {
         ),
         (
             long,
-            "Only the first 256.0 KiB of 390.6 KiB are shown",
+            "Only the first 256.0 KiB of 390.6 KiB are shown. <a href=",
+            "ended",
+        ),
+        // A document that is too long for a page is one all the same.
+        (
+            much.clone(),
+            "<span class=\"key\">last</span> <span class=\"literal\">1.50</span>",
+            "ended",
+        ),
+        (
+            much,
+            "This JSON is too much for a page: up to 16.0 KiB of each text are shown. <a href=",
             "ended",
         ),
     ] {
