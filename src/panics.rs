@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +39,24 @@ pub struct Panics {
     all: AtomicU64,
 }
 
+/// Where slimspan has failed at a request since it came. Through several pipelines it may come to one place several
+/// times, and its sender has sent it once.
+#[derive(Debug, Default)]
+pub struct Failed(Mutex<Vec<(String, Digest)>>);
+
+impl Failed {
+    /// Remembers one, and tells whether the place is new, and whether what failed there is.
+    fn add(&self, what: &str, digest: Digest) -> (bool, bool) {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_place_new = places.iter().all(|(place, _)| place != what);
+        let is_new = places.iter().all(|(_, known)| *known != digest);
+        if is_new {
+            places.push((what.to_owned(), digest));
+        }
+        (is_place_new, is_new)
+    }
+}
+
 impl Default for Panics {
     fn default() -> Self {
         Self {
@@ -66,11 +84,26 @@ impl Panics {
     where
         T: Send + 'a,
     {
+        self.guard_once(what, request, None, work)
+    }
+
+    /// The same where the request may come by again before its sender hears of it: what has `failed` already counts
+    /// once.
+    pub fn guard_once<'a, T>(
+        &'a self,
+        what: impl FnOnce() -> String + Send + 'a,
+        request: Option<&'a Bytes>,
+        failed: Option<&'a Failed>,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'a,
+    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'a
+    where
+        T: Send + 'a,
+    {
         let done = caught(work);
         async move {
             match done.await {
                 Some(outcome) => outcome,
-                None => Err(self.refusal(&what(), request).await),
+                None => Err(self.refusal(&what(), request, failed).await),
             }
         }
     }
@@ -93,19 +126,32 @@ impl Panics {
         digest.unwrap_or_else(Panicked::go_on)
     }
 
-    /// How often the same work has failed at the same request by now.
-    async fn times(&self, what: &str, request: &Bytes) -> u32 {
-        let digest = self.digest(what, request).await;
+    /// How often the same work has failed at the same request by now, of which this is one more time or none.
+    fn times(&self, digest: Digest, more: bool) -> u32 {
         let times = self.seen.get_with(digest, Arc::default);
-        times.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+        let more = u32::from(more);
+        times
+            .fetch_add(more, Ordering::Relaxed)
+            .saturating_add(more)
     }
 
-    async fn refusal(&self, what: &str, request: Option<&Bytes>) -> Refusal {
-        self.all.fetch_add(1, Ordering::Relaxed);
+    async fn refusal(
+        &self,
+        what: &str,
+        request: Option<&Bytes>,
+        failed: Option<&Failed>,
+    ) -> Refusal {
         let (is_lasting, times) = match request {
-            None => (false, String::new()),
+            None => {
+                self.all.fetch_add(1, Ordering::Relaxed);
+                (false, String::new())
+            }
             Some(request) => {
-                let times = self.times(what, request).await;
+                let digest = self.digest(what, request).await;
+                let (is_place_new, is_new) =
+                    failed.map_or((true, true), |failed| failed.add(what, digest));
+                self.all.fetch_add(is_place_new.into(), Ordering::Relaxed);
+                let times = self.times(digest, is_new);
                 let told = format!(", {times} times now with the same request");
                 (times > TIMES, told)
             }
@@ -260,6 +306,30 @@ mod tests {
                     assert!(refusal.to_string().contains(place), "{refusal}");
                 }
             }
+        }
+    }
+
+    /// A sender that is asked to come back comes once, however many pipelines lead to the exporter.
+    #[tokio::test]
+    async fn what_comes_to_a_place_several_times_at_once_has_failed_there_once() {
+        let panics = Panics::default();
+        // The second pipeline has changed it.
+        let requests = [b"poison", b"poison", b"Poison"].map(|bytes| Bytes::from_static(bytes));
+        for time in 0..2 * TIMES {
+            let came = Failed::default();
+            for request in &requests {
+                let failing = panics.guard_once(x, Some(request), Some(&came), panicking());
+                let refusal = failing.await.unwrap_err();
+                assert_eq!(refusal.is_retryable(), time < TIMES, "{time}");
+            }
+            let all = u64::from(time + 1);
+            assert_eq!(panics.all().load(Ordering::Relaxed), 2 * all - 1);
+            // At another place it is another fault.
+            let (request, elsewhere) = (&requests[0], || "y".to_owned());
+            let failing = panics.guard_once(elsewhere, Some(request), Some(&came), panicking());
+            let refusal = failing.await.unwrap_err();
+            assert_eq!(refusal.is_retryable(), time < TIMES, "{time}");
+            assert_eq!(panics.all().load(Ordering::Relaxed), 2 * all);
         }
     }
 

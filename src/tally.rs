@@ -14,6 +14,7 @@ use bytes::Bytes;
 use slimspan_proto::{Signal, count};
 
 use crate::answer::Answer;
+use crate::panics::Failed;
 use crate::refusal::Refusal;
 use crate::telemetry::traces::Trace;
 use crate::telemetry::{Counters, ReceiverCounts};
@@ -186,6 +187,7 @@ pub struct Ticket {
     /// Those that were accepted.
     items: AtomicU64,
     rejected: AtomicU64,
+    failed: Failed,
 }
 
 /// The tickets of all requests that travel as one, in their order there.
@@ -204,6 +206,14 @@ impl Tickets {
             let tickets = group.0.iter();
             tickets.map(move |(ticket, most)| (Arc::clone(ticket), items.min(*most)))
         }))
+    }
+
+    /// Where slimspan has failed at the only request, if it is one.
+    pub fn failed(&self) -> Option<&Failed> {
+        match &*self.0 {
+            [(only, _)] => Some(&only.failed),
+            _ => None,
+        }
     }
 
     /// A queue holds them, or a part of them.
@@ -247,6 +257,7 @@ impl Ticket {
             is_left: AtomicBool::new(false),
             items: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            failed: Failed::default(),
         })
     }
 

@@ -152,7 +152,11 @@ impl FanOut {
         };
         let delivery = send_apart(signal, request.clone(), apart, send);
         let what = || format!("the exporter {} ({signal})", exporter.id());
-        let outcome = self.panics.guard(what, Some(&request), delivery).await;
+        let failed = terms.tickets.failed();
+        let delivery = self
+            .panics
+            .guard_once(what, Some(&request), failed, delivery);
+        let outcome = delivery.await;
         stage.ended(outcome.as_ref().err());
         Sent {
             outcome,

@@ -60,6 +60,11 @@ struct Told {
 }
 
 async fn rig(batch: Option<BatchConfig>) -> Rig {
+    rig_of(&["traces"], batch).await
+}
+
+/// With these pipelines, all of which lead to one exporter.
+async fn rig_of(pipelines: &[&str], batch: Option<BatchConfig>) -> Rig {
     let counters: Arc<Counters> = Arc::default();
     let budget = Budget::new(Limits {
         limit_mib: 512,
@@ -73,22 +78,26 @@ async fn rig(batch: Option<BatchConfig>) -> Rig {
         config.delivery(),
     );
     let exporter = Exporter::Otlp(Box::new(Delivery::new(Arc::new(way), None)));
-    let mut pipeline = Pipeline::new(
-        "traces".parse().unwrap(),
-        None,
-        vec![(Arc::new(exporter), None)],
-        budget.clone(),
-        Arc::clone(&counters),
-    );
-    if let Some(batch) = batch {
-        pipeline = pipeline.with_batch(batch, Arc::default());
-    }
+    let exporter = Arc::new(exporter);
     let entries = EntryLimit {
         most: 1000,
         key: "max_items".to_owned(),
     };
+    let ids = pipelines;
     let mut pipelines = Pipelines::new(entries, budget.clone(), Arc::clone(&counters));
-    pipelines.add(Arc::new(pipeline));
+    for id in ids {
+        let mut pipeline = Pipeline::new(
+            id.parse().unwrap(),
+            None,
+            vec![(Arc::clone(&exporter), None)],
+            budget.clone(),
+            Arc::clone(&counters),
+        );
+        if let Some(batch) = batch.clone() {
+            pipeline = pipeline.with_batch(batch, Arc::default());
+        }
+        pipelines.add(Arc::new(pipeline));
+    }
     let pipelines = Arc::new(pipelines);
     let stop = CancellationToken::new();
     let bind = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -223,6 +232,19 @@ async fn a_fault_is_told_to_the_sender_who_stops_in_the_end() {
     let sum = counters.items.of(Signal::Traces).read();
     assert!(sum.is_even(), "{sum:?}");
     assert_eq!((sum.refused, sum.delivered), (faults, 4 * faults));
+}
+
+/// An exporter in two pipelines has failed once at what came once, and its sender comes back as often as with one.
+#[tokio::test]
+async fn a_fault_on_two_ways_to_one_exporter_is_one() {
+    let rig = rig_of(&["traces", "traces/again"], None).await;
+    for time in 0..2 * TIMES {
+        let told = rig.send(By::Grpc, POISON).await;
+        let expected = if time < TIMES { 14 } else { 13 };
+        assert_eq!(told.code, expected, "time {time}");
+        let panics = rig.counters.panics.all().load(Ordering::Relaxed);
+        assert_eq!(panics, time as u64 + 1);
+    }
 }
 
 /// What is joined with it goes without it.
