@@ -8,11 +8,11 @@ use std::path::Path;
 use slimspan_artifact::Digest;
 
 /// The lines of an object: about a mebibyte, as they are put.
-const LINES: u64 = 2_000;
+pub(super) const LINES: u64 = 2_000;
 
 /// Entries for each trace and for each span, and places for each file.
 pub(super) const OF_A_TRACE: u64 = 6;
-const OF_A_SPAN: u64 = 2;
+pub(super) const OF_A_SPAN: u64 = 2;
 const FILES: u64 = 400_000;
 
 pub(super) const TYPES: [&str; 10] = [
@@ -85,6 +85,11 @@ pub(super) fn size(number: u64) -> u64 {
     }
 }
 
+/// The file that an entry is about, which comes again and again for a while.
+pub(super) fn file(number: u64) -> u64 {
+    number / 5 * 2 % FILES + number % 2
+}
+
 fn line(body: &mut String, number: u64, entries: u64) -> std::fmt::Result {
     let (date, hour, rest) = moment(number, entries);
     let time = format!(
@@ -93,8 +98,7 @@ fn line(body: &mut String, number: u64, entries: u64) -> std::fmt::Result {
         rest % 100,
         number % 1_000_000
     );
-    // A file comes again and again for a while.
-    let file = number / 5 * 2 % FILES + number % 2;
+    let file = file(number);
     let kind = TYPES[usize::try_from(file % 10).unwrap_or_default()];
     let name = match number % 3 {
         0 => format!(

@@ -1,10 +1,14 @@
 //! A catalog of a million entries: how long its index takes to be there, how soon it answers, and what memory
 //! that takes; fails where a target is missed.
 //!
-//! The entries are written by one process, and measured in another one.
+//! The entries are written by one process, and measured in another one. Then slimspan itself lists them over HTTP:
+//!
+//! `cargo build --release && cargo run --release -p slimspan-bench --bin catalog`
 
 mod entries;
+mod listing;
 mod questions;
+mod server;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -30,6 +34,9 @@ struct Arguments {
     /// How many entries there are
     #[arg(long, default_value_t = 1_000_000)]
     entries: u64,
+    /// The slimspan that lists them; the one beside this program unless given
+    #[arg(long)]
+    slimspan: Option<PathBuf>,
     /// The folder to measure in, which has them already
     #[arg(long, hide = true)]
     measure: Option<PathBuf>,
@@ -40,6 +47,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if let Some(folder) = arguments.measure {
         return measure(&folder, arguments.entries);
     }
+    let program = std::env::current_exe()?;
+    let slimspan = arguments
+        .slimspan
+        .unwrap_or_else(|| program.with_file_name("slimspan"));
     let folder = tempfile::tempdir()?;
     let begun = Instant::now();
     let bytes = entries::write(&folder.path().join("store"), arguments.entries)?;
@@ -49,15 +60,37 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         bytes >> 20,
         begun.elapsed().as_secs_f64()
     ));
-    let status = Command::new(std::env::current_exe()?)
+    let status = Command::new(program)
         .args(["--entries", &arguments.entries.to_string(), "--measure"])
         .arg(folder.path())
         .status()?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let mut verdicts = Verdicts {
+        is_well: status.success(),
+    };
+    listing::measure(&slimspan, folder.path(), arguments.entries, &mut verdicts)?;
+    Ok(verdicts.exit_code())
+}
+
+/// Whether all targets are met.
+struct Verdicts {
+    is_well: bool,
+}
+
+impl Verdicts {
+    /// Tells a figure, and whether it is what it has to be.
+    fn check(&mut self, what: &str, figure: &str, holds: bool) {
+        let verdict = if holds { "PASS" } else { "FAIL" };
+        say(format_args!("{verdict}  {what:<44} {figure}\n"));
+        self.is_well &= holds;
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        if self.is_well {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn measure(folder: &Path, entries: u64) -> Result<ExitCode, Box<dyn Error>> {
@@ -66,12 +99,7 @@ fn measure(folder: &Path, entries: u64) -> Result<ExitCode, Box<dyn Error>> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let mut is_well = true;
-    let mut check = |what: &str, figure: String, holds: bool| {
-        let verdict = if holds { "PASS" } else { "FAIL" };
-        say(format_args!("{verdict}  {what:<44} {figure}\n"));
-        is_well &= holds;
-    };
+    let mut verdicts = Verdicts { is_well: true };
     let open = || -> Result<(Catalog, Synced, Duration), Box<dyn Error>> {
         let begun = Instant::now();
         let url = folder.join("store");
@@ -91,11 +119,16 @@ fn measure(folder: &Path, entries: u64) -> Result<ExitCode, Box<dyn Error>> {
         return Err(format!("{} entries of {entries} were read", synced.entries).into());
     }
     let figure = format!("{}, {:.1} s of processors", seconds(start), processors()?);
-    check("the index is built from the bucket", figure, start <= START);
-    check(
+    verdicts.check(
+        "the index is built from the bucket",
+        &figure,
+        start <= START,
+    );
+    let so_far = peak("self")?;
+    verdicts.check(
         "peak memory so far",
-        format!("{} MiB", peak()?),
-        peak()? < MEMORY,
+        &format!("{so_far} MiB"),
+        so_far < MEMORY,
     );
     let size = std::fs::metadata(catalog.index().path())?.len();
     say(format_args!(
@@ -108,24 +141,21 @@ fn measure(folder: &Path, entries: u64) -> Result<ExitCode, Box<dyn Error>> {
             millis(question.median),
             millis(question.slowest)
         );
-        check(&question.what, figure, question.slowest <= question.limit);
+        verdicts.check(&question.what, &figure, question.slowest <= question.limit);
     }
     drop(catalog);
     let (_catalog, synced, again) = open()?;
     if synced.objects > 0 {
         return Err("a start from the index read objects again".into());
     }
-    check(
+    verdicts.check(
         "a start with the index that is there",
-        seconds(again),
+        &seconds(again),
         again <= START,
     );
-    check("peak memory", format!("{} MiB", peak()?), peak()? < MEMORY);
-    Ok(if is_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let most = peak("self")?;
+    verdicts.check("peak memory", &format!("{most} MiB"), most < MEMORY);
+    Ok(verdicts.exit_code())
 }
 
 fn seconds(time: Duration) -> String {
@@ -149,9 +179,9 @@ fn processors() -> Result<f64, Box<dyn Error>> {
     Ok((user + system) as f64 / of_a_second as f64)
 }
 
-/// The most memory that this process ever had, in MiB, as the kernel counts it.
-fn peak() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+/// The most memory that a process ever had, in MiB, as the kernel counts it.
+fn peak(process: &str) -> Result<u64, Box<dyn Error>> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = peak.and_then(|line| line.split_whitespace().next());
     let kib: u64 = kib.ok_or("the kernel does not tell the peak")?.parse()?;

@@ -9,13 +9,13 @@ use tokio::runtime::Runtime;
 use super::entries::{OF_A_TRACE, hex, service};
 
 /// How often each is asked.
-const TIMES: u64 = 200;
+pub(super) const TIMES: u64 = 200;
 
 /// The entries of a page.
 const PAGE: usize = 50;
 
 /// The slowest answer but for one in a hundred.
-const ANSWER: Duration = Duration::from_millis(100);
+pub(super) const ANSWER: Duration = Duration::from_millis(100);
 
 /// How long one kind of question takes.
 pub(super) struct Question {
@@ -149,7 +149,7 @@ pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
     Ok(questions)
 }
 
-fn timed(
+pub(super) fn timed(
     what: String,
     mut ask: impl FnMut(u64) -> Result<(), Box<dyn Error>>,
 ) -> Result<Question, Box<dyn Error>> {
