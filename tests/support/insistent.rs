@@ -1,5 +1,6 @@
 //! A sender that gives nothing up, as SDKs with a retry queue do, and keeps a ledger.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::http::HttpSender;
-use super::ledger::{Ledger, Outcome};
+use super::ledger::{Ledger, Outcome, Page};
 use super::sender::Sender;
 use super::workload::{Numbered, Workload};
 
@@ -71,6 +72,8 @@ pub(crate) struct Insistent {
     whereabouts: Whereabouts,
     patience: Duration,
     connection: Option<(Place, Connection)>,
+    /// How many requests it has had.
+    requests: usize,
     /// Of the items to come.
     next: u64,
 }
@@ -90,6 +93,7 @@ impl Insistent {
             whereabouts,
             patience,
             connection: None,
+            requests: 0,
             next: 0,
         }
     }
@@ -103,7 +107,7 @@ impl Insistent {
         let mut delay = FIRST_DELAY;
         loop {
             let mut told = None;
-            if let Some((outcome, took)) = self.attempt(&request).await {
+            if let Some((outcome, took)) = self.attempt(&request, &page).await {
                 page.note(outcome.clone(), took);
                 match outcome {
                     Outcome::Accepted { .. } | Outcome::Refused { .. } => return outcome,
@@ -128,7 +132,7 @@ impl Insistent {
     }
 
     /// Sends the request once; nothing comes of it where nobody listens.
-    async fn attempt(&mut self, request: &Numbered) -> Option<(Outcome, Duration)> {
+    async fn attempt(&mut self, request: &Numbered, page: &Page) -> Option<(Outcome, Duration)> {
         let place = self.whereabouts.wait_for(Option::is_some).await;
         // Nobody tells it any more: the test is over, or has failed.
         let Some(place) = place.ok().and_then(|place| *place) else {
@@ -136,10 +140,29 @@ impl Insistent {
         };
         if self.connection.as_ref().is_none_or(|(to, _)| *to != place) {
             self.connection = Some((place, Connection::to(place).await?));
+            self.requests = 0;
         }
         let (_, connection) = self.connection.as_ref()?;
+        self.requests += 1;
         let begun = Instant::now();
         let answer = connection.send(request.signal, &request.message).await;
-        Some((Outcome::of(answer), begun.elapsed()))
+        let took = begun.elapsed();
+        let why = answer.as_ref().err().map(chain);
+        let outcome = Outcome::of(answer);
+        if let (Outcome::Unanswered, Some(why)) = (&outcome, why) {
+            let (number, requests) = (self.number, self.requests);
+            page.note_unanswered(format!(
+                "sender {number}, request {requests} of its connection, after {took:?}: {why}"
+            ));
+        }
+        Some((outcome, took))
     }
+}
+
+/// An error and all that led to it.
+fn chain(status: &Status) -> String {
+    let first: &(dyn Error + 'static) = status;
+    let errors = std::iter::successors(Some(first), |&error| error.source());
+    let errors: Vec<String> = errors.map(ToString::to_string).collect();
+    errors.join(": ")
 }

@@ -25,6 +25,7 @@ struct Book {
     entries: Vec<Entry>,
     slowest: Duration,
     slowest_refusal: Duration,
+    unanswered: Vec<String>,
 }
 
 /// A request of one sender.
@@ -89,6 +90,11 @@ impl Ledger {
         self.book.borrow().slowest_refusal
     }
 
+    /// What the requests were doing whose connections ended before they were answered.
+    pub(crate) fn unanswered(&self) -> Vec<String> {
+        self.book.borrow().unanswered.clone()
+    }
+
     /// How many requests were answered with OK so far.
     pub(crate) fn acknowledged(&self) -> usize {
         let book = self.book.borrow();
@@ -128,6 +134,12 @@ impl Page {
             }
             book.entries[self.number].attempts.push(outcome);
         });
+    }
+
+    /// The connection ended before the answer; what the request was doing then.
+    pub(crate) fn note_unanswered(&self, doing: String) {
+        let note = |book: &mut Book| book.unanswered.push(doing);
+        self.ledger.book.send_modify(note);
     }
 
     /// What the last attempt came to.
