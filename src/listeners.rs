@@ -8,10 +8,13 @@ use std::io;
 use tokio::net::TcpListener;
 
 use crate::config::HostPort;
+use crate::receivers::Standings;
 
 /// What is listened on, by address. A port that is chosen by the system is that of who asked for it.
 #[derive(Debug, Default)]
 pub struct Listeners {
+    /// The connections that came by those of receivers.
+    pub connections: Standings,
     open: BTreeMap<Key, std::net::TcpListener>,
 }
 

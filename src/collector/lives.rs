@@ -72,10 +72,14 @@ pub async fn run(
         let Some((next, must_wait)) = next else {
             // Whoever connects now is to be told at once that nobody is here.
             listeners.retain(&[]);
+            listeners.connections.keep(&[]);
             let ended = Instant::now();
             break (life.end().await, ended);
         };
         let ended = Instant::now();
+        // Who sends over these does not notice.
+        let staying = receivers::staying(&config, &next);
+        listeners.connections.keep(&staying);
         let remains = life.end().await;
         if stop.is_cancelled() {
             break (remains, ended);
@@ -112,6 +116,8 @@ pub async fn run(
     };
     let is_over = stop.is_cancelled();
     let until = ended + GRACE;
+    // What stayed for a configuration that does not run any more, or not yet.
+    let _ = timeout_at(until, listeners.connections.end()).await;
     remains.answers.sent_until(until).await;
     let before = async { while answers.join_next().await.is_some() {} };
     if timeout_at(until, before).await.is_err() {

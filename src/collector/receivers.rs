@@ -13,7 +13,7 @@ use crate::auth::Gate;
 use crate::config::{ComponentId, Config, HostPort, PipelineConfig, ReceiverConfig};
 use crate::listeners::{Listeners, Wanted};
 use crate::pipeline::{Pipeline, Pipelines};
-use crate::receivers::otlp::config::Protocols;
+use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, Protocols};
 use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver, HTTP_ALPN, HttpReceiver};
 use crate::sift::EntryLimit;
 use crate::telemetry::Counters;
@@ -94,7 +94,9 @@ pub(super) async fn bind_receivers(
             let authenticator = auth.of_senders(grpc.auth.as_ref());
             let gate = Gate::new(&path, authenticator, grpc.include_metadata);
             let (socket, address) = listen(listeners, &path, &grpc.endpoint).await?;
-            let listener = GrpcReceiver::new(socket, grpc.clone(), tls, gate);
+            let new = || GrpcReceiver::standing(grpc);
+            let standing = listeners.connections.at(&path, new);
+            let listener = GrpcReceiver::new(socket, grpc.clone(), tls, gate, standing);
             let size = format!("{} MiB", grpc.max_recv_msg_size_mib);
             let what = listening("gRPC", &path, address, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));
@@ -112,7 +114,9 @@ pub(super) async fn bind_receivers(
             let authenticator = auth.of_senders(http.auth.as_ref());
             let gate = Gate::new(&path, authenticator, http.include_metadata);
             let (socket, address) = listen(listeners, &path, &http.endpoint).await?;
-            let listener = HttpReceiver::new(socket, http.clone(), tls, gate);
+            let new = || HttpReceiver::standing(http);
+            let standing = listeners.connections.at(&path, new);
+            let listener = HttpReceiver::new(socket, http.clone(), tls, gate, standing);
             let size = http.max_request_body_size.to_string();
             let what = listening("HTTP", &path, address, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));
@@ -169,6 +173,31 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
         );
     }
     wanted
+}
+
+/// The paths of the listeners whose connections can stay when `next` takes over from `config`: all that
+/// a connection is made of is the same in both. What requests go through may be another.
+pub(super) fn staying(config: &Config, next: &Config) -> Vec<String> {
+    let listening = wanted(next);
+    let mut staying = Vec::new();
+    for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
+        let Some(ReceiverConfig::Otlp(other)) = next.receivers.get(id) else {
+            continue;
+        };
+        let (one, other) = (&receiver.protocols, &other.protocols);
+        let grpc = |of: &Protocols| of.grpc.as_ref().map(GrpcConfig::of_connections);
+        let http = |of: &Protocols| of.http.as_ref().map(HttpConfig::of_connections);
+        for (protocol, same) in [
+            ("grpc", grpc(one) == grpc(other)),
+            ("http", http(one) == http(other)),
+        ] {
+            let path = format!("receivers.{id}.protocols.{protocol}");
+            if same && listening.iter().any(|wanted| wanted.owner == path) {
+                staying.push(path);
+            }
+        }
+    }
+    staying
 }
 
 /// Finds out what would keep the listeners of `receiver` from being protected.

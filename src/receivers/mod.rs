@@ -4,3 +4,5 @@ mod connections;
 mod inflow;
 pub mod otlp;
 mod server;
+
+pub use connections::{Standing, Standings};

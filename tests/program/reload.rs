@@ -13,12 +13,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::support::backend::{Backend, Received};
+use crate::support::http2::{self, Peer};
 use crate::support::pages::Metrics;
 use crate::support::references::files;
 use crate::support::refusing::Refusing;
 use crate::support::s3::{Behaviour, S3};
 use crate::support::slimspan::Slimspan;
-use crate::support::{config, otlp, soon};
+use crate::support::{config, frames, otlp, soon};
+
+/// The flag of the last frame of a request or an answer.
+const END_STREAM: u8 = 1;
 
 /// A request that is under way when the configuration changes is answered, by the one that it came to.
 #[tokio::test]
@@ -60,6 +64,60 @@ async fn a_request_under_way_is_answered() {
         "{}",
         ended.stderr
     );
+}
+
+/// A connection stays when what is behind its listener changes, and its sender notices nothing.
+#[tokio::test]
+async fn connections_stay_unless_their_listener_changes() {
+    let (first, second) = (Backend::start().await, Backend::start().await);
+    let mut config = config::with_http(first.address);
+    let mut slimspan = Slimspan::start(&config).await;
+    let mut grpc = Peer::connect(slimspan.addresses[0]).await.unwrap();
+    let http = slimspan.http_sender().await;
+    let span = otlp::plain_span(1);
+    assert!(sent(&mut grpc, 1, &span).await);
+    http.send(Signal::Traces, &span).await.unwrap();
+
+    config["exporters"]["otlp_grpc"]["endpoint"] = second.address.to_string().into();
+    // What is seen to at every request is of no connection.
+    let protocols = &mut config["receivers"]["otlp"]["protocols"];
+    protocols["grpc"]["max_recv_msg_size_mib"] = json!(8);
+    protocols["http"]["max_request_body_size"] = json!("8MiB");
+    slimspan.write(&config.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs_times("reloaded the configuration", 1).await;
+    assert!(sent(&mut grpc, 3, &span).await);
+    http.send(Signal::Traces, &span).await.unwrap();
+    assert_eq!((first.received().len(), second.received().len()), (2, 2));
+
+    let protocols = &mut config["receivers"]["otlp"]["protocols"];
+    protocols["grpc"]["max_concurrent_streams"] = json!(7);
+    protocols["http"]["idle_timeout"] = json!("2m");
+    slimspan.write(&config.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs_times("reloaded the configuration", 2).await;
+    assert!(!sent(&mut grpc, 5, &span).await);
+    http.send(Signal::Traces, &span).await.unwrap_err();
+    let http = slimspan.http_sender().await;
+    http.send(Signal::Traces, &span).await.unwrap();
+    assert_eq!(slimspan.stop().await.code, Some(0));
+}
+
+/// Sends a request over a connection that is not opened again, and returns whether it is answered.
+async fn sent(peer: &mut Peer, stream: u32, message: &Bytes) -> bool {
+    let body = frames::frame(0, message);
+    let body = http2::frame(http2::DATA, END_STREAM, stream, &body);
+    let request = [http2::request(stream), body].concat();
+    if peer.send(&request).await.is_err() {
+        return false;
+    }
+    loop {
+        match peer.next().await {
+            Some((http2::HEADERS, flags, _)) if flags & END_STREAM != 0 => return true,
+            Some((http2::RST_STREAM | http2::GOAWAY, ..)) | None => return false,
+            Some(_) => {}
+        }
+    }
 }
 
 /// What Prometheus has counted goes on, and every item still has one fate, with one of them under way while

@@ -6,6 +6,7 @@ mod cut;
 mod life;
 mod requests;
 mod slots;
+mod standing;
 
 use std::error::Error;
 use std::io;
@@ -14,39 +15,45 @@ use std::sync::Arc;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use self::accept::accept;
 use self::life::live;
-use self::slots::Slots;
 use crate::telemetry::{Counters, Seldom};
 use crate::tls::{Accepted, ServerTls};
 
 pub(super) use self::life::{Times, UNREAD};
 pub(super) use self::requests::Requests;
 pub(super) use self::slots::Limits;
+pub(super) use self::standing::{Answering, Service};
+pub use self::standing::{Standing, Standings};
 
 /// The bytes of a connection: as they came, or decrypted.
 pub(super) type Stream = Either<TcpStream, Accepted>;
 
-/// Accepts until `stop`, and returns when the last connection has ended. Each is served by what
-/// `speak` makes of it, which tells the connection's [`Requests`] of every request; with `tls`, once keys
-/// are agreed on. Also before that it has its place among the `limits`.
+/// Accepts until `stop`, and answers with `service`. Each connection is served by what `speak` makes of it, which
+/// tells the connection's [`Requests`] of every request, and answers by [`Answering`]; with `tls`, once keys are
+/// agreed on. Also before that it has its place among the limits.
+///
+/// Returns when the last connection has ended. Where they stay for another service, it returns when all requests
+/// under way are answered: those that come later wait for that service.
 pub(super) async fn serve<C>(
     listener: TcpListener,
-    limits: Limits,
+    standing: Arc<Standing>,
     tls: Option<Arc<ServerTls>>,
     counters: &Counters,
     stop: CancellationToken,
-    speak: impl Fn(TokioIo<Stream>, Requests) -> C + Send + Sync + 'static,
+    service: Service,
+    speak: impl Fn(TokioIo<Stream>, Requests, Answering) -> C + Send + Sync + 'static,
 ) where
     C: GracefulConnection<Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let speak = Arc::new(speak);
-    let slots = Slots::new(limits);
-    let mut connections = JoinSet::new();
+    // The one before may still end.
+    let mut connections = standing.connections.lock().await;
+    let on_duty = standing.begin(service);
+    let times = standing.slots.times();
     let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
     loop {
         let (stream, peer) = tokio::select! {
@@ -55,7 +62,7 @@ pub(super) async fn serve<C>(
         };
         // What is left of those that have ended meanwhile.
         while connections.try_join_next().is_some() {}
-        let slot = match slots.take(peer.ip()) {
+        let slot = match standing.slots.take(peer.ip()) {
             Ok(slot) => slot,
             Err(full) => {
                 // Closed rather than left waiting: its sender tries again, perhaps elsewhere.
@@ -71,14 +78,15 @@ pub(super) async fn serve<C>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
         }
-        let (tls, speak, stop) = (tls.clone(), Arc::clone(&speak), stop.clone());
+        let (tls, speak) = (tls.clone(), Arc::clone(&speak));
+        let (end, answering) = (standing.end.clone(), standing.answering());
         let open = counters.connection();
         connections.spawn(async move {
-            let cut = match protect(stream, tls.as_deref(), &stop).await {
+            let cut = match protect(stream, tls.as_deref(), &end).await {
                 Ok(Some(stream)) => {
                     let requests = Requests::default();
-                    let connection = speak(TokioIo::new(stream), requests.clone());
-                    live(connection, &requests, limits.times, &stop).await
+                    let connection = speak(TokioIo::new(stream), requests.clone(), answering);
+                    live(connection, &requests, times, &end).await
                 }
                 Ok(None) => None,
                 Err(error) => cut::why_unprotected(&error),
@@ -91,20 +99,24 @@ pub(super) async fn serve<C>(
     }
     // Whoever connects now is to be told at once that nobody is here.
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    if standing.stays() {
+        on_duty.finish().await;
+    } else {
+        standing.close(&mut connections).await;
+    }
 }
 
-/// Agrees on keys, where there is TLS; none where slimspan stops meanwhile.
+/// Agrees on keys, where there is TLS; none where connections are to end meanwhile.
 async fn protect(
     stream: TcpStream,
     tls: Option<&ServerTls>,
-    stop: &CancellationToken,
+    end: &CancellationToken,
 ) -> io::Result<Option<Stream>> {
     let Some(tls) = tls else {
         return Ok(Some(Either::Left(stream)));
     };
     tokio::select! {
-        () = stop.cancelled() => Ok(None),
+        () = end.cancelled() => Ok(None),
         accepted = tls.accept(stream) => {
             let accepted = accepted
                 .inspect_err(|error| tracing::debug!("a connection failed: {error}"))?;

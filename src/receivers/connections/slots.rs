@@ -53,6 +53,11 @@ impl Slots {
         })
     }
 
+    /// When the connections end that have a place.
+    pub(super) fn times(&self) -> Times {
+        self.limits.times
+    }
+
     /// A place for a connection from `peer`.
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Slot, Full> {
         let address = host(peer);

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty, Full};
@@ -320,20 +321,8 @@ async fn who_has_nothing_more_to_say_is_closed() {
 async fn a_place_is_free_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = Limits {
-        total: 1,
-        per_address: None,
-        times: Times::default(),
-    };
     let stop = CancellationToken::new();
-    let serving = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            let answers = Arc::new(Semaphore::new(0));
-            let speak = move |io, requests| connection(io, requests, Arc::clone(&answers));
-            serve(listener, limits, None, &Counters::default(), stop, speak).await;
-        }
-    });
+    let serving = serve_one(listener, None, stop.clone());
     for _ in 0..3 {
         let begun = Instant::now();
         let mut only = TcpStream::connect(address).await.unwrap();
@@ -359,26 +348,30 @@ async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, Joi
     let tls = Arc::new(ServerTls::new("test", &config, &["h2"]).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    (address, serve_one(listener, Some(tls), stop.clone()))
+}
+
+/// Serves one connection at a time, and answers nothing.
+fn serve_one(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     let limits = Limits {
         total: 1,
         per_address: None,
         times: Times::default(),
     };
-    let stop = stop.clone();
-    let serving = tokio::spawn(async move {
+    let nobody = |_: &http::HeaderMap| -> fn() -> Response<Body> { Response::default };
+    let standing = Arc::new(Standing::new(limits, nobody));
+    let service = tower::service_fn(|_| async { Ok(Response::default()) });
+    let service = Service::new(service);
+    tokio::spawn(async move {
         let answers = Arc::new(Semaphore::new(0));
-        let speak = move |io, requests| connection(io, requests, Arc::clone(&answers));
-        serve(
-            listener,
-            limits,
-            Some(tls),
-            &Counters::default(),
-            stop,
-            speak,
-        )
-        .await;
-    });
-    (address, serving)
+        let speak = move |io, requests, _| connection(io, requests, Arc::clone(&answers));
+        let counters = Counters::default();
+        serve(listener, standing, tls, &counters, stop, service, speak).await;
+    })
 }
 
 /// Who never says hello has a place as long as anybody who is silent, and no longer.

@@ -126,6 +126,24 @@ impl GrpcConfig {
     pub fn max_recv_msg_size(&self) -> usize {
         usize::from(self.max_recv_msg_size_mib) << 20
     }
+
+    /// What connections are made of, without what is seen to at every request of theirs.
+    pub(crate) fn of_connections(&self) -> Self {
+        let Self {
+            max_recv_msg_size_mib,
+            max_items,
+            auth,
+            include_metadata,
+            ..
+        } = Self::default();
+        Self {
+            max_recv_msg_size_mib,
+            max_items,
+            auth,
+            include_metadata,
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for GrpcConfig {

@@ -17,7 +17,6 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tower::Service as _;
 
 use super::config::{GrpcConfig, ServerParameters};
 use super::intake::Intake;
@@ -28,7 +27,7 @@ use crate::auth::Gate;
 use crate::compression::Compression;
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
-use crate::receivers::connections::{self, Limits, Requests, Stream};
+use crate::receivers::connections::{self, Answering, Limits, Requests, Service, Standing, Stream};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -47,21 +46,35 @@ pub struct GrpcReceiver {
     config: GrpcConfig,
     tls: Option<Arc<ServerTls>>,
     gate: Gate,
+    standing: Arc<Standing>,
 }
 
 impl GrpcReceiver {
-    /// Will serve what connects to `listener`, protected by `tls` if there is any.
+    /// A place for the connections of a listener.
+    pub fn standing(config: &GrpcConfig) -> Standing {
+        let limits = Limits {
+            total: config.max_connections,
+            per_address: config.max_connections_per_address,
+            times: config.keepalive.server_parameters.times(),
+        };
+        Standing::new(limits, |_| || nobody().map(axum::body::Body::new))
+    }
+
+    /// Will serve what connects to `listener`, protected by `tls` if there is any, and the connections that
+    /// are there already.
     pub fn new(
         listener: TcpListener,
         config: GrpcConfig,
         tls: Option<ServerTls>,
         gate: Gate,
+        standing: Arc<Standing>,
     ) -> Self {
         Self {
             listener,
             config,
             tls: tls.map(Arc::new),
             gate,
+            standing,
         }
     }
 
@@ -75,7 +88,7 @@ impl GrpcReceiver {
         each * u64::from(self.config.max_connections)
     }
 
-    /// Serves until `stop`, then lets requests under way end.
+    /// Serves until `stop`, then lets requests under way end, and connections where they do not stay.
     pub async fn serve(
         self,
         pipelines: Arc<Pipelines>,
@@ -102,11 +115,6 @@ impl GrpcReceiver {
             router = router.route(signal.grpc_path(), export.with_state(intake));
         }
         let router = router.with_state(());
-        let limits = Limits {
-            total: self.config.max_connections,
-            per_address: self.config.max_connections_per_address,
-            times: self.config.keepalive.server_parameters.times(),
-        };
         let ServerParameters { time, timeout, .. } = self.config.keepalive.server_parameters;
         let mut server = server(self.config.max_concurrent_streams);
         server
@@ -114,17 +122,18 @@ impl GrpcReceiver {
             .keep_alive_interval(time)
             .keep_alive_timeout(timeout);
         let server = server.http2_only();
-        let speak = move |io: TokioIo<Stream>, requests: Requests| {
-            let router = router.clone();
+        let speak = move |io: TokioIo<Stream>, requests: Requests, answering: Answering| {
             let io = TokioIo::new(Watched::http2(io.into_inner(), requests.clone()));
             let service = service_fn(move |request: Request<Incoming>| {
                 let under_way = requests.begin();
-                let answer = router.clone().call(request);
+                let answer = answering.clone().answer(request);
                 async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
             });
             server.serve_connection(io, service).into_owned()
         };
-        connections::serve(self.listener, limits, self.tls, counters, stop, speak).await;
+        let service = Service::new(router);
+        let (standing, tls) = (self.standing, self.tls);
+        connections::serve(self.listener, standing, tls, counters, stop, service, speak).await;
     }
 }
 
@@ -202,6 +211,11 @@ async fn read(intake: &Intake, head: &Parts, body: axum::body::Body) -> Result<B
         )),
         (true, Some(compression)) => intake.decompress(compression, bytes).await,
     }
+}
+
+/// What a request is told that came when one configuration had ended, and that no other took.
+fn nobody() -> Response<Body> {
+    failure(&Intake::nobody())
 }
 
 async fn unknown_method() -> Response<Body> {

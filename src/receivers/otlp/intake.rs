@@ -126,6 +126,15 @@ impl Intake {
         tokio::time::sleep(LAST_BYTES).await;
     }
 
+    /// Why a request is not taken that came when one configuration had ended, and that no other took, or that was
+    /// under way for too long when it ended.
+    pub(super) fn nobody() -> Refusal {
+        Refusal::unavailable(
+            Culprit::Slimspan,
+            "slimspan stops, or had to end this to reload its configuration",
+        )
+    }
+
     /// The entries that a request may have.
     pub(super) fn entries(&self) -> &EntryLimit {
         self.pipelines.entries()

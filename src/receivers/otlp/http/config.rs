@@ -81,6 +81,38 @@ impl HttpConfig {
         usize::try_from(self.max_request_body_size.as_u64()).unwrap_or(usize::MAX)
     }
 
+    /// What connections are made of, without what is seen to at every request of theirs.
+    pub(crate) fn of_connections(&self) -> Self {
+        let Self {
+            max_request_body_size,
+            max_items,
+            traces_url_path,
+            metrics_url_path,
+            logs_url_path,
+            compression_algorithms,
+            cors,
+            response_headers,
+            read_timeout,
+            auth,
+            include_metadata,
+            ..
+        } = Self::default();
+        Self {
+            max_request_body_size,
+            max_items,
+            traces_url_path,
+            metrics_url_path,
+            logs_url_path,
+            compression_algorithms,
+            cors,
+            response_headers,
+            read_timeout,
+            auth,
+            include_metadata,
+            ..self.clone()
+        }
+    }
+
     /// Where requests of a signal are sent to. As in the Collector, there is no key for profiles.
     pub fn url_path(&self, signal: Signal) -> &str {
         match signal {

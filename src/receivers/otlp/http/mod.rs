@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
@@ -27,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
-use tower::{Layer as _, Service as _};
+use tower::{Layer as _, ServiceExt as _};
 
 use self::answer::{Declined, failure, success};
 pub(crate) use self::config::ContentCoding;
@@ -41,7 +42,9 @@ use crate::auth::Gate;
 use crate::compression::Compression;
 use crate::config::headers::to_map;
 use crate::pipeline::{Pipelines, Received};
-use crate::receivers::connections::{self, Limits, Requests, Stream, Times};
+use crate::receivers::connections::{
+    self, Answering, Limits, Requests, Service, Standing, Stream, Times,
+};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -69,21 +72,43 @@ pub struct HttpReceiver {
     config: HttpConfig,
     tls: Option<Arc<ServerTls>>,
     gate: Gate,
+    standing: Arc<Standing>,
 }
 
 impl HttpReceiver {
-    /// Will serve what connects to `listener`, protected by `tls` if there is any.
+    /// A place for the connections of a listener.
+    pub fn standing(config: &HttpConfig) -> Standing {
+        let limits = Limits {
+            total: config.max_connections,
+            per_address: config.max_connections_per_address,
+            times: Times {
+                unread: unread(config),
+                idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
+                ..Times::default()
+            },
+        };
+        Standing::new(limits, |headers| match Form::of(headers) {
+            Some(Form::Protobuf) => || nobody(Form::Protobuf),
+            // Who speaks neither can at least read this.
+            Some(Form::Json) | None => || nobody(Form::Json),
+        })
+    }
+
+    /// Will serve what connects to `listener`, protected by `tls` if there is any, and the connections that
+    /// are there already.
     pub fn new(
         listener: TcpListener,
         config: HttpConfig,
         tls: Option<ServerTls>,
         gate: Gate,
+        standing: Arc<Standing>,
     ) -> Self {
         Self {
             listener,
             config,
             tls: tls.map(Arc::new),
             gate,
+            standing,
         }
     }
 
@@ -96,7 +121,7 @@ impl HttpReceiver {
         (pinned_by_connection(STREAMS) + of_tls) * u64::from(self.config.max_connections)
     }
 
-    /// Serves until `stop`, then lets requests under way end.
+    /// Serves until `stop`, then lets requests under way end, and connections where they do not stay.
     pub async fn serve(
         self,
         pipelines: Arc<Pipelines>,
@@ -106,7 +131,7 @@ impl HttpReceiver {
     ) {
         let config = self.config;
         let paths = Signal::ALL.map(|signal| (config.url_path(signal).to_owned(), signal));
-        let service = Arc::new(Service {
+        let service = Arc::new(Routes {
             intake: Intake {
                 pipelines,
                 budget,
@@ -126,38 +151,39 @@ impl HttpReceiver {
         });
         let cors = config.cors.as_ref().and_then(cors::layer);
         let answering = option_layer(cors).layer(answering);
-        let limits = Limits {
-            total: config.max_connections,
-            per_address: config.max_connections_per_address,
-            times: Times {
-                unread: Some(config.write_timeout)
-                    .filter(|longest| !longest.is_zero())
-                    .unwrap_or(FOR_EVER),
-                idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
-                ..Times::default()
-            },
-        };
+        let service = Service::new(answering.map_response(|answer| answer.map(Body::new)));
         let mut server = server(STREAMS);
         server.http1().keep_alive(config.keep_alives_enabled);
-        let (head, unread) = (config.read_header_timeout, limits.times.unread);
-        let speak = move |io: TokioIo<Stream>, requests: Requests| {
+        let (head, unread) = (config.read_header_timeout, unread(&config));
+        let speak = move |io: TokioIo<Stream>, requests: Requests, answering: Answering| {
             let io = Watched::either(io.into_inner(), requests.clone(), head, unread);
-            let answering = answering.clone();
             let service = service_fn(move |request: Request<Incoming>| {
                 let under_way = requests.begin();
-                let answer = answering.clone().call(request);
+                let answer = answering.clone().answer(request);
                 async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
             });
             server
                 .serve_connection(TokioIo::new(io), service)
                 .into_owned()
         };
-        connections::serve(self.listener, limits, self.tls, counters, stop, speak).await;
+        let (standing, tls) = (self.standing, self.tls);
+        connections::serve(self.listener, standing, tls, counters, stop, service, speak).await;
     }
 }
 
+/// How long an answer may be left unread.
+fn unread(config: &HttpConfig) -> Duration {
+    let longest = Some(config.write_timeout).filter(|longest| !longest.is_zero());
+    longest.unwrap_or(FOR_EVER)
+}
+
+/// What a request is told that came when one configuration had ended, and that no other took.
+fn nobody(form: Form) -> Response<Body> {
+    failure(form, &Intake::nobody().into()).map(Body::new)
+}
+
 #[derive(Debug)]
-struct Service {
+struct Routes {
     intake: Intake,
     /// By the paths that lead to them.
     signals: BTreeMap<String, Signal>,
@@ -168,7 +194,7 @@ struct Service {
     read_timeout: Option<Duration>,
 }
 
-impl Service {
+impl Routes {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let form = Form::of(&head.headers);

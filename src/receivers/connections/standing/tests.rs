@@ -1,0 +1,213 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http2 as client;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::receivers::connections::{Requests, Stream, Times, serve};
+use crate::telemetry::Counters;
+
+const PATH: &str = "receivers.otlp.protocols.grpc";
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_mins(1);
+
+/// A listener, and the connections that came by it.
+struct Listener {
+    socket: std::net::TcpListener,
+    standings: Standings,
+    /// Tells of every request that has come.
+    come: (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<()>),
+}
+
+/// Somebody who answers there.
+struct Server {
+    answers: Arc<Semaphore>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+type Client = client::SendRequest<Empty<Bytes>>;
+
+impl Listener {
+    async fn open() -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self {
+            socket: socket.into_std().unwrap(),
+            standings: Standings::default(),
+            come: mpsc::unbounded_channel(),
+        }
+    }
+
+    fn standing(&mut self) -> Arc<Standing> {
+        let limits = Limits {
+            total: 9,
+            per_address: None,
+            times: Times::default(),
+        };
+        self.standings.at(PATH, || Standing::new(limits, nobody))
+    }
+
+    /// Answers with `name` when there is a permit for it.
+    fn served_by(&mut self, name: &'static str) -> Server {
+        let listener = TcpListener::from_std(self.socket.try_clone().unwrap()).unwrap();
+        let standing = self.standing();
+        let (answers, stop) = (Arc::new(Semaphore::new(0)), CancellationToken::new());
+        let permits = Arc::clone(&answers);
+        let service = Service::new(tower::service_fn(move |_: Request<Incoming>| {
+            let permits = Arc::clone(&permits);
+            async move {
+                permits.acquire().await.unwrap().forget();
+                Ok(Response::new(Body::from(name)))
+            }
+        }));
+        let come = self.come.0.clone();
+        let speak = move |io: TokioIo<Stream>, requests: Requests, answering: Answering| {
+            let come = come.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let under_way = requests.begin();
+                let _ = come.send(());
+                let answer = answering.clone().answer(request);
+                async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
+            });
+            http2::Builder::new(TokioExecutor::new()).serve_connection(io, service)
+        };
+        let serving = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let counters = Counters::default();
+                serve(listener, standing, None, &counters, stop, service, speak).await;
+            }
+        });
+        Server {
+            answers,
+            stop,
+            serving,
+        }
+    }
+
+    async fn client(&self) -> (Client, JoinHandle<Result<(), hyper::Error>>) {
+        let address = self.socket.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let handshake = client::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (client, connection) = soon(handshake).await.unwrap();
+        (client, tokio::spawn(connection))
+    }
+
+    /// Waits until a request has come.
+    async fn come(&mut self) {
+        soon(self.come.1.recv()).await.unwrap();
+    }
+
+    /// Waits until nobody answers what comes.
+    async fn unattended(&mut self) {
+        let mut now = self.standing().now.subscribe();
+        let nobody = now.wait_for(|now| matches!(now, Now::Nobody));
+        drop(soon(nobody).await.unwrap());
+    }
+}
+
+fn nobody(_: &HeaderMap) -> fn() -> Response<Body> {
+    || {
+        let mut response = Response::new(Body::from("nobody"));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    }
+}
+
+/// Sends a request; what is answered when it is.
+fn request(client: &mut Client) -> JoinHandle<Result<Bytes, hyper::Error>> {
+    let answer = client.send_request(Request::new(Empty::new()));
+    tokio::spawn(async move { Ok(answer.await?.into_body().collect().await?.to_bytes()) })
+}
+
+async fn soon<T>(event: impl Future<Output = T>) -> T {
+    timeout(LONG, event).await.unwrap()
+}
+
+async fn answered(answer: JoinHandle<Result<Bytes, hyper::Error>>) -> Bytes {
+    soon(answer).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_comes_between_two_is_answered_by_the_second() {
+    let mut listener = Listener::open().await;
+    let first = listener.served_by("first");
+    let (mut client, connection) = listener.client().await;
+    let under_way = request(&mut client);
+    listener.come().await;
+
+    listener.standings.keep(&[PATH.to_owned()]);
+    first.stop.cancel();
+    listener.unattended().await;
+    let between = request(&mut client);
+    listener.come().await;
+    assert!(!first.serving.is_finished(), "a request is under way");
+    // More than what is under way, so that another would be answered, too.
+    first.answers.add_permits(9);
+    assert_eq!(answered(under_way).await, "first");
+    soon(first.serving).await.unwrap();
+    assert!(!between.is_finished());
+
+    let second = listener.served_by("second");
+    second.answers.add_permits(9);
+    assert_eq!(answered(between).await, "second");
+    assert_eq!(answered(request(&mut client)).await, "second");
+    assert!(!connection.is_finished());
+
+    // Where they are not kept they end with who answers.
+    listener.standings.keep(&[]);
+    second.stop.cancel();
+    soon(second.serving).await.unwrap();
+    soon(connection).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_refused_and_its_connection_stays() {
+    let mut listener = Listener::open().await;
+    let first = listener.served_by("first");
+    let (mut client, _connection) = listener.client().await;
+    let never = request(&mut client);
+    listener.come().await;
+
+    listener.standings.keep(&[PATH.to_owned()]);
+    first.stop.cancel();
+    listener.unattended().await;
+    first.serving.abort();
+    assert_eq!(answered(never).await, "nobody");
+
+    let second = listener.served_by("second");
+    second.answers.add_permits(9);
+    assert_eq!(answered(request(&mut client)).await, "second");
+}
+
+/// A stop while one configuration has ended and the other has not begun.
+#[tokio::test]
+async fn who_waits_for_somebody_who_does_not_come_is_told() {
+    let mut listener = Listener::open().await;
+    let first = listener.served_by("first");
+    first.answers.add_permits(9);
+    let (mut client, connection) = listener.client().await;
+    assert_eq!(answered(request(&mut client)).await, "first");
+    listener.come().await;
+
+    listener.standings.keep(&[PATH.to_owned()]);
+    first.stop.cancel();
+    soon(first.serving).await.unwrap();
+    let waiting = request(&mut client);
+    listener.come().await;
+    soon(listener.standings.end()).await;
+    assert_eq!(answered(waiting).await, "nobody");
+    soon(connection).await.unwrap().unwrap();
+}
