@@ -106,6 +106,8 @@ pub async fn run(
                 tracing::error!(
                     "{error}: the new configuration cannot run, back to the one before"
                 );
+                let staying = receivers::staying(&next, &config);
+                listeners.connections.keep(&staying);
                 let collector = start(&config, &mut listeners, &counters, RELEASE).await?;
                 tracing::info!("the configuration before runs again");
                 collector

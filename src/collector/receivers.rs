@@ -96,7 +96,8 @@ pub(super) async fn bind_receivers(
             let (socket, address) = listen(listeners, &path, &grpc.endpoint).await?;
             let new = || GrpcReceiver::standing(grpc);
             let standing = listeners.connections.at(&path, new);
-            let listener = GrpcReceiver::new(socket, grpc.clone(), tls, gate, standing);
+            let listener = GrpcReceiver::new(socket, grpc.clone(), tls, gate);
+            let listener = listener.with_connections(standing);
             let size = format!("{} MiB", grpc.max_recv_msg_size_mib);
             let what = listening("gRPC", &path, address, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));
@@ -116,7 +117,8 @@ pub(super) async fn bind_receivers(
             let (socket, address) = listen(listeners, &path, &http.endpoint).await?;
             let new = || HttpReceiver::standing(http);
             let standing = listeners.connections.at(&path, new);
-            let listener = HttpReceiver::new(socket, http.clone(), tls, gate, standing);
+            let listener = HttpReceiver::new(socket, http.clone(), tls, gate);
+            let listener = listener.with_connections(standing);
             let size = http.max_request_body_size.to_string();
             let what = listening("HTTP", &path, address, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));

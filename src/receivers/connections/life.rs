@@ -28,6 +28,10 @@ pub(super) const LAST_REQUESTS: Duration = Duration::from_secs(90);
 /// was told arrives within this time.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long, at a stop, a request may still be on its way over a connection without one, where its peer cannot be
+/// told: with HTTP/1 a connection ends without a word, and what meets that is left without an answer.
+pub(in crate::receivers) const ON_THE_WAY: Duration = Duration::from_millis(250);
+
 /// How long a peer may leave an answer unread: to keep one costs little, but somebody who never reads has no use
 /// for its place.
 pub(in crate::receivers) const UNREAD: Duration = Duration::from_secs(30);
@@ -43,6 +47,8 @@ pub(in crate::receivers) struct Times {
     pub(in crate::receivers) grace: Duration,
     /// How long a peer may leave an answer unread.
     pub(in crate::receivers) unread: Duration,
+    /// How long one without a request waits for one at a stop.
+    pub(in crate::receivers) on_the_way: Duration,
 }
 
 impl Default for Times {
@@ -52,6 +58,7 @@ impl Default for Times {
             age: Some(AGE),
             grace: LAST_REQUESTS,
             unread: UNREAD,
+            on_the_way: Duration::ZERO,
         }
     }
 }
@@ -77,7 +84,7 @@ where
             }
             return requests.cut_for().or_else(|| cut::why(error?.as_ref()));
         }
-        () = stop.cancelled() => ("slimspan stops", None, LAST_REQUESTS),
+        () = stopped(requests, times.on_the_way, stop) => ("slimspan stops", None, LAST_REQUESTS),
         () = silence(requests) => ("it has sent no request", Some(Cut::NoRequest), LAST_REQUESTS),
         () = adulthood(times.age) => ("it has come of age", None, times.grace),
         () = idleness(requests, times.idle) => ("it has been idle", None, LAST_REQUESTS),
@@ -93,6 +100,13 @@ where
         () = requests.quiet_for(FAREWELL) => cut,
         () = sleep(longest) => Some(Cut::Late),
     }
+}
+
+/// Waits until a connection has to be told that it ends because of `stop`. A request that is there is told with
+/// its answer.
+async fn stopped(requests: &Requests, on_the_way: Duration, stop: &CancellationToken) {
+    stop.cancelled().await;
+    requests.next_within(on_the_way).await;
 }
 
 /// Waits until a connection has been without any request for too long; for ever if it has one.

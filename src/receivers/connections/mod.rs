@@ -23,7 +23,7 @@ use self::life::live;
 use crate::telemetry::{Counters, Seldom};
 use crate::tls::{Accepted, ServerTls};
 
-pub(super) use self::life::{Times, UNREAD};
+pub(super) use self::life::{ON_THE_WAY, Times, UNREAD};
 pub(super) use self::requests::Requests;
 pub(super) use self::slots::Limits;
 pub(super) use self::standing::{Answering, Service};

@@ -99,6 +99,15 @@ impl Requests {
         }
     }
 
+    /// Waits for the next request, but no longer than that; not at all while one is under way.
+    pub(super) async fn next_within(&self, longest: Duration) {
+        let (begun, under_way) = self.progress();
+        if under_way == 0 {
+            // Whether it has come makes no difference.
+            let _ = timeout(longest, self.until(|count| count.begun != begun)).await;
+        }
+    }
+
     async fn until(&self, holds: impl FnMut(&Count) -> bool) {
         // It cannot fail: this is the sender that it listens to.
         let _ = self.0.subscribe().wait_for(holds).await;

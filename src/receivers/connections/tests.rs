@@ -13,12 +13,13 @@ use hyper::client::conn::http2 as client;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS, UNREAD};
+use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS};
 use super::*;
 use crate::config::Secret;
 use crate::telemetry::Cut;
@@ -296,6 +297,52 @@ async fn a_stop_waits_for_requests_under_way() {
     assert_eq!(answer.await.unwrap().unwrap(), "done");
     connection.await.unwrap().unwrap();
     assert_about(answered.elapsed(), Duration::ZERO);
+}
+
+/// A peer of HTTP/1 cannot be told while it sends nothing, so what it may have sent already is waited for.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_at_a_stop_is_answered() {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    for had_one in [false, true] {
+        let (mut peer, ours) = duplex(1 << 16);
+        let (requests, stop) = (Requests::default(), CancellationToken::new());
+        let times = Times {
+            on_the_way: ON_THE_WAY,
+            ..Times::default()
+        };
+        let service = service_fn({
+            let requests = requests.clone();
+            move |_: Request<Incoming>| {
+                let answer = Response::new(Full::new(Bytes::from_static(b"done")));
+                let answer = requests.begin().until_sent(answer);
+                async { Ok::<_, Infallible>(answer) }
+            }
+        });
+        let life = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                let connection = server.serve_connection(TokioIo::new(ours), service);
+                live(connection, &requests, times, &stop).await
+            }
+        });
+        if had_one {
+            peer.write_all(REQUEST).await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"done") {
+                answer.push(peer.read_u8().await.unwrap());
+            }
+        }
+        stop.cancel();
+        sleep(ON_THE_WAY / 2).await;
+        peer.write_all(REQUEST).await.unwrap();
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(answer.ends_with("done"), "{answer}");
+        assert_eq!(life.await.unwrap(), None);
+    }
 }
 
 /// A connection that had requests is not kept for one that may never come, if it is told so.

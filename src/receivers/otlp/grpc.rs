@@ -60,15 +60,14 @@ impl GrpcReceiver {
         Standing::new(limits, |_| || nobody().map(axum::body::Body::new))
     }
 
-    /// Will serve what connects to `listener`, protected by `tls` if there is any, and the connections that
-    /// are there already.
+    /// Will serve what connects to `listener`, protected by `tls` if there is any.
     pub fn new(
         listener: TcpListener,
         config: GrpcConfig,
         tls: Option<ServerTls>,
         gate: Gate,
-        standing: Arc<Standing>,
     ) -> Self {
+        let standing = Arc::new(Self::standing(&config));
         Self {
             listener,
             config,
@@ -76,6 +75,12 @@ impl GrpcReceiver {
             gate,
             standing,
         }
+    }
+
+    /// The same, and will serve the connections that are there already.
+    #[must_use]
+    pub fn with_connections(self, standing: Arc<Standing>) -> Self {
+        Self { standing, ..self }
     }
 
     /// The most bytes that all connections can pin beside the requests that are read from them.

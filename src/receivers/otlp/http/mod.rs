@@ -43,7 +43,7 @@ use crate::compression::Compression;
 use crate::config::headers::to_map;
 use crate::pipeline::{Pipelines, Received};
 use crate::receivers::connections::{
-    self, Answering, Limits, Requests, Service, Standing, Stream, Times,
+    self, Answering, Limits, ON_THE_WAY, Requests, Service, Standing, Stream, Times,
 };
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
@@ -84,6 +84,7 @@ impl HttpReceiver {
             times: Times {
                 unread: unread(config),
                 idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
+                on_the_way: ON_THE_WAY,
                 ..Times::default()
             },
         };
@@ -94,15 +95,14 @@ impl HttpReceiver {
         })
     }
 
-    /// Will serve what connects to `listener`, protected by `tls` if there is any, and the connections that
-    /// are there already.
+    /// Will serve what connects to `listener`, protected by `tls` if there is any.
     pub fn new(
         listener: TcpListener,
         config: HttpConfig,
         tls: Option<ServerTls>,
         gate: Gate,
-        standing: Arc<Standing>,
     ) -> Self {
+        let standing = Arc::new(Self::standing(&config));
         Self {
             listener,
             config,
@@ -110,6 +110,12 @@ impl HttpReceiver {
             gate,
             standing,
         }
+    }
+
+    /// The same, and will serve the connections that are there already.
+    #[must_use]
+    pub fn with_connections(self, standing: Arc<Standing>) -> Self {
+        Self { standing, ..self }
     }
 
     /// The most bytes that all connections can pin beside the requests that are read from them.
@@ -130,6 +136,7 @@ impl HttpReceiver {
         stop: CancellationToken,
     ) {
         let config = self.config;
+        let (head, unread) = (config.read_header_timeout, unread(&config));
         let paths = Signal::ALL.map(|signal| (config.url_path(signal).to_owned(), signal));
         let service = Arc::new(Routes {
             intake: Intake {
@@ -154,7 +161,6 @@ impl HttpReceiver {
         let service = Service::new(answering.map_response(|answer| answer.map(Body::new)));
         let mut server = server(STREAMS);
         server.http1().keep_alive(config.keep_alives_enabled);
-        let (head, unread) = (config.read_header_timeout, unread(&config));
         let speak = move |io: TokioIo<Stream>, requests: Requests, answering: Answering| {
             let io = Watched::either(io.into_inner(), requests.clone(), head, unread);
             let service = service_fn(move |request: Request<Incoming>| {
