@@ -313,9 +313,13 @@ async fn what_is_on_its_way_at_a_stop_is_answered() {
         let service = service_fn({
             let requests = requests.clone();
             move |_: Request<Incoming>| {
-                let answer = Response::new(Full::new(Bytes::from_static(b"done")));
-                let answer = requests.begin().until_sent(answer);
-                async { Ok::<_, Infallible>(answer) }
+                let under_way = requests.begin();
+                async {
+                    // As every request does: none is answered in the moment in which it comes.
+                    sleep(Duration::from_millis(1)).await;
+                    let answer = Response::new(Full::new(Bytes::from_static(b"done")));
+                    Ok::<_, Infallible>(under_way.until_sent(answer))
+                }
             }
         });
         let life = tokio::spawn({
