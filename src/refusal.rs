@@ -83,6 +83,7 @@ pub struct Refusal {
     culprit: Culprit,
     retry_after: Option<Duration>,
     is_fault: bool,
+    is_in_doubt: bool,
 }
 
 impl Refusal {
@@ -170,6 +171,7 @@ impl Refusal {
                 format!("{exporter}: the backend refused: {}", status.message()),
             )
         }
+        .doubted()
     }
 
     /// An HTTP answer in place of a gRPC one, from something between here and the backend (gRPC
@@ -183,10 +185,10 @@ impl Refusal {
             403 => Code::PermissionDenied,
             404 => Code::Unimplemented,
             413 => Code::ResourceExhausted,
-            429 | 502..=504 => return Self::later(message, headers),
+            429 | 502..=504 => return Self::later(message, status, headers),
             _ => Code::Unknown,
         };
-        Self::new(code, Culprit::Backend, message)
+        Self::new(code, Culprit::Backend, message).doubted()
     }
 
     /// A backend's answer over OTLP/HTTP (OTLP specification, "OTLP/HTTP Response"). What it `said`
@@ -207,20 +209,46 @@ impl Refusal {
             403 => Code::PermissionDenied,
             404 | 405 | 501 => Code::Unimplemented,
             413 => Code::ResourceExhausted,
-            429 | 502..=504 => return Self::later(message, headers),
+            429 | 502..=504 => return Self::later(message, status, headers),
             500 => Code::Internal,
             _ => Code::Unknown,
         };
-        Self::new(code, Culprit::Backend, message)
+        Self::new(code, Culprit::Backend, message).doubted()
     }
 
     /// The backend cannot take it now, and may have said when it can.
-    fn later(message: String, headers: &http::HeaderMap) -> Self {
+    fn later(message: String, status: http::StatusCode, headers: &http::HeaderMap) -> Self {
         let refusal = Self::unavailable(Culprit::Backend, message);
         let asked = retry_after(headers).map(|delay| delay.min(LONGEST_DELAY));
         Self {
             retry_after: asked.or(refusal.retry_after),
+            is_in_doubt: status != http::StatusCode::TOO_MANY_REQUESTS,
             ..refusal
+        }
+    }
+
+    /// A backend's word is in doubt where something between here and there may have said it in the place of
+    /// one that has the request, or one that failed with it in its hands.
+    fn doubted(self) -> Self {
+        let is_in_doubt = matches!(
+            self.code,
+            Code::Cancelled
+                | Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Aborted
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        );
+        self.in_doubt(is_in_doubt)
+    }
+
+    /// Whether the other side may have taken the request all the same.
+    #[must_use]
+    pub fn in_doubt(self, is_in_doubt: bool) -> Self {
+        Self {
+            is_in_doubt,
+            ..self
         }
     }
 
@@ -231,6 +259,7 @@ impl Refusal {
             culprit,
             retry_after: None,
             is_fault: false,
+            is_in_doubt: false,
         }
     }
 
@@ -291,6 +320,11 @@ impl Refusal {
     /// Whether it is what is in the request that is refused, so that a part of it may be taken alone.
     pub fn is_for_contents(&self) -> bool {
         self.code == Code::InvalidArgument
+    }
+
+    /// Whether the other side may have the request all the same: its answer came too late, or broke.
+    pub fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
     }
 
     /// Whether slimspan failed at it, so that a part of it may be no matter.

@@ -24,7 +24,7 @@ use crate::exporters::otlp_grpc::config::{Compression as OverGrpc, OtlpGrpcConfi
 use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
 use crate::exporters::otlp_http::config::{Compression as OverHttp, OtlpHttpConfig};
 use crate::exporters::otlp_http::{HttpUrl, OtlpHttpExporter};
-use crate::exporters::{Delivery, DeliveryConfig, Oversize, Terms, Way, Wire};
+use crate::exporters::{Delivery, DeliveryConfig, Departure, Oversize, Terms, Way, Wire};
 use crate::tally::Tickets;
 use crate::telemetry::config::TelemetryConfig;
 use crate::telemetry::traces::config::{BatchSpans, Compression, OtlpSpans, Protocol};
@@ -181,6 +181,7 @@ impl Sending {
             tickets: Tickets::of([]),
             trace: Trace::default(),
             onward: Onward::default(),
+            departure: Departure::default(),
         };
         let request = Bytes::from(request.encode_to_vec());
         let outcome = self.delivery.deliver(Signal::Traces, request, &terms).await;

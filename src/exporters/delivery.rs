@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dead_letters::config::DeadLetterConfig;
 use super::dead_letters::{DeadLetters, Letter};
+use super::departure::Departure;
 use super::fitting::{Sent, send_fitting};
 use super::queue::config::QueueConfig;
 use super::queue::{Load, Queue};
@@ -83,6 +84,8 @@ pub struct Terms {
     pub trace: Trace,
     /// What the backend hears of its trace, unless it has to wait in a queue.
     pub onward: Onward,
+    /// For who has to know whether it may have left.
+    pub departure: Departure,
 }
 
 /// Where a request comes from, as far as its backend is told.
@@ -92,6 +95,8 @@ pub(super) struct Origin<'a> {
     pub(super) client: &'a Client,
     /// What its trace is.
     pub(super) onward: &'a Onward,
+    /// Where it is noted that it may have left.
+    pub(super) departure: &'a Departure,
 }
 
 /// What became of a request on its way.
@@ -136,6 +141,7 @@ impl Delivery {
                 let from = Origin {
                     client: &terms.client,
                     onward: &terms.onward,
+                    departure: &terms.departure,
                 };
                 let delivered = self
                     .way
@@ -266,6 +272,8 @@ impl Way {
             if oversize == Oversize::Refused {
                 return Err(refusal);
             }
+            // Somebody may send it yet.
+            from.departure.note();
             let (rejected, told) = self.give_up(signal, single, &refusal).await;
             kept += rejected;
             answer = answer.and(told);
@@ -292,7 +300,9 @@ impl Way {
             let (left, is_repeat) = (patience.left(), std::mem::replace(&mut repeats, true));
             async move {
                 let watch = Watch::start();
+                let leaving = from.departure.begin();
                 let outcome = prepared.send(credentials, from.onward, left).await;
+                leaving.ended(&outcome);
                 let took = watch.read();
                 let what = what_it_shows(&outcome, took, left);
                 self.counts.attempted(is_repeat, took, what);

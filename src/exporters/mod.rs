@@ -3,6 +3,9 @@
 pub mod dead_letters;
 pub mod debug;
 mod delivery;
+mod departure;
+#[cfg(test)]
+mod doubts;
 pub mod file;
 mod fitting;
 pub mod otlp_grpc;
@@ -19,6 +22,7 @@ use tokio::time::Instant;
 use crate::answer::Answer;
 use crate::refusal::Refusal;
 pub use delivery::{Delivery, DeliveryConfig, Oversize, Terms, Way};
+pub use departure::Departure;
 pub use queue::Load;
 pub use wire::Wire;
 #[cfg(test)]
@@ -46,7 +50,13 @@ impl Exporter {
         match self {
             Self::Otlp(delivery) => delivery.deliver(signal, request, terms).await,
             Self::Debug(exporter) => Ok(exporter.export(signal, request).into()),
-            Self::File(exporter) => exporter.export(signal, request, terms.deadline).await,
+            Self::File(exporter) => {
+                // What the thread that writes was given, it writes.
+                let leaving = terms.departure.begin();
+                let outcome = exporter.export(signal, request, terms.deadline).await;
+                leaving.ended(&outcome);
+                outcome
+            }
         }
     }
 

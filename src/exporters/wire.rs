@@ -63,7 +63,7 @@ impl Prepared<'_> {
             Self::Grpc(grpc, prepared) => grpc.send(prepared, credentials, onward, left).await,
             Self::Http(http, prepared) => http.send(prepared, credentials, onward, left).await,
             #[cfg(test)]
-            Self::Faulty(prepared) => Ok(prepared.send()),
+            Self::Faulty(prepared) => prepared.send().await,
         }
     }
 }
@@ -92,27 +92,55 @@ impl fmt::Display for Wire {
     }
 }
 
-/// Accepts all requests but those that say that they are poison: slimspan panics there.
+/// Accepts all requests but those that say what is to become of them.
 #[cfg(test)]
 pub mod faulty {
     #![expect(clippy::panic, reason = "that is what it is for")]
 
+    use std::sync::Arc;
+
     use bytes::Bytes;
+    use tokio::sync::Semaphore;
 
     use crate::answer::Answer;
     use crate::compute::{self, Panicked};
+    use crate::refusal::Refusal;
 
     /// What a request holds that makes it panic where it is sent.
     pub const POISON: &str = "poison";
     /// The same on a thread for what takes long.
     pub const SLOW_POISON: &str = "slow poison";
 
-    /// A wire with faults.
-    #[derive(Debug, Default)]
-    pub struct Faulty;
+    /// What a request holds that is answered when the test allows it.
+    pub const HELD: &str = "held";
+    /// What one holds that is refused.
+    pub const REFUSED: &str = "refused";
+    /// What one holds that is refused, and nobody knows whether it was taken all the same.
+    pub const DOUBTED: &str = "doubted";
+
+    /// A wire with faults. Clones are one.
+    #[derive(Debug, Clone)]
+    pub struct Faulty {
+        /// Has a permit for each request that is held.
+        pub holds: Arc<Semaphore>,
+        /// Lets one of these go for each permit.
+        pub lets_go: Arc<Semaphore>,
+    }
+
+    impl Default for Faulty {
+        fn default() -> Self {
+            Self {
+                holds: Arc::new(Semaphore::new(0)),
+                lets_go: Arc::new(Semaphore::new(0)),
+            }
+        }
+    }
 
     #[derive(Debug)]
-    pub(in crate::exporters) struct Prepared(Bytes);
+    pub(in crate::exporters) struct Prepared {
+        wire: Faulty,
+        request: Bytes,
+    }
 
     fn holds(request: &[u8], poison: &str) -> bool {
         let mut windows = request.windows(poison.len());
@@ -125,14 +153,28 @@ pub mod faulty {
                 let work = || panic!("as the test wants it");
                 return compute::run(work).await.unwrap_or_else(Panicked::go_on);
             }
-            Prepared(request)
+            Prepared {
+                wire: self.clone(),
+                request,
+            }
         }
     }
 
     impl Prepared {
-        pub(super) fn send(&self) -> Answer {
-            assert!(!holds(&self.0, POISON), "as the test wants it");
-            Answer::success()
+        pub(super) async fn send(&self) -> Result<Answer, Refusal> {
+            assert!(!holds(&self.request, POISON), "as the test wants it");
+            if holds(&self.request, HELD) {
+                self.wire.holds.add_permits(1);
+                if let Ok(permit) = self.wire.lets_go.acquire().await {
+                    permit.forget();
+                }
+            }
+            for (name, is_in_doubt) in [(REFUSED, false), (DOUBTED, true)] {
+                if holds(&self.request, name) {
+                    return Err(Refusal::malformed(name).in_doubt(is_in_doubt));
+                }
+            }
+            Ok(Answer::success())
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -29,35 +28,6 @@ pub(super) struct FanOut {
     /// What copies are charged to.
     budget: Budget,
     panics: Arc<Panics>,
-}
-
-/// What became of a request.
-#[derive(Debug)]
-pub(super) struct Sent {
-    /// What its sender is told.
-    pub(super) outcome: Result<Answer, Refusal>,
-    /// Whether some of it has left, whatever became of the rest: one of several backends has it, say.
-    pub(super) has_left: bool,
-}
-
-impl Sent {
-    /// What became of it where it went several ways, all of which must accept.
-    pub(super) fn worst(ways: impl IntoIterator<Item = Self>) -> Self {
-        let mut has_left = false;
-        let outcomes = ways.into_iter().map(|sent| {
-            has_left |= sent.has_left;
-            sent.outcome
-        });
-        let outcome = Answer::worst(outcomes);
-        Self { outcome, has_left }
-    }
-}
-
-impl From<Result<Answer, Refusal>> for Sent {
-    fn from(outcome: Result<Answer, Refusal>) -> Self {
-        let has_left = outcome.is_ok();
-        Self { outcome, has_left }
-    }
 }
 
 /// One request as the exporters get it: once for each form of references.
@@ -107,12 +77,12 @@ impl FanOut {
         outgoing: &Outgoing,
         isolated: &[Range<usize>],
         terms: &Terms,
-    ) -> Sent {
+    ) -> Result<Answer, Refusal> {
         let send = |index| self.send_to(index, signal, outgoing, isolated, terms);
         if self.exporters.len() == 1 {
             return send(0).await;
         }
-        Sent::worst(join_all((0..self.exporters.len()).map(send)).await)
+        Answer::worst(join_all((0..self.exporters.len()).map(send)).await)
     }
 
     /// Sends a request to one of the exporters.
@@ -123,9 +93,9 @@ impl FanOut {
         outgoing: &Outgoing,
         isolated: &[Range<usize>],
         terms: &Terms,
-    ) -> Sent {
+    ) -> Result<Answer, Refusal> {
         let Some((exporter, form)) = self.exporters.get(index) else {
-            return Ok(Answer::success()).into();
+            return Ok(Answer::success());
         };
         let request = outgoing.0.get(*form).cloned().unwrap_or_default();
         let mut stage = terms
@@ -136,12 +106,13 @@ impl FanOut {
             onward: stage.onward(),
             ..terms.clone()
         };
-        let has_left = &AtomicBool::new(false);
         let send = |part| {
             let exporter = Arc::clone(exporter);
             async move {
                 let outcome = exporter.export(signal, part, terms).await;
-                has_left.fetch_or(outcome.is_ok(), Ordering::Relaxed);
+                if outcome.is_ok() {
+                    terms.departure.note();
+                }
                 outcome
             }
         };
@@ -158,10 +129,7 @@ impl FanOut {
             .guard_once(what, Some(&request), failed, delivery);
         let outcome = delivery.await;
         stage.ended(outcome.as_ref().err());
-        Sent {
-            outcome,
-            has_left: has_left.load(Ordering::Relaxed),
-        }
+        outcome
     }
 }
 

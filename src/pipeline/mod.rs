@@ -25,7 +25,7 @@ use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::{BatchConfig, PipelineId};
-use crate::exporters::{Oversize, Terms};
+use crate::exporters::{Departure, Oversize, Terms};
 use crate::panics::Panics;
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
@@ -38,7 +38,7 @@ use artifacts::{Artifacts, Processed};
 pub use artifacts::{Fate, Keeping};
 use batch::{Batch, Held};
 pub use fan_out::Destination;
-use fan_out::{FanOut, Sent};
+use fan_out::FanOut;
 pub use tenancy::Tenancy;
 
 /// What the requests of a receiver go through, by signal.
@@ -185,6 +185,7 @@ impl Pipelines {
             tickets: Arc::clone(&ticket).into(),
             trace,
             onward: Onward::default(),
+            departure: Departure::default(),
         };
         let passed = self.sift_and_pass(signal, &request, &terms, &mut under_way);
         let what = || format!("a processor after {} ({signal})", self.receiver());
@@ -328,6 +329,10 @@ impl Pipeline {
             entries,
         } = processed;
         let mut terms = terms.clone();
+        // Of what another pipeline sends this one has nothing to tell.
+        terms.departure = Departure::watched();
+        let artifacts = self.artifacts.as_ref();
+        let recording = artifacts.and_then(|of| of.recording(entries, &terms.departure));
         if is_forwarded {
             // What is too large for the backend as it is may be smaller once the store is back.
             terms.oversize = Oversize::Refused;
@@ -340,12 +345,12 @@ impl Pipeline {
             let lease = batch.lease(&outgoing, &sifted.request).ok()?;
             Some((batch, lease))
         });
-        let Sent { outcome, has_left } = if let Some((batch, lease)) = batch {
-            let held = Held::new(tenants, in_flight, lease);
+        let outcome = if let Some((batch, lease)) = batch {
+            let held = Held::new(tenants, in_flight, lease, recording.clone());
             let items = outgoing.count(signal);
             let stage = terms.trace.stage(|| "processor/batch/wait".to_owned());
             let sent = batch.send(outgoing.clone(), items, held, &terms).await;
-            stage.ended(sent.outcome.as_ref().err());
+            stage.ended(sent.as_ref().err());
             sent
         } else {
             let sent = self.exporters.send(signal, &outgoing, &isolated, &terms);
@@ -353,13 +358,11 @@ impl Pipeline {
             drop(in_flight);
             sent
         };
-        if has_left
-            && let Some(artifacts) = &self.artifacts
-            && !entries.is_empty()
-        {
+        if let Some(recording) = recording {
             // Before the sender hears of it: else a kill could leave a reference that nobody knows of, and
-            // that is not sent again. What one of several backends refused has left to the others.
-            artifacts.record(entries).await;
+            // that is not sent again. What one of several backends refused has left to the others, and so
+            // may what was not answered in time. Where the sender goes away meanwhile, it is let go of.
+            recording.ended().await;
         }
         match outcome {
             Ok(answer) => {
@@ -384,5 +387,7 @@ impl Pipeline {
     }
 }
 
+#[cfg(test)]
+mod departures;
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ async fn rig_of(pipelines: &[&str], batch: Option<BatchConfig>) -> Rig {
     let config = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
     let way = Way::new(
         "otlp".to_owned(),
-        Wire::Faulty(Faulty),
+        Wire::Faulty(Faulty::default()),
         None,
         config.delivery(),
     );

@@ -12,6 +12,7 @@ use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 use crate::support::backend::Backend;
 use crate::support::references::files;
@@ -230,6 +231,27 @@ async fn a_kill_loses_no_entry() {
     let digests: BTreeSet<_> = found.iter().filter_map(|entry| entry.digest).collect();
     assert_eq!(digests, acknowledged);
     assert_eq!(found.len(), acknowledged.len(), "each once");
+}
+
+/// A sender that goes away while the backend has its request takes no entry along: nobody may ever send it
+/// again, and the backend has the reference.
+#[tokio::test]
+async fn what_has_left_is_written_down_also_where_its_sender_goes_away() {
+    let gate = Arc::new(Semaphore::new(0));
+    let backend = Backend::gated(&gate).await;
+    let slimspan = Slimspan::start(&with_catalog(&backend, "50ms")).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    let call = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
+    backend.arrived(1).await;
+    // With it goes its connection.
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    let found = wait_for(&slimspan.artifacts(), |entries| !entries.is_empty()).await;
+    let digests: Vec<_> = found.iter().map(|entry| entry.digest).collect();
+    assert_eq!(digests, [Some(Digest::of(otlp::PICTURE))]);
+    // Until here it was not answered.
+    assert_eq!(gate.available_permits(), 0);
 }
 
 /// A catalog that cannot be written costs no telemetry, is told, and is made good when it can.

@@ -7,18 +7,23 @@ mod deletions;
 mod finishing;
 mod journals;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fmt;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::config::CatalogConfig;
 use super::entry::{Entry, State};
@@ -35,6 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long after a disk that did not end in time nobody waits for it.
 const REST: Duration = Duration::from_secs(5);
+
+/// Entries of requests whose senders have gone away that are written down at a time: nobody waits for them, so
+/// nothing else holds up those that come after them.
+const ABANDONED: usize = 16_384;
 
 /// What waits in memory, where there is no folder to wait in.
 const IN_MEMORY: usize = 8 << 20;
@@ -57,6 +66,10 @@ struct Shared {
     /// Something new is in the queue.
     arrived: Notify,
     counts: Arc<StoreCounts>,
+    /// What is being written down: also what nobody waits for any more.
+    writing: TaskTracker,
+    /// How much more of what nobody waits for may be.
+    abandoned: Arc<Semaphore>,
     /// Until when nobody waits for the disk.
     resting: Mutex<Option<Instant>>,
     failing: Mutex<Seldom>,
@@ -88,6 +101,8 @@ impl Recorder {
                 queue: Mutex::default(),
                 arrived: Notify::new(),
                 counts,
+                writing: TaskTracker::new(),
+                abandoned: Arc::new(Semaphore::new(ABANDONED)),
                 resting: Mutex::default(),
                 failing: Mutex::default(),
             }),
@@ -105,41 +120,44 @@ impl Recorder {
     }
 
     /// Writes entries down. When this ends they outlive the process, or are counted as lost; it ends within
-    /// a second.
-    pub async fn record(&self, entries: Vec<Entry>) {
+    /// a second. Where nobody waits for it, it goes on.
+    pub fn record(&self, entries: Vec<Entry>) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        let written = (!entries.is_empty()).then(|| {
+            self.shared
+                .writing
+                .spawn(async move { shared.record(entries).await })
+        });
+        async move {
+            if let Some(written) = written {
+                // Where it did not end, they are counted as lost.
+                let _ = written.await;
+            }
+        }
+    }
+
+    /// Writes entries down for which nobody waits any more, or counts them as lost where there are too many
+    /// of these at once.
+    pub fn record_abandoned(&self, entries: Vec<Entry>) {
         if entries.is_empty() {
             return;
         }
-        let shared = &self.shared;
-        let count = entries.len();
-        let waits: Vec<_> = entries
-            .iter()
-            .filter(|entry| entry.state == State::Spooled)
-            .filter_map(|entry| Some((entry.tenant.clone(), entry.digest?)))
-            .collect();
-        let recorded = entries.iter().map(|entry| entry.recorded).max();
-        let lines = to_lines(&entries);
-        drop(entries);
-        let own = shared.journals().own();
-        let home = match own {
-            Some((number, journal)) => match shared.append(&journal, lines.clone()).await {
-                Ok(entry) => Home::Journal { number, entry },
-                Err(reason) => return shared.lost(count, &reason),
-            },
-            None if shared.queue().in_memory + lines.len() <= IN_MEMORY => {
-                Home::Memory(lines.clone())
-            }
-            None => return shared.lost(count, "what waits in memory is full"),
+        let (shared, count) = (Arc::clone(&self.shared), entries.len());
+        // More than all of them nobody can take.
+        let room = u32::try_from(count.min(ABANDONED)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&shared.abandoned).try_acquire_many_owned(room) else {
+            return shared.lost(
+                count,
+                "too many requests were given up by their senders at once",
+            );
         };
-        shared.counts.catalog.recorded(count);
-        shared.queue().push(Record {
-            home,
-            len: lines.len(),
-            waits,
-            recorded: recorded.unwrap_or_default(),
-            since: Instant::now(),
+        if Handle::try_current().is_err() {
+            return shared.lost(count, "slimspan has stopped");
+        }
+        self.shared.writing.spawn(async move {
+            shared.record(entries).await;
+            drop(room);
         });
-        shared.arrived.notify_one();
     }
 
     /// Puts what is written down into the bucket until `drain` is cancelled; then what is left, unless that
@@ -191,6 +209,43 @@ impl Shared {
         self.arrived.notify_one();
     }
 
+    async fn record(&self, entries: Vec<Entry>) {
+        let mut unwritten = Unwritten {
+            shared: self,
+            count: entries.len(),
+        };
+        let waits: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.state == State::Spooled)
+            .filter_map(|entry| Some((entry.tenant.clone(), entry.digest?)))
+            .collect();
+        let recorded = entries.iter().map(|entry| entry.recorded).max();
+        let lines = to_lines(&entries);
+        drop(entries);
+        let own = self.journals().own();
+        let home = match own {
+            Some((number, journal)) => match self.append(&journal, lines.clone()).await {
+                Ok(entry) => Home::Journal { number, entry },
+                Err(reason) => return unwritten.told(&reason),
+            },
+            None if self.queue().in_memory + lines.len() <= IN_MEMORY => {
+                Home::Memory(lines.clone())
+            }
+            None => return unwritten.told("what waits in memory is full"),
+        };
+        self.counts
+            .catalog
+            .recorded(mem::take(&mut unwritten.count));
+        self.queue().push(Record {
+            home,
+            len: lines.len(),
+            waits,
+            recorded: recorded.unwrap_or_default(),
+            since: Instant::now(),
+        });
+        self.arrived.notify_one();
+    }
+
     async fn append(
         &self,
         journal: &crate::journal::Journal,
@@ -221,6 +276,27 @@ impl Shared {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(times) = failing.occurred() {
             tracing::warn!("{what} ({times} times)");
+        }
+    }
+}
+
+/// Entries that are lost unless they are written down.
+struct Unwritten<'s> {
+    shared: &'s Shared,
+    count: usize,
+}
+
+impl Unwritten<'_> {
+    fn told(mut self, reason: &str) {
+        self.shared.lost(mem::take(&mut self.count), reason);
+    }
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            let reason = "slimspan stopped before the disk had them";
+            self.shared.lost(self.count, reason);
         }
     }
 }

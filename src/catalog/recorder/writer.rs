@@ -73,7 +73,12 @@ pub(super) async fn run(shared: Arc<Shared>, store: &Store, drain: CancellationT
         }
         let wake = writer.wake();
         tokio::select! {
-            () = drain.cancelled(), if !draining => draining = true,
+            () = drain.cancelled(), if !draining => {
+                draining = true;
+                // What is being written down is there then, also where nobody waits for it.
+                shared.writing.close();
+                shared.writing.wait().await;
+            }
             () = sleep_until(wake) => {}
             // While the bucket takes nothing, its pause is what is waited for.
             () = shared.arrived.notified(), if !failing => {}

@@ -150,9 +150,16 @@ impl FileExporter {
             Ok(Some(Err(Failure::NoMemory))) => Err(self.unavailable(
                 "requests in flight take all of the memory that memory_limiter.limit_mib leaves them",
             )),
-            Ok(Some(Err(Failure::Io(error)))) => Err(self.unavailable(&error.to_string())),
-            Ok(None) => Err(self.unavailable("the thread that writes has ended")),
-            Err(_) => Err(self.unavailable("the disk takes longer than the sender waits")),
+            Ok(Some(Err(Failure::Io(error)))) => Err(self
+                .unavailable(&error.to_string())
+                // Where it cannot be synced, it may be there.
+                .in_doubt(true)),
+            Ok(None) => Err(self
+                .unavailable("the thread that writes has ended")
+                .in_doubt(true)),
+            Err(_) => Err(self
+                .unavailable("the disk takes longer than the sender waits")
+                .in_doubt(true)),
         }
     }
 

@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,12 +134,19 @@ impl OtlpGrpcExporter {
     ) -> Result<Answer, Refusal> {
         let limit = left.map_or(self.timeout, |left| left.min(self.timeout));
         let Prepared { signal, parts } = prepared.clone();
-        let mut request = self.request(signal, parts, credentials, limit)?;
+        let begun = Arc::new(AtomicBool::new(false));
+        let mut request = self.request(signal, parts, credentials, limit, Arc::clone(&begun))?;
         onward.apply(request.headers_mut());
-        match tokio::time::timeout(limit, self.call(request, limit)).await {
+        let outcome = match tokio::time::timeout(limit, self.call(request, limit)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.timed_out(limit)),
-        }
+        };
+        // Whoever has seen nothing of the message does not have it.
+        let begun = begun.load(Ordering::Relaxed);
+        outcome.map_err(|refusal| {
+            let is_in_doubt = begun && refusal.is_in_doubt();
+            refusal.in_doubt(is_in_doubt)
+        })
     }
 
     async fn call(&self, request: Request<Body>, limit: Duration) -> Result<Answer, Refusal> {
@@ -175,10 +183,12 @@ impl OtlpGrpcExporter {
         parts: [Bytes; 2],
         credentials: Credentials<'_>,
         limit: Duration,
+        begun: Arc<AtomicBool>,
     ) -> Result<Request<Body>, Refusal> {
-        let frames = parts
-            .into_iter()
-            .map(|part| Ok::<_, Status>(Frame::data(part)));
+        let frames = parts.into_iter().map(move |part| {
+            begun.store(true, Ordering::Relaxed);
+            Ok::<_, Status>(Frame::data(part))
+        });
         let mut request = Request::new(Body::new(StreamBody::new(stream::iter(frames))));
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
@@ -266,6 +276,7 @@ impl OtlpGrpcExporter {
             Culprit::Backend,
             format!("{}: backend {}: {reason}", self.name, self.backend),
         )
+        .in_doubt(true)
     }
 }
 

@@ -194,8 +194,15 @@ impl OtlpHttpExporter {
         {
             Ok(response) => response,
             // The client has a clock of its own for connecting. It is sometimes the faster.
-            Err(error) if error.is_timeout() => return Err(self.timed_out(to, limit)),
-            Err(error) => return Err(self.unavailable(to, root(&error))),
+            Err(error) => {
+                let refusal = if error.is_timeout() {
+                    self.timed_out(to, limit)
+                } else {
+                    self.unavailable(to, root(&error))
+                };
+                // Without a connection nothing has left.
+                return Err(refusal.in_doubt(!error.is_connect()));
+            }
         };
         if let Some(connections) = &self.connections {
             let is_one = response.version() == Version::HTTP_2;
@@ -224,6 +231,7 @@ impl OtlpHttpExporter {
             Culprit::Backend,
             format!("{}: backend {}: {reason}", self.name, to.shown),
         )
+        .in_doubt(true)
     }
 }
 

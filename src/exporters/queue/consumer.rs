@@ -122,6 +122,7 @@ impl Shared {
             client: &queued.client,
             // Its trace is over by now.
             onward: &onward,
+            departure: &queued.departure,
         };
         let (signal, kept) = (queued.signal, Oversize::Kept);
         let delivery = self

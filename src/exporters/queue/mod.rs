@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Terms, Way};
+use super::departure::Departure;
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::client::Client;
@@ -84,6 +85,8 @@ struct Queued {
     waiter: Option<oneshot::Sender<Result<Answer, Refusal>>>,
     /// Counts its items as queued, unless somebody waits.
     tickets: Option<Tickets>,
+    /// Where it is noted that it may have left, if somebody waits.
+    departure: Departure,
     /// Whether nothing is left to be done with it.
     is_done: bool,
 }
@@ -248,6 +251,11 @@ impl Shared {
         if let Some(tickets) = &tickets {
             tickets.queue();
         }
+        let departure = if waiter.is_some() {
+            terms.departure.clone()
+        } else {
+            Departure::default()
+        };
         let queued = Queued {
             signal,
             client,
@@ -256,17 +264,24 @@ impl Shared {
             size,
             waiter,
             tickets,
+            departure,
             is_done: false,
         };
         if self.waiting.push(queued, self.journal.is_some()).is_err() {
             return Err(self.refusal("slimspan stops"));
         }
         room.keep();
+        // From here on it goes out whether somebody waits or not.
+        let leaving = terms.departure.begin();
         let Some(answer) = answer else {
             return Ok(Answer::success());
         };
         match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                // It was noted already where an attempt was in doubt.
+                leaving.ended(&answer);
+                answer
+            }
             Ok(Err(_)) => Err(self.refusal("its request was cut off by the shutdown")),
             Err(_) => Err(self
                 .refusal("the request still waits in the queue; see sending_queue.num_consumers")),
@@ -380,6 +395,7 @@ impl Shared {
             size,
             waiter: None,
             tickets: Some(ticket.into()),
+            departure: Departure::default(),
             is_done: false,
         };
         // Nothing is too late for what may stay.

@@ -10,11 +10,11 @@ use tokio::time::{pause, resume, timeout};
 
 use super::*;
 use crate::admission::Limits;
-use crate::exporters::Wire;
 use crate::exporters::delivery::Oversize;
 use crate::exporters::faulty::{Faulty, POISON, SLOW_POISON};
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+use crate::exporters::{Departure, Wire};
 use crate::journal::FaultyDisk;
 use crate::telemetry::traces::{Onward, Trace};
 use consumer::Unread;
@@ -69,6 +69,7 @@ fn terms(queue: &Queue) -> Terms {
         tickets: ticket.into(),
         trace: Trace::default(),
         onward: Onward::default(),
+        departure: Departure::default(),
     }
 }
 
@@ -87,7 +88,7 @@ async fn what_slimspan_fails_at_each_time_becomes_a_dead_letter_and_holds_up_not
     exporter.dead_letters.directory = Some(letters.path().into());
     let way = Way::new(
         "otlp".to_owned(),
-        Wire::Faulty(Faulty),
+        Wire::Faulty(Faulty::default()),
         None,
         exporter.delivery(),
     );

@@ -2,6 +2,7 @@
 
 mod extraction;
 mod process;
+mod recording;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,12 +16,13 @@ use slimspan_proto::Signal;
 
 use self::extraction::{Memory, run_extract};
 use self::process::{Made, Process};
+pub(super) use self::recording::Recording;
 use super::fan_out::Outgoing;
 use super::tenancy::{InFlight, Tenancy};
 use crate::catalog::{Entry, Recorder};
 use crate::config::{Delivery, OnStoreFailure};
 use crate::dry_run::DryRun;
-use crate::exporters::Terms;
+use crate::exporters::{Departure, Terms};
 use crate::refusal::Refusal;
 use crate::sift::{Rejected, Sifted};
 use crate::storage::Store;
@@ -76,7 +78,7 @@ pub(super) struct Processed {
     pub(super) tenants: Vec<TenantId>,
     /// What these have under way, until it is answered.
     pub(super) in_flight: Vec<InFlight>,
-    /// What the catalog is told when it has left.
+    /// What the catalog is told when it may have left.
     pub(super) entries: Vec<Entry>,
 }
 
@@ -208,13 +210,19 @@ impl Artifacts {
         })
     }
 
-    /// Tells the catalog of a request that has left. Ends within a second, and with nothing to tell at
-    /// once.
-    pub(super) async fn record(&self, entries: Vec<Entry>) {
-        if let Fate::Kept(keeping) = &self.fate
-            && let Some(recorder) = &keeping.recorder
-        {
-            recorder.record(entries).await;
+    /// What tells the catalog of a request if it leaves, which `departure` knows.
+    pub(super) fn recording(
+        &self,
+        entries: Vec<Entry>,
+        departure: &Departure,
+    ) -> Option<Arc<Recording>> {
+        match &self.fate {
+            Fate::Kept(keeping) if !entries.is_empty() => {
+                let recorder = keeping.recorder.clone()?;
+                let recording = Recording::new(entries, recorder, departure.clone());
+                Some(Arc::new(recording))
+            }
+            _ => None,
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::client::Client;
-use crate::exporters::Oversize;
+use crate::exporters::{Departure, Oversize};
 use crate::storage::spool::FaultyDisk;
 use crate::storage::spool::config::SpoolConfig;
 use crate::storage::{Spool, StoreConfig};
@@ -58,6 +58,7 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
             tickets: Ticket::new(Arc::clone(&counters), Signal::Traces).into(),
             trace: Trace::default(),
             onward: Onward::default(),
+            departure: Departure::default(),
         };
         let process = artifacts.process(Signal::Traces, &sifted, &terms, &counters);
         let processed = timeout(PATIENCE * 100, process).await;

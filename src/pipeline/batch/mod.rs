@@ -20,12 +20,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) use self::part::Held;
 use self::part::{Group, Part, shares};
-use super::fan_out::{FanOut, Outgoing, Sent};
+use super::fan_out::{FanOut, Outgoing};
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::BatchConfig;
-use crate::exporters::{Oversize, Terms};
+use crate::exporters::{Departure, Oversize, Terms};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
 use crate::telemetry::BatchCounts;
@@ -109,7 +109,7 @@ impl Batch {
         items: usize,
         held: Held,
         terms: &Terms,
-    ) -> Sent {
+    ) -> Result<Answer, Refusal> {
         let (reply, answer) = oneshot::channel();
         let (metadata, client) = self.shared.of_client(&terms.client);
         let key = (metadata, held.tenants.clone());
@@ -123,16 +123,14 @@ impl Batch {
             reply,
             _held: held,
         };
-        if let Err(refusal) = self.shared.gather(key, part) {
-            return Err(refusal).into();
-        }
-        // Nobody knows how far it has got.
-        let unavailable = |why| Sent {
-            outcome: Err(Refusal::unavailable(Culprit::Slimspan, why)),
-            has_left: true,
+        self.shared.gather(key, part)?;
+        let unavailable = |why| {
+            // Nobody knows how far it has got, or will.
+            terms.departure.note();
+            Err(Refusal::unavailable(Culprit::Slimspan, why))
         };
         match timeout_at(terms.deadline, answer).await {
-            Ok(Ok(sent)) => sent,
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => unavailable("the batch was cut off by the shutdown"),
             Err(_) => unavailable("the batch was not answered in time"),
         }
@@ -280,16 +278,19 @@ impl Shared {
         for part in group {
             let of_part = outcomes.iter_mut().filter_map(Iterator::next);
             // Who does not wait any more was told that it is not known.
-            let _ = part.reply.send(Sent::worst(of_part));
+            let _ = part.reply.send(Answer::worst(of_part));
         }
     }
 
     /// Sends a group to one exporter, in halves where the backend says that there is something wrong in
     /// it: the request of one sender takes no other's along. Returns what became of each.
-    fn export<'a>(&'a self, exporter: usize, group: &'a [Part]) -> BoxFuture<'a, Vec<Sent>> {
+    fn export<'a>(
+        &'a self,
+        exporter: usize,
+        group: &'a [Part],
+    ) -> BoxFuture<'a, Vec<Result<Answer, Refusal>>> {
         async move {
-            let Sent { outcome, has_left } = self.send_group(exporter, group).await;
-            match outcome {
+            match self.send_group(exporter, group).await {
                 Ok(answer) => shares(group, &answer),
                 Err(refusal)
                     if group.len() > 1 && (refusal.is_for_contents() || refusal.is_fault()) =>
@@ -299,24 +300,19 @@ impl Shared {
                     outcomes.extend(self.export(exporter, second).await);
                     outcomes
                 }
-                Err(refusal) => {
-                    let sent = |_| Sent {
-                        outcome: Err(refusal.clone()),
-                        has_left,
-                    };
-                    group.iter().map(sent).collect()
-                }
+                Err(refusal) => group.iter().map(|_| Err(refusal.clone())).collect(),
             }
         }
         .boxed()
     }
 
-    async fn send_group(&self, exporter: usize, group: &[Part]) -> Sent {
+    async fn send_group(&self, exporter: usize, group: &[Part]) -> Result<Answer, Refusal> {
         let Some(first) = group.first() else {
-            return Ok(Answer::success()).into();
+            return Ok(Answer::success());
         };
         let deadlines = group.iter().map(|part| part.terms.deadline);
         let tickets = group.iter().map(|part| (&part.terms.tickets, part.items));
+        let departures = group.iter().map(|part| &part.terms.departure);
         let terms = Terms {
             client: Arc::clone(&first.terms.client),
             deadline: deadlines.max().unwrap_or(first.terms.deadline),
@@ -325,6 +321,7 @@ impl Shared {
             // A batch is of many traces; each tells how long it waited for it.
             trace: Trace::default(),
             onward: Onward::default(),
+            departure: Departure::joined(departures),
         };
         if let [only] = group {
             return self.send_one(exporter, only, &terms).await;
@@ -337,7 +334,12 @@ impl Shared {
     }
 
     /// Sends one sender's request, in several where it alone is too large for a batch.
-    async fn send_one(&self, exporter: usize, part: &Part, terms: &Terms) -> Sent {
+    async fn send_one(
+        &self,
+        exporter: usize,
+        part: &Part,
+        terms: &Terms,
+    ) -> Result<Answer, Refusal> {
         let most = self.config.send_batch_max_size;
         let send = async |outgoing: &Outgoing| {
             let sent = self
@@ -350,23 +352,18 @@ impl Shared {
         }
         let pieces = match part.outgoing.pieces(self.signal, most) {
             Ok(pieces) => pieces,
-            Err(malformed) => return Err(malformed.into()).into(),
+            Err(malformed) => return Err(malformed.into()),
         };
         let mut answer = Answer::success();
-        let (mut accepted, mut has_left, mut refused) = (false, false, None);
+        let (mut accepted, mut refused) = (false, None);
         for piece in pieces {
-            let of_piece = send(&piece).await;
-            has_left |= of_piece.has_left;
-            match of_piece.outcome {
+            match send(&piece).await {
                 Ok(of_piece) => {
                     accepted = true;
                     answer = answer.and(of_piece);
                 }
                 // All of it can be delivered later. That some is delivered twice is less than a loss.
-                Err(refusal) if refusal.is_retryable() => {
-                    let outcome = Err(refusal);
-                    return Sent { outcome, has_left };
-                }
+                Err(refusal) if refusal.is_retryable() => return Err(refusal),
                 Err(refusal) => {
                     let items = piece.count(self.signal);
                     answer = answer.and(Answer::rejecting(items, &refusal.to_string()));
@@ -374,11 +371,10 @@ impl Shared {
                 }
             }
         }
-        let outcome = match refused {
+        match refused {
             Some(refusal) if !accepted => Err(refusal),
             _ => Ok(answer),
-        };
-        Sent { outcome, has_left }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

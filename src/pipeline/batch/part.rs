@@ -1,12 +1,16 @@
 //! The requests of which a batch is made.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::admission::Lease;
 use crate::answer::Answer;
 use crate::exporters::Terms;
-use crate::pipeline::fan_out::{Outgoing, Sent};
+use crate::pipeline::artifacts::Recording;
+use crate::pipeline::fan_out::Outgoing;
 use crate::pipeline::tenancy::InFlight;
+use crate::refusal::Refusal;
 use crate::tenant::TenantId;
 
 /// The request of one sender.
@@ -16,7 +20,7 @@ pub(super) struct Part {
     pub(super) items: usize,
     /// With what is known of the sender that all of a batch have in common.
     pub(super) terms: Terms,
-    pub(super) reply: oneshot::Sender<Sent>,
+    pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
     /// It outlives its sender's call.
     pub(super) _held: Held,
 }
@@ -27,20 +31,24 @@ pub(in crate::pipeline) struct Held {
     pub(super) tenants: Vec<TenantId>,
     _in_flight: Vec<InFlight>,
     _lease: Option<Lease>,
+    /// It is let go of when the request has ended, and written down then if nobody else does it.
+    _recording: Option<Arc<Recording>>,
 }
 
 impl Held {
-    /// Whose it is, where there are tenants, and what these have under way; and the lease of bytes that
-    /// are not the ones that came, which have one themselves.
+    /// Whose it is, where there are tenants, and what these have under way; the lease of bytes that are not
+    /// the ones that came, which have one themselves; and what the catalog is to be told.
     pub(in crate::pipeline) fn new(
         tenants: Vec<TenantId>,
         in_flight: Vec<InFlight>,
         lease: Option<Lease>,
+        recording: Option<Arc<Recording>>,
     ) -> Self {
         Self {
             tenants,
             _in_flight: in_flight,
             _lease: lease,
+            _recording: recording,
         }
     }
 }
@@ -66,10 +74,10 @@ impl Group {
 
 /// Each sender's part of an answer. Which items the backend rejected is not known, so the first senders
 /// are told of them: together it is right, and nobody repeats what was accepted.
-pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Sent> {
+pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Result<Answer, Refusal>> {
     let rejected = answer.rejected().unwrap_or(0);
     if rejected == 0 || group.len() == 1 {
-        return group.iter().map(|_| Ok(answer.clone()).into()).collect();
+        return group.iter().map(|_| Ok(answer.clone())).collect();
     }
     let why = format!(
         "of a batch with requests of other senders {rejected} items were rejected: {}",
@@ -83,7 +91,7 @@ pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Sent> {
             0 => Answer::success(),
             _ => Answer::rejecting(of_this, &why),
         };
-        Ok(answer).into()
+        Ok(answer)
     };
     group.iter().map(share).collect()
 }

@@ -107,8 +107,9 @@ impl Intake {
         drop(stage);
         trace.number("slimspan.request.bytes", request.message.len() as u64);
         let now = Instant::now();
-        // From here on it is taken to its end: a sender that has given up meanwhile sends it again,
-        // and finds its files stored.
+        // From here on all of it is there. Where the sender goes away, this ends at whatever it waits for, so
+        // that abandoned requests hold nothing; what is on its way to a store or in a batch goes on, and what
+        // may have left is written into the catalog. A sender that comes back finds its files stored.
         let gives_up = gives_up.map_or(now + PATIENCE, |then| then.min(now + PATIENCE));
         let left = gives_up.saturating_duration_since(now);
         if left.is_zero() {
