@@ -460,6 +460,33 @@ async fn files_are_listed_shown_and_deleted_from_the_command_line() {
     assert_eq!(listed(&[]).await.len(), 1);
 }
 
+/// Where nobody writes down what refers to files, none goes with a trace: another one may refer to it.
+#[tokio::test]
+async fn without_a_catalog_no_trace_is_deleted() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog(&backend, "50ms");
+    config["extensions"]["artifact_store"]["catalog"]["enabled"] = json!(false);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let trace = "07".repeat(16);
+    let rm = async |arguments: &[&str]| {
+        let rest = ["--yes", "--config", "collector.yaml"];
+        run(slimspan.folder(), &[&["rm"], arguments, &rest].concat()).await
+    };
+    let refused = rm(&["--trace", &trace]).await;
+    assert_ne!(refused.code, Some(0), "{}", refused.stdout);
+    let why = "extensions.artifact_store.catalog.enabled is false";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    assert!(!slimspan.artifacts().join("catalog").exists());
+    // To delete a file is another wish.
+    let picture = Digest::of(otlp::PICTURE).to_string();
+    let done = rm(&["--artifact", &picture]).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(files(&slimspan.artifacts().join("default")).is_empty());
+}
+
 /// Two runs and the grace between them remove what nothing has referred to for too long, and say so.
 #[tokio::test]
 async fn files_that_nothing_refers_to_any_more_are_removed_in_two_runs() {

@@ -23,6 +23,10 @@ pub(super) struct OfStore {
 pub(super) struct Opened {
     pub(super) store: Store,
     pub(super) catalog: Catalog,
+    /// Which it is.
+    pub(super) id: ComponentId,
+    /// Whether anybody writes down what refers to its files.
+    pub(super) is_written: bool,
 }
 
 impl OfStore {
@@ -59,7 +63,12 @@ impl OfStore {
             }
         };
         catalog.sync(Reach::All).await.with_context(place)?;
-        Ok(Ok(Opened { store, catalog }))
+        Ok(Ok(Opened {
+            store,
+            catalog,
+            id: id.clone(),
+            is_written: of.catalog.enabled,
+        }))
     }
 
     fn chosen<'c>(&self, config: &'c Config) -> anyhow::Result<(&'c ComponentId, &'c StoreConfig)> {

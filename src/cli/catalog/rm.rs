@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use clap::{ArgGroup, Args};
 use serde_json::json;
 use slimspan_artifact::Digest;
@@ -49,6 +50,13 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
             Ok(opened) => opened,
             Err(code) => return Ok(code),
         };
+        // Without it nobody knows what else refers to the files of a trace.
+        ensure!(
+            opened.is_written || remove.trace.is_none(),
+            "extensions.{}.catalog.enabled is false: what refers to a file is not known, so nothing goes with a \
+             trace; rm --artifact deletes a file whatever refers to it",
+            opened.id
+        );
         let tenant = &remove.tenant;
         let (deleted, what) = match (remove.artifact, remove.trace) {
             (Some(digest), _) => (Deleted::Artifact { digest }, format!("the file {digest}")),
