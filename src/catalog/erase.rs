@@ -43,6 +43,14 @@ pub struct Erased {
     pub until: Option<Timestamp>,
 }
 
+/// What was said to be deleted.
+struct Announced {
+    tombstones: Vec<Tombstone>,
+    /// The object that says so.
+    key: String,
+    lines: Bytes,
+}
+
 /// What became of an artifact.
 enum Fate {
     Gone,
@@ -77,8 +85,11 @@ impl Catalog {
             reason: reason.to_owned(),
             up_to: None,
         };
+        let announced = self.announce(vec![tombstone.clone()]).await?;
+        // After it was said, and by the time that was said: what a listing that takes minutes does not show,
+        // because it came meanwhile, is not hidden either.
         let removals = self.removals(store, &tombstone).await?;
-        self.carry_out(vec![tombstone], removals, None).await
+        self.remove(announced, removals, None).await
     }
 
     /// The removal of each artifact that is deleted by itself, or with all of its tenant.
@@ -103,33 +114,43 @@ impl Catalog {
         Ok(removals.collect())
     }
 
-    /// Says what is deleted, and removes it. It is looked once more at `last`, or later where something waits.
-    async fn carry_out<F>(
+    /// Says what is deleted from now on: then whoever asks for it hears why it is not there.
+    async fn announce(&self, tombstones: Vec<Tombstone>) -> Result<Announced, CatalogError> {
+        let lines = to_lines(&tombstones);
+        let begun = Timestamp::now();
+        let key = layout::unfinished(begun, rand::random(), later(begun, BREAKS_OFF));
+        self.bucket().put(&key, lines.clone()).await?;
+        let known = vec![key.clone()];
+        self.index()
+            .apply(Vec::new(), tombstones.clone(), known)
+            .await?;
+        Ok(Announced {
+            tombstones,
+            key,
+            lines,
+        })
+    }
+
+    /// Removes what it was said of that it is deleted. It is looked once more at `last`, or later where something
+    /// waits.
+    async fn remove<F>(
         &self,
-        tombstones: Vec<Tombstone>,
+        announced: Announced,
         removals: Removals<F>,
         last: Option<Timestamp>,
     ) -> Result<Erased, CatalogError>
     where
         F: Future<Output = Result<Fate, BucketError>>,
     {
-        // First what says so: then whoever asks for it hears why it is not there.
-        let lines = to_lines(&tombstones);
-        let begun = Timestamp::now();
-        let first = layout::unfinished(begun, rand::random(), later(begun, BREAKS_OFF));
-        self.bucket().put(&first, lines.clone()).await?;
-        let known = vec![first.clone()];
-        self.index()
-            .apply(Vec::new(), tombstones.clone(), known)
-            .await?;
         let removed = Removed::of(removals).await;
         let now = Timestamp::now();
         let until = removed.next(now, later(now, BREAKS_OFF)).or(last);
-        self.tell_again(&first, lines, now, until).await?;
+        let Announced { key, lines, .. } = announced;
+        self.tell_again(&key, lines, now, until).await?;
         match removed.failed {
             Some(error) => Err(error.into()),
             None => Ok(Erased {
-                tombstones,
+                tombstones: announced.tombstones,
                 artifacts: removed.gone + removed.absent,
                 waiting: removed.waiting,
                 until: removed.until,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use object_store::path::Path;
 use slimspan::admission::{Budget, Limits};
 use slimspan::catalog::config::CatalogConfig;
 use slimspan::catalog::{
@@ -22,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Opened, age, artifact, key, open};
+use super::traces::tell;
 use crate::support::soon;
 
 /// The hours after which nobody counts a file as stored, and all that refers to it is told.
@@ -167,6 +169,38 @@ pub(super) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn()
         }
     })
     .await;
+}
+
+/// A listing of a tenant's files takes minutes, and what comes meanwhile is not in it: it stays, and so does what
+/// refers to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_while_a_tenant_is_deleted_stays_and_is_listed() {
+    let bucket = tempfile::tempdir().unwrap();
+    let opened = open(&StoreConfig::new(bucket.path().to_str().unwrap()));
+    let catalog = Catalog::open_temporary(&opened.store).unwrap();
+    let (store, elsewhere) = beside(&bucket);
+    let usual = TenantId::default();
+    let [before, meanwhile] = [0, 1].map(|seed| artifact(seed, 10_000));
+    let stored = |artifact: &Artifact| entry(&usual, artifact.digest, 1, State::Stored);
+    store.put_all(std::slice::from_ref(&before)).await.unwrap();
+    tell(&elsewhere, &stored(&before), Timestamp::now()).await;
+
+    let go_on = opened.faults.hold_listing(Path::from("default/sha256"));
+    let deletion = catalog.erase(&opened.store, &usual, Deleted::Tenant, "a");
+    let (erased, later) = tokio::join!(deletion, async {
+        soon("it is listed", opened.faults.listing_waits()).await;
+        let one = std::slice::from_ref(&meanwhile);
+        store.put_all(one).await.unwrap();
+        let later = stored(&meanwhile);
+        tell(&elsewhere, &later, Timestamp::now()).await;
+        go_on.send(true).unwrap();
+        later
+    });
+    assert_eq!(erased.unwrap().artifacts, 1);
+    assert!(!store.has(&before.digest).await.unwrap());
+    assert!(store.has(&meanwhile.digest).await.unwrap());
+    let listed: Vec<_> = seen(&elsewhere).await.iter().map(|one| one.id).collect();
+    assert_eq!(listed, [later.id]);
 }
 
 /// What was deleted elsewhere is not uploaded from where it waits, and what is told of it later does not bring

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
@@ -31,6 +31,9 @@ pub(super) struct Faults {
     /// Deletions of these wait until they are let go.
     held_deletions: Mutex<HashMap<Path, watch::Receiver<bool>>>,
     deletions_that_wait: AtomicUsize,
+    /// Listings of these end when they are let go.
+    held_listings: Mutex<HashMap<Path, watch::Receiver<bool>>>,
+    listings_that_wait: AtomicUsize,
     /// These are listed, and not there.
     lost: Mutex<HashSet<Path>>,
     looks: AtomicUsize,
@@ -97,6 +100,20 @@ impl Faults {
             self.deletions_that_wait.fetch_add(1, Ordering::SeqCst);
             self.arrival.notify_one();
             held.wait_for(|go| *go).await.unwrap();
+        }
+    }
+
+    /// Listings of `prefix` have shown all and end when the sender says true.
+    pub(super) fn hold_listing(&self, prefix: Path) -> watch::Sender<bool> {
+        let (go, wait) = watch::channel(false);
+        self.held_listings.lock().unwrap().insert(prefix, wait);
+        go
+    }
+
+    /// Waits until a listing waits.
+    pub(super) async fn listing_waits(&self) {
+        while self.listings_that_wait.load(Ordering::SeqCst) == 0 {
+            self.arrival.notified().await;
         }
     }
 
@@ -306,7 +323,19 @@ impl ObjectStore for FaultyStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let listing = self.inner.list(prefix);
+        let held = self.faults.held_listings.lock().unwrap();
+        let Some(mut held) = prefix.and_then(|prefix| held.get(prefix).cloned()) else {
+            return listing;
+        };
+        let faults = Arc::clone(&self.faults);
+        let end = stream::once(async move {
+            faults.listings_that_wait.fetch_add(1, Ordering::SeqCst);
+            faults.arrival.notify_one();
+            held.wait_for(|go| *go).await.unwrap();
+        });
+        let nothing = end.filter_map(|()| std::future::ready(None));
+        listing.chain(nothing).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

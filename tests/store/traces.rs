@@ -14,7 +14,7 @@ use super::backend::{age, artifact, key, open, stored_in};
 use super::deletions::{Replica, SETTLED, beside, entry, is_due, seen, unfinished, until};
 
 /// An entry comes into the bucket, in an object that is named at `time`.
-async fn tell(catalog: &Catalog, entry: &Entry, time: Timestamp) -> String {
+pub(super) async fn tell(catalog: &Catalog, entry: &Entry, time: Timestamp) -> String {
     let line = format!("{}\n", serde_json::to_string(entry).unwrap());
     put(catalog, line.into(), time).await
 }

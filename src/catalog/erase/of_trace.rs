@@ -64,7 +64,8 @@ impl Catalog {
         tombstones.extend(with_it);
         let removals = known.removals(&store.of_tenant(tenant), artifacts, &spooled, time);
         let last = later(time, known.settles);
-        let erased = self.carry_out(tombstones, removals, Some(last)).await?;
+        let announced = self.announce(tombstones).await?;
+        let erased = self.remove(announced, removals, Some(last)).await?;
         match known.doubt {
             Some(doubt) if !erased.waiting.is_empty() => Err(doubt),
             _ => Ok(erased),
