@@ -1,6 +1,11 @@
 //! Which objects of the bucket an index has, and what a listing of all of them showed.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+
+/// Who notes what it cannot read.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A listing of all objects begins; its number.
 pub(super) fn begin_listing(connection: &mut Connection) -> rusqlite::Result<i64> {
@@ -11,15 +16,16 @@ pub(super) fn begin_listing(connection: &mut Connection) -> rusqlite::Result<i64
     )
 }
 
-/// Which of these objects are not in the index.
+/// Which of these objects are not in the index, or were not read as a whole by another version.
 pub(super) fn missing(
     connection: &Connection,
     objects: Vec<String>,
 ) -> rusqlite::Result<Vec<String>> {
+    let others = unread_by_others(connection)?;
     let mut known = connection.prepare("SELECT 1 FROM object WHERE key = ?")?;
     let mut missing = Vec::new();
     for object in objects {
-        if !known.exists([&object])? {
+        if others.contains(&object) || !known.exists([&object])? {
             missing.push(object);
         }
     }
@@ -35,10 +41,12 @@ pub(super) fn missing_in(
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut missing = Vec::new();
     {
+        let others = unread_by_others(&begun)?;
         let mut listed =
             begun.prepare("UPDATE object SET listed = max(listed, ?) WHERE key = ?")?;
         for object in objects {
-            if listed.execute((listing, &object))? == 0 {
+            let is_known = listed.execute((listing, &object))? > 0;
+            if !is_known || others.contains(&object) {
                 missing.push(object);
             }
         }
@@ -52,10 +60,21 @@ pub(super) fn add(begun: &Transaction<'_>, objects: &[String]) -> rusqlite::Resu
     let mut seen = begun.prepare(
         "INSERT OR IGNORE INTO object (key, listed) VALUES (?, (SELECT listing FROM about))",
     )?;
+    // What this version could not read it has noted by now: what another one could not, it could.
+    let mut read = begun.prepare("DELETE FROM unreadable WHERE key = ? AND version <> ?")?;
     for object in objects {
         seen.execute([object])?;
+        read.execute((object, VERSION))?;
     }
     Ok(())
+}
+
+/// Objects of which another version could not read all lines. Until this one has tried, nobody knows what they
+/// refer to, so they are still noted.
+fn unread_by_others(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    let mut keys = connection.prepare("SELECT key FROM unreadable WHERE version <> ?")?;
+    let keys = keys.query_map([VERSION], |row| row.get(0))?;
+    keys.collect()
 }
 
 /// Notes of objects how many of their lines cannot be read.
@@ -66,8 +85,8 @@ pub(super) fn note_unreadable(
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for (key, lines) in objects {
         let lines = i64::try_from(*lines).unwrap_or(i64::MAX);
-        let note = "INSERT OR REPLACE INTO unreadable (key, lines) VALUES (?, ?)";
-        begun.execute(note, (key, lines))?;
+        let note = "INSERT OR REPLACE INTO unreadable (key, lines, version) VALUES (?, ?, ?)";
+        begun.execute(note, (key, lines, VERSION))?;
     }
     begun.commit()
 }

@@ -8,7 +8,7 @@ use super::failed;
 use super::pool::Pool;
 
 /// Another number throws away what an earlier version made.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 /// Queries that run at the same time.
 const READERS: usize = 4;
@@ -61,7 +61,12 @@ const TABLES: &str = "
     CREATE UNIQUE INDEX entry_by_id ON entry (id);
     CREATE TABLE object (key TEXT PRIMARY KEY, listed INTEGER NOT NULL) WITHOUT ROWID;
     -- Of these objects some lines could not be read: they may refer to anything.
-    CREATE TABLE unreadable (key TEXT PRIMARY KEY, lines INTEGER NOT NULL) WITHOUT ROWID;
+    -- Another version than the one that noted it tries again.
+    CREATE TABLE unreadable (
+        key TEXT PRIMARY KEY,
+        lines INTEGER NOT NULL,
+        version TEXT NOT NULL
+    ) WITHOUT ROWID;
     CREATE TABLE tombstone (
         id BLOB PRIMARY KEY,
         time INTEGER NOT NULL,

@@ -522,3 +522,66 @@ async fn objects_that_are_gone_are_forgotten() {
     assert_eq!(forgotten.unwrap(), 1);
     assert_eq!(index.missing(all).await.unwrap(), [second]);
 }
+
+/// What an earlier version could not read is read again by one that can, and counts as unread until it is.
+#[tokio::test]
+async fn what_another_version_could_not_read_is_read_again() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index.sqlite");
+    let keys = [
+        "catalog/2026-01-01/00/a.jsonl",
+        "catalog/2026-01-01/00/b.jsonl",
+    ]
+    .map(str::to_owned);
+    let [whole, part] = keys.clone();
+    let index = Index::open(&path, "memory").unwrap();
+    index
+        .note_unreadable(vec![(part.clone(), 2)])
+        .await
+        .unwrap();
+    index
+        .apply(Vec::new(), Vec::new(), keys.to_vec())
+        .await
+        .unwrap();
+    // The same version need not try again.
+    assert!(index.missing(keys.to_vec()).await.unwrap().is_empty());
+    assert_eq!(index.unreadable().await.unwrap(), Some((part.clone(), 2)));
+    drop(index);
+
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("UPDATE unreadable SET version = '0.0.1'", [])
+        .unwrap();
+    drop(raw);
+    let later = Index::open(&path, "memory").unwrap();
+    assert_eq!(later.missing(keys.to_vec()).await.unwrap(), [part.clone()]);
+    let listing = later.begin_listing().await.unwrap();
+    let missing = later.missing_in(listing, keys.to_vec()).await.unwrap();
+    assert_eq!(missing, [part.clone()]);
+    // Nobody deletes anything in between.
+    assert_eq!(later.unreadable().await.unwrap(), Some((part.clone(), 2)));
+    // It is there, whether it can be read or not.
+    let between = super::super::layout::ENTRIES_BETWEEN;
+    assert_eq!(later.end_listing(listing, between).await.unwrap(), 0);
+
+    // One line less, and still one.
+    later
+        .note_unreadable(vec![(part.clone(), 1)])
+        .await
+        .unwrap();
+    let read = async || {
+        later
+            .apply(Vec::new(), Vec::new(), vec![part.clone()])
+            .await
+    };
+    read().await.unwrap();
+    assert_eq!(later.unreadable().await.unwrap(), Some((part.clone(), 1)));
+    assert!(later.missing(keys.to_vec()).await.unwrap().is_empty());
+
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("UPDATE unreadable SET version = '0.0.1'", [])
+        .unwrap();
+    drop(raw);
+    read().await.unwrap();
+    assert_eq!(later.unreadable().await.unwrap(), None);
+    assert!(later.missing(vec![whole, part]).await.unwrap().is_empty());
+}
