@@ -1,7 +1,8 @@
 //! Entries on their way into the bucket: in a journal of this machine first, then many of them in one
 //! object.
 //!
-//! Telemetry never fails for its catalog. What cannot be written down in time is counted and told.
+//! Telemetry never fails for its catalog. What the disk does not take in time waits in memory, and what does not
+//! fit there is counted and told.
 
 mod deletions;
 mod finishing;
@@ -45,7 +46,7 @@ const REST: Duration = Duration::from_secs(5);
 /// nothing else holds up those that come after them.
 const ABANDONED: usize = 16_384;
 
-/// What waits in memory, where there is no folder to wait in.
+/// What waits in memory, where there is no folder to wait in, or its disk does not take it.
 const IN_MEMORY: usize = 8 << 20;
 
 /// Writes down the entries of one store. Clones share everything.
@@ -223,15 +224,31 @@ impl Shared {
         let lines = to_lines(&entries);
         drop(entries);
         let own = self.journals().own();
-        let home = match own {
-            Some((number, journal)) => match self.append(&journal, lines.clone()).await {
-                Ok(entry) => Home::Journal { number, entry },
-                Err(reason) => return unwritten.told(&reason),
-            },
-            None if self.queue().in_memory + lines.len() <= IN_MEMORY => {
+        let written = match own {
+            Some((number, journal)) => {
+                let appended = self.append(&journal, lines.clone()).await;
+                appended.map(|entry| Home::Journal { number, entry })
+            }
+            // That was told when it was opened.
+            None => Err(String::new()),
+        };
+        let home = match written {
+            Ok(home) => home,
+            Err(reason) if self.queue().in_memory + lines.len() > IN_MEMORY => {
+                let why = if reason.is_empty() { "" } else { "; " };
+                return unwritten.told(&format!("{reason}{why}what waits in memory is full"));
+            }
+            Err(reason) => {
+                if !reason.is_empty() {
+                    // A span that refers to a file is not to be forgotten for a disk that is slow for a moment.
+                    self.warn(&format!(
+                        "{}: entries of the catalog wait in memory, and are lost where slimspan is killed: \
+                         {reason}",
+                        self.folder.display()
+                    ));
+                }
                 Home::Memory(lines.clone())
             }
-            None => return unwritten.told("what waits in memory is full"),
         };
         self.counts
             .catalog

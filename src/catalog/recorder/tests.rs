@@ -95,3 +95,34 @@ async fn what_is_cut_off_is_counted_as_lost() {
     assert!(cut.await.unwrap_err().is_cancelled());
     assert_eq!(recorder.shared.counts.catalog.read().lost, 3);
 }
+
+/// A disk that does not write for a moment costs no entry: it waits in memory, and what does not fit is counted.
+#[tokio::test]
+async fn what_the_disk_does_not_take_waits_in_memory() {
+    let home = tempfile::tempdir().unwrap();
+    let bucket = home.path().join("bucket");
+    std::fs::create_dir(&bucket).unwrap();
+    let store = Store::open(&StoreConfig::new(bucket.to_str().unwrap())).unwrap();
+    let config = CatalogConfig {
+        directory: home.path().join("catalog"),
+        ..CatalogConfig::default()
+    };
+    let recorder = Recorder::open(&config, &store, Arc::default());
+    let shared = &recorder.shared;
+    let counts = || shared.counts.catalog.read();
+    assert!(shared.journals().own().is_some());
+    *shared.resting.lock().unwrap() = Some(Instant::now() + Duration::from_hours(1));
+    recorder.record(vec![entry()]).await;
+    assert_eq!((counts().recorded, counts().lost), (1, 0));
+    let waits = shared.queue().in_memory;
+    assert!(waits > 0);
+    shared.queue().in_memory = IN_MEMORY;
+    recorder.record(vec![entry()]).await;
+    assert_eq!((counts().recorded, counts().lost), (1, 1));
+    shared.queue().in_memory = waits;
+    let drain = CancellationToken::new();
+    drain.cancel();
+    let ended = timeout(Duration::from_mins(1), recorder.run(&store, drain));
+    ended.await.unwrap();
+    assert_eq!((recorder.waiting(), counts().objects), (0, 1));
+}

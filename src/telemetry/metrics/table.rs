@@ -252,7 +252,7 @@ metrics! {
     CATALOG_RECORDED = "slimspan_catalog_entries" Counter None, STORE, Normal,
         "Entries of the catalog that were written down";
     CATALOG_LOST = "slimspan_catalog_entries_lost" Counter None, STORE, Basic,
-        "References that are missing in the catalog because they could not be written down in time";
+        "References that are missing in the catalog because neither the disk nor memory took them";
     CATALOG_OBJECTS = "slimspan_catalog_objects" Counter None, STORE, Normal,
         "Objects of entries that the store took";
     CATALOG_FAILURES = "slimspan_catalog_failures" Counter None, STORE, Basic,
