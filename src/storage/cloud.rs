@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
@@ -47,14 +48,23 @@ pub(super) fn open(cloud: Cloud, url: &Url, settings: &Settings<'_>) -> Result<C
     }
 }
 
-/// The client of a bucket on S3, for what only that has.
-pub(super) fn s3(url: &Url, settings: &Settings<'_>) -> Result<AmazonS3, OpenError> {
-    let keys = keys(Cloud::Aws, settings)?;
-    let built = aws(url, &keys, settings).build();
-    built.map_err(|source| OpenError::Client {
+/// The client of a bucket on S3, for what only that has, and what that one sends its requests by.
+pub(super) fn s3(url: &Url, settings: &Settings<'_>) -> Result<(AmazonS3, HttpClient), OpenError> {
+    let failed = |source| OpenError::Client {
         url: url.to_string(),
         source: Box::new(source),
-    })
+    };
+    let keys = keys(Cloud::Aws, settings)?;
+    let built = aws(url, &keys, settings).build().map_err(failed)?;
+    let of_client = keys.iter().filter_map(|(key, value)| match key {
+        AmazonS3ConfigKey::Client(key) => Some((*key, value)),
+        _ => None,
+    });
+    let options = of_client.fold(settings.client_options(), |options, (key, value)| {
+        options.with_config(key, value)
+    });
+    let http = ReqwestConnector::default().connect(&options);
+    Ok((built, http.map_err(failed)?))
 }
 
 fn client<S: ObjectStore>(

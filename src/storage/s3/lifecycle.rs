@@ -3,8 +3,8 @@
 use http::StatusCode;
 use url::Url;
 
+use super::Asked;
 use super::xml::{elements, first};
-use super::{ask, bucket};
 use crate::storage::config::StoreConfig;
 use crate::storage::location::{Cloud, Location};
 
@@ -65,8 +65,8 @@ pub async fn lifecycle_rules(config: &StoreConfig) -> (LifecycleRules, String) {
 }
 
 async fn told(url: &Url, config: &StoreConfig) -> Result<Vec<LifecycleRule>, String> {
-    let bucket = bucket(url, config).map_err(|error| error.to_string())?;
-    let (status, text) = ask(&bucket, &[("lifecycle", "")]).await?;
+    let bucket = Asked::of(url, config).map_err(|error| error.to_string())?;
+    let (status, text) = bucket.ask(&[("lifecycle", "")]).await?;
     match status {
         StatusCode::OK => Ok(rules(&text)),
         StatusCode::NOT_FOUND if text.contains("NoSuchLifecycleConfiguration") => Ok(Vec::new()),

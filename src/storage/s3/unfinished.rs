@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use object_store::aws::AmazonS3;
 use object_store::multipart::MultipartStore as _;
 use object_store::path::Path;
 
+use super::Asked;
 use super::xml::{elements, first, text};
-use super::{ask, bucket};
 use crate::storage::config::StoreConfig;
 use crate::storage::location::{Cloud, Location};
 
@@ -25,9 +24,21 @@ const OLD: Duration = Duration::from_hours(24);
 /// A page has a thousand; a store that always says that there are more is not asked for ever.
 const PAGES: usize = 100;
 
+/// So many are looked at each time.
+pub(in crate::storage) const MOST: usize = PAGES * 1000;
+
+/// The uploads that were listed.
+#[derive(Debug)]
+pub(in crate::storage) struct Listed {
+    /// Those that have been there for a day.
+    pub(in crate::storage) old: Vec<Upload>,
+    /// Whether there are more than it was asked for.
+    pub(in crate::storage) is_cut: bool,
+}
+
 /// The uploads to a bucket.
 pub(in crate::storage) struct Uploads {
-    bucket: AmazonS3,
+    bucket: Asked,
 }
 
 /// One of them.
@@ -48,16 +59,16 @@ impl Uploads {
                 url,
                 ..
             }) => Some(Self {
-                bucket: bucket(&url, config).ok()?,
+                bucket: Asked::of(&url, config).ok()?,
             }),
             _ => None,
         }
     }
 
-    /// Those below `prefix` that have been there for a day, or why nobody knows.
-    pub(in crate::storage) async fn old(&self, prefix: &Path) -> Result<Vec<Upload>, String> {
+    /// Those below `prefix`, or why nobody knows.
+    pub(in crate::storage) async fn list(&self, prefix: &Path) -> Result<Listed, String> {
         let limit = Timestamp::now() - OLD;
-        let mut found = Vec::new();
+        let mut old = Vec::new();
         let mut markers = [String::new(), String::new()];
         for _ in 0..PAGES {
             let [key, id] = &markers;
@@ -65,7 +76,7 @@ impl Uploads {
             if !key.is_empty() {
                 about.extend([("key-marker", key.as_str()), ("upload-id-marker", id)]);
             }
-            let (status, page) = ask(&self.bucket, &about).await?;
+            let (status, page) = self.bucket.ask(&about).await?;
             match status {
                 StatusCode::OK => {}
                 StatusCode::FORBIDDEN => {
@@ -74,21 +85,22 @@ impl Uploads {
                 }
                 status => return Err(format!("it answers HTTP {status}")),
             }
-            found.extend(uploads(&page).filter(|upload| upload.began < limit));
+            old.extend(uploads(&page).filter(|upload| upload.began < limit));
             let names = ["NextKeyMarker", "NextUploadIdMarker"];
             let next = names.map(|name| text(&page, name).unwrap_or_default());
-            if first(&page, "IsTruncated") != Some("true") || next == markers {
-                break;
+            let is_cut = first(&page, "IsTruncated") == Some("true");
+            if !is_cut || next == markers {
+                return Ok(Listed { old, is_cut });
             }
             markers = next;
         }
-        Ok(found)
+        Ok(Listed { old, is_cut: true })
     }
 
     /// Gives one up; what is no more is none, too.
     pub(in crate::storage) async fn abort(&self, upload: &Upload) -> object_store::Result<()> {
         let key = Path::parse(&upload.key)?;
-        match self.bucket.abort_multipart(&key, &upload.id).await {
+        match self.bucket.bucket.abort_multipart(&key, &upload.id).await {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             done => done,
         }
@@ -109,7 +121,68 @@ fn uploads(page: &str) -> impl Iterator<Item = Upload> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
     use super::*;
+    use crate::config::Secret;
+
+    /// A proxy before a store that is nowhere, with as many pages of one upload each; it ends with the first
+    /// line of every question that it got.
+    async fn behind_a_proxy(pages: usize) -> (StoreConfig, JoinHandle<Vec<String>>) {
+        let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = StoreConfig::new("s3://media/x");
+        let at = format!("http://{}", proxy.local_addr().unwrap());
+        for (key, value) in [
+            ("aws_endpoint", "http://store.invalid"),
+            ("aws_allow_http", "true"),
+            ("aws_access_key_id", "access"),
+            ("aws_secret_access_key", "secret"),
+            ("aws_region", "us-east-1"),
+            ("proxy_url", &at),
+        ] {
+            let value = Secret::new(value.to_owned());
+            config.options.insert(key.to_owned(), value);
+        }
+        let asked = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for number in 1..=pages {
+                let (mut connection, _) = proxy.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    assert_ne!(connection.read_buf(&mut head).await.unwrap(), 0);
+                }
+                let head = String::from_utf8(head).unwrap();
+                asked.push(head.lines().next().unwrap().to_owned());
+                let page = format!(
+                    "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>\
+                     <NextUploadIdMarker>{number}</NextUploadIdMarker><Upload><Key>k</Key>\
+                     <UploadId>{number}</UploadId><Initiated>2020-01-01T00:00:00Z</Initiated></Upload>"
+                );
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{page}",
+                    page.len()
+                );
+                connection.write_all(answer.as_bytes()).await.unwrap();
+            }
+            asked
+        });
+        (config, asked)
+    }
+
+    /// What the store's options say of its client holds here, too; and that there are more is not kept secret.
+    #[tokio::test]
+    async fn it_is_asked_by_the_stores_own_client_and_not_for_ever() {
+        let (config, asked) = behind_a_proxy(PAGES).await;
+        let uploads = Uploads::to(&config).unwrap();
+        let listed = uploads.list(&Path::from("x")).await.unwrap();
+        assert!(listed.is_cut);
+        assert_eq!(listed.old.len(), PAGES);
+        let asked = asked.await.unwrap();
+        let through = |line: &String| line.starts_with("GET http://store.invalid/media");
+        assert!(asked.iter().all(through), "{:?}", asked.first());
+    }
 
     #[test]
     fn uploads_are_read_as_the_store_writes_them() {

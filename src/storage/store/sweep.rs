@@ -7,7 +7,7 @@ use object_store::path::Path as Key;
 use super::{Common, Store};
 use crate::storage::error::{Action, StoreError};
 use crate::storage::leftovers::{self, Swept};
-use crate::storage::s3::{EVERY, Uploads};
+use crate::storage::s3::{EVERY, MOST, Uploads};
 use crate::telemetry::Action as Asked;
 use crate::tenant::TenantId;
 
@@ -68,8 +68,8 @@ impl Store {
 /// Gives up uploads of artifacts that have been unfinished for a day, and tells what became of them.
 async fn abort_old(uploads: &Uploads, common: &Common) {
     let place = &common.place;
-    let old = match uploads.old(common.root.prefix()).await {
-        Ok(old) => old,
+    let listed = match uploads.list(common.root.prefix()).await {
+        Ok(listed) => listed,
         // Who uploads to no artifact server needs no permission for that.
         Err(why) => {
             tracing::info!(
@@ -80,7 +80,7 @@ async fn abort_old(uploads: &Uploads, common: &Common) {
         }
     };
     let mut given_up = 0_usize;
-    for upload in old {
+    for upload in listed.old {
         let artifact = Key::parse(&upload.key).ok();
         // What others upload to the bucket is theirs.
         let Some(digest) = artifact.and_then(|key| common.root.artifact(&key)) else {
@@ -100,6 +100,13 @@ async fn abort_old(uploads: &Uploads, common: &Common) {
     }
     if given_up > 0 {
         tracing::info!("{place}: gave up {given_up} uploads that nobody finished within a day");
+    }
+    if listed.is_cut {
+        tracing::warn!(
+            "{place} has more unfinished uploads than are looked at each time, {MOST}: what a killed process left \
+             may be behind them, and stays until they are finished or given up, or a rule of the bucket removes \
+             it (see slimspan doctor)"
+        );
     }
 }
 
