@@ -26,7 +26,7 @@ pub async fn abandoned(config: &StoreConfig) -> Option<Abandoned> {
     let seen = match cloud {
         Cloud::Azure => return Some(Abandoned::Discarded),
         Cloud::Google => return Some(Abandoned::Kept),
-        Cloud::Aws => Uploads::to(config)?.old(&prefix).await,
+        Cloud::Aws => Uploads::to(config)?.list(&prefix).await,
     };
     Some(match seen {
         Ok(_) => Abandoned::GivenUp,

@@ -108,7 +108,7 @@ impl Server {
         if size > pdf::LONGEST {
             return Ok(String::new());
         }
-        let Ok(place) = self.place(visit, size).await else {
+        let Ok(place) = self.place_to_look(visit, size).await else {
             return Ok(String::new());
         };
         let Some(bytes) = self.beginning(visit, address, opened, size).await? else {
@@ -141,7 +141,7 @@ impl Server {
             Form::Json => READ,
             Form::Plain | Form::Markdown => SHOWN,
         };
-        let place = match self.place(visit, size.min(most)).await {
+        let place = match self.place_to_look(visit, size.min(most)).await {
             Ok(place) => place,
             Err(full) => {
                 return Ok(Preview::none(format!(
@@ -162,7 +162,7 @@ impl Server {
     }
 
     /// A place for a preview of so many bytes: what is short has one always.
-    async fn place(&self, visit: &Visit, size: u64) -> Result<Option<Slot>, Full> {
+    async fn place_to_look(&self, visit: &Visit, size: u64) -> Result<Option<Slot>, Full> {
         if size <= SHOWN {
             return Ok(None);
         }
