@@ -34,7 +34,7 @@ use crate::telemetry::traces::{Onward, RequestSpan, Trace, Tracer};
 use crate::telemetry::{
     BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling,
 };
-use artifacts::{Artifacts, Processed};
+use artifacts::{Artifacts, Processed, Recording};
 pub use artifacts::{Fate, Keeping};
 use batch::{Batch, Held};
 pub use fan_out::Destination;
@@ -329,10 +329,10 @@ impl Pipeline {
             entries,
         } = processed;
         let mut terms = terms.clone();
-        // Of what another pipeline sends this one has nothing to tell.
-        terms.departure = Departure::watched();
         let artifacts = self.artifacts.as_ref();
-        let recording = artifacts.and_then(|of| of.recording(entries, &terms.departure));
+        let recording = artifacts.and_then(|of| of.recording(entries));
+        let watched = recording.as_deref().map(Recording::departure);
+        terms.departure = watched.cloned().unwrap_or_default();
         if is_forwarded {
             // What is too large for the backend as it is may be smaller once the store is back.
             terms.oversize = Oversize::Refused;

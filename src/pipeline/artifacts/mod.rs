@@ -22,7 +22,7 @@ use super::tenancy::{InFlight, Tenancy};
 use crate::catalog::{Entry, Recorder};
 use crate::config::{Delivery, OnStoreFailure};
 use crate::dry_run::DryRun;
-use crate::exporters::{Departure, Terms};
+use crate::exporters::Terms;
 use crate::refusal::Refusal;
 use crate::sift::{Rejected, Sifted};
 use crate::storage::Store;
@@ -210,17 +210,12 @@ impl Artifacts {
         })
     }
 
-    /// What tells the catalog of a request if it leaves, which `departure` knows.
-    pub(super) fn recording(
-        &self,
-        entries: Vec<Entry>,
-        departure: &Departure,
-    ) -> Option<Arc<Recording>> {
+    /// What tells the catalog of a request if it leaves; none where there is nothing to tell.
+    pub(super) fn recording(&self, entries: Vec<Entry>) -> Option<Arc<Recording>> {
         match &self.fate {
             Fate::Kept(keeping) if !entries.is_empty() => {
                 let recorder = keeping.recorder.clone()?;
-                let recording = Recording::new(entries, recorder, departure.clone());
-                Some(Arc::new(recording))
+                Some(Arc::new(Recording::new(entries, recorder)))
             }
             _ => None,
         }

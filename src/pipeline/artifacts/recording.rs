@@ -17,12 +17,17 @@ pub(in crate::pipeline) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn new(entries: Vec<Entry>, recorder: Recorder, departure: Departure) -> Self {
+    pub(super) fn new(entries: Vec<Entry>, recorder: Recorder) -> Self {
         Self {
             entries: Mutex::new(entries),
             recorder,
-            departure,
+            departure: Departure::watched(),
         }
+    }
+
+    /// Where it is to be noted that some of the request may have left.
+    pub(in crate::pipeline) fn departure(&self) -> &Departure {
+        &self.departure
     }
 
     /// The request has gone as far as it goes. Ends within a second.
