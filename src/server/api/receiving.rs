@@ -71,7 +71,8 @@ pub(super) async fn receive(
             media_type: media.shown.to_owned(),
             bytes: last,
         };
-        // Whoever sends it was told that its bytes are wanted: somebody may have deleted what counts as stored.
+        // Its bytes were asked for, or sent anyway: what was stored lately may have been deleted or have vanished
+        // since, or lie there damaged.
         store.forget(&digest);
         store.put_all(&[artifact]).await?;
     }

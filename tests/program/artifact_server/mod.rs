@@ -32,6 +32,7 @@ mod slow_readers;
 mod spooled;
 mod tenants;
 mod uploads;
+mod vanished;
 
 use std::net::SocketAddr;
 
