@@ -10,6 +10,8 @@
 //! The last part of it is for requests that have begun, one after the other: many that are half there
 //! and wait for one another would take all, and none would end.
 
+mod share;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
+use self::share::Part;
+pub use self::share::Share;
 use crate::refusal::{Culprit, Refusal};
 
 /// What a permit of the semaphore stands for: fine enough to be fair, coarse enough to be cheap.
@@ -95,6 +99,8 @@ pub struct Lease {
     /// Whether it is all there, so that it has not to wait for its turn.
     has_come: bool,
     turn: Option<OwnedSemaphorePermit>,
+    /// What it takes of shares, too.
+    parts: Vec<Part>,
     patience: Duration,
 }
 
@@ -181,6 +187,7 @@ impl Budget {
             has_begun: false,
             has_come: false,
             turn: None,
+            parts: Vec::new(),
             patience: PATIENCE,
         }
     }
@@ -249,10 +256,16 @@ impl Lease {
     /// Charges `bytes` of a request that have come, before they are kept. Waits for other requests to
     /// end, but not for long, and not where too much waits already: what waits is in memory, too.
     pub async fn charge(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let piece = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        if self.try_parts(bytes).is_err() {
+            let waiting = Arc::clone(&self.budget.waiting);
+            let waits = waiting.try_acquire_many_owned(piece);
+            let _waits = waits.map_err(|_| self.budget.exhausted(self.has_begun))?;
+            self.wait_for_parts(bytes).await?;
+        }
         let Some(missing) = self.take(bytes) else {
             return Ok(());
         };
-        let piece = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let waiting = Arc::clone(&self.budget.waiting);
         let stuck = Arc::clone(&self.budget.stuck);
         // One may always wait, however large it is.
@@ -269,6 +282,7 @@ impl Lease {
 
     /// Charges `bytes` of a request that are not in memory yet. Waits as [`Lease::charge`] does.
     pub async fn charge_ahead(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.wait_for_parts(bytes).await?;
         match self.take(bytes) {
             None => Ok(()),
             Some(missing) => self.wait_for(missing).await,
@@ -311,6 +325,7 @@ impl Lease {
 
     /// Charges `bytes` if they are to be had at once: for code that cannot wait.
     pub fn try_charge(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.try_parts(bytes)?;
         match self.take(bytes) {
             None => Ok(()),
             Some(_) => Err(self.budget.exhausted(self.has_begun)),

@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use self::access::Access;
 pub use self::access::{Deletion, Reader, Scope};
 pub use self::address::Address;
+use self::api::Rooms;
 use self::audit::Audit;
 use self::config::ArtifactServerConfig;
 use self::headers::Protection;
@@ -85,7 +86,6 @@ pub(crate) struct Server {
     /// Whether all of the catalog was read once.
     catalog_is_whole: AtomicBool,
     access: Access,
-    budget: Budget,
     counts: Arc<ServerCounts>,
     links: Links,
     audit: Audit,
@@ -97,6 +97,8 @@ pub(crate) struct Server {
     uploads: Slots,
     /// Requests that become whole again at a time.
     restores: Slots,
+    /// The memory of those, of those that come, and of those that are taken.
+    rooms: Rooms,
     /// Previews for which much is read at a time.
     previews: Slots,
     max_upload_size: u64,
@@ -202,7 +204,6 @@ impl ArtifactServer {
             recorder: parts.recorder,
             catalog_is_whole: AtomicBool::new(false),
             access: Access::new(parts.gate, parts.deletion, parts.users_are_tenants),
-            budget: parts.budget,
             counts: parts.counts,
             links: Links::new(&config.links),
             audit: Audit::new(config.audit_log.clone()),
@@ -211,6 +212,7 @@ impl ArtifactServer {
             questions: Slots::new(QUESTIONS),
             uploads: Slots::new(UPLOADS),
             restores: Slots::new(RESTORES),
+            rooms: Rooms::of(parts.budget),
             previews: Slots::new(PREVIEWS),
             max_upload_size: config.max_upload_size.as_u64(),
             pieces: Pieces::new(),

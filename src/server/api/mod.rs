@@ -33,6 +33,7 @@ use super::listener::Peer;
 use crate::catalog::Tenants;
 use crate::tenant::TenantId;
 pub(super) use answer::ApiError;
+pub(super) use restore::Rooms;
 
 /// What programs ask for.
 pub(super) fn routes() -> Router<Arc<Server>> {

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use slimspan_artifact::Digest;
 
-use super::size;
-use crate::admission::{Budget, Lease};
+use super::room::Room;
+use super::{RESTORED, size};
+use crate::admission::Lease;
 use crate::server::api::ApiError;
 use crate::storage::{Store, StoreError};
 
@@ -23,15 +24,14 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Fetches them, as long as they have not more than `most` bytes together. Memory for each is charged
-    /// before it is there.
+    /// Fetches them, as long as they fit into the room. Memory for each is charged before it is there.
     pub(super) async fn fetch(
-        budget: &Budget,
+        room: &Room,
         store: &Store,
         needed: &BTreeMap<Digest, u64>,
-        most: u64,
     ) -> Result<Self, ApiError> {
-        let mut lease = budget.lease_for_copy();
+        let most = room.limit.min(RESTORED);
+        let mut lease = room.fetched();
         let (mut bytes, mut all, mut written) = (HashMap::new(), 0_u64, 0_u64);
         for (digest, times) in needed {
             let of_this = match store.spooled_size(digest).await? {

@@ -1,6 +1,7 @@
 //! Requests with the files back in them.
 
 mod files;
+mod room;
 mod slim;
 
 use std::collections::BTreeMap;
@@ -20,24 +21,26 @@ use slimspan_proto::json::{WriteError, write_charging};
 use tokio::time::Instant;
 
 use self::files::Files;
+use self::room::Room;
+pub(in crate::server) use self::room::Rooms;
 use self::slim::Slim;
 use super::answer::{ApiError, Failure};
 use super::responses::{Any, CrossSite, NoSense};
 use super::{Asking, Named};
-use crate::admission::{Budget, Lease};
+use crate::admission::Lease;
 use crate::compute;
 use crate::receivers::otlp::Form;
 use crate::server::Server;
 use crate::server::address::Address;
 use crate::server::audit::Deed;
-use crate::server::slots::PATIENCE;
+use crate::server::slots::{PATIENCE, Slot};
 use crate::tenant::TenantId;
 
 /// The most that one may become, and the most that is fetched for it.
 const RESTORED: u64 = 256 << 20;
 
-/// Of the memory for requests one that becomes whole may have one part in so many: senders need the rest.
-const SHARE: u64 = 2;
+/// What is charged is rounded up, for itself each: what came, its files, and what it becomes.
+const ROUNDED: u64 = 4 << 10;
 
 /// What of a restored request has to be taken in a second, beside [`PATIENCE`] in all.
 const PACE: usize = 1 << 20;
@@ -90,35 +93,45 @@ pub(crate) async fn restore(
     let tenant = asking.tenant()?;
     let tenant = tenant.unwrap_or_else(|| asking.reader.scope.usual());
     let how = Slim::how(&asking.headers)?;
-    // Only what is there has a turn: who sends slowly keeps it from nobody.
-    let slim = Slim::read(&server.budget, signal, how, body).await?;
     let payer = server.payer(&asking.reader, asking.peer);
-    let _turn = server.restores.take(&payer).await.map_err(|full| {
+    let room = server.rooms.one(&payer);
+    // Only what is there has a turn: who sends slowly keeps it from nobody.
+    let slim = Slim::read(&room, signal, how, body).await?;
+    let turn = server.restores.take(&payer).await.map_err(|full| {
         ApiError::later(&format!(
             "other requests are restored at the moment: {full}"
         ))
     })?;
+    let turn = Arc::new(turn);
     let store = server.store.of_tenant(&tenant);
     let location = store.location();
-    let needed = needed(signal, slim.request.clone(), location.clone()).await?;
+    let needed = needed(&turn, signal, slim.request.clone(), location.clone()).await?;
     server
         .tell_restored(&asking, &tenant, needed.keys())
         .await?;
-    let most = server.budget.limit() / SHARE;
-    let files = Files::fetch(&server.budget, &store, &needed, most.min(RESTORED)).await?;
+    let files = Files::fetch(&room, &store, &needed).await?;
+    let taken = files.size.saturating_add(slim.request.len() as u64);
     let whole = Whole {
         signal,
         location,
-        budget: server.budget.clone(),
-        most: most.saturating_sub(files.size),
+        most: room.limit.saturating_sub(taken.saturating_add(ROUNDED)),
+        room,
+        turn,
     };
-    let (restored, lease) = whole.make(slim.request, files).await?;
+    let written = files.written;
+    let fetch = move |digest| files.of(&digest);
+    let (restored, lease) = whole.make(slim.request, written, fetch).await?;
     let left = restored.left.len();
     server.counts.restored(restored.restored, left);
-    let bytes = match how.form {
-        Form::Protobuf => lease.hold(restored.request),
+    let (bytes, mut lease) = match how.form {
+        Form::Protobuf => (restored.request, lease),
         Form::Json => whole.json(lease.hold(restored.request)).await?,
     };
+    let Whole { room, turn, .. } = whole;
+    // Neither does who takes it slowly.
+    drop(turn);
+    lease.enter(&room.own).await?;
+    let bytes = lease.hold(bytes);
     let len = bytes.len();
     let mut response = Response::new(in_time(bytes));
     let headers = response.headers_mut();
@@ -131,11 +144,12 @@ pub(crate) async fn restore(
 
 /// How often a request refers to which artifacts.
 async fn needed(
+    turn: &Arc<Slot>,
     signal: Signal,
     slim: Bytes,
     location: Location,
 ) -> Result<BTreeMap<Digest, u64>, ApiError> {
-    let found = work(move || {
+    let found = work(Arc::clone(turn), move || {
         let mut needed = BTreeMap::new();
         let found = restore_within(usize::MAX, signal, &slim, &location, |digest| {
             *needed.entry(digest).or_default() += 1;
@@ -173,32 +187,45 @@ impl Server {
 struct Whole {
     signal: Signal,
     location: Location,
-    budget: Budget,
+    room: Room,
     /// The memory that it may take.
     most: u64,
+    /// Its turn, which is over when nothing is done any more for it, also where nobody waits for it.
+    turn: Arc<Slot>,
 }
 
 impl Whole {
-    /// Puts the files back, in memory that is charged before it is taken.
-    async fn make(&self, slim: Bytes, mut files: Files) -> Result<(Restoration, Lease), ApiError> {
+    /// Puts the files back that `fetch` gives, which have `written` bytes where they stand. The memory is charged
+    /// before it is taken, and as long as something is done there.
+    async fn make<F>(
+        &self,
+        slim: Bytes,
+        written: u64,
+        mut fetch: F,
+    ) -> Result<(Restoration, Lease), ApiError>
+    where
+        F: FnMut(Digest) -> Option<Bytes> + Send + 'static,
+    {
         // What it becomes is there twice for a moment: in its parts, and as a whole.
         let most = (self.most / 2).min(RESTORED);
-        let mut room = (files.written + slim.len() as u64).min(most);
-        let mut lease = self.budget.lease_for_more();
+        let mut room = written.saturating_add(slim.len() as u64).min(most);
+        let mut lease = self.room.made();
         lease.charge_ahead(size(room)).await?;
         loop {
-            let (slim, location, signal) = (slim.clone(), self.location.clone(), self.signal);
-            let (files_back, restored) = work(move || {
-                let restored = restore_within(size(room), signal, &slim, &location, |digest| {
-                    files.of(&digest)
-                });
-                (files, restored)
+            let (slim_again, location, signal) = (slim.clone(), self.location.clone(), self.signal);
+            let (fetch_back, lease_back, restored) = work(Arc::clone(&self.turn), move || {
+                let largest = size(room);
+                let restored = restore_within(largest, signal, &slim_again, &location, &mut fetch);
+                (fetch, lease, restored)
             })
             .await?;
-            files = files_back;
+            (fetch, lease) = (fetch_back, lease_back);
             let restored = restored.map_err(|error| bad(error.to_string()))?;
             let is_too_large = |left: &Unrestored| matches!(left, Unrestored::TooLarge(_));
             if !restored.left.iter().any(is_too_large) || room >= most {
+                // What nothing was put back into has its memory already.
+                let is_slim = restored.request.as_ptr() == slim.as_ptr();
+                lease.settle(if is_slim { 0 } else { restored.request.len() });
                 return Ok((restored, lease));
             }
             // Its files are written in a longer way than most.
@@ -209,19 +236,25 @@ impl Whole {
     }
 
     /// The same as JSON.
-    async fn json(&self, whole: Bytes) -> Result<Bytes, ApiError> {
-        let (signal, mut lease) = (self.signal, self.budget.lease_for_copy());
-        let written = work(move || {
-            let mut more = |bytes| lease.try_charge(bytes).is_ok();
-            let written = write_charging(signal, &whole, &mut more)?;
-            Ok(lease.hold(Bytes::from(written.text)))
+    async fn json(&self, whole: Bytes) -> Result<(Bytes, Lease), ApiError> {
+        let (signal, mut lease) = (self.signal, self.room.fetched());
+        let written = work(Arc::clone(&self.turn), move || {
+            let mut refused = None;
+            let mut more = |bytes| {
+                refused = lease.try_charge(bytes).err();
+                refused.is_none()
+            };
+            let written = write_charging(signal, &whole, &mut more);
+            let written = written.map_err(|error| match (error, refused) {
+                (WriteError::NoMemory(_), Some(refused)) => refused.into(),
+                (error, _) => bad(error.to_string()),
+            })?;
+            let mut text = written.text;
+            text.shrink_to_fit();
+            lease.settle(text.len());
+            Ok((Bytes::from(text), lease))
         });
-        written.await?.map_err(|error: WriteError| match error {
-            WriteError::NoMemory(_) => {
-                ApiError::later("there is no memory for it as JSON at the moment")
-            }
-            error => bad(error.to_string()),
-        })
+        written.await?
     }
 }
 
@@ -250,9 +283,18 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Does what keeps a core busy beside the work on requests. That it fails takes a fault of slimspan, so no
-/// description of the API has what is answered then.
-async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+/// Does what keeps a core busy beside the work on requests, and lets go of `turn` when it is done, also where
+/// nobody waits for it any more. That it fails takes a fault of slimspan, so no description of the API has what is
+/// answered then.
+async fn work<T: Send + 'static>(
+    turn: impl Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
     compute::run(work).await.map_err(|error| {
         tracing::error!("a request could not be restored: {error}");
         ApiError::Told(
@@ -267,11 +309,19 @@ fn bad(told: String) -> ApiError {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use futures::StreamExt as _;
-    use tokio::time::sleep;
+    use std::sync::mpsc;
+
+    use futures::{StreamExt as _, poll};
+    use serde_json::json;
+    use slimspan_proto::json::{Limits as OfJson, read};
+    use tokio::sync::oneshot;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::admission::{Budget, Limits};
+    use crate::server::slots::Slots;
 
     const SIZE: usize = 3 * PACE;
 
@@ -296,5 +346,57 @@ mod tests {
             assert_eq!(error.is_some(), is_cut, "{pause:?}: {error:?}");
             assert_eq!(taken == SIZE, !is_cut, "{pause:?}: {taken}");
         }
+    }
+
+    /// Who goes away while it becomes whole leaves work behind, which has its memory and its turn to the end.
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_charged_until_it_is_done() {
+        let budget = Budget::new(Limits {
+            limit_mib: 64,
+            spike_mib: 0,
+        });
+        let turns = Slots::new(1);
+        let location = Location::Public("https://files.example.com".to_owned());
+        let digest = Digest::of(b"file");
+        let slim = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [{ "attributes": [{
+            "key": "picture",
+            "value": { "stringValue": format!("https://files.example.com/artifacts/{digest}.png") },
+        }] }] }] }] });
+        let slim = slim.to_string();
+        let slim = read(Signal::Traces, slim.as_bytes(), OfJson::default()).unwrap();
+        let whole = Whole {
+            signal: Signal::Traces,
+            location,
+            room: Rooms::of(budget.clone()).one("a"),
+            most: 8 << 20,
+            turn: Arc::new(turns.take("a").await.unwrap()),
+        };
+        let (begun, has_begun) = oneshot::channel();
+        let (goes_on, may_go_on) = mpsc::channel::<()>();
+        let mut begun = Some(begun);
+        let fetch = move |_| {
+            if let Some(begun) = begun.take() {
+                let _ = begun.send(());
+                let _ = may_go_on.recv();
+            }
+            None
+        };
+        let begun = tokio::select! {
+            _ = whole.make(slim.request.into(), 1 << 20, fetch) => None,
+            begun = has_begun => begun.ok(),
+        };
+        assert!(begun.is_some(), "the file was asked for");
+        drop(whole);
+        assert!(budget.in_flight() >= 2 << 20, "{}", budget.in_flight());
+        let mut next = Box::pin(turns.take("b"));
+        assert!(poll!(&mut next).is_pending());
+        drop(goes_on);
+        next.await.unwrap();
+        let given_back = async {
+            while budget.in_flight() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), given_back).await.unwrap();
     }
 }

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use slimspan_proto::Signal;
-use slimspan_proto::json::{Limits, read};
+use slimspan_proto::json::{Limits, Problem, read_charging};
 
-use super::{bad, work};
-use crate::admission::Budget;
+use super::room::Room;
+use super::{ROUNDED, bad, size, work};
 use crate::arriving::{ArriveError, Arriving, Gathered};
 use crate::compression::Compression;
 use crate::expanding::expand;
@@ -22,7 +22,8 @@ use crate::server::api::ApiError;
 const LARGEST: usize = 64 << 20;
 
 /// What such a limit is called.
-const KEY: &str = "the artifact_server";
+const KEY: &str = "the artifact_server, which is 64 MiB at most, and a quarter of what memory_limiter.limit_mib \
+     leaves for requests";
 
 /// A request in protobuf. Its memory is charged as long as it is there.
 pub(super) struct Slim {
@@ -55,25 +56,23 @@ impl Slim {
 
     /// Reads one.
     pub(super) async fn read(
-        budget: &Budget,
+        room: &Room,
         signal: Signal,
         how: How,
         mut body: Body,
     ) -> Result<Self, ApiError> {
         let announced = body.size_hint().exact();
-        if let Some(announced) = announced.filter(|announced| *announced > LARGEST as u64) {
-            return Err(Refusal::too_large(announced, LARGEST, KEY).into());
+        let largest = LARGEST.min(size(room.of_one));
+        if let Some(announced) = announced.filter(|announced| *announced > largest as u64) {
+            return Err(Refusal::too_large(announced, largest, KEY).into());
         }
-        let too_large = || Refusal::too_large(format_args!("more than {LARGEST}"), LARGEST, KEY);
+        let too_large = || Refusal::too_large(format_args!("more than {largest}"), largest, KEY);
         let announced = announced.and_then(|announced| usize::try_from(announced).ok());
         let mut gathered = Gathered::of(announced);
-        let mut lease = budget.lease();
-        if how.compression.is_some() {
-            lease.is_compressed();
-        }
+        let mut lease = room.coming();
         let mut arriving = Arriving::new(Pin::new(&mut body), &mut lease);
         while let Some(data) = arriving.next().await.map_err(not_arrived)? {
-            if gathered.len() + data.len() > LARGEST {
+            if gathered.len() + data.len() > largest {
                 return Err(too_large().into());
             }
             gathered.add(data);
@@ -82,33 +81,63 @@ impl Slim {
         let came = match how.compression {
             None => came,
             Some(compression) => {
-                let lease = budget.lease_for_more();
-                expand(compression, came, LARGEST, lease, too_large).await?
+                // Both are there for a moment.
+                let room_left = size(room.of_one.saturating_sub(came.len() as u64 + ROUNDED));
+                let limit = largest.min(room_left);
+                expand(compression, came, limit, room.read(), too_large).await?
             }
         };
         let request = match how.form {
             Form::Protobuf => came,
-            Form::Json => of_json(budget, signal, came).await?,
+            Form::Json => of_json(room, signal, came).await?,
         };
         Ok(Self { request })
     }
 }
 
-async fn of_json(budget: &Budget, signal: Signal, text: Bytes) -> Result<Bytes, ApiError> {
-    let mut lease = budget.lease_for_copy();
-    let converted = work(move || {
+async fn of_json(room: &Room, signal: Signal, text: Bytes) -> Result<Bytes, ApiError> {
+    let (mut lease, of_one) = (room.read(), room.of_one);
+    let converted = work((), move || {
         // A message is mostly shorter than its text, but for numbers that have few digits.
-        lease.try_charge(text.len())?;
-        let converted = read(signal, &text, Limits::default())
-            .map_err(|error| bad(format!("it is no OTLP/JSON: {error}")))?;
+        let mut charged = text.len();
+        let mut refused = lease.try_charge(charged).err();
+        if let Some(refused) = refused.take() {
+            return Err(no_memory(&text, charged, of_one, refused));
+        }
+        let mut more = |bytes| {
+            charged += bytes;
+            refused = lease.try_charge(bytes).err();
+            refused.is_none()
+        };
+        let converted = read_charging(signal, &text, Limits::default(), &mut more);
+        let converted = converted.map_err(|error| match (error.problem, refused.take()) {
+            (Problem::NoMemory(_), Some(refused)) => no_memory(&text, charged, of_one, refused),
+            _ => bad(format!("it is no OTLP/JSON: {error}")),
+        })?;
         if let Some(cause) = converted.causes.first() {
             return Err(bad(format!("it is no OTLP/JSON: {cause}")));
         }
-        let message = Bytes::from(converted.request);
-        lease.try_charge(message.len().saturating_sub(text.len()))?;
-        Ok(lease.hold(message))
+        let mut message = converted.request;
+        lease.try_charge(message.len().saturating_sub(charged))?;
+        message.shrink_to_fit();
+        lease.settle(message.len());
+        Ok(lease.hold(message.into()))
     });
     converted.await?
+}
+
+/// There is none for the message of a text, or there never is as much.
+fn no_memory(text: &Bytes, charged: usize, of_one: u64, refused: Refusal) -> ApiError {
+    let needed = (text.len() as u64).saturating_add(charged as u64);
+    if needed.saturating_add(ROUNDED) <= of_one {
+        return refused.into();
+    }
+    let told = format!(
+        "the request has {} bytes of JSON, and takes more memory than one may have while it comes, which is {of_one} \
+         bytes, a quarter of what memory_limiter.limit_mib leaves for requests: send protobuf, or fewer at once",
+        text.len()
+    );
+    ApiError::Told(StatusCode::PAYLOAD_TOO_LARGE, told)
 }
 
 fn not_arrived(error: ArriveError) -> ApiError {
