@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
+use slimspan_artifact::Digest;
 
 use super::access::Reader;
 use super::address::Address;
@@ -70,7 +71,23 @@ impl Audit {
             sha256: Some(address.digest.to_string()),
             ..Line::of(who, peer, deed.name(), &address.tenant, status)
         };
-        self.write(&line).await
+        self.write([line]).await
+    }
+
+    /// Writes down what somebody did with several artifacts of a tenant, in one go.
+    pub(super) async fn tell_all(
+        &self,
+        who: &Reader,
+        peer: IpAddr,
+        deed: Deed,
+        tenant: &TenantId,
+        digests: &[Digest],
+    ) -> io::Result<()> {
+        let lines = digests.iter().map(|digest| Line {
+            sha256: Some(digest.to_string()),
+            ..Line::of(who, peer, deed.name(), tenant, StatusCode::OK)
+        });
+        self.write(lines).await
     }
 
     /// Writes down what somebody deletes of a tenant's and why, before it is gone.
@@ -93,16 +110,23 @@ impl Audit {
             reason: Some(reason),
             ..Line::of(who, peer, action, tenant, StatusCode::OK)
         };
-        self.write(&line).await
+        self.write([line]).await
     }
 
-    async fn write(&self, line: &Line<'_>) -> io::Result<()> {
-        let mut text = serde_json::to_string(line)?;
-        let Some(path) = &self.path else {
-            tracing::debug!("{text}");
+    async fn write(&self, lines: impl IntoIterator<Item = Line<'_>>) -> io::Result<()> {
+        let mut text = String::new();
+        for line in lines {
+            let line = serde_json::to_string(&line)?;
+            if self.path.is_none() {
+                tracing::debug!("{line}");
+                continue;
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let Some(path) = self.path.as_ref().filter(|_| !text.is_empty()) else {
             return Ok(());
         };
-        text.push('\n');
         let path = Arc::clone(path);
         let write = move || open(&path)?.write_all(text.as_bytes());
         let written = tokio::task::spawn_blocking(write).await;

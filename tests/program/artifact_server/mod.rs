@@ -28,6 +28,7 @@ mod ranges;
 mod reading;
 mod reloads;
 mod restoring;
+mod restoring_files;
 mod restoring_many;
 mod slow_readers;
 mod spooled;

@@ -1,16 +1,25 @@
 //! The files that a request refers to.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use slimspan_artifact::Digest;
+use tokio::time::timeout;
 
 use super::room::Room;
 use super::{RESTORED, size};
 use crate::admission::Lease;
 use crate::server::api::ApiError;
 use crate::storage::{Store, StoreError};
+
+/// How many are asked for at a time.
+const AT_A_TIME: usize = 16;
+
+/// How long it may take until all are there: others wait for their turn.
+const TIME: Duration = Duration::from_mins(1);
 
 /// Those that can be had.
 pub(super) struct Files {
@@ -23,26 +32,47 @@ pub(super) struct Files {
     _lease: Lease,
 }
 
+/// One that is there.
+struct There {
+    digest: Digest,
+    size: u64,
+    /// How often it is referred to.
+    times: u64,
+}
+
 impl Files {
-    /// Fetches them, as long as they fit into the room. Memory for each is charged before it is there.
+    /// Fetches them, as long as they fit into the room, and the store gives them in time. Memory for them is
+    /// charged before they are there.
     pub(super) async fn fetch(
         room: &Room,
         store: &Store,
-        needed: &BTreeMap<Digest, u64>,
+        needed: BTreeMap<Digest, u64>,
+    ) -> Result<Self, ApiError> {
+        let fetched = timeout(TIME, Self::fetch_all(room, store, needed)).await;
+        fetched.map_err(|_| {
+            ApiError::later(&format!(
+                "the store did not give the files of this request within {} s",
+                TIME.as_secs()
+            ))
+        })?
+    }
+
+    async fn fetch_all(
+        room: &Room,
+        store: &Store,
+        needed: BTreeMap<Digest, u64>,
     ) -> Result<Self, ApiError> {
         let most = room.limit.min(RESTORED);
-        let mut lease = room.fetched();
-        let (mut bytes, mut all, mut written) = (HashMap::new(), 0_u64, 0_u64);
-        for (digest, times) in needed {
-            let of_this = match store.spooled_size(digest).await? {
-                Some(size) => size,
-                None => match store.facts(digest).await {
-                    Ok(facts) => facts.size,
-                    Err(StoreError::NotFound { .. }) => continue,
-                    Err(error) => return Err(error.into()),
-                },
-            };
-            all = all.saturating_add(of_this);
+        let mut looked_for = stream::iter(needed)
+            .map(|(digest, times)| {
+                let store = store.clone();
+                async move { there(&store, digest, times).await }
+            })
+            .buffer_unordered(AT_A_TIME);
+        let (mut found, mut all) = (Vec::new(), 0_u64);
+        while let Some(there) = looked_for.try_next().await? {
+            let Some(there) = there else { continue };
+            all = all.saturating_add(there.size);
             if all > most {
                 return Err(ApiError::Told(
                     StatusCode::PAYLOAD_TOO_LARGE,
@@ -53,12 +83,24 @@ impl Files {
                     ),
                 ));
             }
-            lease.charge_ahead(size(of_this)).await?;
-            match store.get(digest).await {
+            found.push(there);
+        }
+        let mut lease = room.fetched();
+        lease.charge_ahead(size(all)).await?;
+        let mut got = stream::iter(found)
+            .map(|there| {
+                let store = store.clone();
+                async move { (store.get(&there.digest).await, there) }
+            })
+            .buffer_unordered(AT_A_TIME);
+        let (mut bytes, mut written) = (HashMap::new(), 0_u64);
+        while let Some((got, there)) = got.next().await {
+            match got {
                 // What has grown since is another file.
-                Ok(got) if got.len() as u64 <= of_this => {
-                    written = written.saturating_add(times.saturating_mul(of_this / 3 * 4 + 4));
-                    bytes.insert(*digest, got);
+                Ok(got) if got.len() as u64 <= there.size => {
+                    let as_text = there.size / 3 * 4 + 4;
+                    written = written.saturating_add(there.times.saturating_mul(as_text));
+                    bytes.insert(there.digest, got);
                 }
                 Ok(_) | Err(StoreError::NotFound { .. } | StoreError::Corrupt { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -72,7 +114,76 @@ impl Files {
         })
     }
 
+    /// Which they are.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        self.bytes.keys().copied().collect()
+    }
+
     pub(super) fn of(&self, digest: &Digest) -> Option<Bytes> {
         self.bytes.get(digest).cloned()
+    }
+}
+
+/// What is known of one before it is read, if it is there at all.
+async fn there(store: &Store, digest: Digest, times: u64) -> Result<Option<There>, StoreError> {
+    let size = match store.spooled_size(&digest).await? {
+        Some(size) => size,
+        None => match store.facts(&digest).await {
+            Ok(facts) => facts.size,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(Some(There {
+        digest,
+        size,
+        times,
+    }))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::super::Rooms;
+    use super::*;
+    use crate::admission::{Budget, Limits};
+    use crate::storage::StoreConfig;
+
+    /// Who has the turn keeps it from all others.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_is_not_waited_for() {
+        // Connections are there, and nobody reads what comes.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config: StoreConfig = serde_json::from_value(json!({
+            "url": "s3://media/x",
+            "timeout": "24h",
+            "options": {
+                "aws_endpoint": format!("http://{}", listener.local_addr().unwrap()),
+                "aws_allow_http": "true",
+                "aws_access_key_id": "access",
+                "aws_secret_access_key": "secret",
+                "aws_region": "us-east-1",
+            },
+        }))
+        .unwrap();
+        let store = Store::open(&config).unwrap();
+        let budget = Budget::new(Limits {
+            limit_mib: 64,
+            spike_mib: 0,
+        });
+        let room = Rooms::of(budget).one("a");
+        let begun = Instant::now();
+        let needed = [(Digest::of(b"file"), 1)].into();
+        let fetched = Files::fetch(&room, &store, needed).await;
+        let refused = fetched.err().unwrap();
+        let later = StatusCode::SERVICE_UNAVAILABLE;
+        let is_told = matches!(&refused, ApiError::Told(status, told) if *status == later && told.contains("60 s"));
+        assert!(is_told, "{refused:?}");
+        let took = begun.elapsed();
+        assert!(took < TIME + Duration::from_secs(1), "{took:?}");
     }
 }

@@ -31,13 +31,14 @@ use crate::admission::Lease;
 use crate::compute;
 use crate::receivers::otlp::Form;
 use crate::server::Server;
-use crate::server::address::Address;
 use crate::server::audit::Deed;
 use crate::server::slots::{PATIENCE, Slot};
-use crate::tenant::TenantId;
 
 /// The most that one may become, and the most that is fetched for it.
 const RESTORED: u64 = 256 << 20;
+
+/// The most files that one may refer to. Each of them is looked for, also those that are not there.
+const FILES: usize = 10_000;
 
 /// What is charged is rounded up, for itself each: what came, its files, and what it becomes.
 const ROUNDED: u64 = 4 << 10;
@@ -71,7 +72,7 @@ const LEFT: HeaderName = HeaderName::from_static("slimspan-references-left");
             (serde_json::Value = "application/json"),
         )),
         (status = 408, description = "The request stopped arriving", body = Failure),
-        (status = 413, description = "It is, or would become, too large", body = Failure),
+        (status = 413, description = "It is, or would become, too large, or refers to too many files", body = Failure),
         (status = 415, description = "It is neither protobuf nor JSON, or compressed in an unknown way", body = Failure),
         Any,
         NoSense,
@@ -106,10 +107,8 @@ pub(crate) async fn restore(
     let store = server.store.of_tenant(&tenant);
     let location = store.location();
     let needed = needed(&turn, signal, slim.request.clone(), location.clone()).await?;
-    server
-        .tell_restored(&asking, &tenant, needed.keys())
-        .await?;
-    let files = Files::fetch(&room, &store, &needed).await?;
+    let files = Files::fetch(&room, &store, needed).await?;
+    let given = files.digests();
     let taken = files.size.saturating_add(slim.request.len() as u64);
     let whole = Whole {
         signal,
@@ -122,15 +121,21 @@ pub(crate) async fn restore(
     let fetch = move |digest| files.of(&digest);
     let (restored, lease) = whole.make(slim.request, written, fetch).await?;
     let left = restored.left.len();
+    drop(restored.left);
     server.counts.restored(restored.restored, left);
     let (bytes, mut lease) = match how.form {
         Form::Protobuf => (restored.request, lease),
         Form::Json => whole.json(lease.hold(restored.request)).await?,
     };
     let Whole { room, turn, .. } = whole;
-    // Neither does who takes it slowly.
+    // Who takes it slowly keeps the turn from nobody, either.
     drop(turn);
     lease.enter(&room.own).await?;
+    let (reader, peer) = (&asking.reader, asking.peer);
+    let told = server
+        .audit
+        .tell_all(reader, peer, Deed::Restored, &tenant, &given);
+    (told.await).map_err(|error| Box::new(server.not_told(&error)))?;
     let bytes = lease.hold(bytes);
     let len = bytes.len();
     let mut response = Response::new(in_time(bytes));
@@ -152,35 +157,25 @@ async fn needed(
     let found = work(Arc::clone(turn), move || {
         let mut needed = BTreeMap::new();
         let found = restore_within(usize::MAX, signal, &slim, &location, |digest| {
-            *needed.entry(digest).or_default() += 1;
+            // One more than may be shows that there are too many, however many there are.
+            if needed.len() <= FILES {
+                *needed.entry(digest).or_default() += 1;
+            }
             None
         });
         found.map(|_| needed)
     });
-    found.await?.map_err(|error| bad(error.to_string()))
-}
-
-impl Server {
-    /// Writes down who is given which artifacts with their request.
-    async fn tell_restored(
-        &self,
-        asking: &Asking,
-        tenant: &TenantId,
-        digests: impl Iterator<Item = &Digest>,
-    ) -> Result<(), ApiError> {
-        for digest in digests {
-            let address = Address {
-                tenant: tenant.clone(),
-                digest: *digest,
-            };
-            let (reader, peer) = (&asking.reader, asking.peer);
-            let told = self
-                .audit
-                .tell(reader, peer, Deed::Restored, &address, StatusCode::OK);
-            (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
-        }
-        Ok(())
+    let needed = found.await?.map_err(|error| bad(error.to_string()))?;
+    if needed.len() > FILES {
+        return Err(ApiError::Told(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!(
+                "the request refers to more than {FILES} files, of which each is looked for: send fewer spans or \
+                 records at once, or use slimspan restore"
+            ),
+        ));
     }
+    Ok(needed)
 }
 
 /// A request that becomes whole.
@@ -225,7 +220,11 @@ impl Whole {
             if !restored.left.iter().any(is_too_large) || room >= most {
                 // What nothing was put back into has its memory already.
                 let is_slim = restored.request.as_ptr() == slim.as_ptr();
-                lease.settle(if is_slim { 0 } else { restored.request.len() });
+                let kept = if is_slim { 0 } else { restored.request.len() };
+                // One that is large itself may be larger than what was left for what is put back.
+                let missing = kept.saturating_sub(size(room).saturating_mul(2));
+                lease.charge_ahead(missing).await?;
+                lease.settle(kept);
                 return Ok((restored, lease));
             }
             // Its files are written in a longer way than most.
@@ -237,15 +236,24 @@ impl Whole {
 
     /// The same as JSON.
     async fn json(&self, whole: Bytes) -> Result<(Bytes, Lease), ApiError> {
-        let (signal, mut lease) = (self.signal, self.room.fetched());
+        let (signal, mut lease, limit) = (self.signal, self.room.fetched(), self.room.limit);
         let written = work(Arc::clone(&self.turn), move || {
             let mut refused = None;
+            let mut needed = whole.len() as u64 + ROUNDED;
             let mut more = |bytes| {
+                needed = needed.saturating_add(bytes as u64);
                 refused = lease.try_charge(bytes).err();
                 refused.is_none()
             };
             let written = write_charging(signal, &whole, &mut more);
             let written = written.map_err(|error| match (error, refused) {
+                (WriteError::NoMemory(_), Some(_)) if needed > limit => ApiError::Told(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!(
+                        "as JSON the request takes more than the {limit} bytes that there is room for, which is half \
+                         of what memory_limiter leaves for requests: ask for protobuf, or use slimspan restore"
+                    ),
+                ),
                 (WriteError::NoMemory(_), Some(refused)) => refused.into(),
                 (error, _) => bad(error.to_string()),
             })?;

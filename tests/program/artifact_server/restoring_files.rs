@@ -1,0 +1,156 @@
+//! The files that a request to restore asks for: what one may have looked for, how that is done, and what is
+//! written down of it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use slimspan_artifact::Digest;
+use tokio::net::TcpListener;
+use tokio::sync::Barrier;
+
+use super::{Served, with_server};
+use crate::support::http::HttpAnswer;
+use crate::support::{config, otlp};
+
+/// Files that a request may refer to.
+const FILES: usize = 10_000;
+
+/// Files that are asked for at a time.
+const AT_A_TIME: usize = 16;
+
+fn with_url() -> Value {
+    let mut config = with_server();
+    let server = &mut config["extensions"]["artifact_server"];
+    server["public_url"] = json!("https://files.example.com");
+    server["open_to_everybody"] = json!(true);
+    config
+}
+
+/// A request that refers to these, one behind the other.
+fn request(digests: impl IntoIterator<Item = Digest>) -> Bytes {
+    let uri = |digest| format!("https://files.example.com/artifacts/{digest}.png ");
+    let text: String = digests.into_iter().map(uri).collect();
+    otlp::span([("a", otlp::text(text))])
+}
+
+/// Digests of nothing that there is.
+fn made_up(count: usize) -> impl Iterator<Item = Digest> + Clone {
+    (0..count).map(|number| Digest::of(&number.to_le_bytes()))
+}
+
+async fn restore(served: &Served, request: Bytes) -> HttpAnswer {
+    let client = (served.pages).with("content-type", "application/x-protobuf");
+    client
+        .ask(Method::POST, "/v1/restore/traces", request)
+        .await
+}
+
+#[tokio::test]
+async fn a_request_that_refers_to_too_many_files_is_refused() {
+    let served = Served::start(&with_url()).await;
+    let answer = restore(&served, request(made_up(FILES + 1))).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let told = answer.json()["error"].to_string();
+    assert!(told.contains("more than 10000 files"), "{told}");
+    // However often it refers to them.
+    let few = request(made_up(10).cycle().take(FILES + 1));
+    let answer = restore(&served, few.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.headers);
+    let left = (FILES + 1).to_string();
+    assert_eq!(answer.headers["slimspan-references-left"], left.as_str());
+    assert!(answer.body == few);
+}
+
+/// A digest that somebody made up tells nothing of who read what.
+#[tokio::test]
+async fn what_was_given_back_is_written_down_and_nothing_else() {
+    let mut config = with_url();
+    config["extensions"]["artifact_server"]["audit_log"] = json!("./audit.jsonl");
+    let served = Served::start(&config).await;
+    let log = served.slimspan.folder().join("audit.jsonl");
+    let answer = restore(&served, request(made_up(3))).await;
+    assert_eq!(answer.headers["slimspan-references-left"], "3");
+    assert!(!log.exists());
+
+    let photos = [1, 2].map(|seed| Bytes::from(otlp::photo(seed, 20_000)));
+    let mut expected = Vec::new();
+    for photo in &photos {
+        served.put(photo.clone()).await;
+        expected.push(Digest::of(photo).to_string());
+    }
+    expected.sort();
+    let there = photos.iter().map(|photo| Digest::of(photo));
+    let answer = restore(&served, request(made_up(3).chain(there))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    assert_eq!(answer.headers["slimspan-references-left"], "3");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let mut told = Vec::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["action"], "restore");
+        assert_eq!(line["status"], 200);
+        assert_eq!(line["tenant"], "default");
+        told.push(line["sha256"].as_str().unwrap().to_owned());
+    }
+    told.sort();
+    assert_eq!(told, expected);
+
+    // What cannot be written down is not given.
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let there = photos.iter().map(|photo| Digest::of(photo));
+    let answer = restore(&served, request(there)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// A bucket with nothing in it, which says so when it is asked by as many as are waited for.
+async fn patient_bucket() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let all = Arc::new(Barrier::new(AT_A_TIME));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let all = Arc::clone(&all);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let all = Arc::clone(&all);
+                async move {
+                    let is_file = request.uri().path().contains("/sha256/");
+                    if is_file && request.method() == Method::HEAD {
+                        all.wait().await;
+                    }
+                    let nothing = Response::builder().status(StatusCode::NOT_FOUND);
+                    Ok::<_, Infallible>(nothing.body(Full::<Bytes>::default()).unwrap())
+                }
+            });
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(socket), service),
+            );
+        }
+    });
+    address
+}
+
+/// A store that is far away takes its time for each, and others wait for their turn.
+#[tokio::test]
+async fn several_files_are_looked_for_at_a_time() {
+    let of_s3 = config::with_s3(([127, 0, 0, 1], 9).into(), patient_bucket().await);
+    let mut config = with_url();
+    config["extensions"]["artifact_store"] = of_s3["extensions"]["artifact_store"].clone();
+    config["extensions"]["artifact_store"]["timeout"] = json!("5m");
+    let served = Served::start(&config).await;
+    let slim = request(made_up(2 * AT_A_TIME));
+    let answer = restore(&served, slim.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let left = (2 * AT_A_TIME).to_string();
+    assert_eq!(answer.headers["slimspan-references-left"], left.as_str());
+    assert_eq!(answer.body, slim);
+}
