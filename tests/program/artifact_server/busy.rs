@@ -15,10 +15,11 @@ use crate::support::http::HttpAnswer;
 /// The highest cost that a hash may have.
 const SLOW: u32 = 15;
 
-/// As many passwords as cannot all be looked at before those who wait are asked to come back.
+/// As many passwords as cannot all be looked at before those who wait are asked to come back, also on a fast machine,
+/// and not as many as one address may have connections.
 fn too_many() -> usize {
     let cores = available_parallelism().map_or(1, usize::from);
-    8 * (cores / 2).max(1)
+    (16 * (cores / 2).max(1)).min(400)
 }
 
 /// A user whose password takes long to check, and is never right: it was hashed in less time than is said.
