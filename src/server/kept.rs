@@ -16,7 +16,7 @@ struct Kept<T> {
     waiting: Bytes,
     /// How much is given at a time.
     piece: usize,
-    _thing: T,
+    _until_its_end: T,
 }
 
 /// Keeps something until all of a body is given to be sent.
@@ -34,7 +34,7 @@ fn in_pieces<T: Send + Unpin + 'static>(body: Body, piece: usize, kept: T) -> Bo
         body,
         waiting: Bytes::new(),
         piece,
-        _thing: kept,
+        _until_its_end: kept,
     })
 }
 
