@@ -44,7 +44,11 @@ pub(super) async fn answer<F: Future<Output = Response>>(
 
 impl Server {
     /// Takes a place for a request of `payer`, unless others are for those of its kind.
-    pub(super) async fn place(&self, extensions: &Extensions, payer: &str) -> Result<(), Full> {
+    pub(super) async fn take_place(
+        &self,
+        extensions: &Extensions,
+        payer: &str,
+    ) -> Result<(), Full> {
         if let Some(place) = extensions.get::<Place>() {
             place.put(Some(self.questions.take(payer).await?));
         }

@@ -106,7 +106,7 @@ impl Asking {
         let peer = Peer::of(&head.extensions);
         server.rate_allows(&reader, peer)?;
         let payer = server.payer(&reader, peer);
-        let placed = server.place(&head.extensions, &payer).await;
+        let placed = server.take_place(&head.extensions, &payer).await;
         placed.map_err(|full| {
             ApiError::later(&format!(
                 "too many requests are answered at the moment: {full}"

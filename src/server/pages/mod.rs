@@ -146,7 +146,7 @@ impl Visit {
         let allowed = server.rate_allows(&reader, peer);
         allowed.map_err(|refused| Explained::refused(&refused).page(&site))?;
         let payer = server.payer(&reader, peer);
-        let placed = server.place(&head.extensions, &payer).await;
+        let placed = server.take_place(&head.extensions, &payer).await;
         placed.map_err(|full| {
             tracing::debug!("a page was not made: {full}");
             Explained::later("Too many pages are made at the moment").page(&site)
