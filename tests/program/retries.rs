@@ -176,9 +176,11 @@ async fn an_attempt_lasts_no_longer_than_its_sender_waits() {
         let call = call.header("grpc-timeout", "2S");
         let sender = PatientSender::connect(slimspan.addresses[0]).await;
         let answer = sender.call(call).await;
-        assert_eq!(answer.status().code(), Code::Unavailable, "{exporter}");
-        let told = answer.status().message();
-        assert!(told.contains("its sender had left"), "{exporter}: {told}");
+        let (code, told) = (answer.status().code(), answer.status().message());
+        // The backend heard of the same time, and may notice its end first.
+        let by_backend = code == Code::Cancelled && told.contains("Timeout expired");
+        let by_exporter = code == Code::Unavailable && told.contains("its sender had left");
+        assert!(by_backend || by_exporter, "{exporter}: {code} {told}");
         slimspan.stop_well().await;
     }
 }
