@@ -1,30 +1,14 @@
 //! JSON to the wire form.
 
+mod cost;
+
+pub use self::cost::Limits;
 use super::output::{Open, Output};
 use super::problem::{Cause, JsonError, Problem, Reason, note};
 use super::scalar::{Scalar, plain, put};
 use super::table::{Content, Field, Message, Presence, Role};
 use super::text::{Quoted, Text};
 use crate::Signal;
-use crate::wire::MAX_DEPTH;
-
-/// What a request may cost.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// How many messages may stand inside each other. An item with more is rejected.
-    pub max_depth: usize,
-    /// How many entries a request may have, counted as [`check`](crate::check()) counts them.
-    pub max_entries: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_depth: MAX_DEPTH,
-            max_entries: usize::MAX,
-        }
-    }
-}
 
 /// A request that was JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,9 +73,6 @@ pub fn read_charging(
         snake_case: reader.snake_case,
     })
 }
-
-/// What memory for a message is asked for at a time: the least.
-const STEP: usize = 64 << 10;
 
 struct Reader<'a> {
     signal: Signal,
@@ -273,20 +254,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Makes sure that there is memory for what is written. Only numbers in arrays take more than they do
-    /// in the text, where a comma is all there is around them.
-    fn grow(&mut self) -> Result<(), JsonError> {
-        if self.out.bytes.len() <= self.charged {
-            return Ok(());
-        }
-        let step = STEP.max(self.charged / 2);
-        if !(self.more)(step) {
-            return Err(Problem::NoMemory(self.charged + step).at(self.text.at));
-        }
-        self.charged += step;
-        Ok(())
-    }
-
     fn scalar(&mut self, field: &'static Field, packed: bool) -> Result<(), JsonError> {
         let at = self.text.at;
         let value = Scalar::read(&mut self.text)?;
@@ -366,18 +333,6 @@ impl<'a> Reader<'a> {
         };
         let cause = note(&mut self.causes, field.name, reason, at);
         frame.cause.get_or_insert(cause);
-        Ok(())
-    }
-
-    fn afford(&mut self, message: &Message) -> Result<(), JsonError> {
-        self.spend(message.cost)
-    }
-
-    fn spend(&mut self, cost: usize) -> Result<(), JsonError> {
-        self.cost += cost;
-        if self.cost > self.max_cost {
-            return Err(Problem::TooMany.at(self.text.at));
-        }
         Ok(())
     }
 }
