@@ -1,20 +1,24 @@
-mod changes;
+//! Files out of the values of a request, and references in their places.
 
-use std::borrow::Cow;
+mod changes;
+mod read_back;
+mod taken;
+
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use slimspan_proto::{Carrier, Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
+use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
 
+use self::taken::attribute;
 use crate::detect::{About, Enclosing, Found, Scanner, Siblings};
 use crate::encoding::Codec;
-use crate::extraction::{Cut, Extraction, Move};
-use crate::placement::{Change, Placement, Replaced, Whole, covers, overlapping};
+use crate::extraction::{Cut, Extraction};
+use crate::placement::{Change, Placement, Replaced, covers, overlapping};
 use crate::policy::{Action, Form, Treatment};
 use crate::recall::Memory;
 use crate::reference::list::Listed;
 use crate::reference::mention::Mentions;
-use crate::{Artifact, Digest, Policy, Recall, Shape};
+use crate::{Digest, Policy, Recall};
 
 /// The shortest text that can be a reference, and that anything need be done about.
 pub(crate) const SHORTEST_REFERENCE: usize = 18;
@@ -189,43 +193,6 @@ impl<'a> Extractor<'a> {
         self.moved(value, &found, &replaced);
     }
 
-    /// Whether what comes in place of a whole value is found there again.
-    fn is_read_back(&self, whole: &Whole) -> bool {
-        match whole {
-            Whole::List(list) => Listed::read(list).is_some_and(|listed| !listed.is_marked()),
-            Whole::String(text) | Whole::Entry { text, .. } => {
-                let found = self.mentions.within(text);
-                matches!(&found[..], [one] if one.range == (0..text.len()) && !one.is_marked())
-            }
-        }
-    }
-
-    /// Whether the references that `changes` put into `content`, and no others, are found there
-    /// again.
-    fn are_read_back(&self, content: &[u8], changes: &[Change]) -> bool {
-        let mut slim = Vec::with_capacity(changes::slim_len(content.len(), changes));
-        let mut references = Vec::new();
-        let mut copied = 0;
-        for change in changes {
-            let before = content.get(copied..change.range.start);
-            slim.extend_from_slice(before.unwrap_or_default());
-            let start = slim.len();
-            slim.extend_from_slice(&change.with);
-            if change.is_reference {
-                references.push(start..slim.len());
-            }
-            copied = change.range.end;
-        }
-        slim.extend_from_slice(content.get(copied..).unwrap_or_default());
-        let mut references = references.iter();
-        let trusted = self.mentions.within(&slim).into_iter();
-        let mut trusted = trusted.filter(|mention| !mention.is_marked());
-        trusted.all(|mention| {
-            let reference = references.next();
-            reference.is_some_and(|reference| covers(reference, &mention.range))
-        }) && references.next().is_none()
-    }
-
     fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
         let treatment = self.treatment(value);
         if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
@@ -365,64 +332,5 @@ impl<'a> Extractor<'a> {
         let treatment = self.treatment(value);
         let may_rename = self.policy.form == Form::Semconv && self.siblings.may_be_ref(value);
         Placement::new(self.policy, treatment.action, may_rename, value)
-    }
-
-    /// Where a value stands in the request.
-    fn offset(&self, value: &Value<'a>) -> usize {
-        let (at, start) = (value.content.as_ptr(), self.request.as_ptr());
-        at.addr().saturating_sub(start.addr())
-    }
-
-    /// Keeps what was replaced of `found`.
-    fn moved(&mut self, value: &Value<'a>, found: &[Found], replaced: &[Replaced]) {
-        let action = self.treatment(value).action;
-        let at = self.offset(value);
-        for replaced in replaced {
-            let Some(found) = found.get(replaced.number) else {
-                continue;
-            };
-            let content = &found.content;
-            let stored = action != Action::Drop && !self.policy.dropped.contains(&content.digest);
-            self.extraction.mislabelled += usize::from(found.media_type.contradiction.is_some());
-            self.extraction.moves.push(Move {
-                attribute: attribute(value).into_owned(),
-                shape: Shape::of(found),
-                media_type: found.media_type.declared.clone(),
-                digest: content.digest,
-                size: content.size,
-                before: replaced.before,
-                after: replaced.after,
-                stored,
-                carrier: value.carrier,
-                at,
-                proven: found.media_type.contradiction.clone(),
-                file_name: found.file_name.clone(),
-            });
-            if !stored {
-                continue;
-            }
-            content.learn(&mut self.extraction);
-            let Some(bytes) = &content.bytes else {
-                self.extraction.recalled.push(content.digest);
-                continue;
-            };
-            if self.seen.insert(content.digest) {
-                self.extraction.artifacts.push(Artifact {
-                    digest: content.digest,
-                    media_type: found.media_type.proven().to_owned(),
-                    bytes: bytes.clone(),
-                });
-            }
-        }
-    }
-}
-
-/// Bytes of a key that are repeated for every file in the attribute.
-const MAX_KEY: usize = 255;
-
-fn attribute<'v>(value: &Value<'v>) -> Cow<'v, str> {
-    match value.carrier {
-        Carrier::LogBody => Cow::Borrowed("(body)"),
-        _ => String::from_utf8_lossy(value.attribute.get(..MAX_KEY).unwrap_or(value.attribute)),
     }
 }

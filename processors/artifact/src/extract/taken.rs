@@ -1,0 +1,73 @@
+//! What is kept of each file that was taken: what is told of it, and its bytes.
+
+use std::borrow::Cow;
+
+use slimspan_proto::{Carrier, Value};
+
+use super::Extractor;
+use crate::detect::Found;
+use crate::extraction::Move;
+use crate::placement::Replaced;
+use crate::policy::Action;
+use crate::{Artifact, Shape};
+
+impl<'a> Extractor<'a> {
+    /// Where a value stands in the request.
+    pub(super) fn offset(&self, value: &Value<'a>) -> usize {
+        let (at, start) = (value.content.as_ptr(), self.request.as_ptr());
+        at.addr().saturating_sub(start.addr())
+    }
+
+    /// Keeps what was replaced of `found`.
+    pub(super) fn moved(&mut self, value: &Value<'a>, found: &[Found], replaced: &[Replaced]) {
+        let action = self.treatment(value).action;
+        let at = self.offset(value);
+        for replaced in replaced {
+            let Some(found) = found.get(replaced.number) else {
+                continue;
+            };
+            let content = &found.content;
+            let stored = action != Action::Drop && !self.policy.dropped.contains(&content.digest);
+            self.extraction.mislabelled += usize::from(found.media_type.contradiction.is_some());
+            self.extraction.moves.push(Move {
+                attribute: attribute(value).into_owned(),
+                shape: Shape::of(found),
+                media_type: found.media_type.declared.clone(),
+                digest: content.digest,
+                size: content.size,
+                before: replaced.before,
+                after: replaced.after,
+                stored,
+                carrier: value.carrier,
+                at,
+                proven: found.media_type.contradiction.clone(),
+                file_name: found.file_name.clone(),
+            });
+            if !stored {
+                continue;
+            }
+            content.learn(&mut self.extraction);
+            let Some(bytes) = &content.bytes else {
+                self.extraction.recalled.push(content.digest);
+                continue;
+            };
+            if self.seen.insert(content.digest) {
+                self.extraction.artifacts.push(Artifact {
+                    digest: content.digest,
+                    media_type: found.media_type.proven().to_owned(),
+                    bytes: bytes.clone(),
+                });
+            }
+        }
+    }
+}
+
+/// Bytes of a key that are repeated for every file in the attribute.
+const MAX_KEY: usize = 255;
+
+pub(super) fn attribute<'v>(value: &Value<'v>) -> Cow<'v, str> {
+    match value.carrier {
+        Carrier::LogBody => Cow::Borrowed("(body)"),
+        _ => String::from_utf8_lossy(value.attribute.get(..MAX_KEY).unwrap_or(value.attribute)),
+    }
+}
