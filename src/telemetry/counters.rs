@@ -1,7 +1,11 @@
-use std::collections::{BTreeMap, BTreeSet};
+//! What is counted of all requests of the process.
+
+mod components;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
@@ -9,14 +13,10 @@ use jiff::Timestamp;
 use slimspan_artifact::Extraction;
 use slimspan_proto::Signal;
 
+use self::components::Components;
 use super::connections::{Connection, Connections};
-use super::passing::{OTHER_TENANTS, TENANTS};
 use super::traces::SpanCounts;
-use super::{
-    BatchCounts, ExporterCounts, Findings, Ignored, Outcome, Phase, PipelineCounts,
-    ProcessorCounts, ReceiverCounts, Recent, ServerCounts, Sight, Sights, StoreCounts,
-    TenantCounts, add, get,
-};
+use super::{Findings, Ignored, Outcome, Phase, ReceiverCounts, Recent, Sight, Sights, add, get};
 use crate::panics::Panics;
 use crate::refusal::{CODES, Culprit, Refusal};
 use crate::tally::Tallies;
@@ -71,20 +71,6 @@ pub struct Began {
     pub at: Timestamp,
     /// For durations.
     pub instant: Instant,
-}
-
-/// What is counted for each component. A component of a later configuration that has the name of an
-/// earlier one goes on with its numbers.
-#[derive(Debug, Default)]
-struct Components {
-    receivers: BTreeMap<(String, &'static str), Arc<ReceiverCounts>>,
-    processors: BTreeMap<String, Arc<ProcessorCounts>>,
-    exporters: BTreeMap<String, Arc<ExporterCounts>>,
-    stores: BTreeMap<String, Arc<StoreCounts>>,
-    servers: BTreeMap<String, Arc<ServerCounts>>,
-    batches: BTreeMap<String, Arc<BatchCounts>>,
-    pipelines: BTreeMap<String, Arc<PipelineCounts>>,
-    tenants: BTreeMap<String, Arc<TenantCounts>>,
 }
 
 impl Default for Counters {
@@ -265,111 +251,6 @@ impl Counters {
         all
     }
 
-    /// What is counted of a listener of a receiver.
-    pub fn receiver(&self, id: &str, transport: &'static str) -> Arc<ReceiverCounts> {
-        let mut components = self.components();
-        let counts = components.receivers.entry((id.to_owned(), transport));
-        Arc::clone(counts.or_insert_with(|| Arc::new(ReceiverCounts::of(id, transport))))
-    }
-
-    /// What is counted of a processor.
-    pub fn processor(&self, id: &str) -> Arc<ProcessorCounts> {
-        let mut components = self.components();
-        let counts = components.processors.entry(id.to_owned());
-        let new = || ProcessorCounts {
-            processor: id.to_owned(),
-            ..ProcessorCounts::default()
-        };
-        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
-    }
-
-    /// What is counted of an exporter.
-    pub fn exporter(&self, id: &str) -> Arc<ExporterCounts> {
-        let mut components = self.components();
-        let counts = components.exporters.entry(id.to_owned());
-        let new = || ExporterCounts::of(id);
-        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
-    }
-
-    /// What is counted of a store.
-    pub fn store(&self, id: &str) -> Arc<StoreCounts> {
-        let mut components = self.components();
-        let counts = components.stores.entry(id.to_owned());
-        let new = || StoreCounts::of(id);
-        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
-    }
-
-    /// What is counted of an artifact server.
-    pub fn server(&self, id: &str) -> Arc<ServerCounts> {
-        let mut components = self.components();
-        let counts = components.servers.entry(id.to_owned());
-        Arc::clone(counts.or_insert_with(|| Arc::new(ServerCounts::of(id))))
-    }
-
-    /// What is counted of a `batch` processor.
-    pub fn batch(&self, id: &str) -> Arc<BatchCounts> {
-        let mut components = self.components();
-        let counts = components.batches.entry(id.to_owned());
-        Arc::clone(counts.or_insert_with(|| Arc::new(BatchCounts::of(id))))
-    }
-
-    /// What is counted of a pipeline.
-    pub fn pipeline(&self, id: &str) -> Arc<PipelineCounts> {
-        let mut components = self.components();
-        let counts = components.pipelines.entry(id.to_owned());
-        let new = || PipelineCounts {
-            pipeline: id.to_owned(),
-            ..PipelineCounts::default()
-        };
-        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
-    }
-
-    /// What is counted of a tenant.
-    pub fn tenant(&self, name: &str) -> Arc<TenantCounts> {
-        let mut components = self.components();
-        let tenants = &mut components.tenants;
-        let is_told_apart = tenants.len() < TENANTS || tenants.contains_key(name);
-        let name = if is_told_apart { name } else { OTHER_TENANTS };
-        let new = || TenantCounts {
-            tenant: name.to_owned(),
-            ..TenantCounts::default()
-        };
-        let counts = tenants.entry(name.to_owned());
-        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
-    }
-
-    pub(crate) fn batches(&self) -> Vec<Arc<BatchCounts>> {
-        self.components().batches.values().cloned().collect()
-    }
-
-    pub(crate) fn pipelines(&self) -> Vec<Arc<PipelineCounts>> {
-        self.components().pipelines.values().cloned().collect()
-    }
-
-    pub(crate) fn tenants(&self) -> Vec<Arc<TenantCounts>> {
-        self.components().tenants.values().cloned().collect()
-    }
-
-    pub(crate) fn receivers(&self) -> Vec<Arc<ReceiverCounts>> {
-        self.components().receivers.values().cloned().collect()
-    }
-
-    pub(crate) fn processors(&self) -> Vec<Arc<ProcessorCounts>> {
-        self.components().processors.values().cloned().collect()
-    }
-
-    pub(crate) fn exporters(&self) -> Vec<Arc<ExporterCounts>> {
-        self.components().exporters.values().cloned().collect()
-    }
-
-    pub(crate) fn stores(&self) -> Vec<Arc<StoreCounts>> {
-        self.components().stores.values().cloned().collect()
-    }
-
-    pub(crate) fn servers(&self) -> Vec<Arc<ServerCounts>> {
-        self.components().servers.values().cloned().collect()
-    }
-
     /// What is looked at from now on, as long as somebody else has it.
     pub fn show<S: Sights + 'static>(&self, sights: &Arc<S>) {
         let sights: Weak<S> = Arc::downgrade(sights);
@@ -391,12 +272,6 @@ impl Counters {
     /// Where the process is in its life.
     pub fn phase(&self) -> Phase {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn components(&self) -> MutexGuard<'_, Components> {
-        self.components
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
