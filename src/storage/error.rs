@@ -1,3 +1,7 @@
+//! What of a store fails, and whether trying again can help.
+
+mod cause;
+mod open;
 #[cfg(test)]
 mod tests;
 
@@ -7,76 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use object_store::client::{HttpError, HttpErrorKind};
 use slimspan_artifact::Digest;
 use tokio::task::JoinError;
 
+pub(super) use self::cause::one_line;
+use self::cause::{is_clock_skew, is_forbidden_by_the_system, passes};
+pub use self::open::OpenError;
 use super::breaker::Refused;
 use crate::telemetry::Reason;
-
-/// The store cannot be opened as configured. Trying again does not help.
-///
-/// The text begins with the key to change, in the body of the extension, and includes the cause.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The URL names no store.
-    #[error("url: {url:?} cannot be used: {problem}")]
-    Url {
-        /// As written, without anything that may be secret.
-        url: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The URL holds a user or a password.
-    #[error("url: credentials do not belong into a URL: use the environment or options")]
-    CredentialsInUrl,
-    /// The kind of store has no such option.
-    #[error("options.{key}: {store} has no such option")]
-    UnknownOption {
-        /// As written.
-        key: String,
-        /// The kind of store.
-        store: &'static str,
-    },
-    /// The folder cannot be made or used.
-    #[error("url: cannot use the folder {path}: {source}")]
-    Folder {
-        /// The folder, absolute.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The spool cannot be opened.
-    #[error("spool.directory: {0}")]
-    Spool(#[from] crate::journal::OpenError),
-    /// The client of the cloud refuses its configuration.
-    #[error("url: cannot open {url}: {}", one_line(.source))]
-    Client {
-        /// As written.
-        url: String,
-        /// What the client said.
-        source: Box<dyn Error + Send + Sync>,
-    },
-}
-
-impl OpenError {
-    pub(super) fn url(url: impl fmt::Display, problem: impl Into<String>) -> Self {
-        Self::Url {
-            url: url.to_string(),
-            problem: problem.into(),
-        }
-    }
-
-    /// Whether another has the spool open.
-    pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::Spool(error) if error.is_in_use())
-    }
-
-    pub(super) fn credentials_in_url() -> Self {
-        Self::CredentialsInUrl
-    }
-}
 
 /// What was done to an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -340,93 +282,10 @@ impl StoreError {
     }
 }
 
-/// The errors behind an error, itself included.
-fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// Whether what went wrong passes by itself: no connection, no answer, an answer that says so.
-fn passes(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|error| {
-        if let Some(status) = status(error) {
-            matches!(status, 408 | 429 | 500 | 502..=504 | 506..=599)
-        } else if let Some(transport) = error.downcast_ref::<HttpError>() {
-            transport.kind() != HttpErrorKind::Decode
-        } else if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            use std::io::ErrorKind as K;
-            matches!(
-                io.kind(),
-                K::ConnectionRefused
-                    | K::ConnectionReset
-                    | K::ConnectionAborted
-                    | K::NotConnected
-                    | K::BrokenPipe
-                    | K::HostUnreachable
-                    | K::NetworkUnreachable
-                    | K::NetworkDown
-                    | K::TimedOut
-                    | K::UnexpectedEof
-                    | K::Interrupted
-            )
-        } else {
-            false
-        }
-    })
-}
-
-/// The status of an answer that is an error. The client keeps it to itself, but says it.
-fn status(error: &(dyn Error + 'static)) -> Option<u16> {
-    let text = error.to_string();
-    let after = text.strip_prefix("Server returned non-2xx status code: ")?;
-    after.get(..3)?.parse().ok()
-}
-
-fn is_clock_skew(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|error| error.to_string().contains("RequestTimeTooSkewed"))
-}
-
 fn in_time(wait: &Duration) -> String {
     if wait.is_zero() {
         "now".to_owned()
     } else {
         format!("in {wait:.1?}")
     }
-}
-
-/// The local folder reports a missing permission as a generic error.
-fn is_forbidden_by_the_system(error: &object_store::Error) -> bool {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return matches!(
-                io.kind(),
-                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-            );
-        }
-        next = error.source();
-    }
-    false
-}
-
-/// Longest cause that is printed, in characters: clouds answer with whole XML documents.
-const LONGEST_CAUSE: usize = 600;
-
-/// The error and those behind it, as far as it does not tell them itself.
-pub(super) fn one_line<E: AsRef<dyn Error + Send + Sync>>(error: E) -> String {
-    let error = error.as_ref();
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let told = cause.to_string();
-        if !text.contains(&told) {
-            text = text + ": " + &told;
-        }
-        next = cause.source();
-    }
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(LONGEST_CAUSE) {
-        line.truncate(end);
-        line.push_str("...");
-    }
-    line
 }
