@@ -17,7 +17,12 @@ const RULES: [(&str, &[&str]); 13] = [
     ),
     (
         "tonic",
-        &["src/receivers/", "src/exporters/", "src/refusal.rs"],
+        &[
+            "src/receivers/",
+            "src/exporters/",
+            "src/refusal.rs",
+            "src/refusal/",
+        ],
     ),
     ("object_store", &["src/storage/"]),
     ("rusqlite", &["src/catalog/index/", "src/catalog/error.rs"]),

@@ -1,0 +1,228 @@
+//! What a backend answers, as a refusal.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::{Culprit, Refusal};
+
+/// The longest delay that is passed on: what asks for more is a mistake, and not every clock can add it.
+const LONGEST_DELAY: Duration = Duration::from_hours(24);
+
+impl Refusal {
+    /// The backend's own refusal, with the backend's code, so that the sender treats it as if it
+    /// had been told directly.
+    pub fn of_backend(exporter: &str, status: &Status) -> Self {
+        let retry_after = status.get_details_retry_info().map(|info| {
+            // No delay given means at once.
+            info.retry_delay.unwrap_or_default().min(LONGEST_DELAY)
+        });
+        let code = match status.code() {
+            // What some servers answer to a message that is too large; senders repeat it for ever.
+            Code::OutOfRange => Code::ResourceExhausted,
+            // A refusal without a reason: OK is what it must not become.
+            Code::Ok => Code::Unknown,
+            code => code,
+        };
+        Self {
+            retry_after,
+            ..Self::new(
+                code,
+                Culprit::Backend,
+                format!("{exporter}: the backend refused: {}", status.message()),
+            )
+        }
+        .doubted()
+    }
+
+    /// An HTTP answer in place of a gRPC one, from something between here and the backend (gRPC
+    /// specification, "HTTP to gRPC Status Code Mapping").
+    /// What its `Retry-After` says counts.
+    pub fn of_http(exporter: &str, status: http::StatusCode, headers: &http::HeaderMap) -> Self {
+        let message = format!("{exporter}: the backend answered HTTP {status} and no gRPC");
+        let code = match status.as_u16() {
+            400 => Code::Internal,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::Unimplemented,
+            413 => Code::ResourceExhausted,
+            429 | 502..=504 => return Self::later(message, status, headers),
+            _ => Code::Unknown,
+        };
+        Self::new(code, Culprit::Backend, message).doubted()
+    }
+
+    /// A backend's answer over OTLP/HTTP (OTLP specification, "OTLP/HTTP Response"). What it `said`
+    /// is for people, and what its `Retry-After` says counts.
+    pub fn of_otlp_http(
+        exporter: &str,
+        status: http::StatusCode,
+        headers: &http::HeaderMap,
+        said: Option<&str>,
+    ) -> Self {
+        let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+        let message = format!("{exporter}: the backend answered HTTP {status}{said}");
+        let code = match status.as_u16() {
+            // What servers in Go say that know no 413.
+            400 if said.contains("request body too large") => Code::ResourceExhausted,
+            400 => Code::InvalidArgument,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 | 405 | 501 => Code::Unimplemented,
+            413 => Code::ResourceExhausted,
+            429 | 502..=504 => return Self::later(message, status, headers),
+            500 => Code::Internal,
+            _ => Code::Unknown,
+        };
+        Self::new(code, Culprit::Backend, message).doubted()
+    }
+
+    /// The backend cannot take it now, and may have said when it can.
+    fn later(message: String, status: http::StatusCode, headers: &http::HeaderMap) -> Self {
+        let refusal = Self::unavailable(Culprit::Backend, message);
+        let asked = retry_after(headers).map(|delay| delay.min(LONGEST_DELAY));
+        Self {
+            retry_after: asked.or(refusal.retry_after),
+            is_in_doubt: status != http::StatusCode::TOO_MANY_REQUESTS,
+            ..refusal
+        }
+    }
+
+    /// A backend's word is in doubt where something between here and there may have said it in the place of
+    /// one that has the request, or one that failed with it in its hands.
+    fn doubted(self) -> Self {
+        let is_in_doubt = matches!(
+            self.code,
+            Code::Cancelled
+                | Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Aborted
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        );
+        self.in_doubt(is_in_doubt)
+    }
+}
+
+/// The delay in a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
+    let text = headers
+        .get(http::header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTimeParser::new().parse_timestamp(text).ok()?;
+    // A date that is over means at once.
+    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or_default())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+    use crate::refusal::RETRY_AFTER;
+
+    fn retry_after(status: &Status) -> Option<Duration> {
+        status.get_details_retry_info()?.retry_delay
+    }
+
+    #[test]
+    fn a_backends_refusal_stays_as_retryable_as_it_was() {
+        let delay = Duration::from_secs(7);
+        for code in (1..=16).map(Code::from_i32) {
+            for details in [
+                ErrorDetails::new(),
+                ErrorDetails::with_retry_info(Some(delay)),
+            ] {
+                let told = details.retry_info().is_some();
+                let status = Status::with_error_details(code, "no", details);
+                let refusal = Refusal::of_backend("otlp_grpc", &status);
+                let passed_on = refusal.to_status();
+                let expected = match code {
+                    Code::OutOfRange => Code::ResourceExhausted,
+                    code => code,
+                };
+                assert_eq!(passed_on.code(), expected);
+                assert_eq!(retry_after(&passed_on), told.then_some(delay));
+                assert!(passed_on.message().contains("otlp_grpc"), "{passed_on}");
+            }
+        }
+        let success = Refusal::of_backend("otlp_grpc", &Status::ok("trailers only"));
+        assert_eq!(success.to_status().code(), Code::Unknown);
+    }
+
+    #[test]
+    fn what_http_says_is_as_retryable_as_it_sounds() {
+        for (status, code) in [
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (413, Code::ResourceExhausted),
+            (429, Code::Unavailable),
+            (500, Code::Unknown),
+            (503, Code::Unavailable),
+        ] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            let refusal = Refusal::of_http("otlp_grpc", status, &http::HeaderMap::new());
+            assert_eq!(refusal.to_status().code(), code);
+            assert_eq!(
+                refusal.is_retryable(),
+                code == Code::Unavailable,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn otlp_over_http_is_retryable_where_otlp_says_so() {
+        let refusal = |status: u16, said| {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            Refusal::of_otlp_http("otlp_http", status, &http::HeaderMap::new(), said)
+        };
+        for status in 300..600 {
+            let refusal = refusal(status, None);
+            let can_help = matches!(status, 429 | 502 | 503 | 504);
+            assert_eq!(refusal.is_retryable(), can_help, "{status}");
+            assert_eq!(refusal.asked_delay().is_some(), can_help, "{status}");
+            assert_eq!(refusal.is_for_size(), status == 413, "{status}");
+        }
+        assert!(refusal(400, Some("http: request body too large")).is_for_size());
+        assert!(!refusal(400, Some("too many spans")).is_for_size());
+        let told = refusal(400, Some("no such tenant")).to_string();
+        assert!(
+            told.ends_with("HTTP 400 Bad Request: no such tenant"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_proxy_says_when_to_come_back() {
+        let asked = |text: &str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert("retry-after", text.parse().unwrap());
+            let status = http::StatusCode::SERVICE_UNAVAILABLE;
+            Refusal::of_http("otlp_grpc", status, &headers).asked_delay()
+        };
+        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let far = asked("Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
+        assert_eq!(far, LONGEST_DELAY);
+        assert_eq!(asked(&u64::MAX.to_string()), Some(LONGEST_DELAY));
+        let ever = ErrorDetails::with_retry_info(Some(Duration::MAX));
+        let status = Status::with_error_details(Code::Unavailable, "no", ever);
+        let refusal = Refusal::of_backend("otlp_grpc", &status);
+        assert_eq!(retry_after(&refusal.to_status()), Some(LONGEST_DELAY));
+        for text in ["", "soon", "-1", "1.5"] {
+            assert_eq!(asked(text), Some(RETRY_AFTER), "{text}");
+        }
+    }
+}
