@@ -16,6 +16,7 @@ use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::{Departure, Wire};
 use crate::journal::FaultyDisk;
+use crate::tally::Ticket;
 use crate::telemetry::traces::{Onward, Trace};
 use consumer::Unread;
 

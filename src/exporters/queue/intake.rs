@@ -1,0 +1,205 @@
+//! How requests come into a queue: from who offers them, or from an earlier life of the process.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use slimspan_proto::{Signal, count};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::room::Room;
+use super::{Held, Queued, Shared, record};
+use crate::answer::Answer;
+use crate::client::Client;
+use crate::exporters::delivery::Terms;
+use crate::exporters::departure::Departure;
+use crate::journal::{AppendError, Entry};
+use crate::refusal::Refusal;
+use crate::tally::Ticket;
+use crate::telemetry::Lately;
+
+impl Shared {
+    pub(super) async fn offer(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        terms: &Terms,
+    ) -> Result<Answer, Refusal> {
+        let deadline = terms.deadline;
+        let items = count(signal, &request);
+        let size = self.size_of(items, request.len());
+        let not_queued = |_: &Refusal| self.way.counts().not_queued(signal, items);
+        // Behind the queue nobody is there any more to be told.
+        self.way.check(&terms.client).inspect_err(not_queued)?;
+        let room = self.make_room(size, deadline).await;
+        room.inspect_err(not_queued)?;
+        let room = Taken {
+            room: &self.room,
+            size,
+        };
+        let (waiter, answer) = if self.config.wait_for_result {
+            let (waiter, answer) = oneshot::channel();
+            (Some(waiter), Some(answer))
+        } else {
+            (None, None)
+        };
+        let client = self.way.remember(&terms.client);
+        let held = self.hold(signal, items, request, &client, deadline).await;
+        let held = held.inspect_err(not_queued)?;
+        let tickets = waiter.is_none().then(|| terms.tickets.clone());
+        if let Some(tickets) = &tickets {
+            tickets.queue();
+        }
+        let departure = if waiter.is_some() {
+            terms.departure.clone()
+        } else {
+            Departure::default()
+        };
+        let queued = Queued {
+            signal,
+            client,
+            held,
+            items,
+            size,
+            waiter,
+            tickets,
+            departure,
+            is_done: false,
+        };
+        if self.waiting.push(queued, self.journal.is_some()).is_err() {
+            return Err(self.refusal("slimspan stops"));
+        }
+        room.keep();
+        // From here on it goes out whether somebody waits or not.
+        let leaving = terms.departure.begin();
+        let Some(answer) = answer else {
+            return Ok(Answer::success());
+        };
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => {
+                // It was noted already where an attempt was in doubt.
+                leaving.ended(&answer);
+                answer
+            }
+            Ok(Err(_)) => Err(self.refusal("its request was cut off by the shutdown")),
+            Err(_) => Err(self
+                .refusal("the request still waits in the queue; see sending_queue.num_consumers")),
+        }
+    }
+
+    async fn make_room(&self, size: u64, deadline: Instant) -> Result<(), Refusal> {
+        if self.stop.is_cancelled() {
+            return Err(self.refusal("slimspan stops"));
+        }
+        if size > self.room.limit() {
+            let key = format!("exporters.{}.sending_queue.queue_size", self.way.name());
+            let limit = usize::try_from(self.room.limit()).unwrap_or(usize::MAX);
+            return Err(Refusal::too_large(size, limit, &key));
+        }
+        let taken = if self.config.block_on_overflow {
+            self.room.take(size, deadline, &self.stop).await
+        } else {
+            self.room.try_take(size)
+        };
+        if taken {
+            Ok(())
+        } else {
+            self.room.lacked(size);
+            Err(self.refusal("its queue is full; see sending_queue.queue_size"))
+        }
+    }
+
+    async fn hold(
+        &self,
+        signal: Signal,
+        items: usize,
+        request: Bytes,
+        client: &Client,
+        deadline: Instant,
+    ) -> Result<Held, Refusal> {
+        let Some(journal) = &self.journal else {
+            // What waits takes memory that nobody else may have.
+            let mut lease = self.budget.lease();
+            lease.try_charge(request.len() + client.metadata_len())?;
+            return Ok(Held::Memory(lease.hold(request)));
+        };
+        let beginning = record::beginning(signal, items, client, request.len());
+        let append = journal.append(&[beginning, request]);
+        let Ok(appended) = timeout_at(deadline, append).await else {
+            return Err(self.refusal("its queue on disk was not written in time"));
+        };
+        *self.blocked() = match &appended {
+            Err(AppendError::Full { .. } | AppendError::Io(_)) => Lately::now(),
+            _ => Lately::default(),
+        };
+        appended.map(Held::Disk).map_err(|error| match error {
+            AppendError::Full { .. } => self.refusal(format_args!(
+                "its queue on disk is full: {error}; see extensions.{}.max_bytes",
+                self.storage()
+            )),
+            AppendError::TooLarge { len, limit } => Refusal::too_large(
+                len,
+                usize::try_from(limit).unwrap_or(usize::MAX),
+                &format!("extensions.{}.max_bytes", self.storage()),
+            ),
+            AppendError::Io(_) | AppendError::Closed => {
+                tracing::error!("{}: its queue cannot be written: {error}", self.way.name());
+                self.refusal(format_args!("its queue cannot be written: {error}"))
+            }
+        })
+    }
+
+    /// Takes up a record of an earlier life.
+    pub(super) fn take_up(&self, entry: Entry) {
+        let Some(journal) = &self.journal else { return };
+        let name = self.way.name();
+        let beginning = match journal.read_beginning(&entry, record::BEGINNING) {
+            Ok(beginning) => beginning,
+            Err(error) => {
+                tracing::error!("{name}: a request has to wait for the next start: {error}");
+                return;
+            }
+        };
+        let Some((signal, items)) = record::read_beginning(&beginning) else {
+            // Intact, and not ours: another version may know what it is.
+            tracing::error!("{name}: a record of its queue is no request; it stays");
+            return;
+        };
+        let size = self.size_of(items, entry.len());
+        self.room.take_anyway(size);
+        let ticket = Ticket::found(Arc::clone(&self.counters), signal, items);
+        let queued = Queued {
+            signal,
+            // It is read with the request.
+            client: Client::unknown(),
+            held: Held::Disk(entry),
+            items,
+            size,
+            waiter: None,
+            tickets: Some(ticket.into()),
+            departure: Departure::default(),
+            is_done: false,
+        };
+        // Nothing is too late for what may stay.
+        let _ = self.waiting.push(queued, true);
+    }
+}
+
+/// Room that is given back unless something comes to stand in it.
+struct Taken<'a> {
+    room: &'a Room,
+    size: u64,
+}
+
+impl Taken<'_> {
+    /// Something stands in it now.
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.room.give_back(self.size);
+    }
+}
