@@ -29,6 +29,13 @@ pub(super) struct Open {
 }
 
 impl Output {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn tag(&mut self, number: u32, wire_type: u8) {
         self.varint(u64::from(number) << 3 | u64::from(wire_type));
     }

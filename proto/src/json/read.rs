@@ -52,7 +52,8 @@ pub fn read_charging(
         max_depth: limits.max_depth,
         max_cost: limits.max_entries.saturating_mul(crate::check::ENTRY),
         text,
-        out: Output::default(),
+        // A message seldom takes more than its text, and what it does not take is never touched.
+        out: Output::with_capacity(charged),
         scratch: Vec::new(),
         stack: Vec::with_capacity(16),
         cost: 0,

@@ -131,8 +131,13 @@ impl Writer<'_> {
         let needed = self.text.len() + more;
         let missing = needed.saturating_sub(self.charged);
         if missing > 0 {
-            // By half of it, so that it is not moved too often.
-            let step = missing.max(STEP).max(self.charged / 2);
+            // By half of it, so that it is not moved too often, and for as much as the request to begin with: its
+            // text is seldom shorter.
+            let ample = match self.charged {
+                0 => self.request.len(),
+                charged => charged / 2,
+            };
+            let step = missing.max(STEP).max(ample);
             if !(self.more)(step) {
                 return Err(WriteError::NoMemory(needed));
             }

@@ -47,15 +47,30 @@ impl Writer<'_> {
                 Ok(())
             }
             Content::Bool => write!(text, "{}", number != 0),
-            Content::Enum | Content::Int32 => write!(text, "{}", number as i32),
+            Content::Enum | Content::Int32 => {
+                put_integer(text, number as i32);
+                Ok(())
+            }
             Content::Sint32 => {
                 let number = number as u32;
-                let value = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
-                write!(text, "{value}")
+                put_integer(
+                    text,
+                    (number >> 1).cast_signed() ^ -(number & 1).cast_signed(),
+                );
+                Ok(())
             }
-            Content::Uint32 | Content::Fixed32 => write!(text, "{}", number as u32),
-            Content::Int64 | Content::Sfixed64 => write!(text, "\"{}\"", number.cast_signed()),
-            Content::Uint64 | Content::Fixed64 => write!(text, "\"{number}\""),
+            Content::Uint32 | Content::Fixed32 => {
+                put_integer(text, number as u32);
+                Ok(())
+            }
+            Content::Int64 | Content::Sfixed64 => {
+                put_quoted(text, number.cast_signed());
+                Ok(())
+            }
+            Content::Uint64 | Content::Fixed64 => {
+                put_quoted(text, number);
+                Ok(())
+            }
             Content::Double => put_double(text, f64::from_bits(number)),
             Content::Message(_) => Ok(()),
         };
@@ -74,7 +89,18 @@ fn longest(content: Content, bytes: &[u8]) -> usize {
                 0x80.. => 3,
                 _ => 1,
             };
-            bytes.iter().map(escaped).sum()
+            // In blocks, which go through vectors: in most of them each byte stands for itself.
+            let of_block = |block: &[u8]| {
+                if block
+                    .iter()
+                    .fold(false, |any, byte| any | (escaped(byte) != 1))
+                {
+                    block.iter().map(escaped).sum()
+                } else {
+                    block.len()
+                }
+            };
+            bytes.chunks(64).map(of_block).sum()
         }
         Content::Hex | Content::Base64 => bytes.len() * 2,
         _ => 0,
@@ -94,13 +120,25 @@ fn put_double(text: &mut Vec<u8>, value: f64) -> std::io::Result<()> {
     }
 }
 
+fn put_integer(text: &mut Vec<u8>, number: impl itoa::Integer) {
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// A number of 64 bits is a string, as JavaScript has none.
+fn put_quoted(text: &mut Vec<u8>, number: impl itoa::Integer) {
+    text.push(b'"');
+    put_integer(text, number);
+    text.push(b'"');
+}
+
 fn put_hex(text: &mut Vec<u8>, bytes: &[u8]) {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).map_or(b'0', |c| c as u8);
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
     text.push(b'"');
     text.extend(
         bytes
             .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
+            .flat_map(|byte| [digit(byte >> 4), digit(*byte)]),
     );
     text.push(b'"');
 }

@@ -59,7 +59,7 @@ const REMEMBERED: f64 = 1.0 / 1.15;
 
 /// How much faster JSON is read and written than by way of decoded requests.
 const READ_SPANS: f64 = 1.2;
-const READ_PICTURES: f64 = 3.0;
+const READ_PICTURES: f64 = 2.4;
 const WRITTEN_SPANS: f64 = 1.2;
 const WRITTEN_PICTURES: f64 = 4.0;
 
