@@ -97,7 +97,6 @@ impl Standing {
     /// From here on `service` answers, also those that have waited for it.
     pub(super) fn begin(&self, service: Service) -> OnDuty<'_> {
         let (under_way, cut) = (TaskTracker::new(), CancellationToken::new());
-        self.stays.store(false, Ordering::Release);
         self.now.send_replace(Now::One(Turn {
             service,
             under_way: under_way.clone(),
@@ -190,10 +189,18 @@ pub struct Standings {
 }
 
 impl Standings {
-    /// The connections of the listener at `path`, or a place for them.
+    /// The connections of the listener at `path`, or a place for them, for who is about to answer there. They end
+    /// with that one, unless they are kept meanwhile, which may be before it has begun.
     pub(crate) fn at(&mut self, path: &str, new: impl FnOnce() -> Standing) -> Arc<Standing> {
-        let standing = self.by_path.entry(path.to_owned());
-        Arc::clone(standing.or_insert_with(|| Arc::new(new())))
+        let there = self.by_path.get(path);
+        // Where they were told to end, so would every one that is to come.
+        if let Some(standing) = there.filter(|standing| !standing.end.is_cancelled()) {
+            standing.stays.store(false, Ordering::Release);
+            return Arc::clone(standing);
+        }
+        let standing = Arc::new(new());
+        self.by_path.insert(path.to_owned(), Arc::clone(&standing));
+        standing
     }
 
     /// Keeps the connections of the listeners at these paths when who answers them ends, which is about to

@@ -112,7 +112,7 @@ impl Listener {
 
     /// Waits until nobody answers what comes.
     async fn unattended(&mut self) {
-        let mut now = self.standing().now.subscribe();
+        let mut now = self.standings.by_path[PATH].now.subscribe();
         let nobody = now.wait_for(|now| matches!(now, Now::Nobody));
         drop(soon(nobody).await.unwrap());
     }
@@ -190,6 +190,41 @@ async fn what_takes_too_long_is_refused_and_its_connection_stays() {
     let second = listener.served_by("second");
     second.answers.add_permits(9);
     assert_eq!(answered(request(&mut client)).await, "second");
+}
+
+/// Two reloads right behind each other: the one in between is told to end before it has begun.
+#[tokio::test]
+async fn who_ends_before_it_begins_takes_no_connections_along() {
+    let mut listener = Listener::open().await;
+    let first = listener.served_by("first");
+    first.answers.add_permits(9);
+    let (mut client, connection) = listener.client().await;
+    assert_eq!(answered(request(&mut client)).await, "first");
+    listener.standings.keep(&[PATH.to_owned()]);
+    first.stop.cancel();
+    soon(first.serving).await.unwrap();
+
+    // Nothing is awaited before it is to end, so nothing of it has run.
+    let second = listener.served_by("second");
+    listener.standings.keep(&[PATH.to_owned()]);
+    second.stop.cancel();
+    soon(second.serving).await.unwrap();
+
+    let third = listener.served_by("third");
+    third.answers.add_permits(9);
+    assert_eq!(answered(request(&mut client)).await, "third");
+    assert!(!connection.is_finished());
+}
+
+/// Nobody is to come to where all are told to go.
+#[tokio::test]
+async fn who_answers_where_connections_have_ended_has_others() {
+    let mut listener = Listener::open().await;
+    let first = listener.served_by("first");
+    first.stop.cancel();
+    soon(first.serving).await.unwrap();
+    assert!(listener.standings.by_path[PATH].end.is_cancelled());
+    assert!(!listener.standing().end.is_cancelled());
 }
 
 /// A stop while one configuration has ended and the other has not begun.
