@@ -15,4 +15,4 @@ pub use client::ClientTls;
 pub use connector::{Connector, ServerStream};
 pub use error::TlsError;
 pub use rustls::ClientConfig;
-pub use server::{Accepted, ServerTls};
+pub use server::{Accepted, ServerTls, Terms};

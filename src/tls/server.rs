@@ -29,9 +29,14 @@ const BUFFERS: u64 = 128 << 10;
 /// A protected connection of a sender. On the heap, because it is large.
 pub type Accepted = Box<TlsStream<TcpStream>>;
 
-/// How connections of senders are protected.
+/// How connections of senders are protected. Its files are looked at as long as somebody has it.
 pub struct ServerTls {
-    current: Arc<Reloaded<ServerConfig>>,
+    current: Arc<Reloaded<Terms>>,
+}
+
+/// What the connections that come now are protected by: what the files hold now.
+pub struct Terms {
+    config: Arc<ServerConfig>,
 }
 
 impl ServerTls {
@@ -56,9 +61,21 @@ impl ServerTls {
         BUFFERS
     }
 
+    /// What holds for who comes now.
+    pub fn terms(&self) -> Arc<Terms> {
+        self.current.get()
+    }
+
+    /// Agrees with a peer on keys, by what holds now; fails where that takes too long.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
+        self.terms().accept(stream).await
+    }
+}
+
+impl Terms {
     /// Agrees with a peer on keys; fails where that takes too long.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
-        let acceptor = TlsAcceptor::from(self.current.get());
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         let accepted = timeout(HANDSHAKE, acceptor.accept(stream)).await;
         let accepted = accepted.map_err(|_| {
             let reason = format!("no TLS handshake within {HANDSHAKE:?}");
@@ -93,7 +110,7 @@ fn watched(config: &TlsServerConfig) -> (Vec<PathBuf>, Duration) {
     (files.collect(), interval)
 }
 
-fn load(config: &TlsServerConfig, alpn: Vec<Vec<u8>>) -> Result<ServerConfig, TlsError> {
+fn load(config: &TlsServerConfig, alpn: Vec<Vec<u8>>) -> Result<Terms, TlsError> {
     let provider = provider(&config.cipher_suites);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(config.min_version, config.max_version))
@@ -117,5 +134,7 @@ fn load(config: &TlsServerConfig, alpn: Vec<Vec<u8>>) -> Result<ServerConfig, Tl
     };
     let mut tls = builder.with_cert_resolver(identity.load(&provider)?);
     tls.alpn_protocols = alpn;
-    Ok(tls)
+    Ok(Terms {
+        config: Arc::new(tls),
+    })
 }

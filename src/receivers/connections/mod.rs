@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::accept::accept;
 use self::life::live;
 use crate::telemetry::{Counters, Seldom};
-use crate::tls::{Accepted, ServerTls};
+use crate::tls::{Accepted, ServerTls, Terms};
 
 pub(super) use self::life::{ON_THE_WAY, Times, UNREAD};
 pub(super) use self::requests::Requests;
@@ -78,11 +78,13 @@ pub(super) async fn serve<C>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
         }
-        let (tls, speak) = (tls.clone(), Arc::clone(&speak));
+        // Without the rest of `tls`: who looks at its files ends with who accepts, while connections stay.
+        let terms = tls.as_deref().map(ServerTls::terms);
+        let speak = Arc::clone(&speak);
         let (end, answering) = (standing.end.clone(), standing.answering());
         let open = counters.connection();
         connections.spawn(async move {
-            let cut = match protect(stream, tls.as_deref(), &end).await {
+            let cut = match protect(stream, terms, &end).await {
                 Ok(Some(stream)) => {
                     let requests = Requests::default();
                     let connection = speak(TokioIo::new(stream), requests.clone(), answering);
@@ -109,15 +111,15 @@ pub(super) async fn serve<C>(
 /// Agrees on keys, where there is TLS; none where connections are to end meanwhile.
 async fn protect(
     stream: TcpStream,
-    tls: Option<&ServerTls>,
+    terms: Option<Arc<Terms>>,
     end: &CancellationToken,
 ) -> io::Result<Option<Stream>> {
-    let Some(tls) = tls else {
+    let Some(terms) = terms else {
         return Ok(Some(Either::Left(stream)));
     };
     tokio::select! {
         () = end.cancelled() => Ok(None),
-        accepted = tls.accept(stream) => {
+        accepted = terms.accept(stream) => {
             let accepted = accepted
                 .inspect_err(|error| tracing::debug!("a connection failed: {error}"))?;
             Ok(Some(Either::Right(accepted)))

@@ -23,7 +23,8 @@ use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS};
 use super::*;
 use crate::config::Secret;
 use crate::telemetry::Cut;
-use crate::tls::config::TlsServerConfig;
+use crate::tls::ClientTls;
+use crate::tls::config::{TlsClientConfig, TlsServerConfig};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -388,18 +389,36 @@ async fn a_place_is_free_again() {
     serving.await.unwrap();
 }
 
-/// A listener with TLS that has a place for one connection.
-async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, JoinHandle<()>) {
+/// What protects connections to localhost, and the certificate by which it is known.
+fn tls() -> (ServerTls, String) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let config = TlsServerConfig {
         cert_pem: Some(Secret::new(signed.cert.pem())),
         key_pem: Some(Secret::new(signed.signing_key.serialize_pem())),
         ..TlsServerConfig::default()
     };
-    let tls = Arc::new(ServerTls::new("test", &config, &["h2"]).unwrap());
+    let tls = ServerTls::new("test", &config, &["h2"]).unwrap();
+    (tls, signed.cert.pem())
+}
+
+/// A listener with TLS that has a place for one connection.
+async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, JoinHandle<()>) {
+    let (tls, _) = tls();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (address, serve_one(listener, Some(tls), stop.clone()))
+    let serving = serve_one(listener, Some(Arc::new(tls)), stop.clone());
+    (address, serving)
+}
+
+/// A place for one connection.
+fn place_for_one() -> Standing {
+    let limits = Limits {
+        total: 1,
+        per_address: None,
+        times: Times::default(),
+    };
+    let nobody = |_: &http::HeaderMap| -> fn() -> Response<Body> { Response::default };
+    Standing::new(limits, nobody)
 }
 
 /// Serves one connection at a time, and answers nothing.
@@ -408,17 +427,21 @@ fn serve_one(
     tls: Option<Arc<ServerTls>>,
     stop: CancellationToken,
 ) -> JoinHandle<()> {
-    let limits = Limits {
-        total: 1,
-        per_address: None,
-        times: Times::default(),
-    };
-    let nobody = |_: &http::HeaderMap| -> fn() -> Response<Body> { Response::default };
-    let standing = Arc::new(Standing::new(limits, nobody));
+    serve_at(Arc::new(place_for_one()), listener, tls, stop, 0)
+}
+
+/// Serves the connections there, and answers so many requests.
+fn serve_at(
+    standing: Arc<Standing>,
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    stop: CancellationToken,
+    answered: usize,
+) -> JoinHandle<()> {
     let service = tower::service_fn(|_| async { Ok(Response::default()) });
     let service = Service::new(service);
     tokio::spawn(async move {
-        let answers = Arc::new(Semaphore::new(0));
+        let answers = Arc::new(Semaphore::new(answered));
         let speak = move |io, requests, _| connection(io, requests, Arc::clone(&answers));
         let counters = Counters::default();
         serve(listener, standing, tls, &counters, stop, service, speak).await;
@@ -472,4 +495,36 @@ async fn a_stop_ends_a_handshake() {
     serving.await.unwrap();
     assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
     assert!(stopped.elapsed() < FAREWELL, "{:?}", stopped.elapsed());
+}
+
+/// Who looks whether files have changed ends with who used them, or there would be one more with each reload.
+#[tokio::test]
+async fn a_connection_that_stays_does_not_hold_what_it_was_protected_by() {
+    let (tls, certificate) = tls();
+    let tls = Arc::new(tls);
+    let held = Arc::downgrade(&tls);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let mut standings = Standings::default();
+    let standing = standings.at("test", place_for_one);
+    let serving = serve_at(standing, listener, Some(tls), stop.clone(), 1);
+
+    let trusting = TlsClientConfig {
+        ca_pem: Some(Secret::new(certificate)),
+        ..TlsClientConfig::default()
+    };
+    let trusting = ClientTls::new("test", &trusting, &["h2"]).unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = trusting.connect("localhost", stream).await.unwrap();
+    let handshake = client::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut client, connection) = handshake.await.unwrap();
+    let connection = tokio::spawn(connection);
+    assert_eq!(request(&mut client).await.unwrap().unwrap(), "done");
+
+    standings.keep(&["test".to_owned()]);
+    stop.cancel();
+    serving.await.unwrap();
+    assert!(!connection.is_finished());
+    assert_eq!(held.strong_count(), 0);
 }
