@@ -1,6 +1,7 @@
 //! One collector after the other: a reload ends the one that runs and starts another, and no request
 //! that was acknowledged, or is under way, is lost by that.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ pub async fn run(
         let Some((next, must_wait)) = next else {
             // Whoever connects now is to be told at once that nobody is here.
             listeners.retain(&[]);
-            listeners.connections.keep(&[]);
+            listeners.connections.keep(&BTreeMap::new());
             let ended = Instant::now();
             break (life.end().await, ended);
         };

@@ -1,5 +1,6 @@
 //! Where requests come in.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver, HTTP_ALPN, HttpReceiver};
 use crate::sift::EntryLimit;
 use crate::telemetry::Counters;
 use crate::telemetry::traces::Tracer;
-use crate::tls::ServerTls;
 use crate::tls::config::TlsServerConfig;
+use crate::tls::{Authorities, ServerTls};
 
 /// A listener, and where its requests go.
 #[derive(Debug)]
@@ -178,10 +179,11 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
 }
 
 /// The paths of the listeners whose connections can stay when `next` takes over from `config`: all that
-/// a connection is made of is the same in both. What requests go through may be another.
-pub(super) fn staying(config: &Config, next: &Config) -> Vec<String> {
+/// a connection is made of is the same in both. What requests go through may be another. Beside each stands who
+/// vouches for its senders from then on, whose file may have changed under the same name.
+pub(super) fn staying(config: &Config, next: &Config) -> BTreeMap<String, Authorities> {
     let listening = wanted(next);
-    let mut staying = Vec::new();
+    let mut staying = BTreeMap::new();
     for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
         let Some(ReceiverConfig::Otlp(other)) = next.receivers.get(id) else {
             continue;
@@ -189,13 +191,19 @@ pub(super) fn staying(config: &Config, next: &Config) -> Vec<String> {
         let (one, other) = (&receiver.protocols, &other.protocols);
         let grpc = |of: &Protocols| of.grpc.as_ref().map(GrpcConfig::of_connections);
         let http = |of: &Protocols| of.http.as_ref().map(HttpConfig::of_connections);
-        for (protocol, same) in [
-            ("grpc", grpc(one) == grpc(other)),
-            ("http", http(one) == http(other)),
+        let grpc_tls = other.grpc.as_ref().and_then(|grpc| grpc.tls.as_ref());
+        let http_tls = other.http.as_ref().and_then(|http| http.tls.as_ref());
+        for (protocol, same, tls) in [
+            ("grpc", grpc(one) == grpc(other), grpc_tls),
+            ("http", http(one) == http(other), http_tls),
         ] {
             let path = format!("receivers.{id}.protocols.{protocol}");
-            if same && listening.iter().any(|wanted| wanted.owner == path) {
-                staying.push(path);
+            if !same || !listening.iter().any(|wanted| wanted.owner == path) {
+                continue;
+            }
+            // Where the file cannot be read, nobody vouches for those that are there.
+            if let Ok(authorities) = tls.map(Authorities::of).transpose() {
+                staying.insert(path, authorities.unwrap_or_default());
             }
         }
     }

@@ -2,6 +2,7 @@
 //! protects a connection. Files that change are read again, and connections that are open stay as
 //! they are.
 
+mod authorities;
 mod client;
 pub mod config;
 mod connector;
@@ -11,6 +12,7 @@ mod pem;
 mod server;
 mod suites;
 
+pub use authorities::Authorities;
 pub use client::ClientTls;
 pub use connector::{Connector, ServerStream};
 pub use error::TlsError;

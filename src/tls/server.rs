@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::client::add;
+use super::authorities::Authorities;
 use super::config::TlsServerConfig;
 use super::error::TlsError;
 use super::pem::Source;
@@ -37,6 +37,7 @@ pub struct ServerTls {
 /// What the connections that come now are protected by: what the files hold now.
 pub struct Terms {
     config: Arc<ServerConfig>,
+    authorities: Authorities,
 }
 
 impl ServerTls {
@@ -73,6 +74,11 @@ impl ServerTls {
 }
 
 impl Terms {
+    /// Who vouches for the peers.
+    pub fn authorities(&self) -> &Authorities {
+        &self.authorities
+    }
+
     /// Agrees with a peer on keys; fails where that takes too long.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
@@ -115,12 +121,11 @@ fn load(config: &TlsServerConfig, alpn: Vec<Vec<u8>>) -> Result<Terms, TlsError>
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(config.min_version, config.max_version))
         .map_err(|error| TlsError::new("cipher_suites", error.to_string()))?;
+    let authorities = Authorities::of(config)?;
     let builder = match config.clients() {
         None => builder.with_no_client_auth(),
         Some(source) => {
-            let mut roots = RootCertStore::empty();
-            add(&mut roots, &source)?;
-            let roots = Arc::new(roots);
+            let roots = Arc::new(authorities.roots());
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
             let verifier = verifier.build();
@@ -136,5 +141,6 @@ fn load(config: &TlsServerConfig, alpn: Vec<Vec<u8>>) -> Result<Terms, TlsError>
     tls.alpn_protocols = alpn;
     Ok(Terms {
         config: Arc::new(tls),
+        authorities,
     })
 }

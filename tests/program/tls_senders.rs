@@ -276,6 +276,47 @@ async fn a_new_client_ca_is_used() {
     assert!(!gets_through(&slimspan, mine).await);
 }
 
+/// Whose authority was taken away does not go on over a connection that was there, not even one that had gone on
+/// while new ones were refused already.
+#[tokio::test]
+async fn a_reload_ends_connections_where_the_client_ca_has_changed() {
+    let backend = Backend::start().await;
+    let (authority, first, second) = (Authority::new(), Authority::new(), Authority::new());
+    let sender = |of: &Authority| {
+        let issued = of.issue("sender.test");
+        trusting(&authority).identity(Identity::from_pem(issued.certificate, issued.key))
+    };
+    let (mine, theirs) = (sender(&first), sender(&second));
+    let span = otlp::plain_span(1);
+    for is_looked_at in [false, true] {
+        let folder = folder_with(&authority.issue("127.0.0.1"));
+        let file = folder.path().join("senders.pem");
+        std::fs::write(&file, first.pem()).unwrap();
+        let mut tls = from_files();
+        tls["client_ca_file"] = json!("senders.pem");
+        tls["client_ca_file_reload"] = json!(is_looked_at);
+        tls["reload_interval"] = json!("20ms");
+        let mut slimspan = Slimspan::start_in(folder, &config_with(&backend, tls)).await;
+        let address = slimspan.addresses[0];
+        let old = Sender::try_connect_tls(address, mine.clone()).await;
+        let old = old.unwrap();
+        old.send(Signal::Traces, &span).await.unwrap();
+
+        std::fs::write(&file, second.pem()).unwrap();
+        if is_looked_at {
+            let changes = async { while !gets_through(&slimspan, theirs.clone()).await {} };
+            soon("the new one is trusted", changes).await;
+            assert!(!gets_through(&slimspan, mine.clone()).await);
+            old.send(Signal::Traces, &span).await.unwrap();
+        }
+        slimspan.signal("HUP");
+        slimspan.logs("reloaded the configuration").await;
+        old.send(Signal::Traces, &span).await.unwrap_err();
+        assert!(gets_through(&slimspan, theirs.clone()).await);
+        slimspan.stop_well().await;
+    }
+}
+
 /// What is not TLS on a port for TLS, and TLS on a port for plain text.
 #[tokio::test]
 async fn the_wrong_protocol_is_cut() {

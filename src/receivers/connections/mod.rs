@@ -7,6 +7,7 @@ mod life;
 mod requests;
 mod slots;
 mod standing;
+mod vouched;
 
 use std::error::Error;
 use std::io;
@@ -54,6 +55,15 @@ pub(super) async fn serve<C>(
     let mut connections = standing.connections.lock().await;
     let on_duty = standing.begin(service);
     let times = standing.slots.times();
+    let terms = || {
+        let terms = tls.as_deref().map(ServerTls::terms);
+        if let Some(terms) = &terms {
+            standing.vouched.come_by(terms.authorities());
+        }
+        terms
+    };
+    // Before any connection: whether they stay may be decided before the first comes.
+    terms();
     let (mut failures, mut refusals) = (Seldom::default(), Seldom::default());
     loop {
         let (stream, peer) = tokio::select! {
@@ -79,7 +89,7 @@ pub(super) async fn serve<C>(
             tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
         }
         // Without the rest of `tls`: who looks at its files ends with who accepts, while connections stay.
-        let terms = tls.as_deref().map(ServerTls::terms);
+        let terms = terms();
         let speak = Arc::clone(&speak);
         let (end, answering) = (standing.end.clone(), standing.answering());
         let open = counters.connection();

@@ -19,6 +19,8 @@ use tower::Service as _;
 use tower::util::BoxCloneSyncService;
 
 use super::slots::{Limits, Slots};
+use super::vouched::Vouched;
+use crate::tls::Authorities;
 
 /// What answers requests.
 pub(in crate::receivers) type Service =
@@ -35,6 +37,8 @@ pub struct Standing {
     pub(super) connections: Mutex<JoinSet<()>>,
     /// Tells their peers to send no more.
     pub(super) end: CancellationToken,
+    /// Who vouched for their peers.
+    pub(super) vouched: Vouched,
     excuse: Excuse,
     now: watch::Sender<Now>,
     /// Whether they go on when who answers them now has ended.
@@ -88,6 +92,7 @@ impl Standing {
             slots: Slots::new(limits),
             connections: Mutex::default(),
             end: CancellationToken::new(),
+            vouched: Vouched::default(),
             excuse,
             now: watch::Sender::new(Now::Nobody),
             stays: AtomicBool::new(false),
@@ -204,10 +209,12 @@ impl Standings {
     }
 
     /// Keeps the connections of the listeners at these paths when who answers them ends, which is about to
-    /// happen. The others end with it.
-    pub fn keep(&mut self, paths: &[String]) {
+    /// happen. The others end with it, and so do those at a path where others than these vouched for a peer: that one
+    /// might not be let in any more.
+    pub fn keep(&mut self, paths: &BTreeMap<String, Authorities>) {
         self.by_path.retain(|path, standing| {
-            let stays = paths.contains(path);
+            let authorities = paths.get(path);
+            let stays = authorities.is_some_and(|these| standing.vouched.only_by(these));
             standing.stays.store(stays, Ordering::Release);
             stays
         });

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,8 @@ use super::life::{AGE, FAREWELL, FIRST_REQUEST, LAST_REQUESTS};
 use super::*;
 use crate::config::Secret;
 use crate::telemetry::Cut;
-use crate::tls::ClientTls;
 use crate::tls::config::{TlsClientConfig, TlsServerConfig};
+use crate::tls::{Authorities, ClientTls};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -522,7 +523,8 @@ async fn a_connection_that_stays_does_not_hold_what_it_was_protected_by() {
     let connection = tokio::spawn(connection);
     assert_eq!(request(&mut client).await.unwrap().unwrap(), "done");
 
-    standings.keep(&["test".to_owned()]);
+    let stay = BTreeMap::from([("test".to_owned(), Authorities::default())]);
+    standings.keep(&stay);
     stop.cancel();
     serving.await.unwrap();
     assert!(!connection.is_finished());

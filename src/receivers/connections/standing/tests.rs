@@ -15,8 +15,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::config::Secret;
 use crate::receivers::connections::{Requests, Stream, Times, serve};
 use crate::telemetry::Counters;
+use crate::tls::config::TlsServerConfig;
 
 const PATH: &str = "receivers.otlp.protocols.grpc";
 
@@ -118,6 +120,21 @@ impl Listener {
     }
 }
 
+/// All connections, where these vouch for peers.
+fn kept(authorities: &Authorities) -> BTreeMap<String, Authorities> {
+    BTreeMap::from([(PATH.to_owned(), authorities.clone())])
+}
+
+/// Somebody who vouches for peers.
+fn authority() -> Authorities {
+    let signed = rcgen::generate_simple_self_signed(["peers".to_owned()]).unwrap();
+    let config = TlsServerConfig {
+        client_ca_pem: Some(Secret::new(signed.cert.pem())),
+        ..TlsServerConfig::default()
+    };
+    Authorities::of(&config).unwrap()
+}
+
 fn nobody(_: &HeaderMap) -> fn() -> Response<Body> {
     || {
         let mut response = Response::new(Body::from("nobody"));
@@ -148,7 +165,7 @@ async fn a_request_that_comes_between_two_is_answered_by_the_second() {
     let under_way = request(&mut client);
     listener.come().await;
 
-    listener.standings.keep(&[PATH.to_owned()]);
+    listener.standings.keep(&kept(&Authorities::default()));
     first.stop.cancel();
     listener.unattended().await;
     let between = request(&mut client);
@@ -167,7 +184,7 @@ async fn a_request_that_comes_between_two_is_answered_by_the_second() {
     assert!(!connection.is_finished());
 
     // Where they are not kept they end with who answers.
-    listener.standings.keep(&[]);
+    listener.standings.keep(&BTreeMap::new());
     second.stop.cancel();
     soon(second.serving).await.unwrap();
     soon(connection).await.unwrap().unwrap();
@@ -181,7 +198,7 @@ async fn what_takes_too_long_is_refused_and_its_connection_stays() {
     let never = request(&mut client);
     listener.come().await;
 
-    listener.standings.keep(&[PATH.to_owned()]);
+    listener.standings.keep(&kept(&Authorities::default()));
     first.stop.cancel();
     listener.unattended().await;
     first.serving.abort();
@@ -200,13 +217,13 @@ async fn who_ends_before_it_begins_takes_no_connections_along() {
     first.answers.add_permits(9);
     let (mut client, connection) = listener.client().await;
     assert_eq!(answered(request(&mut client)).await, "first");
-    listener.standings.keep(&[PATH.to_owned()]);
+    listener.standings.keep(&kept(&Authorities::default()));
     first.stop.cancel();
     soon(first.serving).await.unwrap();
 
     // Nothing is awaited before it is to end, so nothing of it has run.
     let second = listener.served_by("second");
-    listener.standings.keep(&[PATH.to_owned()]);
+    listener.standings.keep(&kept(&Authorities::default()));
     second.stop.cancel();
     soon(second.serving).await.unwrap();
 
@@ -227,6 +244,38 @@ async fn who_answers_where_connections_have_ended_has_others() {
     assert!(!listener.standing().end.is_cancelled());
 }
 
+/// Those of whom somebody vouched for a peer who does not any more end as if their listener had changed.
+#[tokio::test]
+async fn connections_stay_where_the_same_vouch_for_peers() {
+    let (first, second) = (authority(), authority());
+    for (vouched, now, stays) in [
+        (&[&first, &first][..], &first, true),
+        (&[&first][..], &second, false),
+        (&[&first][..], &Authorities::default(), false),
+        // Who came in between might not come now.
+        (&[&first, &second, &first][..], &first, false),
+    ] {
+        let mut listener = Listener::open().await;
+        let server = listener.served_by("first");
+        server.answers.add_permits(9);
+        let (mut client, connection) = listener.client().await;
+        assert_eq!(answered(request(&mut client)).await, "first");
+        let standing = listener.standing();
+        for authorities in vouched {
+            standing.vouched.come_by(authorities);
+        }
+        listener.standings.keep(&kept(now));
+        server.stop.cancel();
+        soon(server.serving).await.unwrap();
+        assert_eq!(standing.end.is_cancelled(), !stays);
+        if stays {
+            assert!(!connection.is_finished());
+        } else {
+            soon(connection).await.unwrap().unwrap();
+        }
+    }
+}
+
 /// A stop while one configuration has ended and the other has not begun.
 #[tokio::test]
 async fn who_waits_for_somebody_who_does_not_come_is_told() {
@@ -237,7 +286,7 @@ async fn who_waits_for_somebody_who_does_not_come_is_told() {
     assert_eq!(answered(request(&mut client)).await, "first");
     listener.come().await;
 
-    listener.standings.keep(&[PATH.to_owned()]);
+    listener.standings.keep(&kept(&Authorities::default()));
     first.stop.cancel();
     soon(first.serving).await.unwrap();
     let waiting = request(&mut client);
