@@ -2,6 +2,7 @@
 //! that was acknowledged, or is under way, is lost by that.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,10 +82,17 @@ pub async fn run(
         // Who sends over these does not notice.
         let staying = receivers::staying(&config, &next);
         listeners.connections.keep(&staying);
-        let remains = life.end().await;
-        if stop.is_cancelled() {
-            break (remains, ended);
-        }
+        let mut ending = pin!(life.end());
+        let remains = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            remains = &mut ending => Some(remains),
+        };
+        let Some(remains) = remains else {
+            // Here, too, nobody is to wait for who does not come any more.
+            listeners.retain(&[]);
+            break (ending.await, ended);
+        };
         drop(remains.exporters);
         while answers.try_join_next().is_some() {}
         let last = remains.answers;

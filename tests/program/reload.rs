@@ -66,6 +66,33 @@ async fn a_request_under_way_is_answered() {
     );
 }
 
+/// A stop while a reload waits for what is under way: that is answered, and who comes is told that nobody is here.
+#[tokio::test]
+async fn a_stop_during_a_reload_closes_what_is_listened_on() {
+    let gate = Arc::new(Semaphore::new(0));
+    let store = S3::start(Behaviour::StoreWhen(Arc::clone(&gate))).await;
+    let backend = Backend::start().await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = "20s".into();
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    let answer = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
+    store.begun(1).await;
+    slimspan.signal("HUP");
+    slimspan.logs("reloading the configuration").await;
+    slimspan.signal("TERM");
+    let address = slimspan.addresses[0];
+    let closed = async { while TcpStream::connect(address).await.is_ok() {} };
+    soon("nobody listens any more", closed).await;
+    // Only then, so that it is under way all the while.
+    gate.add_permits(2);
+    assert_eq!(answer.await.unwrap().unwrap(), Bytes::new());
+    let ended = slimspan.end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("reloaded"), "{}", ended.stderr);
+}
+
 /// A connection stays when what is behind its listener changes, and its sender notices nothing.
 #[tokio::test]
 async fn connections_stay_unless_their_listener_changes() {
