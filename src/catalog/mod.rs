@@ -34,6 +34,7 @@ pub use ids::{EntryId, InvalidId, SpanId, TraceId};
 pub use index::Index;
 pub use places::Taken;
 pub use put::PutFile;
+pub(crate) use recorder::KEEPING;
 pub use recorder::Recorder;
 pub use tombstone::{Deleted, Tombstone};
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Collector;
 use super::servers::LastAnswers;
+use crate::catalog::{KEEPING, Recorder};
 use crate::exporters::Exporter;
 use crate::residue;
 use crate::shutdown::{self, Stages};
@@ -33,6 +34,10 @@ const LAST_SPANS: Duration = Duration::from_millis(500);
 
 /// What entries of the catalog have at the end to be put; what is left waits there for the next start.
 const LAST_ENTRIES: Duration = Duration::from_millis(500);
+
+/// The same where some are in memory: the disk is asked for them once more, and they would be lost if that were
+/// cut off.
+const LAST_ENTRIES_FROM_MEMORY: Duration = KEEPING.saturating_add(LAST_ENTRIES);
 
 /// What telling of the end has.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -122,11 +127,16 @@ impl Collector {
                     }
                 }
             })
-            .then("catalog", LAST_ENTRIES, |_| async {
+            .then("catalog", LAST_ENTRIES_FROM_MEMORY, |_| async {
+                let last_entries = if self.recorders.values().all(Recorder::is_durable) {
+                    LAST_ENTRIES
+                } else {
+                    LAST_ENTRIES_FROM_MEMORY
+                };
                 close.cancel();
                 let ended = async { while catalogs.join_next().await.is_some() {} };
-                // A store that hangs holds up nobody: what is not put stays in the journal.
-                let _ = timeout(LAST_ENTRIES, ended).await;
+                // A store that hangs holds up nobody: what is not put is in the journal.
+                let _ = timeout(last_entries, ended).await;
             })
             .then("own spans", LAST_SPANS, |_| async {
                 last_spans.cancel();

@@ -286,6 +286,29 @@ async fn telemetry_does_not_fail_for_its_catalog() {
     assert_eq!(found.len(), 2);
 }
 
+/// What neither a disk nor the store took is lost with a reload, and with a stop, but not in silence.
+#[tokio::test]
+async fn entries_that_nobody_took_are_told_at_the_end() {
+    let backend = Backend::start().await;
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("artifacts")).unwrap();
+    std::fs::write(folder.path().join("artifacts/catalog"), "in the way").unwrap();
+    std::fs::write(folder.path().join("catalog"), "in the way").unwrap();
+    let mut slimspan = Slimspan::start_in(folder, &with_catalog(&backend, "50ms")).await;
+    let told = "1 entries are missing in the catalog";
+    let request = otlp::span_with(otlp::PICTURE);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    slimspan.signal("HUP");
+    slimspan.logs("reloaded the configuration").await;
+    assert!(slimspan.stderr().contains(told), "{}", slimspan.stderr());
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.stderr.matches(told).count(), 2, "{}", ended.stderr);
+}
+
 /// An artifact that waits in the spool is told as that, and as stored when it is.
 #[tokio::test]
 async fn what_is_spooled_is_told_to_be_stored_when_it_is() {

@@ -1,12 +1,13 @@
 //! Entries on their way into the bucket: in a journal of this machine first, then many of them in one
 //! object.
 //!
-//! Telemetry never fails for its catalog. What the disk does not take in time waits in memory, and what does not
-//! fit there is counted and told.
+//! Telemetry never fails for its catalog. What the disk does not take in time waits in memory; what does not fit
+//! there, or is still there alone at the end, is counted and told.
 
 mod deletions;
 mod finishing;
 mod journals;
+mod memory;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,8 @@ use crate::telemetry::{Seldom, StoreCounts};
 use finishing::Finishing;
 use journals::Journals;
 pub(super) use journals::journals_in;
+pub(crate) use memory::KEEPING;
+use memory::Memory;
 use queue::{Home, Queue, Record};
 
 /// How long a request waits at most for its entries to be on disk. Group commits take milliseconds.
@@ -45,9 +48,6 @@ const REST: Duration = Duration::from_secs(5);
 /// Entries of requests whose senders have gone away that are written down at a time: nobody waits for them, so
 /// nothing else holds up those that come after them.
 const ABANDONED: usize = 16_384;
-
-/// What waits in memory, where there is no folder to wait in, or its disk does not take it.
-const IN_MEMORY: usize = 8 << 20;
 
 /// Writes down the entries of one store. Clones share everything.
 #[derive(Clone)]
@@ -64,6 +64,7 @@ struct Shared {
     replica: u32,
     journals: Mutex<Journals>,
     queue: Mutex<Queue>,
+    memory: Mutex<Memory>,
     /// Something new is in the queue.
     arrived: Notify,
     counts: Arc<StoreCounts>,
@@ -100,6 +101,7 @@ impl Recorder {
                 replica: rand::random(),
                 journals: Mutex::new(journals),
                 queue: Mutex::default(),
+                memory: Mutex::default(),
                 arrived: Notify::new(),
                 counts,
                 writing: TaskTracker::new(),
@@ -162,12 +164,15 @@ impl Recorder {
     }
 
     /// Puts what is written down into the bucket until `drain` is cancelled; then what is left, unless that
-    /// fails. What it cannot put stays for the next start. Meanwhile it notices what others delete, and goes on
-    /// with deletions that nobody has finished.
+    /// fails. What it cannot put stays for the next start, or is counted as lost where no disk takes it. Meanwhile
+    /// it notices what others delete, and goes on with deletions that nobody has finished.
     pub async fn run(&self, store: &Store, drain: CancellationToken) {
         let shared = || Arc::clone(&self.shared);
         let finishing = finishing::run(shared(), store, drain.clone());
-        tokio::join!(writer::run(shared(), store, drain), finishing);
+        let keeping = memory::keep(shared(), drain.clone());
+        let ((), (), unkept) =
+            tokio::join!(writer::run(shared(), store, drain), finishing, keeping);
+        self.shared.let_go_of_memory(unkept);
     }
 
     /// Goes on with deletions that nobody has finished and that are due at `now`, as [`Recorder::run`] does now and
@@ -175,6 +180,11 @@ impl Recorder {
     pub async fn finish(&self, store: &Store, now: Timestamp) -> Result<bool, CatalogError> {
         let mut finishing = Finishing::default();
         finishing.look(&self.shared, store, now).await
+    }
+
+    /// Whether what was written down outlives the process by now.
+    pub fn is_durable(&self) -> bool {
+        self.shared.writing.is_empty() && self.shared.memory().is_empty()
     }
 
     /// How many entries wait for the bucket, in records.
@@ -186,6 +196,10 @@ impl Recorder {
 impl Shared {
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn journals(&self) -> std::sync::MutexGuard<'_, Journals> {
@@ -234,20 +248,21 @@ impl Shared {
         };
         let home = match written {
             Ok(home) => home,
-            Err(reason) if self.queue().in_memory + lines.len() > IN_MEMORY => {
-                let why = if reason.is_empty() { "" } else { "; " };
-                return unwritten.told(&format!("{reason}{why}what waits in memory is full"));
-            }
             Err(reason) => {
+                let held = self.memory().hold(lines.clone(), unwritten.count);
+                let Some(id) = held else {
+                    let why = if reason.is_empty() { "" } else { "; " };
+                    return unwritten.told(&format!("{reason}{why}what waits in memory is full"));
+                };
                 if !reason.is_empty() {
                     // A span that refers to a file is not to be forgotten for a disk that is slow for a moment.
                     self.warn(&format!(
-                        "{}: entries of the catalog wait in memory, and are lost where slimspan is killed: \
-                         {reason}",
+                        "{}: entries of the catalog wait in memory, and are lost where slimspan is killed, or \
+                         stops before the store or the disk takes them: {reason}",
                         self.folder.display()
                     ));
                 }
-                Home::Memory(lines.clone())
+                Home::Memory(id)
             }
         };
         self.counts

@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use slimspan_artifact::Digest;
 use tokio::time::Instant;
@@ -25,8 +24,8 @@ pub(super) struct Record {
 pub(super) enum Home {
     /// In one of the journals.
     Journal { number: usize, entry: Entry },
-    /// In this process alone.
-    Memory(Bytes),
+    /// In this process, where they are found by this.
+    Memory(u64),
 }
 
 /// What the bucket does not have yet, oldest first.
@@ -34,8 +33,6 @@ pub(super) enum Home {
 pub(super) struct Queue {
     records: VecDeque<Record>,
     bytes: usize,
-    /// Of these, those that are in memory.
-    pub(super) in_memory: usize,
 }
 
 impl Queue {
@@ -54,9 +51,6 @@ impl Queue {
 
     pub(super) fn push(&mut self, record: Record) {
         self.bytes += record.len;
-        if matches!(record.home, Home::Memory(_)) {
-            self.in_memory += record.len;
-        }
         self.records.push_back(record);
     }
 
@@ -71,8 +65,6 @@ impl Queue {
             taken.extend(self.records.pop_front());
         }
         self.bytes -= bytes;
-        let in_memory = taken.iter().filter(|of| matches!(of.home, Home::Memory(_)));
-        self.in_memory -= in_memory.map(|record| record.len).sum::<usize>();
         taken
     }
 }

@@ -1,13 +1,19 @@
 //! What is written down while nobody waits for it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::pin::pin;
 
-use slimspan_artifact::Digest;
+use slimspan_artifact::{Artifact, Digest};
+use tempfile::TempDir;
+use tokio::time::sleep;
 
+use super::memory::IN_MEMORY;
 use super::*;
 use crate::catalog::PutFile;
-use crate::storage::StoreConfig;
+use crate::config::Delivery;
+use crate::storage::{Spool, StoreConfig};
+use crate::telemetry::Catalogued;
 
 fn opened() -> (Store, Recorder) {
     let store = Store::open(&StoreConfig::new("memory://")).unwrap();
@@ -96,33 +102,164 @@ async fn what_is_cut_off_is_counted_as_lost() {
     assert_eq!(recorder.shared.counts.catalog.read().lost, 3);
 }
 
+/// A store in a folder, and a folder in which its entries wait.
+struct OnDisk {
+    home: TempDir,
+    store: Store,
+    config: CatalogConfig,
+    counts: Arc<StoreCounts>,
+}
+
+impl OnDisk {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let bucket = home.path().join("bucket");
+        fs::create_dir(&bucket).unwrap();
+        let config = CatalogConfig {
+            directory: home.path().join("catalog"),
+            ..CatalogConfig::default()
+        };
+        Self {
+            store: Store::open(&StoreConfig::new(bucket.to_str().unwrap())).unwrap(),
+            home,
+            config,
+            counts: Arc::default(),
+        }
+    }
+
+    /// One without a folder in which entries could wait.
+    fn without_journal() -> Self {
+        let mut on_disk = Self::new();
+        let file = on_disk.home.path().join("file");
+        fs::write(&file, "").unwrap();
+        on_disk.config.directory = file.join("catalog");
+        on_disk
+    }
+
+    fn open(&self) -> Recorder {
+        Recorder::open(&self.config, &self.store, Arc::clone(&self.counts))
+    }
+
+    /// One whose disk is not asked for now.
+    fn open_resting(&self) -> Recorder {
+        let recorder = self.open();
+        assert!(recorder.shared.journals().own().is_some());
+        *recorder.shared.resting.lock().unwrap() = Some(Instant::now() + Duration::from_hours(1));
+        recorder
+    }
+
+    /// From now on no entries can be put.
+    fn break_bucket(&self) {
+        fs::write(self.home.path().join("bucket/catalog"), "").unwrap();
+    }
+
+    fn counts(&self) -> Catalogued {
+        self.counts.catalog.read()
+    }
+
+    async fn end(&self, recorder: &Recorder) {
+        let drain = CancellationToken::new();
+        drain.cancel();
+        let ended = timeout(Duration::from_mins(1), recorder.run(&self.store, drain));
+        ended.await.unwrap();
+    }
+}
+
 /// A disk that does not write for a moment costs no entry: it waits in memory, and what does not fit is counted.
 #[tokio::test]
 async fn what_the_disk_does_not_take_waits_in_memory() {
-    let home = tempfile::tempdir().unwrap();
-    let bucket = home.path().join("bucket");
-    std::fs::create_dir(&bucket).unwrap();
-    let store = Store::open(&StoreConfig::new(bucket.to_str().unwrap())).unwrap();
-    let config = CatalogConfig {
-        directory: home.path().join("catalog"),
-        ..CatalogConfig::default()
-    };
-    let recorder = Recorder::open(&config, &store, Arc::default());
-    let shared = &recorder.shared;
-    let counts = || shared.counts.catalog.read();
-    assert!(shared.journals().own().is_some());
-    *shared.resting.lock().unwrap() = Some(Instant::now() + Duration::from_hours(1));
+    let on_disk = OnDisk::new();
+    let recorder = on_disk.open_resting();
+    let counts = || on_disk.counts();
     recorder.record(vec![entry()]).await;
     assert_eq!((counts().recorded, counts().lost), (1, 0));
-    let waits = shared.queue().in_memory;
+    let memory = || recorder.shared.memory();
+    let waits = memory().bytes;
     assert!(waits > 0);
-    shared.queue().in_memory = IN_MEMORY;
+    memory().bytes = IN_MEMORY;
     recorder.record(vec![entry()]).await;
     assert_eq!((counts().recorded, counts().lost), (1, 1));
-    shared.queue().in_memory = waits;
-    let drain = CancellationToken::new();
-    drain.cancel();
-    let ended = timeout(Duration::from_mins(1), recorder.run(&store, drain));
-    ended.await.unwrap();
+    memory().bytes = waits;
+    on_disk.end(&recorder).await;
     assert_eq!((recorder.waiting(), counts().objects), (0, 1));
+    assert_eq!(memory().bytes, 0);
+    drop(recorder);
+    assert_eq!(counts().lost, 1);
+    assert_eq!(on_disk.open().waiting(), 0, "the bucket has it");
+}
+
+/// A stop or a reload costs no entry, either, where the disk has come back, and the bucket is away.
+#[tokio::test]
+async fn what_is_in_memory_at_the_end_waits_for_the_next_start() {
+    let on_disk = OnDisk::new();
+    let recorder = on_disk.open_resting();
+    on_disk.break_bucket();
+    assert!(recorder.is_durable());
+    recorder.record(vec![entry()]).await;
+    assert!(!recorder.is_durable());
+    on_disk.end(&recorder).await;
+    drop(recorder);
+    assert_eq!((on_disk.counts().objects, on_disk.counts().lost), (0, 0));
+    assert_eq!(on_disk.open().waiting(), 1);
+}
+
+/// What neither of them takes is counted, whether the end was waited for or cut off.
+#[tokio::test]
+async fn what_nobody_takes_is_lost_and_counted() {
+    let on_disk = OnDisk::without_journal();
+    let recorder = on_disk.open();
+    recorder.record(vec![entry()]).await;
+    on_disk.end(&recorder).await;
+    drop(recorder);
+    assert_eq!((on_disk.counts().objects, on_disk.counts().lost), (1, 0));
+    fs::remove_dir_all(on_disk.home.path().join("bucket/catalog")).unwrap();
+    on_disk.break_bucket();
+    let recorder = on_disk.open();
+    recorder.record(vec![entry(), entry()]).await;
+    on_disk.end(&recorder).await;
+    assert_eq!(on_disk.counts().lost, 2);
+    // After the end nobody puts it.
+    recorder.record(vec![entry()]).await;
+    assert_eq!(on_disk.counts().lost, 2);
+    drop(recorder);
+    assert_eq!(on_disk.counts().lost, 3);
+}
+
+/// What the bucket has, but not yet what became of its file in the spool, takes room in memory until then, and is
+/// not lost.
+#[tokio::test]
+async fn what_waits_for_the_spool_stays_in_memory() {
+    let mut on_disk = OnDisk::new();
+    on_disk.config.interval = Duration::from_millis(10);
+    let mut of_spool = StoreConfig::new("memory://").spool;
+    of_spool.directory = on_disk.home.path().join("spool");
+    let spool = Spool::open(&of_spool, "spool".to_owned()).unwrap();
+    on_disk.store = on_disk.store.clone().with_spool(spool);
+    let bytes = Bytes::from_static(b"file");
+    let artifact = Artifact {
+        digest: Digest::of(&bytes),
+        media_type: "text/plain".to_owned(),
+        bytes,
+    };
+    let one = std::slice::from_ref(&artifact);
+    let kept = on_disk.store.keep_all(one, Delivery::Background);
+    kept.await.unwrap();
+    let recorder = on_disk.open_resting();
+    let mut spooled = entry();
+    spooled.state = State::Spooled;
+    recorder.record(vec![spooled]).await;
+    let drain = CancellationToken::new();
+    let put = async {
+        while on_disk.counts().objects == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(recorder.shared.memory().bytes > 0);
+        drain.cancel();
+    };
+    let run = recorder.run(&on_disk.store, drain.clone());
+    let both = async { tokio::join!(run, put) };
+    timeout(Duration::from_mins(1), both).await.unwrap();
+    drop(recorder);
+    assert_eq!(on_disk.counts().lost, 0);
+    assert_eq!(on_disk.open().waiting(), 1, "its file waits");
 }

@@ -284,7 +284,7 @@ impl Writer<'_> {
     /// The lines of a record; none where they cannot be read any more.
     async fn read(&self, record: &Record) -> Option<Bytes> {
         let (number, entry) = match &record.home {
-            Home::Memory(lines) => return Some(lines.clone()),
+            Home::Memory(id) => return self.shared.memory().lines(*id),
             Home::Journal { number, entry } => (*number, *entry),
         };
         let journal = self.shared.journals().get(number)?;
@@ -332,6 +332,9 @@ impl Writer<'_> {
             if is_settled {
                 self.forget(&record);
             } else {
+                if let Home::Memory(id) = &record.home {
+                    self.shared.memory().is_listed(*id);
+                }
                 self.spooled.push(Spooled {
                     record,
                     told: false,
@@ -350,10 +353,14 @@ impl Writer<'_> {
 
     /// The bucket has all that is to say about it.
     fn forget(&self, record: &Record) {
-        if let Home::Journal { number, entry } = &record.home
-            && let Some(journal) = self.shared.journals().get(*number)
+        let on_disk = match &record.home {
+            Home::Journal { number, entry } => Some((*number, *entry)),
+            Home::Memory(id) => self.shared.memory().forget(*id),
+        };
+        if let Some((number, entry)) = on_disk
+            && let Some(journal) = self.shared.journals().get(number)
         {
-            journal.remove(entry);
+            journal.remove(&entry);
         }
     }
 }

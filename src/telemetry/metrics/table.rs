@@ -252,7 +252,7 @@ metrics! {
     CATALOG_RECORDED = "slimspan_catalog_entries" Counter None, STORE, Normal,
         "Entries of the catalog that were written down";
     CATALOG_LOST = "slimspan_catalog_entries_lost" Counter None, STORE, Basic,
-        "References that are missing in the catalog because neither the disk nor memory took them";
+        "References that are missing in the catalog: there was no room in memory for them, or no disk and no store took them before a stop or a reload";
     CATALOG_OBJECTS = "slimspan_catalog_objects" Counter None, STORE, Normal,
         "Objects of entries that the store took";
     CATALOG_FAILURES = "slimspan_catalog_failures" Counter None, STORE, Basic,

@@ -1,0 +1,176 @@
+//! Entries that the disk did not take in time. They are in this process alone until the bucket has them, so when
+//! it ends the disk is asked once more, and what neither of them took is counted.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::{PATIENCE, Shared};
+use crate::journal::Entry;
+
+/// What waits in memory at most, where there is no folder to wait in, or its disk does not take it.
+pub(super) const IN_MEMORY: usize = 8 << 20;
+
+/// How long after it is to end the disk may take to write down what is in memory: what is on its way there when
+/// the end comes has its own patience first.
+pub(crate) const KEEPING: Duration = PATIENCE.saturating_add(Duration::from_millis(500));
+
+/// The lines of requests, wherever their records are: in the queue, on their way into the bucket, or waiting for
+/// the spool.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    held: BTreeMap<u64, Held>,
+    next: u64,
+    /// Of all of them.
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    lines: Bytes,
+    /// Those of them that the bucket does not have.
+    unlisted: usize,
+    /// Where the disk has them by now, too: in which journal.
+    copy: Option<(usize, Entry)>,
+}
+
+/// What goes with the process.
+#[derive(Debug, Default)]
+struct Gone {
+    /// Entries that nobody has.
+    entries: usize,
+    /// Requests of which the bucket has the entries, but not what became of their files in the spool.
+    unsettled: usize,
+}
+
+impl Memory {
+    /// Takes the lines of so many entries, if there is room; returns by what they are found.
+    pub(super) fn hold(&mut self, lines: Bytes, entries: usize) -> Option<u64> {
+        if self.bytes + lines.len() > IN_MEMORY {
+            return None;
+        }
+        self.bytes += lines.len();
+        let id = self.next;
+        self.next += 1;
+        let held = Held {
+            lines,
+            unlisted: entries,
+            copy: None,
+        };
+        self.held.insert(id, held);
+        Some(id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(super) fn lines(&self, id: u64) -> Option<Bytes> {
+        self.held.get(&id).map(|held| held.lines.clone())
+    }
+
+    /// The bucket has them, but not what becomes of their files.
+    pub(super) fn is_listed(&mut self, id: u64) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.unlisted = 0;
+        }
+    }
+
+    /// The bucket has all that is to say of them; returns where the disk has them, too.
+    pub(super) fn forget(&mut self, id: u64) -> Option<(usize, Entry)> {
+        let held = self.held.remove(&id)?;
+        self.bytes -= held.lines.len();
+        held.copy
+    }
+
+    /// What the disk does not have.
+    fn unwritten(&self) -> Vec<(u64, Bytes)> {
+        let unwritten = self.held.iter().filter(|(_, held)| held.copy.is_none());
+        unwritten
+            .map(|(id, held)| (*id, held.lines.clone()))
+            .collect()
+    }
+
+    /// The disk has them, too; whether somebody still needs that.
+    fn is_written(&mut self, id: u64, number: usize, entry: Entry) -> bool {
+        let held = self.held.get_mut(&id);
+        held.map(|held| held.copy = Some((number, entry))).is_some()
+    }
+
+    /// Lets go of everything; returns what nobody has after that.
+    fn give_up(&mut self) -> Gone {
+        self.bytes = 0;
+        let held = mem::take(&mut self.held).into_values();
+        let mut gone = Gone::default();
+        for held in held.filter(|held| held.copy.is_none()) {
+            gone.entries += held.unlisted;
+            gone.unsettled += usize::from(held.unlisted == 0);
+        }
+        gone
+    }
+}
+
+/// When `drain` is cancelled, writes into the journal what is in memory, beside what is put into the bucket
+/// meanwhile, which may hang; why the disk did not take all of it, if it did not.
+pub(super) async fn keep(shared: Arc<Shared>, drain: CancellationToken) -> Option<String> {
+    drain.cancelled().await;
+    let until = Instant::now() + KEEPING;
+    // It may come into memory, too.
+    shared.writing.close();
+    shared.writing.wait().await;
+    let (number, journal) = shared.journals().own()?;
+    let appends = shared.memory().unwritten().into_iter().map(|(id, lines)| {
+        let (appended, shared, journal) = (journal.append(&[lines]), &shared, &journal);
+        async move {
+            let entry = appended.await.map_err(|error| error.to_string())?;
+            if !shared.memory().is_written(id, number, entry) {
+                // The bucket was faster.
+                journal.remove(&entry);
+            }
+            Ok::<(), String>(())
+        }
+    });
+    // All of them share a sync.
+    match timeout_at(until, join_all(appends)).await {
+        Ok(appended) => appended.into_iter().find_map(Result::err),
+        Err(_) => Some(format!("the disk did not write them within {KEEPING:?}")),
+    }
+}
+
+impl Shared {
+    /// Nobody puts anything into the bucket any more: what is in memory alone is lost.
+    pub(super) fn let_go_of_memory(&self, reason: Option<String>) {
+        let gone = self.memory().give_up();
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let folder = self.folder.display();
+        // Once for each end, so this is not kept quiet beside the warnings before it.
+        if gone.entries > 0 {
+            self.counts.catalog.lost(gone.entries);
+            tracing::warn!(
+                "{folder}: {} entries are missing in the catalog: they were in memory when slimspan stopped or \
+                 reloaded its configuration, and neither the store nor the disk took them{reason}",
+                gone.entries
+            );
+        }
+        if gone.unsettled > 0 {
+            tracing::warn!(
+                "{folder}: the catalog is not told what becomes of the files of {} requests in the spool: their \
+                 entries were in memory when slimspan stopped or reloaded its configuration{reason}",
+                gone.unsettled
+            );
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Also where the end was cut off, or something was written down after it.
+        self.let_go_of_memory(None);
+    }
+}
