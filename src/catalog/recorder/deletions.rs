@@ -1,13 +1,14 @@
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::mem;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use slimspan_artifact::Digest;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::erase::BREAKS_OFF;
+use super::super::ids::EntryId;
 use super::super::layout;
 use super::super::tombstone::{self, Deleted, Tombstone, to_line};
 use super::Shared;
@@ -29,7 +30,15 @@ pub(super) struct Deletions {
     seen: BTreeSet<String>,
     due: Instant,
     /// Artifacts that were uploaded while they were deleted: the store may have them again.
-    late: Vec<Tombstone>,
+    late: Vec<Late>,
+}
+
+/// An artifact that was uploaded while it was deleted.
+struct Late {
+    /// What tells of that.
+    deletion: Tombstone,
+    /// What is to tell that it is deleted once more, as long as that could not be told, and the object for it.
+    untold: Option<(String, Tombstone)>,
 }
 
 impl Deletions {
@@ -84,8 +93,11 @@ impl Deletions {
             let body = shared.bucket.get(key).await?.unwrap_or_default();
             let (tombstones, _) = tombstone::from_lines(&body);
             for tombstone in tombstones {
-                let late = forget(shared, store, &tombstone);
-                self.late.extend(late);
+                let late = forget(shared, store, &tombstone).into_iter();
+                self.late.extend(late.map(|deletion| Late {
+                    deletion,
+                    untold: None,
+                }));
             }
         }
         self.seen = keys;
@@ -94,57 +106,84 @@ impl Deletions {
             return Ok(());
         };
         let mut late = mem::take(&mut self.late);
-        late.sort_by_key(|of| (of.tenant.clone(), of.deleted));
-        late.dedup_by_key(|of| (of.tenant.clone(), of.deleted));
+        // Of several deletions the last one counts: what came between them was deleted, too.
+        late.sort_by_key(|Late { deletion: of, .. }| {
+            (of.tenant.clone(), of.deleted, Reverse(of.time))
+        });
+        late.dedup_by_key(|Late { deletion: of, .. }| (of.tenant.clone(), of.deleted));
+        // Before it is looked what came once more: what comes from now on stays.
+        let time = Timestamp::now();
         let mut again = Vec::new();
-        for tombstone in late {
-            let Deleted::Artifact { digest } = tombstone.deleted else {
+        for late in late {
+            let Deleted::Artifact { digest } = late.deletion.deleted else {
                 continue;
             };
-            match spool.is_back(&tombstone.tenant, &digest, tombstone.time) {
-                None => self.late.push(tombstone),
+            match spool.is_back(&late.deletion.tenant, &digest, late.deletion.time) {
+                // What is uploaded now is of a later time than what was to be told.
+                None => self.late.push(Late {
+                    untold: None,
+                    ..late
+                }),
                 // It came once more, and is there for that.
                 Some(true) => {}
-                Some(false) => again.push((digest, tombstone)),
+                Some(false) => again.push((digest, late)),
             }
         }
         spool.looked(begun);
         let mut outcome = Ok(());
-        for (digest, tombstone) in again {
-            let time = Timestamp::now();
-            let told = Tombstone {
-                id: super::super::ids::EntryId::random(),
-                time,
-                ..tombstone.clone()
-            };
-            if let Err(error) = delete_again(shared, store, &told, &digest).await {
-                self.late.push(tombstone);
+        for (digest, Late { deletion, untold }) in again {
+            let (first, told) = untold.unwrap_or_else(|| once_more(shared, &deletion, time));
+            let put = shared.bucket.put(&first, to_line(&told).into()).await;
+            if let Err(error) = put {
+                // With a later time it would take what others store, and are told to be stored, meanwhile.
+                self.late.push(Late {
+                    deletion,
+                    untold: Some((first, told)),
+                });
                 outcome = Err(error);
+                continue;
+            }
+            // From here on it is as any other deletion: where it breaks off, others go on with it. To tell another
+            // one at each look would take what came since the last.
+            if let Err(error) = delete_again(shared, store, &told, &first, &digest).await {
+                shared.warn(&format!(
+                    "{digest} of the tenant {} was uploaded while it was deleted, and is not deleted once more \
+                     yet: a slimspan that may delete goes on with it in an hour: {error}",
+                    told.tenant
+                ));
             }
         }
         outcome
     }
 }
 
-/// Deletes what was uploaded while it was deleted, and tells it before and after, as whoever deleted it did.
+/// What tells that it is deleted once more, and the object for that: where this process ends meanwhile, others go on
+/// with it.
+fn once_more(shared: &Shared, deletion: &Tombstone, time: Timestamp) -> (String, Tombstone) {
+    let first = layout::unfinished(time, shared.replica, time + BREAKS_OFF);
+    let told = Tombstone {
+        id: EntryId::random(),
+        time,
+        ..deletion.clone()
+    };
+    (first, told)
+}
+
+/// Deletes what was uploaded while it was deleted, and tells it after that, too, as whoever deleted it did.
 async fn delete_again(
     shared: &Shared,
     store: &Store,
     told: &Tombstone,
+    first: &str,
     digest: &Digest,
 ) -> Result<(), BucketError> {
-    let line = Bytes::from(to_line(told));
-    // Where this process ends meanwhile, others go on with it.
-    let until = told.time + BREAKS_OFF;
-    let first = layout::unfinished(told.time, shared.replica, until);
-    shared.bucket.put(&first, line.clone()).await?;
     store
         .of_tenant(&told.tenant)
         .delete(digest, told.time)
         .await?;
     let again = layout::tombstones(Timestamp::now(), shared.replica);
-    shared.bucket.put(&again, line).await?;
-    shared.bucket.delete(&first).await
+    shared.bucket.put(&again, to_line(told).into()).await?;
+    shared.bucket.delete(first).await
 }
 
 /// Forgets what this process knows of what was deleted. Returns what may be in the store again.
@@ -178,15 +217,157 @@ fn forget(shared: &Shared, store: &Store, tombstone: &Tombstone) -> Vec<Tombston
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
     use std::sync::Arc;
 
-    use slimspan_artifact::{Artifact, Digest};
+    use bytes::Bytes;
+    use slimspan_artifact::Artifact;
+    use tempfile::TempDir;
 
     use super::super::super::config::CatalogConfig;
-    use super::super::super::ids::EntryId;
     use super::super::Recorder;
     use super::*;
-    use crate::storage::StoreConfig;
+    use crate::storage::spool::config::SpoolConfig;
+    use crate::storage::{Spool, StoreConfig};
+
+    fn artifact() -> Artifact {
+        let bytes = Bytes::from_static(b"deleted");
+        Artifact {
+            digest: Digest::of(&bytes),
+            media_type: "image/png".to_owned(),
+            bytes,
+        }
+    }
+
+    fn deletion(of: &Artifact, time: Timestamp) -> Tombstone {
+        Tombstone {
+            id: EntryId::random(),
+            time,
+            tenant: "default".parse().unwrap(),
+            deleted: Deleted::Artifact { digest: of.digest },
+            reason: String::new(),
+            up_to: None,
+        }
+    }
+
+    /// A replica with a spool, and with an artifact that it uploaded while that was deleted.
+    struct Uploaded {
+        home: TempDir,
+        store: Store,
+        recorder: Recorder,
+        deletions: Deletions,
+        artifact: Artifact,
+    }
+
+    impl Uploaded {
+        fn new() -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let [bucket, spool, directory] =
+                ["bucket", "spool", "catalog"].map(|name| home.path().join(name));
+            std::fs::create_dir(&bucket).unwrap();
+            let spool = SpoolConfig {
+                directory: spool,
+                ..SpoolConfig::default()
+            };
+            let spool = Spool::open(&spool, "spool".to_owned()).unwrap();
+            let store = Store::open(&StoreConfig::new(bucket.to_str().unwrap())).unwrap();
+            let store = store.with_spool(spool);
+            let config = CatalogConfig {
+                directory,
+                ..CatalogConfig::default()
+            };
+            let recorder = Recorder::open(&config, &store, Arc::default());
+            let mut deletions = Deletions::new(&store);
+            let artifact = artifact();
+            deletions.late.push(Late {
+                deletion: deletion(&artifact, Timestamp::now()),
+                untold: None,
+            });
+            Self {
+                home,
+                store,
+                recorder,
+                deletions,
+                artifact,
+            }
+        }
+
+        fn path(&self, key: &str) -> PathBuf {
+            self.home.path().join("bucket").join(key)
+        }
+
+        async fn look(&mut self) {
+            self.deletions.due = Instant::now();
+            let shared = &self.recorder.shared;
+            self.deletions.look(shared, &self.store).await;
+        }
+
+        /// The names of the objects with deletions.
+        async fn told(&self) -> Vec<String> {
+            let bucket = &self.recorder.shared.bucket;
+            let listed = bucket.list(layout::TOMBSTONES, None).await.unwrap();
+            listed.into_iter().map(|object| object.key).collect()
+        }
+    }
+
+    /// Where the store lets nothing go, those who may go on with the one deletion that was told. Another one at each
+    /// look would be later than what others stored meanwhile.
+    #[tokio::test]
+    async fn what_cannot_be_deleted_once_more_is_told_once() {
+        let mut uploaded = Uploaded::new();
+        // A folder is not deleted as a file is.
+        let digest = uploaded.artifact.digest.to_string();
+        let path = uploaded.path(&format!("default/sha256/{}/{digest}", &digest[..2]));
+        std::fs::create_dir_all(&path).unwrap();
+        uploaded.look().await;
+        let told = uploaded.told().await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        let is_unfinished = |key: &String| layout::is_unfinished(key).is_some();
+        assert!(told.iter().all(is_unfinished), "{told:?}");
+        for _ in 0..3 {
+            uploaded.look().await;
+            assert_eq!(uploaded.told().await, told);
+        }
+        assert!(path.is_dir());
+    }
+
+    /// What could not be told is told with the time at which it was to be: what came meanwhile stays.
+    #[tokio::test]
+    async fn what_could_not_be_told_keeps_its_time() {
+        let mut uploaded = Uploaded::new();
+        let one = std::slice::from_ref(&uploaded.artifact);
+        uploaded.store.put_all(one).await.unwrap();
+        // Nothing can be put there.
+        let tombstones = uploaded.path(layout::TOMBSTONES);
+        std::fs::create_dir_all(tombstones.parent().unwrap()).unwrap();
+        symlink(uploaded.path("nowhere"), &tombstones).unwrap();
+        let mut times = BTreeSet::new();
+        for _ in 0..3 {
+            uploaded.look().await;
+            assert_eq!(uploaded.deletions.late.len(), 1);
+            let late = uploaded.deletions.late.iter();
+            times.extend(late.map(|late| late.untold.as_ref().unwrap().1.time));
+        }
+        assert_eq!(times.len(), 1, "{times:?}");
+        let digest = uploaded.artifact.digest;
+        assert!(uploaded.store.has(&digest).await.unwrap());
+
+        std::fs::remove_file(&tombstones).unwrap();
+        uploaded.look().await;
+        assert!(uploaded.deletions.late.is_empty());
+        assert!(!uploaded.store.has(&digest).await.unwrap());
+        let told = uploaded.told().await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        let key = told.first().unwrap();
+        assert_eq!(layout::is_unfinished(key), None);
+        let bucket = &uploaded.recorder.shared.bucket;
+        let body = bucket.get(key).await.unwrap().unwrap();
+        let (tombstones, _) = tombstone::from_lines(&body);
+        let micros = |time: &Timestamp| time.as_microsecond();
+        let told: Vec<_> = tombstones.iter().map(|of| micros(&of.time)).collect();
+        assert_eq!(told, times.iter().map(micros).collect::<Vec<_>>());
+    }
 
     /// What is named hours before it is there is noticed still: the clock that names it may be wrong, and for as
     /// long as nothing could be listed nobody has looked.
@@ -195,12 +376,7 @@ mod tests {
         let store = Store::open(&StoreConfig::new("memory://")).unwrap();
         let config = CatalogConfig::default();
         let recorder = Recorder::open(&config, &store, Arc::default());
-        let bytes = Bytes::from_static(b"deleted");
-        let artifact = Artifact {
-            digest: Digest::of(&bytes),
-            media_type: "image/png".to_owned(),
-            bytes,
-        };
+        let artifact = artifact();
         let one = std::slice::from_ref(&artifact);
         let put_again = async || store.put_all(one).await.unwrap().written == 1;
         let hours = SignedDuration::from_hours;
@@ -218,16 +394,7 @@ mod tests {
             deletions.looked = Timestamp::now() - looked;
             deletions.due = Instant::now();
             let time = Timestamp::now() - named;
-            let told = Tombstone {
-                id: EntryId::random(),
-                time,
-                tenant: "default".parse().unwrap(),
-                deleted: Deleted::Artifact {
-                    digest: artifact.digest,
-                },
-                reason: String::new(),
-                up_to: None,
-            };
+            let told = deletion(&artifact, time);
             let key = layout::tombstones(time, 1);
             let bucket = &recorder.shared.bucket;
             bucket.put(&key, to_line(&told).into()).await.unwrap();
