@@ -56,6 +56,8 @@ enum Fate {
     Gone,
     /// It was gone before, or was never there.
     Absent,
+    /// It came again since it was deleted.
+    Stays,
     /// It stays until then.
     Waits(Digest, Timestamp),
 }
@@ -107,8 +109,8 @@ impl Catalog {
         let removals = artifacts.into_iter().map(|digest| {
             let of_tenant = of_tenant.clone();
             async move {
-                of_tenant.delete(&digest, time).await?;
-                Ok(Fate::Gone)
+                let deleted = of_tenant.delete(&digest, time).await?;
+                Ok(if deleted { Fate::Gone } else { Fate::Stays })
             }
         });
         Ok(removals.collect())
@@ -213,6 +215,8 @@ impl Removed {
             match fate {
                 Ok(Fate::Gone) => removed.gone += 1,
                 Ok(Fate::Absent) => removed.absent += 1,
+                // To count it as gone would tell the deletion once more each time that somebody goes on with it.
+                Ok(Fate::Stays) => {}
                 Ok(Fate::Waits(digest, until)) => {
                     removed.waiting.push(digest);
                     removed.until = removed.until.max(Some(until));

@@ -530,6 +530,59 @@ async fn what_the_store_keeps_is_tried_again() {
     assert!(unfinished(&catalog).await.is_empty());
 }
 
+/// A replica that may not delete leaves a deletion to others, however often it looks. That some of the files came
+/// again, and stay, is nothing to tell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_delete_leaves_a_deletion_as_it_is() {
+    let usual = TenantId::default();
+    let artifacts = [0, 1].map(|seed| artifact(seed, 10_000));
+    let [old, back] = &artifacts;
+    let digest = back.digest;
+    for (deleted, more) in [(Deleted::Artifact { digest }, 1), (Deleted::Tenant, 0)] {
+        let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let opened = open(&StoreConfig::new(bucket.path().to_str().unwrap()));
+        let store = &opened.store;
+        store.put_all(&artifacts).await.unwrap();
+        let catalog = Catalog::open_temporary(store).unwrap();
+        for artifact in &artifacts {
+            opened.faults.keep(key(artifact));
+        }
+        let broken = catalog.erase(store, &usual, deleted, "a").await;
+        assert!(broken.is_err());
+        let asked = Timestamp::now() - SignedDuration::from_hours(4);
+        is_due(&catalog, Some(asked)).await;
+        age(&bucket.path().join("default"), 10);
+        let (again, _) = beside(&bucket);
+        let one = std::slice::from_ref(back);
+        assert_eq!(again.put_all(one).await.unwrap().written, 1);
+
+        let told = async || {
+            let listed = catalog.bucket().list("catalog/tombstones", None).await;
+            listed.unwrap().len()
+        };
+        let before = unfinished(&catalog).await;
+        let replica = Replica::start(&bucket, &home);
+        let Opened { store, faults, .. } = &replica.opened;
+        faults.keep_all();
+        for hours in [4, 8, 12] {
+            let now = Timestamp::now() + SignedDuration::from_hours(hours);
+            assert!(!replica.recorder.finish(store, now).await.unwrap());
+            assert_eq!(unfinished(&catalog).await, before, "{deleted:?}");
+            // Where nothing is left of it, the same object says so each time.
+            assert_eq!(told().await, 1 + more, "{deleted:?}");
+        }
+        assert_eq!(replica.counts.catalogued().finished, 0);
+        faults.heal();
+        let now = Timestamp::now() + SignedDuration::from_hours(16);
+        assert!(!replica.recorder.finish(store, now).await.unwrap());
+        assert!(unfinished(&catalog).await.is_empty());
+        assert_eq!(replica.counts.catalogued().finished, 1);
+        assert!(store.has(&back.digest).await.unwrap());
+        let old = store.has(&old.digest).await.unwrap();
+        assert_eq!(old, matches!(deleted, Deleted::Artifact { .. }));
+    }
+}
+
 /// Who uploads says what it has uploaded: the store is not asked for each, and many are told together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_uploaded_is_told_without_asking() {

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub(super) struct Faults {
     /// Puts of these wait until they are let go.
     held: Mutex<HashMap<Path, watch::Receiver<bool>>>,
     kept: Mutex<HashSet<Path>>,
+    keeps_all: AtomicBool,
     /// Deletions of these wait until they are let go.
     held_deletions: Mutex<HashMap<Path, watch::Receiver<bool>>>,
     deletions_that_wait: AtomicUsize,
@@ -72,6 +73,11 @@ impl Faults {
     /// Whoever deletes `key` is told that it did not work, and it did not.
     pub(super) fn keep(&self, key: Path) {
         self.kept.lock().unwrap().insert(key);
+    }
+
+    /// The same with whatever is deleted, as where a role may not.
+    pub(super) fn keep_all(&self) {
+        self.keeps_all.store(true, Ordering::SeqCst);
     }
 
     /// `key` is listed, and whoever reads it is told that it is not there.
@@ -162,6 +168,7 @@ impl Faults {
         self.hung.lock().unwrap().clear();
         self.fail.lock().unwrap().clear();
         self.kept.lock().unwrap().clear();
+        self.keeps_all.store(false, Ordering::SeqCst);
         self.lost.lock().unwrap().clear();
         self.fail_after_storing(0);
     }
@@ -313,7 +320,8 @@ impl ObjectStore for FaultyStore {
             async move {
                 let location = location?;
                 faults.lets_delete(&location).await;
-                if faults.kept.lock().unwrap().contains(&location) {
+                let keeps_all = faults.keeps_all.load(Ordering::SeqCst);
+                if keeps_all || faults.kept.lock().unwrap().contains(&location) {
                     return Err(injected("injected instead of deleting"));
                 }
                 Ok(location)

@@ -65,8 +65,9 @@ impl Store {
     }
 
     /// Deletes an artifact that was told deleted at `time`. What this process knew of it is forgotten: it is
-    /// stored again when it comes again. What came again meanwhile stays: a deletion of many takes its time.
-    pub async fn delete(&self, digest: &Digest, time: Timestamp) -> Result<(), BucketError> {
+    /// stored again when it comes again. What came again meanwhile stays, and is not deleted: a deletion of many
+    /// takes its time. Whether it was deleted.
+    pub async fn delete(&self, digest: &Digest, time: Timestamp) -> Result<bool, BucketError> {
         // Before, so that who puts it meanwhile is not taken for one who put it earlier.
         self.forget(digest);
         self.give_up(Some(digest), time);
@@ -74,9 +75,10 @@ impl Store {
             && let Some(written) = self.written(digest).await?
             && is_later(written, time)
         {
-            return Ok(());
+            return Ok(false);
         }
-        self.remove(digest).await
+        self.remove(digest).await?;
+        Ok(true)
     }
 
     /// The same for what may be needed again: where it waits in the spool, it stays.
@@ -136,7 +138,8 @@ mod tests {
                 .await
                 .unwrap();
             let began = Timestamp::now() - SignedDuration::from_secs(began);
-            store.delete(&artifact.digest, began).await.unwrap();
+            let deleted = store.delete(&artifact.digest, began).await.unwrap();
+            assert_eq!(deleted, !stays);
             assert_eq!(store.has(&artifact.digest).await.unwrap(), stays);
         }
     }
