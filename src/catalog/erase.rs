@@ -146,7 +146,7 @@ impl Catalog {
     {
         let removed = Removed::of(removals).await;
         let now = Timestamp::now();
-        let until = removed.next(now, later(now, BREAKS_OFF)).or(last);
+        let until = removed.next(later(now, BREAKS_OFF)).or(last);
         let Announced { key, lines, .. } = announced;
         self.tell_again(&key, lines, now, until).await?;
         match removed.failed {
@@ -229,9 +229,12 @@ impl Removed {
     }
 
     /// When somebody is to go on with what is not gone, not before `soonest`; none where all is.
-    fn next(&self, now: Timestamp, soonest: Timestamp) -> Option<Timestamp> {
-        let until = self.until.or_else(|| self.failed.as_ref().map(|_| now))?;
-        Some(until.max(soonest))
+    fn next(&self, soonest: Timestamp) -> Option<Timestamp> {
+        if self.failed.is_some() {
+            // What the store did not let go does not wait for files that have to: those wait on after that.
+            return Some(soonest);
+        }
+        self.until.map(|until| until.max(soonest))
     }
 }
 

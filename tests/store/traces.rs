@@ -289,6 +289,43 @@ async fn what_waited_goes_by_itself() {
     assert_eq!(tombstone.unwrap().unwrap().reason, "a secret");
 }
 
+/// What the store did not let go is tried again soon, also where other files of the trace have to wait for days.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_store_keeps_does_not_wait_for_what_has_to() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let opened = open(&StoreConfig::new(bucket.path().to_str().unwrap()));
+    let catalog = Catalog::open_temporary(&opened.store).unwrap();
+    let [old, new] = [0, 1].map(|seed| artifact(seed, 10_000));
+    let store = async |artifact: &Artifact| {
+        let one = std::slice::from_ref(artifact);
+        opened.store.put_all(one).await.unwrap();
+    };
+    store(&old).await;
+    settles(&bucket);
+    store(&new).await;
+    let lines = [&old, &new].map(|artifact| stored(artifact, 1));
+    let lines = lines.map(|entry| format!("{}\n", serde_json::to_string(&entry).unwrap()));
+    put(&catalog, lines.concat().into(), Timestamp::now()).await;
+    opened.faults.keep(key(&old));
+    assert!(erase(&catalog, &opened.store).await.is_err());
+    opened.faults.heal();
+    let has = async || {
+        let [old, new] = [&old, &new].map(|artifact| opened.store.has(&artifact.digest));
+        (old.await.unwrap(), new.await.unwrap())
+    };
+    assert_eq!(has().await, (true, true));
+
+    let replica = Replica::start(&bucket, &home);
+    // It has no index yet, and leaves it to others for two hours more.
+    finish(&replica, 4).await;
+    assert_eq!(has().await, (false, true));
+    assert_eq!(replica.counts.catalogued().finished, 0);
+    finish(&replica, 55).await;
+    assert_eq!(has().await, (false, false));
+    assert!(unfinished(&catalog).await.is_empty());
+    assert_eq!(replica.counts.catalogued().finished, 1);
+}
+
 /// Several do no harm, and who comes late finds nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_finish_a_deletion_at_once() {

@@ -107,7 +107,7 @@ impl Catalog {
             }
         };
         let last = last.filter(|last| *last > now);
-        let until = removed.next(now, soonest).or(last);
+        let until = removed.next(soonest).or(last);
         let gone = removed.gone;
         match (until, removed.failed) {
             (Some(until), Some(error)) if gone == 0 => {
