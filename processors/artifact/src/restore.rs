@@ -32,9 +32,10 @@ pub enum Unrestored {
     Corrupt(Digest),
     /// The bytes were given up when the reference was made.
     Dropped(Digest),
-    /// What the reference asks for is more than anything that is taken out, or than a request
-    /// can hold.
+    /// What the reference asks for is more than anything that is taken out.
     TooLarge(Digest),
+    /// The request would become larger than it may.
+    NoRoom(Digest),
 }
 
 /// No request is larger: protobuf libraries refuse more.
@@ -54,8 +55,12 @@ impl fmt::Display for Unrestored {
             ),
             Self::TooLarge(digest) => write!(
                 f,
-                "artifact {digest} would be larger in its place than anything that is taken out, or \
-                 the request larger than one can be: the reference is damaged or somebody else's"
+                "artifact {digest} would be larger in its place than anything that is taken out: the \
+                 reference is damaged or somebody else's"
+            ),
+            Self::NoRoom(digest) => write!(
+                f,
+                "artifact {digest} would make the request larger than one may become"
             ),
         }
     }
@@ -299,9 +304,10 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
             None => (self.fetch)(digest).ok_or(Unrestored::Missing(digest))?,
         };
         // No way to write them makes less of them, and to read them takes longest.
-        let limit = room.min(Written::longest(bytes.len()));
+        let longest = Written::longest(bytes.len());
+        let limit = room.min(longest);
         if bytes.len() > limit || self.in_vain == 0 {
-            return Err(Unrestored::TooLarge(digest));
+            return Err(Unrestored::NoRoom(digest));
         }
         let read = self.read.entry(digest);
         let read = read.or_insert_with(|| (Digest::of(&bytes) == digest).then(|| bytes.clone()));
@@ -309,9 +315,13 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
             return Err(Unrestored::Corrupt(digest));
         }
         let original = standing.written.write_within(&bytes, limit);
-        original.ok_or_else(|| {
+        original.map_err(|len| {
             self.in_vain = self.in_vain.saturating_sub(bytes.len());
-            Unrestored::TooLarge(digest)
+            if len > longest {
+                Unrestored::TooLarge(digest)
+            } else {
+                Unrestored::NoRoom(digest)
+            }
         })
     }
 }

@@ -385,8 +385,13 @@ fn what_is_put_back_has_a_limit() {
         (10_000_000 - body(&many).len()) / 133_336
     );
     assert_eq!(restoration.restored + restoration.left.len(), 1_000);
+    let no_room = [Unrestored::NoRoom(digest)].repeat(restoration.left.len());
+    assert_eq!(restoration.left, no_room);
     let restoration = restored(&many, usize::MAX);
     assert_eq!((restoration.restored, restoration.left), (1_000, vec![]));
+    // However little room there is, what no text was ever taken out of is another thing.
+    let damaged = restored(&format!("{uri}?as=base64&esc=L.{long}"), 2_000_000);
+    assert_eq!(damaged.left, [Unrestored::TooLarge(digest)]);
 }
 
 /// Whoever names one file very often makes nobody hash it as often, or write it in vain.
@@ -416,18 +421,18 @@ fn a_file_is_read_once_however_often_it_is_named() {
     assert_eq!(times, 1);
     // Bytes that fit, as a text that does not: whatever was written in vain is not written again.
     let (restoration, times) = asked(&thrice, 12_000_000, &file);
-    assert_eq!(restoration.left, [Unrestored::TooLarge(digest); 3]);
+    assert_eq!(restoration.left, [Unrestored::NoRoom(digest); 3]);
     assert_eq!(times, 1);
     // The same in a form that fits, alone and behind what does not.
     let as_text = format!("{uri}?as=text");
     let (restoration, _) = asked(&as_text, 12_000_000, &file);
     assert_eq!((restoration.restored, restoration.left), (1, vec![]));
     let (restoration, _) = asked(&format!("{thrice}{as_text}"), 12_000_000, &file);
-    assert_eq!(restoration.left, [Unrestored::TooLarge(digest); 4]);
+    assert_eq!(restoration.left, [Unrestored::NoRoom(digest); 4]);
     // What has no room is not read at all: these are other bytes, and nobody saw it.
     let other = Bytes::from(vec![0; 10_000_000]);
     let (restoration, _) = asked(&thrice, 9_000_000, &other);
-    assert_eq!(restoration.left, [Unrestored::TooLarge(digest); 3]);
+    assert_eq!(restoration.left, [Unrestored::NoRoom(digest); 3]);
 }
 
 /// What could not be put back for its length is not taken out.

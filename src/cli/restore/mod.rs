@@ -254,7 +254,9 @@ impl Restoring {
                 let lost = self.artifacts.why_lost(digest);
                 lost.map_or_else(|| left.to_string(), ToString::to_string)
             }
-            Unrestored::Dropped(_) | Unrestored::TooLarge(_) => left.to_string(),
+            Unrestored::Dropped(_) | Unrestored::TooLarge(_) | Unrestored::NoRoom(_) => {
+                left.to_string()
+            }
         }
     }
 }

@@ -65,6 +65,30 @@ async fn what_would_take_too_much_is_refused_and_what_fits_is_not() {
     assert!(grown < 30, "{grown} MiB");
 }
 
+/// It does not stay a reference in silence.
+#[tokio::test]
+async fn a_file_that_has_no_room_as_often_as_it_is_wanted_is_refused() {
+    let backend = Backend::start().await;
+    let served = Served::start(&with_little(&backend)).await;
+    // In its place it has 4 MiB, and a request that becomes whole is there twice for a moment.
+    let (original, small) = slim(&served, &backend, &[otlp::photo(1, 3 << 20)]).await;
+    let answer = restore(&served, "application/x-protobuf", small.repeat(2).into()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.headers);
+    assert_eq!(answer.headers["slimspan-references-left"], "0");
+    assert!(answer.body == original.repeat(2));
+    let answer = restore(&served, "application/x-protobuf", small.repeat(3).into()).await;
+    assert_eq!(
+        answer.status,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "{:?}",
+        answer.headers
+    );
+    let document = described(&served).await;
+    is_described(&document, &Method::POST, "/v1/restore/{signal}", &answer);
+    let told = answer.json()["error"].to_string();
+    assert!(told.contains("slimspan restore"), "{told}");
+}
+
 /// What senders have taken is not there for others, who are asked to come back.
 #[tokio::test]
 async fn who_finds_no_memory_is_asked_to_come_back() {

@@ -125,11 +125,12 @@ impl Written {
         bytes.saturating_mul(64).saturating_add(4096)
     }
 
-    /// The text or bytes that stood in the request, if they are not longer than `limit`.
-    pub(crate) fn write_within(&self, bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
+    /// The text or bytes that stood in the request, if they are not longer than `limit`; else how long they
+    /// are at least.
+    pub(crate) fn write_within(&self, bytes: &[u8], limit: usize) -> Result<Vec<u8>, usize> {
         // No codec makes less of them.
         if bytes.len() > limit {
-            return None;
+            return Err(bytes.len());
         }
         let plain = self.plain(bytes);
         let escaped = if let Some(all) = &self.all_escaped {
@@ -142,7 +143,11 @@ impl Written {
             let grown = self.escapes.iter().map(escape);
             grown.fold(plain.len(), usize::saturating_add)
         };
-        (escaped.saturating_add(self.prefix.len()) <= limit).then(|| self.write_plain(plain))
+        let len = escaped.saturating_add(self.prefix.len());
+        if len > limit {
+            return Err(len);
+        }
+        Ok(self.write_plain(plain))
     }
 
     /// The text or bytes that stood in the request, from what [`plain`](Self::plain) gives.

@@ -216,8 +216,8 @@ impl Whole {
             .await?;
             (fetch, lease) = (fetch_back, lease_back);
             let restored = restored.map_err(|error| bad(error.to_string()))?;
-            let is_too_large = |left: &Unrestored| matches!(left, Unrestored::TooLarge(_));
-            if !restored.left.iter().any(is_too_large) || room >= most {
+            let has_no_room = |left: &Unrestored| matches!(left, Unrestored::NoRoom(_));
+            if !restored.left.iter().any(has_no_room) {
                 // What nothing was put back into has its memory already.
                 let is_slim = restored.request.as_ptr() == slim.as_ptr();
                 let kept = if is_slim { 0 } else { restored.request.len() };
@@ -226,6 +226,16 @@ impl Whole {
                 lease.charge_ahead(missing).await?;
                 lease.settle(kept);
                 return Ok((restored, lease));
+            }
+            if room >= most {
+                return Err(ApiError::Told(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!(
+                        "with its files the request would have more than the {most} bytes that there is room for \
+                         beside them, which is 256 MiB at most, and a quarter of what memory_limiter leaves for \
+                         requests: send fewer spans or records at once, or put them back with slimspan restore"
+                    ),
+                ));
             }
             // Its files are written in a longer way than most.
             let more = room.min(most - room);
