@@ -35,7 +35,7 @@ pub struct Edit<'w> {
     splice: &'w mut Splice,
     field: Field,
     length: Option<LengthId>,
-    /// Whether the value as a whole is another now.
+    /// Whether the value as a whole is another now, or stays as it is.
     replaced: bool,
 }
 
@@ -298,6 +298,11 @@ impl Edit<'_> {
     /// Makes the value a kvlist with the given encoding.
     pub fn set_list(&mut self, members: &[u8]) {
         self.set(6, members);
+    }
+
+    /// Keeps the value as it is, with all that is in it: nothing of that is visited.
+    pub fn keep(&mut self) {
+        self.replaced = true;
     }
 
     /// Replaces the value and the key beside it; refused where more than those two, or they in an

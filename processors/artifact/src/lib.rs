@@ -34,7 +34,9 @@ pub use media_type::magic::any as media_type_of_bytes;
 pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
 pub use recall::{Facts, Fingerprint, Recall};
-pub use restore::{Restoration, Unrestored, restore, restore_within};
+pub use restore::{
+    Restoration, Unrestored, memory_of_references, references, restore, restore_within,
+};
 pub use shape::Shape;
 
 /// A file that stood in a request.

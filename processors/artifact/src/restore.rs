@@ -2,7 +2,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
-use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Value, ValueKind, Walk, walk};
+use memchr::memmem;
+use slimspan_proto::{Edit, Malformed, OnMalformed, Signal, Splice, Value, ValueKind, Walk, walk};
 
 use crate::encoding::{Codec, Written};
 use crate::extract::SHORTEST_REFERENCE;
@@ -93,15 +94,85 @@ pub fn restore_within(
     location: &Location,
     fetch: impl FnMut(Digest) -> Option<Bytes>,
 ) -> Result<Restoration, Malformed> {
-    let mentions = Mentions::of(location);
     let mut restoration = Restoration {
         request: request.clone(),
         restored: 0,
         left: Vec::new(),
     };
+    if let Some(changes) = changes(largest, signal, request, location, fetch)? {
+        restoration.restored = changes.restored;
+        restoration.left = changes.left;
+        if !changes.splice.is_empty() {
+            restoration.request = changes.splice.apply(request)?.into();
+        }
+    }
+    Ok(restoration)
+}
+
+/// Calls `found` for every reference of a request whose artifact is wanted to restore it. Makes no
+/// other request.
+pub fn references(
+    signal: Signal,
+    request: &[u8],
+    location: &Location,
+    mut found: impl FnMut(Digest),
+) -> Result<(), Malformed> {
+    let fetch = |digest| {
+        found(digest);
+        None
+    };
+    changes(usize::MAX, signal, request, location, fetch).map(|_| ())
+}
+
+/// The most memory that the references of a request take while it is restored, beside the request
+/// and what is put back into it.
+pub fn memory_of_references(request: &[u8], location: &Location) -> usize {
+    let references = Mentions::of(location).at_most(request);
+    if references == 0 {
+        return 0;
+    }
+    let escapes = memmem::find_iter(request, ESCAPE).count();
+    let escapes = escapes.saturating_mul(GROWING * size_of::<(u8, Vec<u8>)>() + SMALL);
+    references.saturating_mul(OF_ONE).saturating_add(escapes)
+}
+
+/// A list that grows has room for twice as many, beside those that it had before.
+const GROWING: usize = 3;
+
+/// The least that is allocated, with what the allocator needs.
+const SMALL: usize = 32;
+
+/// What one reference takes, while it is found, and left, or changed in its text and in the request.
+/// That is more than to sort what was found.
+const OF_ONE: usize = 2 * size_of::<Mention>()
+    + GROWING * (size_of::<Unrestored>() + size_of::<Change>() + OF_EDIT)
+    + 2 * SMALL;
+
+/// What one change takes in a [`Splice`].
+const OF_EDIT: usize = 64;
+
+/// What stands before each character that a token says to write otherwise.
+const ESCAPE: &[u8] = b"esc=";
+
+/// What restoring changes.
+struct Changes {
+    splice: Splice,
+    restored: usize,
+    left: Vec<Unrestored>,
+}
+
+/// None where there can be no reference.
+fn changes(
+    largest: usize,
+    signal: Signal,
+    request: &[u8],
+    location: &Location,
+    fetch: impl FnMut(Digest) -> Option<Bytes>,
+) -> Result<Option<Changes>, Malformed> {
+    let mentions = Mentions::of(location);
     // Metrics and profiles are never changed, so there is nothing to undo in them.
     if matches!(signal, Signal::Metrics | Signal::Profiles) || !mentions.any(request) {
-        return Ok(restoration);
+        return Ok(None);
     }
     let mut restorer = Restorer {
         fetch,
@@ -120,12 +191,11 @@ pub fn restore_within(
     let splice = walk(signal, request, everything, |value, edit| {
         restorer.visit(value, edit);
     })?;
-    restoration.restored = restorer.restored;
-    restoration.left = restorer.left;
-    if !splice.is_empty() {
-        restoration.request = splice.apply(request)?.into();
-    }
-    Ok(restoration)
+    Ok(Some(Changes {
+        splice,
+        restored: restorer.restored,
+        left: restorer.left,
+    }))
 }
 
 struct Restorer<'m, F> {
@@ -173,7 +243,7 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         }
         if self.left.len() > left {
             // It stays, and so does what is in it: a preview can name any artifact.
-            edit.set_list(value.content);
+            edit.keep();
         }
     }
 

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use slimspan_artifact::{
-    Digest, Extraction, Form, Location, Pattern, Policy, Unrestored, extract, restore,
-    restore_within,
+    Digest, Extraction, Form, Location, Pattern, Policy, Unrestored, extract, memory_of_references,
+    references, restore, restore_within,
 };
 use slimspan_generators::wire::nested;
 use slimspan_generators::{Random, Request, fake_file};
@@ -392,6 +392,38 @@ fn what_is_put_back_has_a_limit() {
     // However little room there is, what no text was ever taken out of is another thing.
     let damaged = restored(&format!("{uri}?as=base64&esc=L.{long}"), 2_000_000);
     assert_eq!(damaged.left, [Unrestored::TooLarge(digest)]);
+}
+
+/// Somebody can name very many, each of which takes more than it is long.
+#[test]
+fn the_memory_of_references_is_known_before_they_are_looked_for() {
+    let digest = Digest::of(b"file");
+    let uri = format!(
+        "memory:/default/sha256/{}/{digest}",
+        &digest.to_string()[..2]
+    );
+    let location = &policy(Form::Native).location;
+    let memory = |text: &str| memory_of_references(&body(text), location);
+    assert_eq!(memory("sha256 and memory: and nothing that is ours"), 0);
+    let one = memory(&uri);
+    assert!((500..2000).contains(&one), "{one}");
+    assert_eq!(memory(&format!("{uri} ").repeat(1000)), 1000 * one);
+    let object = format!(r#"{{"type":"artifact","sha256":"{digest}","#);
+    assert_eq!(memory(&object.repeat(10)), 10 * one);
+    let dropped = format!("artifact://dropped/{digest}.png?size=4 ");
+    assert_eq!(memory(&dropped.repeat(10)), 10 * one);
+    // A token can say of any number of characters how they are written.
+    let escaping = format!("{uri}?as=base64{}", "&esc=a.".repeat(1000));
+    assert!(memory(&escaping) > one + 64 * 1000);
+
+    // All of them are found, wherever they stand.
+    let text = format!("{uri} and {uri}, {dropped}");
+    let mut found = Vec::new();
+    references(Signal::Logs, &body(&text), location, |digest| {
+        found.push(digest);
+    })
+    .unwrap();
+    assert_eq!(found, [digest; 2]);
 }
 
 /// Whoever names one file very often makes nobody hash it as often, or write it in vain.

@@ -283,7 +283,8 @@ impl PartToken {
     }
 
     fn parse(token: &str) -> Option<Self> {
-        let fields: Vec<&str> = token.split('.').collect();
+        // One more than there can be: a token can have any number of dots.
+        let fields: Vec<&str> = token.splitn(6, '.').collect();
         let (rewrite, variant, added, targets) = match fields[..] {
             [rewrite, variant, added] => (rewrite, variant, added, None),
             [rewrite, variant, added, first, second] => {

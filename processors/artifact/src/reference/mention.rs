@@ -65,9 +65,16 @@ impl Mentions {
         let [here, dropped, objects] = &self.finders;
         here.find(bytes).is_some()
             || dropped.find(bytes).is_some()
-            || objects
-                .find_iter(bytes)
-                .any(|at| list::begins(bytes, at) || Stem::before(bytes, at).is_some())
+            || objects.find_iter(bytes).any(|at| is_of_object(bytes, at))
+    }
+
+    /// The most references that there can be in `bytes`, which are as for [`any`](Self::any).
+    pub(crate) fn at_most(&self, bytes: &[u8]) -> usize {
+        let [here, dropped, objects] = &self.finders;
+        let objects = objects.find_iter(bytes);
+        here.find_iter(bytes).count()
+            + dropped.find_iter(bytes).count()
+            + objects.filter(|at| is_of_object(bytes, *at)).count()
     }
 
     /// The references in `text`, in ascending order.
@@ -111,6 +118,11 @@ impl Mentions {
         });
         all
     }
+}
+
+/// Whether the `sha256` at `at` can be that of an object.
+fn is_of_object(bytes: &[u8], at: usize) -> bool {
+    list::begins(bytes, at) || Stem::before(bytes, at).is_some()
 }
 
 impl Mention {
