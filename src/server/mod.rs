@@ -67,7 +67,8 @@ const UPLOADS: usize = 8;
 /// before it. One who asks has half of them at most.
 const QUESTIONS: usize = 32;
 
-/// Requests that become whole again at a time, each of which may be large.
+/// Requests that become whole again at a time, each of which may be large, once it is known which of their files are
+/// there. Others wait as long as one may take, and of one who asks only one waits beside those of others.
 const RESTORES: usize = 1;
 
 /// Previews for which much is read at a time: each takes up to 16 MiB that requests need.

@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use slimspan::compression::Compression;
 use slimspan_artifact::Digest;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
@@ -67,6 +69,22 @@ async fn a_request_that_refers_to_too_many_files_is_refused() {
     let left = (FILES + 1).to_string();
     assert_eq!(answer.headers["slimspan-references-left"], left.as_str());
     assert!(answer.body == few);
+}
+
+/// Each of them takes several times its length while it is looked for, also where it is always the same.
+#[tokio::test]
+async fn references_that_take_too_much_memory_are_refused() {
+    let served = Served::start(&with_url()).await;
+    // Some 22 MiB of references, of which gzip makes next to nothing.
+    let many = request(made_up(1).cycle().take(200_000));
+    let client = (served.pages).with("content-type", "application/x-protobuf");
+    let client = client.with("content-encoding", "gzip");
+    let body = Compression::Gzip.compress(&many).unwrap();
+    let answer = client.ask(Method::POST, "/v1/restore/traces", body).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{answer:?}");
+    let told = answer.json()["error"].to_string();
+    assert!(told.contains("memory_limiter.limit_mib"), "{told}");
+    assert!(told.contains("slimspan restore"), "{told}");
 }
 
 /// A digest that somebody made up tells nothing of who read what.
@@ -139,18 +157,35 @@ async fn patient_bucket() -> SocketAddr {
     address
 }
 
-/// A store that is far away takes its time for each, and others wait for their turn.
-#[tokio::test]
-async fn several_files_are_looked_for_at_a_time() {
+/// One whose store is that bucket.
+async fn of_patient_bucket() -> Served {
     let of_s3 = config::with_s3(([127, 0, 0, 1], 9).into(), patient_bucket().await);
     let mut config = with_url();
     config["extensions"]["artifact_store"] = of_s3["extensions"]["artifact_store"].clone();
     config["extensions"]["artifact_store"]["timeout"] = json!("5m");
-    let served = Served::start(&config).await;
+    Served::start(&config).await
+}
+
+/// A store that is far away takes its time for each.
+#[tokio::test]
+async fn several_files_are_looked_for_at_a_time() {
+    let served = of_patient_bucket().await;
     let slim = request(made_up(2 * AT_A_TIME));
     let answer = restore(&served, slim.clone()).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let left = (2 * AT_A_TIME).to_string();
     assert_eq!(answer.headers["slimspan-references-left"], left.as_str());
     assert_eq!(answer.body, slim);
+}
+
+/// Neither is answered before the files of both are looked for.
+#[tokio::test]
+async fn who_waits_for_what_the_store_knows_has_no_turn() {
+    let served = of_patient_bucket().await;
+    let most = request(made_up(AT_A_TIME - 1));
+    let last = request(made_up(AT_A_TIME).skip(AT_A_TIME - 1));
+    let both = [most, last].map(|slim| restore(&served, slim));
+    for answer in join_all(both).await {
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    }
 }

@@ -1,7 +1,6 @@
 //! The files that a request refers to.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -10,16 +9,13 @@ use slimspan_artifact::Digest;
 use tokio::time::timeout;
 
 use super::room::Room;
-use super::{RESTORED, size};
+use super::{RESTORED, TIME, size};
 use crate::admission::Lease;
 use crate::server::api::ApiError;
 use crate::storage::{Store, StoreError};
 
 /// How many are asked for at a time.
 const AT_A_TIME: usize = 16;
-
-/// How long it may take until all are there: others wait for their turn.
-const TIME: Duration = Duration::from_mins(1);
 
 /// Those that can be had.
 pub(super) struct Files {
@@ -32,6 +28,13 @@ pub(super) struct Files {
     _lease: Lease,
 }
 
+/// Those that are there.
+pub(super) struct Found {
+    files: Vec<There>,
+    /// How many bytes they have together.
+    size: u64,
+}
+
 /// One that is there.
 struct There {
     digest: Digest,
@@ -40,36 +43,30 @@ struct There {
     times: u64,
 }
 
-impl Files {
-    /// Fetches them, as long as they fit into the room, and the store gives them in time. Memory for them is
-    /// charged before they are there.
-    pub(super) async fn fetch(
-        room: &Room,
+impl Found {
+    /// Looks for files, which may have `most` bytes together. What is known of them is charged already, so this
+    /// needs no turn: only who asks waits for a store that is far away.
+    pub(super) async fn look_for(
         store: &Store,
-        needed: BTreeMap<Digest, u64>,
+        files: BTreeMap<Digest, u64>,
+        most: u64,
     ) -> Result<Self, ApiError> {
-        let fetched = timeout(TIME, Self::fetch_all(room, store, needed)).await;
-        fetched.map_err(|_| {
-            ApiError::later(&format!(
-                "the store did not give the files of this request within {} s",
-                TIME.as_secs()
-            ))
-        })?
+        in_time(Self::look_for_all(store, files, most)).await
     }
 
-    async fn fetch_all(
-        room: &Room,
+    async fn look_for_all(
         store: &Store,
-        needed: BTreeMap<Digest, u64>,
+        files: BTreeMap<Digest, u64>,
+        most: u64,
     ) -> Result<Self, ApiError> {
-        let most = room.limit.min(RESTORED);
-        let mut looked_for = stream::iter(needed)
+        let most = most.min(RESTORED);
+        let mut looked_for = stream::iter(files)
             .map(|(digest, times)| {
                 let store = store.clone();
                 async move { there(&store, digest, times).await }
             })
             .buffer_unordered(AT_A_TIME);
-        let (mut found, mut all) = (Vec::new(), 0_u64);
+        let (mut files, mut all) = (Vec::new(), 0_u64);
         while let Some(there) = looked_for.try_next().await? {
             let Some(there) = there else { continue };
             all = all.saturating_add(there.size);
@@ -83,8 +80,24 @@ impl Files {
                     ),
                 ));
             }
-            found.push(there);
+            files.push(there);
         }
+        Ok(Self { files, size: all })
+    }
+}
+
+impl Files {
+    /// Fetches them, as long as they fit into the room, and the store gives them in time. Memory for them is
+    /// charged before they are there.
+    pub(super) async fn fetch(room: &Room, store: &Store, found: Found) -> Result<Self, ApiError> {
+        in_time(Self::fetch_all(room, store, found)).await
+    }
+
+    async fn fetch_all(room: &Room, store: &Store, found: Found) -> Result<Self, ApiError> {
+        let Found {
+            files: found,
+            size: all,
+        } = found;
         let mut lease = room.fetched();
         lease.charge_ahead(size(all)).await?;
         let mut got = stream::iter(found)
@@ -124,6 +137,17 @@ impl Files {
     }
 }
 
+/// What the store does for a request, as long as others wait for that at most.
+async fn in_time<T>(asking: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let told = || {
+        ApiError::later(&format!(
+            "the store did not give the files of this request within {} s",
+            TIME.as_secs()
+        ))
+    };
+    timeout(TIME, asking).await.map_err(|_| told())?
+}
+
 /// What is known of one before it is read, if it is there at all.
 async fn there(store: &Store, digest: Digest, times: u64) -> Result<Option<There>, StoreError> {
     let size = match store.spooled_size(&digest).await? {
@@ -144,6 +168,8 @@ async fn there(store: &Store, digest: Digest, times: u64) -> Result<Option<There
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
     use tokio::net::TcpListener;
     use tokio::time::Instant;
@@ -153,7 +179,7 @@ mod tests {
     use crate::admission::{Budget, Limits};
     use crate::storage::StoreConfig;
 
-    /// Who has the turn keeps it from all others.
+    /// Neither for what it knows of them nor for their bytes: who has the turn keeps it from all others.
     #[tokio::test(start_paused = true)]
     async fn a_store_that_does_not_answer_is_not_waited_for() {
         // Connections are there, and nobody reads what comes.
@@ -176,14 +202,29 @@ mod tests {
             spike_mib: 0,
         });
         let room = Rooms::of(budget).one("a");
-        let begun = Instant::now();
-        let needed = [(Digest::of(b"file"), 1)].into();
-        let fetched = Files::fetch(&room, &store, needed).await;
-        let refused = fetched.err().unwrap();
-        let later = StatusCode::SERVICE_UNAVAILABLE;
-        let is_told = matches!(&refused, ApiError::Told(status, told) if *status == later && told.contains("60 s"));
-        assert!(is_told, "{refused:?}");
-        let took = begun.elapsed();
-        assert!(took < TIME + Duration::from_secs(1), "{took:?}");
+        let digest = Digest::of(b"file");
+        let files: BTreeMap<_, _> = [(digest, 1)].into();
+        let there = There {
+            digest,
+            size: 4,
+            times: 1,
+        };
+        let mut found = Some(Found {
+            files: vec![there],
+            size: 4,
+        });
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let refused = match found.take() {
+                Some(found) => Files::fetch(&room, &store, found).await.err(),
+                None => Found::look_for(&store, files.clone(), 4).await.err(),
+            };
+            let later = StatusCode::SERVICE_UNAVAILABLE;
+            let is_told = matches!(&refused, Some(ApiError::Told(status, told)) if *status == later
+                && told.contains("60 s"));
+            assert!(is_told, "{refused:?}");
+            let took = begun.elapsed();
+            assert!(took < TIME + Duration::from_secs(1), "{took:?}");
+        }
     }
 }

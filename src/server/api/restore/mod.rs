@@ -1,11 +1,12 @@
 //! Requests with the files back in them.
 
 mod files;
+mod references;
 mod room;
 mod slim;
 
-use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use slimspan_proto::Signal;
 use slimspan_proto::json::{WriteError, write_charging};
 use tokio::time::Instant;
 
-use self::files::Files;
+use self::files::{Files, Found};
+use self::references::References;
 use self::room::Room;
 pub(in crate::server) use self::room::Rooms;
 use self::slim::Slim;
@@ -32,13 +34,13 @@ use crate::compute;
 use crate::receivers::otlp::Form;
 use crate::server::Server;
 use crate::server::audit::Deed;
-use crate::server::slots::{PATIENCE, Slot};
+use crate::server::slots::{PATIENCE, Slot, Slots};
 
 /// The most that one may become, and the most that is fetched for it.
 const RESTORED: u64 = 256 << 20;
 
-/// The most files that one may refer to. Each of them is looked for, also those that are not there.
-const FILES: usize = 10_000;
+/// How long the store may take for what one asks of it, and how long others wait for their turn meanwhile.
+const TIME: Duration = Duration::from_mins(1);
 
 /// What is charged is rounded up, for itself each: what came, its files, and what it becomes.
 const ROUNDED: u64 = 4 << 10;
@@ -96,24 +98,28 @@ pub(crate) async fn restore(
     let how = Slim::how(&asking.headers)?;
     let payer = server.payer(&asking.reader, asking.peer);
     let room = server.rooms.one(&payer);
-    // Only what is there has a turn: who sends slowly keeps it from nobody.
     let slim = Slim::read(&room, signal, how, body).await?;
-    let turn = server.restores.take(&payer).await.map_err(|full| {
-        ApiError::later(&format!(
-            "other requests are restored at the moment: {full}"
-        ))
-    })?;
-    let turn = Arc::new(turn);
     let store = server.store.of_tenant(&tenant);
     let location = store.location();
-    let needed = needed(&turn, signal, slim.request.clone(), location.clone()).await?;
-    let files = Files::fetch(&room, &store, needed).await?;
+    let mut references =
+        References::of(&room, signal, slim.request.clone(), location.clone()).await?;
+    let beside = slim.request.len() as u64 + references.memory + ROUNDED;
+    let most = room.limit.saturating_sub(beside);
+    let files = mem::take(&mut references.files);
+    let found = Found::look_for(&store, files, most).await?;
+    // Only what is there has a turn, with files that are: who sends slowly keeps it from nobody, and neither does a
+    // store that looks for long.
+    let place = place(&server.restores, &payer).await?;
+    let turn = Arc::new(Turn {
+        _references: references.charge(&room).await?,
+        _place: place,
+    });
+    let files = Files::fetch(&room, &store, found).await?;
     let given = files.digests();
-    let taken = files.size.saturating_add(slim.request.len() as u64);
     let whole = Whole {
         signal,
         location,
-        most: room.limit.saturating_sub(taken.saturating_add(ROUNDED)),
+        most: most.saturating_sub(files.size),
         room,
         turn,
     };
@@ -147,35 +153,21 @@ pub(crate) async fn restore(
     Ok(response)
 }
 
-/// How often a request refers to which artifacts.
-async fn needed(
-    turn: &Arc<Slot>,
-    signal: Signal,
-    slim: Bytes,
-    location: Location,
-) -> Result<BTreeMap<Digest, u64>, ApiError> {
-    let found = work(Arc::clone(turn), move || {
-        let mut needed = BTreeMap::new();
-        let found = restore_within(usize::MAX, signal, &slim, &location, |digest| {
-            // One more than may be shows that there are too many, however many there are.
-            if needed.len() <= FILES {
-                *needed.entry(digest).or_default() += 1;
-            }
-            None
-        });
-        found.map(|_| needed)
-    });
-    let needed = found.await?.map_err(|error| bad(error.to_string()))?;
-    if needed.len() > FILES {
-        return Err(ApiError::Told(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "the request refers to more than {FILES} files, of which each is looked for: send fewer spans or \
-                 records at once, or use slimspan restore"
-            ),
-        ));
-    }
-    Ok(needed)
+/// The turn of a request.
+struct Turn {
+    /// What its references take while they are put back.
+    _references: Lease,
+    _place: Slot,
+}
+
+/// Waits for a turn, as long as another may take for its files.
+async fn place(restores: &Slots, payer: &str) -> Result<Slot, ApiError> {
+    let taken = restores.take_until(Instant::now() + TIME, payer).await;
+    taken.map_err(|full| {
+        ApiError::later(&format!(
+            "other requests are restored at the moment: {full}"
+        ))
+    })
 }
 
 /// A request that becomes whole.
@@ -186,7 +178,7 @@ struct Whole {
     /// The memory that it may take.
     most: u64,
     /// Its turn, which is over when nothing is done any more for it, also where nobody waits for it.
-    turn: Arc<Slot>,
+    turn: Arc<Turn>,
 }
 
 impl Whole {
@@ -339,7 +331,6 @@ mod tests {
 
     use super::*;
     use crate::admission::{Budget, Limits};
-    use crate::server::slots::Slots;
 
     const SIZE: usize = 3 * PACE;
 
@@ -366,6 +357,22 @@ mod tests {
         }
     }
 
+    /// The store may be slow for one.
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_waited_for_as_long_as_another_may_take_for_its_files() {
+        let turns = Slots::new(1);
+        let first = place(&turns, "a").await.unwrap();
+        let mut next = Box::pin(place(&turns, "b"));
+        let soon = TIME * 9 / 10;
+        assert!(timeout(soon, &mut next).await.is_err());
+        drop(first);
+        let _second = next.await.unwrap();
+        let refused = place(&turns, "a").await.unwrap_err();
+        let later = StatusCode::SERVICE_UNAVAILABLE;
+        let is_told = matches!(&refused, ApiError::Told(status, _) if *status == later);
+        assert!(is_told, "{refused:?}");
+    }
+
     /// Who goes away while it becomes whole leaves work behind, which has its memory and its turn to the end.
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_charged_until_it_is_done() {
@@ -387,7 +394,10 @@ mod tests {
             location,
             room: Rooms::of(budget.clone()).one("a"),
             most: 8 << 20,
-            turn: Arc::new(turns.take("a").await.unwrap()),
+            turn: Arc::new(Turn {
+                _references: budget.lease_for_copy(),
+                _place: turns.take("a").await.unwrap(),
+            }),
         };
         let (begun, has_begun) = oneshot::channel();
         let (goes_on, may_go_on) = mpsc::channel::<()>();
