@@ -183,6 +183,11 @@ fn what_is_much_is_cut_or_left_as_it_is() {
     let shown = render(text.as_bytes(), text.len() as u64, Form::Json);
     assert!(shown.cut.starts_with("Only the first 256.0 KiB of 2.0 MiB"));
     assert!(shown.text.unwrap().len() < 300 << 10);
+    // Lines of JSON are no document either, of which the first were all.
+    let lines = "{\"message\":\"started\"}\n".repeat(50_000);
+    let shown = render(lines.as_bytes(), 9 << 20, Form::Json);
+    assert!(shown.cut.starts_with("Only the first 256.0 KiB of 9.0 MiB"));
+    assert!(shown.text.unwrap().matches("started").count() > 10_000);
     // As many cells as there could be of short rows, and as many elements.
     let wide = format!("|{}\n|{}\n", "a|".repeat(2000), "-|".repeat(2000));
     for text in [

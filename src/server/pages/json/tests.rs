@@ -139,7 +139,20 @@ fn the_beginning_of_a_document_folds_wherever_it_ends() {
             .html
             .contains("<span class=\"key\">aé😀é</span> <span class=\"count\">[3+]</span>")
     );
-    for text in ["[1 2", "{1", "{\"a\" 1", "[,", "x", "", "{\"a\":}", "[1,]"] {
+    for text in [
+        "[1 2",
+        "{1",
+        "{\"a\" 1",
+        "[,",
+        "x",
+        "",
+        "{\"a\":}",
+        "[1,]",
+        "{\"a\":1}\n{\"a\":2}",
+        "[1] x",
+        "[2024-01-01] started",
+        "1 2",
+    ] {
         assert!(super::shown(text, false).is_none(), "{text}");
     }
 }

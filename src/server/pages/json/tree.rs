@@ -67,8 +67,8 @@ pub(super) struct Inside<'t> {
     pub(super) is_whole: bool,
 }
 
-/// What a text begins with. Who gives the beginning of a document gives what ends anywhere; where it is all of one,
-/// it has to be known to be JSON.
+/// The one value that a text is. Who gives the beginning of a document gives what ends anywhere; where it is all of
+/// one, it has to be known to be JSON.
 pub(super) fn read(text: &str, measure: Measure) -> Result<Value<'_>, Stop> {
     let mut reader = Reader {
         text,
@@ -79,6 +79,11 @@ pub(super) fn read(text: &str, measure: Measure) -> Result<Value<'_>, Stop> {
     };
     reader.space();
     let kind = reader.value(0)?;
+    reader.space();
+    // What has more behind its first value is no document: lines of JSON, or a log.
+    if reader.at < text.len() {
+        return Err(Stop::NoJson);
+    }
     Ok(Value { name: None, kind })
 }
 
