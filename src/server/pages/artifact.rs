@@ -132,9 +132,6 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
         return Err(absent().await);
     }
     let payer = server.payer(&visit.reader, visit.peer);
-    let Ok(_slot) = server.slots.take(&payer).await else {
-        return Err(Explained::later("Too many artifacts are read at the moment").page(site));
-    };
     let known = server.known(visit, &address).await?;
     let store = server.store.of_tenant(&address.tenant);
     let facts = |_| Reading::Facts;

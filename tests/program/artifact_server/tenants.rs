@@ -166,6 +166,7 @@ async fn who_reads_slowly_holds_up_nobody_else() {
     let served = Served::start(&config).await;
     let long = served.put_for("acme", vec![b'a'; 30 << 20]).await;
     let short = served.put_for("beta", "what beta has").await;
+    let page = served.put_for("acme", "what acme has").await;
     let acme = served.artifacts.bearer("token-of-acme");
     let mut slow = Vec::new();
     for _ in 0..2 {
@@ -176,6 +177,9 @@ async fn who_reads_slowly_holds_up_nobody_else() {
         acme.get(&long).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
+    // Pages have places of their own.
+    let pages = served.pages.bearer("token-of-acme");
+    assert_eq!(pages.get(&page).await.status, StatusCode::OK);
     for _ in 0..2 {
         let waiting = acme.clone();
         let path = long.clone();
