@@ -32,6 +32,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -62,6 +63,10 @@ use crate::tls::{ServerTls, TlsError};
 /// Artifacts that are sent here at a time, of each of which some megabytes are in memory. One who sends has
 /// half of them at most.
 const UPLOADS: usize = 8;
+
+/// How long one waits for such a place: programs that put many at once may not come again, and wait 30 seconds at most
+/// (`logfire.Artifact`).
+const UPLOADS_WAIT: Duration = Duration::from_secs(20);
 
 /// Requests for pages and to the API that are answered at a time: few ask the catalog at once, and each waits for those
 /// before it. One who asks has half of them at most.
@@ -211,7 +216,7 @@ impl ArtifactServer {
             rate: Rate::new(config.max_requests_per_second),
             slots: Slots::new(config.max_concurrent_requests as usize),
             questions: Slots::new(QUESTIONS),
-            uploads: Slots::new(UPLOADS),
+            uploads: Slots::waited_for(UPLOADS, UPLOADS_WAIT),
             restores: Slots::new(RESTORES),
             rooms: Rooms::of(parts.budget),
             previews: Slots::new(PREVIEWS),

@@ -18,6 +18,8 @@ pub(super) struct Slots {
     of_all: usize,
     /// Of which one may have half: who is slow, in many requests, leaves the others theirs.
     of_one: usize,
+    /// How long a request waits for one.
+    patience: Duration,
     /// Those of whom something is done, or waits.
     shares: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
@@ -50,17 +52,23 @@ impl fmt::Display for Full {
 
 impl Slots {
     pub(super) fn new(all: usize) -> Self {
+        Self::waited_for(all, PATIENCE)
+    }
+
+    /// The same where a request waits longer, or less long.
+    pub(super) fn waited_for(all: usize, patience: Duration) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
             of_all: all,
             of_one: all.div_ceil(2),
+            patience,
             shares: Mutex::default(),
         }
     }
 
     /// Waits for a place for `who`, but not for long.
     pub(super) async fn take(&self, who: &str) -> Result<Slot, Full> {
-        self.take_until(Instant::now() + PATIENCE, who).await
+        self.take_until(Instant::now() + self.patience, who).await
     }
 
     /// The same for who has waited for something else, too: not at all where `until` is over.
@@ -116,6 +124,22 @@ mod tests {
             slots.take("d").await.unwrap(),
         );
         Slots::new(1).take("a").await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_waited_for_as_long_as_it_may_take_and_no_longer() {
+        let patience = 4 * PATIENCE;
+        let slots = Slots::waited_for(1, patience);
+        let taken = slots.take("a").await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(slots.take("a").await.unwrap_err(), Full::OfOne(1));
+        assert_eq!(begun.elapsed().as_secs(), patience.as_secs());
+        let ends = async {
+            tokio::time::sleep(3 * PATIENCE).await;
+            drop(taken);
+        };
+        let (again, ()) = tokio::join!(slots.take("a"), ends);
+        again.unwrap();
     }
 
     /// Somebody may have many names.

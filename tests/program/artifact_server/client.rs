@@ -184,7 +184,14 @@ impl Announced {
             }
             is_wanted
         };
-        soon("something is told of what was announced", reading).await
+        // A place may have to be waited for.
+        let told = timeout(STOPPED, reading).await;
+        told.unwrap_or_else(|_| panic!("nothing is told of what was announced within {STOPPED:?}"))
+    }
+
+    /// Sends some of it.
+    pub(super) async fn send_some(&mut self, some: &[u8]) {
+        self.stream.write_all(some).await.unwrap();
     }
 
     /// Sends `body`, and reads the answer to its end, as far as it was not read yet.

@@ -1,5 +1,7 @@
 //! Places for uploads: what one takes of them is not the others'.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{Method, StatusCode};
@@ -11,6 +13,14 @@ use super::{Served, with_tenants};
 /// Uploads at a time, of which one may have half.
 const PLACES: usize = 8;
 
+/// Who puts many at once may not come again where it is told to after some seconds.
+const LONG: Duration = Duration::from_secs(15);
+
+const SIZE: usize = 100_000;
+
+/// More than has to come in half a minute.
+const BEGINS: usize = 70_000;
+
 fn path(bytes: &[u8]) -> String {
     format!("/v1/artifacts/{}/blob", Digest::of(bytes))
 }
@@ -20,16 +30,26 @@ async fn one_who_sends_slowly_leaves_the_others_their_places() {
     let served = Served::start(&with_tenants()).await;
     let [acme, beta] =
         ["acme", "beta"].map(|name| served.pages.bearer(&format!("token-of-{name}")));
-    let file = |number: usize| vec![number as u8; 1000];
+    let file = |number: usize| vec![number as u8; SIZE];
+    let begun = Instant::now();
     let mut waiting = Vec::new();
     for number in 0..PLACES {
         let path = path(&file(number));
-        waiting.push(acme.announce(Method::PUT, &path, 1000).await);
+        waiting.push(acme.announce(Method::PUT, &path, SIZE).await);
     }
-    // Half of them have a place, and the others an answer after some seconds.
-    let told = join_all(waiting.iter_mut().map(Announced::is_wanted)).await;
+    // Half of them have a place, and the others an answer when they have waited.
+    let told = waiting.iter_mut().enumerate().map(async |(number, one)| {
+        let is_wanted = Announced::is_wanted(one).await;
+        if is_wanted {
+            one.send_some(&file(number)[..BEGINS]).await;
+        }
+        is_wanted
+    });
+    let told = join_all(told).await;
     let have_one = told.iter().filter(|is_wanted| **is_wanted).count();
     assert_eq!(have_one, PLACES / 2);
+    let waited = begun.elapsed();
+    assert!(waited > LONG, "{waited:?}");
 
     let other = Bytes::from(file(PLACES));
     let answer = beta.ask(Method::PUT, &path(&other), other).await;
@@ -37,7 +57,7 @@ async fn one_who_sends_slowly_leaves_the_others_their_places() {
 
     for (number, (one, is_wanted)) in waiting.into_iter().zip(told).enumerate() {
         if is_wanted {
-            let answer = one.send(&file(number)).await;
+            let answer = one.send(&file(number)[BEGINS..]).await;
             assert!(answer.contains("HTTP/1.1 201 "), "{answer}");
         } else {
             let answer = one.send(&[]).await;
