@@ -107,12 +107,13 @@ pub(crate) async fn register(
     State(server): State<Arc<Server>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (asking, body) = Asking::begin(&server, request).await?;
+    let (asking, body) = Asking::begin_to_read(&server, request).await?;
     let claim: Claim = serde_json::from_slice(&description(body).await?).map_err(|error| {
         bad(format!(
             "the body is no description of an artifact: {error}"
         ))
     })?;
+    asking.take_place(&server).await?;
     let digest: Digest = (claim.sha256.parse()).map_err(|error| bad(format!("sha256: {error}")))?;
     let address = asking.address(&claim.sha256)?;
     server.fits(claim.size_bytes)?;

@@ -30,6 +30,7 @@ use super::Server;
 use super::access::Reader;
 use super::address::Address;
 use super::listener::Peer;
+use super::place::Place;
 use crate::catalog::Tenants;
 use crate::tenant::TenantId;
 pub(super) use answer::ApiError;
@@ -81,45 +82,59 @@ struct Asking {
     peer: IpAddr,
     headers: HeaderMap,
     query: String,
+    /// Where it has its place, unless it has another one.
+    place: Option<Place>,
 }
 
 impl Asking {
-    /// Finds out who asks, before anything of the body is read.
+    /// Finds out who asks, before anything of the body is read, and takes a place for the answer.
     async fn begin(server: &Server, request: Request) -> Result<(Self, Body), ApiError> {
+        let (asking, body) = Self::begin_to_read(server, request).await?;
+        asking.take_place(server).await?;
+        Ok((asking, body))
+    }
+
+    /// The same for what takes its place when the body has come, so that nobody has one by sending slowly.
+    async fn begin_to_read(server: &Server, request: Request) -> Result<(Self, Body), ApiError> {
         let reader = server.reader(request.headers()).await?;
-        Self::of(server, request, reader).await
+        Self::of(server, request, reader)
     }
 
     /// The same for who wants to delete something.
     async fn begin_deletion(server: &Server, request: Request) -> Result<Self, ApiError> {
         let reader = server.deleter(request.headers()).await?;
-        let (asking, _) = Self::of(server, request, reader).await?;
+        let (asking, _) = Self::of(server, request, reader)?;
+        asking.take_place(server).await?;
         Ok(asking)
     }
 
-    async fn of(
-        server: &Server,
-        request: Request,
-        reader: Reader,
-    ) -> Result<(Self, Body), ApiError> {
+    fn of(server: &Server, request: Request, reader: Reader) -> Result<(Self, Body), ApiError> {
         let (head, body) = request.into_parts();
         let peer = Peer::of(&head.extensions);
         server.rate_allows(&reader, peer)?;
-        let payer = server.payer(&reader, peer);
-        let placed = server.take_place(&head.extensions, &payer).await;
-        placed.map_err(|full| {
-            ApiError::later(&format!(
-                "too many requests are answered at the moment: {full}"
-            ))
-        })?;
         let query = head.uri.query().unwrap_or_default().to_owned();
         let asking = Self {
             reader,
             peer,
             headers: head.headers,
             query,
+            place: Place::of(&head.extensions),
         };
         Ok((asking, body))
+    }
+
+    /// Takes a place for the answer, unless others have them all.
+    async fn take_place(&self, server: &Server) -> Result<(), ApiError> {
+        let Some(place) = &self.place else {
+            return Ok(());
+        };
+        let payer = server.payer(&self.reader, self.peer);
+        let placed = place.take(&server.questions, &payer).await;
+        placed.map_err(|full| {
+            ApiError::later(&format!(
+                "too many requests are answered at the moment: {full}"
+            ))
+        })
     }
 
     /// A parameter of the query; an empty one is none.

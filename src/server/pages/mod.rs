@@ -38,6 +38,7 @@ use super::audit::Deed;
 use super::config::origin_of;
 use super::links::Disposition;
 use super::listener::Peer;
+use super::place::Place;
 use super::{Address, Scope, Server, path_of};
 use crate::catalog::{CatalogError, Tenants};
 use crate::tenant::TenantId;
@@ -146,11 +147,13 @@ impl Visit {
         let allowed = server.rate_allows(&reader, peer);
         allowed.map_err(|refused| Explained::refused(&refused).page(&site))?;
         let payer = server.payer(&reader, peer);
-        let placed = server.take_place(&head.extensions, &payer).await;
-        placed.map_err(|full| {
-            tracing::debug!("a page was not made: {full}");
-            Explained::later("Too many pages are made at the moment").page(&site)
-        })?;
+        if let Some(place) = Place::of(&head.extensions) {
+            let placed = place.take(&server.questions, &payer).await;
+            placed.map_err(|full| {
+                tracing::debug!("a page was not made: {full}");
+                Explained::later("Too many pages are made at the moment").page(&site)
+            })?;
+        }
         Ok(Self {
             reader,
             peer,
