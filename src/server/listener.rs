@@ -255,6 +255,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if let Poll::Ready(Ok(())) = &flushed {
             self.doing.sent();
+            // All was taken, however little that was: what comes later has a time of its own.
+            self.window = None;
         }
         let flushed = flushed.map_ok(|()| 0);
         self.judge(flushed, context).map_ok(drop)
@@ -295,6 +297,25 @@ mod tests {
         let error = near.write_all(&[0; 4096]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(near);
+        reading.await.unwrap();
+    }
+
+    /// What was taken long ago says nothing of what comes now.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_taken_everything_has_all_the_time_again() {
+        let (near, mut far) = duplex(1024);
+        let reading = tokio::spawn(async move {
+            let mut some = [0; 4096];
+            for _ in 0..3 {
+                sleep(WINDOW / 2).await;
+                far.read_exact(&mut some).await.unwrap();
+            }
+        });
+        let mut near = Paced::new(near, Arc::default());
+        for _ in 0..3 {
+            near.write_all(&[0; 4096]).await.unwrap();
+            near.flush().await.unwrap();
+        }
         reading.await.unwrap();
     }
 
