@@ -132,8 +132,10 @@ fn put_quoted(text: &mut Vec<u8>, number: impl itoa::Integer) {
 }
 
 fn put_hex(text: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
+    let digit = |nibble: u8| match nibble & 15 {
+        digit @ 0..10 => b'0' + digit,
+        letter => b'a' - 10 + letter,
+    };
     text.push(b'"');
     text.extend(
         bytes
