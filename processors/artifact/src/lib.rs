@@ -34,9 +34,8 @@ pub use media_type::magic::any as media_type_of_bytes;
 pub use pattern::Pattern;
 pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
 pub use recall::{Facts, Fingerprint, Recall};
-pub use restore::{
-    Restoration, Unrestored, memory_of_references, references, restore, restore_within,
-};
+pub use reference::memory::memory_of_references;
+pub use restore::{Restoration, Unrestored, references, restore, restore_within};
 pub use shape::Shape;
 
 /// A file that stood in a request.

@@ -4,6 +4,7 @@
 //! All carry the digest and the same token (see [`Written`]).
 
 pub(crate) mod list;
+pub(crate) mod memory;
 pub(crate) mod mention;
 pub(crate) mod object;
 #[cfg(test)]
