@@ -130,7 +130,7 @@ impl Server {
         })?;
         let response = match self.give(&asked, &payer, slot).await {
             Ok(response) => response,
-            Err(busy @ OpenError::Busy(_)) => later(format!("{busy}\n")),
+            Err(busy @ (OpenError::Busy(_) | OpenError::Slow)) => later(format!("{busy}\n")),
             // What was deleted may have come again, of which the store knows first.
             Err(OpenError::Store(StoreError::NotFound { .. })) => {
                 match self.tombstone(&asked.address).await {

@@ -96,7 +96,7 @@ impl From<OpenError> for ApiError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Store(error) => error.into(),
-            OpenError::Busy(_) => Self::later(&error.to_string()),
+            OpenError::Busy(_) | OpenError::Slow => Self::later(&error.to_string()),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! to be right, so that any part of it can be given without reading the rest again; and where all of it is
 //! asked for before that, it is checked on the way, and the last piece goes only if it was right.
 
+mod checks;
 mod place;
 mod sending;
 
@@ -15,12 +16,12 @@ use bytes::Bytes;
 use moka::sync::Cache;
 use slimspan_artifact::Digest;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
+use self::checks::Checks;
 use self::place::{Place, check};
 use super::address::Address;
 use super::media::{HEAD, Media};
-use super::slots::{Full, PATIENCE, Slots};
+use super::slots::{Full, Slots};
 use crate::storage::{Store, StoreError};
 
 /// The most that is in memory of an artifact for one who reads it.
@@ -48,6 +49,8 @@ pub(super) struct Pieces {
     /// The sizes of those whose bytes came through here lately.
     vouched: Cache<Address, u64>,
     turns: Slots,
+    /// The long ones that are checked now, each of so many bytes.
+    checks: Checks<(Address, u64), Result<Arc<Checked>, StoreError>>,
 }
 
 /// An artifact that was found to be right.
@@ -100,6 +103,9 @@ pub(crate) enum OpenError {
     /// It has to be checked before, and others are.
     #[error("too many long files are checked at the moment: {0}")]
     Busy(Full),
+    /// The same, and another who reads it began with that.
+    #[error("this file is checked at the moment, which takes long")]
+    Slow,
 }
 
 impl Pieces {
@@ -117,6 +123,7 @@ impl Pieces {
                 .time_to_live(LATELY)
                 .build(),
             turns: Slots::new(AT_A_TIME),
+            checks: Checks::new(),
         }
     }
 
@@ -219,19 +226,16 @@ impl Pieces {
                 source: Source::Unchecked(place, first, cell),
             });
         }
-        // Who waits for another to check the same waits for a turn no longer than anybody.
-        let until = Instant::now() + PATIENCE;
-        let checking = async {
-            // Of what is short there is no more to do than for who reads it.
-            let _turn = if is_short {
-                None
-            } else {
-                let turn = self.turns.take_until(until, payer).await;
-                Some(turn.map_err(OpenError::Busy)?)
-            };
-            Ok::<_, OpenError>(check(&place, size).await?)
+        let checked = if is_short {
+            // There is no more to do than for who reads it.
+            Arc::clone(cell.get_or_try_init(|| check(&place, size)).await?)
+        } else {
+            let checked = self.check_in_turn(&place, size, address, payer, &cell);
+            let checked = checked.await?;
+            // What another has checked may be remembered elsewhere.
+            let _ = cell.set(Arc::clone(&checked));
+            checked
         };
-        let checked = Arc::clone(cell.get_or_try_init(|| checking).await?);
         // It weighs what it holds.
         self.checked.insert(address.clone(), cell);
         Ok(Opened {
@@ -239,6 +243,42 @@ impl Pieces {
             media: checked.media,
             source: Source::Checked(place, checked),
         })
+    }
+
+    /// What a long one was found to be, by this or by who is about to find out.
+    async fn check_in_turn(
+        &self,
+        place: &Place,
+        size: u64,
+        address: &Address,
+        payer: &str,
+        cell: &Arc<OnceCell<Arc<Checked>>>,
+    ) -> Result<Arc<Checked>, OpenError> {
+        if let Some(checked) = cell.get() {
+            return Ok(Arc::clone(checked));
+        }
+        let key = (address.clone(), size);
+        let under_way = if let Some(under_way) = self.checks.under_way(&key) {
+            under_way
+        } else {
+            let turn = self.turns.take(payer).await.map_err(OpenError::Busy)?;
+            // It may have been done while this waited.
+            if let Some(checked) = cell.get() {
+                return Ok(Arc::clone(checked));
+            }
+            let (place, address) = (place.clone(), address.clone());
+            let (known, cell) = (self.checked.clone(), Arc::clone(cell));
+            self.checks.begin(key, async move {
+                let checked = check(&place, size).await?;
+                // Who has read all of it meanwhile may have been faster.
+                let _ = cell.set(Arc::clone(&checked));
+                known.insert(address, cell);
+                drop(turn);
+                Ok(checked)
+            })
+        };
+        let checked = under_way.outcome().await.ok_or(OpenError::Slow)?;
+        Ok(checked?)
     }
 }
 
@@ -251,9 +291,13 @@ impl fmt::Debug for Pieces {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
     use slimspan_artifact::Artifact;
 
     use super::*;
+    use crate::server::slots::PATIENCE;
     use crate::storage::StoreConfig;
 
     async fn put(store: &Store, size: u64) -> Address {
@@ -288,7 +332,7 @@ mod tests {
         }
         // Also who asks for the same several times is told soon.
         tokio::time::pause();
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         let refused = tokio::join!(open(&long, "a"), open(&long, "a"), open(&long, "a"));
         let waited = begun.elapsed();
         tokio::time::resume();
@@ -301,5 +345,34 @@ mod tests {
         assert_eq!(open(&long, "b").await.unwrap(), CHECKED_BEFORE + 1);
         // What was checked once takes no turn.
         assert_eq!(open(&long, "a").await.unwrap(), CHECKED_BEFORE + 1);
+    }
+
+    /// A browser that winds a film forward leaves for another part of it.
+    #[tokio::test]
+    async fn a_long_one_is_checked_to_its_end_though_its_reader_leaves() {
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        let long = put(&store, CHECKED_BEFORE + 1).await;
+        let pieces = Pieces::new();
+        let key = (long.clone(), CHECKED_BEFORE + 1);
+        let under_way = {
+            let mut leaving = pin!(pieces.open(&store, &long, "a", |_| Reading::Part));
+            loop {
+                assert!(poll!(leaving.as_mut()).is_pending());
+                if let Some(under_way) = pieces.checks.under_way(&key) {
+                    break under_way;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(matches!(under_way.outcome().await, Some(Ok(_))));
+        // What was checked once takes no turn, of which there is none now.
+        let mut turns = Vec::new();
+        for other in ["b", "c"] {
+            for _ in 0..AT_A_TIME / 2 {
+                turns.push(pieces.turns.take(other).await.unwrap());
+            }
+        }
+        let opened = pieces.open(&store, &long, "a", |_| Reading::Part).await;
+        assert_eq!(opened.unwrap().size, CHECKED_BEFORE + 1);
     }
 }
