@@ -417,7 +417,7 @@ fn the_memory_of_references_is_known_before_they_are_looked_for() {
     assert!(memory(&escaping) > one + 64 * 1000);
 
     // All of them are found, wherever they stand.
-    let text = format!("{uri} and {uri}, {dropped}");
+    let text = format!("{uri} and {uri} or {dropped}");
     let mut found = Vec::new();
     references(Signal::Logs, &body(&text), location, |digest| {
         found.push(digest);

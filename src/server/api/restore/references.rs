@@ -160,7 +160,7 @@ mod tests {
         let rooms = Rooms::of(budget.clone());
         let room = rooms.one("a");
         let mut other = rooms.one("a").read();
-        other.charge_ahead(14 * MIB).await.unwrap();
+        other.charge_ahead(9 * MIB).await.unwrap();
         let found = References::of(&room, Signal::Traces, slim(5_000), location()).await;
         let refused = found.err().unwrap();
         let later = StatusCode::SERVICE_UNAVAILABLE;
