@@ -81,10 +81,14 @@ async fn a_stop_during_a_reload_closes_what_is_listened_on() {
     store.begun(1).await;
     slimspan.signal("HUP");
     slimspan.logs("reloading the configuration").await;
+    // Nothing tells that what is under way is waited for. Where that is later still, it is an ordinary stop.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     slimspan.signal("TERM");
     let address = slimspan.addresses[0];
     let closed = async { while TcpStream::connect(address).await.is_ok() {} };
-    soon("nobody listens any more", closed).await;
+    // At once, and not when whoever may let go of the old configuration's things has done so.
+    let closed = tokio::time::timeout(Duration::from_secs(4), closed).await;
+    closed.expect("nobody listens any more");
     // Only then, so that it is under way all the while.
     gate.add_permits(2);
     assert_eq!(answer.await.unwrap().unwrap(), Bytes::new());
