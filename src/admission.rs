@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 pub use self::lease::{Lease, tie};
 pub use self::share::Share;
+use crate::buffers::Buffers;
 use crate::refusal::{Culprit, Refusal};
 
 /// What a permit of the semaphore stands for: fine enough to be fair, coarse enough to be cheap.
@@ -79,6 +80,8 @@ pub struct Budget {
     of_requests: u64,
     /// What is read back from disk is charged as no more than that, or it might never have its turn.
     most_read_back: usize,
+    /// Where requests arrive.
+    buffers: Buffers,
     limits: Limits,
 }
 
@@ -109,6 +112,7 @@ impl Budget {
             turn: Arc::new(Semaphore::new(1)),
             waiting: permits(waiting),
             stuck,
+            buffers: Buffers::within(limits.limit_mib),
             limits,
         }
     }

@@ -3,12 +3,13 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Lease;
+use crate::buffers::{Buffer, Buffers};
 use crate::refusal::{Culprit, Refusal};
 
 /// What the other side has to send in each [`WINDOW`] until all is there, so that memory cannot be
@@ -108,20 +109,23 @@ impl From<ArriveError> for Refusal {
 }
 
 /// What comes in parts and becomes one: nothing is copied that comes all at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gathered {
     /// As many as there will be, if that was said.
     announced: Option<usize>,
     only: Bytes,
-    parts: BytesMut,
+    parts: Buffer,
+    buffers: Buffers,
 }
 
 impl Gathered {
-    /// Nothing yet of what was announced to be so long.
-    pub fn of(announced: Option<usize>) -> Self {
+    /// Nothing yet of what was announced to be so long, and comes into one of these buffers.
+    pub fn of(announced: Option<usize>, buffers: Buffers) -> Self {
         Self {
             announced,
-            ..Self::default()
+            only: Bytes::new(),
+            parts: Buffer::default(),
+            buffers,
         }
     }
 
@@ -141,19 +145,23 @@ impl Gathered {
             self.only = part;
             return;
         }
-        if self.parts.capacity() - self.parts.len() < part.len() {
-            let left = self.announced.unwrap_or_default();
-            let left = left.saturating_sub(self.parts.len());
-            // So much of it is there later on that the rest is believed: one growth, not many.
-            let believed = if self.parts.is_empty() {
-                BELIEVED
+        let only = std::mem::take(&mut self.only);
+        let needed = self.parts.len() + only.len() + part.len();
+        if self.parts.capacity() < needed {
+            let whole = self.announced.unwrap_or_default().max(needed);
+            let larger = if self.parts.is_empty() {
+                // Memory that is there already may be held for nothing: it is little.
+                let idle = self.buffers.idle(whole);
+                idle.unwrap_or_else(|| self.buffers.take(whole.min(BELIEVED).max(needed)))
             } else {
-                left
+                // So much of it is there that the rest is believed: one growth, not many.
+                self.buffers.take(whole.max(2 * self.parts.len()))
             };
-            self.parts.reserve(left.min(believed).max(part.len()));
+            let parts = std::mem::replace(&mut self.parts, larger);
+            self.parts.add(parts.as_ref());
         }
-        self.parts.put(std::mem::take(&mut self.only));
-        self.parts.put(part);
+        self.parts.add(&only);
+        self.parts.add(&part);
     }
 
     /// All of it.
@@ -176,7 +184,7 @@ mod tests {
         let whole = Bytes::from(whole);
         for announced in [None, Some(0), Some(7), Some(whole.len()), Some(1 << 26)] {
             for size in [1000, 1 << 20, whole.len()] {
-                let mut gathered = Gathered::of(announced);
+                let mut gathered = Gathered::of(announced, Buffers::default());
                 for start in (0..whole.len()).step_by(size) {
                     gathered.add(whole.slice(start..(start + size).min(whole.len())));
                 }
@@ -184,17 +192,17 @@ mod tests {
                 assert!(gathered.whole() == whole, "{announced:?} {size}");
             }
         }
-        assert!(Gathered::of(Some(3)).whole().is_empty());
+        assert!(Gathered::of(Some(3), Buffers::default()).whole().is_empty());
     }
 
     #[test]
     fn what_comes_at_once_is_not_copied() {
         let part = Bytes::from(vec![7; 100]);
-        let mut gathered = Gathered::of(Some(100));
+        let mut gathered = Gathered::of(Some(100), Buffers::default());
         gathered.add(part.clone());
         assert_eq!(gathered.whole().as_ptr(), part.as_ptr());
         // More than was announced is kept, too: whose fault it is others say.
-        let mut gathered = Gathered::of(Some(100));
+        let mut gathered = Gathered::of(Some(100), Buffers::default());
         gathered.add(part.clone());
         gathered.add(part);
         assert_eq!(gathered.whole().len(), 200);
@@ -202,12 +210,24 @@ mod tests {
 
     #[test]
     fn an_announcement_is_believed_when_much_of_it_is_there() {
-        let mut gathered = Gathered::of(Some(64 << 20));
+        let mut gathered = Gathered::of(Some(64 << 20), Buffers::default());
         gathered.add(Bytes::from_static(b"x"));
         assert!(gathered.parts.capacity() <= 2 * BELIEVED);
         for _ in 0..2 {
             gathered.add(Bytes::from(vec![7; BELIEVED]));
         }
         assert!(gathered.parts.capacity() >= 64 << 20);
+    }
+
+    #[test]
+    fn what_lies_idle_is_used_at_once() {
+        let buffers = Buffers::within(64);
+        drop(buffers.take(3 << 20));
+        let mut gathered = Gathered::of(Some((3 << 20) - 1), buffers.clone());
+        gathered.add(Bytes::from_static(b"x"));
+        assert_eq!(gathered.parts.capacity(), 3 << 20);
+        assert!(buffers.idle(3 << 20).is_none());
+        drop(gathered.whole());
+        assert!(buffers.idle(3 << 20).is_some());
     }
 }

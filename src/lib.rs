@@ -9,6 +9,7 @@ pub mod answer;
 pub mod arriving;
 pub mod auth;
 pub mod backoff;
+pub mod buffers;
 pub mod catalog;
 pub mod cli;
 pub mod client;

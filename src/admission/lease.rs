@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::share::Part;
 use super::{Budget, COPIES, UNIT};
+use crate::buffers::Buffers;
 use crate::refusal::Refusal;
 
 /// How long a request waits for memory, all in all, before its sender is asked to wait instead.
@@ -120,6 +121,11 @@ impl Budget {
 }
 
 impl Lease {
+    /// Where what is charged arrives.
+    pub fn buffers(&self) -> Buffers {
+        self.budget.buffers.clone()
+    }
+
     /// Charges `bytes` of a request that have come, before they are kept. Waits for other requests to
     /// end, but not for long, and not where too much waits already: what waits is in memory, too.
     pub async fn charge(&mut self, bytes: usize) -> Result<(), Refusal> {

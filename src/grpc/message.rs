@@ -45,6 +45,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut body = pin!(body);
+    let buffers = lease.buffers();
     let mut arriving = Arriving::new(body.as_mut(), lease);
     let mut head = BytesMut::new();
     let mut announced: Option<(bool, usize, Gathered)> = None;
@@ -63,7 +64,7 @@ where
                 arriving.is_compressed();
             }
             data.advance(PREFIX);
-            announced = Some((compressed, len, Gathered::of(Some(len))));
+            announced = Some((compressed, len, Gathered::of(Some(len), buffers.clone())));
         }
         if let Some((_, len, gathered)) = &mut announced {
             if gathered.len() + data.len() > *len {

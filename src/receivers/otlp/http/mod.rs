@@ -306,8 +306,8 @@ impl Routes {
             return Err(self.intake.too_large(announced));
         }
         let announced = announced.and_then(|announced| usize::try_from(announced).ok());
-        let mut gathered = Gathered::of(announced);
         let mut lease = self.intake.lease();
+        let mut gathered = Gathered::of(announced, lease.buffers());
         if compression.is_some() {
             lease.is_compressed();
         }

@@ -68,8 +68,8 @@ impl Slim {
         }
         let too_large = || Refusal::too_large(format_args!("more than {largest}"), largest, KEY);
         let announced = announced.and_then(|announced| usize::try_from(announced).ok());
-        let mut gathered = Gathered::of(announced);
         let mut lease = room.coming();
+        let mut gathered = Gathered::of(announced, lease.buffers());
         let mut arriving = Arriving::new(Pin::new(&mut body), &mut lease);
         while let Some(data) = arriving.next().await.map_err(not_arrived)? {
             if gathered.len() + data.len() > largest {
