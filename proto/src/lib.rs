@@ -30,6 +30,6 @@ pub use splice::Splice;
 pub use value::{Value, ValueKind};
 pub use walk::{Edit, OnMalformed, Walk, walk};
 pub use wire::{
-    Field, Fields, MAX_DEPTH, MAX_SURPLUS, Malformed, Reason, WireType, varint, varint_width,
-    write_varint,
+    DEEPEST, Field, Fields, MAX_DEPTH, MAX_SURPLUS, Malformed, Reason, WireType, varint,
+    varint_width, write_varint,
 };

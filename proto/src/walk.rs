@@ -6,7 +6,7 @@ use crate::message::{Carrier, Message};
 use crate::splice::{LengthId, Splice};
 use crate::value::{Value, ValueKind};
 use crate::wire::{
-    Field, Fields, MAX_DEPTH, Malformed, Reason, WireType, expect, varint_width, write_varint,
+    DEEPEST, Field, Fields, Malformed, Reason, WireType, expect, varint_width, write_varint,
 };
 
 /// How a request is walked.
@@ -59,7 +59,7 @@ struct Frame {
 /// `walk.min_len` bytes long, in the order of the request, containers before what they hold.
 ///
 /// Values are handed over as slices; nothing reads them here. The way down is a stack of at most
-/// [`MAX_DEPTH`] messages, not recursion. What stands behind a length with more than
+/// [`DEEPEST`] messages, not recursion. What stands behind a length with more than
 /// [`MAX_SURPLUS`] bytes too many is not visited: it may grow by an edit, and with it its length,
 /// which no longer one can be.
 pub fn walk<'a>(
@@ -129,7 +129,7 @@ impl<'a> Walker<'a> {
         visit: &mut impl FnMut(&Value<'a>, &mut Edit<'_>),
     ) -> Result<(), Malformed> {
         // The request itself is no level.
-        if self.frames.len() > MAX_DEPTH {
+        if self.frames.len() > DEEPEST {
             return Err(Reason::TooDeep.at(field.start));
         }
         if field.is_sealed() {

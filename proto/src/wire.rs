@@ -1,9 +1,13 @@
 use std::fmt;
 use std::ops::Range;
 
-/// How deep messages and groups may nest. Protobuf decoders commonly refuse more than 100 levels,
-/// so a deeper request could not be read by a backend anyway.
+/// How deep messages and groups may nest in a request that everybody can read: protobuf decoders commonly
+/// refuse more than 100 levels. Those written in Go allow 10,000.
 pub const MAX_DEPTH: usize = 100;
+
+/// How deep messages may nest that are taken at all: a value has [`MAX_DEPTH`] levels wherever it stands. At most
+/// eight messages are around one: request, resource, scope, metric, its data, data point, exemplar, attribute.
+pub const DEEPEST: usize = MAX_DEPTH + 8;
 
 /// The most bytes that a varint has.
 pub(crate) const MAX_VARINT_WIDTH: usize = 10;
@@ -45,7 +49,7 @@ pub enum Reason {
     UnexpectedWireType,
     /// A length written in so many bytes more than it needs that no longer one can be.
     Overlong,
-    /// More than [`MAX_DEPTH`] messages or groups inside each other.
+    /// More than [`DEEPEST`] messages inside each other, or more than [`MAX_DEPTH`] with groups among them.
     TooDeep,
 }
 

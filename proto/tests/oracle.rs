@@ -260,14 +260,20 @@ fn nesting_has_a_limit_and_no_recursion() {
     };
     assert_eq!(count(&nested(47)), Ok(48), "what prost takes is taken");
     assert!(Request::decode(Signal::Traces, &nested(47)).is_ok());
-    assert!(count(&nested(48)).is_err());
+    assert_eq!(count(&nested(51)), Ok(52), "and what other decoders take");
+    assert!(count(&nested(52)).is_err());
     // The body of a log record stands one level higher.
-    for (depth, fits) in [(47, true), (48, true), (49, false)] {
+    for (depth, reads, fits) in [
+        (48, true, true),
+        (49, false, true),
+        (52, false, true),
+        (53, false, false),
+    ] {
         let value = (0..depth).fold(message(1, b"text"), |value, _| {
             message(5, message(1, &value))
         });
         let request = message(1, message(2, message(2, message(5, &value))));
-        assert_eq!(Request::decode(Signal::Logs, &request).is_ok(), fits);
+        assert_eq!(Request::decode(Signal::Logs, &request).is_ok(), reads);
         let walked = walk(Signal::Logs, &request, EVERYTHING, |_, _| {});
         assert_eq!(walked.is_ok(), fits, "{depth}");
     }

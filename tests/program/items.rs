@@ -189,8 +189,8 @@ fn unreadable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "not open",
         ),
         ("an end without a group", field(200, 4, b""), "not open"),
-        ("arrays 48 deep", nested(48, in_array), "deeper than 100"),
-        ("kvlists 32 deep", nested(32, in_list), "deeper than 100"),
+        ("arrays 52 deep", nested(52, in_array), "deeper than 100"),
+        ("kvlists 35 deep", nested(35, in_list), "deeper than 100"),
         ("arrays 10,000 deep", bottomless(10_000), "deeper than 100"),
         (
             "arrays 1,000,000 deep",

@@ -51,7 +51,8 @@ pub struct Fault {
 pub enum Verdict {
     /// No decoder can read it.
     Rejected(Malformed),
-    /// A text that is not UTF-8: some backends take it and some refuse all that comes with it.
+    /// A text that is not UTF-8, or more than [`MAX_DEPTH`] messages inside each other: some backends take it and
+    /// some refuse all that comes with it.
     Isolated,
 }
 

@@ -3,7 +3,9 @@
 use super::schema::Shape;
 use super::table::{Action, Row, row};
 use super::{SMALL, Verdict};
-use crate::wire::{MAX_DEPTH, Malformed, Reason, WireType, field_number, skip_group, varint};
+use crate::wire::{
+    DEEPEST, MAX_DEPTH, Malformed, Reason, WireType, field_number, skip_group, varint,
+};
 
 /// Reads messages; keeps its stack from one to the next.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn new(request: &'a [u8]) -> Self {
         Self {
             request,
-            stack: Vec::with_capacity(MAX_DEPTH),
+            stack: Vec::with_capacity(DEEPEST),
             cost: 0,
             indices: 0,
         }
@@ -45,9 +47,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Returns whether all texts are UTF-8.
+    /// Returns whether any decoder can read it: whether all texts are UTF-8, and nothing is too deep for some.
     fn run(&mut self, shape: Shape, body: &'a [u8], depth: usize) -> Result<bool, Malformed> {
-        let mut all_utf8 = true;
+        let mut all_read = true;
         let mut current = Frame {
             row: row(shape),
             rest: body,
@@ -58,7 +60,7 @@ impl<'a> Scanner<'a> {
             let Some((&tag, mut rest)) = current.rest.split_first() else {
                 match self.stack.pop() {
                     Some(frame) => current = frame,
-                    None => return Ok(all_utf8),
+                    None => return Ok(all_read),
                 }
                 continue;
             };
@@ -73,13 +75,16 @@ impl<'a> Scanner<'a> {
             current.rest = match action {
                 Action::Text => {
                     let (text, rest) = self.delimited(rest)?;
-                    all_utf8 &= is_utf8(text);
+                    all_read &= is_utf8(text);
                     rest
                 }
                 Action::Enter(shape) => {
                     let (body, after) = self.delimited(rest)?;
                     if current.depth >= MAX_DEPTH {
-                        return Err(self.error(Reason::TooDeep, current.rest));
+                        if current.depth >= DEEPEST {
+                            return Err(self.error(Reason::TooDeep, current.rest));
+                        }
+                        all_read = false;
                     }
                     self.cost += shape.cost();
                     if shape == Shape::KeyValue
@@ -114,7 +119,7 @@ impl<'a> Scanner<'a> {
                 Action::OneText => {
                     self.cost += SMALL;
                     let (text, rest) = self.delimited(rest)?;
-                    all_utf8 &= is_utf8(text);
+                    all_read &= is_utf8(text);
                     rest
                 }
                 Action::PackedVarints => {
@@ -167,7 +172,8 @@ impl<'a> Scanner<'a> {
             WireType::Len => (Action::Skip, rest),
             WireType::Group => {
                 // Decoders count groups and messages together.
-                let end = skip_group(rest, number, 0, rest.len(), MAX_DEPTH - frame.depth)
+                let left = MAX_DEPTH.saturating_sub(frame.depth);
+                let end = skip_group(rest, number, 0, rest.len(), left)
                     .map_err(|error| self.error(error.reason, at))?;
                 (Action::Resolve, rest.get(end..).unwrap_or_default())
             }

@@ -5,7 +5,7 @@ mod value;
 use self::value::MEMBER;
 use super::table::{Content, Field, Message, Presence};
 use crate::Signal;
-use crate::wire::{Fields, MAX_DEPTH, Malformed, Reason, WireType, varint};
+use crate::wire::{DEEPEST, Fields, Malformed, Reason, WireType, varint};
 
 /// A request in JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,7 +259,7 @@ impl Writer<'_> {
             let Some(&Piece { start, end, .. }) = self.pieces.get(piece) else {
                 continue;
             };
-            if self.stack.len() >= MAX_DEPTH {
+            if self.stack.len() >= DEEPEST {
                 return Err(Reason::TooDeep.at(start).into());
             }
             for field in Fields::new(self.request, start..end) {

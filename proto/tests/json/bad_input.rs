@@ -2,8 +2,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use slimspan_generators::Request;
-use slimspan_proto::Signal;
 use slimspan_proto::json::{JsonError, Limits, Problem, Read, Reason, read, read_charging};
+use slimspan_proto::{Signal, Verdict};
 
 use super::{from_json, to_json};
 
@@ -458,15 +458,22 @@ fn depth() {
         with_value(&format!("{open}{}", "]}}".repeat(levels)))
     };
     // Request, resource, scope, span, attribute; two messages a level; the innermost has one.
-    let deepest = (100 - 5) / 2;
-    let read = traces(&nested(deepest)).unwrap();
-    assert_eq!(read.rejected, 0);
-    assert!(
-        slimspan_proto::check(Signal::Traces, &read.request, usize::MAX)
-            .unwrap()
+    let all_read = (100 - 5) / 2;
+    let deepest = (slimspan_proto::DEEPEST - 5) / 2;
+    for (levels, faults) in [(all_read, 0), (all_read + 1, 1), (deepest, 1)] {
+        let read = traces(&nested(levels)).unwrap();
+        assert_eq!(read.rejected, 0, "{levels}");
+        let checked = slimspan_proto::check(Signal::Traces, &read.request, usize::MAX).unwrap();
+        let apart = checked
             .faults
-            .is_empty()
-    );
+            .iter()
+            .filter(|fault| fault.verdict == Verdict::Isolated);
+        assert_eq!(
+            (apart.count(), checked.faults.len()),
+            (faults, faults),
+            "{levels}"
+        );
+    }
     for levels in [deepest + 1, 10_000, 200_000] {
         let read = traces(&nested(levels)).unwrap();
         assert_eq!((read.rejected, read.items), (1, 2));

@@ -3,7 +3,7 @@
 use super::Reader;
 use crate::json::problem::{JsonError, Problem};
 use crate::json::table::Message;
-use crate::wire::MAX_DEPTH;
+use crate::wire::DEEPEST;
 
 /// What a request may cost.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_depth: MAX_DEPTH,
+            max_depth: DEEPEST,
             max_entries: usize::MAX,
         }
     }
