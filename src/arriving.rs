@@ -219,8 +219,8 @@ mod tests {
         assert!(gathered.parts.capacity() >= 64 << 20);
     }
 
-    #[test]
-    fn what_lies_idle_is_used_at_once() {
+    #[tokio::test]
+    async fn what_lies_idle_is_used_at_once() {
         let buffers = Buffers::within(64);
         drop(buffers.take(3 << 20));
         let mut gathered = Gathered::of(Some((3 << 20) - 1), buffers.clone());

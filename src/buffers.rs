@@ -5,9 +5,12 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
 
 /// What is smaller the allocator keeps at hand by itself.
 const SMALLEST: usize = 256 << 10;
@@ -15,6 +18,9 @@ const SMALLEST: usize = 256 << 10;
 /// What lies idle of a limit of memory is one in so many, and no more than [`MOST`].
 const IDLE: u64 = 16;
 const MOST: usize = 64 << 20;
+
+/// What nobody has needed for so long goes back to the system.
+const REST: Duration = Duration::from_secs(1);
 
 /// The size of a buffer for so many bytes. Requests differ a little in length, so there are four sizes to each
 /// power of two: a fifth of a buffer may be memory that an earlier request has written to, and that is charged
@@ -36,14 +42,18 @@ pub struct Buffers(Arc<Idle>);
 #[derive(Debug, Default)]
 struct Idle {
     most: usize,
+    /// Where they are given back to the system in time; nothing is kept without it.
+    runtime: Option<Handle>,
     kept: Mutex<Kept>,
 }
 
-/// The one that was given back last stands last.
+/// The one that came last stands last, and is taken first: those that are not needed grow old.
 #[derive(Debug, Default)]
 struct Kept {
     bytes: usize,
-    buffers: VecDeque<Vec<u8>>,
+    buffers: VecDeque<(Vec<u8>, Instant)>,
+    /// Whether somebody looks for those that have grown old.
+    is_watched: bool,
 }
 
 /// Bytes that become more, in memory that goes back to where it came from.
@@ -54,11 +64,12 @@ pub struct Buffer {
 }
 
 impl Buffers {
-    /// None yet, and as many as a process with this limit may keep.
+    /// None yet, and as many as a process with this limit may keep, in a runtime.
     pub fn within(limit_mib: u64) -> Self {
         let most = usize::try_from(limit_mib.saturating_mul(1 << 20) / IDLE);
         Self(Arc::new(Idle {
             most: most.map_or(MOST, |most| most.min(MOST)),
+            runtime: Handle::try_current().ok(),
             kept: Mutex::default(),
         }))
     }
@@ -67,9 +78,9 @@ impl Buffers {
     pub fn idle(&self, room: usize) -> Option<Buffer> {
         let size = size(room);
         let mut kept = self.kept();
-        let mut sizes = kept.buffers.iter().map(Vec::capacity);
+        let mut sizes = kept.buffers.iter().map(|(bytes, _)| bytes.capacity());
         let place = sizes.rposition(|capacity| capacity == size)?;
-        let bytes = kept.buffers.remove(place)?;
+        let (bytes, _) = kept.buffers.remove(place)?;
         kept.bytes -= bytes.capacity();
         drop(kept);
         Some(self.buffer(bytes))
@@ -88,27 +99,61 @@ impl Buffers {
 
     /// Keeps `bytes`, and what was given back before it as far as there is room.
     fn keep(&self, mut bytes: Vec<u8>) {
+        let Some(runtime) = &self.0.runtime else {
+            return;
+        };
         if !(SMALLEST..=self.0.most).contains(&bytes.capacity()) {
             return;
         }
         bytes.clear();
-        let mut too_many = Vec::new();
         let mut kept = self.kept();
         kept.bytes += bytes.capacity();
-        kept.buffers.push_back(bytes);
-        while kept.bytes > self.0.most
-            && let Some(oldest) = kept.buffers.pop_front()
-        {
-            kept.bytes -= oldest.capacity();
-            too_many.push(oldest);
-        }
+        kept.buffers.push_back((bytes, Instant::now()));
+        let too_many = kept.oldest_while(|kept, _| kept > self.0.most);
+        let is_watched = mem::replace(&mut kept.is_watched, true);
         // Giving memory back to the system takes its time.
         drop(kept);
         drop(too_many);
+        if !is_watched {
+            runtime.spawn(watch(Arc::downgrade(&self.0)));
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Takes the oldest ones out as long as `goes` says so of all their bytes and the time when one came.
+    fn oldest_while(&mut self, goes: impl Fn(usize, Instant) -> bool) -> Vec<Vec<u8>> {
+        let mut gone = Vec::new();
+        while let Some((_, since)) = self.buffers.front()
+            && goes(self.bytes, *since)
+            && let Some((oldest, _)) = self.buffers.pop_front()
+        {
+            self.bytes -= oldest.capacity();
+            gone.push(oldest);
+        }
+        gone
+    }
+}
+
+/// Gives back to the system what nobody has needed for a while, until there is nothing.
+async fn watch(idle: Weak<Idle>) {
+    loop {
+        sleep(REST).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let buffers = Buffers(idle);
+        let mut kept = buffers.kept();
+        let gone = kept.oldest_while(|_, since| since.elapsed() >= REST);
+        kept.is_watched = !kept.buffers.is_empty();
+        let is_watched = kept.is_watched;
+        drop(kept);
+        drop(gone);
+        if !is_watched {
+            return;
+        }
     }
 }
 
@@ -160,13 +205,14 @@ mod tests {
 
     fn idle(buffers: &Buffers) -> Vec<usize> {
         let kept = buffers.kept();
-        let idle: Vec<_> = kept.buffers.iter().map(Vec::capacity).collect();
+        let idle = kept.buffers.iter().map(|(bytes, _)| bytes.capacity());
+        let idle: Vec<_> = idle.collect();
         assert_eq!(kept.bytes, idle.iter().sum::<usize>());
         idle
     }
 
-    #[test]
-    fn what_is_given_back_is_taken_again() {
+    #[tokio::test]
+    async fn what_is_given_back_is_taken_again() {
         let buffers = Buffers::within(64);
         let mut buffer = buffers.take(MIB - 1);
         assert_eq!(buffer.capacity(), MIB);
@@ -203,8 +249,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn no_more_lies_idle_than_a_part_of_the_limit() {
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_needs_goes_back_to_the_system() {
+        let buffers = Buffers::within(64);
+        for _ in 0..2 {
+            let [needed, idle_one] = [0, 1].map(|_| buffers.take(MIB));
+            drop([idle_one, needed]);
+            for _ in 0..7 {
+                drop(buffers.take(MIB));
+                sleep(REST / 4).await;
+            }
+            assert_eq!(idle(&buffers), [MIB], "one is in use all along");
+            sleep(REST * 9 / 4).await;
+            assert!(idle(&buffers).is_empty());
+        }
+        let without_runtime = std::thread::spawn(|| {
+            let buffers = Buffers::within(64);
+            drop(buffers.take(MIB));
+            idle(&buffers)
+        });
+        assert!(without_runtime.join().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_more_lies_idle_than_a_part_of_the_limit() {
         let buffers = Buffers::within(64);
         let taken: Vec<_> = (0..6).map(|_| buffers.take(MIB)).collect();
         drop(taken);
