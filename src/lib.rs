@@ -17,6 +17,7 @@ pub mod collector;
 pub mod compression;
 pub mod compute;
 pub mod config;
+pub mod crash;
 pub mod dry_run;
 pub mod expanding;
 pub mod exporters;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// A crate or module, and the only places in `src` whose code may name it.
-const RULES: [(&str, &[&str]); 13] = [
+const RULES: [(&str, &[&str]); 14] = [
     ("prometheus_client", &["src/telemetry/metrics/"]),
     (
         "extensions",
@@ -101,6 +101,17 @@ const RULES: [(&str, &[&str]); 13] = [
     (
         "pipeline",
         &["src/pipeline/", "src/collector/", "src/receivers/"],
+    ),
+    (
+        // Where a request passes, and what it leaves on a disk.
+        "crash",
+        &[
+            "src/receivers/otlp/",
+            "src/pipeline/",
+            "src/storage/",
+            "src/exporters/",
+            "src/journal/",
+        ],
     ),
 ];
 

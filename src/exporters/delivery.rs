@@ -25,6 +25,7 @@ use crate::answer::Answer;
 use crate::auth::config::AuthConfig;
 use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
+use crate::crash::{self, Point};
 use crate::refusal::Refusal;
 use crate::tally::Tickets;
 use crate::telemetry::traces::{Onward, Trace};
@@ -301,7 +302,11 @@ impl Way {
             async move {
                 let watch = Watch::start();
                 let leaving = from.departure.begin();
+                crash::at(Point::Exporting);
                 let outcome = prepared.send(credentials, from.onward, left).await;
+                if outcome.is_ok() {
+                    crash::at(Point::Exported);
+                }
                 leaving.ended(&outcome);
                 let took = watch.read();
                 let what = what_it_shows(&outcome, took, left);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{Appending, Disk, write_all};
 use super::format::{crc, is_sealed, u32_at, u64_at};
 use super::window::Window;
+use crate::crash::{self, Point};
 
 /// The length of a mark.
 pub(super) const MARK: usize = 24;
@@ -204,6 +205,7 @@ impl MarksFile {
             Ok(()) => {
                 self.len += self.unwritten.len() as u64;
                 self.unwritten.clear();
+                crash::at(Point::JournalMarked);
             }
             // Where half a mark cannot be cut off, none behind it would be read.
             Err(_) => {
@@ -241,6 +243,7 @@ impl MarksFile {
         let mut file = disk.create(&new)?;
         write_all(file.as_mut(), &[marks])?;
         file.sync()?;
+        crash::at(Point::JournalReplacing);
         disk.rename(&new, &self.path)?;
         // It is the one that is read from now on, whatever comes of the sync: that only tells whether
         // a power cut can bring the old one back.

@@ -22,6 +22,7 @@ use super::reader::Reader;
 use super::repair::Repair;
 use super::survey::Survey;
 use super::writer::Writer;
+use crate::crash::{self, Point};
 
 /// The file that whoever has a journal open holds locked.
 const LOCK: &str = "lock";
@@ -133,6 +134,7 @@ impl Journal {
         disk.create_folder(folder).map_err(failed)?;
         let lock = lock(folder)?;
         let mut survey = Survey::of(disk.as_ref(), folder).map_err(failed)?;
+        crash::at(Point::JournalFound);
         if survey.damage.is_any() {
             tracing::warn!("damage in {}: {}", folder.display(), survey.damage);
         }
@@ -175,6 +177,7 @@ impl Journal {
             commands.clone(),
         );
         writer.tidy(&done);
+        crash::at(Point::JournalOpened);
         let thread = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&receiver))

@@ -3,6 +3,7 @@ use std::path::Path;
 use super::disk::Disk;
 use super::quarantine::{Quarantine, told};
 use super::survey::Found;
+use crate::crash::{self, Point};
 
 /// Puts in order what a survey found. Each step may be the last one of a process: the next one finds
 /// what is left to do. What cannot be done is left as it is, and told.
@@ -31,6 +32,7 @@ impl Repair<'_> {
             && told(&self.disk.truncate(&segment.path, torn), &segment.path)
         {
             segment.len = torn;
+            crash::at(Point::JournalCut);
         }
         kept && segment.is_whole
     }

@@ -12,6 +12,7 @@ use super::marks::{History, Mark, MarksFile};
 use super::owner::Shared;
 use super::sequences::Sequences;
 use super::survey::Survey;
+use crate::crash::{self, Point};
 
 /// The files of a journal, what of them is done, and the marks that say so.
 pub(super) struct Segments {
@@ -116,6 +117,7 @@ impl Segments {
             let _ = self.disk.delete(&path);
             return Err(error);
         }
+        crash::at(Point::JournalBegun);
         let slot = self.next_slot;
         let len = SEGMENT_HEADER as u64;
         self.shared.add_segment(slot, &path, header.id);
@@ -212,6 +214,7 @@ impl Segments {
         });
         // Else a power cut could leave neither the file nor the mark, which looks like a loss.
         self.marks.sync();
+        crash::at(Point::JournalDeleting);
         self.shared.forget_segment(slot);
         self.shared.held.fetch_sub(segment.len, Ordering::Relaxed);
         let deleted = self.disk.delete(&segment.path);

@@ -15,6 +15,7 @@ use super::owner::{Options, Shared};
 use super::parts::Parts;
 use super::segments::{Active, Segments};
 use super::survey::Survey;
+use crate::crash::{self, Point};
 
 /// So much waits for one sync at most: what comes later shall not hold up what is written.
 const MOST_UNSYNCED: u64 = 32 << 20;
@@ -156,6 +157,7 @@ impl Writer {
         {
             self.commit();
             self.seal();
+            crash::at(Point::JournalRotating);
         }
         let mut active = match self.active.take() {
             Some(active) => active,
@@ -195,6 +197,7 @@ impl Writer {
         active.len += wanted;
         self.segments.grow(active.slot, wanted);
         self.active = Some(active);
+        crash::at(Point::JournalWritten);
         Ok(entry)
     }
 
@@ -210,6 +213,7 @@ impl Writer {
             self.poison(unsynced, error);
             return;
         }
+        crash::at(Point::JournalSynced);
         active.synced = active.len;
         let count = unsynced.len() as u64;
         self.segments.committed(active.slot, count, last.sequence);

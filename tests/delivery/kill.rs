@@ -6,7 +6,6 @@
 //! against what the backend got.
 
 use std::ops::AddAssign;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,24 +16,19 @@ use tokio::sync::watch;
 
 use super::life::Subject;
 use super::load::Load;
+use super::surroundings::{Behind, DOWN, SENDERS, Spool, Surroundings, objects};
 use super::ways::{
-    BACKGROUND, BACKGROUND_WITH_QUEUE, CONSUMERS, HTTP, QUEUE_ON_DISK, QUEUE_THAT_WAITS, SPOOL,
-    SYNC, SYNC_WITH_FAULTS, Way,
+    BACKGROUND, BACKGROUND_WITH_QUEUE, HTTP, QUEUE_ON_DISK, QUEUE_THAT_WAITS, SYNC,
+    SYNC_WITH_FAULTS, Way,
 };
 use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
-use crate::support::conservation::conserved;
-use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::ledger::Ledger;
 use crate::support::measured::{measured, number, strict};
-use crate::support::references::files;
 use crate::support::seed::Seed;
 use crate::support::slimspan::Ended;
-use crate::support::spool::{is_empty, stored_or_spooled};
 use crate::support::verifying::{Fetch, Reaction, Verifying, in_folder};
 use crate::support::workload::Workload;
-
-const SENDERS: u64 = 8;
 
 /// In the long form so many disks have their lives at a time: most of a life is waiting.
 const DISKS: usize = 2;
@@ -106,23 +100,6 @@ struct Rest {
     ended: Option<Ended>,
 }
 
-/// What stands behind the collector, as far as it has to come to rest.
-#[derive(Default)]
-struct Behind<'a> {
-    backend: Option<&'a Verifying>,
-    spool: Option<Spool<'a>>,
-}
-
-/// A spool in front of a bucket.
-struct Spool<'a> {
-    folder: &'a Path,
-    bucket: &'a FaultStore,
-    /// What goes wrong in the bucket while it is not down altogether.
-    faults: &'a [(Fault, usize)],
-}
-
-const DOWN: &[(Fault, usize)] = &[(Fault::Error, 1000)];
-
 /// Lets senders send while their collector dies again and again.
 async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Behind<'_>) -> Rest {
     let (announce, whereabouts) = watch::channel(None);
@@ -167,18 +144,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
     let mut life = subject.start().await;
     announce.send_replace(Some(life.ready().await));
     let ledger = sending.stop().await;
-    if let Some(backend) = behind.backend {
-        // What waits in a queue has time to arrive.
-        let entries = ledger.entries();
-        let acknowledged = entries.iter().filter(|entry| entry.is_acknowledged());
-        let items = acknowledged.flat_map(|entry| &entry.items);
-        backend.has_all(items.map(|item| item.id).collect()).await;
-        if let Some(Spool { folder, bucket, .. }) = behind.spool {
-            // And what waits in a spool to be uploaded.
-            bucket.heal();
-            is_empty(folder).await;
-        }
-    }
+    behind.rests(&ledger).await;
     Rest {
         ledger,
         used,
@@ -298,64 +264,12 @@ async fn survives(way: &Way, everyday: usize) {
 }
 
 async fn survives_for(way: &Way, plan: Plan, mut random: Random) -> Survived {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let artifacts = folder.path().join("artifacts");
-    let faults = way.bucket.unwrap_or_default();
-    let bucket = FaultStore::start(plan.workload.seed, faults).await;
-    let fetch = match way.bucket {
-        Some(_) => bucket.fetch(),
-        None => in_folder(artifacts.clone()),
-    };
-    let spool = folder.path().join(SPOOL);
-    let fetch_meanwhile = if way.spool {
-        stored_or_spooled(Arc::clone(&fetch), spool.clone())
-    } else {
-        Arc::clone(&fetch)
-    };
-    let is_queued = way.queue;
-    let backend = Verifying::reacting(fetch_meanwhile, move |request| {
-        if is_queued && request % 2 == 0 {
-            Reaction::Unavailable(Duration::from_millis(20))
-        } else {
-            Reaction::Accept
-        }
-    })
-    .await;
-    let behind = Behind {
-        backend: Some(&backend),
-        spool: way.spool.then_some(Spool {
-            folder: &spool,
-            bucket: &bucket,
-            faults,
-        }),
-    };
-    let mut config = match way.bucket {
-        Some(_) => config::with_s3(backend.address, bucket.address),
-        None => config::standard(backend.address),
-    };
-    (way.change)(&mut config);
-    let subject = Subject::slimspan(&folder, &config);
-    let rest = lives(&subject, &plan, &mut random, &behind).await;
+    let surroundings = Surroundings::of(way, plan.workload.seed).await;
+    let behind = surroundings.behind();
+    let rest = lives(&surroundings.subject, &plan, &mut random, &behind).await;
     let ended = rest.ended.as_ref().unwrap();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    // Of what the others got only the last one can say what became of it.
-    conserved(&ended.stderr);
-
-    let entries = rest.ledger.entries();
-    let (mut objects, half_written) = objects(&artifacts);
-    objects.extend(bucket.objects());
-    let checked = Scenario {
-        entries: &entries,
-        receipts: &backend.receipts(),
-        fetch: &fetch,
-        objects: &objects,
-        rules: way.rules,
-    }
-    .assert();
-    let mut in_flight = plan.lives * SENDERS as usize;
-    if way.rules.sent_again {
-        in_flight += plan.lives * CONSUMERS;
-    }
+    let (checked, half_written) = surroundings.check(&rest.ledger, ended);
+    let in_flight = way.in_flight(plan.lives);
     assert!(checked.duplicates <= in_flight, "{checked}");
     Survived {
         checked,
@@ -467,13 +381,4 @@ async fn the_loop_sees_what_a_queue_in_memory_loses() {
             entries.len()
         ),
     );
-}
-
-/// The names of the objects in a folder, and how many files there are beside them that a kill
-/// left half-written.
-fn objects(folder: &Path) -> (Vec<String>, usize) {
-    let names = files(folder).into_iter();
-    let names = names.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
-    let (half, whole): (Vec<_>, Vec<_>) = names.partition(|name| name.contains('#'));
-    (whole, half.len())
 }

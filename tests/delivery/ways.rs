@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::surroundings::SENDERS;
 use crate::support::checker::Rules;
 use crate::support::config;
 use crate::support::fault_store::Fault;
@@ -89,6 +90,14 @@ pub(super) const BACKGROUND_WITH_QUEUE: Way = Way {
     rules: SENT_AGAIN,
     ..BACKGROUND
 };
+
+impl Way {
+    /// The requests that so many ends may have cut off at most, so that nobody knows whether they arrived.
+    pub(super) fn in_flight(&self, ends: usize) -> usize {
+        let from_queues = if self.rules.sent_again { CONSUMERS } else { 0 };
+        ends * (SENDERS as usize + from_queues)
+    }
+}
 
 /// As many requests may be on their way from a queue at a kill.
 pub(super) const CONSUMERS: usize = 4;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
+use slimspan::crash::HAS_POINTS;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -27,6 +28,17 @@ pub(crate) struct Slimspan {
     stdout: watch::Receiver<String>,
     stderr: watch::Receiver<String>,
     folder: Arc<TempDir>,
+}
+
+/// Whether the program has the points at which it ends itself. Where it has none, that is told.
+pub(crate) fn has_points() -> bool {
+    if !HAS_POINTS {
+        eprintln!(
+            "SKIPPED: only builds with debug assertions have points at which they end: \
+             cargo test --profile dev"
+        );
+    }
+    HAS_POINTS
 }
 
 /// What an ended process leaves behind.
@@ -263,8 +275,24 @@ impl Slimspan {
     }
 
     /// Waits for the end of one that logs elsewhere.
-    pub(crate) async fn exit(mut self) -> Ended {
-        let status: ExitStatus = soon("slimspan ends", self.child.wait()).await.unwrap();
+    pub(crate) async fn exit(self) -> Ended {
+        self.gone("slimspan ends").await
+    }
+
+    /// Has nothing of its memory written to a disk when it aborts.
+    pub(crate) fn dump_no_core(&self) {
+        let pid = Pid::from_raw(self.id().try_into().unwrap());
+        let limit = Rlimit {
+            current: Some(0),
+            maximum: getrlimit(Resource::Core).maximum,
+        };
+        // One that is gone by now is as good.
+        let _ = prlimit(pid, Resource::Core, limit);
+    }
+
+    /// Waits for its end, of which this says what it is.
+    pub(crate) async fn gone(mut self, what: &str) -> Ended {
+        let status: ExitStatus = soon(what, self.child.wait()).await.unwrap();
         // Both end when the process has closed its side and everything is read.
         for output in [&mut self.stdout, &mut self.stderr] {
             let _ = soon("the pipe ends", output.wait_for(|_| false)).await;

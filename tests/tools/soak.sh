@@ -22,6 +22,7 @@ share() {
 
 export SLIMSPAN_STRICT=1
 export SLIMSPAN_LIVES="${SLIMSPAN_LIVES:-$(share 2000 40)}"
+export SLIMSPAN_POINTS="${SLIMSPAN_POINTS:-$(share 20 2)}"
 export SLIMSPAN_REQUESTS="${SLIMSPAN_REQUESTS:-$(share 16000 160)}"
 export SLIMSPAN_FAULT_REQUESTS="${SLIMSPAN_FAULT_REQUESTS:-$(share 1000 16)}"
 export SLIMSPAN_NETWORK_CHANGES="${SLIMSPAN_NETWORK_CHANGES:-$(share 3000 30)}"
@@ -85,7 +86,9 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::queu
     program::leftovers program::shutdown program::tenants program::sizes program::retries \
     program::http_answers program::artifact_server::ranges store::backends \
     --skip delivery::backend_away --skip delivery::store_away --skip delivery::hung_store \
-    --skip delivery::full_disk --test-threads=1
+    --skip delivery::full_disk --skip delivery::points --test-threads=1
+# The points at which the program ends itself are in no other profile.
+cargo test --profile dev --locked --test integration -- delivery::points --nocapture --test-threads=1 || result=$?
 cargo test --profile "$profile" --locked --lib -- journal::tests || result=$?
 
 # Each line ends with: how often the time doubles with the input, and the time for a byte.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Held, Queued, Shared, record};
 use crate::client::Client;
+use crate::crash::{self, Point};
 use crate::exporters::dead_letters::Letter;
 use crate::exporters::delivery::{Delivered, Origin, Oversize};
 use crate::exporters::retry::Patience;
@@ -105,6 +106,7 @@ impl Shared {
         }
         queued.reject(rejected);
         if let (Held::Disk(entry), Some(journal)) = (&queued.held, &self.journal) {
+            crash::at(Point::Delivered);
             journal.remove(entry);
         }
         true

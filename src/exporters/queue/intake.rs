@@ -11,6 +11,7 @@ use super::room::Room;
 use super::{Held, Queued, Shared, record};
 use crate::answer::Answer;
 use crate::client::Client;
+use crate::crash::{self, Point};
 use crate::exporters::delivery::Terms;
 use crate::exporters::departure::Departure;
 use crate::journal::{AppendError, Entry};
@@ -152,6 +153,7 @@ impl Shared {
     /// Takes up a record of an earlier life.
     pub(super) fn take_up(&self, entry: Entry) {
         let Some(journal) = &self.journal else { return };
+        crash::at(Point::QueueTakingUp);
         let name = self.way.name();
         let beginning = match journal.read_beginning(&entry, record::BEGINNING) {
             Ok(beginning) => beginning,

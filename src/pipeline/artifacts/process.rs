@@ -13,6 +13,7 @@ use super::extraction::{Memory, run_extract};
 use crate::admission;
 use crate::catalog::{Entry, State, Taken as Told};
 use crate::config::OnStoreFailure;
+use crate::crash::{self, Point};
 use crate::pipeline::fan_out::Outgoing;
 use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
@@ -78,6 +79,7 @@ impl Process<'_> {
             }
             return Ok(self.safe(taken));
         }
+        crash::at(Point::Hashed);
         // Half of the time that is left is the backend's.
         let now = Instant::now();
         let until = now + deadline.saturating_duration_since(now) / 2;
@@ -91,6 +93,7 @@ impl Process<'_> {
         let mut again = None;
         let failure = match timeout_at(until, keep).await {
             Ok(Ok(kept)) => {
+                crash::at(Point::Kept);
                 stage.number("slimspan.artifacts.stored", kept.stored as u64);
                 drop(stage);
                 if let Some(first) = first {

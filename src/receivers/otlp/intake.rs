@@ -16,6 +16,7 @@ use crate::auth::Gate;
 use crate::client::Client;
 use crate::compression::Compression;
 use crate::compute::Panicked;
+use crate::crash::{self, Point};
 use crate::expanding::expand;
 use crate::panics::Panics;
 use crate::pipeline::{Pipelines, Received};
@@ -63,6 +64,9 @@ impl Intake {
         let watch = Watch::start();
         let trace = span.trace();
         let outcome = self.pass(signal, client, gives_up, trace, arrival).await;
+        if outcome.is_ok() {
+            crash::at(Point::Answering);
+        }
         let refused = outcome.as_ref().err();
         self.pipelines.answered(signal, watch.read(), refused);
         span.ended(refused);
@@ -105,6 +109,7 @@ impl Intake {
             )),
         };
         drop(stage);
+        crash::at(Point::Received);
         trace.number("slimspan.request.bytes", request.message.len() as u64);
         let now = Instant::now();
         // From here on all of it is there. Where the sender goes away, this ends at whatever it waits for, so

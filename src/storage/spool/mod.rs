@@ -26,6 +26,7 @@ use slimspan_artifact::Digest;
 use tokio::sync::{Notify, watch};
 
 use super::flights::Flights;
+use crate::crash::{self, Point};
 #[cfg(test)]
 pub(crate) use crate::journal::FaultyDisk;
 use crate::journal::{Journal, OpenError, Options, ReadError, Recovered};
@@ -87,6 +88,7 @@ impl Spool {
         let mut waiting = Waiting::default();
         let now = Timestamp::now();
         for entry in found.entries {
+            crash::at(Point::SpoolTakingUp);
             let head = match journal.read_beginning(&entry, record::HEAD) {
                 Ok(head) => head,
                 Err(error) => {

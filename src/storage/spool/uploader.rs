@@ -13,6 +13,7 @@ use super::record::{self, Key};
 use super::{Fate, Spool};
 use crate::admission::Budget;
 use crate::backoff::Backoff;
+use crate::crash::{self, Point};
 use crate::journal::{Entry, ReadError};
 use crate::telemetry::{Counters, Seldom};
 use crate::tenant::TenantId;
@@ -267,6 +268,7 @@ impl Uploader<'_> {
             Ok(()) => {
                 self.delayed.remove(&sequence);
                 if waited {
+                    crash::at(Point::Uploaded);
                     self.spool.shared.journal.remove(entry);
                     self.counters.uploaded();
                 }

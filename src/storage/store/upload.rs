@@ -7,6 +7,7 @@ use slimspan_artifact::Artifact;
 use tokio::task::JoinError;
 
 use super::{Limit, Outcome, Shared};
+use crate::crash::{self, Point};
 use crate::storage::breaker::Permit;
 use crate::storage::error::{Action, StoreError};
 use crate::storage::known::Moment;
@@ -92,12 +93,16 @@ async fn attempt(
         .common
         .client
         .put_opts(&key, PutPayload::from(bytes), options);
+    let put = crash::while_waiting(Point::Storing, put);
     let limit = if patience < left {
         Limit::Attempt(patience)
     } else {
         Limit::All(left)
     };
     let outcome = shared.within(limit, Action::Put, &digest, put).await;
+    if outcome.is_ok() {
+        crash::at(Point::Stored);
+    }
     permit.ended(&outcome);
     let counts = &shared.common.counts;
     counts.latency.took(watch.read());
