@@ -7,25 +7,38 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{Culprit, Refusal};
+use super::{Culprit, RETRY_AFTER, Refusal};
 
 /// The longest delay that is passed on: what asks for more is a mistake, and not every clock can add it.
 const LONGEST_DELAY: Duration = Duration::from_hours(24);
 
+/// What frameworks say of a message that is too large for them: tonic's, and those of Google's gRPC. The
+/// code that some of them choose means something else.
+const TOO_LARGE: [&str; 3] = [
+    "message length too large",
+    "message larger than max",
+    "message exceeds maximum size",
+];
+
 impl Refusal {
     /// The backend's own refusal, with the backend's code, so that the sender treats it as if it
-    /// had been told directly.
+    /// had been told directly. Only what would be taken for something else is told in other words.
     pub fn of_backend(exporter: &str, status: &Status) -> Self {
-        let retry_after = status.get_details_retry_info().map(|info| {
+        let asked = status.get_details_retry_info().map(|info| {
             // No delay given means at once.
             info.retry_delay.unwrap_or_default().min(LONGEST_DELAY)
         });
-        let code = match status.code() {
-            // What some servers answer to a message that is too large; senders repeat it for ever.
-            Code::OutOfRange => Code::ResourceExhausted,
+        let (code, retry_after) = match status.code() {
+            // Its framework gave it up, maybe because of the deadline that it was told. Some senders take
+            // these two for their own doing, and do not repeat them.
+            Code::Cancelled | Code::DeadlineExceeded => {
+                (Code::Unavailable, asked.or(Some(RETRY_AFTER)))
+            }
+            // Senders would repeat it for ever.
+            Code::OutOfRange if is_for_size(status.message()) => (Code::ResourceExhausted, asked),
             // A refusal without a reason: OK is what it must not become.
-            Code::Ok => Code::Unknown,
-            code => code,
+            Code::Ok => (Code::Unknown, asked),
+            code => (code, asked),
         };
         Self {
             retry_after,
@@ -108,6 +121,12 @@ impl Refusal {
     }
 }
 
+/// Whether it is the size of a message that a backend complains of.
+fn is_for_size(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    TOO_LARGE.iter().any(|words| said.contains(words))
+}
+
 /// The delay in a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
 fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
     let text = headers
@@ -129,7 +148,6 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     use super::*;
-    use crate::refusal::RETRY_AFTER;
 
     fn retry_after(status: &Status) -> Option<Duration> {
         status.get_details_retry_info()?.retry_delay
@@ -147,17 +165,54 @@ mod tests {
                 let status = Status::with_error_details(code, "no", details);
                 let refusal = Refusal::of_backend("otlp_grpc", &status);
                 let passed_on = refusal.to_status();
-                let expected = match code {
-                    Code::OutOfRange => Code::ResourceExhausted,
-                    code => code,
+                let (expected, least) = match code {
+                    // Of these it is not known for what they are meant.
+                    Code::Cancelled | Code::DeadlineExceeded => {
+                        (Code::Unavailable, Some(RETRY_AFTER))
+                    }
+                    code => (code, None),
                 };
                 assert_eq!(passed_on.code(), expected);
-                assert_eq!(retry_after(&passed_on), told.then_some(delay));
+                let expected = if told { Some(delay) } else { least };
+                assert_eq!(retry_after(&passed_on), expected, "{code}");
+                let may_repeat = match code {
+                    Code::ResourceExhausted => told,
+                    // OTLP specification, "Failures" of OTLP/gRPC.
+                    code => matches!(i32::from(code), 1 | 4 | 10 | 11 | 14 | 15),
+                };
+                assert_eq!(refusal.is_retryable(), may_repeat, "{code}");
                 assert!(passed_on.message().contains("otlp_grpc"), "{passed_on}");
             }
         }
         let success = Refusal::of_backend("otlp_grpc", &Status::ok("trailers only"));
         assert_eq!(success.to_status().code(), Code::Unknown);
+    }
+
+    #[test]
+    fn out_of_range_is_for_size_where_it_says_so() {
+        for (said, is_for_size) in [
+            (
+                "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",
+                true,
+            ),
+            ("grpc: received message larger than max (5 vs. 4)", true),
+            ("gRPC message exceeds maximum size 4: 5", true),
+            ("Received message larger than max (5 vs. 4)", true),
+            ("the time of a span is too large", false),
+            ("the shard moved on", false),
+            ("", false),
+        ] {
+            let status = Status::new(Code::OutOfRange, said);
+            let refusal = Refusal::of_backend("otlp_grpc", &status);
+            assert_eq!(refusal.is_for_size(), is_for_size, "{said}");
+            assert_eq!(refusal.is_retryable(), !is_for_size, "{said}");
+            let code = if is_for_size {
+                Code::ResourceExhausted
+            } else {
+                Code::OutOfRange
+            };
+            assert_eq!(refusal.to_status().code(), code, "{said}");
+        }
     }
 
     #[test]

@@ -75,8 +75,8 @@ async fn a_partial_success_and_a_warning_reach_the_sender_verbatim() {
 }
 
 /// Senders drop what they may not repeat and repeat what they may, so the code of a refusal and
-/// its delay are passed on as they are. Only OUT_OF_RANGE, which some servers answer to a message
-/// that is too large, becomes what OTLP calls that.
+/// its delay are passed on as they are. Only CANCELLED and DEADLINE_EXCEEDED, which some senders take for their
+/// own doing, become what all of them repeat.
 #[tokio::test]
 async fn a_refusal_reaches_the_sender_with_its_code_and_delay() {
     let delay = Duration::from_secs(7);
@@ -98,14 +98,45 @@ async fn a_refusal_reaches_the_sender_with_its_code_and_delay() {
     for (code, delay) in cases {
         let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
         let status = refused.unwrap_err();
-        let expected = match code {
-            Code::OutOfRange => Code::ResourceExhausted,
-            code => code,
+        let (expected, least) = match code {
+            Code::Cancelled | Code::DeadlineExceeded => {
+                (Code::Unavailable, Some(Duration::from_secs(1)))
+            }
+            code => (code, None),
         };
-        assert_eq!(status.code(), expected);
-        assert_eq!(retry_after(&status), delay, "{status}");
+        assert_eq!(status.code(), expected, "{status}");
+        assert_eq!(retry_after(&status), delay.or(least), "{status}");
         assert!(status.message().contains("over quota"), "{status}");
         assert!(status.message().contains("otlp_grpc"), "{status}");
+    }
+    slimspan.stop_well().await;
+}
+
+/// OUT_OF_RANGE is for senders to repeat. Only what some servers answer to a message that is too large, which
+/// they would repeat for ever, becomes what OTLP calls that.
+#[tokio::test]
+async fn out_of_range_is_final_where_it_is_about_the_size() {
+    let cases = [
+        (
+            "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",
+            Code::ResourceExhausted,
+        ),
+        (
+            "grpc: received message larger than max (5 vs. 4)",
+            Code::ResourceExhausted,
+        ),
+        ("the clock is behind", Code::OutOfRange),
+    ];
+    let refused = cases.map(|(said, _)| Err(Status::out_of_range(said)));
+    let backend = answering(refused).await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    for (said, code) in cases {
+        let refused = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        let status = refused.unwrap_err();
+        assert_eq!(status.code(), code, "{status}");
+        assert_eq!(retry_after(&status), None, "{status}");
+        assert!(status.message().contains(said), "{status}");
     }
     slimspan.stop_well().await;
 }
