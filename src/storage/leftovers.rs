@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// What is younger may be another process's work.
 const AGE: Duration = Duration::from_hours(1);
 
-/// A sweep that takes longer ends, and the next start goes on.
+/// A sweep that takes longer ends, and the next one goes on.
 const LONGEST: Duration = Duration::from_mins(5);
 
 /// Hexadecimal digits of a digest, and of the folder that it is in.

@@ -1,8 +1,11 @@
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
 use object_store::path::Path as Key;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::{Common, Store};
 use crate::storage::error::{Action, StoreError};
@@ -11,23 +14,29 @@ use crate::storage::s3::{EVERY, MOST, Uploads};
 use crate::telemetry::Action as Asked;
 use crate::tenant::TenantId;
 
+/// How often unfinished files are looked for in a folder: what a crash left just before a start is old by then.
+const FILES_EVERY: Duration = Duration::from_hours(1);
+
 impl Store {
-    /// Removes in the background what a process that was killed left unfinished: files in a folder now, and
-    /// in a bucket on S3 uploads in parts, as long as the store is open. Google has rules for them, and Azure
-    /// forgets them by itself.
+    /// Removes in the background what a process that was killed left unfinished, files in a folder, and
+    /// in a bucket on S3 uploads in parts: now, and again and again as long as the store is open. Google has
+    /// rules for uploads, and Azure forgets them by itself.
     pub fn sweep_leftovers(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         match &self.shared.common.folder {
-            Some(folder) => Self::sweep_files(folder.clone()),
-            None => self.sweep_uploads(),
+            Some(folder) => {
+                let common = Arc::downgrade(&self.shared.common);
+                runtime.spawn(sweep_files(common, folder.clone(), SystemTime::now));
+            }
+            None => self.sweep_uploads(&runtime),
         }
     }
 
-    fn sweep_uploads(&self) {
+    fn sweep_uploads(&self, runtime: &Handle) {
         let common = Arc::downgrade(&self.shared.common);
         let Some(uploads) = Uploads::to(&self.shared.common.config) else {
-            return;
-        };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         runtime.spawn(async move {
@@ -38,29 +47,52 @@ impl Store {
             }
         });
     }
+}
 
-    fn sweep_files(folder: PathBuf) {
-        // A thread of its own does not hold up the end of the process.
+/// Removes unfinished files as long as somebody has the store open. What is old is so by this clock.
+async fn sweep_files(
+    common: Weak<Common>,
+    folder: PathBuf,
+    now: impl Fn() -> SystemTime + Send + 'static,
+) {
+    while common.strong_count() > 0 {
+        let (ended, swept) = oneshot::channel();
+        let (folder, now) = (folder.clone(), now());
         let sweep = move || {
-            for tenant in tenants_in(&folder) {
-                let root = folder.join(tenant.as_str()).join("sha256");
-                match leftovers::sweep(&root, SystemTime::now()) {
-                    Ok(Swept { files: 0, .. }) => {}
-                    Ok(Swept { files, bytes }) => tracing::info!(
-                        "{}: removed {files} unfinished files of {bytes} bytes that a killed \
-                         process left",
-                        root.display()
-                    ),
-                    Err(error) => tracing::warn!(
-                        "{}: cannot look for unfinished files: {error}",
-                        root.display()
-                    ),
-                }
-            }
+            remove_old(&folder, now);
+            // Nobody waits where the runtime has ended.
+            let _ = ended.send(());
         };
-        let thread = std::thread::Builder::new().name("leftovers".to_owned());
-        if let Err(error) = thread.spawn(sweep) {
+        if let Err(error) = in_a_thread(sweep) {
             tracing::warn!("no thread to look for unfinished files: {error}");
+        }
+        // Where there is no thread, this ends at once.
+        let _ = swept.await;
+        tokio::time::sleep(FILES_EVERY).await;
+    }
+}
+
+/// A thread of its own does not hold up the end of the process.
+fn in_a_thread(sweep: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("leftovers".to_owned());
+    thread.spawn(sweep).map(drop)
+}
+
+/// Removes the unfinished files of all tenants that are old at `now`, and tells of them.
+fn remove_old(folder: &Path, now: SystemTime) {
+    for tenant in tenants_in(folder) {
+        let root = folder.join(tenant.as_str()).join("sha256");
+        match leftovers::sweep(&root, now) {
+            Ok(Swept { files: 0, .. }) => {}
+            Ok(Swept { files, bytes }) => tracing::info!(
+                "{}: removed {files} unfinished files of {bytes} bytes that a killed \
+                 process left",
+                root.display()
+            ),
+            Err(error) => tracing::warn!(
+                "{}: cannot look for unfinished files: {error}",
+                root.display()
+            ),
         }
     }
 }
@@ -119,4 +151,59 @@ fn tenants_in(folder: &Path) -> Vec<TenantId> {
     names
         .filter_map(|name| name.to_str()?.parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::fs;
+
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::storage::StoreConfig;
+
+    const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    /// A folder with an unfinished file that is as young as can be, and who looks for it on a clock that the
+    /// test moves.
+    fn beside_a_young_file() -> (tempfile::TempDir, Store, PathBuf, JoinHandle<()>) {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreConfig::new(home.path().to_str().unwrap())).unwrap();
+        let shard = home.path().join("acme/sha256/ba");
+        fs::create_dir_all(&shard).unwrap();
+        let file = shard.join(format!("{DIGEST}#1"));
+        fs::write(&file, b"half").unwrap();
+        let (begun, then) = (Instant::now(), SystemTime::now());
+        let common = Arc::downgrade(&store.shared.common);
+        let now = move || then + begun.elapsed();
+        let sweeping = tokio::spawn(sweep_files(common, home.path().to_owned(), now));
+        (home, store, file, sweeping)
+    }
+
+    /// Moves the clock on until it is so, but for no longer than a slow machine takes.
+    async fn until(is_so: impl Fn() -> bool) {
+        let begun = std::time::Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never is");
+            tokio::time::sleep(FILES_EVERY).await;
+        }
+    }
+
+    /// A process that comes back at once finds what the crash left too young, and does not start again.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_young_at_the_start_is_removed_later() {
+        let (_home, _store, file, _sweeping) = beside_a_young_file();
+        tokio::time::sleep(FILES_EVERY / 2).await;
+        assert!(file.exists(), "it may be another process's work");
+        until(|| !file.exists()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_sweeps_a_folder_for_a_store_that_is_closed() {
+        let (_home, store, _file, sweeping) = beside_a_young_file();
+        drop(store);
+        until(|| sweeping.is_finished()).await;
+    }
 }
