@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
+use serde_json::json;
+use slimspan::journal::Journal;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tokio::io::AsyncWriteExt as _;
@@ -14,6 +16,7 @@ use tokio::sync::Semaphore;
 use tonic::Code;
 
 use crate::support::backend::Backend;
+use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::frames::frame;
 use crate::support::http2::Peer;
 use crate::support::measured::{bound, measured, number};
@@ -183,6 +186,41 @@ async fn a_request_under_way_ends_well() {
     let ended = slimspan.end().await;
     assert_eq!(ended.code, Some(0));
     assert!(ended.stderr.contains("stopped: requests 1,"), "{ended:?}");
+}
+
+/// The spool ends behind the receivers: as long as a request is under way, what waits is uploaded as ever. Who
+/// ends tries a store no more that has just failed.
+#[tokio::test]
+async fn a_spool_is_emptied_until_the_last_request_has_ended() {
+    // It takes what comes, and says nothing to it.
+    let store = FaultStore::start(7, &[(Fault::Hang, 1000)]).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let backend = Backend::gated(&gate).await;
+    let home = tempfile::tempdir().unwrap();
+    let spool = home.path().join("spool");
+    let mut config = config::with_s3(backend.address, store.address);
+    config["processors"]["artifact"]["delivery"] = json!("background");
+    config["extensions"]["artifact_store"]["spool"] = json!({ "directory": spool });
+    let mut slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let file = otlp::photo(1, 20_000);
+    let request = otlp::span_with(&file);
+    let answer = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
+    backend.arrived(1).await;
+    slimspan.logs("uploads failed").await;
+    slimspan.signal("TERM");
+    slimspan.logs("stopping").await;
+    store.heal();
+    store.stored(1).await;
+    gate.add_permits(1);
+    assert_eq!(answer.await.unwrap().unwrap(), Bytes::new());
+
+    let ended = slimspan.end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let stored = (store.fetch())(&Digest::of(&file));
+    assert_eq!(stored.as_deref(), Some(&file[..]));
+    let left = Journal::open_read_only(&spool).unwrap();
+    assert_eq!(left.entries().len(), 0, "{}", ended.stderr);
 }
 
 /// Who has nothing under way is not waited for: neither a sender between two requests nor one that
