@@ -201,6 +201,7 @@ async fn a_spool_is_emptied_until_the_last_request_has_ended() {
     let mut config = config::with_s3(backend.address, store.address);
     config["processors"]["artifact"]["delivery"] = json!("background");
     config["extensions"]["artifact_store"]["spool"] = json!({ "directory": spool });
+    config["exporters"]["otlp_grpc"]["timeout"] = json!("20s");
     let mut slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let file = otlp::photo(1, 20_000);
