@@ -118,13 +118,39 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         }
     }
     for (id, exporter) in &config.exporters {
-        let (read, write) = match exporter {
-            ExporterConfig::OtlpGrpc(grpc) => (grpc.read_buffer_size, grpc.write_buffer_size),
-            ExporterConfig::OtlpHttp(http) => (http.read_buffer_size, http.write_buffer_size),
-            ExporterConfig::Debug(_) | ExporterConfig::File(_) => continue,
-        };
         let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
-        idle.extend(buffers(&path, read, write));
+        match exporter {
+            ExporterConfig::OtlpGrpc(grpc) => {
+                if grpc.balancer_name.is_some() {
+                    let why = "does nothing here: one connection carries all requests of an exporter; for \
+                               several backends put a load balancer before them";
+                    idle.push((path.key("balancer_name"), why));
+                }
+                if grpc.wait_for_ready.is_some() {
+                    let why = "does nothing here: a request waits for a connection as long as timeout says, \
+                               and goes again as retry_on_failure says";
+                    idle.push((path.key("wait_for_ready"), why));
+                }
+                idle.extend(buffers(
+                    &path,
+                    grpc.read_buffer_size,
+                    grpc.write_buffer_size,
+                ));
+            }
+            ExporterConfig::OtlpHttp(http) => idle.extend(buffers(
+                &path,
+                http.read_buffer_size,
+                http.write_buffer_size,
+            )),
+            ExporterConfig::Debug(debug) => {
+                if debug.use_internal_logger.is_some() {
+                    let why = "does nothing here: what arrives is printed to standard output, and the log is \
+                               kept apart";
+                    idle.push((path.key("use_internal_logger"), why));
+                }
+            }
+            ExporterConfig::File(_) => {}
+        }
     }
     for (id, extension) in &config.extensions {
         if let ExtensionConfig::FileStorage(storage) = extension {
@@ -136,6 +162,16 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
                 (path.key(key), why)
             }));
         }
+    }
+    let logs = &config.service.telemetry.logs;
+    let path = KeyPath::of(["service", "telemetry", "logs"]);
+    if logs.development {
+        let why = "does nothing here: there is one kind of log; level: debug shows more";
+        idle.push((path.key("development"), why));
+    }
+    if !logs.disable_stacktrace {
+        let why = "does nothing here: errors say what to do, and have no stack traces";
+        idle.push((path.key("disable_stacktrace"), why));
     }
     let metrics = &config.service.telemetry.metrics;
     for (index, reader) in metrics.readers.iter().flatten().enumerate() {

@@ -2,16 +2,11 @@
 //! is told why, rather than that nobody knows it.
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 30] = [
+const LEFT_OUT: [(&str, &str, &str); 24] = [
     (
         "tpm",
         "key_pem",
         "keys in a TPM cannot be used; give the key as key_file or key_pem",
-    ),
-    (
-        "include_insecure_cipher_suites",
-        "key_pem",
-        "no insecure cipher suite is spoken here; remove it",
     ),
     (
         "curve_preferences",
@@ -97,11 +92,6 @@ const LEFT_OUT: [(&str, &str, &str); 30] = [
         "what is in resource are labels of target_info; remove it, and join that in queries",
     ),
     (
-        "use_internal_logger",
-        "verbosity",
-        "what arrives is printed to standard output, and the log is kept apart; remove it",
-    ),
-    (
         "output_paths",
         "verbosity",
         "what arrives is printed to standard output; remove it, and use a file exporter for files",
@@ -135,30 +125,6 @@ const LEFT_OUT: [(&str, &str, &str); 30] = [
         "middlewares",
         "retry_on_failure",
         "nothing stands between an exporter and its backend; remove it",
-    ),
-    (
-        "balancer_name",
-        "keepalive",
-        "one connection carries all requests of an exporter; remove it, and put a load balancer before \
-         several backends",
-    ),
-    (
-        "wait_for_ready",
-        "keepalive",
-        "a request waits for a connection as long as timeout says, and goes again as retry_on_failure says; \
-         remove it",
-    ),
-    (
-        "authority",
-        "keepalive",
-        "a backend is told the host and port of its endpoint; remove it, and give the name in its \
-         certificate as tls.server_name_override",
-    ),
-    (
-        "user_agent",
-        "keepalive",
-        "a backend is told that it is slimspan, and its version; remove it, and add a header of your own to \
-         headers",
     ),
 ];
 

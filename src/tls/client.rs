@@ -59,6 +59,19 @@ impl ClientTls {
         })
     }
 
+    /// The same for a backend whose certificate has `name`, unless the configuration says another.
+    pub fn or_named(mut self, name: &str) -> Result<Self, TlsError> {
+        if self.server_name.is_none() {
+            let parsed = ServerName::try_from(name.to_owned());
+            let parsed = parsed.map_err(|_| {
+                let reason = format!("is needed, for \"{name}\" of authority is not the name of a host");
+                TlsError::new("server_name_override", reason)
+            });
+            self.server_name = Some(parsed?);
+        }
+        Ok(self)
+    }
+
     /// What new connections are made with, for a client that makes them itself. It is another one
     /// when files have changed.
     pub fn config(&self) -> Arc<ClientConfig> {

@@ -45,6 +45,8 @@ pub struct TlsClientConfig {
     pub max_version: Option<Version>,
     /// The cipher suites; all that are sound where there are none.
     pub cipher_suites: Vec<CipherSuite>,
+    /// As in the Collector; no insecure cipher suite is spoken here, so it can only be false.
+    pub include_insecure_cipher_suites: bool,
     /// How often the files are looked at, to use what is new in them; 0 for never.
     #[serde(with = "AnyDuration")]
     pub reload_interval: Duration,
@@ -76,6 +78,8 @@ pub struct TlsServerConfig {
     pub max_version: Option<Version>,
     /// The cipher suites; all that are sound where there are none.
     pub cipher_suites: Vec<CipherSuite>,
+    /// As in the Collector; no insecure cipher suite is spoken here, so it can only be false.
+    pub include_insecure_cipher_suites: bool,
     /// How often the files of the certificate and key are looked at, to use what is new in them; 0 for
     /// never.
     #[serde(with = "AnyDuration")]
@@ -98,6 +102,7 @@ impl Default for TlsClientConfig {
             min_version: Version::V12,
             max_version: None,
             cipher_suites: Vec::new(),
+            include_insecure_cipher_suites: false,
             reload_interval: Duration::ZERO,
         }
     }
@@ -116,6 +121,7 @@ impl Default for TlsServerConfig {
             min_version: Version::V12,
             max_version: None,
             cipher_suites: Vec::new(),
+            include_insecure_cipher_suites: false,
             reload_interval: Duration::ZERO,
         }
     }
@@ -152,6 +158,7 @@ impl TlsClientConfig {
         .or_else(|| own.twice())
         .or_else(missing)
         .or_else(|| range(self.min_version, self.max_version))
+            .or_else(|| insecure(self.include_insecure_cipher_suites))
     }
 
     pub(super) fn authorities(&self) -> Option<Source> {
@@ -203,6 +210,7 @@ impl TlsServerConfig {
             .or_else(missing)
             .or_else(reload)
             .or_else(|| range(self.min_version, self.max_version))
+            .or_else(|| insecure(self.include_insecure_cipher_suites))
     }
 
     pub(super) fn clients(&self) -> Option<Source> {
@@ -256,6 +264,13 @@ fn range(min: Version, max: Option<Version>) -> Option<Mistake> {
     max.is_some_and(|max| max < min).then(|| {
         let message = "is older than min_version, so no version is left";
         ("max_version", message.to_owned())
+    })
+}
+
+fn insecure(are_included: bool) -> Option<Mistake> {
+    are_included.then(|| {
+        let message = "no insecure cipher suite is spoken here: remove it, or say false";
+        ("include_insecure_cipher_suites", message.to_owned())
     })
 }
 

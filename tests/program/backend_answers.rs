@@ -303,6 +303,47 @@ async fn configured_headers_arrive() {
     assert!(!format!("{ended:?}").contains("Bearer"), "{ended:?}");
 }
 
+/// What a backend is called, and what it is told of who sends, as gateways divide requests by it.
+#[tokio::test]
+async fn a_backend_is_told_the_names_that_are_configured() {
+    let backend = Backend::start().await;
+    let endpoint = backend.address.to_string();
+    let own = concat!("slimspan/", env!("CARGO_PKG_VERSION"));
+    for (keys, called, agent) in [
+        (json!({}), endpoint.as_str(), own),
+        (
+            json!({ "authority": "backend.test:1", "user_agent": "mine/1 (a b)" }),
+            "backend.test:1",
+            "mine/1 (a b)",
+        ),
+        (
+            json!({ "headers": { "User-Agent": "theirs" } }),
+            &endpoint,
+            "theirs",
+        ),
+        (
+            json!({ "headers": { "user-agent": "theirs" }, "user_agent": "mine" }),
+            &endpoint,
+            "mine",
+        ),
+    ] {
+        let mut config = config::standard(backend.address);
+        for (key, value) in keys.as_object().unwrap() {
+            config["exporters"]["otlp_grpc"][key] = value.clone();
+        }
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let sent = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        sent.unwrap();
+        let received = backend.received().pop().unwrap();
+        assert_eq!(received.authority.as_deref(), Some(called), "{keys}");
+        // The library's name follows, as with clients in Go.
+        let told = received.headers["user-agent"].to_str().unwrap();
+        assert_eq!(told.rsplit_once(" tonic/").unwrap().0, agent, "{keys}");
+        slimspan.stop_well().await;
+    }
+}
+
 /// Nothing comes back any more, and nobody says so: the backend is asked, and given up when it says nothing.
 #[tokio::test]
 async fn a_backend_that_does_not_say_that_it_is_there_is_given_up() {

@@ -121,6 +121,36 @@ async fn only_a_backend_that_is_trusted_gets_requests() {
     }
 }
 
+/// A backend that is called by another name than its endpoint has the certificate of that name, unless it
+/// is said to have another.
+#[tokio::test]
+async fn the_name_that_a_backend_is_called_by_is_that_of_its_certificate() {
+    let authority = Authority::new();
+    let by_name = Backend::with_tls(showing(&authority.issue("backend.test"))).await;
+    let by_address = Backend::with_tls(showing(&authority.issue("127.0.0.1"))).await;
+    for (backend, called, certificate, says) in [
+        (&by_name, "backend.test", None, None),
+        (&by_name, "backend.test:4317", None, None),
+        (&by_name, "shop.test", Some("backend.test"), None),
+        (&by_name, "shop.test", None, Some("not valid for name")),
+        (&by_address, "[::1]:4317", None, Some("not valid for name")),
+        (&by_address, "127.0.0.1:1", None, None),
+    ] {
+        let mut tls = json!({ "ca_pem": authority.pem() });
+        if let Some(certificate) = certificate {
+            tls["server_name_override"] = json!(certificate);
+        }
+        let mut config = config_with(backend, tls);
+        config["exporters"]["otlp_grpc"]["authority"] = json!(called);
+        let slimspan = Slimspan::start(&config).await;
+        assert_sends(&slimspan, backend, says).await;
+        if says.is_none() {
+            let received = backend.received().pop().unwrap();
+            assert_eq!(received.authority.as_deref(), Some(called));
+        }
+    }
+}
+
 /// A backend that wants to know who comes. It says why nobody else is let in only after the handshake, and
 /// not always before the end of the connection.
 #[tokio::test]

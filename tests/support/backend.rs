@@ -36,6 +36,8 @@ pub(crate) struct Received {
     pub(crate) version: Version,
     /// Path and query.
     pub(crate) path: String,
+    /// What the backend is called in it, over HTTP/2.
+    pub(crate) authority: Option<String>,
 }
 
 /// The response message or the refusal.
@@ -289,6 +291,7 @@ async fn export(
         headers: head.headers,
         version: head.version,
         path: head.uri.to_string(),
+        authority: head.uri.authority().map(ToString::to_string),
     };
     record(&received);
     match script(received).await {
@@ -325,6 +328,7 @@ async fn export_http(
         headers: head.headers,
         version: head.version,
         path: head.uri.path_and_query().unwrap().to_string(),
+        authority: head.uri.authority().map(ToString::to_string),
     };
     record(&received);
     match script(received).await {

@@ -162,7 +162,9 @@ exporters:
     max_request_bytes: 16MiB
     dead_letters: {directory: null, max_bytes: 1GiB}
     keepalive: {time: 10s, timeout: 1s, permit_without_stream: true}
-    tls: {insecure: true, ca_file: /ca.pem, server_name_override: backend}
+    authority: backend:4317
+    user_agent: mine/1 (a b)
+    tls: {insecure: true, include_insecure_cipher_suites: false, ca_file: /ca.pem, server_name_override: backend}
     reference: logfire
   debug: {verbosity: detailed, sampling_initial: 5, sampling_thereafter: 0}
 extensions:
@@ -315,6 +317,10 @@ service:
             timeout: Duration::from_secs(1),
             permit_without_stream: true,
         },
+        authority: Some("backend:4317".to_owned()),
+        user_agent: Some("mine/1 (a b)".to_owned()),
+        balancer_name: None,
+        wait_for_ready: None,
         read_buffer_size: None,
         write_buffer_size: None,
         tls: TlsClientConfig {
@@ -336,6 +342,7 @@ service:
         verbosity: Verbosity::Detailed,
         sampling_initial: 5,
         sampling_thereafter: 0,
+        use_internal_logger: None,
         reference: None,
     };
     assert_eq!(
@@ -461,13 +468,15 @@ fn an_unset_variable_is_a_warning_where_null_will_do() {
 fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
     let (config, warnings) = parse(
         "receivers: {otlp: {protocols: {grpc: {keepalive: {enforcement_policy: {min_time: 5m, \
-         permit_without_stream: true}}, read_buffer_size: 524288, write_buffer_size: 0}}}}\nexporters: {debug: , otlp: {endpoint: \"a:1\", \
-         write_buffer_size: 524288}, otlp_http: {endpoint: \"http://a\", read_buffer_size: 1}}\n\
+         permit_without_stream: true}}, read_buffer_size: 524288, write_buffer_size: 0}}}}\nexporters: {debug: {use_internal_logger: true}, otlp: {endpoint: \"a:1\", \
+         balancer_name: round_robin, wait_for_ready: false, authority: \"\", user_agent: \"\", write_buffer_size: 524288}, \
+         otlp/a: {endpoint: \"a:1\", balancer_name: pick_first, wait_for_ready: true}, otlp_http: {endpoint: \"http://a\", read_buffer_size: 1}}\n\
          processors:\n  memory_limiter:\n    min_gc_interval_when_soft_limited: 10s\n    \
          min_gc_interval_when_hard_limited: 0s\n    max_gc_interval_when_hard_limited: null\n\
          extensions:\n  file_storage:\n    timeout: 1s\n    compaction:\n      on_start: false\n      \
          on_rebound: true\n      check_interval: 5s\n      rebound_needed_threshold_mib: 100\n\
-         service:\n  extensions: [file_storage]\n  telemetry:\n    metrics:\n      readers:\n      \
+         service:\n  extensions: [file_storage]\n  telemetry:\n    logs: {development: true, \
+         disable_stacktrace: false}\n    metrics:\n      readers:\n      \
          - pull: {exporter: {prometheus: {port: 0, without_scope_info: true}}}\n      \
          - pull: {exporter: {prometheus: {port: 0, without_scope_info: false}}}\n  pipelines: \
          {traces: {receivers: [otlp], processors: [memory_limiter], exporters: [debug]}}\n",
@@ -481,12 +490,19 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
         "c.yaml:1: receivers.otlp.protocols.grpc.write_buffer_size: does nothing here: ",
         "c.yaml:5: processors.memory_limiter.min_gc_interval_when_soft_limited: does nothing here: ",
         "c.yaml:6: processors.memory_limiter.min_gc_interval_when_hard_limited: does nothing here: ",
+        "c.yaml:2: exporters.debug.use_internal_logger: does nothing here: ",
+        "c.yaml:2: exporters.otlp.balancer_name: does nothing here: ",
+        "c.yaml:2: exporters.otlp.wait_for_ready: does nothing here: ",
         "c.yaml:2: exporters.otlp.write_buffer_size: does nothing here: ",
+        "c.yaml:2: exporters.otlp/a.balancer_name: does nothing here: ",
+        "c.yaml:2: exporters.otlp/a.wait_for_ready: does nothing here: ",
         "c.yaml:2: exporters.otlp_http.read_buffer_size: does nothing here: ",
         "c.yaml:13: extensions.file_storage.compaction.on_rebound: does nothing here: ",
         "c.yaml:15: extensions.file_storage.compaction.rebound_needed_threshold_mib: does nothing",
         "c.yaml:14: extensions.file_storage.compaction.check_interval: does nothing here: ",
-        "c.yaml:22: service.telemetry.metrics.readers[1].pull.exporter.prometheus.without_scope_info: does \
+        "c.yaml:19: service.telemetry.logs.development: does nothing here: ",
+        "c.yaml:19: service.telemetry.logs.disable_stacktrace: does nothing here: ",
+        "c.yaml:23: service.telemetry.metrics.readers[1].pull.exporter.prometheus.without_scope_info: does \
          nothing here: ",
     ];
     assert_eq!(shown.len(), told.len(), "{shown:#?}");

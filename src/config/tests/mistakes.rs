@@ -136,12 +136,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "verbosity: normal",
         "verbose: true",
-        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, reference",
-    ),
-    (
-        "verbosity: normal",
-        "use_internal_logger: false",
-        "c.yaml:21: exporters.debug.use_internal_logger: is not supported: what arrives is printed to standard output, and the log is kept apart; remove it",
+        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, reference",
     ),
     (
         "verbosity: normal",
@@ -156,7 +151,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "{insecure: true}",
         "{insecure_skip_verfy: true}",
-        "c.yaml:19: exporters.otlp_grpc.tls: has invalid keys: insecure_skip_verfy; did you mean \"insecure_skip_verify\"? known are insecure, insecure_skip_verify, server_name_override, ca_file, ca_pem, cert_file, cert_pem, key_file, key_pem, include_system_ca_certs_pool, min_version, max_version, cipher_suites, reload_interval",
+        "c.yaml:19: exporters.otlp_grpc.tls: has invalid keys: insecure_skip_verfy; did you mean \"insecure_skip_verify\"? known are insecure, insecure_skip_verify, server_name_override, ca_file, ca_pem, cert_file, cert_pem, key_file, key_pem, include_system_ca_certs_pool, min_version, max_version, cipher_suites, include_insecure_cipher_suites, reload_interval",
     ),
     (
         "refresh: 24h",
@@ -322,7 +317,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "{insecure: true}",
         "{include_insecure_cipher_suites: true}",
-        "c.yaml:19: exporters.otlp_grpc.tls.include_insecure_cipher_suites: is not supported: no insecure cipher suite is spoken here; remove it",
+        "c.yaml:19: exporters.otlp_grpc.tls.include_insecure_cipher_suites: no insecure cipher suite is spoken here: remove it, or say false",
     ),
     (
         "max_recv_msg_size_mib: 64",
@@ -347,7 +342,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "max_recv_msg_size_mib: 64",
         "tls: {cert_file: a, key_file: b, ca_file: c}",
-        "c.yaml:6: receivers.otlp.protocols.grpc.tls: has invalid keys: ca_file; known are cert_file, cert_pem, key_file, key_pem, client_ca_file, client_ca_pem, client_ca_file_reload, min_version, max_version, cipher_suites, reload_interval",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls: has invalid keys: ca_file; known are cert_file, cert_pem, key_file, key_pem, client_ca_file, client_ca_pem, client_ca_file_reload, min_version, max_version, cipher_suites, include_insecure_cipher_suites, reload_interval",
     ),
     // Ids.
     (
@@ -569,23 +564,33 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "timeout: 5s",
-        "balancer_name: round_robin",
-        "c.yaml:17: exporters.otlp_grpc.balancer_name: is not supported: one connection carries all requests of an exporter; remove it, and put a load balancer before several backends",
+        "balancer_name: xds",
+        "c.yaml:17: exporters.otlp_grpc.balancer_name: unknown value \"xds\"; known are round_robin, pick_first",
     ),
     (
         "timeout: 5s",
-        "wait_for_ready: true",
-        "c.yaml:17: exporters.otlp_grpc.wait_for_ready: is not supported: a request waits for a connection as long as timeout says, and goes again as retry_on_failure says; remove it",
+        "wait_for_ready: soon",
+        "c.yaml:17: exporters.otlp_grpc.wait_for_ready: expected a boolean, found string \"soon\"",
     ),
     (
         "timeout: 5s",
-        "authority: backend",
-        "c.yaml:17: exporters.otlp_grpc.authority: is not supported: a backend is told the host and port of its endpoint; remove it, and give the name in its certificate as tls.server_name_override",
+        "authority: backend/x",
+        "c.yaml:17: exporters.otlp_grpc.authority: \"backend/x\" is not the name of a backend: use host or host:port, such as backend.example.com",
     ),
     (
         "timeout: 5s",
-        "user_agent: mine",
-        "c.yaml:17: exporters.otlp_grpc.user_agent: is not supported: a backend is told that it is slimspan, and its version; remove it, and add a header of your own to headers",
+        "authority: \":4317\"",
+        "c.yaml:17: exporters.otlp_grpc.authority: \":4317\" is not the name of a backend: use host or host:port, such as backend.example.com",
+    ),
+    (
+        "timeout: 5s",
+        "authority: me:hunter2@backend",
+        "c.yaml:17: exporters.otlp_grpc.authority: a user or password does not belong here: send credentials as headers",
+    ),
+    (
+        "timeout: 5s",
+        "user_agent: \"a\\nb\"",
+        "c.yaml:17: exporters.otlp_grpc.user_agent: has a character that a header cannot carry, such as a line break",
     ),
     (
         "timeout: 5s",
@@ -1059,16 +1064,6 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  pipelines:",
-        "  telemetry: {logs: {development: true}}\n  pipelines:",
-        "c.yaml:28: service.telemetry.logs.development: there is no such mode here; remove it, and use level: debug to see more",
-    ),
-    (
-        "  pipelines:",
-        "  telemetry: {logs: {disable_stacktrace: false}}\n  pipelines:",
-        "c.yaml:28: service.telemetry.logs.disable_stacktrace: errors here say what to do, and have no stack traces; remove it, or say true",
-    ),
-    (
-        "  pipelines:",
         "  telemetry: {logs: {output_paths: [\"syslog://x\"]}}\n  pipelines:",
         "c.yaml:28: service.telemetry.logs.output_paths: \"syslog://x\" is neither stderr, stdout nor the path of a file",
     ),
@@ -1329,7 +1324,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "    verbosity: normal",
         "    ${yaml:verbosity}: normal",
-        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, sampling_initial, sampling_thereafter, reference",
+        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, reference",
     ),
 ];
 

@@ -18,6 +18,8 @@ pub struct DebugConfig {
     /// Of how many others it prints one; 0 for none, up to a million.
     #[serde(with = "Between::<0, 1_000_000>")]
     pub sampling_thereafter: u32,
+    /// As in the Collector; what arrives is printed to standard output, and the log is kept apart.
+    pub use_internal_logger: Option<bool>,
     /// How references look in what it prints; as the `artifact` processor has them if nothing is
     /// said.
     pub reference: Option<ReferenceForm>,
@@ -29,6 +31,7 @@ impl Default for DebugConfig {
             verbosity: Verbosity::default(),
             sampling_initial: 2,
             sampling_thereafter: 1,
+            use_internal_logger: None,
             reference: None,
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
 pub use super::keepalive::KeepaliveConfig;
+use super::naming;
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
 use crate::config::units::{BetweenOrNone, PositiveDuration, PositiveSize};
@@ -53,6 +54,19 @@ pub struct OtlpGrpcConfig {
     /// How the connection is found to be dead.
     #[serde(default)]
     pub keepalive: KeepaliveConfig,
+    /// The name that the backend is called by, if not its endpoint, and that its certificate has unless
+    /// `tls.server_name_override` says another.
+    #[serde(default, deserialize_with = "naming::authority")]
+    pub authority: Option<String>,
+    /// What the backend is told of who sends, before the name and version of the library that does.
+    #[serde(default, deserialize_with = "naming::user_agent")]
+    pub user_agent: Option<String>,
+    /// As in the Collector; one connection carries all requests here.
+    #[serde(default)]
+    pub balancer_name: Option<Balancer>,
+    /// As in the Collector; a request waits for a connection as long as `timeout` says here.
+    #[serde(default)]
+    pub wait_for_ready: Option<bool>,
     /// As in the Collector; the buffers here have a size of their own.
     #[serde(default, with = "BetweenOrNone::<0, 1_073_741_824>")]
     pub read_buffer_size: Option<u64>,
@@ -83,6 +97,10 @@ impl OtlpGrpcConfig {
             max_request_bytes: default_max_request_bytes(),
             dead_letters: DeadLetterConfig::default(),
             keepalive: KeepaliveConfig::default(),
+            authority: None,
+            user_agent: None,
+            balancer_name: None,
+            wait_for_ready: None,
             read_buffer_size: None,
             write_buffer_size: None,
             tls: TlsClientConfig::default(),
@@ -131,4 +149,14 @@ pub enum Compression {
     Zstd,
     /// Not at all.
     None,
+}
+
+/// Over which connections requests go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Balancer {
+    /// All in turn.
+    RoundRobin,
+    /// The first that can be made.
+    PickFirst,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
@@ -18,6 +18,7 @@ use tonic::{Status, TimeoutExpired};
 use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
+use super::naming;
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
@@ -47,6 +48,9 @@ pub enum SetupError {
     /// The endpoint is no URI.
     #[error("endpoint: {0}")]
     Endpoint(#[from] http::uri::InvalidUri),
+    /// The name of the backend is none.
+    #[error("authority: {0}")]
+    Authority(http::uri::InvalidUri),
     /// Connections cannot be protected. The text begins with the key to change.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -91,13 +95,25 @@ impl OtlpGrpcExporter {
         let tls = config.uses_tls();
         let scheme = if tls { "https" } else { "http" };
         let backend = format!("{scheme}://{}", config.endpoint.address);
-        let tls = tls.then(|| ClientTls::new(path.clone(), &config.tls, ALPN));
+        let authority = config.authority.as_deref().map(str::parse::<Authority>);
+        let authority = authority.transpose().map_err(SetupError::Authority)?;
+        let tls = tls.then(|| {
+            let tls = ClientTls::new(path.clone(), &config.tls, ALPN)?;
+            match &authority {
+                Some(authority) => tls.or_named(naming::host(authority)),
+                None => Ok(tls),
+            }
+        });
         let tls = tls.transpose()?.map(Arc::new);
+        let origin = match &authority {
+            Some(authority) => format!("{scheme}://{authority}"),
+            None => backend.clone(),
+        };
         let connector = Connector::new(tls, config.timeout, TCP_KEEPALIVE);
         // The connector protects, and not the transport, which would look for TLS of its own in a
         // URI that says so. What requests say of themselves is the truth.
         let channel = Channel::from_shared(format!("http://{}", config.endpoint.address))?
-            .origin(Uri::from_maybe_shared(backend.clone().into_bytes())?)
+            .origin(Uri::from_maybe_shared(origin.into_bytes())?)
             .http2_keep_alive_interval(config.keepalive.time)
             .keep_alive_timeout(config.keepalive.timeout)
             .keep_alive_while_idle(config.keepalive.permit_without_stream)
@@ -308,10 +324,16 @@ fn headers(config: &OtlpGrpcConfig) -> HeaderMap {
     if let Some(encoding) = encoding {
         headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
     }
-    headers.insert(
-        header::USER_AGENT,
-        HeaderValue::from_static(concat!("slimspan/", env!("CARGO_PKG_VERSION"))),
-    );
+    let agent = config.user_agent.as_deref();
+    if let Some(agent) = agent.and_then(|agent| HeaderValue::from_str(agent).ok()) {
+        headers.insert(header::USER_AGENT, agent);
+    }
+    // One among `headers` holds, too, and the transport adds its own name to any.
+    let agent = headers.entry(header::USER_AGENT);
+    agent.or_insert(HeaderValue::from_static(concat!(
+        "slimspan/",
+        env!("CARGO_PKG_VERSION")
+    )));
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),

@@ -4,6 +4,7 @@ pub mod config;
 mod endpoint;
 mod exporter;
 mod keepalive;
+mod naming;
 
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use exporter::{OtlpGrpcExporter, Prepared, SetupError};

@@ -212,6 +212,7 @@ impl OtlpHttpConfig {
         let is_plain = is_somewhere && urls.all(|url| url.as_url().scheme() == "http");
         let insecure = TlsClientConfig {
             insecure: self.tls.insecure,
+            include_insecure_cipher_suites: self.tls.include_insecure_cipher_suites,
             ..TlsClientConfig::default()
         };
         if is_plain && self.tls != insecure {

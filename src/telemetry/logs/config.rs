@@ -118,20 +118,6 @@ pub(super) const OWN_KEYS: [&str; 4] = ["ts", "level", "msg", "caller"];
 impl LogsConfig {
     /// What is wrong with it, and at which key.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
-        if self.development {
-            return Some((
-                "development",
-                "there is no such mode here; remove it, and use level: debug to see more"
-                    .to_owned(),
-            ));
-        }
-        if !self.disable_stacktrace {
-            return Some((
-                "disable_stacktrace",
-                "errors here say what to do, and have no stack traces; remove it, or say true"
-                    .to_owned(),
-            ));
-        }
         let own = self
             .initial_fields
             .keys()
