@@ -1,5 +1,7 @@
 //! How bodies and messages are compressed, whatever carries them.
 
+mod snappy;
+
 use std::fmt;
 use std::io::{self, Read};
 
@@ -17,6 +19,10 @@ pub enum Compression {
     Zstd,
     /// `deflate` as HTTP means it: the zlib format (RFC 1950). No gRPC header has it here.
     Deflate,
+    /// `snappy`: a block as it is written, and a stream as well where it is read.
+    Snappy,
+    /// `x-snappy-framed`: a stream.
+    SnappyFramed,
 }
 
 /// The windows that a zstd stream may ask for: 8 MiB, what RFC 8878 says everybody should support.
@@ -50,7 +56,7 @@ pub enum DecompressError<E> {
 
 impl Compression {
     /// The value of `grpc-accept-encoding`: what [`Self::of_header`] understands.
-    pub const ACCEPTED: &'static str = "gzip,zstd,identity";
+    pub const ACCEPTED: &'static str = "gzip,zstd,snappy,identity";
 
     /// The compression that a header such as `grpc-encoding` names; `Ok(None)` is `identity`.
     pub fn of_header(name: &[u8]) -> Result<Option<Self>, UnknownCompression> {
@@ -58,6 +64,7 @@ impl Compression {
             b"identity" => Ok(None),
             b"gzip" => Ok(Some(Self::Gzip)),
             b"zstd" => Ok(Some(Self::Zstd)),
+            b"snappy" => Ok(Some(Self::Snappy)),
             _ => Err(UnknownCompression),
         }
     }
@@ -68,6 +75,8 @@ impl Compression {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
             Self::Deflate => "deflate",
+            Self::Snappy => "snappy",
+            Self::SnappyFramed => "x-snappy-framed",
         }
     }
 
@@ -77,12 +86,14 @@ impl Compression {
         self.compress_at(1, message)
     }
 
-    /// Compresses with a level: from 1 to 9, of zstd to 19.
+    /// Compresses with a level: from 1 to 9, of zstd to 19. Snappy has none.
     pub fn compress_at(self, level: u8, message: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         let of_zlib = flate2::Compression::new(u32::from(level));
         match self {
             Self::Zstd => return zstd::bulk::compress(message, i32::from(level)),
+            Self::Snappy => return snappy::compress_block(message),
+            Self::SnappyFramed => return snappy::compress_stream(message),
             Self::Gzip => {
                 out.reserve(message.len() / 4 + 64);
                 GzEncoder::new(message, of_zlib).read_to_end(&mut out)?;
@@ -108,10 +119,20 @@ impl Compression {
         limit: usize,
         mut charge: impl FnMut(usize) -> Result<(), E>,
     ) -> Result<Bytes, DecompressError<E>> {
+        if self == Self::Snappy && !snappy::is_stream(message) {
+            // It cannot be had in steps, but tells its size, which is no lie that costs more than the message.
+            let size = snappy::size_of_block(message).map_err(DecompressError::Malformed)?;
+            if size > limit {
+                return Err(DecompressError::TooLarge);
+            }
+            charge(size).map_err(DecompressError::Refused)?;
+            return snappy::expand_block(message, size).map_err(DecompressError::Malformed);
+        }
         let told = match self {
             Self::Gzip => size_of_last_member(message),
             Self::Zstd => size_of_frames(message).map_err(DecompressError::Malformed)?,
             Self::Deflate => None,
+            Self::Snappy | Self::SnappyFramed => snappy::size_of_stream(message),
         };
         let mut charged = 0;
         let mut expand = |size| {
@@ -163,6 +184,7 @@ impl Compression {
             // A gzip file may have several members, one after the other.
             Self::Gzip => Box::new(MultiGzDecoder::new(message)),
             Self::Deflate => Box::new(OneStream(ZlibDecoder::new(message))),
+            Self::Snappy | Self::SnappyFramed => Box::new(snappy::decoder(message)),
             Self::Zstd => {
                 let mut decoder =
                     zstd::Decoder::with_buffer(message).map_err(DecompressError::Malformed)?;
@@ -258,6 +280,14 @@ pub struct UnknownCompression;
 mod tests {
     use super::*;
 
+    const ALL: [Compression; 5] = [
+        Compression::Gzip,
+        Compression::Zstd,
+        Compression::Deflate,
+        Compression::Snappy,
+        Compression::SnappyFramed,
+    ];
+
     fn decompress(compression: Compression, message: &[u8]) -> Option<Bytes> {
         let outcome = compression.decompress(message, 1 << 26, |_| Ok::<(), ()>(()));
         outcome.ok()
@@ -266,7 +296,7 @@ mod tests {
     #[test]
     fn every_compression_comes_back() {
         let message = b"slim spans, fat spans".repeat(10_000);
-        for compression in [Compression::Gzip, Compression::Zstd, Compression::Deflate] {
+        for compression in ALL {
             for message in [&b""[..], &message] {
                 let compressed = compression.compress(message).unwrap();
                 let decompressed = decompress(compression, &compressed).unwrap();
@@ -308,19 +338,26 @@ mod tests {
 
     #[test]
     fn expansion_ends_where_it_is_refused() {
-        for compression in [Compression::Gzip, Compression::Zstd, Compression::Deflate] {
+        for compression in ALL {
             let bomb = compression.compress(&vec![0; 16 << 20]).unwrap();
-            let mut taken = 0;
+            let (mut asked, mut taken) = (0, 0);
             let outcome = compression.decompress(&bomb, 64 << 20, |bytes| {
-                taken += bytes;
-                if taken > 1 << 20 {
-                    Err("enough")
-                } else {
-                    Ok(())
+                asked += bytes;
+                if asked > 1 << 20 {
+                    return Err("enough");
                 }
+                taken = asked;
+                Ok(())
             });
             assert!(matches!(outcome, Err(DecompressError::Refused("enough"))));
-            assert!(taken <= (1 << 20) + STEP, "{taken}");
+            assert!(taken <= 1 << 20, "{compression}: {taken}");
+            // A block is asked for whole, before there is any place for it.
+            let step = if compression == Compression::Snappy {
+                15 << 20
+            } else {
+                STEP
+            };
+            assert!(asked <= (1 << 20) + step, "{compression}: {asked}");
         }
     }
 
@@ -376,6 +413,90 @@ mod tests {
         io::Write::write_all(&mut untold, &vec![7; 3_000_000]).unwrap();
         let expanded = decompress(Compression::Zstd, &untold.finish().unwrap());
         assert_eq!(expanded.unwrap().len(), 3_000_000);
+    }
+
+    /// As Go's library for gRPC and older Collectors write it, and as others do over HTTP.
+    #[test]
+    fn snappy_is_a_block_or_a_stream() {
+        let message = b"slim spans, fat spans".repeat(10_000);
+        let block = Compression::Snappy.compress(&message).unwrap();
+        let stream = Compression::SnappyFramed.compress(&message).unwrap();
+        assert!(stream.starts_with(b"\xff\x06\x00\x00sNaPpY"));
+        assert!(!block.starts_with(b"\xff\x06\x00\x00"));
+        for (compression, compressed, is_read) in [
+            (Compression::Snappy, &block, true),
+            (Compression::Snappy, &stream, true),
+            (Compression::SnappyFramed, &stream, true),
+            (Compression::SnappyFramed, &block, false),
+        ] {
+            let read = decompress(compression, compressed);
+            assert_eq!(
+                read.is_some_and(|read| read == message),
+                is_read,
+                "{compression}"
+            );
+            for broken in [
+                &compressed[..compressed.len() - 1],
+                &[&compressed[..], b"garbage"].concat(),
+                b"garbage",
+                b"\xff",
+            ] {
+                assert_eq!(decompress(compression, broken), None, "{compression}");
+            }
+        }
+        let two = stream.repeat(2);
+        assert_eq!(
+            decompress(Compression::Snappy, &two).unwrap(),
+            message.repeat(2)
+        );
+        let mut wrong_sum = Compression::SnappyFramed.compress(b"text").unwrap();
+        let last = wrong_sum.len() - 1;
+        wrong_sum[last] ^= 1;
+        assert_eq!(decompress(Compression::SnappyFramed, &wrong_sum), None);
+    }
+
+    /// A block says how large it becomes: what cannot be so is told before anything is charged or taken, and
+    /// what is too large before it is charged.
+    #[test]
+    fn a_block_of_snappy_is_not_believed_beyond_what_it_can_become() {
+        let outcome = |message: &[u8], limit| {
+            let mut charged = 0;
+            let outcome = Compression::Snappy.decompress(message, limit, |bytes| {
+                charged += bytes;
+                Ok::<(), ()>(())
+            });
+            (outcome, charged)
+        };
+        // Four gibibytes less one, and not a byte of them.
+        for lie in [
+            &b"\xff\xff\xff\xff\x0f"[..],
+            b"\xff\xff\xff\xff\x0f\x00a",
+            b"\xe8\x07\x00a",
+            b"\xff\xff\xff\xff\xff\xff",
+        ] {
+            let (outcome, charged) = outcome(lie, usize::MAX);
+            assert!(
+                matches!(outcome, Err(DecompressError::Malformed(_))),
+                "{lie:?}"
+            );
+            assert_eq!(charged, 0, "{lie:?}");
+        }
+        let zeros = Compression::Snappy.compress(&vec![0; 3_000_000]).unwrap();
+        assert!(zeros.len() < 3_000_000 / 20);
+        let (whole, charged) = outcome(&zeros, 3_000_000);
+        assert_eq!((whole.unwrap().len(), charged), (3_000_000, 3_000_000));
+        let (too_large, charged) = outcome(&zeros, 2_999_999);
+        assert!(matches!(too_large, Err(DecompressError::TooLarge)));
+        assert_eq!(charged, 0);
+        // A stream is measured before it is kept, as anything that says that it becomes large.
+        let zeros = Compression::SnappyFramed
+            .compress(&vec![0; 3_000_000])
+            .unwrap();
+        let (whole, charged) = outcome(&zeros, 3_000_000);
+        assert_eq!((whole.unwrap().len(), charged), (3_000_000, 3_000_000));
+        let (too_large, charged) = outcome(&zeros, 2_999_999);
+        assert!(matches!(too_large, Err(DecompressError::TooLarge)));
+        assert_eq!(charged, 0);
     }
 
     #[test]

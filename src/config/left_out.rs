@@ -2,7 +2,7 @@
 //! is told why, rather than that nobody knows it.
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 24] = [
+const LEFT_OUT: [(&str, &str, &str); 23] = [
     (
         "tpm",
         "key_pem",
@@ -40,14 +40,9 @@ const LEFT_OUT: [(&str, &str, &str); 24] = [
         "write headers: {name: value}",
     ),
     (
-        "snappy",
-        "deflate",
-        "it is not spoken here; use gzip, zstd or deflate",
-    ),
-    (
         "lz4",
         "deflate",
-        "it is not spoken here; use gzip, zstd or deflate",
+        "it is not spoken here; use gzip, zstd, deflate or snappy",
     ),
     (
         "b3",

@@ -64,7 +64,8 @@ impl ClientTls {
         if self.server_name.is_none() {
             let parsed = ServerName::try_from(name.to_owned());
             let parsed = parsed.map_err(|_| {
-                let reason = format!("is needed, for \"{name}\" of authority is not the name of a host");
+                let reason =
+                    format!("is needed, for \"{name}\" of authority is not the name of a host");
                 TlsError::new("server_name_override", reason)
             });
             self.server_name = Some(parsed?);

@@ -158,7 +158,7 @@ impl TlsClientConfig {
         .or_else(|| own.twice())
         .or_else(missing)
         .or_else(|| range(self.min_version, self.max_version))
-            .or_else(|| insecure(self.include_insecure_cipher_suites))
+        .or_else(|| insecure(self.include_insecure_cipher_suites))
     }
 
     pub(super) fn authorities(&self) -> Option<Source> {

@@ -60,7 +60,7 @@ async fn a_partial_success_and_a_warning_reach_the_sender_verbatim() {
         otlp::partial_success(3, "three spans are too old"),
         otlp::partial_success(0, "please upgrade"),
     ];
-    for compression in ["gzip", "zstd", "none"] {
+    for compression in ["gzip", "zstd", "snappy", "none"] {
         let backend = answering(answers.clone().map(Ok)).await;
         let mut config = config::standard(backend.address);
         config["exporters"]["otlp_grpc"]["compression"] = json!(compression);

@@ -18,6 +18,7 @@ async fn every_compression_in_and_out() {
     for (out, encoding) in [
         (None, Some("gzip")),
         (Some("zstd"), Some("zstd")),
+        (Some("snappy"), Some("snappy")),
         (Some("none"), None),
     ] {
         let backend = Backend::start().await;
@@ -34,18 +35,18 @@ async fn every_compression_in_and_out() {
             otlp::sized_span(300_000),
         ] {
             sender.send(Signal::Traces, &request).await.unwrap();
-            for compression in ["gzip", "zstd"] {
+            for compression in ["gzip", "zstd", "snappy"] {
                 let answer = sender.send_compressed(&request, compression).await;
                 assert_eq!(answer.status().code(), Code::Ok, "{answer:?}");
             }
             let received = backend.received();
-            for one in &received[received.len() - 3..] {
+            for one in &received[received.len() - 4..] {
                 assert_eq!(one.encoding.as_deref(), encoding);
                 let back = restored(Signal::Traces, &one.message, &slimspan.artifacts());
                 assert!(back == request);
             }
         }
-        assert_eq!(backend.received().len(), 9);
+        assert_eq!(backend.received().len(), 12);
     }
 }
 
@@ -117,7 +118,7 @@ async fn a_compressed_picture_is_stored_once_for_all_compressions() {
     let file = otlp::photo(1, otlp::PHOTO);
     let request = otlp::span_with(&file);
     sender.send(Signal::Traces, &request).await.unwrap();
-    for compression in ["gzip", "zstd"] {
+    for compression in ["gzip", "zstd", "snappy"] {
         let answer = sender.send_compressed(&request, compression).await;
         assert_eq!(answer.status().code(), Code::Ok);
     }

@@ -64,7 +64,7 @@ async fn every_call_has_the_answer_that_its_row_says() {
         }
         if status.code() == Code::Unimplemented {
             let accepted = &answer.headers["grpc-accept-encoding"];
-            assert_eq!(accepted, "gzip,zstd,identity");
+            assert_eq!(accepted, "gzip,zstd,snappy,identity");
         }
         // The largest of them has 16 MiB.
         let grown = slimspan.peak_memory().saturating_sub(before);
@@ -99,6 +99,10 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
     wrong_sum[sum] ^= 1;
     let mut wrong_size = gzip.clone();
     wrong_size[sum + 4] ^= 1;
+    let (block, stream) = (
+        compress("snappy", &span),
+        compress("x-snappy-framed", &span),
+    );
     let (first, second) = span.split_at(span.len() / 2);
     let members = |name| [compress(name, first), compress(name, second)].concat();
     let nested = compress("gzip", &compress("gzip", &vec![0; 16 * MIB]));
@@ -224,6 +228,36 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
             malformed("zstd"),
         ),
         (
+            13,
+            "half a snappy",
+            encoded("snappy", &stream[..stream.len() / 2]),
+            malformed("snappy"),
+        ),
+        (
+            13,
+            "no snappy",
+            encoded("snappy", b"garbage"),
+            malformed("snappy"),
+        ),
+        (
+            13,
+            "a block of snappy that would be 4 GiB",
+            encoded("snappy", b"\xff\xff\xff\xff\x0f\x00a"),
+            malformed("snappy"),
+        ),
+        (
+            14,
+            "two streams of snappy",
+            encoded("snappy", &members("x-snappy-framed")),
+            Forwarded(span.clone()),
+        ),
+        (
+            14,
+            "a block of snappy",
+            encoded("snappy", &block),
+            Forwarded(span.clone()),
+        ),
+        (
             14,
             "two gzip members",
             encoded("gzip", &members("gzip")),
@@ -246,6 +280,18 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
             "zeros after gzip",
             encoded("gzip", &[&gzip[..], &[0; 8]].concat()),
             malformed("gzip"),
+        ),
+        (
+            15,
+            "garbage after snappy",
+            encoded("snappy", &[&stream[..], b"garbage"].concat()),
+            malformed("snappy"),
+        ),
+        (
+            15,
+            "garbage after a block of snappy",
+            encoded("snappy", &[&block[..], b"garbage"].concat()),
+            malformed("snappy"),
         ),
         (
             16,

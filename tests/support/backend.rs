@@ -281,7 +281,7 @@ async fn export(
     let mut encoding = None;
     if flag == 1 {
         let name = head.headers["grpc-encoding"].to_str().unwrap();
-        message = frames::decompress(name, &message).into();
+        message = frames::decompress(frames::of_grpc(name), &message).into();
         encoding = Some(name.to_owned());
     }
     let received = Received {
@@ -375,7 +375,9 @@ fn answer_http(status: StatusCode, body: Bytes) -> Response<Body> {
 /// An answer in the compression of the request, as servers in Go answer.
 fn success(message: &[u8], encoding: Option<String>) -> Response<Body> {
     let frame = match &encoding {
-        Some(name) if !message.is_empty() => frames::frame(1, &frames::compress(name, message)),
+        Some(name) if !message.is_empty() => {
+            frames::frame(1, &frames::compress(frames::of_grpc(name), message))
+        }
         _ => frames::frame(0, message),
     };
     let body = Full::new(frame).with_trailers(async {

@@ -27,7 +27,15 @@ pub(crate) fn unframe(body: &Bytes) -> (u8, Bytes) {
     (*flag, body.slice(5..))
 }
 
-/// Compresses as the `grpc-encoding` or `content-encoding` header `name` says.
+/// The name that HTTP has for what gRPC calls so.
+pub(crate) fn of_grpc(name: &str) -> &str {
+    match name {
+        "snappy" => "x-snappy-framed",
+        name => name,
+    }
+}
+
+/// Compresses as the `content-encoding` header `name` says.
 pub(crate) fn compress(name: &str, message: &[u8]) -> Vec<u8> {
     match name {
         "gzip" => {
@@ -45,6 +53,13 @@ pub(crate) fn compress(name: &str, message: &[u8]) -> Vec<u8> {
             encoder.read_to_end(&mut compressed).unwrap();
             compressed
         }
+        "snappy" => snap::raw::Encoder::new().compress_vec(message).unwrap(),
+        "x-snappy-framed" => {
+            let mut compressed = Vec::new();
+            let mut encoder = snap::read::FrameEncoder::new(message);
+            encoder.read_to_end(&mut compressed).unwrap();
+            compressed
+        }
         other => panic!("no compression is called {other}"),
     }
 }
@@ -58,6 +73,8 @@ pub(crate) fn decompress(name: &str, message: &[u8]) -> Vec<u8> {
         "zstd" => {
             zstd::Decoder::new(message).and_then(|mut decoder| decoder.read_to_end(&mut expanded))
         }
+        "snappy" => return snap::raw::Decoder::new().decompress_vec(message).unwrap(),
+        "x-snappy-framed" => snap::read::FrameDecoder::new(message).read_to_end(&mut expanded),
         other => panic!("no compression is called {other}"),
     };
     read.unwrap();

@@ -93,7 +93,7 @@ impl Sender {
 
     /// Sends a request compressed with `gzip` or `zstd`.
     pub(crate) async fn send_compressed(&self, request: &[u8], compression: &str) -> Answer {
-        let message = frames::frame(1, &frames::compress(compression, request));
+        let message = frames::frame(1, &frames::compress(frames::of_grpc(compression), request));
         let call = Call::whole(message);
         self.call(call.header("grpc-encoding", compression)).await
     }

@@ -255,8 +255,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "timeout: 5s",
-        "compression: snappy",
-        "c.yaml:17: exporters.otlp_grpc.compression: unknown value \"snappy\"; known are gzip, zstd, none",
+        "compression: brotli",
+        "c.yaml:17: exporters.otlp_grpc.compression: unknown value \"brotli\"; known are gzip, zstd, snappy, none",
     ),
     // TLS.
     (
@@ -1182,7 +1182,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "timeout: 5s",
         "compression: gzp",
-        "c.yaml:17: exporters.otlp_grpc.compression: unknown value \"gzp\"; did you mean \"gzip\"? known are gzip, zstd, none",
+        "c.yaml:17: exporters.otlp_grpc.compression: unknown value \"gzp\"; did you mean \"gzip\"? known are gzip, zstd, snappy, none",
     ),
     (
         "timeout: 5s",
@@ -1461,8 +1461,8 @@ fn mistakes_of_an_http_listener() {
             format!("{at}.logs_url_path: /v1/traces is also traces_url_path: a path is of one signal"),
         ),
         (
-            "http:\n        compression_algorithms: [snappy]",
-            format!("{at}.compression_algorithms[0]: \"snappy\" is not supported: it is not spoken here; use gzip, zstd or deflate"),
+            "http:\n        compression_algorithms: [lz4]",
+            format!("{at}.compression_algorithms[0]: \"lz4\" is not supported: it is not spoken here; use gzip, zstd, deflate or snappy"),
         ),
         (
             "http:\n        compression_algorithms: []",
@@ -1812,8 +1812,12 @@ const OVER_HTTP: &[(&str, &str)] = &[
         "c.yaml:3: exporters.otlp_http.encoding: unknown value \"xml\"; known are proto, json",
     ),
     (
-        "{endpoint: http://host, compression: snappy}",
-        "c.yaml:3: exporters.otlp_http.compression: \"snappy\" is not supported: it is not spoken here; use gzip, zstd or deflate",
+        "{endpoint: http://host, compression: lz4}",
+        "c.yaml:3: exporters.otlp_http.compression: \"lz4\" is not supported: it is not spoken here; use gzip, zstd, deflate or snappy",
+    ),
+    (
+        "{endpoint: http://host, compression: x-snappy-framed, compression_params: {level: 1}}",
+        "c.yaml:3: exporters.otlp_http.compression_params.level: has no effect with compression: snappy",
     ),
     (
         "{endpoint: http://host, compression_params: {level: 10}}",

@@ -147,6 +147,8 @@ pub enum Compression {
     Gzip,
     /// Cheaper than gzip, where the backend reads it.
     Zstd,
+    /// The cheapest, where the backend reads it, and the largest.
+    Snappy,
     /// Not at all.
     None,
 }

@@ -127,6 +127,8 @@ impl OtlpGrpcExporter {
             compression: match config.compression {
                 Configured::Gzip => Some(Compression::Gzip),
                 Configured::Zstd => Some(Compression::Zstd),
+                // What gRPC calls snappy is the stream, as Go's library for it has it.
+                Configured::Snappy => Some(Compression::SnappyFramed),
                 Configured::None => None,
             },
             timeout: config.timeout,
@@ -319,6 +321,7 @@ fn headers(config: &OtlpGrpcConfig) -> HeaderMap {
     let encoding = match config.compression {
         Configured::Gzip => Some("gzip"),
         Configured::Zstd => Some("zstd"),
+        Configured::Snappy => Some("snappy"),
         Configured::None => None,
     };
     if let Some(encoding) = encoding {

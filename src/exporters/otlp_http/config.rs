@@ -173,7 +173,10 @@ impl OtlpHttpConfig {
                 Compression::None => {
                     return Some((KEY, "has no effect with compression: none".to_owned()));
                 }
-                Compression::Gzip | Compression::Deflate => 9,
+                Compression::Snappy | Compression::SnappyFramed => {
+                    return Some((KEY, "has no effect with compression: snappy".to_owned()));
+                }
+                Compression::Gzip | Compression::Deflate | Compression::Zlib => 9,
                 Compression::Zstd => 19,
             };
             if level > highest {
@@ -277,6 +280,13 @@ pub enum Compression {
     Zstd,
     /// What HTTP calls so: the zlib format.
     Deflate,
+    /// The same, by its other name in the Collector.
+    Zlib,
+    /// The cheapest, where the backend reads it, and the largest: a block.
+    Snappy,
+    /// The same as a stream.
+    #[serde(rename = "x-snappy-framed")]
+    SnappyFramed,
     /// Not at all.
     None,
 }

@@ -328,7 +328,10 @@ fn compression(config: &OtlpHttpConfig) -> Option<Compression> {
     match config.compression {
         Configured::Gzip => Some(Compression::Gzip),
         Configured::Zstd => Some(Compression::Zstd),
-        Configured::Deflate => Some(Compression::Deflate),
+        // HTTP has one name for it.
+        Configured::Deflate | Configured::Zlib => Some(Compression::Deflate),
+        Configured::Snappy => Some(Compression::Snappy),
+        Configured::SnappyFramed => Some(Compression::SnappyFramed),
         Configured::None => None,
     }
 }

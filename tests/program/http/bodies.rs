@@ -205,6 +205,39 @@ fn rows() -> Vec<(u32, &'static str, Sent, Expected)> {
             malformed("deflate"),
         ),
         (
+            13,
+            "half a block of snappy",
+            encoded("snappy", cut(&compress("snappy", &span), 9)),
+            malformed("snappy"),
+        ),
+        (
+            13,
+            "half a stream of snappy",
+            encoded(
+                "x-snappy-framed",
+                cut(&compress("x-snappy-framed", &span), 9),
+            ),
+            malformed("x-snappy-framed"),
+        ),
+        (
+            13,
+            "a block where a stream is told",
+            encoded("x-snappy-framed", compress("snappy", &span)),
+            malformed("x-snappy-framed"),
+        ),
+        (
+            13,
+            "a block of snappy that would be 4 GiB",
+            encoded("snappy", b"\xff\xff\xff\xff\x0f\x00a".to_vec()),
+            malformed("snappy"),
+        ),
+        (
+            14,
+            "two streams of snappy",
+            encoded("x-snappy-framed", members("x-snappy-framed")),
+            forwarded(),
+        ),
+        (
             14,
             "two gzip members",
             encoded("gzip", members("gzip")),
@@ -273,6 +306,30 @@ fn rows() -> Vec<(u32, &'static str, Sent, Expected)> {
         ),
         (19, "deflate", encoded("deflate", zlib(&span)), forwarded()),
         (19, "zlib", encoded("zlib", zlib(&span)), forwarded()),
+        (
+            19,
+            "snappy",
+            encoded("snappy", compress("snappy", &span)),
+            forwarded(),
+        ),
+        (
+            19,
+            "snappy of older Collectors",
+            encoded("snappy", compress("x-snappy-framed", &span)),
+            forwarded(),
+        ),
+        (
+            19,
+            "x-snappy-framed",
+            encoded("x-snappy-framed", compress("x-snappy-framed", &span)),
+            forwarded(),
+        ),
+        (
+            18,
+            "lz4",
+            encoded("lz4", span.clone()),
+            unsupported("compression_algorithms"),
+        ),
         (
             19,
             "raw deflate",
@@ -369,7 +426,15 @@ async fn the_limit_is_exact_and_told() {
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.http_sender().await;
     let (largest, too_large) = (otlp::sized_span(MIB), otlp::sized_span(MIB + 1));
-    for encoding in ["identity", "gzip", "zstd", "deflate"] {
+    let encodings = [
+        "identity",
+        "gzip",
+        "zstd",
+        "deflate",
+        "snappy",
+        "x-snappy-framed",
+    ];
+    for encoding in encodings {
         let compressed = |message: &Bytes| match encoding {
             "identity" => message.to_vec(),
             "deflate" => zlib(message),
@@ -387,7 +452,7 @@ async fn the_limit_is_exact_and_told() {
         assert!(told.message().contains("max_request_body_size"), "{told}");
     }
     let received = backend.received();
-    assert_eq!(received.len(), 4);
+    assert_eq!(received.len(), encodings.len());
     assert!(received.iter().all(|one| one.message == largest));
 }
 
@@ -437,5 +502,26 @@ async fn a_bomb_is_refused_within_bounded_memory() {
         "below 96 MiB: one and a half times the limit",
         format_args!("{} MiB at most: gzip, zstd and deflate", most >> 20),
     );
+    assert!(backend.received().is_empty());
+}
+
+/// The same of snappy, of which few bytes become twenty times as many at most: twice the limit in 6 MiB, as a
+/// block, which tells it, and as a stream.
+#[tokio::test]
+async fn a_bomb_of_snappy_is_refused_within_bounded_memory() {
+    let backend = Backend::start().await;
+    let zeros = vec![0; 128 * MIB];
+    for encoding in ["snappy", "x-snappy-framed"] {
+        let bomb = compress(encoding, &zeros);
+        let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+        let sender = slimspan.http_sender().await;
+        let before = slimspan.peak_memory();
+        for _ in 0..3 {
+            let answer = sender.request(encoded(encoding, bomb.clone())).await;
+            assert_eq!(answer.status, 413, "{answer:?}");
+        }
+        let grown = slimspan.peak_memory().saturating_sub(before);
+        assert!(grown < 64 * MIB as u64, "{encoding}: {} MiB", grown >> 20);
+    }
     assert!(backend.received().is_empty());
 }

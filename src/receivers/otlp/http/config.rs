@@ -246,16 +246,23 @@ pub enum ContentCoding {
     Zlib,
     /// `deflate`, which means zlib in HTTP.
     Deflate,
+    /// `snappy`: a block; a stream, as older Collectors send it, is read as well.
+    Snappy,
+    /// `x-snappy-framed`: a stream.
+    #[serde(rename = "x-snappy-framed")]
+    SnappyFramed,
 }
 
 impl ContentCoding {
     /// Every one.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Identity,
         Self::Gzip,
         Self::Zstd,
         Self::Zlib,
         Self::Deflate,
+        Self::Snappy,
+        Self::SnappyFramed,
     ];
 
     /// Its name.
@@ -266,6 +273,8 @@ impl ContentCoding {
             Self::Zstd => "zstd",
             Self::Zlib => "zlib",
             Self::Deflate => "deflate",
+            Self::Snappy => "snappy",
+            Self::SnappyFramed => "x-snappy-framed",
         }
     }
 
@@ -276,6 +285,8 @@ impl ContentCoding {
             Self::Gzip => Some(Compression::Gzip),
             Self::Zstd => Some(Compression::Zstd),
             Self::Zlib | Self::Deflate => Some(Compression::Deflate),
+            Self::Snappy => Some(Compression::Snappy),
+            Self::SnappyFramed => Some(Compression::SnappyFramed),
         }
     }
 }

@@ -135,13 +135,15 @@ mod tests {
             (&["zstd"], Some(Compression::Zstd)),
             (&["deflate"], Some(Compression::Deflate)),
             (&["zlib"], Some(Compression::Deflate)),
+            (&["snappy"], Some(Compression::Snappy)),
+            (&["X-Snappy-Framed"], Some(Compression::SnappyFramed)),
         ] {
             assert_eq!(of(values, all), Ok(compression), "{values:?}");
         }
         for values in [
             &[""][..],
             &["br"],
-            &["snappy"],
+            &["lz4"],
             &["gzip, gzip"],
             &["gzip", "gzip"],
             &["gzip;q=1"],

@@ -49,7 +49,7 @@ impl Slim {
         })?;
         let compression = coding(headers, &ContentCoding::ALL);
         let compression = compression.map_err(|_| {
-            unsupported("the content encoding is none of gzip, zstd, zlib and deflate")
+            unsupported("the content encoding is none of gzip, zstd, zlib, deflate, snappy and x-snappy-framed")
         })?;
         Ok(How { form, compression })
     }
