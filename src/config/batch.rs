@@ -13,10 +13,10 @@ use super::units::{AnyDuration, Between};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
-    /// The items after which a batch is sent; up to a hundred million. 0 waits for the timeout alone.
+    /// The items after which a batch is sent; up to a hundred million. 0 sends each request at once.
     #[serde(with = "Between::<0, 100_000_000>")]
     pub send_batch_size: usize,
-    /// The time after which a batch is sent, however small it is; 0 joins nothing.
+    /// The time after which a batch is sent, however small it is; 0 sends each request at once.
     #[serde(with = "AnyDuration")]
     pub timeout: Duration,
     /// The most items of a batch; 0 is no limit.
@@ -43,6 +43,12 @@ impl Default for BatchConfig {
 }
 
 impl BatchConfig {
+    /// Whether a batch of so many items waits for no others. As in the Collector any is large enough for a size
+    /// of 0, and without a timeout none waits, whatever the size is.
+    pub(crate) fn goes_at_once(&self, items: usize) -> bool {
+        self.timeout.is_zero() || items >= self.send_batch_size
+    }
+
     /// The key that is wrong, if one is, and what is wrong.
     pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
         let Self {
@@ -60,6 +66,9 @@ impl BatchConfig {
 /// What it does, in a few words.
 impl fmt::Display for BatchConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.goes_at_once(0) {
+            return f.write_str("joins nothing: each request goes at once");
+        }
         write!(
             f,
             "batches of {} items, after {:?} at the latest",

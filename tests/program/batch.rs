@@ -184,6 +184,42 @@ async fn time_ends_a_batch_as_well() {
     assert_eq!(backend.received().len(), 2);
 }
 
+/// As in the Collector: what need not be larger goes at once, and so does what may not wait. Only the largest
+/// batch is another matter.
+#[tokio::test]
+async fn without_a_size_or_a_time_nothing_waits() {
+    let seven = Bytes::from((0..7).flat_map(otlp::plain_span).collect::<Vec<u8>>());
+    for (batch, sizes) in [
+        (json!({ "send_batch_size": 0, "timeout": "1h" }), &[7][..]),
+        (
+            json!({ "send_batch_size": 0, "timeout": "1h", "send_batch_max_size": 3 }),
+            &[1, 3, 3],
+        ),
+        (json!({ "send_batch_size": 100, "timeout": "0s" }), &[7]),
+        (
+            json!({ "send_batch_size": 4, "timeout": "0s", "send_batch_max_size": 4 }),
+            &[3, 4],
+        ),
+    ] {
+        let backend = Backend::start().await;
+        let mut config = with_batch(&backend, batch.clone());
+        config::tell_metrics(&mut config);
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        sender.send(Signal::Traces, &seven).await.unwrap();
+        let mut sent: Vec<_> = backend.received().iter().map(spans).collect();
+        sent.sort_unstable();
+        assert_eq!(sent, sizes, "{batch}");
+        // It was not the time that ended the wait.
+        let metrics = Metrics::of(slimspan.page("telemetry")).await;
+        let count = |why: &str| {
+            let name = format!("otelcol_processor_batch_{why}_trigger_send_total");
+            metrics.count(&name, &["processor=\"batch\""])
+        };
+        assert_eq!((count("batch_size"), count("timeout")), (1, 0), "{batch}");
+    }
+}
+
 #[tokio::test]
 async fn a_batch_has_at_most_so_many_items() {
     let backend = Backend::start().await;

@@ -188,17 +188,10 @@ impl Shared {
         gathering.items += part.items;
         gathering.parts.push(part);
         let (number, items) = (gathering.number, gathering.items);
-        let size = self.config.send_batch_size;
-        if self.config.timeout.is_zero() || size > 0 && items >= size {
+        if self.config.goes_at_once(items) {
             if let Some(full) = waiting.by_key.remove(&key) {
                 self.counts.combinations.fetch_sub(1, Ordering::Relaxed);
-                let is_full = size > 0 && items >= size;
-                let why = if is_full {
-                    &self.counts.full
-                } else {
-                    &self.counts.due
-                };
-                why.fetch_add(1, Ordering::Relaxed);
+                self.counts.full.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(Arc::clone(self).send(full.parts));
             }
         } else if is_sooner {
