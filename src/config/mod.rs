@@ -12,6 +12,7 @@ mod components;
 mod de;
 mod error;
 mod expand;
+mod fitting;
 mod glob;
 pub(crate) mod headers;
 mod id;
@@ -63,6 +64,7 @@ pub use tenant::{ContextKey, TenantConfig};
 
 use serde::Serialize;
 
+use crate::machine;
 use crate::receivers::otlp::config::Protocols;
 use crate::server::config::ArtifactServerConfig;
 use crate::storage::config::StoreConfig;
@@ -242,14 +244,14 @@ impl Config {
         thorough: Thorough,
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         match Self::from_tree(&mut root, env, thorough) {
-            Ok((config, unset)) => {
+            Ok((config, unset, fitted)) => {
                 let unset = unset.into_iter().map(|Unset { path, variable }| {
                     let message = format!("the environment variable {variable} is not set");
                     (path, message)
                 });
                 let idle = idle::idle(&config).into_iter();
                 let idle = idle.map(|(path, why)| (path, why.to_owned()));
-                let warnings = unset.chain(idle).map(|(path, message)| {
+                let warnings = unset.chain(fitted).chain(idle).map(|(path, message)| {
                     let place = root.place_at(&path);
                     Warning {
                         file: place.source.to_string(),
@@ -281,13 +283,13 @@ impl Config {
         }
     }
 
-    /// The configuration and its unset variables. Each step needs the one before it: what could
+    /// The configuration, its unset variables, and what was fitted to the memory. Each step needs the one before it: what could
     /// not be read would only cause more errors further on.
     fn from_tree(
         root: &mut Node,
         env: &dyn Fn(&str) -> Option<String>,
         thorough: Thorough,
-    ) -> Result<(Self, Vec<Unset>), Vec<Problem>> {
+    ) -> Result<(Self, Vec<Unset>, Vec<(KeyPath, String)>), Vec<Problem>> {
         let Expansion { unset, problems } = expand::expand(root, env);
         unless_any(problems)?;
         let presets = preset::apply(root);
@@ -296,10 +298,11 @@ impl Config {
         config.presets = presets;
         unless_any(problems)?;
         config.lead_references_to_servers();
+        let fitted = fitting::fit(root, &mut config, machine::memory);
         if thorough == Thorough::Checked {
             unless_any(check::check(&config))?;
         }
-        Ok((config, unset))
+        Ok((config, unset, fitted))
     }
 
     fn read(root: &Node, problems: &mut Vec<Problem>) -> Self {

@@ -2,12 +2,14 @@
 
 use std::io::Read as _;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_proto::Signal;
 use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
+use crate::support::http::{Form, post};
 use crate::support::measured::measured;
 use crate::support::sender::{Call, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
@@ -65,6 +67,38 @@ async fn the_default_limit_is_64_mib() {
     let refused = sender.send(Signal::Traces, &too_large).await;
     assert_too_large(&refused.unwrap_err());
     slimspan.stop_well().await;
+}
+
+/// Who has little memory need not say how large requests may be: a quarter of it, where they do not.
+#[tokio::test]
+async fn with_little_memory_requests_are_smaller() {
+    let backend = Backend::start().await;
+    let mut config = config::with_http(backend.address);
+    config["processors"]["memory_limiter"]["limit_mib"] = 128.into();
+    config["exporters"]["otlp_grpc"]["compression"] = "none".into();
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let largest = otlp::sized_span(32 * MIB);
+    sender.send(Signal::Traces, &largest).await.unwrap();
+    assert!(backend.only() == largest);
+    let too_large = otlp::sized_span(40 * MIB);
+    let refused = sender.send(Signal::Traces, &too_large).await;
+    assert_too_large(&refused.unwrap_err());
+    let gzip = compress("gzip", &too_large);
+    let mut request = post(Signal::Traces, Form::Protobuf, Bytes::from(gzip));
+    let encoding = "gzip".parse().unwrap();
+    request.headers_mut().insert("content-encoding", encoding);
+    let answer = slimspan.http_sender().await.request(request).await;
+    assert_eq!(answer.status, 413, "{answer:?}");
+    let told = answer.refusal(Form::Protobuf);
+    assert!(told.message().contains("max_request_body_size"), "{told}");
+    let ended = slimspan.stop().await;
+    for told in [
+        "receivers.otlp.protocols.grpc.max_recv_msg_size_mib: is 32, a quarter of",
+        "receivers.otlp.protocols.http.max_request_body_size: is 32MiB, a quarter of",
+    ] {
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
 }
 
 /// A request that says how large it will be need not come to be refused.
