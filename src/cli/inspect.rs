@@ -72,6 +72,7 @@ pub(super) fn inspect(inspect: &Inspect) -> anyhow::Result<ExitCode> {
     let file = ConfigFile {
         config: inspect.config.clone(),
         set: inspect.set.clone(),
+        feature_gates: Vec::new(),
     };
     let config = match (!file.config.is_empty()).then(|| file.load()).transpose() {
         Ok(config) => config,

@@ -78,6 +78,15 @@ struct ConfigFile {
     /// Settings that are merged last, such as exporters.debug.verbosity=detailed
     #[arg(long, value_name = "KEY=VALUE", requires = "config")]
     set: Vec<String>,
+    /// The Collector's, so that its arguments can stay as they are; there are no gates here, and each is told to
+    /// do nothing
+    #[arg(
+        long,
+        value_name = "GATES",
+        requires = "config",
+        allow_hyphen_values = true
+    )]
+    feature_gates: Vec<String>,
 }
 
 /// Runs the command line of this process.
@@ -187,12 +196,22 @@ impl ConfigFile {
 
     /// The configuration; `Err` is the exit code after its mistakes were told.
     fn load(&self) -> Result<Config, ExitCode> {
+        self.tell_of_gates();
         told(Config::load(&self.sources(), environment))
     }
 
     /// The same, whether its parts fit together or not.
     fn load_unchecked(&self) -> Result<Config, ExitCode> {
+        self.tell_of_gates();
         told(Config::load_unchecked(&self.sources(), environment))
+    }
+
+    fn tell_of_gates(&self) {
+        for gates in &self.feature_gates {
+            complain(format_args!(
+                "warning: --feature-gates {gates}: does nothing here: there are no such gates"
+            ));
+        }
     }
 }
 

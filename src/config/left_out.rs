@@ -1,6 +1,10 @@
 //! Keys, values and types that the Collector has and that are left out here on purpose. Whoever brings one along
 //! is told why, rather than that nobody knows it.
 
+mod types;
+
+pub(super) use types::why_type;
+
 /// Each key, another that stands where it would, and what to do instead.
 const LEFT_OUT: [(&str, &str, &str); 23] = [
     (
@@ -131,30 +135,6 @@ pub(super) fn why(key: &str, known: &[&str]) -> Option<&'static str> {
     })
 }
 
-/// Each type of component, its kind, and what to do instead.
-const TYPES: [(&str, &str, &str); 3] = [
-    (
-        "healthcheckv2",
-        "extension",
-        "use health_check, which answers at /live, at /ready with what is the matter, and at its path",
-    ),
-    (
-        "pprof",
-        "extension",
-        "there is no Go in it to profile; remove it, and use the profiler of the system, such as perf",
-    ),
-    (
-        "memory_limiter",
-        "extension",
-        "use the processor memory_limiter, first in each pipeline: here it counts a request while it \
-         comes in, before it is decompressed or looked into",
-    ),
-];
-
-/// Why there is no such type of a kind of component, if it is left out.
-pub(super) fn why_type(component_type: &str, kind: &str) -> Option<&'static str> {
-    let mut types = TYPES.iter();
-    types.find_map(|(left_out, of, why)| {
-        (*left_out == component_type && *of == kind).then_some(*why)
-    })
-}
+/// Why connectors are left out, each of which joins two pipelines of the Collector.
+pub(super) const CONNECTORS: &str = "a request goes through one pipeline here; place slimspan before or behind a \
+                                     Collector that has the connector (see docs/placing.md), and remove it";

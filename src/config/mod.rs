@@ -307,6 +307,7 @@ impl Config {
 
     fn read(root: &Node, problems: &mut Vec<Problem>) -> Self {
         const SERVICE: &str = "service";
+        const CONNECTORS: &str = "connectors";
         let mut config = Self::default();
         let Value::Mapping(sections) = &root.value else {
             if !root.is_null() {
@@ -325,6 +326,7 @@ impl Config {
                     Ok(service) => config.service = service,
                     Err(error) => problems.push(Problem::under(&KeyPath::of([SERVICE]), error)),
                 },
+                CONNECTORS => no_connectors(node, problems),
                 unknown => {
                     let known = [
                         ReceiverConfig::SECTION,
@@ -343,6 +345,23 @@ impl Config {
             }
         }
         config
+    }
+}
+
+/// The Collector's section for components that join pipelines: there may be none in it.
+fn no_connectors(node: &Node, problems: &mut Vec<Problem>) {
+    let path = KeyPath::of(["connectors"]);
+    let why = left_out::CONNECTORS;
+    match &node.value {
+        Value::Mapping(entries) => problems.extend(entries.iter().map(|entry| {
+            let message = format!("connectors are not supported: {why}");
+            Problem::at(&path.key(&entry.key), message)
+        })),
+        _ if node.is_null() => {}
+        _ => problems.push(Problem::at(
+            &path,
+            format!("connectors are not supported: {why}"),
+        )),
     }
 }
 

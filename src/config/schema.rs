@@ -34,6 +34,14 @@ pub fn schema() -> Value {
         "Which of these run, and how they are joined.".into(),
     );
     properties.insert("service".to_owned(), service.to_value());
+    properties.insert(
+        "connectors".to_owned(),
+        json!({
+            "description": "As in the Collector; there are none here, so it is empty.",
+            "type": "object",
+            "maxProperties": 0,
+        }),
+    );
     let mut definitions = generator.take_definitions(true);
     for definition in definitions.values_mut() {
         loosen(definition);

@@ -46,6 +46,7 @@ pub struct TlsClientConfig {
     /// The cipher suites; all that are sound where there are none.
     pub cipher_suites: Vec<CipherSuite>,
     /// As in the Collector; no insecure cipher suite is spoken here, so it can only be false.
+    #[schemars(extend("const" = false))]
     pub include_insecure_cipher_suites: bool,
     /// How often the files are looked at, to use what is new in them; 0 for never.
     #[serde(with = "AnyDuration")]
@@ -79,6 +80,7 @@ pub struct TlsServerConfig {
     /// The cipher suites; all that are sound where there are none.
     pub cipher_suites: Vec<CipherSuite>,
     /// As in the Collector; no insecure cipher suite is spoken here, so it can only be false.
+    #[schemars(extend("const" = false))]
     pub include_insecure_cipher_suites: bool,
     /// How often the files of the certificate and key are looked at, to use what is new in them; 0 for
     /// never.

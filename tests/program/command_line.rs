@@ -68,6 +68,26 @@ async fn validate_tells_right_from_wrong() {
     assert!(ended.stderr.contains("/no/such/file"), "{ended:?}");
 }
 
+/// The arguments of a Collector's container can stay as they are.
+#[tokio::test]
+async fn feature_gates_are_taken_and_told_to_do_nothing() {
+    for (gates, told) in [
+        (&["--feature-gates=a.b,-c"][..], &["a.b,-c"][..]),
+        (&["--feature-gates", "-a.b"], &["-a.b"]),
+        (&["--feature-gates=+a", "--feature-gates=b"], &["+a", "b"]),
+    ] {
+        let validate = ["validate", "--config", "collector.yaml"];
+        let ended = run_with(SHIPPED, &[&validate, gates].concat()).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let told = told.iter().map(|gates| {
+            format!(
+                "warning: --feature-gates {gates}: does nothing here: there are no such gates\n"
+            )
+        });
+        assert_eq!(ended.stderr, told.collect::<String>());
+    }
+}
+
 /// A mistake is found before anything is started: not even a port that is taken is noticed.
 #[tokio::test]
 async fn a_wrong_configuration_binds_nothing() {

@@ -171,17 +171,47 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  otlp:\n",
         "  jaeger:\n",
-        "c.yaml:2: receivers.jaeger: unknown receiver type \"jaeger\"; known are otlp",
+        "c.yaml:2: receivers.jaeger: the receiver type \"jaeger\" is not supported: OTLP is all that comes in here; place slimspan behind a Collector that has this receiver, and remove it",
+    ),
+    (
+        "  otlp:\n",
+        "  thrift:\n",
+        "c.yaml:2: receivers.thrift: unknown receiver type \"thrift\"; known are otlp",
     ),
     (
         "  memory_limiter:",
         "  filter/2:",
-        "c.yaml:8: processors.filter/2: unknown processor type \"filter\"; known are memory_limiter, artifact, batch",
+        "c.yaml:8: processors.filter/2: the processor type \"filter\" is not supported: files are all that is changed here; place slimspan before or behind a Collector that does it (see docs/placing.md), and remove it",
+    ),
+    (
+        "  memory_limiter:",
+        "  tail_sampling:",
+        "c.yaml:8: processors.tail_sampling: the processor type \"tail_sampling\" is not supported: files are all that is changed here; place slimspan before or behind a Collector that does it (see docs/placing.md), and remove it",
+    ),
+    (
+        "  memory_limiter:",
+        "  queuebatch:",
+        "c.yaml:8: processors.queuebatch: the processor type \"queuebatch\" is not supported: use the processor batch, which lets each sender wait for what becomes of its batch, and the sending_queue of an exporter",
+    ),
+    (
+        "  memory_limiter:",
+        "  sieve:",
+        "c.yaml:8: processors.sieve: unknown processor type \"sieve\"; known are memory_limiter, artifact, batch",
     ),
     (
         "  debug:",
         "  kafka:",
-        "c.yaml:20: exporters.kafka: unknown exporter type \"kafka\"; known are otlp_grpc (alias otlp), otlp_http (alias otlphttp), debug, file",
+        "c.yaml:20: exporters.kafka: the exporter type \"kafka\" is not supported: OTLP is all that goes out here; place slimspan before a Collector that has this exporter, and send there with otlp_grpc",
+    ),
+    (
+        "  debug:",
+        "  logging:",
+        "c.yaml:20: exporters.logging: the exporter type \"logging\" is not supported: use debug, which has taken its place",
+    ),
+    (
+        "  debug:",
+        "  pigeon:",
+        "c.yaml:20: exporters.pigeon: unknown exporter type \"pigeon\"; known are otlp_grpc (alias otlp), otlp_http (alias otlphttp), debug, file",
     ),
     (
         "  artifact_store:\n",
@@ -201,8 +231,35 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  oidc:\n",
-        "c.yaml:23: extensions.oidc: unknown extension type \"oidc\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
+        "c.yaml:23: extensions.oidc: the extension type \"oidc\" is not supported: use bearertokenauth or basicauth, or a proxy before slimspan that knows who sends",
     ),
+    (
+        "  artifact_store:\n",
+        "  oauth2client:\n",
+        "c.yaml:23: extensions.oauth2client: the extension type \"oauth2client\" is not supported: use bearertokenauth with filename: a token that another program writes there is used from then on",
+    ),
+    (
+        "  artifact_store:\n",
+        "  sigv4auth:\n",
+        "c.yaml:23: extensions.sigv4auth: the extension type \"sigv4auth\" is not supported: requests are not signed here; send to a Collector that signs them",
+    ),
+    (
+        "  artifact_store:\n",
+        "  lock:\n",
+        "c.yaml:23: extensions.lock: unknown extension type \"lock\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
+    ),
+    (
+        "service:\n",
+        "connectors:\n  spanmetrics:\nservice:\n",
+        "c.yaml:27: connectors.spanmetrics: connectors are not supported: a request goes through one pipeline here; place slimspan before or behind a Collector that has the connector (see docs/placing.md), and remove it",
+    ),
+    (
+        "service:\n",
+        "connectors: [forward]\nservice:\n",
+        "c.yaml:26: connectors: connectors are not supported: a request goes through one pipeline here; place slimspan before or behind a Collector that has the connector (see docs/placing.md), and remove it",
+    ),
+    ("service:\n", "connectors: {}\nservice:\n", "no error"),
+    ("service:\n", "connectors:\nservice:\n", "no error"),
     (
         "    traces:",
         "    events:",
@@ -1386,8 +1443,6 @@ const UNSEEN: &[&str] = &[
     "names no tenant",
     "a key is empty",
     "readers says it, too",
-    "there is no such mode here",
-    "have no stack traces",
     "is neither stderr, stdout nor",
     "is what each line has by itself",
     "needs its ",

@@ -57,9 +57,11 @@ pub struct OtlpGrpcConfig {
     /// The name that the backend is called by, if not its endpoint, and that its certificate has unless
     /// `tls.server_name_override` says another.
     #[serde(default, deserialize_with = "naming::authority")]
+    #[schemars(extend("pattern" = "^((\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]+)(:[0-9]+)?)?$"))]
     pub authority: Option<String>,
     /// What the backend is told of who sends, before the name and version of the library that does.
     #[serde(default, deserialize_with = "naming::user_agent")]
+    #[schemars(extend("pattern" = "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$"))]
     pub user_agent: Option<String>,
     /// As in the Collector; one connection carries all requests here.
     #[serde(default)]

@@ -1,5 +1,7 @@
 //! By which names a backend and this exporter go in what the backend is told.
 
+use std::net::Ipv6Addr;
+
 use http::HeaderValue;
 use http::uri::Authority;
 use serde::Deserialize;
@@ -9,20 +11,33 @@ use serde::de::{Deserializer, Error};
 pub(super) fn authority<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
-    let Some(text) = said(deserializer)? else {
-        return Ok(None);
-    };
-    if text.contains('@') {
-        return Err(D::Error::custom(
+    match said(deserializer)? {
+        Some(text) if text.contains('@') => Err(D::Error::custom(
             "a user or password does not belong here: send credentials as headers",
-        ));
-    }
-    match text.parse::<Authority>() {
-        Ok(authority) if !host(&authority).is_empty() => Ok(Some(text)),
-        _ => Err(D::Error::custom(format!(
+        )),
+        Some(text) if !is_authority(&text) => Err(D::Error::custom(format!(
             "\"{text}\" is not the name of a backend: use host or host:port, such as backend.example.com"
         ))),
+        said => Ok(said),
     }
+}
+
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let address = host.strip_prefix('[');
+    let is_host = match address.and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let of_names = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            !host.is_empty() && host.chars().all(of_names)
+        }
+    };
+    let is_port =
+        |port: &str| port.chars().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    is_host && port.is_none_or(is_port)
 }
 
 /// The host of an authority, without the brackets of an address.
@@ -35,16 +50,43 @@ pub(super) fn host(authority: &Authority) -> &str {
 pub(super) fn user_agent<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
-    let text = said(deserializer)?;
-    match &text {
-        Some(text) if HeaderValue::from_str(text).is_err() => Err(D::Error::custom(
+    match said(deserializer)? {
+        Some(text) if HeaderValue::from_str(&text).is_err() => Err(D::Error::custom(
             "has a character that a header cannot carry, such as a line break",
         )),
-        _ => Ok(text),
+        said => Ok(said),
     }
 }
 
 fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_host_with_or_without_a_port() {
+        for (text, host_of_it) in [
+            ("backend", "backend"),
+            ("backend.example.com:443", "backend.example.com"),
+            ("a_b-c:0", "a_b-c"),
+            ("127.0.0.1:4317", "127.0.0.1"),
+            ("[::1]", "::1"),
+            ("[2001:db8::1]:65535", "2001:db8::1"),
+        ] {
+            assert!(is_authority(text), "{text}");
+            let parsed = text.parse::<Authority>();
+            let parsed = parsed.as_ref().map(host).ok();
+            assert_eq!(parsed, Some(host_of_it));
+        }
+        for text in [
+            "", ":1", "a:", "a:+1", "a:65536", "a:1:2", "::1", "[::1", "[a]", "a b", "a/b", "a?b",
+            "a%b", "\u{e9}",
+        ] {
+            assert!(!is_authority(text), "{text}");
+        }
+    }
 }
