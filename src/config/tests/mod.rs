@@ -3,6 +3,7 @@
 mod accepted;
 mod auth;
 mod context;
+mod defaults;
 mod mistakes;
 mod mutated;
 mod presets;

@@ -36,7 +36,7 @@ pub(super) fn accepts(text: &str) {
 }
 
 /// The tree as an editor sees it: nothing is replaced.
-fn json(node: &Node) -> Value {
+pub(super) fn json(node: &Node) -> Value {
     match &node.value {
         node::Value::Scalar(scalar) => match scalar.typed() {
             Typed::Null => Value::Null,
