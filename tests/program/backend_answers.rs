@@ -318,12 +318,12 @@ async fn a_backend_is_told_the_names_that_are_configured() {
         ),
         (
             json!({ "headers": { "User-Agent": "theirs" } }),
-            &endpoint,
+            endpoint.as_str(),
             "theirs",
         ),
         (
             json!({ "headers": { "user-agent": "theirs" }, "user_agent": "mine" }),
-            &endpoint,
+            endpoint.as_str(),
             "mine",
         ),
     ] {
