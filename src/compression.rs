@@ -499,6 +499,27 @@ mod tests {
         assert_eq!(charged, 0);
     }
 
+    /// Whatever a byte of it becomes, it is an error or a message within the limit.
+    #[test]
+    fn damaged_snappy_is_told_or_read() {
+        const LIMIT: usize = 16 << 10;
+        let bytes: Vec<u8> = (0..=255).collect();
+        let message = [b"slim spans, fat spans".repeat(50), vec![0; 5000], bytes].concat();
+        for compression in [Compression::Snappy, Compression::SnappyFramed] {
+            let sound = compression.compress(&message).unwrap();
+            let mut told = 0;
+            for (at, mask) in (0..sound.len()).flat_map(|at| [1, 8, 128].map(|mask| (at, mask))) {
+                let mut damaged = sound.clone();
+                damaged[at] ^= mask;
+                match compression.decompress(&damaged, LIMIT, |_| Ok::<(), ()>(())) {
+                    Ok(read) => assert!(read.len() <= LIMIT, "{compression} {at} {mask}"),
+                    Err(_) => told += 1,
+                }
+            }
+            assert!(told > 0, "{compression}");
+        }
+    }
+
     #[test]
     fn a_zstd_window_has_a_limit() {
         for (log, allowed) in [(23, true), (24, false), (27, false)] {
