@@ -77,7 +77,7 @@ async fn feature_gates_are_taken_and_told_to_do_nothing() {
         (&["--feature-gates=+a", "--feature-gates=b"], &["+a", "b"]),
     ] {
         let validate = ["validate", "--config", "collector.yaml"];
-        let ended = run_with(SHIPPED, &[&validate, gates].concat()).await;
+        let ended = run_with(SHIPPED, &[&validate[..], gates].concat()).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let told = told.iter().map(|gates| {
             format!(
