@@ -4,6 +4,26 @@ import gzip
 import struct
 import zlib
 
+# As what each of them is declared, and what a name of that ends in.
+DECLARED = {
+    "text/html": "html",
+    "image/svg+xml": "svg",
+    "image/png": "png",
+    "application/xhtml+xml": "xhtml",
+    "text/plain": "txt",
+    "application/pdf": "pdf",
+}
+
+
+def declared(files):
+    """Each of them as each type: which trace it is in, its name, type and extension, and its bytes.
+
+    They are others each time, because more space ends them: what is known of one is known of none before it.
+    """
+    for at, (kind, extension) in enumerate(DECLARED.items()):
+        for name, file in files.items():
+            yield f"{at + 1:x}6" * 16, name, kind, extension, file + b"\n" * at
+
 
 def files(canary):
     """Sixty of them by name. Each names `canary`, which nobody is to ask."""
