@@ -51,7 +51,11 @@ pub(crate) struct Ended {
 
 /// The program with nothing of this process's environment that could steer it.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_slimspan"));
+    alone(Command::new(env!("CARGO_BIN_EXE_slimspan")))
+}
+
+/// The same of a command that runs it.
+pub(crate) fn alone(mut command: Command) -> Command {
     command
         .env_remove("SLIMSPAN_LOG")
         .stdin(Stdio::null())
@@ -100,13 +104,19 @@ impl Slimspan {
 
     /// The same with more in its environment.
     pub(crate) fn spawn_with(folder: Arc<TempDir>, yaml: &str, env: &[(&str, &str)]) -> Self {
+        let mut command = command();
+        command.envs(env.iter().copied());
+        Self::spawn_by(command, folder, yaml)
+    }
+
+    /// The same by a command of the test's own that runs the program.
+    pub(crate) fn spawn_by(mut command: Command, folder: Arc<TempDir>, yaml: &str) -> Self {
         let file = folder.path().join("collector.yaml");
         std::fs::write(&file, quiet(yaml)).unwrap();
-        let mut child = command()
+        let mut child = command
             .arg("--config")
             .arg(&file)
             .current_dir(folder.path())
-            .envs(env.iter().copied())
             .spawn()
             .unwrap();
         let stdout = collect(child.stdout.take().unwrap());

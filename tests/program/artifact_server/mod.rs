@@ -35,6 +35,7 @@ mod spooled;
 mod tenants;
 mod uploads;
 mod vanished;
+mod within;
 
 use std::net::SocketAddr;
 
