@@ -37,7 +37,8 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        let template = "{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+        // A line that is longer than a terminal is wide would be two.
+        let template = "{msg} {bar:16} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
         let style = ProgressStyle::with_template(template);
         let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self(bar.with_message(what))
