@@ -39,7 +39,7 @@ pub(crate) struct Remove {
     /// Really delete
     #[arg(long)]
     yes: bool,
-    /// A JSON object that says what was deleted
+    /// A JSON object that says what was deleted, or would be
     #[arg(long)]
     json: bool,
 }
@@ -71,9 +71,14 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
                 ..Filter::default()
             };
             let hidden = opened.catalog.index().count(&filter).await?;
-            say(format_args!(
-                "would delete {what} of the tenant {tenant}, with {hidden} references: --yes does it\n"
-            ));
+            if remove.json {
+                let told = json!({ "would_delete": what, "tenant": tenant, "references": hidden });
+                say(format_args!("{told:#}\n"));
+            } else {
+                say(format_args!(
+                    "would delete {what} of the tenant {tenant}, with {hidden} references: --yes does it\n"
+                ));
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let erased = opened

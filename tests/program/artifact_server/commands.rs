@@ -1,7 +1,7 @@
 //! Commands for people: an artifact comes and goes by a line in a terminal.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use slimspan_artifact::Digest;
@@ -276,28 +276,64 @@ async fn a_link_says_whose_artifact_it_is() {
     }
 }
 
+/// What the opener of this system is called, and a program in its place: it writes down what it was asked to open.
+fn opener(folder: &Path, code: u8) -> PathBuf {
+    let name = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let script = folder.join("script");
+    let text = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > opened\nexit {code}\n");
+    fs::write(&script, text).unwrap();
+    let programs = folder.join(format!("programs-{code}"));
+    fs::create_dir(&programs).unwrap();
+    // By another process: what is written by this one may be open in a child of it, and is not run then.
+    let copied = std::process::Command::new("install")
+        .args(["-m", "755"])
+        .args([&script, &programs.join(name)])
+        .status();
+    assert!(copied.unwrap().success());
+    programs
+}
+
+/// The browser gets the URL that is printed, and nothing else; where there is none, that is said.
 #[tokio::test]
-async fn shells_and_man_know_every_command() {
-    let home = tempfile::tempdir().unwrap();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ended = run(home.path(), &["completions", shell]).await;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        for name in ["restore", "verify", "get", "put"] {
-            assert!(ended.stdout.contains(name), "{shell}: {name}");
-        }
-    }
-    let man = run(home.path(), &["man"]).await;
-    assert!(man.stdout.contains(".TH slimspan 1"), "{man:?}");
-    let written = run(home.path(), &["man", "-o", "man1"]).await;
-    assert_eq!(written.code, Some(0), "{written:?}");
-    for (name, option) in [
-        ("verify", "\\-\\-sample"),
-        ("get", "\\-\\-json"),
-        ("put", "\\-\\-json"),
-        ("open", "\\-\\-json"),
+async fn the_page_of_an_artifact_is_opened() {
+    let home = folder();
+    let digest = Digest::of(b"x").to_string();
+    let url = format!("https://pages.example.net/artifacts/{digest}\n");
+    let open = async |programs: &Path, more: &[&str]| {
+        let arguments = [&["open", "--config", "c.yaml"], more, &[&*digest]].concat();
+        let ended = command()
+            .args(arguments)
+            .current_dir(home.path())
+            .env("PATH", programs)
+            .output();
+        let ended = soon("the program ends", ended).await.unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        let printed = String::from_utf8(ended.stdout).unwrap();
+        (ended.status.code(), printed, told)
+    };
+    let opened = home.path().join("opened");
+    let good = opener(home.path(), 0);
+    let ended = open(&good, &["--print"]).await;
+    assert_eq!(ended, (Some(0), url.clone(), String::new()));
+    assert!(!opened.exists());
+    let ended = open(&good, &[]).await;
+    assert_eq!(ended, (Some(0), url.clone(), String::new()));
+    assert_eq!(fs::read_to_string(&opened).unwrap(), url);
+    let (code, told, _) = open(&good, &["--json"]).await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((code, &told["url"]), (Some(0), &json!(url.trim())));
+
+    for (programs, why) in [
+        (opener(home.path(), 4), "exit status: 4"),
+        (home.path().join("nowhere"), "No such file"),
     ] {
-        let page = home.path().join(format!("man1/slimspan-{name}.1"));
-        let page = fs::read_to_string(page).unwrap();
-        assert!(page.contains(option), "{page}");
+        let (code, printed, told) = open(&programs, &[]).await;
+        assert_eq!((code, &printed), (Some(1), &url), "{told}");
+        let is_told = told.contains(why) && told.contains("opened no browser");
+        assert!(is_told, "{told}");
     }
 }

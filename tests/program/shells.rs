@@ -1,0 +1,163 @@
+//! What shells complete and what `man` tells, of every command and option there is.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::slimspan::run;
+
+/// A command, as its help says.
+#[derive(Debug)]
+struct Known {
+    /// Below which commands it is, and its name; of slimspan itself nothing.
+    path: Vec<String>,
+    commands: Vec<String>,
+    /// Without the dashes.
+    options: Vec<String>,
+}
+
+impl Known {
+    async fn asked(home: &Path, path: Vec<String>) -> Self {
+        let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let ended = run(home, &arguments).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let section = |title: &str| {
+            let lines = ended.stdout.lines().map(str::to_owned);
+            let mut lines = lines.skip_while(move |line| line != title);
+            lines.next();
+            lines
+        };
+        let commands = section("Commands:").take_while(|line| !line.is_empty());
+        let commands =
+            commands.filter_map(|line| line.split_whitespace().next().map(str::to_owned));
+        let options = section("Options:").filter_map(|line| option(&line));
+        Self {
+            commands: commands.filter(|name| name != "help").collect(),
+            options: options.collect(),
+            path,
+        }
+    }
+
+    /// Whether a line has its options, as `form` writes each, and its commands.
+    fn are_all_in(&self, line: &str, form: &str) -> bool {
+        let words: Vec<&str> = line.split([' ', '"']).collect();
+        let options = self.options.iter().map(|name| format!("{form}{name}"));
+        let mut all = options.chain(self.commands.iter().cloned());
+        all.all(|word| words.contains(&word.as_str()))
+    }
+}
+
+/// The name of the option with which a line of help begins; what is told about one stands further in.
+fn option(line: &str) -> Option<String> {
+    let text = line.trim_start();
+    if line.len() - text.len() > 6 || !text.starts_with('-') {
+        return None;
+    }
+    let (_, name) = text.split_once("--")?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let end = name.find(|c| !is_name(c)).unwrap_or(name.len());
+    name.get(..end).map(str::to_owned)
+}
+
+/// All commands that there are, those of commands too.
+async fn every_command(home: &Path) -> Vec<Known> {
+    let (mut known, mut asked) = (Vec::new(), vec![Vec::new()]);
+    while let Some(path) = asked.pop() {
+        let command = Known::asked(home, path).await;
+        for name in &command.commands {
+            asked.push([&command.path[..], &[name.clone()]].concat());
+        }
+        known.push(command);
+    }
+    known
+}
+
+#[tokio::test]
+async fn shells_complete_every_command_and_option() {
+    let home = tempfile::tempdir().unwrap();
+    let known = every_command(home.path()).await;
+    // What is asked for below would be nothing otherwise.
+    assert!(known.len() > 15, "{known:?}");
+    assert!(
+        known
+            .iter()
+            .any(|command| command.path == ["catalog", "compact"])
+    );
+    let has = |command: &Known, name: &str| command.options.iter().any(|option| option == name);
+    assert!(known.iter().any(|command| has(command, "sample")));
+
+    let script = async |shell: &str| {
+        let ended = run(home.path(), &["completions", shell]).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout
+    };
+    let (bash, zsh, fish) = (
+        script("bash").await,
+        script("zsh").await,
+        script("fish").await,
+    );
+    for command in &known {
+        let name = command.path.last();
+        let mut choices = bash.lines().filter(|line| line.contains("opts="));
+        let is_complete = choices.any(|line| command.are_all_in(line, "--"));
+        assert!(is_complete, "bash: {command:?}");
+
+        if let Some(name) = name {
+            assert!(zsh.contains(&format!("'{name}:")), "zsh: {name}");
+            assert!(fish.contains(&format!("-a \"{name}\"")), "fish: {name}");
+        }
+        for option in &command.options {
+            let is_known = [format!("--{option}["), format!("--{option}=[")]
+                .iter()
+                .any(|text| zsh.contains(text));
+            assert!(is_known, "zsh: --{option} of {name:?}");
+            let is_of_it = |line: &&str| {
+                let named = name.map(|name| format!(" {name}"));
+                named.is_none_or(|named| line.contains(&named))
+            };
+            let mut lines = fish.lines().filter(is_of_it);
+            let is_known = lines.any(|line| line.contains(&format!(" -l {option} ")));
+            assert!(is_known, "fish: -l {option} of {name:?}");
+        }
+    }
+    for shell in ["elvish", "powershell"] {
+        let script = script(shell).await;
+        for name in known.iter().filter_map(|command| command.path.last()) {
+            assert!(script.contains(&format!(";{name}'")), "{shell}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn man_tells_of_every_command_and_option() {
+    let home = tempfile::tempdir().unwrap();
+    let known = every_command(home.path()).await;
+    let roff = |text: &str| text.replace('-', "\\-");
+    let man = run(home.path(), &["man"]).await.stdout;
+    assert!(man.contains(".TH slimspan 1"), "{man}");
+    let written = run(home.path(), &["man", "-o", "man1"]).await;
+    assert_eq!(written.code, Some(0), "{written:?}");
+    for command in &known {
+        let name = [&["slimspan".to_owned()], &command.path[..]]
+            .concat()
+            .join("-");
+        if command.path.len() == 1 {
+            assert!(man.contains(&roff(&format!("{name}(1)"))), "{name}");
+        }
+        let page = home.path().join(format!("man1/{name}.1"));
+        let page = fs::read_to_string(page).unwrap();
+        for option in &command.options {
+            let told = roff(&format!("--{option}"));
+            assert!(page.contains(&told), "--{option} of {name}");
+        }
+        for below in &command.commands {
+            let told = roff(&format!("{name}-{below}(1)"));
+            assert!(page.contains(&told), "{below} of {name}");
+        }
+    }
+    assert_eq!(
+        fs::read_dir(home.path().join("man1")).unwrap().count(),
+        known.len(),
+        "a page for each, and for nothing else"
+    );
+}
