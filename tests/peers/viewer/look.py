@@ -80,6 +80,8 @@ def look_at_gallery(browser, kinds):
     check("a card leads to its trace", page.locator("h1").inner_text(), f"Trace {TRACE}")
     names = page.locator(".spans h2").all_inner_texts()
     check("spans in their order", names, ["plan the report", "draw charts", "read out loud"])
+    charts = page.locator(".spans > li").nth(1).locator(".card .name").all_inner_texts()
+    check("artifacts in theirs", charts, ["chart-1.jpg", "chart-2.jpg", "chart-4.jpg"])
     page.locator("a.tile").first.click()
     check("a tile leads to its artifact", page.locator(".uses tbody tr").count(), 1)
     page.get_by_role("button", name="Copy").first.click()
