@@ -2,6 +2,7 @@
 
 mod delivery;
 mod layers;
+mod links;
 mod program;
 mod promises;
 mod store;
