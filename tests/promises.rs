@@ -1,5 +1,9 @@
 //! What the documentation says proves a promise is a test that exists.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +11,11 @@ use std::path::{Path, PathBuf};
 use crate::layers::collect;
 
 /// Names with `::` that are no tests.
-const OTHERS: [&str; 2] = ["slimspan_artifact::restore", "exporters::debug::verbosity"];
+const OTHERS: [&str; 3] = [
+    "slimspan_artifact::restore",
+    "exporters::debug::verbosity",
+    "promises::what_can_be_switched_off_stands_where_it_is_said",
+];
 
 /// A name as it stands in a document, and where.
 struct Named {
@@ -160,4 +168,32 @@ fn what_is_promised_of_a_delivery_names_its_tests() {
         }
     }
     assert!(cells > 30, "{cells}");
+}
+
+/// A protection can be switched off by an edit that is written down, of what stands there still.
+#[test]
+fn what_can_be_switched_off_stands_where_it_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/protections.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let rows = rows.filter(|line| !line.starts_with("| what it is for"));
+    let mut count = 0;
+    for row in rows {
+        count += 1;
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, file, instead_of, write, tests] = cells[..] else {
+            panic!("{row} has not five cells");
+        };
+        let file = root.join(file.trim_matches('`'));
+        let source = fs::read_to_string(&file).unwrap_or_else(|_| panic!("no {row}"));
+        let stands = instead_of.trim_matches('`');
+        assert!(
+            source.contains(stands),
+            "{} has no {stands}",
+            file.display()
+        );
+        assert!(stands != write.trim_matches('`'), "{row} changes nothing");
+        assert!(tests.contains("::"), "{row} names no test");
+    }
+    assert!(count > 40, "{count}");
 }
