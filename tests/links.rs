@@ -56,21 +56,27 @@ fn anchor(heading: &str) -> String {
     text.replace(' ', "-")
 }
 
-/// All documents, by their paths from the folder of the project on.
-fn documents() -> BTreeMap<PathBuf, Document> {
+/// The texts of all documents, by their paths from the folder of the project on.
+pub(crate) fn texts() -> BTreeMap<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (mut documents, mut waiting) = (BTreeMap::new(), DOCUMENTATION.map(PathBuf::from).to_vec());
+    let (mut texts, mut waiting) = (BTreeMap::new(), DOCUMENTATION.map(PathBuf::from).to_vec());
     while let Some(path) = waiting.pop() {
         let place = root.join(&path);
         if place.is_dir() {
             let entries = fs::read_dir(&place).unwrap();
             waiting.extend(entries.map(|entry| path.join(entry.unwrap().file_name())));
         } else if path.extension().is_some_and(|extension| extension == "md") {
-            let text = fs::read_to_string(&place).unwrap();
-            documents.insert(path, Document::of(&text));
+            texts.insert(path, fs::read_to_string(&place).unwrap());
         }
     }
-    documents
+    texts
+}
+
+fn documents() -> BTreeMap<PathBuf, Document> {
+    let texts = texts().into_iter();
+    texts
+        .map(|(path, text)| (path, Document::of(&text)))
+        .collect()
 }
 
 /// Where a link of this document leads to; none outside the project.

@@ -1,7 +1,9 @@
-//! What shells complete and what `man` tells, of every command and option there is.
+//! What shells complete, what `man` tells and what the documentation shows, of every command and option there is.
 
 use std::fs;
 use std::path::Path;
+
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use crate::support::slimspan::run;
 
@@ -159,5 +161,73 @@ async fn man_tells_of_every_command_and_option() {
         fs::read_dir(home.path().join("man1")).unwrap().count(),
         known.len(),
         "a page for each, and for nothing else"
+    );
+}
+
+/// The commands that a document shows, each without `slimspan` and what stands behind it for the shell.
+fn shown(document: &str) -> Vec<String> {
+    let (mut shown, mut is_block) = (Vec::new(), false);
+    for event in Parser::new(document) {
+        match event {
+            Event::Start(Tag::CodeBlock(_)) => is_block = true,
+            Event::End(TagEnd::CodeBlock) => is_block = false,
+            Event::Text(text) if is_block => {
+                // Lines go on behind a backslash, and commands begin anew behind these.
+                let text = text.replace("\\\n", " ");
+                let parts = text.split(['\n', '|', ';', '&', '(', '$']);
+                shown.extend(parts.filter_map(command));
+            }
+            Event::Code(text) => shown.extend(command(&text)),
+            _ => {}
+        }
+    }
+    shown
+}
+
+fn command(text: &str) -> Option<String> {
+    let text = text.trim().strip_prefix("slimspan ")?;
+    let end = [" #", " >"]
+        .into_iter()
+        .filter_map(|end| text.find(end))
+        .min();
+    // What may be left away is in brackets.
+    let text = text.get(..end.unwrap_or(text.len()))?;
+    Some(text.replace(['[', ']'], " "))
+}
+
+#[tokio::test]
+async fn commands_that_the_documentation_shows_exist() {
+    let home = tempfile::tempdir().unwrap();
+    let known = every_command(home.path()).await;
+    let of = |path: &[String]| known.iter().find(|command| command.path == path).unwrap();
+    let mut count = 0;
+    for (document, text) in crate::links::texts() {
+        for line in shown(&text) {
+            count += 1;
+            let (mut words, mut path) = (line.split_whitespace().peekable(), Vec::new());
+            while let Some(name) =
+                words.next_if(|word| of(&path).commands.iter().any(|name| name == word))
+            {
+                path.push(name.to_owned());
+            }
+            let command = of(&path);
+            let place = document.display();
+            // What is no command has to begin with an option, as the configuration to run does.
+            let is_one = !path.is_empty() || words.peek().is_none_or(|word| word.starts_with('-'));
+            assert!(is_one, "{place}: slimspan {line}");
+            for word in words {
+                let Some(option) = word.strip_prefix("--") else {
+                    continue;
+                };
+                let option = option.split('=').next().unwrap_or_default();
+                let is_known = command.options.iter().any(|known| known == option);
+                assert!(is_known, "{place}: --{option} of slimspan {line}");
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
+    assert_eq!(
+        shown("`slimspan get [-o FILE]` and\n\n```sh\n$ slimspan ls --json # all\n```\n"),
+        ["get  -o FILE ", "ls --json",]
     );
 }
