@@ -23,7 +23,7 @@ impl Known {
         arguments.push("--help");
         let ended = run(home, &arguments).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let section = |title: &str| {
+        let section = |title: &'static str| {
             let lines = ended.stdout.lines().map(str::to_owned);
             let mut lines = lines.skip_while(move |line| line != title);
             lines.next();
@@ -57,7 +57,7 @@ fn option(line: &str) -> Option<String> {
     }
     let (_, name) = text.split_once("--")?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let end = name.find(|c| !is_name(c)).unwrap_or(name.len());
+    let end = name.find(|c: char| !is_name(c)).unwrap_or(name.len());
     name.get(..end).map(str::to_owned)
 }
 
@@ -204,7 +204,7 @@ async fn commands_that_the_documentation_shows_exist() {
     for (document, text) in crate::links::texts() {
         for line in shown(&text) {
             count += 1;
-            let (mut words, mut path) = (line.split_whitespace().peekable(), Vec::new());
+            let (mut words, mut path) = (line.split_whitespace().peekable(), Vec::<String>::new());
             while let Some(name) =
                 words.next_if(|word| of(&path).commands.iter().any(|name| name == word))
             {
