@@ -76,7 +76,7 @@ class Watched:
         self.own = tuple(f"{origin}/" for origin in own)
         self.strange, self.said, self.dialogs, self.answers = [], [], [], []
         self.context.on("request", self.request)
-        self.context.on("response", self.answers.append)
+        self.context.on("response", lambda answer: self.answers.append(answer))
         self.context.on("console", lambda line: line.type == "error" and self.said.append(line.text))
         self.context.on("weberror", lambda error: self.said.append(str(error.error)))
         self.context.on("dialog", self.dialog)

@@ -16,12 +16,15 @@ from browsing import check, until
 
 
 class Places:
-    """Where one slimspan is: it has three ports from `first` on."""
+    """Where one slimspan is: it has three ports from `first` on, and names below `domain` if it has one."""
 
-    def __init__(self, first):
+    def __init__(self, first, domain=None):
         self.receiver, self.artifacts, self.pages = first, first + 1, first + 2
-        self.bytes, self.site = f"http://127.0.0.1:{self.artifacts}", f"http://127.0.0.1:{self.pages}"
-        self.own = (self.bytes, self.site)
+        self.here = [f"http://127.0.0.1:{port}" for port in (self.artifacts, self.pages)]
+        self.bytes, self.site = self.own = self.here
+        if domain:
+            self.own = [f"http://files.{domain}:{self.artifacts}", f"http://pages.{domain}:{self.pages}"]
+            self.bytes, self.site = self.own
 
     def page_of(self, file, tenant=""):
         return f"{self.site}{tenant}/artifacts/{hashlib.sha256(file).hexdigest()}"
@@ -29,6 +32,10 @@ class Places:
     def reference_to(self, called, file):
         extension = called.rsplit(".", 1)[1]
         return f"{self.bytes}/artifacts/{hashlib.sha256(file).hexdigest()}.{extension}"
+
+    def for_programs(self, url):
+        """The same place without a name, which browsers alone resolve here."""
+        return url.replace(self.bytes, self.here[0]).replace(self.site, self.here[1])
 
 
 def configuration(places):
@@ -61,7 +68,8 @@ def configuration(places):
 def server(places):
     return {
         "endpoint": f"127.0.0.1:{places.artifacts}",
-        "pages": {"endpoint": f"127.0.0.1:{places.pages}"},
+        "public_url": places.bytes,
+        "pages": {"endpoint": f"127.0.0.1:{places.pages}", "public_url": places.site},
     }
 
 
