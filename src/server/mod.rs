@@ -76,6 +76,10 @@ const QUESTIONS: usize = 32;
 /// there. Others wait as long as one may take, and of one who asks only one waits beside those of others.
 const RESTORES: usize = 1;
 
+/// Requests to restore whose files are looked for at a time: a request may refer to thousands, and each is asked for. One
+/// who asks has half of them at most.
+const LOOKUPS: usize = 8;
+
 /// Previews for which much is read at a time: each takes up to 16 MiB that requests need.
 const PREVIEWS: usize = 8;
 
@@ -101,6 +105,8 @@ pub(crate) struct Server {
     questions: Slots,
     /// Artifacts that are sent here at a time.
     uploads: Slots,
+    /// Requests to restore whose files are looked for at a time.
+    lookups: Slots,
     /// Requests that become whole again at a time.
     restores: Slots,
     /// The memory of those, of those that come, and of those that are taken.
@@ -217,6 +223,7 @@ impl ArtifactServer {
             slots: Slots::new(config.max_concurrent_requests as usize),
             questions: Slots::new(QUESTIONS),
             uploads: Slots::waited_for(UPLOADS, UPLOADS_WAIT),
+            lookups: Slots::new(LOOKUPS),
             restores: Slots::new(RESTORES),
             rooms: Rooms::of(parts.budget),
             previews: Slots::new(PREVIEWS),

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use slimspan::compression::Compression;
 use slimspan_artifact::Digest;
 use tokio::net::TcpListener;
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, watch};
 
-use super::{Served, with_server};
+use super::{Served, with_server, with_tenants};
 use crate::support::http::HttpAnswer;
-use crate::support::{config, otlp};
+use crate::support::{config, otlp, soon};
 
 /// Files that a request may refer to.
 const FILES: usize = 10_000;
@@ -129,20 +129,23 @@ async fn what_was_given_back_is_written_down_and_nothing_else() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// A bucket with nothing in it, which says so when it is asked by as many as are waited for.
-async fn patient_bucket() -> SocketAddr {
+/// A bucket with nothing in it, which says so of a file when what `held` gives for its path has come to its end.
+async fn empty_bucket<F>(held: impl Fn(String) -> F + Clone + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let all = Arc::new(Barrier::new(AT_A_TIME));
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let all = Arc::clone(&all);
+            let held = held.clone();
             let service = service_fn(move |request: Request<Incoming>| {
-                let all = Arc::clone(&all);
+                let path = request.uri().path().to_owned();
+                let is_file = path.contains("/sha256/") && request.method() == Method::HEAD;
+                let held = is_file.then(|| held(path));
                 async move {
-                    let is_file = request.uri().path().contains("/sha256/");
-                    if is_file && request.method() == Method::HEAD {
-                        all.wait().await;
+                    if let Some(held) = held {
+                        held.await;
                     }
                     let nothing = Response::builder().status(StatusCode::NOT_FOUND);
                     Ok::<_, Infallible>(nothing.body(Full::<Bytes>::default()).unwrap())
@@ -157,13 +160,24 @@ async fn patient_bucket() -> SocketAddr {
     address
 }
 
-/// One whose store is that bucket.
-async fn of_patient_bucket() -> Served {
-    let of_s3 = config::with_s3(([127, 0, 0, 1], 9).into(), patient_bucket().await);
-    let mut config = with_url();
+/// One whose store is the bucket at `bucket`.
+async fn of_bucket(mut config: Value, bucket: SocketAddr) -> Served {
+    let of_s3 = config::with_s3(([127, 0, 0, 1], 9).into(), bucket);
     config["extensions"]["artifact_store"] = of_s3["extensions"]["artifact_store"].clone();
     config["extensions"]["artifact_store"]["timeout"] = json!("5m");
     Served::start(&config).await
+}
+
+/// One whose bucket answers when it is asked by as many as are waited for.
+async fn of_patient_bucket() -> Served {
+    let all = Arc::new(Barrier::new(AT_A_TIME));
+    let held = move |_| {
+        let all = Arc::clone(&all);
+        async move {
+            all.wait().await;
+        }
+    };
+    of_bucket(with_url(), empty_bucket(held).await).await
 }
 
 /// A store that is far away takes its time for each.
@@ -188,4 +202,68 @@ async fn who_waits_for_what_the_store_knows_has_no_turn() {
     for answer in join_all(both).await {
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     }
+}
+
+async fn restore_for(served: &Served, tenant: &str, digests: &[Digest]) -> HttpAnswer {
+    let uri = |digest| format!("https://files.example.com/{tenant}/artifacts/{digest}.png ");
+    let text: String = digests.iter().map(uri).collect();
+    let client = served.pages.bearer(&format!("token-of-{tenant}"));
+    let client = client.with("content-type", "application/x-protobuf");
+    let slim = otlp::span([("a", otlp::text(text))]);
+    client.ask(Method::POST, "/v1/restore/traces", slim).await
+}
+
+/// How many files a bucket is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    now: usize,
+    most: usize,
+}
+
+/// Each request may ask for many files, and there may be many requests.
+#[tokio::test]
+async fn what_all_requests_ask_the_store_for_at_a_time_is_limited() {
+    const REQUESTS: usize = 20;
+    // Four of one tenant are looked for at a time.
+    const OF_ONE: usize = 4 * AT_A_TIME;
+    let asked = Arc::new(watch::Sender::new(Asked::default()));
+    let may_go = Arc::new(watch::Sender::new(false));
+    let (counting, going) = (Arc::clone(&asked), Arc::clone(&may_go));
+    let held = move |path: String| {
+        let (asked, mut may_go) = (Arc::clone(&counting), going.subscribe());
+        async move {
+            if path.contains("/beta/") {
+                return;
+            }
+            asked.send_modify(|asked| {
+                asked.now += 1;
+                asked.most = asked.most.max(asked.now);
+            });
+            let _ = may_go.wait_for(|may_go| *may_go).await;
+            asked.send_modify(|asked| asked.now -= 1);
+        }
+    };
+    let mut config = with_tenants();
+    config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
+    let served = of_bucket(config, empty_bucket(held).await).await;
+    let digests: Vec<Digest> = made_up(REQUESTS * AT_A_TIME).collect();
+    let of_acme = digests.chunks(AT_A_TIME);
+    let of_acme = join_all(of_acme.map(|digests| restore_for(&served, "acme", digests)));
+    let others = async {
+        let mut asked = asked.subscribe();
+        let all = asked.wait_for(|asked| asked.now >= OF_ONE);
+        soon("as many are asked for as may be", all).await.unwrap();
+        // One who has that many on the way leaves others theirs.
+        let answer = restore_for(&served, "beta", &digests[..1]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        assert_eq!(answer.headers["slimspan-references-left"], "1");
+        may_go.send_replace(true);
+    };
+    let (of_acme, ()) = tokio::join!(of_acme, others);
+    for answer in of_acme {
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let left = &answer.headers["slimspan-references-left"];
+        assert_eq!(left, AT_A_TIME.to_string().as_str());
+    }
+    assert_eq!(asked.borrow().most, OF_ONE);
 }

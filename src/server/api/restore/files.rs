@@ -14,7 +14,7 @@ use crate::admission::Lease;
 use crate::server::api::ApiError;
 use crate::storage::{Store, StoreError};
 
-/// How many are asked for at a time.
+/// How many are asked for at a time, of each request.
 const AT_A_TIME: usize = 16;
 
 /// Those that can be had.
@@ -45,7 +45,7 @@ struct There {
 
 impl Found {
     /// Looks for files, which may have `most` bytes together. What is known of them is charged already, so this
-    /// needs no turn: only who asks waits for a store that is far away.
+    /// needs no turn in which something becomes whole: a store that is far away keeps nobody from that.
     pub(super) async fn look_for(
         store: &Store,
         files: BTreeMap<Digest, u64>,

@@ -106,10 +106,18 @@ pub(crate) async fn restore(
     let beside = slim.request.len() as u64 + references.memory + ROUNDED;
     let most = room.limit.saturating_sub(beside);
     let files = mem::take(&mut references.files);
-    let found = Found::look_for(&store, files, most).await?;
+    let found = {
+        let _place = place(
+            &server.lookups,
+            &payer,
+            "the files of other requests are looked for",
+        )
+        .await?;
+        Found::look_for(&store, files, most).await?
+    };
     // Only what is there has a turn, with files that are: who sends slowly keeps it from nobody, and neither does a
     // store that looks for long.
-    let place = place(&server.restores, &payer).await?;
+    let place = place(&server.restores, &payer, "other requests are restored").await?;
     let turn = Arc::new(Turn {
         _references: references.charge(&room).await?,
         _place: place,
@@ -160,14 +168,10 @@ struct Turn {
     _place: Slot,
 }
 
-/// Waits for a turn, as long as another may take for its files.
-async fn place(restores: &Slots, payer: &str) -> Result<Slot, ApiError> {
-    let taken = restores.take_until(Instant::now() + TIME, payer).await;
-    taken.map_err(|full| {
-        ApiError::later(&format!(
-            "other requests are restored at the moment: {full}"
-        ))
-    })
+/// Waits for one of these places, as long as another may take for its files. They are taken because of `others`.
+async fn place(places: &Slots, payer: &str, others: &str) -> Result<Slot, ApiError> {
+    let taken = places.take_until(Instant::now() + TIME, payer).await;
+    taken.map_err(|full| ApiError::later(&format!("{others} at the moment: {full}")))
 }
 
 /// A request that becomes whole.
@@ -361,13 +365,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_is_waited_for_as_long_as_another_may_take_for_its_files() {
         let turns = Slots::new(1);
-        let first = place(&turns, "a").await.unwrap();
-        let mut next = Box::pin(place(&turns, "b"));
+        let place = |payer| place(&turns, payer, "others are restored");
+        let first = place("a").await.unwrap();
+        let mut next = Box::pin(place("b"));
         let soon = TIME * 9 / 10;
         assert!(timeout(soon, &mut next).await.is_err());
         drop(first);
         let _second = next.await.unwrap();
-        let refused = place(&turns, "a").await.unwrap_err();
+        let refused = place("a").await.unwrap_err();
         let later = StatusCode::SERVICE_UNAVAILABLE;
         let is_told = matches!(&refused, ApiError::Told(status, _) if *status == later);
         assert!(is_told, "{refused:?}");
