@@ -89,7 +89,8 @@ pub async fn run(
             remains = &mut ending => Some(remains),
         };
         let Some(remains) = remains else {
-            // Here, too, nobody is to wait for who does not come any more.
+            // Here, too, nobody is to wait for who does not come any more: neither who connects, nor who did before.
+            listeners.connections.nobody_comes();
             listeners.retain(&[]);
             break (ending.await, ended);
         };

@@ -77,6 +77,7 @@ async fn a_stop_during_a_reload_closes_what_is_listened_on() {
     let mut slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let request = otlp::span_with(otlp::PICTURE);
+    let there = sender.clone();
     let answer = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
     store.begun(1).await;
     slimspan.signal("HUP");
@@ -89,6 +90,11 @@ async fn a_stop_during_a_reload_closes_what_is_listened_on() {
     // At once, and not when whoever may let go of the old configuration's things has done so.
     let closed = tokio::time::timeout(Duration::from_secs(4), closed).await;
     assert!(closed.is_ok(), "somebody listens still");
+    // So is who has connected before: the next configuration, which would answer, does not come.
+    let span = otlp::plain_span(1);
+    let refused = there.send(Signal::Traces, &span);
+    let refused = tokio::time::timeout(Duration::from_secs(4), refused).await;
+    assert!(matches!(refused, Ok(Err(_))), "{refused:?}");
     // Only then, so that it is under way all the while.
     gate.add_permits(2);
     assert_eq!(answer.await.unwrap().unwrap(), Bytes::new());

@@ -126,6 +126,17 @@ impl Standing {
         self.stays.load(Ordering::Acquire)
     }
 
+    /// Nobody answers what comes from here on, until another one does. What is over stays so.
+    fn unattended(&self) {
+        self.now.send_if_modified(|now| {
+            let was_attended = matches!(now, Now::One(_));
+            if was_attended {
+                *now = Now::Nobody;
+            }
+            was_attended
+        });
+    }
+
     /// Tells all peers to send no more, and waits until the connections have ended.
     pub(super) async fn close(&self, connections: &mut JoinSet<()>) {
         self.end.cancel();
@@ -136,7 +147,7 @@ impl Standing {
 impl OnDuty<'_> {
     /// Answers what is under way, and nothing that comes after that.
     pub(super) async fn finish(self) {
-        self.standing.now.send_replace(Now::Nobody);
+        self.standing.unattended();
         self.under_way.close();
         self.under_way.wait().await;
     }
@@ -144,7 +155,7 @@ impl OnDuty<'_> {
 
 impl Drop for OnDuty<'_> {
     fn drop(&mut self) {
-        self.standing.now.send_replace(Now::Nobody);
+        self.standing.unattended();
         self.cut.cancel();
     }
 }
@@ -218,6 +229,15 @@ impl Standings {
             standing.stays.store(stays, Ordering::Release);
             stays
         });
+    }
+
+    /// Those that are kept are for nobody: requests that wait are refused, and so is what comes. What is under way is
+    /// still answered by who answers it, and that one need not have ended.
+    pub fn nobody_comes(&self) {
+        for standing in self.by_path.values() {
+            standing.now.send_replace(Now::Over);
+            standing.end.cancel();
+        }
     }
 
     /// Ends those that were kept and are not wanted after all: requests that wait are refused.

@@ -295,3 +295,47 @@ async fn who_waits_for_somebody_who_does_not_come_is_told() {
     assert_eq!(answered(waiting).await, "nobody");
     soon(connection).await.unwrap().unwrap();
 }
+
+/// A stop while one configuration still answers, and none is to come: who waits for the next one does not wait for the
+/// end of that one.
+#[tokio::test]
+async fn who_waits_while_another_ends_is_told_at_once_that_nobody_comes() {
+    let mut listener = Listener::open().await;
+    let first = listener.served_by("first");
+    let (mut client, connection) = listener.client().await;
+    let under_way = request(&mut client);
+    listener.come().await;
+
+    listener.standings.keep(&kept(&Authorities::default()));
+    first.stop.cancel();
+    listener.unattended().await;
+    let waiting = request(&mut client);
+    listener.come().await;
+    listener.standings.nobody_comes();
+    assert_eq!(answered(waiting).await, "nobody");
+    assert!(!first.serving.is_finished(), "a request is under way");
+    first.answers.add_permits(1);
+    assert_eq!(answered(under_way).await, "first");
+    soon(first.serving).await.unwrap();
+    soon(connection).await.unwrap().unwrap();
+    soon(listener.standings.end()).await;
+}
+
+/// Who ends later than that has no say.
+#[tokio::test]
+async fn what_is_over_stays_so() {
+    let mut listener = Listener::open().await;
+    let first = listener.served_by("first");
+    let (mut client, _connection) = listener.client().await;
+    let under_way = request(&mut client);
+    listener.come().await;
+
+    listener.standings.keep(&kept(&Authorities::default()));
+    listener.standings.nobody_comes();
+    first.stop.cancel();
+    first.answers.add_permits(1);
+    assert_eq!(answered(under_way).await, "first");
+    soon(first.serving).await.unwrap();
+    let now = &listener.standings.by_path[PATH].now;
+    assert!(matches!(&*now.borrow(), Now::Over));
+}
