@@ -147,6 +147,7 @@ fn changes(
         fetch,
         read: HashMap::new(),
         in_vain: largest.min(LARGEST),
+        had_no_room: false,
         mentions: &mentions,
         room: largest.saturating_sub(request.len()),
         restored: 0,
@@ -174,6 +175,8 @@ struct Restorer<'m, F> {
     /// How many more bytes are written before it turns out that they are too many in their place.
     /// A text can ask for that very often.
     in_vain: usize,
+    /// Whether something had no room.
+    had_no_room: bool,
     mentions: &'m Mentions,
     /// How much larger the request may become.
     room: usize,
@@ -345,8 +348,16 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         // No way to write them makes less of them, and to read them takes longest.
         let longest = Written::longest(bytes.len());
         let limit = room.min(longest);
-        if bytes.len() > limit || self.in_vain == 0 {
-            return Err(Unrestored::NoRoom(digest));
+        if bytes.len() > limit {
+            return Err(self.no_room(digest));
+        }
+        if self.in_vain == 0 {
+            // What was too large in any request would be so with more room, too.
+            return Err(if self.had_no_room {
+                Unrestored::NoRoom(digest)
+            } else {
+                Unrestored::TooLarge(digest)
+            });
         }
         let read = self.read.entry(digest);
         let read = read.or_insert_with(|| (Digest::of(&bytes) == digest).then(|| bytes.clone()));
@@ -359,9 +370,14 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
             if len > longest {
                 Unrestored::TooLarge(digest)
             } else {
-                Unrestored::NoRoom(digest)
+                self.no_room(digest)
             }
         })
+    }
+
+    fn no_room(&mut self, digest: Digest) -> Unrestored {
+        self.had_no_room = true;
+        Unrestored::NoRoom(digest)
     }
 }
 

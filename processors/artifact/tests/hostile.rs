@@ -392,6 +392,10 @@ fn what_is_put_back_has_a_limit() {
     // However little room there is, what no text was ever taken out of is another thing.
     let damaged = restored(&format!("{uri}?as=base64&esc=L.{long}"), 2_000_000);
     assert_eq!(damaged.left, [Unrestored::TooLarge(digest)]);
+    // So often that no more of it is tried, it has no more room in a larger request, either.
+    let damaged = format!("{uri}?as=base64&esc=L.{long} ").repeat(30);
+    let restoration = restored(&damaged, 2_000_000);
+    assert_eq!(restoration.left, [Unrestored::TooLarge(digest); 30]);
 }
 
 /// Somebody can name very many, each of which takes more than it is long.
@@ -405,16 +409,22 @@ fn the_memory_of_references_is_known_before_they_are_looked_for() {
     let location = &policy(Form::Native).location;
     let memory = |text: &str| memory_of_references(&body(text), location);
     assert_eq!(memory("sha256 and memory: and nothing that is ours"), 0);
-    let one = memory(&uri);
+    // Beside what their tokens may say at length.
+    let of_references = |text: &str| memory(text) - body(text).len();
+    let one = of_references(&uri);
     assert!((500..2000).contains(&one), "{one}");
-    assert_eq!(memory(&format!("{uri} ").repeat(1000)), 1000 * one);
+    assert_eq!(of_references(&format!("{uri} ").repeat(1000)), 1000 * one);
     let object = format!(r#"{{"type":"artifact","sha256":"{digest}","#);
-    assert_eq!(memory(&object.repeat(10)), 10 * one);
+    assert_eq!(of_references(&object.repeat(10)), 10 * one);
     let dropped = format!("artifact://dropped/{digest}.png?size=4 ");
-    assert_eq!(memory(&dropped.repeat(10)), 10 * one);
+    assert_eq!(of_references(&dropped.repeat(10)), 10 * one);
     // A token can say of any number of characters how they are written.
     let escaping = format!("{uri}?as=base64{}", "&esc=a.".repeat(1000));
-    assert!(memory(&escaping) > one + 64 * 1000);
+    assert!(of_references(&escaping) > one + 64 * 1000);
+    // It can say anything that stood in front, which is kept while others are found.
+    let prefix = "A".repeat(1 << 20);
+    let prefixed = format!("{uri}?as=base64&prefix={prefix}");
+    assert!(memory(&prefixed) >= one + prefix.len());
 
     // All of them are found, wherever they stand.
     let text = format!("{uri} and {uri} or {dropped}");

@@ -35,5 +35,8 @@ pub fn memory_of_references(request: &[u8], location: &Location) -> usize {
     }
     let escapes = memmem::find_iter(request, ESCAPE).count();
     let escapes = escapes.saturating_mul(GROWING * size_of::<(u8, Vec<u8>)>() + SMALL);
-    references.saturating_mul(OF_ONE).saturating_add(escapes)
+    // What a token says at length, such as a prefix, is kept beside it, and is never longer than it is there.
+    let said = request.len();
+    let all = references.saturating_mul(OF_ONE);
+    all.saturating_add(escapes).saturating_add(said)
 }
