@@ -108,11 +108,8 @@ pub(crate) async fn register(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, body) = Asking::begin_to_read(&server, request).await?;
-    let claim: Claim = serde_json::from_slice(&description(body).await?).map_err(|error| {
-        bad(format!(
-            "the body is no description of an artifact: {error}"
-        ))
-    })?;
+    let claim = serde_json::from_slice(&description(body).await?);
+    let claim: Claim = claim.map_err(|error| bad(no_claim(&error)))?;
     asking.take_place(&server).await?;
     let digest: Digest = (claim.sha256.parse()).map_err(|error| bad(format!("sha256: {error}")))?;
     let address = asking.address(&claim.sha256)?;
@@ -376,6 +373,17 @@ async fn description(body: Body) -> Result<Bytes, ApiError> {
     })?;
     let told = told.map_err(|_| bad("the body is longer than a description may be"))?;
     Ok(told.to_bytes())
+}
+
+/// What is wrong with a description. Nothing of it is repeated: a program may have sent anything.
+fn no_claim(error: &serde_json::Error) -> String {
+    let wrong = if error.is_data() {
+        "sha256 is a text, size_bytes is a number, and content_type and filename may be texts"
+    } else {
+        "it is no JSON"
+    };
+    let (line, column) = (error.line(), error.column());
+    format!("the body is no description of an artifact, at line {line}, column {column}: {wrong}")
 }
 
 fn bad(told: impl Into<String>) -> ApiError {

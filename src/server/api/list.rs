@@ -108,7 +108,17 @@ pub(crate) async fn list(
 }
 
 fn filter(asking: &Asking) -> Result<Filter, ApiError> {
-    let time = |name| asking.read::<Timestamp>(name);
+    let time = |name| {
+        let time = asking.parameter(name);
+        let time = time.map(|time| {
+            // What the parser says repeats what it was given.
+            time.parse::<Timestamp>().map_err(|_| {
+                let told = format!("{name}: a time is written as 2026-11-21T19:30:00Z (RFC 3339)");
+                ApiError::Told(StatusCode::BAD_REQUEST, told)
+            })
+        });
+        time.transpose()
+    };
     Ok(Filter {
         tenants: asking.tenants()?,
         trace: asking.read("trace_id")?,

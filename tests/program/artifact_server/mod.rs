@@ -30,6 +30,7 @@ mod reloads;
 mod restoring;
 mod restoring_files;
 mod restoring_many;
+mod secrets;
 mod slow_readers;
 mod spooled;
 mod tenants;
