@@ -18,6 +18,7 @@ mod lies;
 mod listed;
 mod measures;
 mod metadata;
+mod no_http;
 mod openapi;
 mod pages;
 mod people;
