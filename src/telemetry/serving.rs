@@ -14,6 +14,7 @@ pub struct ServerCounts {
     sent: AtomicU64,
     received: AtomicU64,
     cut: AtomicU64,
+    damaged: AtomicU64,
     restored: AtomicU64,
     left: AtomicU64,
     /// What it took until an answer began.
@@ -37,6 +38,8 @@ pub(crate) struct Served {
     pub(crate) received: u64,
     /// Answers that ended before their end.
     pub(crate) cut: u64,
+    /// Artifacts that were found damaged.
+    pub(crate) damaged: u64,
     /// References in whose place files were put back.
     pub(crate) restored: u64,
     /// References that stayed.
@@ -74,6 +77,11 @@ impl ServerCounts {
         add(&self.cut, 1);
     }
 
+    /// An artifact was read, and its bytes do not have its digest.
+    pub fn damaged(&self) {
+        add(&self.damaged, 1);
+    }
+
     /// An artifact of so many bytes was stored.
     pub fn received(&self, bytes: u64) {
         add(&self.received, usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -95,6 +103,7 @@ impl ServerCounts {
             sent: get(&self.sent),
             received: get(&self.received),
             cut: get(&self.cut),
+            damaged: get(&self.damaged),
             restored: get(&self.restored),
             left: get(&self.left),
         }

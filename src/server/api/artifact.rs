@@ -63,7 +63,7 @@ struct Found {
 /// Tell what is known of an artifact
 ///
 /// Also of one whose bytes cannot be had here: `state` says where they are, and there is no `uri`. Of a file of
-/// more than 1 MiB only the beginning is looked at; whoever reads it is told if the rest is damaged.
+/// more than 8 MiB only the beginning is looked at; whoever reads it is told if the rest is damaged.
 #[utoipa::path(
     get, path = "/v1/artifacts/{sha256}", tag = "read", operation_id = "getArtifact",
     params(

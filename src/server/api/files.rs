@@ -54,7 +54,7 @@ fn operation(path: &str, id: &str, has_body: bool) -> Operation {
         (
             "Tell what reading a file would answer",
             "With the headers of that answer and nothing behind them. `Range` means nothing here. Of a file of more than \
-             1 MiB only the beginning is looked at: whoever reads it is told if the rest is damaged.",
+             8 MiB only the beginning is looked at: whoever reads it is told if the rest is damaged.",
         )
     };
     let mut server = Server::new(USUAL);

@@ -252,7 +252,7 @@ pub(crate) async fn finalize(
     let store = server.store.of_tenant(&address.tenant);
     let came_here = server.pieces.is_vouched(&address);
     let (reading, stored) = if came_here {
-        (Reading::Facts, None)
+        (Reading::KnownFacts, None)
     } else {
         let stored = server.sent(&store, &address).await?;
         (Reading::Part, Some(stored))
@@ -279,8 +279,8 @@ struct Here {
 
 impl Server {
     /// An artifact that is here, if it is right and counts; of what lies there damaged the bytes are wanted
-    /// again. What is short is read, and what is long only where it has another size than was said: one of
-    /// the two is wrong then.
+    /// again. What is very long is looked at only where it has another size than was said: one of the two is
+    /// wrong then.
     async fn here(
         &self,
         store: &Store,

@@ -145,7 +145,8 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
             };
             (None, status, Some(state))
         }
-        Err(OpenError::Store(StoreError::Corrupt { .. })) => {
+        Err(OpenError::Store(error @ StoreError::Corrupt { .. })) => {
+            tracing::error!("{error}; its page says so");
             let told = "What is stored of it is damaged: its bytes have another digest. Nobody is given them.";
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             (None, status, Some(told.to_owned()))

@@ -23,6 +23,7 @@ use super::address::Address;
 use super::media::{HEAD, Media};
 use super::slots::{Full, Slots};
 use crate::storage::{Store, StoreError};
+use crate::telemetry::ServerCounts;
 
 /// The most that is in memory of an artifact for one who reads it.
 pub(crate) const PIECE: u64 = 1 << 20;
@@ -51,6 +52,8 @@ pub(super) struct Pieces {
     turns: Slots,
     /// The long ones that are checked now, each of so many bytes.
     checks: Checks<(Address, u64), Result<Arc<Checked>, StoreError>>,
+    /// Told of what is damaged.
+    counts: Arc<ServerCounts>,
 }
 
 /// An artifact that was found to be right.
@@ -81,8 +84,10 @@ enum Source {
 /// How an artifact is going to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// Only what it is.
+    /// Only what it is, and that it is right, unless that takes long.
     Facts,
+    /// Only what it is: somebody has found it right a moment ago.
+    KnownFacts,
     /// From its beginning to its end.
     Whole,
     /// A part, or parts.
@@ -109,7 +114,7 @@ pub(crate) enum OpenError {
 }
 
 impl Pieces {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(counts: Arc<ServerCounts>) -> Self {
         Self {
             checked: Cache::builder()
                 .weigher(|_, cell: &Arc<OnceCell<Arc<Checked>>>| {
@@ -124,6 +129,7 @@ impl Pieces {
                 .build(),
             turns: Slots::new(AT_A_TIME),
             checks: Checks::new(),
+            counts,
         }
     }
 
@@ -157,13 +163,19 @@ impl Pieces {
             store: store.clone(),
             digest,
             is_spooled,
+            counts: Arc::clone(&self.counts),
         };
         // The store may be away, which is why it waits. What is damaged there the store may have.
         let unread = match store.spooled_size(&digest).await {
             Ok(Some(size)) => {
                 let opened = self.open_at(place(true), size, address, payer, &reading);
                 match opened.await {
-                    Err(OpenError::Store(error)) => Some(error),
+                    Err(OpenError::Store(error)) => {
+                        if matches!(error, StoreError::Corrupt { .. }) {
+                            tracing::error!("{error}; it is looked for behind the spool");
+                        }
+                        Some(error)
+                    }
                     decided => return decided,
                 }
             }
@@ -203,7 +215,8 @@ impl Pieces {
             });
         }
         let reading = reading(size);
-        if reading == Reading::Facts {
+        let is_short = size <= CHECKED_BEFORE;
+        if reading == Reading::KnownFacts || reading == Reading::Facts && !is_short {
             let head = place.read(0..HEAD as u64).await?;
             return Ok(Opened {
                 size,
@@ -217,7 +230,6 @@ impl Pieces {
             self.forget(address);
             cell = self.checked.get_with_by_ref(address, Arc::default);
         }
-        let is_short = size <= CHECKED_BEFORE;
         if cell.get().is_none() && reading == Reading::Whole && !is_short {
             let first = place.read(0..PIECE).await?;
             return Ok(Opened {
@@ -321,7 +333,7 @@ mod tests {
         let store = Store::open(&StoreConfig::new("memory://")).unwrap();
         let long = put(&store, CHECKED_BEFORE + 1).await;
         let short = put(&store, CHECKED_BEFORE).await;
-        let pieces = Pieces::new();
+        let pieces = Pieces::new(Arc::default());
         let open = async |address, payer| {
             let opened = pieces.open(&store, address, payer, |_| Reading::Part);
             opened.await.map(|opened| opened.size)
@@ -352,7 +364,7 @@ mod tests {
     async fn a_long_one_is_checked_to_its_end_though_its_reader_leaves() {
         let store = Store::open(&StoreConfig::new("memory://")).unwrap();
         let long = put(&store, CHECKED_BEFORE + 1).await;
-        let pieces = Pieces::new();
+        let pieces = Pieces::new(Arc::default());
         let key = (long.clone(), CHECKED_BEFORE + 1);
         let under_way = {
             let mut leaving = pin!(pieces.open(&store, &long, "a", |_| Reading::Part));

@@ -9,6 +9,7 @@ use super::{Checked, PIECE};
 use crate::compute;
 use crate::server::media::Media;
 use crate::storage::{Store, StoreError};
+use crate::telemetry::ServerCounts;
 
 /// Where the bytes of an artifact are.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub(super) struct Place {
     pub(super) digest: Digest,
     /// Whether they were in the spool when it was opened.
     pub(super) is_spooled: bool,
+    /// Told where its bytes are not what they have to be.
+    pub(super) counts: Arc<ServerCounts>,
 }
 
 impl Place {
@@ -30,7 +33,9 @@ impl Place {
         self.store.read(&self.digest, range).await
     }
 
+    /// Its bytes are others, which is counted.
     pub(super) fn damaged(&self, found: Digest) -> StoreError {
+        self.counts.damaged();
         self.store.damaged(self.digest, found)
     }
 }

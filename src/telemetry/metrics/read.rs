@@ -295,6 +295,7 @@ impl Reading {
             (of::SERVER_SENT, served.sent),
             (of::SERVER_RECEIVED, served.received),
             (of::SERVER_CUT, served.cut),
+            (of::SERVER_DAMAGED, served.damaged),
             (of::SERVER_RESTORED, served.restored),
             (of::SERVER_LEFT, served.left),
         ] {

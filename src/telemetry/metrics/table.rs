@@ -267,6 +267,8 @@ metrics! {
         "Bytes of artifacts that were put over its API";
     SERVER_CUT = "slimspan_artifact_server_answers_cut" Counter None, SERVER, Basic,
         "Answers that ended before their end: their readers left or were too slow, or what was read was damaged";
+    SERVER_DAMAGED = "slimspan_artifact_server_damaged" Counter None, SERVER, Basic,
+        "Times that an artifact was found damaged when it was read";
     SERVER_RESTORED = "slimspan_artifact_server_references_restored" Counter None, SERVER, Normal,
         "References that its API replaced by their files";
     SERVER_LEFT = "slimspan_artifact_server_references_left" Counter None, SERVER, Normal,

@@ -83,6 +83,7 @@ async fn what_is_asked_for_is_counted() {
         (count("references_restored"), count("references_left")),
         (0, 0)
     );
+    assert_eq!(count("damaged"), 1);
     soon("what was cut is counted", async {
         while Metrics::of(address)
             .await

@@ -120,11 +120,17 @@ async fn what_many_places_refer_to_leads_to_all_of_them() {
     assert_eq!(all.len(), PLACES);
 }
 
-/// Only the beginning of what is long is looked at before somebody reads it, as its documentation says.
+/// Only the beginning of what is very long is looked at before somebody reads it, as its documentation says.
 #[tokio::test]
-async fn damage_of_what_is_long_is_told_to_who_reads_it() {
+async fn damage_is_told_before_it_is_read_unless_it_is_of_something_very_long() {
     let served = Served::start(&with_catalog()).await;
-    for (size, is_told_before) in [(1 << 20, true), ((1 << 20) + 1, false), (12 << 20, false)] {
+    for (size, is_told_before) in [
+        (1 << 20, true),
+        ((1 << 20) + 1, true),
+        (8 << 20, true),
+        ((8 << 20) + 1, false),
+        (12 << 20, false),
+    ] {
         let photo = otlp::photo(4, size);
         let path = served.put(photo.clone()).await;
         let digest = Digest::of(&photo).to_string();

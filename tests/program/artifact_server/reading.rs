@@ -9,7 +9,10 @@ use slimspan_proto::Signal;
 
 use super::{Served, with_server};
 use crate::support::backend::Backend;
+use crate::support::measured::{measured, number};
+use crate::support::pages::Metrics;
 use crate::support::references::path_in;
+use crate::support::seed::Seed;
 use crate::support::{config, otlp};
 
 #[tokio::test]
@@ -109,6 +112,74 @@ async fn nobody_is_given_bytes_that_are_not_the_artifact() {
         }
     }
     assert!(served.slimspan.stderr().contains("holds damaged bytes"));
+}
+
+/// One byte, anywhere, before it was ever read or after that: what is given is right, and all else is counted.
+#[tokio::test]
+async fn damage_is_never_given_and_always_counted() {
+    let seed = Seed::any();
+    let mut random = seed.random();
+    let mut config = with_server();
+    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1_000_000);
+    config::tell_metrics(&mut config);
+    let mut served = Served::start(&config).await;
+    let (mut right, mut damages) = (0, 0);
+    for read in 0..number("SLIMSPAN_READS", 12) {
+        // What is read at once, what is checked before it is sent, and what is checked on the way.
+        let (least, more) = [
+            (100, 64 << 10),
+            (1 << 20, 3 << 20),
+            (100, 1 << 20),
+            (8 << 20, 2 << 20),
+        ][read % 4];
+        let original = otlp::photo(random.number(), least + random.below(more));
+        let path = served.put(original.clone()).await;
+        if random.one_in(2) {
+            let answer = served.artifacts.get(&path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}");
+            assert!(answer.body == original, "{path}");
+        }
+        let mut damaged = original.clone();
+        let at = random.below(damaged.len());
+        damaged[at] ^= 1 << random.below(8);
+        let digest = Digest::of(&original).to_string();
+        fs::write(path_in(&served.slimspan.artifacts(), &digest), damaged).unwrap();
+        let (client, part) = if random.one_in(2) {
+            (served.artifacts.clone(), 0..original.len())
+        } else {
+            let from = random.below(original.len());
+            let to = from + 1 + random.below(original.len() - from);
+            let range = format!("bytes={from}-{}", to - 1);
+            (served.artifacts.with("range", range), from..to)
+        };
+        let what = format!("{} bytes, {part:?}, damaged at {at}", original.len());
+        match client.try_get(&path).await {
+            // A part of what was right before, in which there is no damage.
+            Some(answer) if answer.status.is_success() => {
+                assert!(answer.body == original[part], "{what}");
+                right += 1;
+            }
+            Some(answer) => {
+                assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{what}");
+                damages += 1;
+            }
+            None => damages += 1,
+        }
+    }
+    let metrics = Metrics::of(served.slimspan.page("telemetry")).await;
+    let counted = metrics.count("slimspan_artifact_server_damaged_total", &[]);
+    assert_eq!(counted, damages);
+    let logged = usize::try_from(damages).unwrap();
+    served
+        .slimspan
+        .logs_times("holds damaged bytes", logged)
+        .await;
+    measured(
+        "P23",
+        "program::artifact_server::reading",
+        "0 damaged bytes given as right ones, each damage counted and logged",
+        format_args!("0: {damages} told as damaged and counted, {right} parts without damage"),
+    );
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub(super) struct Files {
     pub(super) size: u64,
     /// How many they have as base64 wherever they stand, which is how most do.
     pub(super) written: u64,
+    /// How many are damaged, and none of these.
+    pub(super) damaged: usize,
     /// What they take of the memory for requests.
     _lease: Lease,
 }
@@ -106,7 +108,7 @@ impl Files {
                 async move { (store.get(&there.digest).await, there) }
             })
             .buffer_unordered(AT_A_TIME);
-        let (mut bytes, mut written) = (HashMap::new(), 0_u64);
+        let (mut bytes, mut written, mut damaged) = (HashMap::new(), 0_u64, 0);
         while let Some((got, there)) = got.next().await {
             match got {
                 // What has grown since is another file.
@@ -115,7 +117,11 @@ impl Files {
                     written = written.saturating_add(there.times.saturating_mul(as_text));
                     bytes.insert(there.digest, got);
                 }
-                Ok(_) | Err(StoreError::NotFound { .. } | StoreError::Corrupt { .. }) => {}
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!("{error}; references to it are not replaced");
+                    damaged += 1;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -123,6 +129,7 @@ impl Files {
             bytes,
             size: all,
             written,
+            damaged,
             _lease: lease,
         })
     }

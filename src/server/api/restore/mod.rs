@@ -123,6 +123,9 @@ pub(crate) async fn restore(
         _place: place,
     });
     let files = Files::fetch(&room, &store, found).await?;
+    for _ in 0..files.damaged {
+        server.counts.damaged();
+    }
     let given = files.digests();
     let whole = Whole {
         signal,
