@@ -110,6 +110,50 @@ async fn a_signed_link_opens_one_artifact_to_whoever_has_it() {
     }
 }
 
+/// HEAD tells of what GET gives, the type is that of the bytes, and nothing else is done with a link.
+#[tokio::test]
+async fn a_signed_link_is_for_reading_and_for_nothing_else() {
+    let served = Served::start(&with_tenants()).await;
+    let path = served.put_for("acme", "what acme has").await;
+    let known = format!("/v1/artifacts/{}", Digest::of(b"what acme has"));
+    let acme = served.pages.bearer("token-of-acme");
+    let link = acme.ask(Method::POST, &format!("{known}/link"), "").await;
+    let link = link.json()["url"].as_str().unwrap().to_owned();
+    let (_, query) = link.split_once('?').unwrap();
+    let own = format!("{path}?{query}");
+    let given = served.artifacts.get(&own).await;
+    assert_eq!(given.body, "what acme has");
+    let mut told = Vec::new();
+    for (method, path) in [
+        (Method::GET, own.clone()),
+        (Method::HEAD, own.clone()),
+        (Method::GET, format!("{path}.html?{query}")),
+        (Method::HEAD, format!("{path}.svg?{query}")),
+    ] {
+        let mut answer = served.artifacts.ask(method, &path, "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        answer.headers.remove("date");
+        told.push(answer.headers);
+    }
+    assert_eq!(told[0]["content-type"], "text/plain; charset=utf-8");
+    assert!(told.iter().all(|headers| *headers == told[0]), "{told:?}");
+    for method in [Method::PUT, Method::POST, Method::DELETE, Method::PATCH] {
+        let answer = served.artifacts.ask(method, &own, "").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    }
+    // The API and the pages take none.
+    for (method, path) in [
+        (Method::GET, own),
+        (Method::GET, format!("{known}?tenant=acme&{query}")),
+        (Method::DELETE, format!("{known}?tenant=acme&{query}")),
+        (Method::POST, format!("{known}/link?tenant=acme&{query}")),
+        (Method::PUT, format!("{known}/blob?tenant=acme&{query}")),
+    ] {
+        let answer = served.pages.ask(method, &path, "").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn who_read_what_is_written_down() {
     let mut config = with_tenants();
