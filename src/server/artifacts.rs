@@ -46,6 +46,7 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
 async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
     // Nothing that is read here has a body.
     let (request, _) = request.into_parts();
+    let begun = Instant::now();
     let asked = counted::Asked::of(&server.counts, &request.method, ROUTE);
     let origin = request.headers.get(header::ORIGIN).cloned();
     let mut response = match server.artifact(&request).await {
@@ -53,6 +54,10 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
         Err(refused) => *refused,
     };
     let status = response.status();
+    if status == StatusCode::NOT_FOUND {
+        // Behind all that is done for one of them and not for the other.
+        sleep_until(begun + FLOOR).await;
+    }
     let headers = response.headers_mut();
     server.protection.apply(status, headers, origin.as_ref());
     asked.answered(response)
@@ -70,7 +75,6 @@ struct Asked<'r> {
 
 impl Server {
     async fn artifact(&self, request: &request::Parts) -> Result<Response, Refused> {
-        let begun = Instant::now();
         let headers = &request.headers;
         let has_body = match request.method {
             Method::GET => true,
@@ -84,7 +88,7 @@ impl Server {
         };
         self.hosts_allow(&request.uri, headers)?;
         let Some(address) = self.address(request.uri.path()) else {
-            return Err(nothing(begun).await.into());
+            return Err(nothing().into());
         };
         let query = request.uri.query().unwrap_or_default();
         let wants = |name| parameter(query, name).is_some();
@@ -105,12 +109,12 @@ impl Server {
                 name: format!("link {key}"),
                 scope: Scope::One(address.tenant.clone()),
             },
-            Signature::Bad => return Err(nothing(begun).await.into()),
+            Signature::Bad => return Err(nothing().into()),
             Signature::None => self.reader(headers).await?,
         };
         self.rate_allows(&reader, peer)?;
         if !reader.scope.includes(&address.tenant) {
-            return Err(nothing(begun).await.into());
+            return Err(nothing().into());
         }
         let asked = Asked {
             address,
@@ -135,7 +139,7 @@ impl Server {
             Err(OpenError::Store(StoreError::NotFound { .. })) => {
                 match self.tombstone(&asked.address).await {
                     Some(reason) => refusal(StatusCode::GONE, format!("{reason}\n")),
-                    None => nothing(begun).await,
+                    None => nothing(),
                 }
             }
             Err(OpenError::Store(error)) => not_read(&error),
@@ -304,9 +308,8 @@ pub(super) fn file_name(address: &Address, media: Media) -> String {
     format!("sha256-{short}.{}", media.extension)
 }
 
-/// Says that there is nothing, as soon as it may be said.
-async fn nothing(begun: Instant) -> Response {
-    sleep_until(begun + FLOOR).await;
+/// There is nothing, or nothing that may be seen.
+fn nothing() -> Response {
     refusal(StatusCode::NOT_FOUND, NOTHING)
 }
 

@@ -104,6 +104,42 @@ fn is_told(differences: &[f64]) -> bool {
     longer.max(shorter) == ATTEMPTS
 }
 
+/// Lots of times of two kinds, which nobody is to tell apart.
+#[derive(Debug, Default)]
+pub(super) struct Lots {
+    found: Vec<String>,
+    differences: Vec<f64>,
+}
+
+impl Lots {
+    /// Whether the next lot shows no difference. Fails where that is told, and `how` says of what.
+    pub(super) fn end_with(&mut self, how: &str, known: &[Duration], new: &[Duration]) -> bool {
+        let difference = difference(known, new);
+        let (known, new) = (median(known), median(new));
+        self.found.push(format!(
+            "{known:?} against {new:?}, {difference:.2} deviations"
+        ));
+        self.differences.push(difference);
+        let (found, differences) = (&self.found, &self.differences);
+        let are_alike = difference.abs() < CRITICAL;
+        assert!(
+            are_alike || !is_told(differences) && differences.len() < LOTS,
+            "{how}: what another tenant has can be told by the time: {found:#?}"
+        );
+        are_alike
+    }
+
+    /// How many there were.
+    fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// The last, in words.
+    pub(super) fn last(&self) -> &str {
+        self.found.last().unwrap()
+    }
+}
+
 fn median(times: &[Duration]) -> Duration {
     let mut times = times.to_vec();
     times.sort();
@@ -166,7 +202,7 @@ async fn nobody_learns_what_others_have() {
         } else {
             Way::Grpc(slimspan.sender().await)
         };
-        let (mut found, mut differences) = (Vec::new(), Vec::new());
+        let mut lots = Lots::default();
         let mut digests = BTreeSet::new();
         let how = format!(
             "{delivery}, over {}",
@@ -196,28 +232,18 @@ async fn nobody_learns_what_others_have() {
                 }
             }
             assert_eq!(seen.len(), 1, "every answer is the same: {seen:?}");
-            let difference = difference(&known, &new);
-            let (known, new) = (median(&known), median(&new));
-            found.push(format!(
-                "{known:?} against {new:?}, {difference:.2} deviations"
-            ));
-            differences.push(difference);
-            if difference.abs() < CRITICAL {
+            if lots.end_with(&how, &known, &new) {
                 break;
             }
-            assert!(
-                !is_told(&differences) && differences.len() < LOTS,
-                "{how}: what another tenant has can be told by the time: {found:#?}"
-            );
         }
-        let uploads = found.len() * files * 3;
+        let uploads = lots.count() * files * 3;
         store.begun(uploads).await;
         assert_eq!(store.puts(), uploads, "{how}: each tenant puts its own");
         let page = get(slimspan.page("telemetry"), "/metrics").await.body;
         assert!(page.contains("otelcol_"), "{page}");
         let told = digests.iter().find(|digest| page.contains(*digest));
         assert_eq!(told, None, "{how}: a count of one file");
-        let last = found.last().unwrap();
+        let last = lots.last();
         measured(
             "P27",
             "program::isolation",

@@ -44,6 +44,7 @@ export SLIMSPAN_CUTS="${SLIMSPAN_CUTS:-$(share 100 12)}"
 export SLIMSPAN_OVERLOAD_SECONDS="${SLIMSPAN_OVERLOAD_SECONDS:-$(share 600 60)}"
 export SLIMSPAN_REFERENCES="${SLIMSPAN_REFERENCES:-$(share 1000000 130000)}"
 export SLIMSPAN_UPLOADS="${SLIMSPAN_UPLOADS:-$(share 5000 100)}"
+export SLIMSPAN_TIMED_READS="${SLIMSPAN_TIMED_READS:-$(share 400 20)}"
 export SLIMSPAN_ROUNDS="${SLIMSPAN_ROUNDS:-$(share 50 1)}"
 export SLIMSPAN_FILE_BYTES="${SLIMSPAN_FILE_BYTES:-8388608}"
 export SLIMSPAN_SENDERS="${SLIMSPAN_SENDERS:-64}"
@@ -84,7 +85,8 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::queu
     program::items program::memory program::isolation program::limits program::http::bodies \
     program::http::answers program::floods program::strangers program::connections::what_connections \
     program::leftovers program::shutdown program::tenants program::sizes program::retries \
-    program::http_answers program::artifact_server::ranges program::artifact_server::reading store::backends \
+    program::http_answers program::artifact_server::ranges program::artifact_server::reading \
+    program::artifact_server::alike store::backends \
     --skip delivery::backend_away --skip delivery::store_away --skip delivery::hung_store \
     --skip delivery::full_disk --skip delivery::points --test-threads=1
 # The points at which the program ends itself are in no other profile.

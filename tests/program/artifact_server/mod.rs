@@ -1,6 +1,7 @@
 //! `artifact_server`: artifacts are read, and nothing but artifacts, by those who may.
 
 mod again;
+mod alike;
 mod audited;
 mod budget;
 mod busy;
