@@ -10,6 +10,7 @@ use slimspan_proto::Signal;
 use super::{Served, with_server};
 use crate::support::backend::Backend;
 use crate::support::http::json;
+use crate::support::pages::Metrics;
 use crate::support::references::path_in;
 use crate::support::{config, otlp};
 
@@ -20,6 +21,7 @@ async fn what_went_on_slim_comes_back_whole() {
     config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
     config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
     config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
+    config::tell_metrics(&mut config);
     let served = Served::start(&config).await;
     let photo = otlp::photo(1, otlp::PHOTO);
     let original = otlp::span([
@@ -81,6 +83,9 @@ async fn what_went_on_slim_comes_back_whole() {
         assert_ne!(answer.headers["slimspan-references-left"], "0");
         let _ = std::fs::remove_file(&file);
     }
+    let metrics = Metrics::of(served.slimspan.page("telemetry")).await;
+    let damaged = metrics.count("slimspan_artifact_server_damaged_total", &[]);
+    assert_eq!(damaged, 1, "what is gone is not damaged");
     for (content_type, body, status) in [
         (
             "text/plain",
