@@ -123,7 +123,8 @@ pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     })
 }
 
-/// Over all that a link allows; none of the parts has a line break in it.
+/// Over all that a link allows; none of the parts has a line break in it. Of media types there is none to choose: the
+/// digest says which bytes come, and these say what they are. `GET` stands for reading, of which HEAD is a part.
 fn mac(
     secret: &[u8],
     id: &str,
