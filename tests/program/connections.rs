@@ -17,7 +17,10 @@ use crate::support::{config, otlp, soon};
 const MIB: usize = 1 << 20;
 
 fn limit(config: &mut Value, key: &str, connections: u32) {
-    config["receivers"]["otlp"]["protocols"]["grpc"][key] = connections.into();
+    let listeners = &mut config["receivers"]["otlp"]["protocols"];
+    for listener in listeners.as_object_mut().unwrap().values_mut() {
+        listener[key] = connections.into();
+    }
 }
 
 /// One more is closed rather than left waiting, and gets in when another has gone.
@@ -26,6 +29,7 @@ async fn one_connection_more_than_allowed_is_closed_at_once() {
     let backend = Backend::start().await;
     let mut config = config::standard(backend.address);
     limit(&mut config, "max_connections", 2);
+    limit(&mut config, "max_connections_per_address", 2);
     let mut slimspan = Slimspan::start(&config).await;
     let address = slimspan.addresses[0];
     let sender = slimspan.sender().await;
@@ -60,26 +64,45 @@ async fn one_connection_more_than_allowed_is_closed_at_once() {
     );
 }
 
-/// One address that takes all it can get leaves the rest to others.
+/// One address that takes all it can get leaves the rest to others, over each protocol: a quarter is its own,
+/// or what is configured.
 #[tokio::test]
-async fn an_address_may_have_a_limit_of_its_own() {
+async fn who_takes_all_that_an_address_may_leaves_the_rest_to_others() {
+    const GREEDY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
     let backend = Backend::start().await;
-    let mut config = config::standard(backend.address);
-    limit(&mut config, "max_connections_per_address", 2);
-    let mut slimspan = Slimspan::start(&config).await;
-    let address = slimspan.addresses[0];
-    let greedy = Ipv4Addr::new(127, 0, 0, 2);
-    let _first = Peer::connect_from(greedy, address).await.unwrap();
-    let _second = Peer::connect_from(greedy, address).await.unwrap();
-    assert!(Peer::connect_from(greedy, address).await.is_none());
-    slimspan
-        .logs("max_connections_per_address allows no more")
-        .await;
-    let sender = slimspan.sender().await;
-    sender
-        .send(Signal::Traces, &otlp::plain_span(1))
-        .await
-        .unwrap();
+    for (given, its_own) in [(None, 3), (Some(5), 5)] {
+        let mut config = config::with_http(backend.address);
+        limit(&mut config, "max_connections", 12);
+        if let Some(given) = given {
+            limit(&mut config, "max_connections_per_address", given);
+        }
+        let mut slimspan = Slimspan::start(&config).await;
+        let mut taken = Vec::new();
+        for address in [slimspan.addresses[0], slimspan.http_addresses[0]] {
+            for _ in 0..its_own {
+                let mut peer = Peer::connect_from(GREEDY, address).await.unwrap();
+                // Who has asked for something is not let go for its silence.
+                peer.send(&http2::request(1)).await.unwrap();
+                taken.push(peer);
+            }
+            for _ in 0..20 {
+                assert!(Peer::connect_from(GREEDY, address).await.is_none());
+            }
+        }
+        let told = "max_connections_per_address allows no more";
+        slimspan.logs_times(told, 2).await;
+        let span = otlp::plain_span(1);
+        let grpc = slimspan.sender().await;
+        grpc.send(Signal::Traces, &span).await.unwrap();
+        let http = slimspan.http_sender().await;
+        http.send(Signal::Traces, &span).await.unwrap();
+        // Who goes away leaves a place to whoever comes next from there.
+        taken.truncate(2 * its_own - 1);
+        let address = slimspan.http_addresses[0];
+        let gets_in = async { while Peer::connect_from(GREEDY, address).await.is_none() {} };
+        soon("a place is free", gets_in).await;
+        drop(taken);
+    }
 }
 
 /// A peer that has begun a request, at a listener with these parameters.

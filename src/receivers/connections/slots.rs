@@ -10,9 +10,9 @@ use crate::peer::host;
 /// The limits, as they are configured.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::receivers) struct Limits {
-    pub(in crate::receivers) total: u32,
-    pub(in crate::receivers) per_address: Option<u32>,
-    pub(in crate::receivers) times: Times,
+    total: u32,
+    per_address: u32,
+    times: Times,
 }
 
 /// Where connections have their places.
@@ -25,7 +25,6 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     total: u32,
-    /// Empty unless they are limited.
     by_address: HashMap<IpAddr, u32>,
 }
 
@@ -41,8 +40,23 @@ pub(super) struct Slot {
 pub(super) enum Full {
     #[error("{0} are open, and max_connections allows no more")]
     Total(u32),
-    #[error("{0} are open from there, and max_connections_per_address allows no more")]
+    #[error(
+        "{0} are open from there, and max_connections_per_address allows no more (a quarter of \
+         max_connections unless it is given): raise it where many senders have one address"
+    )]
     Address(u32),
+}
+
+impl Limits {
+    /// So many connections in `total`, and so many from each address: a quarter of them unless it is given,
+    /// so that nobody alone can take the places of all.
+    pub(in crate::receivers) fn new(total: u32, per_address: Option<u32>, times: Times) -> Self {
+        Self {
+            total,
+            per_address: per_address.unwrap_or_else(|| total.div_ceil(4)),
+            times,
+        }
+    }
 }
 
 impl Slots {
@@ -65,13 +79,11 @@ impl Slots {
         if taken.total >= self.limits.total {
             return Err(Full::Total(taken.total));
         }
-        if let Some(limit) = self.limits.per_address {
-            let open = taken.by_address.get(&address).copied().unwrap_or_default();
-            if open >= limit {
-                return Err(Full::Address(open));
-            }
-            taken.by_address.insert(address, open + 1);
+        let open = taken.by_address.get(&address).copied().unwrap_or_default();
+        if open >= self.limits.per_address {
+            return Err(Full::Address(open));
         }
+        taken.by_address.insert(address, open + 1);
         taken.total += 1;
         Ok(Slot {
             slots: Arc::clone(self),
@@ -104,11 +116,7 @@ mod tests {
     use super::*;
 
     fn slots(total: u32, per_address: Option<u32>) -> Arc<Slots> {
-        Slots::new(Limits {
-            total,
-            per_address,
-            times: Times::default(),
-        })
+        Slots::new(Limits::new(total, per_address, Times::default()))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -117,7 +125,7 @@ mod tests {
 
     #[test]
     fn all_together_are_limited() {
-        let slots = slots(2, None);
+        let slots = slots(2, Some(2));
         let first = slots.take(ip("10.0.0.1")).unwrap();
         let _second = slots.take(ip("10.0.0.1")).unwrap();
         assert_eq!(slots.take(ip("10.0.0.2")).unwrap_err(), Full::Total(2));
@@ -137,6 +145,19 @@ mod tests {
         let _other = slots.take(ip("10.0.0.2")).unwrap();
         drop(first);
         let _again = slots.take(ip("10.0.0.1")).unwrap();
+    }
+
+    #[test]
+    fn an_address_has_a_quarter_of_all_unless_it_is_given() {
+        for (total, of_one) in [(1, 1), (2, 1), (4, 1), (5, 2), (100, 25), (1000, 250)] {
+            let slots = slots(total, None);
+            let greedy = (0..of_one).map(|_| slots.take(ip("10.0.0.1")).unwrap());
+            let _taken: Vec<_> = greedy.collect();
+            assert!(slots.take(ip("10.0.0.1")).is_err(), "{total}");
+            // Of one place nobody can have a part.
+            let other = slots.take(ip("10.0.0.2"));
+            assert_eq!(other.is_ok(), total > 1, "{total}");
+        }
     }
 
     #[test]

@@ -76,8 +76,8 @@ pub struct GrpcConfig {
     /// The connections that may be open at a time; from 1 to a million.
     #[serde(with = "Between::<1, 1_000_000>")]
     pub max_connections: u32,
-    /// The connections that may be open at a time from one address; no limit unless there is one,
-    /// because all senders behind a proxy, or beside slimspan, have the same.
+    /// The connections that may be open at a time from one address; a quarter of all unless it is
+    /// given, so that nobody alone takes the places of all. Senders behind a proxy have one address.
     #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
     /// How long connections live.

@@ -52,11 +52,9 @@ pub struct GrpcReceiver {
 impl GrpcReceiver {
     /// A place for the connections of a listener.
     pub fn standing(config: &GrpcConfig) -> Standing {
-        let limits = Limits {
-            total: config.max_connections,
-            per_address: config.max_connections_per_address,
-            times: config.keepalive.server_parameters.times(),
-        };
+        let (total, per_address) = (config.max_connections, config.max_connections_per_address);
+        let times = config.keepalive.server_parameters.times();
+        let limits = Limits::new(total, per_address, times);
         Standing::new(limits, |_| || nobody().map(axum::body::Body::new))
     }
 

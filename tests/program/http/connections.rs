@@ -353,7 +353,11 @@ async fn connections_end_as_they_are_told() {
 /// One more is closed rather than left waiting, as with gRPC.
 #[tokio::test]
 async fn connections_are_limited() {
-    let (_backend, mut slimspan) = start(|http| http["max_connections"] = json!(2)).await;
+    let two = |http: &mut Value| {
+        http["max_connections"] = json!(2);
+        http["max_connections_per_address"] = json!(2);
+    };
+    let (_backend, mut slimspan) = start(two).await;
     let address = slimspan.http_addresses[0];
     let first = slimspan.http_sender().await;
     let second = slimspan.http_sender().await;

@@ -78,16 +78,14 @@ pub struct HttpReceiver {
 impl HttpReceiver {
     /// A place for the connections of a listener.
     pub fn standing(config: &HttpConfig) -> Standing {
-        let limits = Limits {
-            total: config.max_connections,
-            per_address: config.max_connections_per_address,
-            times: Times {
-                unread: unread(config),
-                idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
-                on_the_way: ON_THE_WAY,
-                ..Times::default()
-            },
+        let (total, per_address) = (config.max_connections, config.max_connections_per_address);
+        let times = Times {
+            unread: unread(config),
+            idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
+            on_the_way: ON_THE_WAY,
+            ..Times::default()
         };
+        let limits = Limits::new(total, per_address, times);
         Standing::new(limits, |headers| match Form::of(headers) {
             Some(Form::Protobuf) => || nobody(Form::Protobuf),
             // Who speaks neither can at least read this.
