@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::json;
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,9 +19,10 @@ use tokio::net::TcpStream;
 
 use crate::support::backend::Backend;
 use crate::support::frames::announcement;
+use crate::support::http::HttpSender;
 use crate::support::http2::{
-    self, CONTINUATION, DATA, END_HEADERS, End, GOAWAY, HEADERS, PING, PRIORITY, Peer, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE, data, frame, headers,
+    CONTINUATION, DATA, END_HEADERS, End, GOAWAY, HEADERS, PING, PRIORITY, Peer, Protocol,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE, data, frame,
 };
 use crate::support::measured::measured;
 use crate::support::pages::Metrics;
@@ -42,13 +44,15 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 #[tokio::test]
 async fn the_limits_of_http2_are_told_in_the_first_frame() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
-    let told: Vec<(u16, u32)> = peer.settings.into_iter().collect();
-    let (streams, window, frame_size, header_list) = (100, 256 << 10, 64 << 10, 16 << 10);
-    let expected = [(3, streams), (4, window), (5, frame_size), (6, header_list)];
-    assert_eq!(told, expected);
-    assert_eq!(peer.connection_window, 256 << 10);
+    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    for (protocol, streams) in [(Protocol::Grpc, 100), (Protocol::Http, 32)] {
+        let peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
+        let told: Vec<(u16, u32)> = peer.settings.into_iter().collect();
+        let (window, frame_size, header_list) = (256 << 10, 64 << 10, 16 << 10);
+        let expected = [(3, streams), (4, window), (5, frame_size), (6, header_list)];
+        assert_eq!(told, expected, "{protocol:?}");
+        assert_eq!(peer.connection_window, 256 << 10, "{protocol:?}");
+    }
 
     let mut config = config::standard(backend.address);
     config["receivers"]["otlp"]["protocols"]["grpc"]["max_concurrent_streams"] = 7.into();
@@ -59,15 +63,24 @@ async fn the_limits_of_http2_are_told_in_the_first_frame() {
     slimspan.stop_well().await;
 }
 
-/// Each flood comes over a connection of its own, while a good sender sends over another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_ends_its_own_connection_and_nothing_else() {
+async fn a_flood_over_grpc_ends_its_own_connection_and_nothing_else() {
+    each_flood_ends_its_own_connection(Protocol::Grpc, "program::floods, over gRPC").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_over_http_ends_its_own_connection_and_nothing_else() {
+    each_flood_ends_its_own_connection(Protocol::Http, "program::floods, over HTTP").await;
+}
+
+/// Each flood comes over a connection of its own, while a good sender sends over another.
+async fn each_flood_ends_its_own_connection(protocol: Protocol, row: &str) {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let address = slimspan.addresses[0];
-    let good = Neighbour::of(&slimspan).await;
+    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let address = slimspan.listener(protocol);
+    let good = Neighbour::of(&slimspan, protocol).await;
     let (mut count, mut most_cpu, mut most_memory) = (0, Duration::ZERO, 0);
-    for (what, begin, go_on) in floods() {
+    for (what, begin, go_on) in floods(protocol) {
         let answered = good.answered().await;
         let (cpu, memory) = (slimspan.cpu_time(), slimspan.peak_memory());
         let mut peer = Peer::connect(address).await.unwrap();
@@ -88,7 +101,7 @@ async fn a_flood_ends_its_own_connection_and_nothing_else() {
     assert_eq!(backend.received().len(), sent);
     measured(
         "P17",
-        "program::floods",
+        row,
         "its connection ends, below 2 s of CPU and 24 MiB each, no error for others",
         format_args!(
             "{count} floods cut, at most {most_cpu:.2?} of CPU and {} KiB each; {sent} of {sent} \
@@ -109,7 +122,7 @@ fn expect(what: &str, end: &End) {
         .filter(|one| **one == REFUSED_STREAM.to_be_bytes());
     match what {
         "26 streams" => {
-            // All but the hundred that may be open.
+            // All but those that may be open.
             assert!(refused.count() > 100, "{what}: {end:?}");
         }
         "28 made you reset" => assert!(resets.len() > 100, "{what}: {end:?}"),
@@ -123,7 +136,7 @@ fn expect(what: &str, end: &End) {
 pub(super) type Flood = (&'static str, Vec<u8>, Box<dyn Fn(u32) -> Vec<u8> + Send>);
 
 /// What is sent once, and what is sent over and over.
-pub(super) fn floods() -> Vec<Flood> {
+pub(super) fn floods(to: Protocol) -> Vec<Flood> {
     fn flood(
         what: &'static str,
         begin: Vec<u8>,
@@ -137,30 +150,30 @@ pub(super) fn floods() -> Vec<Flood> {
         flood(what, begin, move |_| frames.clone())
     };
     // A request that waits for the rest of its body.
-    let open = || [http2::request(1), data(1, &announcement(0, 1 << 20))].concat();
+    let open = || [to.request(1), data(1, &announcement(0, 1 << 20))].concat();
     let stream = |number: u32| 2 * number + 1;
     let window = |stream, more: u32| frame(WINDOW_UPDATE, 0, stream, &more.to_be_bytes());
     // A value of 3 KiB that is put into the table, and then named by a byte each time.
-    let mut bomb = headers(&[]);
+    let mut bomb = to.headers(&[]);
     bomb.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0x81, 0x17]);
     bomb.extend_from_slice(&[b'y'; 3072]);
     bomb.extend_from_slice(&[0xbe; 12_000]);
     vec![
-        flood("26 streams", vec![], move |n| http2::request(stream(n))),
+        flood("26 streams", vec![], move |n| to.request(stream(n))),
         flood("27 rapid reset", vec![], move |n| {
             let reset = frame(RST_STREAM, 0, stream(n), &8_u32.to_be_bytes());
-            [http2::request(stream(n)), reset].concat()
+            [to.request(stream(n)), reset].concat()
         }),
         flood("28 made you reset", vec![], move |n| {
-            [http2::request(stream(n)), window(stream(n), 0x7fff_ffff)].concat()
+            [to.request(stream(n)), window(stream(n), 0x7fff_ffff)].concat()
         }),
         same("28 made you reset, by data for what has ended", vec![], {
-            let ended = frame(HEADERS, END_HEADERS | 1, 1, &headers(&[]));
+            let ended = frame(HEADERS, END_HEADERS | 1, 1, &to.headers(&[]));
             [ended, data(1, b"late")].concat()
         }),
         same(
             "29 continuation",
-            frame(HEADERS, 0, 1, &headers(&[])),
+            frame(HEADERS, 0, 1, &to.headers(&[])),
             frame(CONTINUATION, 0, 1, &[]),
         ),
         same("30 empty data", open(), frame(DATA, 0, 1, &[])),
@@ -209,7 +222,7 @@ async fn what_is_cut_is_counted() {
     let idle = Peer::connect(address).await.unwrap();
     idle.flood(move |_| pings.clone()).await;
     let mut calm = Peer::connect(address).await.unwrap();
-    let open = frame(HEADERS, 0, 1, &headers(&[]));
+    let open = frame(HEADERS, 0, 1, &Protocol::Grpc.headers(&[]));
     calm.send(&open).await.unwrap();
     let go_on = frame(CONTINUATION, 0, 1, &[]).repeat(100);
     calm.flood(move |_| go_on.clone()).await;
@@ -243,26 +256,36 @@ async fn what_is_cut_is_counted() {
 #[tokio::test]
 async fn who_takes_back_everything_is_cut() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
-    let mut taken_back = 0;
-    for stream in (1..20_000).step_by(2) {
-        let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
-        let is_open = peer.send(&http2::request(stream)).await.is_ok()
-            && peer.ask().await
-            && peer.send(&reset).await.is_ok();
-        if !is_open {
-            break;
+    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let mut cut_after = Vec::new();
+    for protocol in Protocol::ALL {
+        let mut peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
+        let mut taken_back = 0;
+        for stream in (1..20_000).step_by(2) {
+            let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+            let is_open = peer.send(&protocol.request(stream)).await.is_ok()
+                && peer.ask().await
+                && peer.send(&reset).await.is_ok();
+            if !is_open {
+                break;
+            }
+            taken_back += 1;
         }
-        taken_back += 1;
+        // Some come back while the test runs, however slow it is.
+        assert!(
+            (1000..5000).contains(&taken_back),
+            "{protocol:?}: {taken_back}"
+        );
+        cut_after.push(taken_back);
     }
-    // Some come back while the test runs, however slow it is.
-    assert!((1000..5000).contains(&taken_back), "{taken_back}");
     measured(
         "P17",
         "program::floods, requests taken back one by one",
         "cut after 1,000 and what time gives back",
-        format_args!("cut after {taken_back}"),
+        format_args!(
+            "cut after {} over gRPC, {} over HTTP",
+            cut_after[0], cut_after[1]
+        ),
     );
     let sender = slimspan.sender().await;
     let span = otlp::plain_span(1);
@@ -274,7 +297,7 @@ async fn who_takes_back_everything_is_cut() {
 #[tokio::test]
 async fn too_many_headers_cost_their_request_only() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
     for (what, more, survives) in [
         (
             "17 KiB in one",
@@ -289,23 +312,25 @@ async fn too_many_headers_cost_their_request_only() {
             false,
         ),
     ] {
-        let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
         let more: Vec<_> = more
             .iter()
             .map(|(name, value)| (*name, &value[..]))
             .collect();
-        let block = headers(&more);
-        let (first, rest) = block.split_at(block.len().min(16 << 10));
-        let mut frames = frame(HEADERS, 1, 1, first);
-        for part in rest.chunks(16 << 10) {
-            frames.extend(frame(CONTINUATION, 0, 1, part));
+        for protocol in Protocol::ALL {
+            let mut peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
+            let block = protocol.headers(&more);
+            let (first, rest) = block.split_at(block.len().min(16 << 10));
+            let mut frames = frame(HEADERS, 1, 1, first);
+            for part in rest.chunks(16 << 10) {
+                frames.extend(frame(CONTINUATION, 0, 1, part));
+            }
+            frames.extend(frame(CONTINUATION, END_HEADERS, 1, &[]));
+            // Where they are far too many, the rest comes too late.
+            let _ = peer.send(&frames).await;
+            let answered = peer.answered().await;
+            assert_eq!(answered, survives, "{protocol:?}: {what}");
+            assert_eq!(peer.ask().await, survives, "{protocol:?}: {what}");
         }
-        frames.extend(frame(CONTINUATION, END_HEADERS, 1, &[]));
-        // Where they are far too many, the rest comes too late.
-        let _ = peer.send(&frames).await;
-        let answered = peer.answered().await;
-        assert_eq!(answered, survives, "{what}");
-        assert_eq!(peer.ask().await, survives, "{what}");
     }
     assert!(backend.received().is_empty());
     slimspan.stop_well().await;
@@ -313,24 +338,26 @@ async fn too_many_headers_cost_their_request_only() {
 
 /// A sender that sends one request after the other, each of which has to succeed.
 struct Neighbour {
-    sender: Sender,
     stop: Arc<AtomicBool>,
     sending: tokio::task::JoinHandle<usize>,
     answered: tokio::sync::watch::Receiver<usize>,
 }
 
 impl Neighbour {
-    async fn of(slimspan: &Slimspan) -> Self {
-        let sender = slimspan.sender().await;
+    async fn of(slimspan: &Slimspan, protocol: Protocol) -> Self {
+        let way = match protocol {
+            Protocol::Grpc => Way::Grpc(slimspan.sender().await),
+            Protocol::Http => Way::Http(slimspan.http_sender().await),
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let (tell, answered) = tokio::sync::watch::channel(0);
         let sending = tokio::spawn({
-            let (sender, stop) = (sender.clone(), Arc::clone(&stop));
+            let stop = Arc::clone(&stop);
             async move {
                 let span = otlp::plain_span(1);
                 let mut sent = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    sender.send(Signal::Traces, &span).await.unwrap();
+                    way.send(&span).await;
                     sent += 1;
                     tell.send_replace(sent);
                 }
@@ -338,7 +365,6 @@ impl Neighbour {
             }
         });
         Self {
-            sender,
             stop,
             sending,
             answered,
@@ -357,8 +383,22 @@ impl Neighbour {
 
     async fn end(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
-        let sent = self.sending.await.unwrap();
-        drop(self.sender);
-        sent
+        self.sending.await.unwrap()
+    }
+}
+
+/// By which way a good sender sends.
+enum Way {
+    Grpc(Sender),
+    Http(HttpSender),
+}
+
+impl Way {
+    async fn send(&self, span: &Bytes) {
+        let answer = match self {
+            Self::Grpc(sender) => sender.send(Signal::Traces, span).await,
+            Self::Http(sender) => sender.send(Signal::Traces, span).await,
+        };
+        answer.unwrap();
     }
 }

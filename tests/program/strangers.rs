@@ -17,7 +17,7 @@ use tonic::Code;
 use super::floods::{Flood, floods};
 use crate::support::backend::{Backend, Reply};
 use crate::support::frames::announcement;
-use crate::support::http2::Peer;
+use crate::support::http2::{Peer, Protocol};
 use crate::support::measured::{bound, measured, seconds};
 use crate::support::sender::{Answer, Call, Sender, open_body};
 use crate::support::slimspan::Slimspan;
@@ -200,9 +200,9 @@ async fn a_stranger_slows_nobody() {
 
     let (mut worst, mut cuts, mut count) = ((0.0, Duration::ZERO, Duration::ZERO, ""), 0, 0);
     let mut attacks: Vec<(&str, Begin, Duration)> = Vec::new();
-    for (index, flooding) in floods().into_iter().enumerate() {
+    for (index, flooding) in floods(Protocol::Grpc).into_iter().enumerate() {
         let begin = move || {
-            let flooding = floods().swap_remove(index);
+            let flooding = floods(Protocol::Grpc).swap_remove(index);
             Stranger::begin(move |told| flood(address, flooding, told))
         };
         attacks.push((flooding.0, Box::new(begin), each));

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
-use crate::support::http2::{self, END_HEADERS, HEADERS, Peer, headers};
+use crate::support::http2::{self, END_HEADERS, HEADERS, Peer, Protocol};
 use crate::support::sender::{Call, PatientSender, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
@@ -394,7 +394,7 @@ async fn a_value_that_is_none_ends_its_call() {
     let good = slimspan.sender().await;
     for value in [&b"a\0b"[..], b"a\nb", b"a\rb"] {
         let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
-        let block = headers(&[(b"x-secret", value)]);
+        let block = Protocol::Grpc.headers(&[(b"x-secret", value)]);
         let mut call = http2::frame(HEADERS, END_HEADERS, 1, &block);
         call.extend(http2::data(1, &frame(0, &otlp::plain_span(1))));
         peer.send(&call).await.unwrap();

@@ -24,6 +24,13 @@ pub(crate) const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
+/// What a listener speaks over HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Grpc,
+    Http,
+}
+
 /// One connection, and what the other side lets it send before it is read.
 pub(crate) struct Peer {
     stream: TcpStream,
@@ -169,30 +176,43 @@ impl End {
     }
 }
 
-/// The beginning of a request to the traces service.
+/// The beginning of a request to the traces service over gRPC.
 pub(crate) fn request(stream: u32) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS, stream, &headers(&[]))
+    Protocol::Grpc.request(stream)
 }
 
-/// The headers of a request to the traces service, and these, which need not be sound.
-pub(crate) fn headers(more: &[(&[u8], &[u8])]) -> Vec<u8> {
-    // POST and http from the table, then names from the table with literal values.
-    let mut block = vec![0x83, 0x86];
-    let mut literal = |name: &[u8], value: &[u8]| {
-        block.extend_from_slice(name);
-        integer(&mut block, value.len());
-        block.extend_from_slice(value);
-    };
-    literal(&[0x04], Signal::Traces.grpc_path().as_bytes());
-    literal(&[0x01], b"slimspan");
-    literal(&[0x0f, 0x10], b"application/grpc");
-    for (name, value) in more {
-        let mut new = vec![0];
-        integer(&mut new, name.len());
-        new.extend_from_slice(name);
-        literal(&new, value);
+impl Protocol {
+    pub(crate) const ALL: [Self; 2] = [Self::Grpc, Self::Http];
+
+    /// The beginning of a request with traces, whose body is still to come.
+    pub(crate) fn request(self, stream: u32) -> Vec<u8> {
+        frame(HEADERS, END_HEADERS, stream, &self.headers(&[]))
     }
-    block
+
+    /// The headers of a request with traces, and these, which need not be sound.
+    pub(crate) fn headers(self, more: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let (path, content_type) = match self {
+            Self::Grpc => (Signal::Traces.grpc_path(), "application/grpc"),
+            Self::Http => (Signal::Traces.http_path(), "application/x-protobuf"),
+        };
+        // POST and http from the table, then names from the table with literal values.
+        let mut block = vec![0x83, 0x86];
+        let mut literal = |name: &[u8], value: &[u8]| {
+            block.extend_from_slice(name);
+            integer(&mut block, value.len());
+            block.extend_from_slice(value);
+        };
+        literal(&[0x04], path.as_bytes());
+        literal(&[0x01], b"slimspan");
+        literal(&[0x0f, 0x10], content_type.as_bytes());
+        for (name, value) in more {
+            let mut new = vec![0];
+            integer(&mut new, name.len());
+            new.extend_from_slice(name);
+            literal(&new, value);
+        }
+        block
+    }
 }
 
 /// A length in HPACK, whose first bit says that the text is not in Huffman's code.

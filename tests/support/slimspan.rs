@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::http::HttpSender;
+use super::http2::Protocol;
 use super::insistent::Place;
 use super::{conservation, sender::Sender, soon};
 
@@ -180,6 +181,14 @@ impl Slimspan {
     /// A sender over HTTP with a connection of its own.
     pub(crate) async fn http_sender(&self) -> HttpSender {
         HttpSender::connect(self.http_addresses[0]).await
+    }
+
+    /// The first listener that speaks it.
+    pub(crate) fn listener(&self, protocol: Protocol) -> SocketAddr {
+        match protocol {
+            Protocol::Grpc => self.addresses[0],
+            Protocol::Http => self.http_addresses[0],
+        }
     }
 
     /// Where its senders send to: by gRPC, if it takes that.
