@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,12 +12,13 @@ use futures::future::join_all;
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::floods::{Flood, floods};
 use crate::support::backend::{Backend, Reply};
 use crate::support::frames::announcement;
-use crate::support::http2::{Peer, Protocol};
+use crate::support::http2::{self, Peer, Protocol};
 use crate::support::measured::{bound, measured, seconds};
 use crate::support::sender::{Answer, Call, Sender, open_body};
 use crate::support::slimspan::Slimspan;
@@ -41,6 +42,9 @@ const LET_GO: Duration = Duration::from_secs(15);
 /// That others wait for longer is no accident of the machine where it is so as often.
 const ATTEMPTS: usize = 3;
 
+/// How long good senders are looked at without him: as long as an attack, but no longer than that.
+const ALONE: Duration = Duration::from_secs(10);
+
 /// What is below this is the machine's, whose few cores senders, strangers, slimspan and backend share.
 const UNNOTICED: Duration = Duration::from_millis(10);
 
@@ -52,14 +56,14 @@ struct Stranger {
 
 #[derive(Clone, Default)]
 struct Told {
-    end: Arc<AtomicBool>,
+    end: CancellationToken,
     /// How often a connection of his was cut.
     cuts: Arc<AtomicUsize>,
 }
 
 impl Told {
     fn goes_on(&self) -> bool {
-        !self.end.load(Ordering::Relaxed)
+        !self.end.is_cancelled()
     }
 
     fn cut(&self) {
@@ -68,12 +72,13 @@ impl Told {
 }
 
 impl Stranger {
-    /// He stands for another machine, and has no more of this one than others leave.
+    /// He stands for another machine, and has no more of this one than others leave. Everyday there are other
+    /// tests beside him, which leave too little.
     fn begin<F: Future<Output = ()>>(attack: impl FnOnce(Told) -> F + Send + 'static) -> Self {
         let told = Told::default();
         let his = told.clone();
         let attack = std::thread::spawn(move || {
-            let _ = rustix::process::nice(19);
+            let _ = rustix::process::nice(bound(19, 0));
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().unwrap();
             runtime.block_on(attack(his));
@@ -83,7 +88,7 @@ impl Stranger {
 
     /// Ends it after the attack that is under way; how often he was cut.
     async fn end(self) -> usize {
-        self.told.end.store(true, Ordering::Relaxed);
+        self.told.end.cancel();
         let joined = tokio::task::spawn_blocking(|| self.attack.join());
         assert!(joined.await.unwrap().is_ok(), "the attack failed");
         self.told.cuts.load(Ordering::Relaxed)
@@ -154,6 +159,26 @@ async fn say_little(address: SocketAddr, told: Told) {
     );
 }
 
+/// Silence, half of what opens a connection, and bodies that stop, for less time than it takes to be let go.
+async fn say_nothing(address: SocketAddr, told: Told) {
+    let (mut held, mut begun) = (Vec::new(), Vec::new());
+    for hello in ["", "PRI * HTTP/2.0\r\n"] {
+        for _ in 0..HELD {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(hello.as_bytes()).await.unwrap();
+            held.push(stream);
+        }
+    }
+    for _ in 0..HELD / 2 {
+        let mut peer = Peer::connect(address).await.unwrap();
+        let announced = http2::data(1, &announcement(0, 1 << 20));
+        let body = [http2::request(1), announced].concat();
+        peer.send(&body).await.unwrap();
+        begun.push(peer);
+    }
+    told.end.cancelled().await;
+}
+
 /// How long good senders wait for their answers meanwhile, all but one in a hundred of them.
 async fn p99(senders: &[Sender], time: Duration) -> Duration {
     let end = Instant::now() + time;
@@ -162,13 +187,15 @@ async fn p99(senders: &[Sender], time: Duration) -> Duration {
         tokio::spawn(async move {
             let span = otlp::plain_span(1);
             let mut times = Vec::new();
-            while Instant::now() < end {
+            loop {
                 let begun = Instant::now();
                 sender.send(Signal::Traces, &span).await.unwrap();
                 times.push(begun.elapsed());
+                if Instant::now() >= end {
+                    return times;
+                }
                 tokio::time::sleep(PAUSE).await;
             }
-            times
         })
     });
     let mut times = Vec::new();
@@ -179,64 +206,169 @@ async fn p99(senders: &[Sender], time: Duration) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-type Begin = Box<dyn Fn() -> Stranger>;
+/// Something that a stranger keeps up.
+struct Attack {
+    what: &'static str,
+    begin: Box<dyn Fn() -> Stranger>,
+    time: Duration,
+    /// Whether it goes on for long enough to be cut.
+    is_cut: bool,
+}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute: make soak"]
-#[expect(clippy::print_stderr, reason = "says what came of each attack")]
-async fn a_stranger_slows_nobody() {
-    let backend = Backend::replying_at(Backend::ANYWHERE, |_| async {
-        Reply::Answer(Ok(Bytes::new()))
-    })
-    .await;
-    let mut config = config::standard(backend.address);
-    config["processors"]["memory_limiter"]["limit_mib"] = LIMIT.into();
-    let slimspan = Slimspan::start(&config).await;
-    let address = slimspan.addresses[0];
-    let senders = join_all((0..GOOD).map(|_| slimspan.sender())).await;
-    let each = seconds("SLIMSPAN_STRANGER_SECONDS", Duration::from_secs(2));
-    // What is only slow at first.
-    p99(&senders, Duration::from_secs(1)).await;
-
-    let (mut worst, mut cuts, mut count) = ((0.0, Duration::ZERO, Duration::ZERO, ""), 0, 0);
-    let mut attacks: Vec<(&str, Begin, Duration)> = Vec::new();
-    for (index, flooding) in floods(Protocol::Grpc).into_iter().enumerate() {
+impl Attack {
+    /// The flood of that place in the table.
+    fn flood(index: usize, protocol: Protocol, address: SocketAddr, time: Duration) -> Self {
+        let what = floods(protocol).swap_remove(index).0;
         let begin = move || {
-            let flooding = floods(Protocol::Grpc).swap_remove(index);
+            let flooding = floods(protocol).swap_remove(index);
             Stranger::begin(move |told| flood(address, flooding, told))
         };
-        attacks.push((flooding.0, Box::new(begin), each));
+        Self {
+            what,
+            begin: Box::new(begin),
+            time,
+            is_cut: true,
+        }
     }
-    let silence = move || Stranger::begin(move |told| say_little(address, told));
-    attacks.push(("little said", Box::new(silence), each.max(LET_GO)));
-    let most = bound(2.0, 20.0);
-    for (what, begin, time) in attacks {
+}
+
+/// From when on a wait is longer than alone, and no accident of the machine.
+struct Noticed {
+    times: f64,
+    and: Duration,
+}
+
+/// What came of all attacks.
+#[derive(Default)]
+struct Kept {
+    count: usize,
+    cuts: usize,
+    /// The longest wait beside one of them.
+    beside: Duration,
+    alone: Duration,
+    what: &'static str,
+}
+
+/// One attack after the other, beside good senders, none of which may notice.
+#[expect(clippy::print_stderr, reason = "says what came of each attack")]
+async fn keep_up(
+    senders: &[Sender],
+    attacks: Vec<Attack>,
+    alone_for: Duration,
+    noticed: &Noticed,
+) -> Kept {
+    let mut kept = Kept::default();
+    for attack in attacks {
+        let what = attack.what;
         // Where it is no accident, it is there as often.
         for attempt in 1..=ATTEMPTS {
-            let alone = p99(&senders, each / 2).await;
-            let stranger = begin();
-            let beside = p99(&senders, time).await;
+            let alone = p99(senders, alone_for).await;
+            let stranger = (attack.begin)();
+            let beside = p99(senders, attack.time).await;
             let cut = stranger.end().await;
-            assert!(cut > 0, "{what} goes on");
-            cuts += cut;
+            assert!(cut > 0 || !attack.is_cut, "{what} goes on");
+            kept.cuts += cut;
             let ratio = beside.as_secs_f64() / alone.as_secs_f64();
             eprintln!("{what}: cut {cut} times, p99 {beside:.1?}, {alone:.1?} alone: {ratio:.2}");
-            let is_noticed = ratio >= most && beside >= UNNOTICED;
+            let is_noticed = ratio >= noticed.times && beside >= noticed.and;
             if is_noticed && attempt < ATTEMPTS {
                 continue;
             }
             assert!(!is_noticed, "{what}: {beside:?}, {alone:?} alone");
-            if beside > worst.1 {
-                worst = (ratio, beside, alone, what);
+            if beside > kept.beside {
+                (kept.beside, kept.alone, kept.what) = (beside, alone, what);
             }
             break;
         }
-        count += 1;
+        kept.count += 1;
     }
-    let (ratio, beside, alone, what) = worst;
+    kept
+}
+
+/// A slimspan that is to be attacked, and good senders beside the stranger.
+async fn attacked() -> (Backend, Slimspan, Vec<Sender>) {
+    let backend = Backend::replying_at(Backend::ANYWHERE, |_| async {
+        Reply::Answer(Ok(Bytes::new()))
+    })
+    .await;
+    let mut config = config::with_http(backend.address);
+    config["processors"]["memory_limiter"]["limit_mib"] = LIMIT.into();
+    let slimspan = Slimspan::start(&config).await;
+    let senders = join_all((0..GOOD).map(|_| slimspan.sender())).await;
+    (backend, slimspan, senders)
+}
+
+/// Everyday, beside all other tests: a few floods and a silence of a second each, with bounds that only what
+/// holds up everybody goes beyond. A flood that is not cut is noticed by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_soon_tires_slows_nobody() {
+    const EACH: Duration = Duration::from_millis(800);
+    let (_backend, slimspan, senders) = attacked().await;
+    let mut attacks = Vec::new();
+    for (protocol, what) in [
+        (Protocol::Grpc, "27 rapid reset"),
+        (Protocol::Grpc, "32 ping"),
+        (Protocol::Http, "29 continuation"),
+    ] {
+        let all = floods(protocol);
+        let index = all.iter().position(|flood| flood.0 == what).unwrap();
+        let address = slimspan.listener(protocol);
+        attacks.push(Attack::flood(index, protocol, address, EACH));
+    }
+    let address = slimspan.addresses[0];
+    attacks.push(Attack {
+        what: "nothing said",
+        begin: Box::new(move || Stranger::begin(move |told| say_nothing(address, told))),
+        time: EACH,
+        is_cut: false,
+    });
+    let noticed = Noticed {
+        times: 20.0,
+        and: Duration::from_secs(5),
+    };
+    let kept = keep_up(&senders, attacks, EACH / 4, &noticed).await;
+    assert_eq!(kept.count, 4);
     let peak = slimspan.peak_memory() / MIB;
     assert!(peak <= LIMIT, "{peak} MiB");
     slimspan.stop_well().await;
+}
+
+/// Everything, for as long as it is said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute: make soak"]
+async fn a_stranger_slows_nobody() {
+    let (_backend, slimspan, senders) = attacked().await;
+    let address = slimspan.addresses[0];
+    let each = seconds("SLIMSPAN_STRANGER_SECONDS", Duration::from_secs(2));
+    // What is only slow at first.
+    p99(&senders, Duration::from_secs(1)).await;
+
+    let of_floods = 0..floods(Protocol::Grpc).len();
+    let mut attacks: Vec<_> = of_floods
+        .map(|index| Attack::flood(index, Protocol::Grpc, address, each))
+        .collect();
+    attacks.push(Attack {
+        what: "little said",
+        begin: Box::new(move || Stranger::begin(move |told| say_little(address, told))),
+        time: each.max(LET_GO),
+        is_cut: true,
+    });
+    let noticed = Noticed {
+        times: bound(2.0, 20.0),
+        and: UNNOTICED,
+    };
+    let kept = keep_up(&senders, attacks, (each / 2).min(ALONE), &noticed).await;
+    let peak = slimspan.peak_memory() / MIB;
+    assert!(peak <= LIMIT, "{peak} MiB");
+    slimspan.stop_well().await;
+    let Kept {
+        count,
+        cuts,
+        beside,
+        alone,
+        what,
+    } = kept;
+    let ratio = beside.as_secs_f64() / alone.as_secs_f64();
     measured(
         "P17",
         "program::strangers",
