@@ -1,5 +1,6 @@
 //! P11: errors are honest, and the same whatever they are told by.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -24,7 +26,11 @@ struct Row {
     what: &'static str,
     /// The backend's answer, where it is asked.
     backend: Option<Status>,
+    /// Whether it answers only in the end.
+    is_held: bool,
     change: fn(&mut Value),
+    /// What is sent before until something is full, if anything is to be.
+    fill: Option<fn(u64) -> Bytes>,
     request: Bytes,
     code: Code,
     http: u16,
@@ -41,7 +47,9 @@ fn rows() -> Vec<Row> {
     let usual = || Row {
         what: "",
         backend: None,
+        is_held: false,
         change: |_| (),
+        fill: None,
         request: otlp::plain_span(1),
         code: Code::Ok,
         http: 200,
@@ -71,22 +79,47 @@ fn rows() -> Vec<Row> {
             what: "the store is away",
             change: |config| {
                 config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
-                // Nobody listens there.
-                let options = json!({
-                    "aws_endpoint": "http://127.0.0.1:9",
-                    "aws_allow_http": "true",
-                    "aws_access_key_id": "access",
-                    "aws_secret_access_key": "secret",
-                    "aws_region": "us-east-1",
-                });
-                config["extensions"]["artifact_store"] = json!({ "url": "s3://media/x", "timeout": "300ms", "options": options,
-"catalog": { "enabled": false } });
+                config["extensions"]["artifact_store"] = store_that_is_away();
             },
             request: otlp::span_with(otlp::PICTURE),
             code: Code::Unavailable,
             http: 503,
             again: Some(1),
             says: "",
+            ..usual()
+        },
+        Row {
+            what: "the queue is full",
+            is_held: true,
+            change: |config| {
+                let exporter = &mut config["exporters"]["otlp_grpc"];
+                exporter["sending_queue"] = json!({ "queue_size": 3 });
+                // However slow the machine is, it stays full.
+                exporter["timeout"] = json!("1h");
+            },
+            fill: Some(otlp::plain_span),
+            code: Code::Unavailable,
+            http: 503,
+            again: Some(1),
+            says: "sending_queue.queue_size",
+            ..usual()
+        },
+        Row {
+            what: "the spool is full",
+            change: |config| {
+                // The largest request has to fit.
+                config::limit_requests(config, 1);
+                config["processors"]["artifact"]["delivery"] = json!("background");
+                let mut store = store_that_is_away();
+                store["spool"] = json!({ "directory": "./spool", "max_bytes": "2MiB" });
+                config["extensions"]["artifact_store"] = store;
+            },
+            fill: Some(|number| otlp::span_with(&otlp::photo(number, 300_000))),
+            request: otlp::span_with(&otlp::photo(1_000, 300_000)),
+            code: Code::Unavailable,
+            http: 503,
+            again: Some(1),
+            says: "spool.max_bytes",
             ..usual()
         },
         Row {
@@ -157,22 +190,52 @@ fn rows() -> Vec<Row> {
     ]
 }
 
+/// A bucket where nobody listens.
+fn store_that_is_away() -> Value {
+    let options = json!({
+        "aws_endpoint": "http://127.0.0.1:9",
+        "aws_allow_http": "true",
+        "aws_access_key_id": "access",
+        "aws_secret_access_key": "secret",
+        "aws_region": "us-east-1",
+    });
+    json!({
+        "url": "s3://media/x",
+        "timeout": "300ms",
+        "options": options,
+        "catalog": { "enabled": false },
+    })
+}
+
+/// What slimspan itself fails at is asked for again by the same three ways, and then refused: `pipeline::tests`.
 #[tokio::test]
 async fn errors_are_the_same_over_grpc_and_http() {
     for row in rows() {
         let Row { what, backend, .. } = row;
-        let answer = move || backend.clone().map_or_else(|| Ok(Bytes::new()), Err);
-        let backend = Backend::answering(move |_| answer()).await;
+        let gate = Arc::new(Semaphore::new(if row.is_held { 0 } else { 1_000 }));
+        let opened = Arc::clone(&gate);
+        let backend = Backend::scripted(move |_| {
+            let (gate, answer) = (Arc::clone(&opened), backend.clone());
+            async move {
+                gate.acquire().await.unwrap().forget();
+                answer.map_or_else(|| Ok(Bytes::new()), Err)
+            }
+        })
+        .await;
         let mut config = config::with_http(backend.address);
         (row.change)(&mut config);
         let slimspan = Slimspan::start(&config).await;
         let expected = row.again.map(Duration::from_secs);
 
-        let sent = slimspan
-            .sender()
-            .await
-            .send(Signal::Traces, &row.request)
-            .await;
+        let sender = slimspan.sender().await;
+        if let Some(fill) = row.fill {
+            let mut accepted = 0;
+            while accepted < 100 && sender.send(Signal::Traces, &fill(accepted)).await.is_ok() {
+                accepted += 1;
+            }
+            assert!((1..100).contains(&accepted), "{what}: {accepted}");
+        }
+        let sent = sender.send(Signal::Traces, &row.request).await;
         let status = sent.unwrap_err();
         assert_eq!(status.code(), row.code, "{what}: {status}");
         assert_eq!(retry_after(&status), expected, "{what}: {status}");
@@ -202,6 +265,7 @@ async fn errors_are_the_same_over_grpc_and_http() {
             );
             told_when(&answer, form, told);
         }
+        gate.add_permits(1_000);
         slimspan.stop_well().await;
     }
     measured(
