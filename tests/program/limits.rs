@@ -1,6 +1,7 @@
 //! How large a request may be, and what one that is larger costs.
 
 use std::io::Read as _;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -10,7 +11,7 @@ use tonic::{Code, Status};
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
 use crate::support::http::{Form, post};
-use crate::support::measured::measured;
+use crate::support::measured::{bound, measured};
 use crate::support::sender::{Call, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -116,6 +117,11 @@ async fn an_announcement_above_the_limit_is_refused_at_once() {
     slimspan.stop_well().await;
 }
 
+/// How soon a bomb is refused: as soon as it has expanded to the limit, and not when all of it has.
+pub(super) fn soon_refused() -> Duration {
+    bound(Duration::from_millis(200), Duration::from_secs(10))
+}
+
 /// Compressed as far as it goes.
 fn smallest(compression: &str, message: &[u8]) -> Vec<u8> {
     if compression != "gzip" {
@@ -127,13 +133,13 @@ fn smallest(compression: &str, message: &[u8]) -> Vec<u8> {
     compressed
 }
 
-/// A gibibyte in a mebibyte or less is refused where it passes the limit, in the memory of the limit
-/// and half as much: in one piece and in many.
+/// A gibibyte in a mebibyte or less is refused where it passes the limit, soon and in the memory of the
+/// limit and half as much: in one piece and in many.
 #[tokio::test]
 async fn a_bomb_is_refused_within_bounded_memory() {
     let backend = Backend::start().await;
     let zeros = vec![0; 128 * MIB];
-    let mut most = 0;
+    let (mut most, mut slowest) = (0, Duration::ZERO);
     for (compression, piece, pieces) in [
         ("gzip", 128 * MIB, 1),
         ("gzip", 16 * MIB, 64),
@@ -146,7 +152,15 @@ async fn a_bomb_is_refused_within_bounded_memory() {
         let before = slimspan.peak_memory();
         let call = || Call::whole(frame(1, &bomb)).header("grpc-encoding", compression);
         for _ in 0..3 {
-            assert_too_large(sender.call(call()).await.status());
+            let begun = Instant::now();
+            let answer = sender.call(call()).await;
+            let took = begun.elapsed();
+            assert_too_large(answer.status());
+            assert!(
+                took < soon_refused(),
+                "{compression}, {pieces} pieces: {took:?}"
+            );
+            slowest = slowest.max(took);
         }
         let grown = slimspan.peak_memory().saturating_sub(before);
         assert!(
@@ -160,9 +174,9 @@ async fn a_bomb_is_refused_within_bounded_memory() {
     measured(
         "P18",
         "program::limits, a bomb of 1 GiB",
-        "below 96 MiB: one and a half times the limit",
+        "refused within 200 ms and below 96 MiB: one and a half times the limit",
         format_args!(
-            "{} MiB at most: gzip and zstd, in one piece and in 64",
+            "{slowest:.0?} and {} MiB at most: gzip and zstd, in one piece and in 64",
             most >> 20
         ),
     );
