@@ -96,9 +96,7 @@ where
 impl From<ArriveError> for Refusal {
     fn from(error: ArriveError) -> Self {
         match error {
-            ArriveError::Stalled => {
-                Self::unavailable(Culprit::Sender, "the request stopped arriving")
-            }
+            ArriveError::Stalled => Self::stalled(),
             ArriveError::Connection(error) => Self::unavailable(
                 Culprit::Sender,
                 format!("the connection failed while the request arrived: {error}"),

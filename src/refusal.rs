@@ -50,6 +50,7 @@ pub struct Refusal {
     retry_after: Option<Duration>,
     is_fault: bool,
     is_in_doubt: bool,
+    is_stalled: bool,
 }
 
 impl Refusal {
@@ -76,6 +77,14 @@ impl Refusal {
             Culprit::Sender,
             "the grpc-timeout was over before the request had come",
         )
+    }
+
+    /// The rest of the request does not come, or too slowly.
+    pub fn stalled() -> Self {
+        Self {
+            is_stalled: true,
+            ..Self::unavailable(Culprit::Sender, "the request stopped arriving")
+        }
     }
 
     /// The request has more entries than the limit named `key`.
@@ -132,6 +141,7 @@ impl Refusal {
             retry_after: None,
             is_fault: false,
             is_in_doubt: false,
+            is_stalled: false,
         }
     }
 
@@ -197,6 +207,11 @@ impl Refusal {
     /// Whether the other side may have the request all the same: its answer came too late, or broke.
     pub fn is_in_doubt(&self) -> bool {
         self.is_in_doubt
+    }
+
+    /// Whether the rest of the request did not come.
+    pub fn is_stalled(&self) -> bool {
+        self.is_stalled
     }
 
     /// Whether slimspan failed at it, so that a part of it may be no matter.

@@ -24,11 +24,13 @@ pub enum Cut {
     Protocol,
     /// It was to end, and its last requests did not.
     Late,
+    /// A request stopped arriving.
+    Stalled,
 }
 
 impl Cut {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoRequest,
         Self::Handshake,
         Self::Silent,
@@ -38,6 +40,7 @@ impl Cut {
         Self::Resets,
         Self::Protocol,
         Self::Late,
+        Self::Stalled,
     ];
 
     /// Its name in labels.
@@ -52,6 +55,7 @@ impl Cut {
             Self::Resets => "resets",
             Self::Protocol => "protocol",
             Self::Late => "late",
+            Self::Stalled => "stalled",
         }
     }
 }

@@ -8,7 +8,7 @@ use slimspan_proto::Signal;
 
 use crate::support::backend::Backend;
 use crate::support::frames::announcement;
-use crate::support::http2::{self, Peer};
+use crate::support::http2::{self, Peer, Protocol};
 use crate::support::measured::measured;
 use crate::support::sender::{Call, open_body};
 use crate::support::slimspan::Slimspan;
@@ -143,6 +143,27 @@ async fn how_long_connections_live_may_be_said() {
     let (_silent, mut peer) = asking(json!({ "time": "2s", "timeout": "2s" })).await;
     let cut = async { while peer.next().await.is_some() {} };
     soon("it is cut", cut).await;
+}
+
+/// Whose request stops arriving has its answer, and is told to connect again.
+#[tokio::test]
+async fn who_lets_a_request_stall_is_told_to_go() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let stalling = Protocol::ALL.map(async |protocol| {
+        let mut peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
+        let begun = http2::data(1, &announcement(0, MIB));
+        let request = [protocol.request(1), begun].concat();
+        peer.send(&request).await.unwrap();
+        let (mut is_answered, mut is_told) = (false, false);
+        while let Some((kind, ..)) = peer.next().await {
+            is_answered |= kind == http2::HEADERS;
+            is_told |= kind == http2::GOAWAY;
+        }
+        assert!(is_answered && is_told, "{protocol:?}");
+    });
+    join_all(stalling).await;
+    slimspan.stop_well().await;
 }
 
 /// Who comes while the system can open nothing more waits, and is served when it can again.

@@ -64,8 +64,8 @@ impl Default for Times {
 }
 
 /// Serves `connection` until it ends by itself, or has to: because it keeps silent, has been idle or has come
-/// of age by the `times`, or because of `stop`. Then the peer is told, requests under way end, and nothing
-/// else is waited for. Returns why it was cut, if it was.
+/// of age by the `times`, because one of its requests stopped arriving, or because of `stop`. Then the peer is
+/// told, requests under way end, and nothing else is waited for. Returns why it was cut, if it was.
 pub(super) async fn live<C>(
     connection: C,
     requests: &Requests,
@@ -87,6 +87,7 @@ where
         () = stopped(requests, times.on_the_way, stop) => ("slimspan stops", None, LAST_REQUESTS),
         () = silence(requests) => ("it has sent no request", Some(Cut::NoRequest), LAST_REQUESTS),
         () = adulthood(times.age) => ("it has come of age", None, times.grace),
+        () = requests.stalled() => ("a request stopped arriving", Some(Cut::Stalled), LAST_REQUESTS),
         () = idleness(requests, times.idle) => ("it has been idle", None, LAST_REQUESTS),
         () = unread(requests, times.unread) => {
             tracing::debug!("cutting a connection: its peer does not take its answers");

@@ -25,7 +25,7 @@ use crate::telemetry::{Counters, Seldom};
 use crate::tls::{Accepted, ServerTls, Terms};
 
 pub(super) use self::life::{ON_THE_WAY, Times, UNREAD};
-pub(super) use self::requests::Requests;
+pub(super) use self::requests::{Requests, Stalled};
 pub(super) use self::slots::Limits;
 pub(super) use self::standing::{Answering, Service};
 pub use self::standing::{Standing, Standings};

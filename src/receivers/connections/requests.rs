@@ -29,7 +29,13 @@ struct Count {
     ended: Option<Instant>,
     /// Why its bytes are not read, or written, any more.
     cut: Option<Cut>,
+    /// Whether one of them stopped arriving.
+    stalled: bool,
 }
+
+/// Stands in the extensions of an answer to a request that stopped arriving.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::receivers) struct Stalled;
 
 /// A request that is under way until this is dropped.
 #[derive(Debug)]
@@ -79,6 +85,11 @@ impl Requests {
         let count = self.0.borrow();
         let oldest = count.unsent.first_key_value();
         oldest.map_or(Duration::ZERO, |(_, since)| since.elapsed())
+    }
+
+    /// Waits until the answer to a request that stopped arriving is about to be sent.
+    pub(super) async fn stalled(&self) {
+        self.until(|count| count.stalled).await;
     }
 
     /// Waits for the first request.
@@ -132,7 +143,9 @@ impl UnderWay {
         mut self,
         answer: Response<B>,
     ) -> Response<Answer<B>> {
+        let stalled = answer.extensions().get::<Stalled>().is_some();
         self.requests.0.send_modify(|count| {
+            count.stalled |= stalled;
             count.answers += 1;
             count.unsent.insert(count.answers, Instant::now());
             self.answer = Some(count.answers);

@@ -248,6 +248,51 @@ async fn a_stop_has_a_grace_of_its_own() {
     assert_eq!(answer.await.unwrap().unwrap(), "done");
 }
 
+/// One of its requests stopped arriving: it is told to connect again, and what is under way ends.
+#[tokio::test(start_paused = true)]
+async fn who_lets_a_request_stall_is_told_and_closed() {
+    let (peer, ours) = duplex(1 << 20);
+    let (requests, stop) = (Requests::default(), CancellationToken::new());
+    let answers = Arc::new(Semaphore::new(0));
+    let service = service_fn({
+        let (requests, answers) = (requests.clone(), Arc::clone(&answers));
+        move |request: Request<Incoming>| {
+            let (under_way, answers) = (requests.begin(), Arc::clone(&answers));
+            async move {
+                let mut answer = Response::new(Full::new(Bytes::from_static(b"done")));
+                if request.headers().contains_key("stalls") {
+                    answer.extensions_mut().insert(Stalled);
+                } else {
+                    answers.acquire().await.unwrap().forget();
+                }
+                Ok::<_, Infallible>(under_way.until_sent(answer))
+            }
+        }
+    });
+    let server = http2::Builder::new(TokioExecutor::new());
+    let connection = server.serve_connection(TokioIo::new(ours), service);
+    let life =
+        tokio::spawn(async move { live(connection, &requests, Times::default(), &stop).await });
+    let (mut client, connection) = sender(peer).await;
+    let under_way = request(&mut client);
+    sleep(FAREWELL * 5).await;
+    assert!(!life.is_finished());
+    let mut stalling = Request::new(Empty::new());
+    let headers = stalling.headers_mut();
+    headers.insert("stalls", http::HeaderValue::from_static("yes"));
+    client.send_request(stalling).await.unwrap();
+    sleep(FAREWELL * 5).await;
+    // It was told to send no more.
+    request(&mut client).await.unwrap().unwrap_err();
+    assert!(!life.is_finished());
+    let answered = Instant::now();
+    answers.add_permits(1);
+    assert_eq!(under_way.await.unwrap().unwrap(), "done");
+    connection.await.unwrap().unwrap();
+    assert_eq!(life.await.unwrap(), Some(Cut::Stalled));
+    assert_about(answered.elapsed(), Duration::ZERO);
+}
+
 /// A peer whose window has no room for what it asked for, and that goes on asking.
 #[tokio::test(start_paused = true)]
 async fn who_does_not_take_its_answers_is_cut() {

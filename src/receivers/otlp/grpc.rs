@@ -27,7 +27,9 @@ use crate::auth::Gate;
 use crate::compression::Compression;
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
-use crate::receivers::connections::{self, Answering, Limits, Requests, Service, Standing, Stream};
+use crate::receivers::connections::{
+    self, Answering, Limits, Requests, Service, Stalled, Standing, Stream,
+};
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -160,6 +162,9 @@ async fn export(
         Err(refusal) => {
             tracing::debug!(%signal, culprit = %refusal.culprit(), "refused: {refusal}");
             let mut response = failure(&refusal);
+            if refusal.is_stalled() {
+                response.extensions_mut().insert(Stalled);
+            }
             if let Some(challenge) = intake.gate.challenge(&refusal) {
                 let headers = response.headers_mut();
                 headers.insert(header::WWW_AUTHENTICATE, challenge);

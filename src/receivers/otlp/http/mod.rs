@@ -43,7 +43,7 @@ use crate::compression::Compression;
 use crate::config::headers::to_map;
 use crate::pipeline::{Pipelines, Received};
 use crate::receivers::connections::{
-    self, Answering, Limits, ON_THE_WAY, Requests, Service, Standing, Stream, Times,
+    self, Answering, Limits, ON_THE_WAY, Requests, Service, Stalled, Standing, Stream, Times,
 };
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
@@ -216,6 +216,10 @@ impl Routes {
                 self.read_on(&head, body);
                 // Who speaks neither can at least read this.
                 let mut response = failure(form.unwrap_or(Form::Json), &declined);
+                // A connection of HTTP/1 ends with this answer anyhow, when that could be read.
+                if refusal.is_stalled() && head.version >= Version::HTTP_2 {
+                    response.extensions_mut().insert(Stalled);
+                }
                 if let Some(challenge) = self.intake.gate.challenge(&declined.refusal) {
                     let headers = response.headers_mut();
                     headers.insert(header::WWW_AUTHENTICATE, challenge);
