@@ -9,24 +9,36 @@ use serde_json::{Value, json};
 use slimspan_artifact::Digest;
 use tokio::sync::watch;
 
+use super::surroundings::objects;
 use super::load::Load;
-use super::ways::{BACKGROUND_WITH_QUEUE, SPOOL};
+use super::ways::{BACKGROUND_WITH_QUEUE, SPOOL, SYNC, Way};
 use crate::support::arrivals::File;
+use crate::support::certificates::Authority;
 use crate::support::checker::{Rules, Scenario};
 use crate::support::config;
 use crate::support::conservation::conserved;
 use crate::support::fault_store::FaultStore;
+use crate::support::insistent::Place;
 use crate::support::ledger::Outcome;
 use crate::support::measured::{measured, number};
 use crate::support::seed::Seed;
 use crate::support::slimspan::Slimspan;
 use crate::support::spool::{is_empty, stored_or_spooled};
-use crate::support::verifying::{Reaction, Verifying};
+use crate::support::verifying::{Reaction, Verifying, in_folder};
 
 const SENDERS: u64 = 8;
 
 /// What is acknowledged between two signals, at least.
 const MEANWHILE: usize = 20;
+
+/// How senders send.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum By {
+    Grpc,
+    Http,
+    /// gRPC, where each reload brings another certificate.
+    Tls,
+}
 
 /// The same with another threshold and another name of the exporter, and so with another queue.
 fn other(config: &Value) -> Value {
@@ -50,35 +62,72 @@ fn both(config: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_by_a_reload_under_load() {
-    reload_under_load("over gRPC", |_| ()).await;
+    reload_under_load(&BACKGROUND_WITH_QUEUE, By::Grpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_by_a_reload_under_load_over_http() {
-    reload_under_load("over HTTP", config::http_only).await;
+    reload_under_load(&BACKGROUND_WITH_QUEUE, By::Http).await;
 }
 
-async fn reload_under_load(how: &str, change: fn(&mut Value)) {
+/// As slimspan comes: the answer to a sender is the backend's, and nothing waits anywhere else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_by_a_reload_under_load_without_a_queue() {
+    reload_under_load(&SYNC, By::Grpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_by_a_reload_under_load_over_tls() {
+    reload_under_load(&SYNC, By::Tls).await;
+}
+
+async fn reload_under_load(way: &Way, by: By) {
     let seed = Seed::any();
     let folder = Arc::new(tempfile::tempdir().unwrap());
+    let artifacts = folder.path().join("artifacts");
     let bucket = FaultStore::start(seed.number(), &[]).await;
-    let fetch = bucket.fetch();
+    let fetch = match way.bucket {
+        Some(_) => bucket.fetch(),
+        None => in_folder(artifacts.clone()),
+    };
     let spool = folder.path().join(SPOOL);
-    // The queue has something to wait for.
-    let backend = Verifying::reacting(stored_or_spooled(Arc::clone(&fetch), spool.clone()), |at| {
-        if at % 2 == 0 {
-            Reaction::Unavailable(Duration::from_millis(20))
-        } else {
-            Reaction::Accept
-        }
+    let fetch_meanwhile = if way.spool {
+        stored_or_spooled(Arc::clone(&fetch), spool.clone())
+    } else {
+        Arc::clone(&fetch)
+    };
+    // The queue has something to wait for; without one, senders have.
+    let some_time = Duration::from_millis(20);
+    let is_queued = way.queue;
+    let backend = Verifying::reacting(fetch_meanwhile, move |at| match (at % 2, is_queued) {
+        (0, true) => Reaction::Unavailable(some_time),
+        (0, false) => Reaction::Slow(some_time),
+        _ => Reaction::Accept,
     })
     .await;
-    let mut config = config::with_s3(backend.address, bucket.address);
-    (BACKGROUND_WITH_QUEUE.change)(&mut config);
-    change(&mut config);
+    let mut config = match way.bucket {
+        Some(_) => config::with_s3(backend.address, bucket.address),
+        None => config::standard(backend.address),
+    };
+    (way.change)(&mut config);
+    let authority = Authority::new();
+    let renew = || authority.issue("127.0.0.1").write(folder.path(), "server");
+    match by {
+        By::Grpc => {}
+        By::Http => config::http_only(&mut config),
+        By::Tls => {
+            renew();
+            let tls = json!({ "cert_file": "server.pem", "key_file": "server.key" });
+            config["receivers"]["otlp"]["protocols"]["grpc"]["tls"] = tls;
+        }
+    }
     let mut slimspan = Slimspan::spawn(Arc::clone(&folder), &config.to_string());
     assert!(slimspan.ready().await, "{}", slimspan.stderr());
-    let (_here, whereabouts) = watch::channel(Some(slimspan.place()));
+    let place = match by {
+        By::Grpc | By::Http => slimspan.place(),
+        By::Tls => Place::GrpcOverTls(slimspan.addresses[0], authority.pem().leak()),
+    };
+    let (_here, whereabouts) = watch::channel(Some(place));
     let load = Load {
         requests: usize::MAX,
         ..Load::small(seed.number(), SENDERS, 0)
@@ -92,7 +141,7 @@ async fn reload_under_load(how: &str, change: fn(&mut Value)) {
         ledger.until("senders go on", enough).await;
     };
 
-    let reloads = number("SLIMSPAN_RELOADS", 6);
+    let reloads = number("SLIMSPAN_RELOADS", 4);
     let other = other(&config);
     for round in 1..=reloads {
         more().await;
@@ -103,6 +152,9 @@ async fn reload_under_load(how: &str, change: fn(&mut Value)) {
                 .logs_times("has invalid keys: endpiont", round / 3)
                 .await;
             more().await;
+        }
+        if by == By::Tls {
+            renew();
         }
         let next = if round % 2 == 0 { &config } else { &other };
         slimspan.write(&next.to_string());
@@ -122,7 +174,9 @@ async fn reload_under_load(how: &str, change: fn(&mut Value)) {
     let acknowledged = entries.iter().filter(|entry| entry.is_acknowledged());
     let items = acknowledged.flat_map(|entry| &entry.items);
     backend.has_all(items.map(|item| item.id).collect()).await;
-    is_empty(&spool).await;
+    if way.spool {
+        is_empty(&spool).await;
+    }
 
     let ended = slimspan.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -133,14 +187,16 @@ async fn reload_under_load(how: &str, change: fn(&mut Value)) {
     assert_eq!(refused, None);
     let unanswered = ledger.unanswered();
     assert!(unanswered.is_empty(), "without an answer: {unanswered:#?}");
+    let (mut stored, _) = objects(&artifacts);
+    stored.extend(bucket.objects());
     let checked = Scenario {
         entries: &entries,
         receipts: &backend.receipts(),
         fetch: &fetch,
-        objects: &bucket.objects(),
+        objects: &stored,
         rules: Rules {
             orphans: true,
-            ..BACKGROUND_WITH_QUEUE.rules
+            ..way.rules
         },
     }
     .assert();
@@ -154,7 +210,7 @@ async fn reload_under_load(how: &str, change: fn(&mut Value)) {
     let of_them: HashSet<String> = items
         .flat_map(|item| item.blobs.iter().map(Digest::to_string))
         .collect();
-    let mut orphans = bucket.objects();
+    let mut orphans = stored;
     orphans.retain(|object| !referred.contains(object) && !of_them.contains(object));
     assert_eq!(orphans, [] as [String; 0], "nothing refers to them");
     assert!(checked.references > 0, "{checked}");
@@ -163,7 +219,8 @@ async fn reload_under_load(how: &str, change: fn(&mut Value)) {
         "delivery::reloads",
         "0 lost, whatever waits or is under way; 0 without an answer",
         format_args!(
-            "{how}: 0 lost by {reloads} reloads: {checked}, {} without an answer",
+            "{by:?}, {}: 0 lost by {reloads} reloads: {checked}, {} without an answer",
+            way.name,
             unanswered.len()
         ),
     );

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use slimspan_proto::Signal;
 use tokio::sync::watch;
 use tonic::Status;
+use tonic::transport::{Certificate, ClientTlsConfig};
 
 use super::http::HttpSender;
 use super::ledger::{Ledger, Outcome, Page};
@@ -22,6 +23,8 @@ pub(crate) type Whereabouts = watch::Receiver<Option<Place>>;
 pub(crate) enum Place {
     Grpc(SocketAddr),
     Http(SocketAddr),
+    /// gRPC over TLS, and the certificate of who vouches for it, in PEM.
+    GrpcOverTls(SocketAddr, &'static str),
 }
 
 impl From<SocketAddr> for Place {
@@ -45,6 +48,12 @@ impl Connection {
             Place::Http(address) => {
                 let sender = HttpSender::try_connect(address).await;
                 sender.ok().map(Self::Http)
+            }
+            Place::GrpcOverTls(address, authority) => {
+                let authority = Certificate::from_pem(authority);
+                let tls = ClientTlsConfig::new().ca_certificate(authority);
+                let sender = Sender::try_connect_tls(address, tls).await;
+                sender.ok().map(Self::Grpc)
             }
         }
     }
