@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -11,13 +12,15 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tonic::Code;
+use tonic::body::Body;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Reply};
 use crate::support::certificates::{Authority, Issued};
+use crate::support::proxy::Proxy;
 use crate::support::sender::retry_after;
 use crate::support::slimspan::{Slimspan, run};
 use crate::support::{config, otlp, soon};
@@ -297,6 +300,99 @@ async fn a_new_ca_file_is_used_for_new_connections() {
             while sender.send(Signal::Traces, &request).await.is_err() {}
         };
         soon("the new one is trusted", sends).await;
+    }
+}
+
+/// A backend that asks who comes, accepts when there is a permit for it and, over HTTP, wants to be told its
+/// cookie.
+async fn asking_backend(authority: &Authority, gate: &Arc<Semaphore>) -> Backend {
+    let tls = showing(&authority.issue("127.0.0.1"));
+    let tls = tls.client_ca_root(Certificate::from_pem(authority.pem()));
+    let gate = Arc::clone(gate);
+    Backend::replying_over_tls(tls, move |received| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            if received.headers["content-type"] == "application/grpc" {
+                return Reply::Answer(Ok(Bytes::new()));
+            }
+            let mut response = http::Response::new(Body::empty());
+            let cookie = http::HeaderValue::from_static("route=a; Path=/");
+            response.headers_mut().insert("set-cookie", cookie);
+            Reply::Raw(response)
+        }
+    })
+    .await
+}
+
+/// Another certificate and key in the files are shown to the backend without a restart. A request that is
+/// under way meanwhile has its answer, and over HTTP the cookie of the backend is not forgotten.
+#[tokio::test]
+async fn a_new_certificate_is_shown_and_nothing_is_lost() {
+    let authority = Authority::new();
+    let (first, second) = (
+        authority.issue("slimspan.test"),
+        authority.issue("slimspan.test"),
+    );
+    let der = |issued: &Issued| {
+        let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes());
+        Some(der.unwrap().to_vec())
+    };
+    for (name, exporter) in [("otlp_grpc", EXPORTERS[0]), ("otlp_http", EXPORTERS[1])] {
+        let gate = Arc::new(Semaphore::new(1));
+        let backend = asking_backend(&authority, &gate).await;
+        let network = Proxy::start(backend.address).await;
+        let folder = tempfile::tempdir().unwrap();
+        first.write(folder.path(), "own");
+        let mut config = exporter(
+            network.address,
+            json!({
+                "ca_pem": authority.pem(),
+                "cert_file": "own.pem",
+                "key_file": "own.key",
+                "reload_interval": "20ms",
+            }),
+        );
+        config["exporters"][name]["timeout"] = json!("1h");
+        let is_http = name == "otlp_http";
+        if is_http {
+            config["exporters"][name]["cookies"] = json!({ "enabled": true });
+        }
+        let mut slimspan = Slimspan::start_in(folder, &config).await;
+        let sender = slimspan.sender().await;
+        let send = |number| {
+            let sender = sender.clone();
+            let request = otlp::plain_span(number);
+            tokio::spawn(async move { sender.send(Signal::Traces, &request).await })
+        };
+        send(1).await.unwrap().unwrap();
+        assert_eq!(backend.received()[0].shown, der(&first), "{name}");
+
+        let under_way = send(2);
+        backend.arrived(2).await;
+        second.write(slimspan.folder(), "own");
+        let told = format!("exporters.{name}: its files have changed");
+        slimspan.logs(&told).await;
+        if is_http {
+            // The next one has a connection of its own, beside the one that is under way.
+            let next = send(3);
+            let third = backend.arrived(3).await.pop().unwrap();
+            assert_eq!(third.shown, der(&second));
+            assert_eq!(third.headers["cookie"], "route=a");
+            gate.add_permits(2);
+            next.await.unwrap().unwrap();
+            under_way.await.unwrap().unwrap();
+        } else {
+            // What is open stays, and ends as connections do.
+            gate.add_permits(1_000);
+            under_way.await.unwrap().unwrap();
+            network.reset();
+            let again = async { while send(3).await.unwrap().is_err() {} };
+            soon("another connection", again).await;
+            let last = backend.received().pop().unwrap();
+            assert_eq!(last.shown, der(&second));
+        }
+        slimspan.stop_well().await;
     }
 }
 

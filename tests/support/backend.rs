@@ -8,6 +8,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
@@ -17,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{TcpConnectInfo, TcpIncoming, TlsConnectInfo};
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -38,6 +39,8 @@ pub(crate) struct Received {
     pub(crate) path: String,
     /// What the backend is called in it, over HTTP/2.
     pub(crate) authority: Option<String>,
+    /// The certificate that its sender has shown (DER), if it was asked for one.
+    pub(crate) shown: Option<Vec<u8>>,
 }
 
 /// The response message or the refusal.
@@ -149,6 +152,17 @@ impl Backend {
     /// Accepts everything, over TLS.
     pub(crate) async fn with_tls(tls: ServerTlsConfig) -> Self {
         Self::serve(Self::ANYWHERE, Some(tls), Keep::All, answer_of(accept)).await
+    }
+
+    /// Replies what `script` comes to, over TLS.
+    pub(crate) async fn replying_over_tls<F>(
+        tls: ServerTlsConfig,
+        script: impl Fn(Received) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        Self::serve(Self::ANYWHERE, Some(tls), Keep::All, script).await
     }
 
     /// Accepts everything at an address that another backend had.
@@ -287,6 +301,7 @@ async fn export(
     let received = Received {
         signal,
         message,
+        shown: shown(&head),
         encoding: encoding.clone(),
         headers: head.headers,
         version: head.version,
@@ -299,6 +314,13 @@ async fn export(
         Reply::Answer(Err(status)) => status.into_http(),
         Reply::Raw(response) => response,
     }
+}
+
+/// What the other side of the connection has shown of itself.
+fn shown(head: &Parts) -> Option<Vec<u8>> {
+    let tls = head.extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?;
+    let certificates = tls.peer_certs()?;
+    certificates.first().map(|first| first.to_vec())
 }
 
 /// The same over HTTP.
@@ -324,6 +346,7 @@ async fn export_http(
     let received = Received {
         signal,
         message,
+        shown: shown(&head),
         encoding,
         headers: head.headers,
         version: head.version,

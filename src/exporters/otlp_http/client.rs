@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::cookie::Jar;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Proxy, redirect};
 use url::{Host, Url};
@@ -39,6 +40,8 @@ pub(super) struct Destination {
     pub(super) url: Url,
     config: OtlpHttpConfig,
     tls: Option<Arc<ClientTls>>,
+    /// What the backend has said that later requests are to say, if it may: one client leaves it to the next.
+    cookies: Option<Arc<Jar>>,
     /// The client, and what it protects its connections with.
     current: Mutex<(Client, Option<Arc<ClientConfig>>)>,
 }
@@ -63,12 +66,14 @@ impl Destination {
             }
         }
         let protection = tls.as_ref().map(|tls| tls.config());
-        let client = client(config, &shown, protection.as_ref())?;
+        let cookies: Option<Arc<Jar>> = config.cookies.enabled.then(Arc::default);
+        let client = client(config, &shown, cookies.as_ref(), protection.as_ref())?;
         Ok(Self {
             shown,
             url,
             config: config.clone(),
             tls,
+            cookies,
             current: Mutex::new((client, protection)),
         })
     }
@@ -80,7 +85,8 @@ impl Destination {
         if let (Some(tls), Some(used)) = (&self.tls, &protection) {
             let now = tls.config();
             if !Arc::ptr_eq(&now, used) {
-                match client(&self.config, &self.shown, Some(&now)) {
+                let cookies = self.cookies.as_ref();
+                match client(&self.config, &self.shown, cookies, Some(&now)) {
                     Ok(new) => *client_now = new,
                     // What is used already is better than nothing.
                     Err(error) => tracing::error!("{}: {error}", self.shown),
@@ -95,6 +101,7 @@ impl Destination {
 fn client(
     config: &OtlpHttpConfig,
     to: &HttpUrl,
+    cookies: Option<&Arc<Jar>>,
     protection: Option<&Arc<ClientConfig>>,
 ) -> Result<Client, SetupError> {
     let idle = match config.max_idle_conns as usize {
@@ -110,8 +117,10 @@ fn client(
         .connect_timeout(config.timeout)
         .pool_idle_timeout((!forever).then_some(config.idle_conn_timeout))
         .pool_max_idle_per_host(idle)
-        .tcp_keepalive(KEEPALIVE)
-        .cookie_store(config.cookies.enabled);
+        .tcp_keepalive(KEEPALIVE);
+    if let Some(cookies) = cookies {
+        builder = builder.cookie_provider(Arc::clone(cookies));
+    }
     if !config.force_attempt_http2 {
         builder = builder.http1_only();
     } else if !config.http2_read_idle_timeout.is_zero() {
