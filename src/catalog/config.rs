@@ -81,6 +81,12 @@ impl RetentionConfig {
         Some(age).filter(|age| !age.is_zero())
     }
 
+    /// The longest time for which anybody's files are kept; none where it is for ever.
+    pub fn longest(&self) -> Duration {
+        let of_tenants = self.by_tenant.values().map(|Age(age)| *age);
+        of_tenants.fold(self.max_age, Duration::max)
+    }
+
     /// How long after a file was stored last all references are in the catalog that left because it counted as
     /// stored: for `refresh`, and as long as a replica may be without the bucket.
     pub fn settles_after(&self, refresh: Duration) -> Duration {

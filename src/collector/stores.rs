@@ -35,6 +35,7 @@ pub(super) fn open_stores(
             let opened =
                 open_store(config, id, store, counters).map_err(|reason| not_opened(id, reason))?;
             opened.sweep_leftovers();
+            opened.look_at_rules(format!("extensions.{id}"));
             stores.insert(id.clone(), opened);
         }
     }

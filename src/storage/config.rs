@@ -75,6 +75,18 @@ impl StoreConfig {
         }
     }
 
+    /// For how many days what is used has to stay until it is stored again, where a rule of the bucket looks once
+    /// in a day.
+    pub fn days_to_refresh(&self) -> u64 {
+        days(self.refresh)
+    }
+
+    /// The same with the time for which files are kept that nothing refers to any more.
+    pub fn days_to_keep(&self) -> u64 {
+        let retention = self.catalog.retention.longest();
+        days(self.refresh.saturating_add(retention))
+    }
+
     /// Where references to artifacts of `tenant` lead; `uri_base` is where the store itself keeps
     /// these.
     pub fn location(&self, uri_base: &str, tenant: &TenantId) -> Location {
@@ -84,6 +96,11 @@ impl StoreConfig {
             None => Location::Store(uri_base.to_owned()),
         }
     }
+}
+
+/// With the one in which a rule may be late.
+fn days(time: Duration) -> u64 {
+    time.as_secs().div_ceil(24 * 60 * 60) + 1
 }
 
 fn default_timeout() -> Duration {

@@ -3,6 +3,7 @@ mod incoming;
 mod kept;
 mod listing;
 mod read;
+mod rules;
 mod sweep;
 mod upkeep;
 mod upload;

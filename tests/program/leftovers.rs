@@ -146,6 +146,8 @@ async fn bucket_with(uploads: Vec<(String, &'static str, u64)>) -> (SocketAddr, 
             let path = request.uri().path().to_owned();
             aborts.send_modify(|aborts| aborts.push((path, id)));
             (status, String::new())
+        } else if query.contains("lifecycle") {
+            (501, String::new())
         } else {
             assert_eq!(of("prefix").as_deref(), Some("x"));
             let after = of("upload-id-marker");

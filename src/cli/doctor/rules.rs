@@ -13,12 +13,11 @@ pub(super) async fn look(place: &str, config: &StoreConfig, findings: &mut Findi
     if !is_bucket {
         return;
     }
-    // What is used is stored again after `refresh`, and a rule looks once in a day.
-    let days = config.refresh.as_secs().div_ceil(24 * 60 * 60) + 1;
     let (rules, prefix) = lifecycle_rules(config).await;
     let rules = match rules {
         LifecycleRules::Told(rules) => rules,
         LifecycleRules::Untold(why) => {
+            let days = config.days_to_refresh();
             findings.tell(
                 Verdict::Advice,
                 format_args!(
@@ -32,13 +31,7 @@ pub(super) async fn look(place: &str, config: &StoreConfig, findings: &mut Findi
             return;
         }
     };
-    let prefix = if prefix.is_empty() {
-        prefix
-    } else {
-        format!("{prefix}/")
-    };
     let rules: Vec<_> = rules.iter().filter(|rule| rule.covers(&prefix)).collect();
-    let catalog = format!("{prefix}catalog/");
     let mut expiring = rules
         .iter()
         .filter_map(|rule| Some((rule, rule.expires_after?)))
@@ -50,7 +43,7 @@ pub(super) async fn look(place: &str, config: &StoreConfig, findings: &mut Findi
         );
     }
     for (rule, after) in expiring {
-        let (verdict, what) = judge(rule, after, days, &catalog);
+        let (verdict, what) = judge(rule, config.days_to_keep(), &prefix);
         let name = &rule.id;
         findings.tell(
             verdict,
@@ -114,16 +107,15 @@ fn cleared(abandoned: &Abandoned, has_rule: Option<bool>) -> (Verdict, String) {
 }
 
 /// What comes of a rule that deletes.
-fn judge(rule: &LifecycleRule, after: u64, days: u64, catalog: &str) -> (Verdict, String) {
-    let is_only_of_catalog = rule.prefix.starts_with(catalog);
-    if !is_only_of_catalog && after < days {
+fn judge(rule: &LifecycleRule, days: u64, prefix: &str) -> (Verdict, String) {
+    if rule.deletes_too_early(days, prefix).is_some() {
         let what = format!(
             "files that are still in use are gone, because they are stored again only after refresh. Make it \
              {days} days and more, as long as references are to work"
         );
         return (Verdict::Wrong, what);
     }
-    if rule.covers(catalog) {
+    if rule.covers(&format!("{prefix}catalog/")) {
         let what = "what is listed goes with them, catalog/ and what was deleted included. Let the rule be \
                     about the folders of tenants, or let slimspan gc delete instead of it";
         return (Verdict::Advice, what.to_owned());
@@ -138,8 +130,9 @@ mod tests {
 
     #[test]
     fn a_rule_is_judged_by_what_it_deletes_when() {
-        let rule = |prefix: &str| LifecycleRule {
+        let rule = |prefix: &str, after| LifecycleRule {
             prefix: prefix.to_owned(),
+            expires_after: Some(after),
             ..LifecycleRule::default()
         };
         for (prefix, after, verdict, told) in [
@@ -149,7 +142,7 @@ mod tests {
             ("media/default/", 90, Verdict::Advice, "lead nowhere"),
             ("media/catalog/", 1, Verdict::Advice, "catalog/"),
         ] {
-            let (found, what) = judge(&rule(prefix), after, 2, "media/catalog/");
+            let (found, what) = judge(&rule(prefix, after), 2, "media/");
             assert_eq!(found, verdict, "{prefix} {after}");
             assert!(what.contains(told), "{what}");
         }

@@ -35,9 +35,17 @@ impl LifecycleRule {
     pub fn covers(&self, prefix: &str) -> bool {
         prefix.starts_with(&self.prefix) || self.prefix.starts_with(prefix)
     }
+
+    /// After how many days it deletes artifacts of the store whose keys begin like this, if that is before so
+    /// many.
+    pub fn deletes_too_early(&self, days: u64, prefix: &str) -> Option<u64> {
+        let is_only_of_catalog = self.prefix.starts_with(&format!("{prefix}catalog/"));
+        let concerns = self.covers(prefix) && !is_only_of_catalog;
+        self.expires_after.filter(|after| concerns && *after < days)
+    }
 }
 
-/// The rules of the bucket of a store, and what stands before its keys there.
+/// The rules of the bucket of a store, and what its keys begin with there.
 pub async fn lifecycle_rules(config: &StoreConfig) -> (LifecycleRules, String) {
     let untold = |why: &str| LifecycleRules::Untold(why.to_owned());
     let (cloud, url, prefix) = match Location::parse(&config.url) {
@@ -47,7 +55,10 @@ pub async fn lifecycle_rules(config: &StoreConfig) -> (LifecycleRules, String) {
         Ok(_) => return (untold("it is no bucket"), String::new()),
         Err(error) => return (LifecycleRules::Untold(error.to_string()), String::new()),
     };
-    let prefix = prefix.to_string();
+    let mut prefix = prefix.to_string();
+    if !prefix.is_empty() {
+        prefix.push('/');
+    }
     let elsewhere = match cloud {
         Cloud::Aws => None,
         Cloud::Google => Some("Google shows them as the bucket's Lifecycle"),
@@ -112,7 +123,7 @@ mod tests {
             ),
         ] {
             let (rules, prefix) = lifecycle_rules(&StoreConfig::new(url)).await;
-            assert_eq!(prefix, "media");
+            assert_eq!(prefix, "media/");
             let is_told = |why: &str| why.contains("S3 only") && why.contains(place);
             assert!(
                 matches!(&rules, LifecycleRules::Untold(why) if is_told(why)),
@@ -148,6 +159,26 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(rules("<html>no rules</html>"), []);
         assert_eq!(rules("<Rule><Status>Enabled</Status>"), []);
+    }
+
+    #[test]
+    fn a_rule_that_deletes_artifacts_too_early_is_found() {
+        let rule = |prefix: &str, expires_after| LifecycleRule {
+            prefix: prefix.to_owned(),
+            expires_after,
+            ..LifecycleRule::default()
+        };
+        for (rule, expected) in [
+            (rule("", Some(31)), Some(31)),
+            (rule("", Some(32)), None),
+            (rule("", None), None),
+            (rule("media/default/", Some(0)), Some(0)),
+            (rule("media/catalog/", Some(1)), None),
+            (rule("other/", Some(1)), None),
+        ] {
+            let found = rule.deletes_too_early(32, "media/");
+            assert_eq!(found, expected, "{rule:?}");
+        }
     }
 
     #[test]

@@ -216,6 +216,42 @@ async fn what_ends_unfinished_uploads_is_said_of_each_kind_of_store() {
     }
 }
 
+/// Nobody has to ask for it: what deletes files that references lead to is told at the start, and no other rule.
+#[tokio::test]
+async fn a_rule_that_deletes_too_early_is_told_at_the_start() {
+    const RULES: &str = "200 <Rule><ID>late</ID><Filter/><Status>Enabled</Status>\
+        <Expiration><Days>33</Days></Expiration></Rule>\
+        <Rule><ID>elsewhere</ID><Filter><Prefix>y/</Prefix></Filter><Status>Enabled</Status>\
+        <Expiration><Days>1</Days></Expiration></Rule>\
+        <Rule><ID>early</ID><Filter/><Status>Enabled</Status>\
+        <Expiration><Days>32</Days></Expiration></Rule>\
+        <Rule><ID>too-early</ID><Filter/><Status>Enabled</Status>\
+        <Expiration><Days>2</Days></Expiration></Rule>";
+    for (retention, early, days) in [("0s", false, 3), ("720h", true, 33)] {
+        let mut config = with_rules(RULES);
+        config["extensions"]["artifact_store"]["catalog"] = json!({
+            "enabled": false,
+            "retention": { "max_age": retention, "grace": "72h" },
+        });
+        let mut slimspan = Slimspan::start(&config).await;
+        // It is the last one.
+        slimspan.logs("the rule \"too-early\" of the bucket").await;
+        let log = slimspan.stop().await.stderr;
+        let told = |rule: &str, after: u64| {
+            log.contains(&format!(
+                "extensions.artifact_store: the rule \"{rule}\" of the bucket deletes objects after \
+                 {after} days, and with them files to which references lead: make it {days} days"
+            ))
+        };
+        assert!(told("too-early", 2), "{log}");
+        assert_eq!(told("early", 32), early, "{log}");
+        assert!(
+            !log.contains("\"late\"") && !log.contains("\"elsewhere\""),
+            "{log}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn rules_of_a_bucket_are_looked_at() {
     const OLD: &str = "200 <Rule><ID>old</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>\
