@@ -38,6 +38,11 @@ const RATE: u64 = 5 * MIB;
 
 const SENDERS: u64 = 64;
 
+/// Open files and threads that there may be more in the end, where all are idle: connections to the store, of
+/// which so many puts go at a time, and threads that wait for more to do. What each request left would be more in
+/// ten minutes.
+const MORE: [usize; 2] = [512, 512];
+
 /// Each request has 16 MiB: files of 768 KiB, and 1 MiB each as base64.
 const KEYS: [&str; 16] = [
     "f.0", "f.1", "f.2", "f.3", "f.4", "f.5", "f.6", "f.7", "f.8", "f.9", "f.a", "f.b", "f.c",
@@ -119,6 +124,8 @@ struct Pushed {
     rate: f64,
     /// How long it took until the memory was given back.
     back: Duration,
+    /// Open files and threads, before and by then.
+    held: [[usize; 2]; 2],
 }
 
 async fn push_at(backend: &Backend, store: &FaultStore, offered: Offered) -> Pushed {
@@ -148,6 +155,7 @@ async fn push_at(backend: &Backend, store: &FaultStore, offered: Offered) -> Pus
     // Until what was freed by that is given back.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let idle = slimspan.memory();
+    let held = slimspan.open_files_and_threads();
     let pause = match offered {
         Offered::TenTimes => Duration::from_millis(16 * MIB * 1000 / (10 * RATE)),
         Offered::All => Duration::from_millis(1),
@@ -202,19 +210,29 @@ async fn push_at(backend: &Backend, store: &FaultStore, offered: Offered) -> Pus
         idle >> 20
     );
     let back = ended.elapsed();
+    let held = [held, slimspan.open_files_and_threads()];
+    let [before, after] = held;
+    let is_within = (0..2).all(|of| after[of] <= before[of] + MORE[of]);
+    assert!(is_within, "open files and threads: {before:?}, {after:?}");
     slimspan.stop_well().await;
     Pushed {
         peak,
         told,
         rate,
         back,
+        held,
     }
 }
 
 fn check(what: &str, pushed: &Pushed) {
     let Pushed {
-        peak, told, back, ..
+        peak,
+        told,
+        back,
+        held,
+        ..
     } = pushed;
+    let [[files, threads], [files_left, threads_left]] = held;
     let [accepted, refused] =
         [&told.accepted, &told.refused].map(|told| told.load(Ordering::Relaxed));
     let reasons = told.reasons.lock().unwrap();
@@ -224,11 +242,14 @@ fn check(what: &str, pushed: &Pushed) {
         "P16",
         &format!("delivery::overload, {what}"),
         &format!(
-            "at most {MOST} MiB with limit_mib: {LIMIT}, within a minute all but 20 % of what it had idle given back"
+            "at most {MOST} MiB with limit_mib: {LIMIT}, within a minute all but 20 % of what it had idle given \
+             back; at most {} open files and {} threads more by then",
+            MORE[0], MORE[1],
         ),
         format_args!(
             "{} MiB with {SENDERS} senders of 16 MiB in {:?}: {accepted} accepted, {refused} refused \
-             and all retryable; given back after {back:.1?}",
+             and all retryable; given back after {back:.1?}; {files} open files and {threads} threads before, \
+             {files_left} and {threads_left} after",
             peak >> 20,
             span(),
         ),

@@ -31,6 +31,10 @@ const SENDERS: u64 = 8;
 /// What is acknowledged between two signals, at least.
 const MEANWHILE: usize = 20;
 
+/// What a hundred reloads may add, in MiB, open files and threads: what comes and goes with the load, and no
+/// file or thread with each of them.
+const GROWTH: [usize; 3] = [128, 80, 80];
+
 /// How senders send.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum By {
@@ -143,6 +147,8 @@ async fn reload_under_load(way: &Way, by: By) {
 
     let reloads = number("SLIMSPAN_RELOADS", 4);
     let other = other(&config);
+    more().await;
+    let (memory, [files, threads]) = (slimspan.memory(), slimspan.open_files_and_threads());
     for round in 1..=reloads {
         more().await;
         if round % 3 == 0 {
@@ -164,6 +170,13 @@ async fn reload_under_load(way: &Way, by: By) {
             .await;
     }
     more().await;
+    let grown = [
+        (slimspan.memory().saturating_sub(memory) >> 20) as usize,
+        slimspan.open_files_and_threads()[0].saturating_sub(files),
+        slimspan.open_files_and_threads()[1].saturating_sub(threads),
+    ];
+    let within = grown.iter().zip(GROWTH).all(|(grown, most)| *grown <= most);
+    assert!(within, "MiB, open files and threads more: {grown:?}");
     let ledger = sending.stop().await;
     slimspan.write(&both(&config).to_string());
     slimspan.signal("HUP");
@@ -217,11 +230,15 @@ async fn reload_under_load(way: &Way, by: By) {
     measured(
         "reload",
         "delivery::reloads",
-        "0 lost, whatever waits or is under way; 0 without an answer",
+        "0 lost, whatever waits or is under way; 0 without an answer; at most 128 MiB, 80 files and 80 threads more",
         format_args!(
-            "{by:?}, {}: 0 lost by {reloads} reloads: {checked}, {} without an answer",
+            "{by:?}, {}: 0 lost by {reloads} reloads: {checked}, {} without an answer; {} MiB, {} files and {} \
+             threads more",
             way.name,
-            unanswered.len()
+            unanswered.len(),
+            grown[0],
+            grown[1],
+            grown[2],
         ),
     );
 }

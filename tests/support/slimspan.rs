@@ -255,6 +255,14 @@ impl Slimspan {
         status(self.id(), "VmRSS:")
     }
 
+    /// How many files and connections it has open, and how many threads it has.
+    pub(crate) fn open_files_and_threads(&self) -> [usize; 2] {
+        ["fd", "task"].map(|of| {
+            let entries = std::fs::read_dir(format!("/proc/{}/{of}", self.id()));
+            entries.unwrap().count()
+        })
+    }
+
     /// The time that it has had of all cores.
     pub(crate) fn cpu_time(&self) -> Duration {
         let pid = self.child.id().unwrap();

@@ -378,6 +378,7 @@ service:
     assert_eq!(store.spool, spool);
     let retention = &store.catalog.retention;
     assert_eq!(retention.grace, Duration::from_hours(1));
+    assert_eq!(retention.longest(), Duration::from_hours(2160));
     for (tenant, hours) in [("default", Some(2160)), ("acme", Some(720)), ("lab", None)] {
         let kept = retention.of(&tenant.parse().unwrap());
         assert_eq!(kept, hours.map(Duration::from_hours), "{tenant}");
