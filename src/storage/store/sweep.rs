@@ -36,13 +36,14 @@ impl Store {
 
     fn sweep_uploads(&self, runtime: &Handle) {
         let common = Arc::downgrade(&self.shared.common);
-        let Some(uploads) = Uploads::to(&self.shared.common.config) else {
-            return;
-        };
         runtime.spawn(async move {
             while let Some(common) = common.upgrade() {
+                let Some(uploads) = Uploads::to(&common.config) else {
+                    return;
+                };
                 abort_old(&uploads, &common).await;
-                drop(common);
+                // Its client has connections of its own, which a store that is closed is not to leave open.
+                drop((uploads, common));
                 tokio::time::sleep(EVERY).await;
             }
         });
