@@ -1,10 +1,16 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use slimspan_artifact::Digest;
 
 use super::ids::{EntryId, TraceId};
 use super::text;
 use crate::tenant::TenantId;
+
+/// Up to then nothing was recorded.
+pub(super) const NOTHING: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// Stores tell in seconds when something was stored.
+const PRECISION: SignedDuration = SignedDuration::from_secs(1);
 
 /// What was deleted, when and why. It hides every entry that was recorded up to its time, or up to the one
 /// that it gives for that.
@@ -37,6 +43,18 @@ impl Tombstone {
     /// Entries that were recorded up to then are hidden.
     pub fn hides_up_to(&self) -> Timestamp {
         self.up_to.unwrap_or(self.time)
+    }
+
+    /// Whether the bytes that the store got at `written` are given to nobody, although they are there: somebody
+    /// wants them gone. What only expired is there for as long as it is.
+    pub fn keeps_back(&self, written: Timestamp) -> bool {
+        let is_wanted_gone = self.up_to.is_none() || self.is_with_a_trace();
+        is_wanted_gone && self.time.duration_since(written) >= PRECISION
+    }
+
+    /// Whether it tells of an artifact that goes with a trace, unless something else refers to it.
+    pub(super) fn is_with_a_trace(&self) -> bool {
+        self.up_to == Some(NOTHING)
     }
 }
 
@@ -79,4 +97,46 @@ pub(super) fn from_lines(body: &[u8]) -> (Vec<Tombstone>, usize) {
         tombstone.ok()
     });
     (tombstones.collect(), unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wanted_gone_is_kept_back_and_not_what_came_after_that() {
+        let time = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1_000);
+        let day = SignedDuration::from_hours(24);
+        for (up_to, is_wanted_gone) in [
+            (None, true),
+            (Some(NOTHING), true),
+            // It expired.
+            (Some(time - day), false),
+        ] {
+            let tombstone = Tombstone {
+                id: EntryId::random(),
+                time,
+                tenant: TenantId::default(),
+                deleted: Deleted::Artifact {
+                    digest: Digest::of(b"file"),
+                },
+                reason: String::new(),
+                up_to,
+            };
+            for (written, is_before) in [
+                (time - day, true),
+                (time - PRECISION, true),
+                // Of the second in which it was deleted nobody knows.
+                (time - PRECISION / 2, false),
+                (time + day, false),
+            ] {
+                let expected = is_wanted_gone && is_before;
+                assert_eq!(
+                    tombstone.keeps_back(written),
+                    expected,
+                    "{up_to:?} {written}"
+                );
+            }
+        }
+    }
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::access::{Reader, Scope};
 use super::address::Address;
 use super::audit::Deed;
+use super::catalogued::why;
 use super::links::{Disposition, Signature, parameter};
 use super::listener::Peer;
 use super::media::Media;
@@ -132,18 +133,7 @@ impl Server {
             );
             Box::new(later(told))
         })?;
-        let response = match self.give(&asked, &payer, slot).await {
-            Ok(response) => response,
-            Err(busy @ (OpenError::Busy(_) | OpenError::Slow)) => later(format!("{busy}\n")),
-            // What was deleted may have come again, of which the store knows first.
-            Err(OpenError::Store(StoreError::NotFound { .. })) => {
-                match self.tombstone(&asked.address).await {
-                    Some(reason) => refusal(StatusCode::GONE, format!("{reason}\n")),
-                    None => nothing(),
-                }
-            }
-            Err(OpenError::Store(error)) => not_read(&error),
-        };
+        let response = self.give_or_say_why(&asked, &payer, slot).await;
         let told = self
             .audit
             .tell(
@@ -156,6 +146,29 @@ impl Server {
             .await;
         told.map_err(|error| Box::new(self.not_told(&error)))?;
         Ok(response)
+    }
+
+    async fn give_or_say_why(
+        &self,
+        asked: &Asked<'_>,
+        payer: &str,
+        slot: Slot,
+    ) -> Response {
+        if let Some(tombstone) = self.kept_back(&asked.address).await {
+            return gone(&why(&tombstone));
+        }
+        match self.give(asked, payer, slot).await {
+            Ok(response) => response,
+            Err(busy @ (OpenError::Busy(_) | OpenError::Slow)) => later(format!("{busy}\n")),
+            // What was deleted may have come again, of which the store knows first.
+            Err(OpenError::Store(StoreError::NotFound { .. })) => {
+                match self.tombstone(&asked.address).await {
+                    Some(reason) => gone(&reason),
+                    None => nothing(),
+                }
+            }
+            Err(OpenError::Store(error)) => not_read(&error),
+        }
     }
 
     async fn give(
@@ -311,6 +324,11 @@ pub(super) fn file_name(address: &Address, media: Media) -> String {
 /// There is nothing, or nothing that may be seen.
 fn nothing() -> Response {
     refusal(StatusCode::NOT_FOUND, NOTHING)
+}
+
+/// Says why there is nothing any more.
+fn gone(reason: &str) -> Response {
+    refusal(StatusCode::GONE, format!("{reason}\n"))
 }
 
 /// What became of a store that did not give an artifact, or not the right one.

@@ -1,18 +1,25 @@
 //! What the catalog says of the artifacts here.
 
+use std::future::ready;
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use http::StatusCode;
 use jiff::Timestamp;
+use slimspan_artifact::Digest;
 use tokio::time::timeout;
 
 use super::Server;
 use super::address::Address;
 use super::api::ApiError;
-use crate::catalog::{Catalog, Index, PutFile, Tenants};
+use crate::catalog::{Catalog, Index, PutFile, Tenants, Tombstone};
+use crate::tenant::TenantId;
 
-/// How long a download waits for its name.
+/// How long who asks for an artifact waits for what is known of it: its name, and whether it was deleted.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many artifacts the store is asked for at a time.
+const AT_A_TIME: usize = 16;
 
 impl Server {
     /// The catalog, if there is one.
@@ -33,14 +40,64 @@ impl Server {
     pub(super) async fn tombstone(&self, address: &Address) -> Option<String> {
         let index = self.catalog.as_ref()?.index();
         match index.tombstone(&address.tenant, &address.digest).await {
-            Ok(tombstone) => tombstone
-                .map(|tombstone| format!("deleted at {:.0}: {}", tombstone.time, tombstone.reason)),
+            Ok(tombstone) => tombstone.as_ref().map(why),
             // Whether it is there the store knows, too.
             Err(error) => {
                 tracing::warn!("{error}");
                 None
             }
         }
+    }
+
+    /// Why an artifact is given to nobody although its bytes are there: it was deleted, and they stay for as long as
+    /// something else may refer to them.
+    pub(super) async fn kept_back(&self, address: &Address) -> Option<Tombstone> {
+        let Address { tenant, digest } = address;
+        let kept_back = self.all_kept_back(tenant, vec![*digest]).await;
+        kept_back.into_iter().next().map(|(_, tombstone)| tombstone)
+    }
+
+    /// Those of these artifacts that are given to nobody.
+    pub(super) async fn all_kept_back(
+        &self,
+        tenant: &TenantId,
+        digests: Vec<Digest>,
+    ) -> Vec<(Digest, Tombstone)> {
+        let Some(catalog) = &self.catalog else {
+            return Vec::new();
+        };
+        let asking = catalog.index().kept_back(tenant, digests);
+        let told = match timeout(PATIENCE, asking).await {
+            Ok(Ok(told)) => told,
+            Ok(Err(error)) => {
+                tracing::warn!("whether artifacts were deleted is not known: {error}");
+                return Vec::new();
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "whether artifacts were deleted is not known: the index of the catalog did not say so within \
+                     {PATIENCE:?}"
+                );
+                return Vec::new();
+            }
+        };
+        let store = self.store.of_tenant(tenant);
+        let looked = told.into_iter().map(|(digest, tombstone)| {
+            let store = store.clone();
+            async move {
+                // It may have come to the spool after that.
+                if store.is_spooled(&digest) {
+                    return None;
+                }
+                // Where the store does not say it, it does not give the bytes, either.
+                let written = store.written(&digest).await.ok()??;
+                let written = Timestamp::try_from(written).ok()?;
+                let is_kept_back = tombstone.keeps_back(written);
+                is_kept_back.then_some((digest, tombstone))
+            }
+        });
+        let looked = stream::iter(looked).buffer_unordered(AT_A_TIME);
+        looked.filter_map(ready).collect().await
     }
 
     /// What the newest payload that gives it a name calls an artifact; none if that is not known soon.
@@ -86,4 +143,9 @@ impl Server {
             }
         }
     }
+}
+
+/// Why an artifact is not there, or not given.
+pub(super) fn why(tombstone: &Tombstone) -> String {
+    format!("deleted at {:.0}: {}", tombstone.time, tombstone.reason)
 }

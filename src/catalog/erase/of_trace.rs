@@ -21,13 +21,10 @@ use super::super::error::CatalogError;
 use super::super::filter::Tenants;
 use super::super::follower::{Catalog, Reach};
 use super::super::ids::{EntryId, TraceId};
-use super::super::tombstone::{Deleted, Tombstone};
+use super::super::tombstone::{Deleted, NOTHING, Tombstone};
 use super::{Erased, Fate, Removals, later};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
-
-/// Up to then nothing was recorded.
-const NOTHING: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// What refers to artifacts, as far as that is known when a trace goes.
 pub(super) struct Known {

@@ -151,6 +151,19 @@ impl Index {
             .await
     }
 
+    /// Those of these artifacts of `tenant` that were deleted and to which nothing refers that came later, and why:
+    /// [`Tombstone::keeps_back`] says whether that holds for bytes that are there. Of what goes with a trace nothing
+    /// is said for as long as part of the catalog is not known, which may refer to it.
+    pub async fn kept_back(
+        &self,
+        tenant: &TenantId,
+        digests: Vec<Digest>,
+    ) -> Result<Vec<(Digest, Tombstone)>, CatalogError> {
+        let tenant = tenant.clone();
+        self.read(move |connection| tombstones::of_all_of(connection, &tenant, &digests))
+            .await
+    }
+
     /// When an artifact of `tenant` was deleted last, by itself, with a trace, by its age, or with all of its
     /// tenant's; whether or not something refers to it again.
     pub async fn deleted(

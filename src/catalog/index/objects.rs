@@ -103,6 +103,15 @@ pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Option<(St
     Ok(first.map(|(key, lines)| (key, usize::try_from(lines).unwrap_or(usize::MAX))))
 }
 
+/// Whether all lines are known that were in the bucket when it was last listed. They are not before all objects
+/// were read once, nor where some lines cannot be.
+pub(super) fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
+    // There is no such index while a new one is filled.
+    let filled = "SELECT 1 FROM about JOIN sqlite_master \
+                  ON about.listing > 0 AND sqlite_master.name = 'entry_by_digest'";
+    Ok(connection.prepare(filled)?.exists([])? && unreadable(connection)?.is_none())
+}
+
 /// Forgets those between `from` and `to` that this listing did not show. Returns how many.
 pub(super) fn forget(
     connection: &Connection,

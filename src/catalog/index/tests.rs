@@ -586,3 +586,66 @@ async fn what_another_version_could_not_read_is_read_again() {
     assert_eq!(later.unreadable().await.unwrap(), None);
     assert!(later.missing(vec![whole, part]).await.unwrap().is_empty());
 }
+
+/// What goes with a trace may be referred to by lines that are not known: it is not kept back for a trace then, and
+/// what was deleted by itself is.
+#[tokio::test]
+async fn what_goes_with_a_trace_is_kept_back_where_all_lines_are_known() {
+    let index = Index::temporary("memory").unwrap();
+    let of = tenant(0);
+    let deleted = |number: u8, up_to| Tombstone {
+        id: id(number),
+        time: at(100),
+        tenant: of.clone(),
+        deleted: Deleted::Artifact {
+            digest: digest(number),
+        },
+        reason: String::new(),
+        up_to,
+    };
+    let (by_itself, with_trace) = (deleted(1, None), deleted(2, Some(Timestamp::UNIX_EPOCH)));
+    let tombstones = vec![by_itself.clone(), with_trace.clone()];
+    index
+        .apply(Vec::new(), tombstones, Vec::new())
+        .await
+        .unwrap();
+    let kept_back = async || {
+        let digests = [1, 2, 3].map(digest).to_vec();
+        index.kept_back(&of, digests).await.unwrap()
+    };
+    let alone = vec![(digest(1), by_itself)];
+    let both = [alone.clone(), vec![(digest(2), with_trace)]].concat();
+    assert_eq!(kept_back().await, alone, "nothing was listed yet");
+    let listing = index.begin_listing().await.unwrap();
+    index.begin_load().await.unwrap();
+    assert_eq!(kept_back().await, alone, "it is filled");
+    index.end_load().await.unwrap();
+    assert_eq!(kept_back().await, both);
+
+    let key = "catalog/2026-01-01/00/a.jsonl".to_owned();
+    let unread = vec![(key.clone(), 1)];
+    index.note_unreadable(unread).await.unwrap();
+    index
+        .apply(Vec::new(), Vec::new(), vec![key])
+        .await
+        .unwrap();
+    assert_eq!(kept_back().await, alone, "some lines cannot be read");
+    // It is gone from the bucket.
+    let between = super::super::layout::ENTRIES_BETWEEN;
+    let forgotten = index.end_listing(listing + 1, between).await.unwrap();
+    assert_eq!(forgotten, 1);
+    assert_eq!(kept_back().await, both);
+
+    // Something else refers to it.
+    let other = Entry {
+        tenant: of.clone(),
+        digest: Some(digest(2)),
+        trace: TraceId::new(&[9; 16]),
+        ..entry(1, 0, State::Stored)
+    };
+    index
+        .apply(vec![other], Vec::new(), Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(kept_back().await, alone);
+}

@@ -6,6 +6,7 @@ use super::super::entry::Entry;
 use super::super::filter::Tenants;
 use super::super::ids::{EntryId, TraceId};
 use super::super::tombstone::{Deleted, Tombstone};
+use super::objects;
 use super::rows::{broken, digest, tenant, time};
 use crate::tenant::TenantId;
 
@@ -170,13 +171,6 @@ pub(super) fn of_artifact(
     tenant: &TenantId,
     wanted: &Digest,
 ) -> rusqlite::Result<Option<Tombstone>> {
-    let mut came_later = connection.prepare(
-        "SELECT 1 FROM entry JOIN facet ON facet.id = entry.facet \
-         WHERE entry.digest = ? AND facet.tenant = ?",
-    )?;
-    if came_later.exists(params![wanted.as_bytes(), tenant.as_str()])? {
-        return Ok(None);
-    }
     let newest = |which: &str| {
         let newest = format!(
             "SELECT {COLUMNS} FROM tombstone WHERE tenant = ?1 AND {which} \
@@ -191,7 +185,35 @@ pub(super) fn of_artifact(
     let of_it = newest("digest = ?2")?;
     let of_all = newest("digest IS NULL AND trace IS NULL AND ?2 IS NOT NULL")?;
     let both = of_it.into_iter().chain(of_all);
-    Ok(both.max_by_key(|tombstone| (tombstone.time, std::cmp::Reverse(tombstone.id))))
+    let both = both.max_by_key(|tombstone| (tombstone.time, std::cmp::Reverse(tombstone.id)));
+    // There are few, and what refers to an artifact is not looked for quickly while very much is read.
+    let Some(tombstone) = both else {
+        return Ok(None);
+    };
+    let mut came_later = connection.prepare(
+        "SELECT 1 FROM entry JOIN facet ON facet.id = entry.facet \
+         WHERE entry.digest = ? AND facet.tenant = ?",
+    )?;
+    let is_back = came_later.exists(params![wanted.as_bytes(), tenant.as_str()])?;
+    Ok(Some(tombstone).filter(|_| !is_back))
+}
+
+/// The same of those of these artifacts to which nothing else can refer, as far as all lines are known.
+pub(super) fn of_all_of(
+    connection: &Connection,
+    tenant: &TenantId,
+    wanted: &[Digest],
+) -> rusqlite::Result<Vec<(Digest, Tombstone)>> {
+    let mut found = Vec::new();
+    for digest in wanted {
+        let told = of_artifact(connection, tenant, digest)?;
+        found.extend(told.map(|tombstone| (*digest, tombstone)));
+    }
+    let of_traces = found.iter().any(|(_, told)| told.is_with_a_trace());
+    if of_traces && !objects::is_complete(connection)? {
+        found.retain(|(_, told)| !told.is_with_a_trace());
+    }
+    Ok(found)
 }
 
 pub(super) fn last_of(

@@ -17,6 +17,7 @@ use crate::catalog::{Filter, State as Whereabouts, Tenants};
 use crate::server::Server;
 use crate::server::address::Address;
 use crate::server::artifacts::FLOOR;
+use crate::server::catalogued::why;
 use crate::server::pieces::{OpenError, Reading};
 use crate::storage::StoreError;
 
@@ -98,6 +99,9 @@ pub(crate) async fn artifact(
 async fn known(server: &Arc<Server>, sha256: &str, request: Request) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(server, request).await?;
     let address = asking.address(sha256)?;
+    if let Some(tombstone) = server.kept_back(&address).await {
+        return Err(ApiError::Told(StatusCode::GONE, why(&tombstone)));
+    }
     let payer = server.payer(&asking.reader, asking.peer);
     let opened = server.content(&address, &payer).await?;
     if opened.is_none()

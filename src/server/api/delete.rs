@@ -69,7 +69,7 @@ pub(crate) async fn artifact(
 /// Delete the references of a trace, and the artifacts that nothing else refers to
 ///
 /// Its references are gone with the answer. Artifacts that were stored lately wait until it is known that nothing
-/// else refers to them, and go then by themselves.
+/// else refers to them, and go then by themselves; whoever asks for them meanwhile is told 410 and the reason.
 #[utoipa::path(
     delete, path = "/v1/traces/{trace_id}", tag = "delete", operation_id = "deleteTrace",
     params(

@@ -133,6 +133,11 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     }
     let payer = server.payer(&visit.reader, visit.peer);
     let known = server.known(visit, &address).await?;
+    if let Some(tombstone) = server.kept_back(&address).await {
+        let state = Some(deleted(&tombstone));
+        let page = page(server, visit, &address, known, None, state).await?;
+        return Ok(site.page(StatusCode::GONE, &page));
+    }
     let store = server.store.of_tenant(&address.tenant);
     let facts = |_| Reading::Facts;
     let opened = server.pieces.open(&store, &address, &payer, facts);

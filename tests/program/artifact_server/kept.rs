@@ -16,7 +16,12 @@ use crate::support::{otlp, soon};
 const TRACE: &str = "01010101010101010101010101010101";
 
 /// What is asked of the API, and the status of the answer.
-async fn ask(served: &Served, method: Method, path: &str, body: impl Into<Bytes>) -> (u16, Value) {
+pub(super) async fn ask(
+    served: &Served,
+    method: Method,
+    path: &str,
+    body: impl Into<Bytes>,
+) -> (u16, Value) {
     let client = served.pages.with("content-type", "application/json");
     let answer = client.ask(method, path, body).await;
     (answer.status.as_u16(), answer.json())
@@ -42,7 +47,7 @@ async fn upload(served: &Served, photo: &[u8]) -> u16 {
 }
 
 /// Waits until so many places are listed.
-async fn listed(served: &Served, digest: &Digest, count: usize) -> Vec<Value> {
+pub(super) async fn listed(served: &Served, digest: &Digest, count: usize) -> Vec<Value> {
     soon("it is listed", async {
         loop {
             let path = format!("/v1/artifacts?sha256={digest}");
@@ -64,10 +69,39 @@ fn stored_at(served: &Served, digest: &Digest) -> SystemTime {
 }
 
 /// The store says that it got an artifact then.
-fn is_stored_at(served: &Served, digest: &Digest, time: SystemTime) {
+pub(super) fn is_stored_at(served: &Served, digest: &Digest, time: SystemTime) {
     let path = path_in(&served.slimspan.artifacts(), &digest.to_string());
     let file = File::options().write(true).open(path).unwrap();
     file.set_modified(time).unwrap();
+}
+
+/// Another replica has put a reference to an artifact into the catalog, of which there is one with this number.
+pub(super) async fn refer(served: &Served, digest: &Digest, trace: &str, number: u8) {
+    let now = Timestamp::now();
+    let entry = json!({
+        "id": format!("{number:032x}"),
+        "recorded": now.to_string(),
+        "time": now.to_string(),
+        "tenant": "default",
+        "signal": "traces",
+        "service": "chat",
+        "trace_id": trace,
+        "span_id": null,
+        "span_name": "",
+        "carrier": "span",
+        "attribute": "input",
+        "shape": "bytes",
+        "sha256": digest.to_string(),
+        "content_type": "image/png",
+        "size_bytes": otlp::PHOTO,
+        "filename": null,
+        "state": "stored",
+    });
+    let key = now.to_zoned(TimeZone::UTC);
+    let key = key.strftime("catalog/%Y-%m-%d/%H/%Y%m%dT%H%M%S%.6fZ");
+    let key = format!("{key}-00000001-{number:08x}.jsonl");
+    let line = Bytes::from(format!("{entry}\n"));
+    served.store.bucket().put(&key, line).await.unwrap();
 }
 
 /// It may be marked to be removed, or go with a trace at this moment.
@@ -143,31 +177,7 @@ async fn what_is_finalized_does_not_go_with_a_trace() {
     let photo = otlp::photo(1, otlp::PHOTO);
     let digest = Digest::of(&photo);
     served.put(photo.clone()).await;
-    let now = Timestamp::now();
-    let entry = json!({
-        "id": "11111111111111111111111111111111",
-        "recorded": now.to_string(),
-        "time": now.to_string(),
-        "tenant": "default",
-        "signal": "traces",
-        "service": "chat",
-        "trace_id": TRACE,
-        "span_id": null,
-        "span_name": "",
-        "carrier": "span",
-        "attribute": "input",
-        "shape": "bytes",
-        "sha256": digest.to_string(),
-        "content_type": "image/png",
-        "size_bytes": photo.len(),
-        "filename": null,
-        "state": "stored",
-    });
-    let key = now.to_zoned(TimeZone::UTC);
-    let key = key.strftime("catalog/%Y-%m-%d/%H/%Y%m%dT%H%M%S%.6fZ-00000001-00000001.jsonl");
-    let line = Bytes::from(format!("{entry}\n"));
-    let bucket = served.store.bucket();
-    bucket.put(&key.to_string(), line).await.unwrap();
+    refer(&served, &digest, TRACE, 1).await;
     listed(&served, &digest, 1).await;
     assert_eq!(finalize(&served, &digest).await.0, 200);
     listed(&served, &digest, 2).await;

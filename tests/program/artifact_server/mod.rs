@@ -38,6 +38,7 @@ mod spooled;
 mod tenants;
 mod uploads;
 mod vanished;
+mod waiting;
 mod within;
 
 use std::net::SocketAddr;

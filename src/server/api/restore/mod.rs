@@ -105,7 +105,9 @@ pub(crate) async fn restore(
         References::of(&room, signal, slim.request.clone(), location.clone()).await?;
     let beside = slim.request.len() as u64 + references.memory + ROUNDED;
     let most = room.limit.saturating_sub(beside);
-    let files = mem::take(&mut references.files);
+    let mut files = mem::take(&mut references.files);
+    // What was deleted stays a reference, as what is gone does.
+    let digests = files.keys().copied().collect();
     let found = {
         let _place = place(
             &server.lookups,
@@ -113,6 +115,11 @@ pub(crate) async fn restore(
             "the files of other requests are looked for",
         )
         .await?;
+        let kept_back = timeout(TIME, server.all_kept_back(&tenant, digests)).await;
+        // A store that does not say it in time does not give them, either.
+        for (digest, _) in kept_back.unwrap_or_default() {
+            files.remove(&digest);
+        }
         Found::look_for(&store, files, most).await?
     };
     // Only what is there has a turn, with files that are: who sends slowly keeps it from nobody, and neither does a

@@ -1,0 +1,98 @@
+//! What was deleted with a trace is given to nobody, also while its bytes have to stay.
+
+use std::time::{Duration, SystemTime};
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
+
+use super::kept::{ask, is_stored_at, listed, refer};
+use super::{Served, with_catalog};
+use crate::support::backend::Backend;
+use crate::support::references::path_in;
+use crate::support::{config, otlp};
+
+/// Of what telemetry refers to here, and of what else.
+const TRACE: &str = "07070707070707070707070707070707";
+const OTHER: &str = "01010101010101010101010101010101";
+
+/// How a file is answered on each way to it.
+async fn is(served: &Served, digest: &Digest, status: StatusCode, words: &str) {
+    let path = format!("/artifacts/{digest}");
+    let of_api = format!("/v1/artifacts/{digest}");
+    let head = served.artifacts.ask(Method::HEAD, &path, "").await;
+    assert_eq!(head.status, status, "{digest}");
+    for (client, path) in [
+        (&served.artifacts, &path),
+        (&served.pages, &path),
+        (&served.pages, &of_api),
+    ] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        if status == StatusCode::GONE {
+            let told = String::from_utf8(answer.body.to_vec()).unwrap();
+            assert!(told.contains(words), "{path}: {told}");
+        }
+    }
+}
+
+/// Deletes a trace; how many of its files wait.
+async fn delete(served: &Served, trace: &str, reason: &str) -> u64 {
+    let path = format!("/v1/traces/{trace}?reason={reason}");
+    let (status, told) = ask(served, Method::DELETE, &path, "").await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(told["artifacts"], json!(0), "{told}");
+    told["waiting"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn what_waits_to_go_is_told_to_be_deleted_at_once() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    let served = Served::start(&config).await;
+    let photos = [1, 2].map(|seed| otlp::photo(seed, otlp::PHOTO));
+    let request = otlp::span([
+        ("own", otlp::bytes(&photos[0])),
+        ("shared", otlp::bytes(&photos[1])),
+    ]);
+    let sender = served.slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let slim = backend.received()[0].message.clone();
+    let [own, shared] = photos.map(|photo| Digest::of(&photo));
+    refer(&served, &shared, OTHER, 1).await;
+    listed(&served, &own, 1).await;
+    listed(&served, &shared, 2).await;
+    let now = SystemTime::now();
+    for digest in [&own, &shared] {
+        // So long ago that it is before the deletion, and not so long that it could go.
+        is_stored_at(&served, digest, now - Duration::from_hours(1));
+        is(&served, digest, StatusCode::OK, "").await;
+    }
+
+    assert_eq!(delete(&served, TRACE, "a-person-asked").await, 1);
+    is(&served, &own, StatusCode::GONE, "a-person-asked").await;
+    is(&served, &shared, StatusCode::OK, "").await;
+    let stored = path_in(&served.slimspan.artifacts(), &own.to_string());
+    assert!(stored.is_file(), "another trace may refer to it");
+    // Nor is it put back.
+    let client = served.pages.with("content-type", "application/x-protobuf");
+    let restored = client.ask(Method::POST, "/v1/restore/traces", slim).await;
+    assert_eq!(restored.status, StatusCode::OK, "{restored:?}");
+    assert_eq!(restored.headers["slimspan-references-left"], "1");
+
+    // Another trace does refer to it.
+    refer(&served, &own, OTHER, 2).await;
+    listed(&served, &own, 1).await;
+    is(&served, &own, StatusCode::OK, "").await;
+
+    // What came again is there, also before it is known what refers to it.
+    assert_eq!(delete(&served, OTHER, "so-did-another").await, 2);
+    for digest in [&own, &shared] {
+        is(&served, digest, StatusCode::GONE, "so-did-another").await;
+    }
+    is_stored_at(&served, &own, now + Duration::from_mins(10));
+    is(&served, &own, StatusCode::OK, "").await;
+    is(&served, &shared, StatusCode::GONE, "so-did-another").await;
+}
