@@ -7,6 +7,7 @@ use super::auth::Auth;
 use super::error::StartError;
 use super::forgotten::tell_forgotten;
 use crate::admission::Budget;
+use crate::catalog::Recorder;
 use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
 use crate::exporters::debug::DebugExporter;
 use crate::exporters::file::FileExporter;
@@ -16,7 +17,7 @@ use crate::exporters::otlp_http::OtlpHttpExporter;
 use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::exporters::queue::config::QueueConfig;
 use crate::exporters::queue::{OnDisk, Queue};
-use crate::exporters::{Delivery, DeliveryConfig, Exporter, Way, Wire};
+use crate::exporters::{Delivery, DeliveryConfig, Exporter, Herald, Notice, Way, Wire};
 use crate::telemetry::Counters;
 
 /// The exporters that some pipeline uses.
@@ -25,9 +26,11 @@ pub(super) fn set_up_exporters(
     auth: &Auth,
     budget: &Budget,
     counters: &Arc<Counters>,
+    recorders: &BTreeMap<ComponentId, Recorder>,
     summary: &mut Vec<(String, String)>,
 ) -> Result<BTreeMap<ComponentId, Arc<Exporter>>, StartError> {
     let mut exporters = BTreeMap::new();
+    let herald = herald(recorders);
     for (id, exporter) in &config.exporters {
         let mut wirings = config.service.pipelines.values();
         if !wirings.any(|wiring| wiring.exporters.contains(id)) {
@@ -38,7 +41,7 @@ pub(super) fn set_up_exporters(
             let way = Way::new(id.to_string(), wire, authorizer, of_exporter);
             let way = Arc::new(way.counted(counters.exporter(&id.to_string())));
             let queue = of_exporter.sending_queue;
-            let queue = open_queue(config, id, queue, &way, budget, counters)?;
+            let queue = open_queue(config, id, queue, &way, (budget, counters), &herald)?;
             let delivery = Delivery::new(way, queue);
             summary.push((id.to_string(), format!("sends {delivery}")));
             Ok(Exporter::Otlp(Box::new(delivery)))
@@ -97,14 +100,29 @@ fn over_http(id: &ComponentId, of: &OtlpHttpConfig) -> Result<OtlpHttpExporter, 
     })
 }
 
+/// What tells the catalogs of these stores of requests in queues that an earlier process has left.
+fn herald(recorders: &BTreeMap<ComponentId, Recorder>) -> Herald {
+    let recorders: Vec<Recorder> = recorders.values().cloned().collect();
+    Herald::new(move |Notice { to, what }| {
+        let mut recorders = recorders.iter();
+        // A store that keeps no catalog any more, or is not there, wants to hear of nothing.
+        let recorder = recorders.find(|recorder| recorder.place() == to).cloned();
+        Box::pin(async move {
+            if let Some(recorder) = recorder {
+                recorder.record_lines(&what).await;
+            }
+        })
+    })
+}
+
 /// The queue of the exporter `id`, if it has one.
 fn open_queue(
     config: &Config,
     id: &ComponentId,
     queue: &QueueConfig,
     way: &Arc<Way>,
-    budget: &Budget,
-    counters: &Arc<Counters>,
+    (budget, counters): (&Budget, &Arc<Counters>),
+    herald: &Herald,
 ) -> Result<Option<Queue>, StartError> {
     if !queue.enabled {
         return Ok(None);
@@ -126,6 +144,7 @@ fn open_queue(
     let on_disk = on_disk.as_ref().map(|(folder, options)| OnDisk {
         folder,
         options: *options,
+        herald,
     });
     let (way, budget, counters) = (Arc::clone(way), budget.clone(), Arc::clone(counters));
     let queue = Queue::open(way, queue, on_disk, budget, counters);

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::answer::Answer;
 use crate::refusal::Refusal;
 pub use delivery::{Delivery, DeliveryConfig, Oversize, Terms, Way};
-pub use departure::Departure;
+pub use departure::{Departure, Herald, Notice, Notices};
 pub use queue::Load;
 pub use wire::Wire;
 #[cfg(test)]

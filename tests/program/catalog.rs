@@ -254,6 +254,47 @@ async fn what_has_left_is_written_down_also_where_its_sender_goes_away() {
     assert_eq!(gate.available_permits(), 0);
 }
 
+/// What waits in a queue on disk leaves in a later life, and is listed also where the one that took it could write
+/// nothing down.
+#[tokio::test]
+async fn what_a_queue_on_disk_sends_later_is_listed_whoever_took_it() {
+    let gate = Arc::new(Semaphore::new(0));
+    let backend = Backend::gated(&gate).await;
+    let home = Arc::new(TempDir::new().unwrap());
+    let artifacts = home.path().join("artifacts");
+    std::fs::create_dir(&artifacts).unwrap();
+    // Its entries are in memory, and gone with the process.
+    let in_the_way = [artifacts.join("catalog"), home.path().join("catalog")];
+    for path in &in_the_way {
+        std::fs::write(path, "in the way").unwrap();
+    }
+    let mut config = with_catalog(&backend, "50ms");
+    config["exporters"]["otlp_grpc"]["sending_queue"] = json!({ "storage": "file_storage" });
+    config["extensions"]["file_storage"] = json!({});
+    config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
+    let yaml = serde_json::to_string(&config).unwrap();
+    let mut slimspan = Slimspan::spawn(Arc::clone(&home), &yaml);
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    slimspan.kill().await;
+
+    for path in &in_the_way {
+        std::fs::remove_file(path).unwrap();
+    }
+    gate.add_permits(100);
+    let mut successor = Slimspan::spawn(Arc::clone(&home), &yaml);
+    assert!(successor.ready().await, "{}", successor.stderr());
+    let found = wait_for(&artifacts, |entries| !entries.is_empty()).await;
+    let [entry] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(entry.digest, Some(Digest::of(otlp::PICTURE)));
+    assert_eq!(entry.span_name, "chat gpt-4o");
+    assert_eq!(entry.state, State::Stored);
+}
+
 /// A catalog that cannot be written costs no telemetry, is told, and is made good when it can.
 #[tokio::test]
 async fn telemetry_does_not_fail_for_its_catalog() {

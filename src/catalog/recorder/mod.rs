@@ -163,6 +163,26 @@ impl Recorder {
         });
     }
 
+    /// Where its entries come to be: what an earlier process left for the catalog of this place is for it.
+    pub fn place(&self) -> String {
+        self.shared.bucket.to_string()
+    }
+
+    /// Entries for [`Recorder::record_lines`] of another process.
+    pub fn lines(entries: &[Entry]) -> Bytes {
+        to_lines(entries)
+    }
+
+    /// Writes down what an earlier process may not have come to write down. What it had changes nothing.
+    pub async fn record_lines(&self, lines: &[u8]) {
+        let (entries, unreadable) = from_lines(lines);
+        if unreadable > 0 {
+            let reason = "a later version of slimspan left them in a queue on disk, and cannot be understood";
+            self.shared.lost(unreadable, reason);
+        }
+        self.record(entries).await;
+    }
+
     /// Puts what is written down into the bucket until `drain` is cancelled; then what is left, unless that
     /// fails. What it cannot put stays for the next start, or is counted as lost where no disk takes it. Meanwhile
     /// it notices what others delete, and goes on with deletions that nobody has finished.

@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::crash::{self, Point};
 use crate::exporters::dead_letters::Letter;
 use crate::exporters::delivery::{Delivered, Origin, Oversize};
+use crate::exporters::departure::Notice;
 use crate::exporters::retry::Patience;
 use crate::journal::{Entry, ReadError};
 use crate::refusal::Refusal;
@@ -52,8 +53,18 @@ impl Shared {
         let request = match &queued.held {
             Held::Memory(request) => request.clone(),
             Held::Disk(entry) => match self.read(entry).await {
-                Ok((request, client)) => {
+                Ok(Stands {
+                    request,
+                    client,
+                    notices,
+                }) => {
                     queued.client = client;
+                    if std::mem::take(&mut queued.is_found) {
+                        // Before it leaves: what it refers to is to be known then.
+                        for notice in notices {
+                            self.herald.tell(notice).await;
+                        }
+                    }
                     request
                 }
                 Err(Unread::Later(reason)) => {
@@ -217,7 +228,7 @@ impl Shared {
         }
     }
 
-    pub(super) async fn read(&self, entry: &Entry) -> Result<(Bytes, Client), Unread> {
+    pub(super) async fn read(&self, entry: &Entry) -> Result<Stands, Unread> {
         let Some(journal) = &self.journal else {
             return Err(Unread::Lost("there is no journal".to_owned()));
         };
@@ -229,9 +240,25 @@ impl Shared {
             _ => Unread::Lost(error.to_string()),
         })?;
         let record = lease.hold(record);
-        let request = record::request(&record).zip(record::client(&record));
-        request.ok_or_else(|| Unread::Lost("it is no request".to_owned()))
+        let stands = || {
+            Some(Stands {
+                request: record::request(&record)?,
+                client: record::client(&record)?,
+                notices: record::notices(&record)?,
+            })
+        };
+        stands().ok_or_else(|| Unread::Lost("it is no request".to_owned()))
     }
+}
+
+/// A request as it stands on disk.
+#[derive(Debug)]
+pub(super) struct Stands {
+    pub(super) request: Bytes,
+    /// What is known of its sender.
+    client: Client,
+    /// What is to be told of it.
+    notices: Vec<Notice>,
 }
 
 /// Why a request could not be read from disk.

@@ -45,7 +45,8 @@ impl Shared {
             (None, None)
         };
         let client = self.way.remember(&terms.client);
-        let held = self.hold(signal, items, request, &client, deadline).await;
+        let hold = self.hold(signal, items, request, &client, terms);
+        let held = hold.await;
         let held = held.inspect_err(not_queued)?;
         let tickets = waiter.is_none().then(|| terms.tickets.clone());
         if let Some(tickets) = &tickets {
@@ -65,6 +66,7 @@ impl Shared {
             waiter,
             tickets,
             departure,
+            is_found: false,
             is_done: false,
         };
         if self.waiting.push(queued, self.journal.is_some()).is_err() {
@@ -116,7 +118,7 @@ impl Shared {
         items: usize,
         request: Bytes,
         client: &Client,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Held, Refusal> {
         let Some(journal) = &self.journal else {
             // What waits takes memory that nobody else may have.
@@ -124,9 +126,11 @@ impl Shared {
             lease.try_charge(request.len() + client.metadata_len())?;
             return Ok(Held::Memory(lease.hold(request)));
         };
-        let beginning = record::beginning(signal, items, client, request.len());
+        // From the moment on that it is on disk it goes out, whether or not this process lives to tell of it.
+        let notices = terms.departure.notices();
+        let beginning = record::beginning(signal, items, client, &notices, request.len());
         let append = journal.append(&[beginning, request]);
-        let Ok(appended) = timeout_at(deadline, append).await else {
+        let Ok(appended) = timeout_at(terms.deadline, append).await else {
             return Err(self.refusal("its queue on disk was not written in time"));
         };
         *self.blocked() = match &appended {
@@ -180,6 +184,7 @@ impl Shared {
             waiter: None,
             tickets: Some(ticket.into()),
             departure: Departure::default(),
+            is_found: true,
             is_done: false,
         };
         // Nothing is too late for what may stay.

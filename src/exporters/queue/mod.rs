@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Terms, Way};
-use super::departure::Departure;
+use super::departure::{Departure, Herald};
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::client::Client;
@@ -71,6 +71,8 @@ struct Shared {
     gave_up: AtomicBool,
     /// When the disk took nothing more.
     blocked: std::sync::Mutex<Lately>,
+    /// Who tells what an earlier process has not.
+    herald: Herald,
 }
 
 /// A request in the queue.
@@ -88,6 +90,8 @@ struct Queued {
     tickets: Option<Tickets>,
     /// Where it is noted that it may have left, if somebody waits.
     departure: Departure,
+    /// Whether another process took it, which may have ended before it told what stands beside it.
+    is_found: bool,
     /// Whether nothing is left to be done with it.
     is_done: bool,
 }
@@ -114,6 +118,8 @@ pub struct OnDisk<'a> {
     pub folder: &'a Path,
     /// How it is used.
     pub options: Options,
+    /// Who tells what stands beside the requests in it that an earlier process left.
+    pub herald: &'a Herald,
 }
 
 impl Queue {
@@ -126,9 +132,11 @@ impl Queue {
         budget: Budget,
         counters: Arc<Counters>,
     ) -> Result<Self, OpenError> {
-        let opened = on_disk.map(|OnDisk { folder, options }| Journal::open(folder, options));
+        let herald = on_disk.map(|of| of.herald.clone()).unwrap_or_default();
+        let opened = on_disk.map(|of| Journal::open(of.folder, of.options));
         let opened = opened.transpose()?;
-        Ok(Self::begin(way, config, opened, budget, counters))
+        let parts = (budget, counters, herald);
+        Ok(Self::begin(way, config, opened, parts))
     }
 
     /// Begins to empty the queue, which is in this journal or in memory.
@@ -136,8 +144,7 @@ impl Queue {
         way: Arc<Way>,
         config: &QueueConfig,
         opened: Option<(Journal, Recovered)>,
-        budget: Budget,
-        counters: Arc<Counters>,
+        (budget, counters, herald): (Budget, Arc<Counters>, Herald),
     ) -> Self {
         let (journal, recovered) = opened.unzip();
         let Recovered {
@@ -154,6 +161,7 @@ impl Queue {
             stop: way.stop.clone(),
             gave_up: AtomicBool::new(false),
             blocked: std::sync::Mutex::default(),
+            herald,
             way,
         });
         for entry in entries {

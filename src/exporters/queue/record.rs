@@ -5,9 +5,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use slimspan_proto::{Fields, Signal, WireType, varint, varint_width, write_varint};
 
 use crate::client::Client;
+use crate::exporters::departure::Notice;
 
 /// What stands in front of the request, which is not copied to be written.
-pub(super) fn beginning(signal: Signal, items: usize, client: &Client, len: usize) -> Bytes {
+pub(super) fn beginning(
+    signal: Signal,
+    items: usize,
+    client: &Client,
+    notices: &[Notice],
+    len: usize,
+) -> Bytes {
     let (items, len) = (items as u64, len as u64);
     let mut beginning = vec![1 << 3, number(signal), 2 << 3];
     write_varint(&mut beginning, items, varint_width(items));
@@ -16,6 +23,12 @@ pub(super) fn beginning(signal: Signal, items: usize, client: &Client, len: usiz
         bytes_to(&mut metadata, 1, name.as_str().as_bytes());
         bytes_to(&mut metadata, 2, value.as_bytes());
         bytes_to(&mut beginning, 4, &metadata);
+    }
+    for Notice { to, what } in notices {
+        let mut notice = Vec::with_capacity(to.len() + what.len() + 16);
+        bytes_to(&mut notice, 1, to.as_bytes());
+        bytes_to(&mut notice, 2, what);
+        bytes_to(&mut beginning, 5, &notice);
     }
     beginning.push(3 << 3 | 2);
     write_varint(&mut beginning, len, varint_width(len));
@@ -89,6 +102,33 @@ pub(super) fn client(record: &Bytes) -> Option<Client> {
     Some(Client::unknown().with_metadata(metadata))
 }
 
+/// What is to be told of the request in a record; `None` where the record is none.
+pub(super) fn notices(record: &Bytes) -> Option<Vec<Notice>> {
+    let mut notices = Vec::new();
+    for field in Fields::new(record, 0..record.len()) {
+        let field = field.ok()?;
+        if field.number != 5 || field.wire_type != WireType::Len {
+            continue;
+        }
+        let mut notice = Notice {
+            to: String::new(),
+            what: Bytes::new(),
+        };
+        for part in Fields::new(record, field.body) {
+            let part = part.ok()?;
+            let bytes = record.get(part.body)?;
+            match part.number {
+                1 => notice.to = String::from_utf8(bytes.to_vec()).ok()?,
+                // Not as a part of the record, whose memory the request has.
+                2 => notice.what = Bytes::copy_from_slice(bytes),
+                _ => {}
+            }
+        }
+        notices.push(notice);
+    }
+    Some(notices)
+}
+
 fn number(signal: Signal) -> u8 {
     match signal {
         Signal::Traces => 1,
@@ -111,14 +151,22 @@ mod tests {
         metadata.append("x-long", HeaderValue::from_str(&"l".repeat(300)).unwrap());
         let known = Client::unknown().with_metadata(metadata);
         let clients = [Client::unknown(), known];
-        for (signal, sender) in Signal::ALL.into_iter().zip(clients.iter().cycle()) {
+        let told = [("s3://media/x", 0), ("/srv/files", 70_000)];
+        let told = told.map(|(to, len)| Notice {
+            to: to.to_owned(),
+            what: Bytes::from(vec![b'n'; len]),
+        });
+        for (number, signal) in Signal::ALL.into_iter().enumerate() {
+            let sender = &clients[number % 2];
+            let told = &told[..number % 3];
             for (items, len) in [(0, 0), (1, 127), (300, 128), (usize::MAX, 70_000)] {
                 let sent = Bytes::from(vec![7; len]);
-                let beginning = beginning(signal, items, sender, len);
+                let beginning = beginning(signal, items, sender, told, len);
                 let record = Bytes::from([beginning, sent.clone()].concat());
                 assert_eq!(request(&record), Some(sent));
                 let found = client(&record).unwrap();
                 assert!(found.all_metadata().eq(sender.all_metadata()));
+                assert_eq!(notices(&record).unwrap(), told);
                 let start = &record[..record.len().min(BEGINNING)];
                 assert_eq!(read_beginning(start), Some((signal, items)));
                 assert_eq!(request(&record.slice(..record.len() - 1)), None);

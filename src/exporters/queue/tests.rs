@@ -11,7 +11,8 @@ use tokio::time::{pause, resume, timeout};
 use super::*;
 use crate::admission::Limits;
 use crate::exporters::delivery::Oversize;
-use crate::exporters::faulty::{Faulty, POISON, SLOW_POISON};
+use crate::exporters::departure::{Notice, Notices};
+use crate::exporters::faulty::{Faulty, HELD, POISON, SLOW_POISON};
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::{Departure, Wire};
@@ -51,8 +52,12 @@ fn queue_for(backend: &str, num_consumers: usize) -> (TempDir, FaultyDisk, Queue
         limit_mib: 128,
         spike_mib: 25,
     });
-    let queue = Queue::begin(Arc::new(way), &config, Some(opened), budget, Arc::default());
+    let queue = Queue::begin(Arc::new(way), &config, Some(opened), parts(budget));
     (folder, disk, queue)
+}
+
+fn parts(budget: Budget) -> (Budget, Arc<Counters>, Herald) {
+    (budget, Arc::default(), Herald::default())
 }
 
 fn request() -> Bytes {
@@ -102,7 +107,7 @@ async fn what_slimspan_fails_at_each_time_becomes_a_dead_letter_and_holds_up_not
         limit_mib: 128,
         spike_mib: 25,
     });
-    let queue = Queue::begin(Arc::new(way), &config, Some(opened), budget, Arc::default());
+    let queue = Queue::begin(Arc::new(way), &config, Some(opened), parts(budget));
     for name in [POISON, SLOW_POISON, "sound"] {
         let request = Bytes::from(nested(&[1, 2, 2, 5], name));
         let terms = terms(&queue);
@@ -212,7 +217,7 @@ async fn a_disk_that_may_only_be_read_asks_senders_to_come_back_until_it_may_be_
         let Held::Disk(entry) = &queued.held else {
             unreachable!("it is on disk")
         };
-        assert_eq!(queue.shared.read(entry).await.unwrap().0, request());
+        assert_eq!(queue.shared.read(entry).await.unwrap().request, request());
     }
 }
 
@@ -226,7 +231,7 @@ async fn what_is_read_back_takes_memory_while_it_is_there() {
     let Held::Disk(entry) = &queued.held else {
         unreachable!("it is on disk")
     };
-    let (read, _) = shared.read(entry).await.unwrap();
+    let read = shared.read(entry).await.unwrap().request;
     assert_eq!(read, request());
     // As it is, and what is made of it to be sent.
     assert!(shared.budget.in_flight() >= 2 * read.len() as u64);
@@ -253,7 +258,7 @@ async fn where_there_is_no_memory_it_stays_where_it_is() {
     let Held::Disk(entry) = &queued.held else {
         unreachable!("it is on disk")
     };
-    assert_eq!(shared.read(entry).await.unwrap().0, request());
+    assert_eq!(shared.read(entry).await.unwrap().request, request());
 }
 
 /// A larger limit may have been configured when it came.
@@ -280,7 +285,76 @@ async fn what_the_disk_does_not_give_is_neither_lost_nor_damaged() {
     assert!(matches!(shared.read(entry).await, Err(Unread::Later(_))));
     assert_eq!(shared.counters.items.of(Signal::Traces).read().rejected, 0);
     disk.mend_reads();
-    assert_eq!(shared.read(entry).await.unwrap().0, request());
+    assert_eq!(shared.read(entry).await.unwrap().request, request());
     drop(queue);
     assert!(!folder.path().join("quarantine").exists());
+}
+
+/// What is to be told of a request, as long as it is here.
+#[derive(Debug)]
+struct Untold(Notice);
+
+impl Notices for Untold {
+    fn notice(&self) -> Option<Notice> {
+        Some(self.0.clone())
+    }
+}
+
+/// The life that took a request may end before it told anybody of it, and the next one sends it.
+#[tokio::test]
+async fn what_is_to_be_told_of_a_request_is_told_before_another_life_sends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let wire = Faulty::default();
+    let told: Arc<std::sync::Mutex<Vec<Notice>>> = Arc::default();
+    let heard = Arc::clone(&told);
+    let herald = Herald::new(move |notice| {
+        heard.lock().unwrap().push(notice);
+        Box::pin(std::future::ready(()))
+    });
+    let begin = async |num_consumers| {
+        let exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+        let faulty = Wire::Faulty(wire.clone());
+        let way = Way::new("otlp".to_owned(), faulty, None, exporter.delivery());
+        let config = QueueConfig {
+            num_consumers,
+            ..QueueConfig::default()
+        };
+        let opened = loop {
+            // The one before lets go of it when its last write has ended.
+            match Journal::open(folder.path(), ON_DISK) {
+                Err(error) if error.is_in_use() => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                opened => break opened.unwrap(),
+            }
+        };
+        let budget = Budget::new(Limits {
+            limit_mib: 128,
+            spike_mib: 25,
+        });
+        let parts = (budget, Arc::default(), herald.clone());
+        Queue::begin(Arc::new(way), &config, Some(opened), parts)
+    };
+    let notices = ["one", "another"].map(|what| Notice {
+        to: "s3://media/x".to_owned(),
+        what: Bytes::from(what),
+    });
+    let [first, second] = notices
+        .clone()
+        .map(|notice| Departure::watched_with(Arc::new(Untold(notice))));
+    let queue = begin(0).await;
+    let terms = Terms {
+        // Of two requests that travel as one.
+        departure: Departure::joined([&first, &second]),
+        ..terms(&queue)
+    };
+    let request = Bytes::from(nested(&[1, 2, 2, 5], HELD));
+    queue.offer(Signal::Traces, request, &terms).await.unwrap();
+    drop((queue, terms));
+    assert_eq!(*told.lock().unwrap(), []);
+    let next = timeout(Duration::from_mins(1), begin(1)).await.unwrap();
+    let leaves = timeout(Duration::from_mins(1), wire.holds.acquire());
+    leaves.await.unwrap().unwrap().forget();
+    assert_eq!(*told.lock().unwrap(), notices);
+    drop(next);
 }

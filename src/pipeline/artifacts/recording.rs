@@ -1,27 +1,36 @@
 //! What the catalog is told of a request: all that may have left, whether its sender waits for that or not.
 
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::catalog::{Entry, Recorder};
-use crate::exporters::Departure;
+use crate::exporters::{Departure, Notice, Notices};
 
 /// The entries of a request until it is known what became of it. Where it is let go of before somebody has
 /// waited for its end, and some of the request may have left, they are written down all the same: its sender
 /// has gone away, and may never send it again.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Recording {
+    untold: Arc<Untold>,
+    departure: Departure,
+}
+
+/// Entries that nobody has written down yet.
+#[derive(Debug)]
+struct Untold {
     entries: Mutex<Vec<Entry>>,
     recorder: Recorder,
-    departure: Departure,
 }
 
 impl Recording {
     pub(super) fn new(entries: Vec<Entry>, recorder: Recorder) -> Self {
-        Self {
+        let untold = Arc::new(Untold {
             entries: Mutex::new(entries),
             recorder,
-            departure: Departure::watched(),
+        });
+        Self {
+            departure: Departure::watched_with(Arc::clone(&untold) as Arc<dyn Notices>),
+            untold,
         }
     }
 
@@ -33,20 +42,37 @@ impl Recording {
     /// The request has gone as far as it goes. Ends within a second.
     pub(in crate::pipeline) async fn ended(&self) {
         if self.departure.is_possible() {
-            self.recorder.record(self.take()).await;
+            let entries = self.untold.take();
+            self.untold.recorder.record(entries).await;
         }
-    }
-
-    fn take(&self) -> Vec<Entry> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        mem::take(&mut entries)
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
         if self.departure.is_possible() {
-            self.recorder.record_abandoned(self.take());
+            let entries = self.untold.take();
+            self.untold.recorder.record_abandoned(entries);
         }
+    }
+}
+
+impl Untold {
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Vec<Entry> {
+        mem::take(&mut *self.entries())
+    }
+}
+
+impl Notices for Untold {
+    fn notice(&self) -> Option<Notice> {
+        let entries = self.entries();
+        (!entries.is_empty()).then(|| Notice {
+            to: self.recorder.place(),
+            what: Recorder::lines(&entries),
+        })
     }
 }
