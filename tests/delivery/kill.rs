@@ -3,7 +3,8 @@
 //!
 //! Senders keep a ledger and give nothing up; slimspan is killed and started again, over and over,
 //! also while it starts. When it may live at last and everything is answered, the ledger is held
-//! against what the backend got.
+//! against what the backend got, and so is the catalog: every file to which something refers that the backend got
+//! is in it.
 
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -97,8 +98,14 @@ struct Rest {
     used: usize,
     /// Lives that ended before they were ready.
     unready: usize,
+    /// Lives in which entries of the catalog were in memory, because the disk did not take them in a second: that
+    /// a kill loses these they say themselves.
+    in_memory: usize,
     ended: Option<Ended>,
 }
+
+/// What a slimspan logs whose entries are in memory.
+const IN_MEMORY: &str = "entries of the catalog wait in memory";
 
 /// Lets senders send while their collector dies again and again.
 async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Behind<'_>) -> Rest {
@@ -109,7 +116,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
         workload: plan.workload,
     };
     let sending = load.begin(&whereabouts);
-    let (mut used, mut unready) = (0, 0);
+    let (mut used, mut unready, mut in_memory) = (0, 0, 0);
     for number in 1..=plan.lives {
         if let Some(Spool { bucket, faults, .. }) = behind.spool {
             // A spool that is full by the last one would have to wait.
@@ -137,7 +144,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
             let is_used = |ledger: &Ledger| ledger.acknowledged() >= enough;
             sending.ledger.until("some requests pass", is_used).await;
         }
-        life.kill().await;
+        in_memory += usize::from(life.kill().await.contains(IN_MEMORY));
         announce.send_replace(None);
         used += usize::from(sending.ledger.acknowledged() > before);
     }
@@ -149,6 +156,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
         ledger,
         used,
         unready,
+        in_memory,
         ended: life.stop().await,
     }
 }
@@ -205,6 +213,10 @@ struct Survived {
     in_flight: usize,
     /// Files that a kill left half-written.
     half_written: usize,
+    /// Files to which something that arrived refers, and that the catalog has.
+    catalogued: usize,
+    /// Lives in which its entries were in memory.
+    in_memory: usize,
 }
 
 /// All ways together have so many lives everyday; `SLIMSPAN_LIVES` is shared out like these.
@@ -247,16 +259,19 @@ async fn survives(way: &Way, everyday: usize) {
     measured(
         "P1, P3, P4",
         &format!("delivery::kill, {}", way.name),
-        "0 lost, 0 early or dangling, 1 object a file, repeated <= in flight, >= 50 requests acknowledged a life",
+        "0 lost, 0 early or dangling, 1 object a file, none missing in the catalog, repeated <= in flight, \
+         >= 50 requests acknowledged a life",
         format_args!(
             "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each, and \
-             {} ended while they began: {checked} of at most {} in flight; {} leftovers of writes \
-             that were cut off; {:.1?} a life",
+             {} ended while they began: {checked} of at most {} in flight; 0 of {} files missing in the catalog, {} \
+             lives whose entries were in memory left out; {} leftovers of writes that were cut off; {:.1?} a life",
             all.lives,
             all.used,
             each,
             all.unready,
             all.in_flight,
+            all.catalogued,
+            all.in_memory,
             all.half_written,
             begun.elapsed() / u32::try_from(all.lives).unwrap(),
         ),
@@ -269,6 +284,13 @@ async fn survives_for(way: &Way, plan: Plan, mut random: Random) -> Survived {
     let rest = lives(&surroundings.subject, &plan, &mut random, &behind).await;
     let ended = rest.ended.as_ref().unwrap();
     let (checked, half_written) = surroundings.check(&rest.ledger, ended);
+    let in_memory = rest.in_memory + usize::from(ended.stderr.contains(IN_MEMORY));
+    let (catalogued, missing) = surroundings.catalogued();
+    if in_memory == 0 {
+        assert!(missing.is_empty(), "not in the catalog: {missing:?}");
+    } else {
+        eprintln!("{in_memory} lives had entries in memory, {missing:?} are missing");
+    }
     let in_flight = way.in_flight(plan.lives);
     assert!(checked.duplicates <= in_flight, "{checked}");
     Survived {
@@ -279,6 +301,8 @@ async fn survives_for(way: &Way, plan: Plan, mut random: Random) -> Survived {
         acknowledged: rest.ledger.acknowledged(),
         in_flight,
         half_written,
+        catalogued,
+        in_memory,
     }
 }
 
@@ -291,6 +315,8 @@ impl AddAssign for Survived {
         self.acknowledged += other.acknowledged;
         self.in_flight += other.in_flight;
         self.half_written += other.half_written;
+        self.catalogued += other.catalogued;
+        self.in_memory += other.in_memory;
     }
 }
 

@@ -57,10 +57,14 @@ impl Life {
         }
     }
 
-    pub(super) async fn kill(self) {
+    /// Ends it as a crash does; what it had logged by then.
+    pub(super) async fn kill(self) -> String {
         match self {
             Self::Slimspan(slimspan) => slimspan.kill().await,
-            Self::Hasty(receiver) => receiver.kill().await,
+            Self::Hasty(receiver) => {
+                receiver.kill().await;
+                String::new()
+            }
         }
     }
 

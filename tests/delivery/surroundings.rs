@@ -1,15 +1,19 @@
 //! What stands around a slimspan that is killed: where its files go, a backend that believes nothing, and
 //! what has to be true when everything has come to rest.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use slimspan_artifact::Digest;
 use tempfile::TempDir;
 
 use super::life::Subject;
 use super::ways::{SPOOL, Way};
+use crate::support::arrivals::File;
+use crate::support::catalogued::{catalogued, objects_in};
 use crate::support::checker::{Checked, Scenario};
 use crate::support::config;
 use crate::support::conservation::conserved;
@@ -18,13 +22,16 @@ use crate::support::ledger::Ledger;
 use crate::support::references::files;
 use crate::support::slimspan::Ended;
 use crate::support::spool::{is_empty, stored_or_spooled};
-use crate::support::verifying::{Fetch, Reaction, Verifying, in_folder};
+use crate::support::verifying::{Fetch, Reaction, Receipt, Verdict, Verifying, in_folder};
 
 /// Those that send to it, one request at a time each.
 pub(super) const SENDERS: u64 = 8;
 
 /// What goes wrong in a bucket that is down altogether.
 pub(super) const DOWN: &[(Fault, usize)] = &[(Fault::Error, 1000)];
+
+/// Where a slimspan keeps its part of the catalog, from the folder that it runs in.
+const CATALOG: &str = "catalog";
 
 /// What stands behind the collector, as far as it has to come to rest.
 #[derive(Default)]
@@ -100,6 +107,8 @@ impl<'w> Surroundings<'w> {
             Some(_) => config::with_s3(backend.address, bucket.address),
             None => config::standard(backend.address),
         };
+        config["extensions"]["artifact_store"]["catalog"] =
+            json!({ "directory": CATALOG, "interval": "100ms" });
         (way.change)(&mut config);
         change(&mut config);
         Self {
@@ -130,7 +139,7 @@ impl<'w> Surroundings<'w> {
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         // Of what the others got only the last one can say what became of it.
         conserved(&ended.stderr);
-        let (mut objects, half_written) = objects(&self.folder.path().join("artifacts"));
+        let (mut objects, half_written) = objects(&self.folder.path().join("artifacts/default"));
         objects.extend(self.bucket.objects());
         let checked = Scenario {
             entries: &ledger.entries(),
@@ -142,6 +151,29 @@ impl<'w> Surroundings<'w> {
         .assert();
         (checked, half_written)
     }
+
+    /// How many of the files to which something refers that the backend took are in the catalog, and those that
+    /// are not.
+    pub(super) fn catalogued(&self) -> (usize, Vec<Digest>) {
+        let listed = match self.way.bucket {
+            Some(_) => self.bucket.catalog(),
+            None => objects_in(&self.folder.path().join("artifacts")),
+        };
+        let listed = catalogued(&listed, &self.folder.path().join(CATALOG));
+        let referred = referred(&self.backend.receipts());
+        let missing = referred.difference(&listed).copied().collect();
+        (referred.intersection(&listed).count(), missing)
+    }
+}
+
+/// The files to which something refers that the backend took.
+fn referred(receipts: &[Receipt]) -> BTreeSet<Digest> {
+    let taken = receipts
+        .iter()
+        .filter(|one| one.verdict != Verdict::Refused);
+    let files = taken.flat_map(|one| &one.item.files);
+    let moved = files.filter(|file| matches!(file, File::Moved(_)));
+    moved.map(|file| *file.digest()).collect()
 }
 
 /// The names of the objects in a folder, and how many files there are beside them that a kill

@@ -22,6 +22,7 @@ use slimspan_generators::Random;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::catalogued::OBJECT;
 use super::soon;
 use super::verifying::Fetch;
 
@@ -144,15 +145,18 @@ impl FaultStore {
         })
     }
 
-    /// The names of all objects, without what stands before them.
+    /// The names of all artifacts, without what stands before them.
     pub(crate) fn objects(&self) -> Vec<String> {
-        self.shared
-            .objects
-            .lock()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect()
+        let objects = self.shared.objects.lock().unwrap();
+        let names = objects.keys().filter(|name| !name.ends_with(OBJECT));
+        names.cloned().collect()
+    }
+
+    /// The objects with entries of a catalog.
+    pub(crate) fn catalog(&self) -> Vec<Bytes> {
+        let objects = self.shared.objects.lock().unwrap();
+        let objects = objects.iter().filter(|(name, _)| name.ends_with(OBJECT));
+        objects.map(|(_, object)| object.clone()).collect()
     }
 
     /// The names of all objects in the order in which they came, and when.
@@ -268,6 +272,11 @@ async fn answer(
     if head.method == Method::POST && query.contains("uploads") {
         let xml =
             "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>";
+        return Ok(found(Bytes::from(xml)));
+    }
+    if query.contains("list-type=2") {
+        // It knows no folders: nobody finds anything.
+        let xml = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
         return Ok(found(Bytes::from(xml)));
     }
     if is_put && query.contains("partNumber") {

@@ -331,9 +331,11 @@ impl Slimspan {
         }
     }
 
-    /// Ends it as a crash does, with `kill -9`.
-    pub(crate) async fn kill(mut self) {
+    /// Ends it as a crash does, with `kill -9`; what it had logged by then.
+    pub(crate) async fn kill(mut self) -> String {
         soon("slimspan dies", self.child.kill()).await.unwrap();
+        let _ = soon("the pipe ends", self.stderr.wait_for(|_| false)).await;
+        self.stderr()
     }
 
     /// Stops it as an operator does.
