@@ -151,6 +151,11 @@ impl Collector {
             })
             .end(shutdown::GRACE)
             .await;
+        // Those that were cut off have told nobody of what was in their memory.
+        catalogs.abort_all();
+        for recorder in self.recorders.values() {
+            recorder.cut_off();
+        }
         for stage in late {
             tracing::warn!(
                 "{stage} did not end within {:?} and were cut off; nothing was acknowledged by that",

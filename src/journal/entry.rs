@@ -19,6 +19,17 @@ impl Entry {
         self.len as usize
     }
 
+    /// One that is in no journal.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            sequence: 0,
+            offset: 0,
+            slot: 0,
+            len: 0,
+        }
+    }
+
     /// The record's place among those of its journal: older ones have smaller numbers.
     pub fn sequence(&self) -> u64 {
         self.sequence

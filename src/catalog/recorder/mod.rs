@@ -4,11 +4,14 @@
 //! Telemetry never fails for its catalog. What the disk does not take in time waits in memory; what does not fit
 //! there, or is still there alone at the end, is counted and told.
 
+mod adoption;
 mod deletions;
 mod finishing;
 mod journals;
+mod lines;
 mod memory;
 mod queue;
+mod risk;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -34,6 +37,7 @@ use crate::storage::{Bucket, Store};
 use crate::telemetry::{Seldom, StoreCounts};
 use finishing::Finishing;
 use journals::Journals;
+use lines::Unread;
 pub(super) use journals::journals_in;
 pub(crate) use memory::KEEPING;
 use memory::Memory;
@@ -74,6 +78,8 @@ struct Shared {
     abandoned: Arc<Semaphore>,
     /// Until when nobody waits for the disk.
     resting: Mutex<Option<Instant>>,
+    /// What is read from it for longer than anybody waits.
+    unread: Unread,
     failing: Mutex<Seldom>,
 }
 
@@ -107,6 +113,7 @@ impl Recorder {
                 writing: TaskTracker::new(),
                 abandoned: Arc::new(Semaphore::new(ABANDONED)),
                 resting: Mutex::default(),
+                unread: Unread::default(),
                 failing: Mutex::default(),
             }),
         };
@@ -177,7 +184,7 @@ impl Recorder {
     pub async fn record_lines(&self, lines: &[u8]) {
         let (entries, unreadable) = from_lines(lines);
         if unreadable > 0 {
-            let reason = "a later version of slimspan left them in a queue on disk, and cannot be understood";
+            let reason = "a later version of slimspan left them in a queue on disk";
             self.shared.lost(unreadable, reason);
         }
         self.record(entries).await;
@@ -193,6 +200,12 @@ impl Recorder {
         let ((), (), unkept) =
             tokio::join!(writer::run(shared(), store, drain), finishing, keeping);
         self.shared.let_go_of_memory(unkept);
+    }
+
+    /// Counts as lost, and tells, what is in memory alone where [`Recorder::run`] was cut off.
+    pub fn cut_off(&self) {
+        let reason = Some("putting them did not end in time".to_owned());
+        self.shared.let_go_of_memory(reason);
     }
 
     /// Goes on with deletions that nobody has finished and that are due at `now`, as [`Recorder::run`] does now and

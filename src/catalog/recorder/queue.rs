@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::mem;
 
 use jiff::Timestamp;
 use slimspan_artifact::Digest;
@@ -19,6 +20,12 @@ pub(super) struct Record {
     pub(super) since: Instant,
 }
 
+impl Record {
+    fn is_on_disk(&self) -> bool {
+        matches!(self.home, Home::Journal { .. })
+    }
+}
+
 /// Where lines are until the bucket has them.
 #[derive(Debug)]
 pub(super) enum Home {
@@ -33,11 +40,23 @@ pub(super) enum Home {
 pub(super) struct Queue {
     records: VecDeque<Record>,
     bytes: usize,
+    /// What is on a disk that does not give it, until somebody asks for it again.
+    aside: VecDeque<Record>,
 }
 
 impl Queue {
     pub(super) fn len(&self) -> usize {
-        self.records.len()
+        self.records.len() + self.aside.len()
+    }
+
+    /// Whether there is nothing that can be put now.
+    pub(super) fn is_idle(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Whether some of it waits for its disk.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        !self.aside.is_empty()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -66,5 +85,69 @@ impl Queue {
         }
         self.bytes -= bytes;
         taken
+    }
+
+    /// The disk does not give these, and so nothing else that is on it: what is in memory does not wait for that.
+    pub(super) fn set_aside(&mut self, unread: Vec<Record>) {
+        self.aside.extend(unread);
+        let all = mem::take(&mut self.records).into_iter();
+        let (on_disk, in_memory) = all.partition(Record::is_on_disk);
+        let on_disk: Vec<Record> = on_disk;
+        self.records = in_memory;
+        self.bytes -= on_disk.iter().map(|record| record.len).sum::<usize>();
+        self.aside.extend(on_disk);
+    }
+
+    /// It may give them by now.
+    pub(super) fn take_back(&mut self) {
+        let mut records = mem::take(&mut self.aside);
+        self.bytes += records.iter().map(|record| record.len).sum::<usize>();
+        records.append(&mut self.records);
+        self.records = records;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(len: usize, home: Home) -> Record {
+        Record {
+            home,
+            len,
+            waits: Vec::new(),
+            recorded: Timestamp::UNIX_EPOCH,
+            since: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn what_the_disk_does_not_give_comes_back_before_what_came_later() {
+        let on_disk = || Home::Journal {
+            number: 0,
+            entry: Entry::nowhere(),
+        };
+        let mut queue = Queue::default();
+        for (len, home) in [
+            (1, on_disk()),
+            (2, on_disk()),
+            (4, Home::Memory(0)),
+            (8, on_disk()),
+        ] {
+            queue.push(record(len, home));
+        }
+        let unread = queue.take(1);
+        queue.set_aside(unread);
+        assert_eq!((queue.len(), queue.bytes()), (4, 4));
+        assert!(queue.waits_for_disk() && !queue.is_idle());
+        let lens = |taken: Vec<Record>| taken.iter().map(|of| of.len).collect::<Vec<_>>();
+        assert_eq!(lens(queue.take(100)), [4]);
+        assert!(queue.is_idle());
+        queue.push(record(16, Home::Memory(1)));
+        queue.take_back();
+        assert!(!queue.waits_for_disk());
+        assert_eq!((queue.len(), queue.bytes()), (4, 27));
+        assert_eq!(lens(queue.take(100)), [1, 2, 8, 16]);
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
     }
 }

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::path::Path;
 use std::pin::pin;
+use std::process::Command;
 
 use slimspan_artifact::{Artifact, Digest};
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
+use tokio::time::{advance, pause, resume, sleep};
 
 use super::memory::IN_MEMORY;
 use super::*;
@@ -262,4 +265,154 @@ async fn what_waits_for_the_spool_stays_in_memory() {
     drop(recorder);
     assert_eq!(on_disk.counts().lost, 0);
     assert_eq!(on_disk.open().waiting(), 1, "its file waits");
+}
+
+/// A file of which nobody gets anything until it is let go of, as on a disk that hangs.
+struct Hanging(PathBuf);
+
+impl Hanging {
+    fn at(path: &Path) -> Self {
+        let made = Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        // Who waits for another end of it has one, and who comes later finds nothing.
+        let _both = fs::File::options().read(true).write(true).open(&self.0);
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl OnDisk {
+    /// Puts it beside everything else until it is told to stop.
+    fn begin(&self, recorder: &Recorder) -> (JoinHandle<()>, CancellationToken) {
+        let (recorder, store) = (recorder.clone(), self.store.clone());
+        let drain = CancellationToken::new();
+        let until = drain.clone();
+        let running = tokio::spawn(async move { recorder.run(&store, until).await });
+        (running, drain)
+    }
+
+    /// Waits until so many objects with entries were put.
+    async fn has_put(&self, objects: u64) {
+        let put = async {
+            while self.counts().objects < objects {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_mins(1), put).await.unwrap();
+        assert_eq!(self.counts().objects, objects);
+    }
+
+    /// Waits until the bucket has refused so many.
+    async fn has_failed(&self, times: u64) {
+        let failed = async {
+            while self.counts().failures < times {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_mins(1), failed).await.unwrap();
+    }
+
+    /// A journal beside those of this one, which another process may have left, and that hangs: from now on it is
+    /// time to look for it. What is put has to have begun before.
+    async fn hanging_journal(&self, recorder: &Recorder) -> Hanging {
+        let journal = recorder.shared.folder.join("journal-7");
+        fs::create_dir(&journal).unwrap();
+        let hanging = Hanging::at(&journal.join("lock"));
+        pause();
+        advance(Duration::from_mins(1)).await;
+        resume();
+        hanging
+    }
+}
+
+/// Nothing waits for what others left but what they left.
+#[tokio::test]
+async fn a_journal_that_hangs_keeps_nothing_else_from_the_bucket() {
+    let mut on_disk = OnDisk::new();
+    on_disk.config.interval = Duration::from_millis(10);
+    let recorder = on_disk.open_resting();
+    let (running, drain) = on_disk.begin(&recorder);
+    recorder.record(vec![entry()]).await;
+    on_disk.has_put(1).await;
+    let hanging = on_disk.hanging_journal(&recorder).await;
+    for objects in [2, 3] {
+        recorder.record(vec![entry()]).await;
+        on_disk.has_put(objects).await;
+    }
+    drain.cancel();
+    timeout(Duration::from_mins(1), running)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((recorder.waiting(), on_disk.counts().lost), (0, 0));
+    drop(hanging);
+}
+
+/// What hangs keeps nothing in memory that nobody puts any more, and so it is told.
+#[tokio::test]
+async fn what_is_in_memory_is_told_where_the_end_is_cut_off_while_a_journal_hangs() {
+    for tells_itself in [true, false] {
+        let mut on_disk = OnDisk::new();
+        on_disk.config.interval = Duration::from_millis(10);
+        on_disk.break_bucket();
+        let recorder = on_disk.open_resting();
+        let (running, _drain) = on_disk.begin(&recorder);
+        recorder.record(vec![entry()]).await;
+        on_disk.has_failed(1).await;
+        let hanging = on_disk.hanging_journal(&recorder).await;
+        // It has met what hangs, and goes on.
+        on_disk.has_failed(2).await;
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        assert_eq!(on_disk.counts().lost, 0);
+        if tells_itself {
+            recorder.cut_off();
+            assert_eq!(on_disk.counts().lost, 1);
+        }
+        drop(recorder);
+        assert_eq!(on_disk.counts().lost, 1);
+        drop(hanging);
+    }
+}
+
+/// What a disk does not give stays there, and nothing else waits for it.
+#[tokio::test]
+async fn entries_that_the_disk_does_not_give_keep_no_others_from_the_bucket() {
+    let mut on_disk = OnDisk::new();
+    on_disk.config.interval = Duration::from_millis(10);
+    let recorder = on_disk.open();
+    for _ in 0..2 {
+        recorder.record(vec![entry()]).await;
+    }
+    let journal = recorder.shared.folder.join("journal-0");
+    let files = fs::read_dir(journal).unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let segment = files.find(|path| path.extension().is_some_and(|of| of == "segment"));
+    let segment = segment.unwrap();
+    let aside = segment.with_extension("aside");
+    fs::rename(&segment, &aside).unwrap();
+    let hanging = Hanging::at(&segment);
+    *recorder.shared.resting.lock().unwrap() = Some(Instant::now() + Duration::from_hours(1));
+    recorder.record(vec![entry()]).await;
+    let (running, drain) = on_disk.begin(&recorder);
+    on_disk.has_put(1).await;
+    assert_eq!((recorder.waiting(), on_disk.counts().lost), (2, 0));
+    // It gives them again.
+    drop(hanging);
+    fs::rename(&aside, &segment).unwrap();
+    pause();
+    advance(REST).await;
+    resume();
+    on_disk.has_put(2).await;
+    drain.cancel();
+    timeout(Duration::from_mins(1), running)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((recorder.waiting(), on_disk.counts().lost), (0, 0));
 }

@@ -5,26 +5,25 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use slimspan_artifact::Digest;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::entry::{Entry, State};
 use super::super::layout;
+use super::adoption::Adoption;
 use super::deletions::Deletions;
-use super::journals::left_in;
+use super::lines::Lines;
 use super::queue::{Home, Record};
-use super::{Shared, from_lines, to_lines};
+use super::risk::at_risk;
+use super::{REST, Shared, from_lines, to_lines};
 use crate::backoff::Backoff;
 use crate::storage::{Fate, Store};
 use crate::tenant::TenantId;
 
 /// The pauses of a bucket that takes nothing.
 const PAUSE: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30));
-
-/// How often journals are looked for that a process of this machine left.
-const ADOPT: Duration = Duration::from_secs(30);
 
 /// So many artifacts are asked for at a time.
 const ASKED: usize = 16;
@@ -59,8 +58,9 @@ pub(super) async fn run(shared: Arc<Shared>, store: &Store, drain: CancellationT
         spooled: Vec::new(),
         batch: None,
         due: None,
-        adopt: Instant::now() + ADOPT,
+        adoption: Adoption::new(),
         settle: Instant::now(),
+        again: Instant::now(),
         deletions: Deletions::new(store),
     };
     writer.deletions.begin(&shared, store, &drain).await;
@@ -68,11 +68,13 @@ pub(super) async fn run(shared: Arc<Shared>, store: &Store, drain: CancellationT
     loop {
         writer.step(draining).await;
         let failing = writer.batch.is_some();
-        if draining && (failing || shared.queue().len() == 0) {
+        // What its disk does not give stays there for the next start.
+        if draining && (failing || shared.queue().is_idle()) {
             return;
         }
         let wake = writer.wake();
         tokio::select! {
+            () = writer.adoption.found(&shared) => {}
             () = drain.cancelled(), if !draining => {
                 draining = true;
                 // What is being written down is there then, also where nobody waits for it.
@@ -94,7 +96,9 @@ struct Writer<'s> {
     batch: Option<Batch>,
     /// When that is tried again.
     due: Option<Instant>,
-    adopt: Instant,
+    adoption: Adoption,
+    /// When a disk that did not give something is next asked for it.
+    again: Instant,
     /// When it is next told what became of artifacts that were in the spool.
     settle: Instant,
     deletions: Deletions,
@@ -105,7 +109,7 @@ impl Writer<'_> {
     fn wake(&self) -> Instant {
         let interval = self.shared.config.interval;
         let now = Instant::now();
-        let mut wake = self.adopt.min(self.deletions.due());
+        let mut wake = self.adoption.due().min(self.deletions.due());
         if self.batch.is_some() {
             wake = wake.min(self.due.unwrap_or(now));
         } else if let Some(since) = self.shared.queue().since() {
@@ -114,14 +118,22 @@ impl Writer<'_> {
         if self.batch.is_none() && !self.spooled.is_empty() {
             wake = wake.min(self.settle);
         }
+        if self.shared.queue().waits_for_disk() {
+            wake = wake.min(self.again);
+        }
         wake
     }
 
     async fn step(&mut self, draining: bool) {
         let now = Instant::now();
-        if now >= self.adopt {
-            self.adopt = now + ADOPT;
-            self.adopt_others().await;
+        if !draining && now >= self.adoption.due() {
+            self.adoption.look(self.shared);
+        }
+        if now >= self.again && self.shared.queue().waits_for_disk() {
+            self.again = now + REST;
+            if !self.shared.unread.hangs() {
+                self.shared.queue().take_back();
+            }
         }
         if !draining {
             self.deletions.look(self.shared, self.store).await;
@@ -140,22 +152,6 @@ impl Writer<'_> {
         }
     }
 
-    async fn adopt_others(&self) {
-        if self.shared.journals().own().is_none() {
-            return;
-        }
-        let shared = Arc::clone(self.shared);
-        let adopt = move || {
-            let has = shared.journals().numbers();
-            let left = left_in(&shared.folder, &shared.config, &has);
-            let mut journals = shared.journals();
-            let found = left.into_iter().flat_map(|left| journals.add(left));
-            found.collect::<Vec<_>>()
-        };
-        let found = tokio::task::spawn_blocking(adopt).await;
-        self.shared.take_up(found.unwrap_or_default());
-    }
-
     /// What is to be put now, if anything is.
     async fn next(&mut self, draining: bool) -> Option<Batch> {
         let config = &self.shared.config;
@@ -163,7 +159,7 @@ impl Writer<'_> {
         let taken = {
             let mut queue = self.shared.queue();
             let age = queue.since().map(|since| since.elapsed());
-            let is_due = draining && queue.len() > 0
+            let is_due = draining && !queue.is_idle()
                 || queue.bytes() >= most
                 || age.is_some_and(|age| age >= config.interval);
             if is_due { queue.take(most) } else { Vec::new() }
@@ -174,10 +170,17 @@ impl Writer<'_> {
             return None;
         }
         let mut read = Vec::with_capacity(taken.len());
+        let mut unread = Vec::new();
         for record in taken {
-            if let Some(lines) = self.read(&record).await {
-                read.push((record, lines));
+            match self.shared.lines(&record).await {
+                Lines::There(lines) => read.push((record, lines)),
+                Lines::Gone => {}
+                Lines::Later => unread.push(record),
             }
+        }
+        if !unread.is_empty() {
+            self.again = Instant::now() + REST;
+            self.shared.queue().set_aside(unread);
         }
         let fates = self.fates(&read, settles).await;
         let mut body = BytesMut::new();
@@ -271,29 +274,16 @@ impl Writer<'_> {
             if spooled.told || !spooled.record.waits.iter().all(known) {
                 continue;
             }
-            let lines = self.read(&spooled.record).await.unwrap_or_default();
+            let lines = match self.shared.lines(&spooled.record).await {
+                Lines::There(lines) => lines,
+                Lines::Gone => Bytes::new(),
+                Lines::Later => continue,
+            };
             let mut entries = settled(&spooled.record, &lines, fates).unwrap_or_default();
             entries.retain(|entry| entry.settled.is_some());
             body.extend_from_slice(&to_lines(&entries));
             if let Some(spooled) = self.spooled.get_mut(number) {
                 spooled.told = true;
-            }
-        }
-    }
-
-    /// The lines of a record; none where they cannot be read any more.
-    async fn read(&self, record: &Record) -> Option<Bytes> {
-        let (number, entry) = match &record.home {
-            Home::Memory(id) => return self.shared.memory().lines(*id),
-            Home::Journal { number, entry } => (*number, *entry),
-        };
-        let journal = self.shared.journals().get(number)?;
-        match journal.read(&entry).await {
-            Ok(lines) => Some(lines),
-            Err(error) => {
-                // What is damaged goes into quarantine at the next start, which tells of it.
-                self.shared.lost(1, &error.to_string());
-                None
             }
         }
     }
@@ -365,20 +355,6 @@ impl Writer<'_> {
     }
 }
 
-/// What is to be told where the oldest of what waits was recorded `since`: others may delete files to which it refers,
-/// because they do not know of it, where it does not come into the bucket `within` that time.
-fn at_risk(since: Timestamp, now: Timestamp, within: Duration) -> String {
-    let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
-    if now.duration_since(since) < within / 2 {
-        return String::new();
-    }
-    let until = since.checked_add(within).unwrap_or(Timestamp::MAX);
-    format!(
-        ". Some of it waits since {since:.0}. From {until:.0} on, whoever deletes a trace or runs slimspan gc may delete \
-         files to which it refers: do neither until it is in the store"
-    )
-}
-
 /// The entries of a record when it is known what became of all that it waits for, and there is something to
 /// tell of that.
 fn settled(record: &Record, lines: &[u8], fates: &HashMap<Key, State>) -> Option<Vec<Entry>> {
@@ -400,22 +376,4 @@ fn settled(record: &Record, lines: &[u8], fates: &HashMap<Key, State>) -> Option
         }
     }
     Some(entries)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_may_delete_is_told_in_time() {
-        let since = Timestamp::UNIX_EPOCH;
-        let day = Duration::from_hours(24);
-        let after = |hours| at_risk(since, since + SignedDuration::from_hours(hours), day);
-        assert_eq!(after(11), "");
-        for hours in [12, 30] {
-            let told = after(hours);
-            assert!(told.contains("From 1970-01-02T00:00:00Z on"), "{told}");
-        }
-        assert_eq!(at_risk(since, since, Duration::MAX), "");
-    }
 }
