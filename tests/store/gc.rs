@@ -17,15 +17,19 @@ use object_store::{
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
+use slimspan::admission::{Budget, Limits};
 use slimspan::catalog::config::{Age, CatalogConfig, RetentionConfig};
 use slimspan::catalog::gc::{Expired, GcError, Local, Swept};
 use slimspan::catalog::{Catalog, Entry, EntryId, Gc, PutFile, Reach, Recorder};
 use slimspan::config::Delivery;
-use slimspan::journal::{Journal, Options};
+use slimspan::journal::{self, Journal, Options};
 use slimspan::storage::spool::config::SpoolConfig;
 use slimspan::storage::{Bucket, Spool, Store, StoreConfig};
+use slimspan::telemetry::Counters;
 use slimspan::tenant::TenantId;
-use slimspan_artifact::Digest;
+use slimspan_artifact::{Artifact, Digest};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::backend::{age, artifact, entries_of};
 
@@ -33,6 +37,8 @@ use super::backend::{age, artifact, entries_of};
 const TENANTS: [(&str, u64); 3] = [("usual", 100), ("short", 40), ("ever", 0)];
 const DIGESTS: u8 = 3;
 const REPLICAS: usize = 3;
+/// The one on whose machine gc runs: its spool and its journal are real, and are read there.
+const HERE: usize = 0;
 const REFRESH: u64 = 24;
 const GRACE: u64 = 48;
 /// How long an entry may wait for the bucket: by so much the grace is longer than refresh.
@@ -144,8 +150,9 @@ enum Event {
         upload: Option<u64>,
     },
     /// A reference comes to light that is not bound to when its file was stored, such as one of a replica whose
-    /// `refresh` was longer, or one that a request which waited for its backend for days has left with.
-    Referred(File),
+    /// `refresh` was longer, or one that a request which waited for its backend for days has left with. It is in the
+    /// bucket, or in the journal of the machine on which gc runs for so many hours.
+    Referred { file: File, waits: Option<u64> },
     /// So many hours pass.
     Passes(u64),
     /// It is found out what is too old.
@@ -158,16 +165,23 @@ type File = (usize, u8);
 
 /// Replicas, with what each of them believes, beside one bucket.
 struct World {
+    home: TempDir,
     clock: Clock,
     store: Store,
     config: StoreConfig,
     /// When each replica put each file last: for a while it counts as stored.
     known: [BTreeMap<File, Timestamp>; REPLICAS],
     spooled: Vec<(Timestamp, usize, File)>,
-    journaled: Vec<(Timestamp, Entry)>,
+    /// Where those wait that are spooled here, when there was one: the spool, and the store in front of which it is.
+    spool: Option<(Spool, Store)>,
+    /// Each with where it stands in the journal here, if it does.
+    journaled: Vec<(Timestamp, Entry, Option<journal::Entry>)>,
+    journal: Option<Journal>,
     /// The references that have left, when, and for how many hours after that their files are kept at least.
     handed_out: Vec<(File, Timestamp, u64)>,
     plan: Option<slimspan::catalog::gc::Plan>,
+    /// What waited in the spool here when it was made.
+    waited: BTreeSet<File>,
     number: u32,
 }
 
@@ -218,7 +232,10 @@ fn config(url: &str) -> StoreConfig {
 impl World {
     fn new() -> Self {
         let clock = Clock::new();
-        let config = config("memory://");
+        let home = tempfile::tempdir().unwrap();
+        let mut config = config("memory://");
+        config.spool.directory = home.path().join("spool");
+        config.catalog.directory = home.path().join("catalog");
         let of_store = clock.clone();
         let store = Store::open_with(&config, |inner| {
             Arc::new(Clocked {
@@ -228,14 +245,18 @@ impl World {
             })
         });
         Self {
+            home,
             clock,
             store: store.unwrap(),
             config,
             known: Default::default(),
             spooled: Vec::new(),
+            spool: None,
             journaled: Vec::new(),
+            journal: None,
             handed_out: Vec::new(),
             plan: None,
+            waited: BTreeSet::new(),
             number: 0,
         }
     }
@@ -247,7 +268,8 @@ impl World {
     fn gc(&self) -> Gc {
         let clock = self.clock.clone();
         let clock = Arc::new(move || clock.now());
-        Gc::with(self.store.clone(), &self.config, Local::default(), clock).unwrap()
+        let local = Local::read(&self.store, &self.config).unwrap();
+        Gc::with(self.store.clone(), &self.config, local, clock).unwrap()
     }
 
     async fn happens(&mut self, event: &Event) {
@@ -269,6 +291,9 @@ impl World {
                     // To have it wait already is enough for who does not wait himself.
                     Some(_) if waits.next().is_some() => {}
                     Some(hours_later) => {
+                        if replica == HERE {
+                            self.spool_here(file).await;
+                        }
                         self.spooled.push((now + hours(hours_later), replica, file));
                     }
                     None => self.put(replica, file).await,
@@ -276,18 +301,27 @@ impl World {
                 // Also where nothing of it comes into the bucket: no mark is younger than that.
                 self.handed_out.push((file, now, kept(file) + GRACE));
                 let written = self.entry(file, now);
-                self.journaled.push((now + hours(entry), written));
+                let due = now + hours(entry);
+                if replica == HERE {
+                    self.journal_here(due, written).await;
+                } else {
+                    self.journaled.push((due, written, None));
+                }
             }
-            Event::Referred(file) => {
+            Event::Referred { file, waits } => {
                 // Between the look and the end only the file's own time is looked at.
                 if self.plan.is_none() && self.files().await.contains(&file) {
                     self.handed_out.push((file, now, kept(file)));
                     let written = self.entry(file, now);
-                    self.publish(&written).await;
+                    match waits {
+                        Some(waits) => self.journal_here(now + hours(waits), written).await,
+                        None => self.publish(&written).await,
+                    }
                 }
             }
             Event::Passes(passed) => self.pass(now + hours(passed)).await,
             Event::Planned => {
+                self.waited = self.spooled_here();
                 self.plan = Some(self.gc().plan(&|_| ()).await.unwrap());
             }
             Event::CarriedOut => {
@@ -300,9 +334,83 @@ impl World {
         let Some(plan) = self.plan.take() else {
             return Swept::default();
         };
+        let before = self.files().await;
         let failed = |error: &_| panic!("{error}");
         let swept = self.gc().carry_out(&plan, &|_| (), &failed).await;
+        let after = self.files().await;
+        for file in self.waited.intersection(&before) {
+            assert!(after.contains(file), "{file:?} waits in the spool");
+        }
         swept.unwrap()
+    }
+
+    /// A file comes into the spool of the machine on which gc runs.
+    async fn spool_here(&mut self, file: File) {
+        let (_, behind) = self.spool.get_or_insert_with(|| {
+            let spool = Spool::open(&self.config.spool, "spool".to_owned()).unwrap();
+            let behind = self.store.clone().with_spool(spool.clone());
+            (spool, behind)
+        });
+        let of_tenant = behind.of_tenant(&tenant(file));
+        let artifact = Artifact {
+            digest: digest(file),
+            media_type: "image/png".to_owned(),
+            bytes: Bytes::copy_from_slice(&[file.1]),
+        };
+        // By the clock of the model it may be days since it was stored.
+        of_tenant.forget(&artifact.digest);
+        let one = std::slice::from_ref(&artifact);
+        let kept = of_tenant.keep_all(one, Delivery::Background).await;
+        kept.unwrap();
+        assert!(of_tenant.is_spooled(&artifact.digest));
+    }
+
+    /// What waits in that spool.
+    fn spooled_here(&self) -> BTreeSet<File> {
+        let here = self
+            .spooled
+            .iter()
+            .filter(|(_, replica, _)| *replica == HERE);
+        here.map(|(_, _, file)| *file).collect()
+    }
+
+    /// All that waits there is uploaded.
+    async fn upload_here(&mut self) {
+        let (spool, behind) = self.spool.as_ref().unwrap();
+        let drain = CancellationToken::new();
+        drain.cancel();
+        let budget = Budget::new(Limits {
+            limit_mib: 512,
+            spike_mib: 100,
+        });
+        let counters = Counters::default();
+        spool.upload(behind, &budget, &counters, drain).await;
+        spool.settle().await;
+        assert_eq!(spool.left().artifacts, 0);
+        for file in self.spooled_here() {
+            self.known[HERE].insert(file, self.clock.now());
+        }
+        self.spooled.retain(|(_, replica, _)| *replica != HERE);
+    }
+
+    /// An entry waits in the journal of the machine on which gc runs.
+    async fn journal_here(&mut self, due: Timestamp, entry: Entry) {
+        let journal = self.journal.get_or_insert_with(|| {
+            // Where it is looked for.
+            let bucket = self.store.bucket().to_string();
+            let folder = blake3::hash(bucket.as_bytes()).to_hex();
+            let folder = self.home.path().join("catalog").join(&folder[..16]);
+            let options = Options {
+                segment_bytes: 1 << 20,
+                max_bytes: 1 << 20,
+                max_damaged_bytes: 1 << 20,
+                fsync: false,
+            };
+            Journal::open(&folder.join("journal-0"), options).unwrap().0
+        });
+        let line = format!("{}\n", serde_json::to_string(&entry).unwrap());
+        let stands = journal.append(&[line.into()]).await.unwrap();
+        self.journaled.push((due, entry, Some(stands)));
     }
 
     async fn put(&mut self, replica: usize, file: File) {
@@ -335,18 +443,26 @@ impl World {
     async fn pass(&mut self, until: Timestamp) {
         loop {
             let uploads = self.spooled.iter().map(|(due, ..)| *due).min();
-            let entries = self.journaled.iter().map(|(due, _)| *due).min();
+            let entries = self.journaled.iter().map(|(due, ..)| *due).min();
             let next = uploads.into_iter().chain(entries).min();
             let Some(next) = next.filter(|next| *next <= until) else {
                 break;
             };
             self.clock.set(next.max(self.clock.now()));
             if let Some(number) = self.spooled.iter().position(|(due, ..)| *due == next) {
-                let (_, replica, file) = self.spooled.remove(number);
-                self.put(replica, file).await;
-            } else if let Some(number) = self.journaled.iter().position(|(due, _)| *due == next) {
-                let (_, entry) = self.journaled.remove(number);
+                if self.spooled[number].1 == HERE {
+                    self.upload_here().await;
+                } else {
+                    let (_, replica, file) = self.spooled.remove(number);
+                    self.put(replica, file).await;
+                }
+            } else if let Some(number) = self.journaled.iter().position(|(due, ..)| *due == next) {
+                let (_, entry, stands) = self.journaled.remove(number);
                 self.publish(&entry).await;
+                if let (Some(stands), Some(journal)) = (stands, &self.journal) {
+                    journal.remove(&stands);
+                    journal.settle().await;
+                }
             }
         }
         self.clock.set(until);
@@ -383,7 +499,13 @@ impl World {
             if !for_ever && now.duration_since(*at) >= hours(*kept) {
                 continue;
             }
-            let waits = self.spooled.iter().any(|(_, _, waits)| waits == file);
+            let waits = self.spooled.iter().any(|(_, replica, waits)| {
+                let is_there = *replica != HERE
+                    || (self.spool.as_ref()).is_some_and(|(_, behind)| {
+                        behind.of_tenant(&tenant(*file)).is_spooled(&digest(*file))
+                    });
+                waits == file && is_there
+            });
             assert!(
                 files.contains(file) || waits,
                 "after {why:?} at {now}: {file:?} of {at} leads nowhere"
@@ -408,11 +530,16 @@ fn sent() -> impl Strategy<Value = Event> {
     })
 }
 
+fn referred() -> impl Strategy<Value = Event> {
+    let waits = prop::option::of(0..400u64);
+    (file(), waits).prop_map(|(file, waits)| Event::Referred { file, waits })
+}
+
 /// Anything, in any order.
 fn anything() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         6 => sent(),
-        2 => file().prop_map(Event::Referred),
+        2 => referred(),
         3 => prop_oneof![1..REFRESH, Just(GRACE), 1..120u64].prop_map(Event::Passes),
         2 => Just(Event::Planned),
         2 => Just(Event::CarriedOut),
@@ -423,7 +550,7 @@ fn anything() -> impl Strategy<Value = Vec<Event>> {
 /// Files become old and are marked, all sorts of things refer to them in their grace, and then it is swept.
 fn turn() -> impl Strategy<Value = Vec<Event>> {
     let between = prop_oneof![
-        2 => file().prop_map(Event::Referred),
+        2 => referred(),
         2 => sent(),
         2 => (1..REFRESH).prop_map(Event::Passes),
     ];
@@ -528,9 +655,23 @@ async fn what_is_seen_between_mark_and_sweep_stays() {
         // Put between the look and the end.
         vec![Event::Passes(GRACE), Event::Planned, sent(2, 5, None)],
         // Referred to without being stored, while its own time stays as it is.
-        vec![Event::Passes(40), Event::Referred(file), Event::Passes(10)],
+        vec![
+            Event::Passes(40),
+            Event::Referred { file, waits: None },
+            Event::Passes(10),
+        ],
+        // The same where what says so is in a journal of this machine, and not in the bucket.
+        vec![
+            Event::Passes(40),
+            Event::Referred {
+                file,
+                waits: Some(300),
+            },
+            Event::Passes(10),
+        ],
         // Waits in a spool for longer than all of that.
         vec![sent(1, 0, Some(300)), Event::Passes(GRACE)],
+        vec![sent(HERE, 0, Some(300)), Event::Passes(GRACE)],
     ] {
         let mut world = World::new();
         let events = old.iter().chain(&marked).chain(&between);
@@ -568,7 +709,7 @@ async fn what_is_seen_between_mark_and_sweep_stays() {
 async fn what_may_have_been_referred_to_is_as_old_as_that() {
     const NEVER: u64 = 10_000;
     let sent = Event::Sent {
-        replica: 0,
+        replica: 1,
         file: (0, 0),
         entry: NEVER,
         upload: None,
