@@ -8,6 +8,7 @@ mod of_trace;
 mod unfinished;
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -34,8 +35,10 @@ pub(super) const BREAKS_OFF: SignedDuration = SignedDuration::from_hours(1);
 pub struct Erased {
     /// What tells of it: that which was asked for first, then one for each artifact that goes with a trace.
     pub tombstones: Vec<Tombstone>,
-    /// Artifacts whose bytes are gone.
+    /// Artifacts whose bytes are gone by this.
     pub artifacts: usize,
+    /// Artifacts that were not there: they were gone before, or never came. Who asks for one is told the same.
+    pub absent: usize,
     /// Artifacts of a trace that stay for now: something else may refer to them that is not in the catalog yet.
     pub waiting: Vec<Digest>,
     /// When they go, if nothing else does refer to them or stores them again: a process that runs takes them, and
@@ -91,7 +94,16 @@ impl Catalog {
         // After it was said, and by the time that was said: what a listing that takes minutes does not show,
         // because it came meanwhile, is not hidden either.
         let removals = self.removals(store, &tombstone).await?;
-        self.remove(announced, removals, None).await
+        let is_absent = match deleted {
+            Deleted::Artifact { digest } => is_absent(&store.of_tenant(tenant), &digest).await,
+            // They were listed.
+            _ => false,
+        };
+        let mut erased = self.remove(announced, removals, None).await?;
+        if is_absent {
+            erased.absent = mem::take(&mut erased.artifacts);
+        }
+        Ok(erased)
     }
 
     /// The removal of each artifact that is deleted by itself, or with all of its tenant.
@@ -153,7 +165,8 @@ impl Catalog {
             Some(error) => Err(error.into()),
             None => Ok(Erased {
                 tombstones: announced.tombstones,
-                artifacts: removed.gone + removed.absent,
+                artifacts: removed.gone,
+                absent: removed.absent,
                 waiting: removed.waiting,
                 until: removed.until,
             }),
@@ -236,6 +249,12 @@ impl Removed {
         }
         self.until.map(|until| until.max(soonest))
     }
+}
+
+/// Whether neither the store nor the spool of this process has an artifact. Where the store does not say, it counts as
+/// there: to delete it asks once more.
+async fn is_absent(of_tenant: &Store, digest: &Digest) -> bool {
+    !of_tenant.is_spooled(digest) && matches!(of_tenant.has(digest).await, Ok(false))
 }
 
 fn to_lines(tombstones: &[Tombstone]) -> Bytes {

@@ -510,6 +510,21 @@ async fn files_are_listed_shown_and_deleted_from_the_command_line() {
     let gone = slimspan_does(&["stat", &Digest::of(&photo).to_string()]).await;
     assert_eq!(gone.code, Some(1));
     assert!(gone.stderr.contains("a face"), "{}", gone.stderr);
+    let again = ["rm", "--artifact", &photo_is, "--yes"];
+    let told = slimspan_does(&again).await.stdout;
+    assert!(
+        told.contains(": 0 files, and 1 that were not there\n"),
+        "{told}"
+    );
+    let told = slimspan_does(&[&again[..], &["--json"]].concat())
+        .await
+        .stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["artifacts"], &told["absent"]),
+        (&json!(0), &json!(1)),
+        "{told}"
+    );
     let there = slimspan_does(&["stat", &picture]).await;
     assert!(there.stdout.contains("in store    yes"), "{}", there.stdout);
     let unknown = slimspan_does(&["stat", &"ab".repeat(32)]).await;

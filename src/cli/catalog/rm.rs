@@ -89,14 +89,19 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
             let waiting: Vec<_> = erased.waiting.iter().map(ToString::to_string).collect();
             let told = json!({
                 "artifacts": erased.artifacts,
+                "absent": erased.absent,
                 "tombstones": erased.tombstones,
                 "waiting": waiting,
                 "until": erased.until.map(|until| format!("{until:.0}")),
             });
             say(format_args!("{told:#}\n"));
         } else {
+            let absent = match erased.absent {
+                0 => String::new(),
+                absent => format!(", and {absent} that were not there"),
+            };
             say(format_args!(
-                "deleted {what} of the tenant {tenant}: {} files\n",
+                "deleted {what} of the tenant {tenant}: {} files{absent}\n",
                 erased.artifacts
             ));
             if let Some(until) = erased.until {

@@ -25,8 +25,10 @@ const LONGEST: usize = 500;
 /// What is gone.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Erasure {
-    /// Artifacts whose bytes are gone
+    /// Artifacts whose bytes are gone by this
     artifacts: usize,
+    /// Artifacts that were not there, because they were gone before or never came
+    absent: usize,
     /// What is told of them from now on
     reason: String,
     /// Artifacts of a trace that stay for now: something else may refer to them that is not listed yet
@@ -163,6 +165,7 @@ impl Server {
             .map_err(|_| ApiError::later("slimspan ends"))??;
         let erasure = Erasure {
             artifacts: erased.artifacts,
+            absent: erased.absent,
             reason,
             waiting: erased.waiting.len(),
             until: erased.until.map(|until| format!("{until:.0}")),

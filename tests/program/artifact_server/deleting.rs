@@ -206,6 +206,7 @@ async fn on_both(bucket: Bucket) {
     let answer = other.pages.ask(Method::DELETE, &delete, "").await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     assert_eq!(answer.json()["artifacts"], 1);
+    assert_eq!(answer.json()["absent"], 0);
     for replica in [other, one] {
         let told = answers(&replica.artifacts, &path, StatusCode::GONE).await;
         assert!(told.contains("a person asked"), "{told}");
@@ -220,6 +221,13 @@ async fn on_both(bucket: Bucket) {
         assert_eq!(kept.body, first);
     }
     assert_eq!(files(&replicas.artifacts).len(), 1);
+    // What is gone already is told from what goes.
+    let again = other.pages.ask(Method::DELETE, &delete, "").await.json();
+    assert_eq!(
+        (&again["artifacts"], &again["absent"]),
+        (&json!(0), &json!(1)),
+        "{again}"
+    );
     // It may come again, and is there again, as soon as who takes it knows that it was deleted.
     soon("it is there again", async {
         loop {
