@@ -81,7 +81,8 @@ impl Collector {
         let limits = memory_limits(config, memory)?;
         let budget = Budget::new(limits);
         let auth = Auth::open(config)?;
-        let exporters = set_up_exporters(config, &auth, &budget, &counters, &recorders, &mut summary)?;
+        let exporters =
+            set_up_exporters(config, &auth, &budget, &counters, &recorders, &mut summary)?;
         let own_spans = OwnSpans::set_up(config, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
 

@@ -91,8 +91,8 @@ impl Queue {
     pub(super) fn set_aside(&mut self, unread: Vec<Record>) {
         self.aside.extend(unread);
         let all = mem::take(&mut self.records).into_iter();
-        let (on_disk, in_memory) = all.partition(Record::is_on_disk);
-        let on_disk: Vec<Record> = on_disk;
+        let (on_disk, in_memory): (VecDeque<Record>, VecDeque<Record>) =
+            all.partition(Record::is_on_disk);
         self.records = in_memory;
         self.bytes -= on_disk.iter().map(|record| record.len).sum::<usize>();
         self.aside.extend(on_disk);

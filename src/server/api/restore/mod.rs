@@ -19,7 +19,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use slimspan_artifact::{Digest, Location, Restoration, Unrestored, restore_within};
 use slimspan_proto::Signal;
 use slimspan_proto::json::{WriteError, write_charging};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::files::{Files, Found};
 use self::references::References;
