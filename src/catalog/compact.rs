@@ -1,5 +1,7 @@
 //! Many small objects become few large ones.
 
+mod deletions;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ pub struct Compaction {
     pub target: u64,
     /// Objects that were written later stay: they are still looked for by their names.
     pub older_than: Duration,
+    /// The same of objects with deletions.
+    pub deletions_older_than: Duration,
     /// The time between the new object and the end of the old ones, in which who has listed the old ones
     /// reads them.
     pub grace: Duration,
@@ -31,6 +35,7 @@ impl Default for Compaction {
         Self {
             target: 16 << 20,
             older_than: Duration::from_mins(15),
+            deletions_older_than: Duration::from_hours(24),
             grace: Duration::from_secs(10),
         }
     }
@@ -47,10 +52,12 @@ pub struct Compacted {
     pub lines: usize,
     /// Lines that are left: one for each entry that is not deleted.
     pub entries: usize,
+    /// Objects with deletions that were merged.
+    pub deletions: usize,
 }
 
 impl Catalog {
-    /// Merges small objects of a day, and leaves out lines that a later one took the place of, and what was
+    /// Merges small objects with deletions, and small objects of a day, and leaves out lines that a later one took the place of, and what was
     /// deleted. Readers miss nothing meanwhile: the new object is there before the old ones go, and stands
     /// behind them in the order of names. `told` hears of each that was written.
     pub async fn compact(
@@ -73,21 +80,12 @@ impl Catalog {
         let small: Vec<Listed> = small.collect();
         let of_one_day = small.chunk_by(|one, other| day(&one.key) == day(&other.key));
         for objects in of_one_day {
-            let mut group: Vec<&Listed> = Vec::new();
-            let mut bytes = 0;
-            for object in objects {
-                if bytes + object.size > compaction.target {
-                    self.merge(&group, compaction, &mut compacted).await?;
-                    told(&compacted);
-                    group.clear();
-                    bytes = 0;
-                }
-                bytes += object.size;
-                group.push(object);
+            for group in groups(objects, compaction.target) {
+                self.merge(&group, compaction, &mut compacted).await?;
+                told(&compacted);
             }
-            self.merge(&group, compaction, &mut compacted).await?;
-            told(&compacted);
         }
+        self.compact_deletions(compaction, &mut compacted).await?;
         Ok(compacted)
     }
 
@@ -146,6 +144,22 @@ impl Catalog {
         compacted.entries += entries.len();
         Ok(())
     }
+}
+
+/// Objects that become one each, of so many bytes at most.
+fn groups(objects: &[Listed], target: u64) -> Vec<Vec<&Listed>> {
+    let mut groups = Vec::new();
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    for object in objects {
+        if bytes + object.size > target {
+            groups.push(std::mem::take(&mut group));
+            bytes = 0;
+        }
+        bytes += object.size;
+        group.push(object);
+    }
+    groups.push(group);
+    groups
 }
 
 /// The folder of the day of an object.

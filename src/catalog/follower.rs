@@ -177,7 +177,7 @@ impl Catalog {
         let mut synced = Synced::default();
         let mut reach = reach;
         for _ in 0..LISTINGS {
-            self.tombstones(reach, &mut synced).await?;
+            let renamed = self.tombstones(reach, &mut synced).await?;
             let vanished = if reach == Reach::All {
                 self.all(&mut synced).await?
             } else {
@@ -186,11 +186,12 @@ impl Catalog {
                 let missing = self.index.missing(keys).await?;
                 self.entries(of_keys(listed, missing), &mut synced).await?
             };
-            if !vanished {
+            if vanished {
+                // Merged meanwhile, into one that has another name.
+                reach = Reach::All;
+            } else if !renamed {
                 return Ok(synced);
             }
-            // Merged meanwhile, into one that has another name.
-            reach = Reach::All;
         }
         synced.missed = true;
         Ok(synced)
@@ -310,7 +311,9 @@ impl Catalog {
         Ok(())
     }
 
-    async fn tombstones(&self, reach: Reach, synced: &mut Synced) -> Result<(), CatalogError> {
+    /// Reads deletions; true if an object of them has vanished since it was listed.
+    async fn tombstones(&self, reach: Reach, synced: &mut Synced) -> Result<bool, CatalogError> {
+        let mut vanished = false;
         // There are few: without an offset all are listed.
         let since = layout::stamp(Timestamp::now() - WHILE_AGO);
         let after = format!("{}/{since}", layout::TOMBSTONES);
@@ -328,8 +331,11 @@ impl Catalog {
                 });
                 let reads: Vec<_> = stream::iter(reads).buffered(READS).collect().await;
                 for (body, key) in reads {
-                    // Deleted meanwhile, because another one says the same.
-                    let Some(body) = body? else { continue };
+                    // Another one says the same, which may have come since.
+                    let Some(body) = body? else {
+                        vanished = true;
+                        continue;
+                    };
                     let (read, unreadable) = tombstone::from_lines(&body);
                     synced.unreadable += unreadable;
                     found.extend(read);
@@ -339,7 +345,7 @@ impl Catalog {
                 synced.tombstones += applied.tombstones;
             }
         }
-        Ok(())
+        Ok(vanished)
     }
 }
 

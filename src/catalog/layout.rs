@@ -44,13 +44,22 @@ pub(super) fn entries(time: Timestamp, replica: u32) -> String {
 /// What several objects become of which `last` is the last. It stands behind all of them, so who lists them
 /// in their order meets it if it misses one of them.
 pub(super) fn merged(last: &str) -> String {
+    behind(last, ENTRIES)
+}
+
+/// The same of objects with deletions.
+pub(super) fn merged_tombstones(last: &str) -> String {
+    behind(last, TOMBSTONE)
+}
+
+fn behind(last: &str, ending: &str) -> String {
     let random: u32 = rand::random();
-    let last = last.strip_suffix(ENTRIES).unwrap_or(last);
+    let last = last.strip_suffix(ending).unwrap_or(last);
     // Short, however often it is merged again. `_` is behind `.` and `-`.
     let (first, merged) = last.split_once('_').unwrap_or((last, ""));
     let generation = merged.get(..4).and_then(|times| times.parse().ok());
     let generation: u16 = generation.map_or(1, |times: u16| times.saturating_add(1));
-    format!("{first}_{generation:04}-{random:08x}{ENTRIES}")
+    format!("{first}_{generation:04}-{random:08x}{ending}")
 }
 
 /// A new object with deletions, made at `time` by `replica`.
@@ -75,6 +84,11 @@ pub(super) fn is_unfinished(key: &str) -> Option<(String, Timestamp)> {
     let (name, until) = key.strip_suffix(TOMBSTONE)?.split_once(UNTIL)?;
     let until = Timestamp::from_second(until.parse().ok()?).ok()?;
     Some((format!("{name}{TOMBSTONE}"), until))
+}
+
+/// Whether an object has deletions with which nobody has to go on.
+pub(super) fn is_finished(key: &str) -> bool {
+    key.ends_with(TOMBSTONE) && !key.contains(UNTIL)
 }
 
 /// A new object with marks, made at `time`.
@@ -137,6 +151,9 @@ mod tests {
         ] {
             assert_eq!(is_unfinished(&finished), None, "{finished}");
         }
+        assert!(is_finished(&tombstones(time, 1)) && !is_finished(&key));
+        // Whatever a later version means by that.
+        assert!(!is_finished(&key.replace("until-1", "until-x")));
     }
 
     #[test]
@@ -150,6 +167,15 @@ mod tests {
             assert!(next.len() < 110);
             last = next;
         }
-        assert!(last < entries("2026-11-21T19:43:05.000121Z".parse().unwrap(), 0));
+        let later: Timestamp = "2026-11-21T19:43:05.000121Z".parse().unwrap();
+        assert!(last < entries(later, 0));
+        let mut last = tombstones(time, 7);
+        for _ in 0..5 {
+            let next = merged_tombstones(&last);
+            assert!(next > last, "{next} {last}");
+            assert!(is_finished(&next));
+            last = next;
+        }
+        assert!(last < tombstones(later, 0));
     }
 }

@@ -384,7 +384,7 @@ impl World {
             spike_mib: 100,
         });
         let counters = Counters::default();
-        spool.upload(behind, &budget, &counters, drain).await;
+        Box::pin(spool.upload(behind, &budget, &counters, drain)).await;
         spool.settle().await;
         assert_eq!(spool.left().artifacts, 0);
         for file in self.spooled_here() {

@@ -13,6 +13,7 @@ mod backend;
 mod backends;
 mod behaviour;
 mod catalog;
+mod compaction;
 mod conformance;
 mod deletions;
 mod emulators;

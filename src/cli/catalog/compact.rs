@@ -61,6 +61,7 @@ pub(crate) fn catalog(catalog: &CatalogCommand) -> anyhow::Result<ExitCode> {
                 "written": compacted.written,
                 "lines": compacted.lines,
                 "entries": compacted.entries,
+                "deletions": compacted.deletions,
             });
             say(format_args!("{told:#}\n"));
         } else {
@@ -68,6 +69,12 @@ pub(crate) fn catalog(catalog: &CatalogCommand) -> anyhow::Result<ExitCode> {
                 "{} objects with {} lines became {} with {}\n",
                 compacted.merged, compacted.lines, compacted.written, compacted.entries
             ));
+            if compacted.deletions > 0 {
+                say(format_args!(
+                    "{} objects with deletions were merged\n",
+                    compacted.deletions
+                ));
+            }
         }
         Ok(ExitCode::SUCCESS)
     })
