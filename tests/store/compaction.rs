@@ -230,7 +230,7 @@ impl World {
 
     /// The deletions that stand in objects with names behind each hour.
     async fn listed(&self) -> Vec<BTreeSet<EntryId>> {
-        let mut behind = vec![BTreeSet::new(); HOURS as usize + 1];
+        let mut behind = vec![BTreeSet::new(); usize::try_from(HOURS).unwrap() + 1];
         for key in self.keys().await {
             let body = self.store.bucket().get(&key).await.unwrap().unwrap();
             let lines = std::str::from_utf8(&body).unwrap().lines();

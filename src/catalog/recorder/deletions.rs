@@ -12,6 +12,7 @@ use super::super::ids::EntryId;
 use super::super::layout;
 use super::super::tombstone::{self, Deleted, Tombstone, to_line};
 use super::Shared;
+use super::warnings::Matter;
 use crate::storage::{BucketError, Store};
 
 /// How often it is looked for what others deleted.
@@ -76,9 +77,12 @@ impl Deletions {
             return;
         }
         if let Err(error) = self.notice(shared, store).await {
-            shared.warn(&format!(
-                "what others delete is not noticed, and counts as stored for a while: {error}"
-            ));
+            shared.warn(
+                Matter::Deletions,
+                &format!(
+                    "what others delete is not noticed, and counts as stored for a while: {error}"
+                ),
+            );
         }
         self.due = Instant::now() + POLL;
     }
@@ -146,7 +150,7 @@ impl Deletions {
             // From here on it is as any other deletion: where it breaks off, others go on with it. To tell another
             // one at each look would take what came since the last.
             if let Err(error) = delete_again(shared, store, &told, &first, &digest).await {
-                shared.warn(&format!(
+                shared.warn(Matter::Deletions, &format!(
                     "{digest} of the tenant {} was uploaded while it was deleted, and is not deleted once more \
                      yet: a slimspan that may delete goes on with it in an hour: {error}",
                     told.tenant

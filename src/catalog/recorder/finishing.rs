@@ -15,6 +15,7 @@ use super::super::error::CatalogError;
 use super::super::follower::Catalog;
 use super::super::tombstone::{Deleted, Tombstone};
 use super::Shared;
+use super::warnings::Matter;
 use crate::storage::Store;
 
 /// When it is first looked for them, or a little later: replicas that start together do not look together.
@@ -49,9 +50,10 @@ pub(super) async fn run(shared: Arc<Shared>, store: &Store, end: CancellationTok
             Ok(true) => AT_ONCE,
             Ok(false) => LOOK,
             Err(error) => {
-                shared.warn(&format!(
-                    "deletions that are not finished cannot be gone on with: {error}"
-                ));
+                shared.warn(
+                    Matter::Unfinished,
+                    &format!("deletions that are not finished cannot be gone on with: {error}"),
+                );
                 LOOK
             }
         };

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::queue::{Home, Record};
+use super::warnings::Matter;
 use super::{PATIENCE, Shared};
 
 /// The lines of a record.
@@ -71,7 +72,7 @@ impl Shared {
             Ok(Err(_)) => Lines::Later,
             Err(_) => {
                 self.unread.set(reading);
-                self.warn(&format!(
+                self.warn(Matter::Disk, &format!(
                     "{}: entries of the catalog stay there for now, because the disk did not give them within \
                      {PATIENCE:?}",
                     self.folder.display()

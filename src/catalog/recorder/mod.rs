@@ -14,6 +14,7 @@ mod queue;
 mod risk;
 #[cfg(test)]
 mod tests;
+mod warnings;
 mod writer;
 
 use std::fmt;
@@ -34,7 +35,7 @@ use super::config::CatalogConfig;
 use super::entry::{Entry, State};
 use super::error::CatalogError;
 use crate::storage::{Bucket, Store};
-use crate::telemetry::{Seldom, StoreCounts};
+use crate::telemetry::StoreCounts;
 use finishing::Finishing;
 use journals::Journals;
 pub(super) use journals::journals_in;
@@ -42,6 +43,7 @@ use lines::Unread;
 pub(crate) use memory::KEEPING;
 use memory::Memory;
 use queue::{Home, Queue, Record};
+use warnings::{Matter, Warnings};
 
 /// How long a request waits at most for its entries to be on disk. Group commits take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -80,7 +82,7 @@ struct Shared {
     resting: Mutex<Option<Instant>>,
     /// What is read from it for longer than anybody waits.
     unread: Unread,
-    failing: Mutex<Seldom>,
+    warnings: Warnings,
 }
 
 impl Recorder {
@@ -114,7 +116,7 @@ impl Recorder {
                 abandoned: Arc::new(Semaphore::new(ABANDONED)),
                 resting: Mutex::default(),
                 unread: Unread::default(),
-                failing: Mutex::default(),
+                warnings: Warnings::default(),
             }),
         };
         if let Some(spool) = store.spool() {
@@ -289,11 +291,12 @@ impl Shared {
                 };
                 if !reason.is_empty() {
                     // A span that refers to a file is not to be forgotten for a disk that is slow for a moment.
-                    self.warn(&format!(
+                    let what = format!(
                         "{}: entries of the catalog wait in memory, and are lost where slimspan is killed, or \
                          stops before the store or the disk takes them: {reason}",
                         self.folder.display()
-                    ));
+                    );
+                    self.warn(Matter::Memory, &what);
                 }
                 Home::Memory(id)
             }
@@ -326,22 +329,6 @@ impl Shared {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         *resting = Some(Instant::now() + REST);
         Err(format!("the disk did not write them within {PATIENCE:?}"))
-    }
-
-    fn lost(&self, count: usize, reason: &str) {
-        self.counts.catalog.lost(count);
-        self.warn(&format!(
-            "{}: entries are missing in the catalog: {reason}",
-            self.folder.display()
-        ));
-    }
-
-    /// Tells of something that comes again and again.
-    fn warn(&self, what: &str) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(times) = failing.occurred() {
-            tracing::warn!("{what} ({times} times)");
-        }
     }
 }
 

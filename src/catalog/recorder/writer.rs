@@ -17,6 +17,7 @@ use super::deletions::Deletions;
 use super::lines::Lines;
 use super::queue::{Home, Record};
 use super::risk::at_risk;
+use super::warnings::Matter;
 use super::{REST, Shared, from_lines, to_lines};
 use crate::backoff::Backoff;
 use crate::storage::{Fate, Store};
@@ -312,7 +313,7 @@ impl Writer<'_> {
             let risk = risk.unwrap_or_default();
             let what =
                 format!("the catalog waits for the store, {waiting} requests of it: {error}{risk}");
-            self.shared.warn(&what);
+            self.shared.warn(Matter::Bucket, &what);
             return false;
         }
         self.shared.counts.catalog.put();

@@ -244,7 +244,8 @@ impl Shared {
             Some(Stands {
                 request: record::request(&record)?,
                 client: record::client(&record)?,
-                notices: record::notices(&record)?,
+                // For what is to be told of it no request is lost.
+                notices: record::notices(&record).unwrap_or_default(),
             })
         };
         stands().ok_or_else(|| Unread::Lost("it is no request".to_owned()))
