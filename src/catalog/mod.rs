@@ -36,7 +36,7 @@ pub use places::Taken;
 pub use put::PutFile;
 pub(crate) use recorder::KEEPING;
 pub use recorder::Recorder;
-pub use tombstone::{Deleted, Tombstone};
+pub use tombstone::{Deleted, KeptBack, Tombstone};
 
 use std::path::{Path, PathBuf};
 

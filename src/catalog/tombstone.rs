@@ -45,16 +45,30 @@ impl Tombstone {
         self.up_to.unwrap_or(self.time)
     }
 
-    /// Whether the bytes that the store got at `written` are given to nobody, although they are there: somebody
-    /// wants them gone. What only expired is there for as long as it is.
-    pub fn keeps_back(&self, written: Timestamp) -> bool {
-        let is_wanted_gone = self.up_to.is_none() || self.is_with_a_trace();
-        is_wanted_gone && self.time.duration_since(written) >= PRECISION
-    }
-
     /// Whether it tells of an artifact that goes with a trace, unless something else refers to it.
     pub(super) fn is_with_a_trace(&self) -> bool {
         self.up_to == Some(NOTHING)
+    }
+}
+
+/// An artifact that is given to nobody although its bytes may be there, because somebody wants them gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptBack {
+    /// What says so.
+    pub tombstone: Tombstone,
+    /// Until then a spool may have given it to the store for what is deleted.
+    pub settled: Option<Timestamp>,
+}
+
+impl KeptBack {
+    /// Whether bytes are given to nobody that the store, or a spool, got at `written`. What only expired is given for as
+    /// long as it is there, and so is what came after it was deleted.
+    pub fn holds(&self, written: Timestamp) -> bool {
+        let tombstone = &self.tombstone;
+        let is_wanted_gone = tombstone.up_to.is_none() || tombstone.is_with_a_trace();
+        let was_before = |time: Timestamp| time.duration_since(written) >= PRECISION;
+        let came_late = self.settled.is_some_and(|settled| settled >= written);
+        is_wanted_gone && (was_before(tombstone.time) || came_late)
     }
 }
 
@@ -130,12 +144,24 @@ mod tests {
                 (time - PRECISION / 2, false),
                 (time + day, false),
             ] {
-                let expected = is_wanted_gone && is_before;
-                assert_eq!(
-                    tombstone.keeps_back(written),
-                    expected,
-                    "{up_to:?} {written}"
-                );
+                let of = |settled| KeptBack {
+                    tombstone: tombstone.clone(),
+                    settled,
+                };
+                // By a spool, for what is deleted.
+                let late = Some(time + day * 2);
+                for (settled, expected) in [
+                    (None, is_before),
+                    (Some(time - day * 2), is_before),
+                    (late, true),
+                ] {
+                    let holds = of(settled).holds(written);
+                    assert_eq!(
+                        holds,
+                        is_wanted_gone && expected,
+                        "{up_to:?} {written} {settled:?}"
+                    );
+                }
             }
         }
     }

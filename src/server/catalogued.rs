@@ -54,7 +54,8 @@ impl Server {
     pub(super) async fn kept_back(&self, address: &Address) -> Option<Tombstone> {
         let Address { tenant, digest } = address;
         let kept_back = self.all_kept_back(tenant, vec![*digest]).await;
-        kept_back.into_iter().next().map(|(_, tombstone)| tombstone)
+        let (_, tombstone) = kept_back.into_iter().next()?;
+        Some(tombstone)
     }
 
     /// Those of these artifacts that are given to nobody.
@@ -82,18 +83,15 @@ impl Server {
             }
         };
         let store = self.store.of_tenant(tenant);
-        let looked = told.into_iter().map(|(digest, tombstone)| {
+        let looked = told.into_iter().map(|(digest, of)| {
             let store = store.clone();
             async move {
-                // It may have come to the spool after that.
-                if store.is_spooled(&digest) {
-                    return None;
-                }
-                // Where the store does not say it, it does not give the bytes, either.
-                let written = store.written(&digest).await.ok()??;
-                let written = Timestamp::try_from(written).ok()?;
-                let is_kept_back = tombstone.keeps_back(written);
-                is_kept_back.then_some((digest, tombstone))
+                let written = match store.spooled_at(&digest) {
+                    Some(spooled) => spooled,
+                    // Where the store does not say it, it does not give the bytes, either.
+                    None => Timestamp::try_from(store.written(&digest).await.ok()??).ok()?,
+                };
+                of.holds(written).then_some((digest, of.tombstone))
             }
         });
         let looked = stream::iter(looked).buffer_unordered(AT_A_TIME);

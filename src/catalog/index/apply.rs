@@ -47,8 +47,7 @@ fn add(begun: &Transaction<'_>, entries: &[Entry], applied: &mut Applied) -> rus
         return Ok(());
     }
     let mut covering = Covering::of(begun)?;
-    let mut hide =
-        begun.prepare("INSERT OR IGNORE INTO hidden (trace, tenant, digest) VALUES (?, ?, ?)")?;
+    let mut hide = tombstones::hide(begun)?;
     let mut adding = Adding {
         begun,
         known: begun.prepare("SELECT number, recorded, settled, state FROM entry WHERE id = ?")?,
@@ -71,7 +70,9 @@ fn add(begun: &Transaction<'_>, entries: &[Entry], applied: &mut Applied) -> rus
             }
             Covered::WithTrace(trace, digest) => {
                 let tenant = entry.tenant.as_str();
-                hide.execute(params![trace.as_bytes(), tenant, digest.as_bytes()])?;
+                let settled = entry.settled.map(Timestamp::as_microsecond);
+                let key = params![trace.as_bytes(), tenant, digest.as_bytes(), settled];
+                hide.execute(key)?;
                 applied.hidden += 1;
                 continue;
             }

@@ -27,7 +27,7 @@ use super::error::CatalogError;
 use super::facts::{ArtifactFacts, Menus, TraceArtifacts};
 use super::filter::{Cursor, Filter, Page, Tenants};
 use super::ids::TraceId;
-use super::tombstone::Tombstone;
+use super::tombstone::{KeptBack, Tombstone};
 use crate::tenant::TenantId;
 pub use apply::Applied;
 use pool::Pool;
@@ -152,13 +152,13 @@ impl Index {
     }
 
     /// Those of these artifacts of `tenant` that were deleted and to which nothing refers that came later, and why:
-    /// [`Tombstone::keeps_back`] says whether that holds for bytes that are there. Of what goes with a trace nothing
+    /// [`KeptBack::holds`] says whether that holds for bytes that are there. Of what goes with a trace nothing
     /// is said for as long as part of the catalog is not known, which may refer to it.
     pub async fn kept_back(
         &self,
         tenant: &TenantId,
         digests: Vec<Digest>,
-    ) -> Result<Vec<(Digest, Tombstone)>, CatalogError> {
+    ) -> Result<Vec<(Digest, KeptBack)>, CatalogError> {
         let tenant = tenant.clone();
         self.read(move |connection| tombstones::of_all_of(connection, &tenant, &digests))
             .await

@@ -8,7 +8,7 @@ use super::failed;
 use super::pool::Pool;
 
 /// Another number throws away what an earlier version made.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 
 /// Queries that run at the same time.
 const READERS: usize = 4;
@@ -87,8 +87,11 @@ const TABLES: &str = "
         trace BLOB NOT NULL,
         tenant TEXT NOT NULL,
         digest BLOB NOT NULL,
+        -- When it was last told what became of it in a spool.
+        settled INTEGER,
         PRIMARY KEY (trace, tenant, digest)
     ) WITHOUT ROWID;
+    CREATE INDEX hidden_by_digest ON hidden (digest, tenant, settled);
 ";
 
 /// What listings need. Many entries are in sooner where these come last.

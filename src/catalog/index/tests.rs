@@ -613,8 +613,12 @@ async fn what_goes_with_a_trace_is_kept_back_where_all_lines_are_known() {
         let digests = [1, 2, 3].map(digest).to_vec();
         index.kept_back(&of, digests).await.unwrap()
     };
-    let alone = vec![(digest(1), by_itself)];
-    let both = [alone.clone(), vec![(digest(2), with_trace)]].concat();
+    let of_digest = |number: u8, tombstone: &Tombstone, settled| {
+        let tombstone = tombstone.clone();
+        (digest(number), KeptBack { tombstone, settled })
+    };
+    let alone = vec![of_digest(1, &by_itself, None)];
+    let both = [alone.clone(), vec![of_digest(2, &with_trace, None)]].concat();
     assert_eq!(kept_back().await, alone, "nothing was listed yet");
     let listing = index.begin_listing().await.unwrap();
     index.begin_load().await.unwrap();
@@ -635,6 +639,32 @@ async fn what_goes_with_a_trace_is_kept_back_where_all_lines_are_known() {
     let forgotten = index.end_listing(listing + 1, between).await.unwrap();
     assert_eq!(forgotten, 1);
     assert_eq!(kept_back().await, both);
+
+    // It is told later that a spool gave it to the store, for a trace that is deleted; and the latest of that counts.
+    let trace = TraceId::new(&[8; 16]).unwrap();
+    let of_trace = Tombstone {
+        id: id(3),
+        deleted: Deleted::Trace { trace },
+        ..by_itself.clone()
+    };
+    index
+        .apply(Vec::new(), vec![of_trace], Vec::new())
+        .await
+        .unwrap();
+    for settled in [None, Some(at(300)), Some(at(200))] {
+        let late = Entry {
+            tenant: of.clone(),
+            digest: Some(digest(2)),
+            trace: Some(trace),
+            settled,
+            ..entry(2, 0, State::Stored)
+        };
+        let applied = index.apply(vec![late], Vec::new(), Vec::new()).await;
+        assert_eq!(applied.unwrap().hidden, 1);
+        let settled = settled.map(|_| at(300));
+        let told = of_digest(2, &with_trace, settled);
+        assert_eq!(kept_back().await, [alone.clone(), vec![told]].concat());
+    }
 
     // Something else refers to it.
     let other = Entry {

@@ -5,12 +5,36 @@ use slimspan_artifact::Digest;
 use super::super::entry::Entry;
 use super::super::filter::Tenants;
 use super::super::ids::{EntryId, TraceId};
-use super::super::tombstone::{Deleted, Tombstone};
+use super::super::tombstone::{Deleted, KeptBack, Tombstone};
 use super::objects;
 use super::rows::{broken, digest, tenant, time};
 use crate::tenant::TenantId;
 
 const COLUMNS: &str = "id, time, tenant, digest, trace, reason, hides";
+
+/// Of what is hidden already, the latest that was told of it counts.
+const LATEST: &str = "ON CONFLICT (trace, tenant, digest) DO UPDATE SET settled = \
+                      max(ifnull(settled, excluded.settled), ifnull(excluded.settled, settled))";
+
+/// What notes that an artifact was hidden with a trace.
+pub(super) fn hide(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
+    let hide =
+        format!("INSERT INTO hidden (trace, tenant, digest, settled) VALUES (?, ?, ?, ?) {LATEST}");
+    connection.prepare(&hide)
+}
+
+/// When it was last told that a spool gave the store an artifact that was hidden with a trace: so it came to the store
+/// for what is deleted.
+fn settled(
+    connection: &Connection,
+    tenant: &TenantId,
+    wanted: &Digest,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let last = "SELECT max(settled) FROM hidden WHERE digest = ? AND tenant = ?";
+    let key = params![wanted.as_bytes(), tenant.as_str()];
+    let last = connection.query_row(last, key, |row| row.get::<_, Option<i64>>(0))?;
+    Ok(last.map(time))
+}
 
 /// Keeps a deletion and removes what it hides; whether it is new.
 pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::Result<bool> {
@@ -58,8 +82,9 @@ pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::
     let parameters = params![hides, tenant.as_str(), key];
     if trace.is_some() {
         let keep = format!(
-            "INSERT OR IGNORE INTO hidden (trace, tenant, digest) \
-             SELECT trace, ?2, digest FROM entry WHERE digest IS NOT NULL AND {hidden}"
+            "INSERT INTO hidden (trace, tenant, digest, settled) \
+             SELECT trace, ?2, digest, max(settled) FROM entry WHERE digest IS NOT NULL AND {hidden} \
+             GROUP BY trace, digest {LATEST}"
         );
         begun.execute(&keep, parameters)?;
     }
@@ -203,15 +228,22 @@ pub(super) fn of_all_of(
     connection: &Connection,
     tenant: &TenantId,
     wanted: &[Digest],
-) -> rusqlite::Result<Vec<(Digest, Tombstone)>> {
+) -> rusqlite::Result<Vec<(Digest, KeptBack)>> {
     let mut found = Vec::new();
     for digest in wanted {
-        let told = of_artifact(connection, tenant, digest)?;
-        found.extend(told.map(|tombstone| (*digest, tombstone)));
+        let Some(tombstone) = of_artifact(connection, tenant, digest)? else {
+            continue;
+        };
+        let settled = if tombstone.is_with_a_trace() {
+            settled(connection, tenant, digest)?
+        } else {
+            None
+        };
+        found.push((*digest, KeptBack { tombstone, settled }));
     }
-    let of_traces = found.iter().any(|(_, told)| told.is_with_a_trace());
-    if of_traces && !objects::is_complete(connection)? {
-        found.retain(|(_, told)| !told.is_with_a_trace());
+    let with_a_trace = |of: &KeptBack| of.tombstone.is_with_a_trace();
+    if found.iter().any(|(_, of)| with_a_trace(of)) && !objects::is_complete(connection)? {
+        found.retain(|(_, of)| !with_a_trace(of));
     }
     Ok(found)
 }

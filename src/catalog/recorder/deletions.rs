@@ -77,12 +77,10 @@ impl Deletions {
             return;
         }
         if let Err(error) = self.notice(shared, store).await {
-            shared.warn(
-                Matter::Deletions,
-                &format!(
-                    "what others delete is not noticed, and counts as stored for a while: {error}"
-                ),
+            let what = format!(
+                "what others delete is not noticed, and counts as stored for a while: {error}"
             );
+            shared.warn(Matter::Deletions, &what);
         }
         self.due = Instant::now() + POLL;
     }
@@ -150,11 +148,12 @@ impl Deletions {
             // From here on it is as any other deletion: where it breaks off, others go on with it. To tell another
             // one at each look would take what came since the last.
             if let Err(error) = delete_again(shared, store, &told, &first, &digest).await {
-                shared.warn(Matter::Deletions, &format!(
+                let what = format!(
                     "{digest} of the tenant {} was uploaded while it was deleted, and is not deleted once more \
                      yet: a slimspan that may delete goes on with it in an hour: {error}",
                     told.tenant
-                ));
+                );
+                shared.warn(Matter::Deletions, &what);
             }
         }
         outcome

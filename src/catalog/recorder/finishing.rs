@@ -50,10 +50,9 @@ pub(super) async fn run(shared: Arc<Shared>, store: &Store, end: CancellationTok
             Ok(true) => AT_ONCE,
             Ok(false) => LOOK,
             Err(error) => {
-                shared.warn(
-                    Matter::Unfinished,
-                    &format!("deletions that are not finished cannot be gone on with: {error}"),
-                );
+                let what =
+                    format!("deletions that are not finished cannot be gone on with: {error}");
+                shared.warn(Matter::Unfinished, &what);
                 LOOK
             }
         };

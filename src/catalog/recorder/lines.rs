@@ -72,11 +72,12 @@ impl Shared {
             Ok(Err(_)) => Lines::Later,
             Err(_) => {
                 self.unread.set(reading);
-                self.warn(Matter::Disk, &format!(
+                let what = format!(
                     "{}: entries of the catalog stay there for now, because the disk did not give them within \
                      {PATIENCE:?}",
                     self.folder.display()
-                ));
+                );
+                self.warn(Matter::Disk, &what);
                 Lines::Later
             }
         }

@@ -211,6 +211,12 @@ impl Spool {
         self.shared.waiting().is_back(&key, since)
     }
 
+    /// When a request last had an artifact kept that waits.
+    pub(crate) fn wanted(&self, tenant: &TenantId, digest: &Digest) -> Option<Timestamp> {
+        let key = (tenant.clone(), *digest);
+        self.shared.waiting().wanted(&key)
+    }
+
     /// It was looked for deletions from `begun` on, and all that were found are told by now.
     pub(crate) fn looked(&self, begun: Instant) {
         self.shared.waiting().looked(begun);

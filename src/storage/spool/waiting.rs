@@ -91,6 +91,13 @@ impl Waiting {
         true
     }
 
+    /// When a request last had an artifact kept that waits.
+    pub(super) fn wanted(&self, key: &Key) -> Option<Timestamp> {
+        let entry = self.by_key.get(key)?;
+        let since = self.since.get(&entry.sequence())?;
+        Some(since.wanted)
+    }
+
     /// Since when the first one waits.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.since.first_key_value().map(|(_, since)| since.here)

@@ -42,6 +42,11 @@ impl Store {
         spool.is_some_and(|spool| spool.has(&self.shared.tenant, digest))
     }
 
+    /// When a request last had the artifact kept in the spool of this process, if it waits there.
+    pub(crate) fn spooled_at(&self, digest: &Digest) -> Option<Timestamp> {
+        self.spool()?.wanted(&self.shared.tenant, digest)
+    }
+
     /// Whether the store itself has the artifact: it is asked.
     pub async fn has(&self, digest: &Digest) -> Result<bool, BucketError> {
         self.bucket().has(&self.key_below_prefix(digest)).await

@@ -11,7 +11,7 @@ use super::kept::{ask, is_stored_at, listed, refer};
 use super::{Served, with_catalog};
 use crate::support::backend::Backend;
 use crate::support::references::path_in;
-use crate::support::{config, otlp};
+use crate::support::{config, otlp, soon};
 
 /// Of what telemetry refers to here, and of what else.
 const TRACE: &str = "07070707070707070707070707070707";
@@ -95,4 +95,47 @@ async fn what_waits_to_go_is_told_to_be_deleted_at_once() {
     is_stored_at(&served, &own, now + Duration::from_mins(10));
     is(&served, &own, StatusCode::OK, "").await;
     is(&served, &shared, StatusCode::GONE, "so-did-another").await;
+}
+
+/// Nor is it given out of the spool, or when it has come from there to the store at last.
+#[tokio::test]
+async fn what_waits_for_the_store_is_told_to_be_deleted_too() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    config["processors"]["artifact"]["delivery"] = json!("background");
+    config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
+    let served = Served::start(&config).await;
+    let photo = otlp::photo(1, otlp::PHOTO);
+    let digest = Digest::of(&photo);
+    // The store does not take it: a folder has its name.
+    let stored = path_in(&served.slimspan.artifacts(), &digest.to_string());
+    std::fs::create_dir_all(&stored).unwrap();
+    let request = otlp::span([("own", otlp::bytes(&photo))]);
+    let sender = served.slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    listed(&served, &digest, 1).await;
+    is(&served, &digest, StatusCode::OK, "").await;
+
+    let path = format!("/artifacts/{digest}");
+    let status = async || served.artifacts.get(&path).await.status;
+    // Of the second in which it was deleted nobody knows.
+    soon("it is told to be deleted", async {
+        while status().await != StatusCode::GONE {
+            delete(&served, TRACE, "a-person-asked").await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await;
+    is(&served, &digest, StatusCode::GONE, "a-person-asked").await;
+
+    std::fs::remove_dir(&stored).unwrap();
+    soon("it is stored, and that is told", async {
+        while !stored.is_file() || status().await != StatusCode::GONE {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await;
+    // It is not as if it came again.
+    is(&served, &digest, StatusCode::GONE, "a-person-asked").await;
 }
