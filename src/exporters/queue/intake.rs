@@ -45,8 +45,7 @@ impl Shared {
             (None, None)
         };
         let client = self.way.remember(&terms.client);
-        let hold = self.hold(signal, items, request, &client, terms);
-        let held = hold.await;
+        let held = self.hold(signal, items, request, &client, terms).await;
         let held = held.inspect_err(not_queued)?;
         let tickets = waiter.is_none().then(|| terms.tickets.clone());
         if let Some(tickets) = &tickets {
