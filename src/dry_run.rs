@@ -123,6 +123,7 @@ mod tests {
             cuts: Vec::new(),
             mislabelled: 0,
             texts: 0,
+            untrusted: 0,
         };
         dry_run.add(&extraction, 40_300);
     }

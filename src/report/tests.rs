@@ -34,6 +34,7 @@ fn extraction(after: usize, moves: Vec<Move>) -> Extraction {
         cuts: Vec::new(),
         mislabelled: 0,
         texts: 0,
+        untrusted: 0,
     }
 }
 

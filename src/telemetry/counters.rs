@@ -49,6 +49,7 @@ pub struct Counters {
     pub(super) texts: AtomicU64,
     pub(super) mislabelled: AtomicU64,
     pub(super) truncated: AtomicU64,
+    pub(super) untrusted: AtomicU64,
     pub(super) indices: AtomicU64,
     pub(super) forwarded: AtomicU64,
     pub(super) spooled: AtomicU64,
@@ -97,6 +98,7 @@ impl Default for Counters {
             texts: AtomicU64::default(),
             mislabelled: AtomicU64::default(),
             truncated: AtomicU64::default(),
+            untrusted: AtomicU64::default(),
             indices: AtomicU64::default(),
             forwarded: AtomicU64::default(),
             spooled: AtomicU64::default(),
@@ -142,8 +144,10 @@ impl Counters {
     }
 
     /// Artifacts were replaced by references; `stored` of them were new to the store, `spooled` to
-    /// the spool, and the bytes of others may have been given up.
+    /// the spool, and the bytes of others may have been given up. References that a sender wrote were
+    /// marked.
     pub fn extracted(&self, extraction: &Extraction, stored: usize, spooled: usize) {
+        add(&self.untrusted, extraction.untrusted);
         if extraction.moves.is_empty() {
             return;
         }

@@ -10,6 +10,7 @@ use slimspan_artifact::{Digest, Location};
 use slimspan_proto::Signal;
 
 use crate::support::backend::Backend;
+use crate::support::pages::Metrics;
 use crate::support::references::{files, restored_from};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -56,6 +57,7 @@ async fn forged_references_are_marked_and_not_followed() {
     let mut config = config::standard(backend.address);
     let public = format!("http://{}", trap.host());
     config["extensions"]["artifact_store"]["public_url"] = json!(public);
+    config::tell_metrics(&mut config);
     let slimspan = Slimspan::start(&config).await;
     let digest = Digest::of(b"nobody has this");
     let object = |kind: &str| {
@@ -95,6 +97,10 @@ async fn forged_references_are_marked_and_not_followed() {
     let location = Location::Public(public);
     let back = restored_from(&location, Signal::Traces, &slim, &artifacts);
     assert!(back == request);
+    // Each is counted once; one in an object is a part of that.
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    let marked = metrics.count("slimspan_references_untrusted_total", &[]);
+    assert_eq!(marked, 5);
     let ended = slimspan.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     trap.is_untouched();

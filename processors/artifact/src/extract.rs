@@ -166,12 +166,12 @@ impl<'a> Extractor<'a> {
             }
             found.clear();
         }
-        let (mut changes, mut replaced) = changes::of(&placement, &found, &mentions);
+        let mut made = changes::of(&placement, &found, &mentions);
         if let Some(threshold) = treatment.text_threshold
             && treatment.action != Action::Keep
             // A mark makes no text long that was short.
             && content.len() >= threshold
-            && changes::slim_len(content.len(), &changes) >= threshold
+            && changes::slim_len(content.len(), &made.changes) >= threshold
             && let Some(text) = self.text(value)
             && let Some(whole) = placement.whole(&text)
             && self.is_read_back(&whole)
@@ -181,16 +181,17 @@ impl<'a> Extractor<'a> {
             self.extraction.texts += 1;
             return;
         }
-        if !replaced.is_empty() && !self.are_read_back(content, &changes) {
+        if !made.replaced.is_empty() && !self.are_read_back(content, &made.changes) {
             // With references where files were, the text reads as if there were others, too. Only a
             // sender that means it writes such a text.
             self.suspicious = true;
-            (changes, replaced) = changes::of(&placement, &[], &mentions);
+            made = changes::of(&placement, &[], &mentions);
         }
-        for Change { range, with, .. } in changes {
+        for Change { range, with, .. } in made.changes {
             edit.replace(range, with);
         }
-        self.moved(value, &found, &replaced);
+        self.extraction.untrusted += made.marked;
+        self.moved(value, &found, &made.replaced);
     }
 
     fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
@@ -221,6 +222,7 @@ impl<'a> Extractor<'a> {
             && let Some(listed) = Listed::read(value.content)
         {
             edit.set_list(&listed.mark());
+            self.extraction.untrusted += 1;
             return;
         }
         let placement = self.placement(value);

@@ -27,6 +27,8 @@ pub struct Extraction {
     pub mislabelled: usize,
     /// Texts that were moved whole.
     pub texts: usize,
+    /// References that the sender wrote itself. They were marked.
+    pub untrusted: usize,
 }
 
 /// A value, or part of one, that a reference stands for.
@@ -84,6 +86,7 @@ impl Extraction {
             cuts: Vec::new(),
             mislabelled: 0,
             texts: 0,
+            untrusted: 0,
         }
     }
 }

@@ -237,6 +237,7 @@ impl Reading {
             (of::DROPPED, &counters.dropped),
             (of::MISLABELLED, &counters.mislabelled),
             (of::TRUNCATED, &counters.truncated),
+            (of::UNTRUSTED, &counters.untrusted),
             (of::INDICES, &counters.indices),
             (of::SPOOLED, &counters.spooled),
             (of::UPLOADED, &counters.uploaded),

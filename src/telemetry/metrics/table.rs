@@ -235,6 +235,8 @@ metrics! {
         "Files that are something else than their senders say";
     TRUNCATED = "slimspan_artifacts_truncated" Counter None, &[], Normal,
         "Values left alone because a limit of their senders had cut them";
+    UNTRUSTED = "slimspan_references_untrusted" Counter None, &[], Basic,
+        "References that senders wrote themselves and that went on with a mark";
     INDICES = "slimspan_dictionary_indices" Counter None, &[], Basic,
         "Keys and values that are indices of a dictionary in requests that have none: they go on, and mean nothing";
     IGNORED = "slimspan_json_members_ignored" Counter None, &["signal", "spelling"], Basic,

@@ -81,6 +81,7 @@ fn recallable(signal: Signal, request: &Bytes, policy: &Policy, decoded: &Extrac
         let found = found.expect("what can be extracted can be recalled");
         assert!(found.request == decoded.request, "another: {policy:?}");
         assert_eq!(found.moves, decoded.moves);
+        assert_eq!(found.untrusted, decoded.untrusted);
         assert_eq!(
             (found.truncated, found.mislabelled, found.texts),
             (decoded.truncated, decoded.mislabelled, decoded.texts)

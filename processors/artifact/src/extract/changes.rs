@@ -4,19 +4,29 @@ use crate::detect::Found;
 use crate::placement::{Change, Placement, Replaced, covers};
 use crate::reference::mention::Mention;
 
-/// The changes to a text that put references in place of files and mark those that its sender
-/// wrote, in ascending order, and what they replace.
+/// What is changed in a text.
+pub(super) struct Changes {
+    /// They put references in place of files and mark those that its sender wrote, in ascending order.
+    pub(super) changes: Vec<Change>,
+    /// What references come in place of.
+    pub(super) replaced: Vec<Replaced>,
+    /// How many references are marked.
+    pub(super) marked: usize,
+}
+
+/// The changes to a text with these files and references in it.
 pub(super) fn of(
     placement: &Placement<'_, '_, '_>,
     found: &[Found],
     mentions: &[Mention],
-) -> (Vec<Change>, Vec<Replaced>) {
+) -> Changes {
     let (mut changes, replaced) = placement.within(found, mentions);
     let gone: Vec<_> = replaced
         .iter()
         .filter_map(|replaced| found.get(replaced.number))
         .map(|found| found.range.clone())
         .collect();
+    let mut marked = 0;
     for mention in mentions {
         // What is in a file comes back with it.
         let next = gone.partition_point(|file| file.end <= mention.range.start);
@@ -24,6 +34,7 @@ pub(super) fn of(
             .get(next)
             .is_some_and(|file| covers(file, &mention.range))
         {
+            marked += 1;
             let (range, with) = mention.mark();
             changes.push(Change {
                 range,
@@ -33,7 +44,11 @@ pub(super) fn of(
         }
     }
     changes.sort_by_key(|change| (change.range.start, change.range.end));
-    (changes, replaced)
+    Changes {
+        changes,
+        replaced,
+        marked,
+    }
 }
 
 /// How long a text of `len` bytes is with them.

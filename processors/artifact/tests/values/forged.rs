@@ -53,6 +53,7 @@ fn assert_marked(signal: Signal, request: &Bytes, marked: &Bytes) {
             "{one:?}: {}",
             extraction.request.escape_ascii()
         );
+        assert_eq!(extraction.untrusted > 0, request != marked, "{one:?}");
         assert_eq!((extraction.artifacts, extraction.moves), (vec![], vec![]));
     }
     let nobody = |digest| panic!("fetched {digest}");
