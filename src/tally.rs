@@ -87,6 +87,8 @@ pub struct UnderWay<'a> {
     unread: u64,
     items: u64,
     rejected: u64,
+    /// The items that its receiver could not pass on; all of them until it goes into a pipeline.
+    unfit: Option<u64>,
     /// Where it was accepted.
     accepted: Option<Arc<Ticket>>,
     /// Where it came in.
@@ -114,6 +116,7 @@ impl Tallies {
             unread: unread as u64,
             items: 0,
             rejected: 0,
+            unfit: None,
             accepted: None,
             by: None,
             trace: Trace::default(),
@@ -328,6 +331,11 @@ impl UnderWay<'_> {
         add(&self.tally.under_way, self.items);
     }
 
+    /// It goes into pipelines without so many of the items in the message.
+    pub fn passed_on(&mut self, unfit: usize) {
+        self.unfit = Some(unfit as u64 + self.unread);
+    }
+
     /// Its sender is told this.
     pub fn ended(mut self, outcome: &Result<Answer, Refusal>, ticket: Arc<Ticket>) {
         if let Ok(answer) = outcome {
@@ -352,17 +360,29 @@ impl Drop for UnderWay<'_> {
             0
         };
         if let Some(by) = self.by {
-            by.ended(self.signal, accepted, self.items - accepted);
+            let not_taken = self.items - accepted;
+            let failed = self.unfit.map_or(not_taken, |unfit| unfit.min(not_taken));
+            let refused = not_taken - failed;
+            by.ended(self.signal, accepted, refused, failed);
             // As the Collector calls them.
-            let (taken, refused) = match self.signal {
-                Signal::Traces => ("accepted_spans", "refused_spans"),
-                Signal::Metrics => ("accepted_metric_points", "refused_metric_points"),
-                Signal::Logs => ("accepted_log_records", "refused_log_records"),
+            let names = match self.signal {
+                Signal::Traces => ["accepted_spans", "refused_spans", "failed_spans"],
+                Signal::Metrics => [
+                    "accepted_metric_points",
+                    "refused_metric_points",
+                    "failed_metric_points",
+                ],
+                Signal::Logs => [
+                    "accepted_log_records",
+                    "refused_log_records",
+                    "failed_log_records",
+                ],
                 // The Collector counts the samples in them.
-                Signal::Profiles => ("accepted_profiles", "refused_profiles"),
+                Signal::Profiles => ["accepted_profiles", "refused_profiles", "failed_profiles"],
             };
-            self.trace.number(taken, accepted);
-            self.trace.number(refused, self.items - accepted);
+            for (name, number) in names.into_iter().zip([accepted, refused, failed]) {
+                self.trace.number(name, number);
+            }
         }
         self.tally
             .under_way

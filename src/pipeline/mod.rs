@@ -32,7 +32,7 @@ use crate::sift::{EntryLimit, Rejected, Sifted, sift};
 use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::traces::{Onward, RequestSpan, Trace, Tracer};
 use crate::telemetry::{
-    BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling,
+    BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling, Watch,
 };
 use artifacts::{Artifacts, Processed, Recording};
 pub use artifacts::{Fate, Keeping};
@@ -225,6 +225,8 @@ impl Pipelines {
             }
         };
         under_way.counted(sifted.count);
+        let unfit = sifted.rejected.as_ref().map_or(0, |of| of.count);
+        under_way.passed_on(unfit);
         self.counters.indices(sifted.indices);
         let answer = if let [pipeline] = pipelines.as_slice() {
             pipeline.consume(&sifted, terms).await?
@@ -310,8 +312,13 @@ impl Pipeline {
         let processed = match &self.artifacts {
             None => Processed::untouched(sifted, self.exporters.forms().len()),
             Some(artifacts) => {
+                let watch = Watch::start();
                 let processed = artifacts.process(signal, sifted, terms, counters);
-                processed.await?
+                let processed = processed.await;
+                if let Some(artifact) = others.first() {
+                    artifact.took.of(signal).took(watch.read());
+                }
+                processed?
             }
         };
         let rejected = processed.rejected.as_ref().map_or(0, |of| of.count);

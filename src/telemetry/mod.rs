@@ -47,12 +47,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use slimspan_proto::Signal;
 
-/// A number for each signal.
+/// Something for each signal, such as a number.
 #[derive(Debug, Default)]
-pub(crate) struct BySignal([AtomicU64; Signal::ALL.len()]);
+pub(crate) struct BySignal<T = AtomicU64>([T; Signal::ALL.len()]);
 
-impl BySignal {
-    fn of(&self, signal: Signal) -> &AtomicU64 {
+impl<T> BySignal<T> {
+    pub(crate) fn of(&self, signal: Signal) -> &T {
         let [traces, metrics, logs, profiles] = &self.0;
         match signal {
             Signal::Traces => traces,
@@ -61,7 +61,9 @@ impl BySignal {
             Signal::Profiles => profiles,
         }
     }
+}
 
+impl BySignal {
     pub(crate) fn add(&self, signal: Signal, count: u64) {
         self.of(signal).fetch_add(count, Ordering::Relaxed);
     }

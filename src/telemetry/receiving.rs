@@ -14,8 +14,10 @@ pub struct ReceiverCounts {
     pub(crate) transport: &'static str,
     /// Items that were taken.
     pub(crate) accepted: BySignal,
-    /// Items that were not, alone or with their whole request.
+    /// Items that a pipeline did not take, alone or with their whole request.
     pub(crate) refused: BySignal,
+    /// Items that went into no pipeline.
+    pub(crate) failed: BySignal,
     /// Requests that were answered with OK.
     pub(crate) requests_accepted: AtomicU64,
     /// Requests that were answered with anything else.
@@ -40,6 +42,7 @@ impl ReceiverCounts {
             transport,
             accepted: BySignal::default(),
             refused: BySignal::default(),
+            failed: BySignal::default(),
             requests_accepted: AtomicU64::new(0),
             requests_refused: AtomicU64::new(0),
             latency: Latency::default(),
@@ -47,10 +50,12 @@ impl ReceiverCounts {
         }
     }
 
-    /// Of the items of a request so many are taken, and so many are not.
-    pub(crate) fn ended(&self, signal: Signal, accepted: u64, refused: u64) {
+    /// Of the items of a request so many are taken, so many a pipeline did not take, and so many went into
+    /// none.
+    pub(crate) fn ended(&self, signal: Signal, accepted: u64, refused: u64, failed: u64) {
         self.accepted.add(signal, accepted);
         self.refused.add(signal, refused);
+        self.failed.add(signal, failed);
     }
 
     /// A request was answered, after such a time.
@@ -76,6 +81,8 @@ pub struct ProcessorCounts {
     pub(crate) processor: String,
     pub(crate) incoming: BySignal,
     pub(crate) outgoing: BySignal,
+    /// How long it took, without what comes after it.
+    pub(crate) took: BySignal<Latency>,
 }
 
 /// How long something takes that began when this was made.

@@ -111,6 +111,7 @@ async fn a_request_has_a_span_with_its_stages_in_the_trace_of_its_sender() {
         assert_eq!(root.status, None);
         assert_eq!(number(root, "accepted_spans"), Some(1));
         assert_eq!(number(root, "refused_spans"), Some(0));
+        assert_eq!(number(root, "failed_spans"), Some(0));
         for (name, key, value) in [
             ("receiver/otlp/receive", None, 0),
             (

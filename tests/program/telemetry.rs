@@ -5,8 +5,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use slimspan::answer::Answer;
+use slimspan_generators::wire::nested;
 use slimspan_proto::Signal;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
 use crate::support::conservation::conserved;
@@ -139,6 +141,7 @@ async fn every_item_has_one_fate_and_it_is_told_twice_the_same() {
     let by = ["receiver=\"otlp\"", "transport=\"grpc\""];
     assert_eq!(count("otelcol_receiver_accepted_spans_total", &by), 7);
     assert_eq!(count("otelcol_receiver_refused_spans_total", &by), 3);
+    assert_eq!(count("otelcol_receiver_failed_spans_total", &by), 0);
     assert_eq!(count("otelcol_receiver_accepted_log_records_total", &by), 2);
     assert_eq!(count("otelcol_receiver_refused_log_records_total", &by), 1);
     let requests = |outcome| count("otelcol_receiver_requests_total", &[outcome]);
@@ -163,6 +166,9 @@ async fn every_item_has_one_fate_and_it_is_told_twice_the_same() {
         count("otelcol_processor_outgoing_items_total", &artifact),
         10
     );
+    // What could not be read went into no pipeline.
+    let took = "otelcol_processor_internal_duration_seconds_count";
+    assert_eq!(count(took, &artifact), 5);
     let refused = |labels: &[&str]| count("slimspan_requests_refused_total", labels);
     let invalid = "code=\"invalid_argument\"";
     assert_eq!(refused(&["culprit=\"backend\"", invalid]), 1);
@@ -191,6 +197,29 @@ async fn every_item_has_one_fate_and_it_is_told_twice_the_same() {
         assert_eq!(refused, told.refused);
         assert_eq!(rejected + queued, told.rejected + told.queued);
     }
+}
+
+/// What a receiver cannot read has failed, and what a backend does not take was refused: of a request with both,
+/// each is told as what it is.
+#[tokio::test]
+async fn what_fails_is_told_apart_from_what_is_refused() {
+    let backend = Backend::answering(|_| Ok(otlp::partial_success(1, "too old"))).await;
+    let slimspan = Slimspan::start(&telling(backend.address)).await;
+    let sender = slimspan.sender().await;
+    // A span whose first field reaches beyond its end.
+    let broken = nested(&[1, 2, 2], b"\x0a\x05\x01");
+    let request = Bytes::from([broken.clone(), two_spans().to_vec()].concat());
+    let answer = sender.send(Signal::Traces, &request).await.unwrap();
+    assert_eq!(Answer::from(answer).rejected(), Some(2));
+    // Nothing of it goes anywhere.
+    let refused = sender.send(Signal::Traces, &broken.into()).await;
+    assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    let metrics = Metrics::of(slimspan.page("telemetry")).await;
+    let by = ["receiver=\"otlp\"", "transport=\"grpc\""];
+    let count = |fate: &str| metrics.count(&format!("otelcol_receiver_{fate}_spans_total"), &by);
+    assert_eq!(["accepted", "refused", "failed"].map(count), [1, 1, 2]);
+    let of_all = metrics.count("slimspan_items_received_total", &["signal=\"traces\""]);
+    assert_eq!(of_all, 4, "each is in one of them");
 }
 
 /// Files are counted by how they stood and what they are, and nothing of what senders call them is

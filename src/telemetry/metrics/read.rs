@@ -42,6 +42,7 @@ type OfSignals = [&'static Metric; 3];
 
 const ACCEPTED: OfSignals = [of::ACCEPTED_SPANS, of::ACCEPTED_POINTS, of::ACCEPTED_LOGS];
 const REFUSED: OfSignals = [of::REFUSED_SPANS, of::REFUSED_POINTS, of::REFUSED_LOGS];
+const UNFIT: OfSignals = [of::UNFIT_SPANS, of::UNFIT_POINTS, of::UNFIT_LOGS];
 const SENT: OfSignals = [of::SENT_SPANS, of::SENT_POINTS, of::SENT_LOGS];
 const FAILED: OfSignals = [of::FAILED_SPANS, of::FAILED_POINTS, of::FAILED_LOGS];
 const UNQUEUED: OfSignals = [of::UNQUEUED_SPANS, of::UNQUEUED_POINTS, of::UNQUEUED_LOGS];
@@ -63,6 +64,11 @@ impl Reading {
                 let name = &processor.processor;
                 reading.count(of::INCOMING, labels(name), incoming.get(signal));
                 reading.count(of::OUTGOING, labels(name), outgoing.get(signal));
+                let took = processor.took.of(signal).read();
+                // Others do what they do elsewhere, and not in one go.
+                if took.count > 0 {
+                    reading.add(of::INTERNAL_DURATION, labels(name), Value::Spread(took));
+                }
             }
         }
         reading.passing(counters);
@@ -133,6 +139,7 @@ impl Reading {
         for (index, signal) in Signal::READ.into_iter().enumerate() {
             self.count(ACCEPTED[index], labels(), counts.accepted.get(signal));
             self.count(REFUSED[index], labels(), counts.refused.get(signal));
+            self.count(UNFIT[index], labels(), counts.failed.get(signal));
         }
         for (outcome, count) in [
             ("success", &counts.requests_accepted),

@@ -46,7 +46,11 @@ impl Kind {
 
 /// Metrics that the Collector names without their unit, which only its exporter for Prometheus adds. The
 /// names of all others have theirs in them.
-const UNIT_ADDED: [&str; 2] = ["otelcol_process_uptime", "otelcol_process_memory_rss"];
+const UNIT_ADDED: [&str; 3] = [
+    "otelcol_process_uptime",
+    "otelcol_process_memory_rss",
+    "otelcol_processor_internal_duration",
+];
 
 impl Metric {
     /// The unit that its name ends in.
@@ -126,11 +130,17 @@ metrics! {
     ACCEPTED_LOGS = "otelcol_receiver_accepted_log_records" Counter None, RECEIVER, Basic,
         "Log records that were taken";
     REFUSED_SPANS = "otelcol_receiver_refused_spans" Counter None, RECEIVER, Basic,
-        "Spans that were not taken, alone or with their whole request";
+        "Spans that a pipeline did not take, alone or with their whole request";
     REFUSED_POINTS = "otelcol_receiver_refused_metric_points" Counter None, RECEIVER, Basic,
-        "Data points of metrics that were not taken, alone or with their whole request";
+        "Data points of metrics that a pipeline did not take, alone or with their whole request";
     REFUSED_LOGS = "otelcol_receiver_refused_log_records" Counter None, RECEIVER, Basic,
-        "Log records that were not taken, alone or with their whole request";
+        "Log records that a pipeline did not take, alone or with their whole request";
+    UNFIT_SPANS = "otelcol_receiver_failed_spans" Counter None, RECEIVER, Basic,
+        "Spans that the receiver itself could not pass on, alone or with their whole request";
+    UNFIT_POINTS = "otelcol_receiver_failed_metric_points" Counter None, RECEIVER, Basic,
+        "Data points of metrics that the receiver itself could not pass on, alone or with their whole request";
+    UNFIT_LOGS = "otelcol_receiver_failed_log_records" Counter None, RECEIVER, Basic,
+        "Log records that the receiver itself could not pass on, alone or with their whole request";
     REQUESTS = "otelcol_receiver_requests" Counter None, &["receiver", "transport", "outcome"], Basic,
         "Requests that were answered; the outcome is success or refused";
     REQUEST_DURATION = "slimspan_receiver_request_duration" Histogram SECONDS, RECEIVER, Detailed,
@@ -141,6 +151,8 @@ metrics! {
         "Items that went into a processor";
     OUTGOING = "otelcol_processor_outgoing_items" Counter None, PROCESSOR, Normal,
         "Items that came out of a processor";
+    INTERNAL_DURATION = "otelcol_processor_internal_duration" Histogram SECONDS, PROCESSOR, Normal,
+        "What an artifact processor took for a request, without what comes after it";
     BATCH_FULL = "otelcol_processor_batch_batch_size_trigger_send" Counter None, BATCH, Normal,
         "Batches that were sent because they were full";
     BATCH_DUE = "otelcol_processor_batch_timeout_trigger_send" Counter None, BATCH, Normal,
