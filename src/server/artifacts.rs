@@ -148,12 +148,7 @@ impl Server {
         Ok(response)
     }
 
-    async fn give_or_say_why(
-        &self,
-        asked: &Asked<'_>,
-        payer: &str,
-        slot: Slot,
-    ) -> Response {
+    async fn give_or_say_why(&self, asked: &Asked<'_>, payer: &str, slot: Slot) -> Response {
         if let Some(tombstone) = self.kept_back(&asked.address).await {
             return gone(&why(&tombstone));
         }

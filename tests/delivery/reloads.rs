@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use slimspan_artifact::Digest;
 use tokio::sync::watch;
 
-use super::surroundings::objects;
 use super::load::Load;
+use super::surroundings::objects;
 use super::ways::{BACKGROUND_WITH_QUEUE, SPOOL, SYNC, Way};
 use crate::support::arrivals::File;
 use crate::support::certificates::Authority;
