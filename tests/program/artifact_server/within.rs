@@ -148,7 +148,10 @@ fn configured(backend: &Backend) -> serde_json::Value {
     config["processors"]["artifact"]["tenant"] =
         json!({ "from_attribute": "tenant.id", "default": "default" });
     config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
-    config["extensions"]["artifact_server"]["audit_log"] = json!("./audit.jsonl");
+    let server = &mut config["extensions"]["artifact_server"];
+    server["audit_log"] = json!("./audit.jsonl");
+    server["public_url"] = json!("https://files.example.com");
+    server["open_to_everybody"] = json!(true);
     config
 }
 
