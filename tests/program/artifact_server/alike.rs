@@ -139,9 +139,9 @@ async fn nobody_learns_by_storing_what_others_have() {
                 both.reverse();
             }
             for (photo, times) in both {
-                let (seen, took) = store(&acme, photo).await;
+                let (both, took) = store(&acme, photo).await;
                 times.push(took);
-                answers.insert(seen);
+                answers.insert(both);
             }
         }
         if lots.end_with(how, &known, &new) {

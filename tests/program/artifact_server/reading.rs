@@ -123,7 +123,7 @@ async fn damage_is_never_given_and_always_counted() {
     config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1_000_000);
     config::tell_metrics(&mut config);
     let mut served = Served::start(&config).await;
-    let (mut right, mut damages) = (0, 0);
+    let (mut right, mut told) = (0, 0);
     for read in 0..number("SLIMSPAN_READS", 12) {
         // What is read at once, what is checked before it is sent, and what is checked on the way.
         let (least, more) = [
@@ -139,11 +139,11 @@ async fn damage_is_never_given_and_always_counted() {
             assert_eq!(answer.status, StatusCode::OK, "{path}");
             assert!(answer.body == original, "{path}");
         }
-        let mut damaged = original.clone();
-        let at = random.below(damaged.len());
-        damaged[at] ^= 1 << random.below(8);
+        let mut stored = original.clone();
+        let at = random.below(stored.len());
+        stored[at] ^= 1 << random.below(8);
         let digest = Digest::of(&original).to_string();
-        fs::write(path_in(&served.slimspan.artifacts(), &digest), damaged).unwrap();
+        fs::write(path_in(&served.slimspan.artifacts(), &digest), stored).unwrap();
         let (client, part) = if random.one_in(2) {
             (served.artifacts.clone(), 0..original.len())
         } else {
@@ -161,15 +161,15 @@ async fn damage_is_never_given_and_always_counted() {
             }
             Some(answer) => {
                 assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{what}");
-                damages += 1;
+                told += 1;
             }
-            None => damages += 1,
+            None => told += 1,
         }
     }
     let metrics = Metrics::of(served.slimspan.page("telemetry")).await;
     let counted = metrics.count("slimspan_artifact_server_damaged_total", &[]);
-    assert_eq!(counted, damages);
-    let logged = usize::try_from(damages).unwrap();
+    assert_eq!(counted, told);
+    let logged = usize::try_from(told).unwrap();
     served
         .slimspan
         .logs_times("holds damaged bytes", logged)
@@ -178,7 +178,7 @@ async fn damage_is_never_given_and_always_counted() {
         "P23",
         "program::artifact_server::reading",
         "0 damaged bytes given as right ones, each damage counted and logged",
-        format_args!("0: {damages} told as damaged and counted, {right} parts without damage"),
+        format_args!("0: {told} told as damaged and counted, {right} parts without damage"),
     );
 }
 

@@ -1,6 +1,7 @@
 //! What nobody may read in the log, the metrics and the answers of a server: credentials, the secrets of links, what a
 //! file is, and what somebody asked for in vain.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::sync::Arc;
 
@@ -111,7 +112,7 @@ struct Told(String);
 impl Told {
     fn add(&mut self, headers: &HeaderMap, body: &[u8]) {
         let body = String::from_utf8_lossy(body);
-        self.0 += &format!("{headers:?}\n{body}\n");
+        writeln!(self.0, "{headers:?}\n{body}").unwrap();
     }
 
     /// Asks for something, and notes what is answered, which has this status.
@@ -306,7 +307,7 @@ async fn no_secret_of_a_server_is_told() {
         (signature, &ended.stderr),
         (signature, &told.0),
     ] {
-        let line = text.lines().find(|line| line.contains(secret));
-        assert_eq!(line, None, "{secret}");
+        let told = text.lines().find(|line| line.contains(secret));
+        assert_eq!(told, None, "{secret}");
     }
 }
