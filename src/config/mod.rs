@@ -244,14 +244,10 @@ impl Config {
         thorough: Thorough,
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         match Self::from_tree(&mut root, env, thorough) {
-            Ok((config, unset, fitted)) => {
-                let unset = unset.into_iter().map(|Unset { path, variable }| {
-                    let message = format!("the environment variable {variable} is not set");
-                    (path, message)
-                });
+            Ok((config, told)) => {
                 let idle = idle::idle(&config).into_iter();
                 let idle = idle.map(|(path, why)| (path, why.to_owned()));
-                let warnings = unset.chain(fitted).chain(idle).map(|(path, message)| {
+                let warnings = told.into_iter().chain(idle).map(|(path, message)| {
                     let place = root.place_at(&path);
                     Warning {
                         file: place.source.to_string(),
@@ -283,13 +279,13 @@ impl Config {
         }
     }
 
-    /// The configuration, its unset variables, and what was fitted to the memory. Each step needs the one before it: what could
+    /// The configuration, and what is to tell of its unset variables and of what was fitted to the memory. Each step needs the one before it: what could
     /// not be read would only cause more errors further on.
     fn from_tree(
         root: &mut Node,
         env: &dyn Fn(&str) -> Option<String>,
         thorough: Thorough,
-    ) -> Result<(Self, Vec<Unset>, Vec<(KeyPath, String)>), Vec<Problem>> {
+    ) -> Result<(Self, Vec<Told>), Vec<Problem>> {
         let Expansion { unset, problems } = expand::expand(root, env);
         unless_any(problems)?;
         let presets = preset::apply(root);
@@ -298,11 +294,16 @@ impl Config {
         config.presets = presets;
         unless_any(problems)?;
         config.lead_references_to_servers();
+        let unset = unset.into_iter().map(|Unset { path, variable }| {
+            let message = format!("the environment variable {variable} is not set");
+            (path, message)
+        });
         let fitted = fitting::fit(root, &mut config, machine::memory);
+        let told = unset.chain(fitted).collect();
         if thorough == Thorough::Checked {
             unless_any(check::check(&config))?;
         }
-        Ok((config, unset, fitted))
+        Ok((config, told))
     }
 
     fn read(root: &Node, problems: &mut Vec<Problem>) -> Self {
@@ -364,6 +365,9 @@ fn no_connectors(node: &Node, problems: &mut Vec<Problem>) {
         )),
     }
 }
+
+/// A path, and what there is to tell of it.
+type Told = (KeyPath, String);
 
 /// How far a configuration is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

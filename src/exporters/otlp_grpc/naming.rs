@@ -28,12 +28,11 @@ fn is_authority(text: &str) -> bool {
         _ => (text, None),
     };
     let address = host.strip_prefix('[');
-    let is_host = match address.and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            let of_names = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            !host.is_empty() && host.chars().all(of_names)
-        }
+    let is_host = if let Some(address) = address.and_then(|host| host.strip_suffix(']')) {
+        address.parse::<Ipv6Addr>().is_ok()
+    } else {
+        let of_names = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        !host.is_empty() && host.chars().all(of_names)
     };
     let is_port =
         |port: &str| port.chars().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok();
