@@ -166,7 +166,7 @@ mod tests {
                 let refusal = Refusal::of_backend("otlp_grpc", &status);
                 let passed_on = refusal.to_status();
                 let (expected, least) = match code {
-                    // Of these it is not known for what they are meant.
+                    // Some senders do not repeat these.
                     Code::Cancelled | Code::DeadlineExceeded => {
                         (Code::Unavailable, Some(RETRY_AFTER))
                     }
