@@ -166,12 +166,12 @@ impl<'a> Extractor<'a> {
             }
             found.clear();
         }
-        let mut made = changes::of(&placement, &found, &mentions);
+        let mut changes = changes::of(&placement, &found, &mentions);
         if let Some(threshold) = treatment.text_threshold
             && treatment.action != Action::Keep
             // A mark makes no text long that was short.
             && content.len() >= threshold
-            && changes::slim_len(content.len(), &made.changes) >= threshold
+            && changes::slim_len(content.len(), &changes.made) >= threshold
             && let Some(text) = self.text(value)
             && let Some(whole) = placement.whole(&text)
             && self.is_read_back(&whole)
@@ -181,17 +181,17 @@ impl<'a> Extractor<'a> {
             self.extraction.texts += 1;
             return;
         }
-        if !made.replaced.is_empty() && !self.are_read_back(content, &made.changes) {
+        if !changes.replaced.is_empty() && !self.are_read_back(content, &changes.made) {
             // With references where files were, the text reads as if there were others, too. Only a
             // sender that means it writes such a text.
             self.suspicious = true;
-            made = changes::of(&placement, &[], &mentions);
+            changes = changes::of(&placement, &[], &mentions);
         }
-        for Change { range, with, .. } in made.changes {
+        for Change { range, with, .. } in changes.made {
             edit.replace(range, with);
         }
-        self.extraction.untrusted += made.marked;
-        self.moved(value, &found, &made.replaced);
+        self.extraction.untrusted += changes.marked;
+        self.moved(value, &found, &changes.replaced);
     }
 
     fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {

@@ -7,7 +7,7 @@ use crate::reference::mention::Mention;
 /// What is changed in a text.
 pub(super) struct Changes {
     /// They put references in place of files and mark those that its sender wrote, in ascending order.
-    pub(super) changes: Vec<Change>,
+    pub(super) made: Vec<Change>,
     /// What references come in place of.
     pub(super) replaced: Vec<Replaced>,
     /// How many references are marked.
@@ -20,7 +20,7 @@ pub(super) fn of(
     found: &[Found],
     mentions: &[Mention],
 ) -> Changes {
-    let (mut changes, replaced) = placement.within(found, mentions);
+    let (mut made, replaced) = placement.within(found, mentions);
     let gone: Vec<_> = replaced
         .iter()
         .filter_map(|replaced| found.get(replaced.number))
@@ -36,16 +36,16 @@ pub(super) fn of(
         {
             marked += 1;
             let (range, with) = mention.mark();
-            changes.push(Change {
+            made.push(Change {
                 range,
                 with,
                 is_reference: false,
             });
         }
     }
-    changes.sort_by_key(|change| (change.range.start, change.range.end));
+    made.sort_by_key(|change| (change.range.start, change.range.end));
     Changes {
-        changes,
+        made,
         replaced,
         marked,
     }
