@@ -279,8 +279,8 @@ impl Config {
         }
     }
 
-    /// The configuration, and what is to tell of its unset variables and of what was fitted to the memory. Each step needs the one before it: what could
-    /// not be read would only cause more errors further on.
+    /// The configuration, and what is to tell of its unset variables and of what was fitted to the memory. Each
+    /// step needs the one before it: what could not be read would only cause more errors further on.
     fn from_tree(
         root: &mut Node,
         env: &dyn Fn(&str) -> Option<String>,
