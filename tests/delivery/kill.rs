@@ -6,6 +6,7 @@
 //! against what the backend got, and so is the catalog: every file to which something refers that the backend got
 //! is in it.
 
+use std::io::Write as _;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -289,7 +290,11 @@ async fn survives_for(way: &Way, plan: Plan, mut random: Random) -> Survived {
     if in_memory == 0 {
         assert!(missing.is_empty(), "not in the catalog: {missing:?}");
     } else {
-        eprintln!("{in_memory} lives had entries in memory, {missing:?} are missing");
+        let say = std::io::stderr();
+        let _ = writeln!(
+            &say,
+            "{in_memory} lives had entries in memory, {missing:?} are missing"
+        );
     }
     let in_flight = way.in_flight(plan.lives);
     assert!(checked.duplicates <= in_flight, "{checked}");

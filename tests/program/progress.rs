@@ -66,12 +66,11 @@ async fn shown(folder: &Path, arguments: &[&str]) -> String {
 fn lines(shown: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     for (number, part) in shown.split('\u{1b}').enumerate() {
-        let text = match number {
-            0 => part,
-            _ => {
-                let end = part.find(|c: char| c.is_ascii_alphabetic());
-                end.and_then(|end| part.get(end + 1..)).unwrap_or_default()
-            }
+        let text = if number == 0 {
+            part
+        } else {
+            let end = part.find(|c: char| c.is_ascii_alphabetic());
+            end.and_then(|end| part.get(end + 1..)).unwrap_or_default()
         };
         lines.extend(text.split(['\r', '\n']).map(str::trim_end));
     }

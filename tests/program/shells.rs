@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::slice;
 
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
@@ -67,7 +68,7 @@ async fn every_command(home: &Path) -> Vec<Known> {
     while let Some(path) = asked.pop() {
         let command = Known::asked(home, path).await;
         for name in &command.commands {
-            asked.push([&command.path[..], &[name.clone()]].concat());
+            asked.push([&command.path[..], slice::from_ref(name)].concat());
         }
         known.push(command);
     }
