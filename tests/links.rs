@@ -188,6 +188,8 @@ fn documents_that_are_named_elsewhere_exist() {
         .map(|name| root.join(name))
         .to_vec();
     crate::layers::collect(&root.join("src"), &mut sources);
+    // Documents of others, from which limits are known.
+    sources.retain(|source| !source.ends_with("config/preset.rs"));
     let mut named = 0;
     for source in sources {
         let text = fs::read_to_string(&source).unwrap();

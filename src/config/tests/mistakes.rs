@@ -1204,7 +1204,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "processors:\n  memory_limiter:",
         "connectors:\n  forward:\nprocessors:\n  memory_limiter:",
-        "c.yaml:7: has invalid keys: connectors; known are receivers, processors, exporters, extensions, service",
+        "c.yaml:8: connectors.forward: connectors are not supported: a request goes through one pipeline here; place slimspan before or behind a Collector that has the connector (see docs/placing.md), and remove it",
     ),
     (
         "  otlp_grpc:\n",
