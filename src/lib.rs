@@ -24,6 +24,7 @@ pub mod exporters;
 pub mod extensions;
 pub mod grpc;
 pub mod isolation;
+pub mod joining;
 pub mod journal;
 pub mod listeners;
 pub mod machine;

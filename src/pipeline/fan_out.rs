@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use slimspan_artifact::Form;
-use slimspan_proto::{Items, Malformed, Signal, count};
+use slimspan_proto::{Malformed, Signal, count};
 
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::exporters::{Exporter, Terms};
 use crate::isolation::{Apart, send_apart};
+use crate::joining::{Pieces, join};
 use crate::panics::Panics;
 use crate::refusal::Refusal;
 
@@ -153,39 +154,22 @@ impl Outgoing {
                 form.push(request);
             }
         }
-        let joined = forms.into_iter().map(|mut parts| match parts.len() {
-            1 => parts.pop().unwrap_or_default(),
-            _ => Bytes::from(parts.concat()),
-        });
-        Self(joined.collect())
+        Self(forms.into_iter().map(join).collect())
     }
 
     /// The request in pieces of at most so many items, if each item counts as fewer.
-    pub(super) fn pieces(&self, signal: Signal, most: usize) -> Result<Vec<Self>, Malformed> {
-        let mut pieces: Vec<Vec<Bytes>> = Vec::new();
-        for request in &self.0 {
-            let items = Items::read(signal, request)?;
-            let mut ends: Vec<usize> = Vec::new();
-            let mut weight = 0;
-            for index in 0..items.len() {
-                weight += items.weight(index);
-                match ends.last_mut() {
-                    Some(end) if weight <= most => *end = index + 1,
-                    _ => {
-                        weight = items.weight(index);
-                        ends.push(index + 1);
-                    }
-                }
-            }
-            // The items are the same in every form.
-            pieces.resize_with(pieces.len().max(ends.len()), Vec::new);
-            let mut start = 0;
-            for (piece, end) in pieces.iter_mut().zip(ends) {
-                piece.push(items.carve(|index| (start..end).contains(&index)));
-                start = end;
-            }
-        }
-        Ok(pieces.into_iter().map(Self).collect())
+    pub(super) fn pieces(
+        &self,
+        signal: Signal,
+        most: usize,
+    ) -> Result<impl Iterator<Item = Self>, Malformed> {
+        let forms = self.0.iter();
+        let forms = forms.map(|request| Pieces::of(signal, request, most));
+        let forms: Vec<_> = forms.collect::<Result<_, _>>()?;
+        // The items are the same in every form.
+        let count = forms.first().map_or(0, Pieces::count);
+        let piece = move |index| forms.iter().map(|of| of.piece(index)).collect();
+        Ok((0..count).map(piece).map(Self))
     }
 
     /// Whether these are the very bytes of `request`.

@@ -19,13 +19,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) use self::part::Held;
-use self::part::{Group, Part, shares};
+use self::part::{Group, Part};
 use super::fan_out::{FanOut, Outgoing};
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::BatchConfig;
 use crate::exporters::{Departure, Oversize, Terms};
+use crate::joining::{may_be_about_one, shares};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
 use crate::telemetry::BatchCounts;
@@ -284,10 +285,11 @@ impl Shared {
     ) -> BoxFuture<'a, Vec<Result<Answer, Refusal>>> {
         async move {
             match self.send_group(exporter, group).await {
-                Ok(answer) => shares(group, &answer),
-                Err(refusal)
-                    if group.len() > 1 && (refusal.is_for_contents() || refusal.is_fault()) =>
-                {
+                Ok(answer) => {
+                    let items: Vec<_> = group.iter().map(|part| part.items).collect();
+                    shares(&items, &answer).into_iter().map(Ok).collect()
+                }
+                Err(refusal) if group.len() > 1 && may_be_about_one(&refusal) => {
                     let (first, second) = group.split_at(group.len() / 2);
                     let mut outcomes = self.export(exporter, first).await;
                     outcomes.extend(self.export(exporter, second).await);

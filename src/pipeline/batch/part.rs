@@ -71,27 +71,3 @@ impl Group {
         self.lease.try_charge(more).is_ok()
     }
 }
-
-/// Each sender's part of an answer. Which items the backend rejected is not known, so the first senders
-/// are told of them: together it is right, and nobody repeats what was accepted.
-pub(super) fn shares(group: &[Part], answer: &Answer) -> Vec<Result<Answer, Refusal>> {
-    let rejected = answer.rejected().unwrap_or(0);
-    if rejected == 0 || group.len() == 1 {
-        return group.iter().map(|_| Ok(answer.clone())).collect();
-    }
-    let why = format!(
-        "of a batch with requests of other senders {rejected} items were rejected: {}",
-        answer.message()
-    );
-    let mut left = usize::try_from(rejected).unwrap_or(usize::MAX);
-    let share = |part: &Part| {
-        let of_this = left.min(part.items);
-        left -= of_this;
-        let answer = match of_this {
-            0 => Answer::success(),
-            _ => Answer::rejecting(of_this, &why),
-        };
-        Ok(answer)
-    };
-    group.iter().map(share).collect()
-}
