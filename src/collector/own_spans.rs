@@ -175,6 +175,8 @@ impl Sending {
         };
         let terms = Terms {
             client: Arc::new(Client::unknown()),
+            tenants: Arc::default(),
+            alone: false,
             deadline: Instant::now() + self.batch.patience(),
             // Nobody looks for dead letters of these.
             oversize: Oversize::Refused,

@@ -23,7 +23,7 @@ pub struct BatchConfig {
     #[serde(with = "Between::<0, 100_000_000>")]
     pub send_batch_max_size: usize,
     /// Requests are joined only where these headers are equal.
-    #[serde(deserialize_with = "headers")]
+    #[serde(deserialize_with = "header_names")]
     pub metadata_keys: Vec<String>,
     /// The combinations of their values that may wait at a time; from 1 to a million.
     #[serde(with = "Between::<1, 1_000_000>")]
@@ -77,7 +77,10 @@ impl fmt::Display for BatchConfig {
     }
 }
 
-fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+/// The names of headers, in lower case and each once.
+pub(crate) fn header_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
     let mut names: Vec<String> = Vec::new();
     for name in Vec::<String>::deserialize(deserializer)? {
         let header = http::HeaderName::try_from(name.as_str())

@@ -187,9 +187,11 @@ impl Check<'_> {
             if let Some((key, message)) = exporter.tls.mistake() {
                 self.report(path.key("tls").key(key), message);
             }
+            self.partition(id, exporter.sending_queue);
             let path = path.key("sending_queue");
-            if let Some((key, message)) = exporter.sending_queue.mistake() {
-                self.report(path.key(key), message);
+            if let Some((keys, message)) = exporter.sending_queue.mistake() {
+                let path = keys.iter().fold(path.clone(), |path, key| path.key(key));
+                self.report(path, message);
             }
             if let Some(storage) = &exporter.sending_queue.storage {
                 match self.config.extensions.get(storage) {

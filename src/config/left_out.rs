@@ -6,7 +6,7 @@ mod types;
 pub(super) use types::why_type;
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 23] = [
+const LEFT_OUT: [(&str, &str, &str); 22] = [
     (
         "tpm",
         "key_pem",
@@ -57,12 +57,6 @@ const LEFT_OUT: [(&str, &str, &str); 23] = [
         "limits",
         "propagators",
         "no span here has more than some attributes; remove it",
-    ),
-    (
-        "batch",
-        "wait_for_result",
-        "the batch processor joins requests here, before the queue and without decoding, and each sender \
-         waits for what becomes of its batch; put batch into the pipelines, and remove this",
     ),
     (
         "recreate",

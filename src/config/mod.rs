@@ -47,6 +47,7 @@ pub use artifact::{
     ArtifactConfig, Delivery, OnStoreFailure, ReferenceForm, RuleAction, RuleConfig,
 };
 pub use batch::BatchConfig;
+pub(crate) use batch::header_names;
 pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};

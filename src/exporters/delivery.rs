@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytesize::ByteSize;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::dead_letters::config::DeadLetterConfig;
 use super::dead_letters::{DeadLetters, Letter};
 use super::departure::Departure;
-use super::fitting::{Sent, send_fitting};
+use super::fitting::{Largest, Sent, send_fitting};
 use super::queue::config::QueueConfig;
 use super::queue::{Load, Queue};
 use super::retry::config::RetryConfig;
@@ -30,6 +30,7 @@ use crate::refusal::Refusal;
 use crate::tally::Tickets;
 use crate::telemetry::traces::{Onward, Trace};
 use crate::telemetry::{Attempt, ExporterCounts, Watch};
+use crate::tenant::TenantId;
 use crate::tls::config::TlsClientConfig;
 
 /// What delivers the requests of an exporter.
@@ -46,7 +47,8 @@ pub struct Way {
     wire: Wire,
     authorizer: Option<Authorizer>,
     retries: RetryConfig,
-    max_request_bytes: usize,
+    /// What it sends at a time.
+    largest: Largest,
     dead_letters: DeadLetters,
     /// Nothing is repeated after it.
     pub(super) stop: CancellationToken,
@@ -75,6 +77,10 @@ pub struct DeliveryConfig<'c> {
 pub struct Terms {
     /// Who sent it.
     pub client: Arc<Client>,
+    /// Whose it is, where there are tenants: what is one's is joined with nobody else's.
+    pub tenants: Arc<[TenantId]>,
+    /// Whether it goes with no other request: what is odd in it must take nothing along.
+    pub alone: bool,
     /// When its sender stops waiting.
     pub deadline: Instant,
     /// What becomes of an item that is too large.
@@ -184,14 +190,20 @@ impl Way {
         authorizer: Option<Authorizer>,
         config: DeliveryConfig<'_>,
     ) -> Self {
-        let max_request_bytes = config.max_request_bytes.as_u64();
+        let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        // A batch may have to be smaller than what the backend takes.
+        let batch = config.sending_queue.largest_batch();
+        let bytes = config.max_request_bytes.as_u64().min(batch.bytes);
         Self {
             dead_letters: DeadLetters::new(&name, config.dead_letters),
             name,
             wire: wire.into(),
             authorizer,
             retries: config.retry_on_failure.clone(),
-            max_request_bytes: usize::try_from(max_request_bytes).unwrap_or(usize::MAX),
+            largest: Largest {
+                bytes: whole(bytes),
+                items: whole(batch.items),
+            },
             stop: CancellationToken::new(),
             counts: Arc::default(),
         }
@@ -217,13 +229,20 @@ impl Way {
         authorizer.map_or(Ok(()), |authorizer| authorizer.check(client))
     }
 
-    /// What has to be known of `client` to send its requests later, and no more.
-    pub(super) fn remember(&self, client: &Client) -> Client {
+    /// The most bytes that are sent at a time.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.largest.bytes
+    }
+
+    /// What has to be known of `client` to send its requests later, with the headers that `also` tell them
+    /// apart, and no more.
+    pub(super) fn remember(&self, client: &Client, also: &[HeaderName]) -> Client {
         let names = self.authorizer.as_ref().map(Authorizer::context);
+        let names = names.unwrap_or_default();
         let mut metadata = HeaderMap::new();
-        for name in names.unwrap_or_default() {
+        for name in names.iter().chain(also) {
             // One name may be asked for twice.
-            if !metadata.contains_key(&name) {
+            if !metadata.contains_key(name) {
                 for value in client.metadata(name.as_str()) {
                     metadata.append(name.clone(), value.clone());
                 }
@@ -267,7 +286,7 @@ impl Way {
         let Sent {
             mut answer,
             oversize: singles,
-        } = send_fitting(signal, request, self.max_request_bytes, deliver).await?;
+        } = send_fitting(signal, request, self.largest, deliver).await?;
         let mut kept = 0;
         for (single, refusal) in singles {
             if oversize == Oversize::Refused {

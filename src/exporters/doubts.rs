@@ -50,6 +50,8 @@ async fn refused(delivery: &Delivery) -> (Refusal, bool) {
     let departure = Departure::watched();
     let terms = Terms {
         client: Arc::new(Client::unknown()),
+        tenants: Arc::default(),
+        alone: false,
         deadline: Instant::now() + Duration::from_mins(1),
         oversize: Oversize::Kept,
         tickets: Tickets::of([]),

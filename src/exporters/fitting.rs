@@ -10,11 +10,19 @@ use bytes::Bytes;
 use slimspan_proto::{Signal, count, halves, split};
 
 use crate::answer::Answer;
+use crate::joining::Pieces;
 use crate::refusal::Refusal;
 
 /// Every backend takes this much. One that refuses less for its size refuses for another reason, such
 /// as a quota, and halving would only ask it the more often.
 const TAKEN_BY_ALL: usize = 16 * 1024;
+
+/// The largest request that is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Largest {
+    pub(super) bytes: usize,
+    pub(super) items: usize,
+}
 
 /// What became of a request.
 #[derive(Debug, PartialEq)]
@@ -25,7 +33,7 @@ pub(super) struct Sent {
     pub(super) oversize: Vec<(Bytes, Refusal)>,
 }
 
-/// Sends `request` in parts of at most `max_bytes`; an item that alone is larger goes by itself, for
+/// Sends `request` in parts that are at most as `large`; an item that alone is larger goes by itself, for
 /// the backend has the last word.
 ///
 /// A refusal that a retry can change ends it: the sender sends everything again. A final one is the
@@ -33,7 +41,7 @@ pub(super) struct Sent {
 pub(super) async fn send_fitting<F>(
     signal: Signal,
     request: Bytes,
-    max_bytes: usize,
+    large: Largest,
     mut send: impl FnMut(Bytes) -> F,
 ) -> Result<Sent, Refusal>
 where
@@ -50,21 +58,19 @@ where
             oversize: Vec::new(),
         },
     };
+    let has_more = || large.items < usize::MAX && count(signal, &request) > large.items;
     // What cannot be divided goes as it is.
-    let parts = (request.len() > max_bytes && signal.is_divisible())
-        .then(|| split(signal, &request, max_bytes).ok())
+    let pieces = (signal.is_divisible() && has_more())
+        .then(|| Pieces::of(signal, &request, large.items).ok())
         .flatten();
-    let Some(parts) = parts else {
-        sending.send(request, &mut send).await?;
+    let Some(pieces) = pieces else {
+        sending.fit(request, large.bytes, &mut send).await?;
         return sending.end();
     };
     drop(request);
-    for part in parts.parts() {
-        sending.send(part, &mut send).await?;
-    }
-    for index in parts.oversize() {
-        let single = parts.items().carve(|item| item == *index);
-        sending.send(single, &mut send).await?;
+    for index in 0..pieces.count() {
+        let piece = pieces.piece(index);
+        sending.fit(piece, large.bytes, &mut send).await?;
     }
     sending.end()
 }
@@ -83,6 +89,34 @@ struct Sending {
 }
 
 impl Sending {
+    /// Sends a request, in parts where it is larger than `max_bytes`.
+    async fn fit<F>(
+        &mut self,
+        request: Bytes,
+        max_bytes: usize,
+        send: &mut impl FnMut(Bytes) -> F,
+    ) -> Result<(), Refusal>
+    where
+        F: Future<Output = Result<Answer, Refusal>>,
+    {
+        // What cannot be divided goes as it is.
+        let parts = (request.len() > max_bytes && self.signal.is_divisible())
+            .then(|| split(self.signal, &request, max_bytes).ok())
+            .flatten();
+        let Some(parts) = parts else {
+            return self.send(request, send).await;
+        };
+        drop(request);
+        for part in parts.parts() {
+            self.send(part, send).await?;
+        }
+        for index in parts.oversize() {
+            let single = parts.items().carve(|item| item == *index);
+            self.send(single, send).await?;
+        }
+        Ok(())
+    }
+
     /// Sends a part, and smaller ones in its place where it is too large.
     async fn send<F>(
         &mut self,
@@ -191,6 +225,12 @@ mod tests {
         spans.map(|span| span.name.parse().unwrap()).collect()
     }
 
+    /// So many bytes, and any number of items.
+    fn up_to(bytes: usize) -> Largest {
+        let items = usize::MAX;
+        Largest { bytes, items }
+    }
+
     fn too_large() -> Refusal {
         Refusal::of_backend("otlp_grpc", &Status::resource_exhausted("too large"))
     }
@@ -202,7 +242,7 @@ mod tests {
         limit: usize,
     ) -> (Vec<Vec<usize>>, usize, Result<Sent, Refusal>) {
         let (arrived, sends) = (RefCell::new(Vec::new()), RefCell::new(0));
-        let outcome = send_fitting(Signal::Traces, request, max, |part| {
+        let outcome = send_fitting(Signal::Traces, request, up_to(max), |part| {
             *sends.borrow_mut() += 1;
             std::future::ready(if part.len() > limit {
                 Err(too_large())
@@ -227,6 +267,23 @@ mod tests {
         let whole = request(&sizes);
         let (arrived, ..) = run(whole.clone(), whole.len(), usize::MAX).await;
         assert_eq!(arrived.len(), 1, "as large as it may be");
+    }
+
+    #[tokio::test]
+    async fn what_has_too_many_items_for_one_goes_in_several() {
+        let mut arrived = Vec::new();
+        let large = Largest {
+            bytes: 70_000,
+            items: 3,
+        };
+        // Of the first three, two are as large as a part may be.
+        let sizes = [30_000, 30_000, 30_000, 10, 10, 10, 10];
+        let outcome = send_fitting(Signal::Traces, request(&sizes), large, |part| {
+            arrived.push(numbers(&part));
+            std::future::ready(Ok(Answer::success()))
+        });
+        assert_eq!(outcome.await.unwrap().answer, Answer::success());
+        assert_eq!(arrived, [vec![0, 1], vec![2], vec![3, 4, 5], vec![6]]);
     }
 
     #[tokio::test]
@@ -256,7 +313,7 @@ mod tests {
         // The same framing as that of spans.
         let whole = request(&[30_000; 4]);
         let mut arrived = Vec::new();
-        let outcome = send_fitting(Signal::Profiles, whole.clone(), 40_000, |part| {
+        let outcome = send_fitting(Signal::Profiles, whole.clone(), up_to(40_000), |part| {
             arrived.push(part);
             std::future::ready(Err(too_large()))
         });
@@ -286,7 +343,7 @@ mod tests {
     async fn what_can_be_repeated_is_repeated_as_a_whole() {
         let later = || Refusal::unavailable(Culprit::Backend, "later");
         let mut sends = 0;
-        let outcome = send_fitting(Signal::Traces, request(&[30_000; 4]), 40_000, |_| {
+        let outcome = send_fitting(Signal::Traces, request(&[30_000; 4]), up_to(40_000), |_| {
             sends += 1;
             std::future::ready(if sends == 2 {
                 Err(later())
@@ -301,7 +358,7 @@ mod tests {
     #[tokio::test]
     async fn a_final_refusal_of_a_part_takes_no_other_along() {
         let mut sends = 0;
-        let outcome = send_fitting(Signal::Traces, request(&[30_000; 4]), 70_000, |_| {
+        let outcome = send_fitting(Signal::Traces, request(&[30_000; 4]), up_to(70_000), |_| {
             sends += 1;
             std::future::ready(if sends == 1 {
                 Err(Refusal::malformed("bad name"))

@@ -105,6 +105,7 @@ impl FanOut {
         stage.number("slimspan.request.bytes", request.len() as u64);
         let terms = &Terms {
             onward: stage.onward(),
+            alone: terms.alone || !isolated.is_empty(),
             ..terms.clone()
         };
         let send = |part| {

@@ -180,6 +180,8 @@ impl Pipelines {
         let ticket = Ticket::new(Arc::clone(&self.counters), signal);
         let terms = Terms {
             client,
+            tenants: Arc::default(),
+            alone: false,
             deadline,
             oversize: Oversize::Kept,
             tickets: Arc::clone(&ticket).into(),
@@ -336,6 +338,7 @@ impl Pipeline {
             entries,
         } = processed;
         let mut terms = terms.clone();
+        terms.tenants = tenants.as_slice().into();
         let artifacts = self.artifacts.as_ref();
         let recording = artifacts.and_then(|of| of.recording(entries));
         let watched = recording.as_deref().map(Recording::departure);

@@ -42,6 +42,7 @@ mod presets;
 mod profiles;
 mod progress;
 mod queue;
+mod queue_batch;
 mod reference_forms;
 mod reload;
 mod removal;

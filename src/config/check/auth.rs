@@ -196,7 +196,7 @@ impl Check<'_> {
     }
 
     /// Whether any request that comes to the exporter `id` may have headers with it.
-    fn sees_metadata(&self, id: &ComponentId) -> bool {
+    pub(super) fn sees_metadata(&self, id: &ComponentId) -> bool {
         let pipelines = self.config.service.pipelines.values();
         let mut receivers = pipelines
             .filter(|pipeline| pipeline.exporters.contains(id))

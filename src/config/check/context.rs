@@ -1,13 +1,16 @@
 //! What processors and exporters want to know of senders, and who lets them.
 
 use super::Check;
-use crate::auth::config::AuthConfig;
-use crate::config::components::{Component, ExtensionConfig, ProcessorConfig, ReceiverConfig};
+use crate::auth::config::{AuthConfig, is_credential};
+use crate::config::components::{
+    Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
+};
 use crate::config::id::ComponentId;
 use crate::config::path::KeyPath;
 use crate::config::problem::Problem;
 use crate::config::service::PipelineConfig;
 use crate::config::tenant::ContextKey;
+use crate::exporters::queue::config::{QueueBatchConfig, QueueConfig};
 use crate::receivers::otlp::config::Protocols;
 
 impl Check<'_> {
@@ -68,6 +71,32 @@ impl Check<'_> {
                     ),
                 );
             }
+        }
+    }
+
+    /// What tells the requests of a queue apart has to be seen, and is kept with them.
+    pub(super) fn partition(&mut self, id: &ComponentId, queue: &QueueConfig) {
+        let batch = queue.batch.as_ref().filter(|_| queue.enabled);
+        let keys = batch.map(QueueBatchConfig::metadata_keys);
+        let keys = keys.unwrap_or_default();
+        let Some(first) = keys.first() else { return };
+        let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
+        let path = path.key("sending_queue").key("batch");
+        let path = path.key("partition").key("metadata_keys");
+        if !self.sees_metadata(id) {
+            self.report(path.clone(), no_metadata(first.as_str()));
+        }
+        let secret = keys.iter().find(|name| is_credential(name));
+        if let Some(name) = secret
+            && queue.storage.is_some()
+        {
+            self.report(
+                path,
+                format!(
+                    "the header {name} of senders would be written to disk with each request: remove \
+                     it, or the storage, so that the queue is in memory"
+                ),
+            );
         }
     }
 

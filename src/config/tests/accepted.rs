@@ -22,7 +22,9 @@ use crate::exporters::otlp_http;
 use crate::exporters::otlp_http::config::{
     CompressionParams, CookiesConfig, Encoding, OtlpHttpConfig,
 };
-use crate::exporters::queue::config::{QueueConfig, Sizer};
+use crate::exporters::queue::config::{
+    BatchSizer, PartitionConfig, QueueBatchConfig, QueueConfig, Sizer,
+};
 use crate::exporters::retry::config::RetryConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::{ContentCoding, OtlpReceiverConfig, ServerParameters};
@@ -158,7 +160,7 @@ exporters:
     headers: {Authorization: "Bearer ${env:TOKEN}", x-token: "${TOKEN}", x-empty: "${env:NONE:-}"}
     timeout: 1.5s
     retry_on_failure: {enabled: false, initial_interval: 1s, randomization_factor: 0, multiplier: 2, max_interval: 1m, max_elapsed_time: 0}
-    sending_queue: {num_consumers: 2, queue_size: 5, sizer: items, block_on_overflow: true, storage: file_storage/q}
+    sending_queue: {num_consumers: 2, queue_size: 5, sizer: items, block_on_overflow: true, storage: file_storage/q, batch: {flush_timeout: 1s, min_size: 2, max_size: 4000, sizer: bytes, partition: {metadata_keys: [X-Team]}}}
     max_request_bytes: 16MiB
     dead_letters: {directory: null, max_bytes: 1GiB}
     keepalive: {time: 10s, timeout: 1s, permit_without_stream: true}
@@ -306,6 +308,15 @@ service:
             block_on_overflow: true,
             wait_for_result: false,
             storage: Some(id("file_storage/q")),
+            batch: Some(QueueBatchConfig {
+                flush_timeout: Duration::from_secs(1),
+                min_size: 2,
+                max_size: 4000,
+                sizer: Some(BatchSizer::Bytes),
+                partition: PartitionConfig {
+                    metadata_keys: vec!["x-team".to_owned()],
+                },
+            }),
         },
         max_request_bytes: ByteSize::mib(16),
         dead_letters: DeadLetterConfig {
@@ -561,7 +572,7 @@ exporters:
     force_attempt_http2: true
     cookies: {enabled: true}
     retry_on_failure: {enabled: false}
-    sending_queue: {queue_size: 5}
+    sending_queue: {queue_size: 5, batch: {}}
     max_request_bytes: 1MiB
     dead_letters: {directory: null}
     reference: uri
@@ -603,6 +614,7 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
         },
         sending_queue: QueueConfig {
             queue_size: 5,
+            batch: Some(QueueBatchConfig::default()),
             ..QueueConfig::default()
         },
         max_request_bytes: ByteSize::mib(1),

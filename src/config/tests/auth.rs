@@ -63,6 +63,11 @@ fn what_fits() {
             &format!("{BY_SETTER}, sending_queue: {{}}"),
         ),
         (tenant, METADATA, &format!("{BY_SETTER}, {disk}")),
+        (
+            PASS_ON,
+            METADATA,
+            "sending_queue: {batch: {partition: {metadata_keys: [authorization]}}}",
+        ),
         (&chain, "", BY_SETTER),
     ] {
         parse(extensions, receiver, exporter).unwrap();
@@ -73,6 +78,9 @@ fn what_fits() {
 fn what_does_not() {
     let disk = format!("{BY_SETTER}, sending_queue: {{storage: file_storage}}");
     let pass_on_to_disk = format!("{PASS_ON}\nfile_storage: {{directory: ./q}}");
+    let by_credential = "batch: {partition: {metadata_keys: [Authorization]}}";
+    let by_credential_on_disk =
+        format!("sending_queue: {{storage: file_storage, {by_credential}}}");
     let header = |keys: &str| format!("headers_setter: {{headers: [{{{keys}}}]}}");
     let basic = "basicauth: {client_auth: {username: a, password: b}}";
     let users = "basicauth: {htpasswd: {file: ./x}}";
@@ -240,6 +248,12 @@ fn what_does_not() {
             METADATA,
             &disk,
             "exporters.otlp_grpc.sending_queue.storage: \"headers_setter\" passes on the header authorization of senders, which would be written to disk with each request: remove the storage, so that the queue is in memory, or give the exporter a credential of its own",
+        ),
+        (
+            "file_storage: {directory: ./q}",
+            METADATA,
+            &by_credential_on_disk,
+            "exporters.otlp_grpc.sending_queue.batch.partition.metadata_keys: the header authorization of senders would be written to disk with each request: remove it, or the storage, so that the queue is in memory",
         ),
         (
             circle,

@@ -616,8 +616,43 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "timeout: 5s",
-        "sending_queue: { batch: { min_size: 100 } }",
-        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch: is not supported: the batch processor joins requests here, before the queue and without decoding, and each sender waits for what becomes of its batch; put batch into the pipelines, and remove this",
+        "sending_queue: { batch: { min_sizes: 100 } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch: has invalid keys: min_sizes; did you mean \"min_size\"? known are flush_timeout, min_size, max_size, sizer, partition",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { batch: { sizer: requests } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.sizer: unknown value \"requests\"; known are items, bytes",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { batch: { flush_timeout: 0s } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.flush_timeout: must be longer than 0, such as 5s",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { batch: { max_size: 100 } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.max_size: must be 0 or at least min_size, which is 8192",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { sizer: items, batch: {} }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.min_size: must be at most queue_size, which is 1000: the queue holds no more",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { sizer: bytes, queue_size: 9, batch: { min_size: 10 } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.min_size: must be at most queue_size, which is 9: the queue holds no more",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { batch: { partition: { metadata_keys: [x-team] } } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.partition.metadata_keys: wants the header x-team of senders, and no receiver shows it: set include_metadata: true in a receiver of its pipelines",
+    ),
+    (
+        "timeout: 5s",
+        "sending_queue: { batch: { partition: { metadata_keys: [a, A] } } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.partition.metadata_keys: \"a\" is given twice",
     ),
     (
         "timeout: 5s",
@@ -1249,7 +1284,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "timeout: 5s",
         "sending_queue: { queue_length: 10 }",
-        "c.yaml:17: exporters.otlp_grpc.sending_queue: has invalid keys: queue_length; known are enabled, num_consumers, queue_size, sizer, block_on_overflow, wait_for_result, storage",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue: has invalid keys: queue_length; known are enabled, num_consumers, queue_size, sizer, block_on_overflow, wait_for_result, storage, batch",
     ),
     (
         "timeout: 5s",

@@ -5,15 +5,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
 use tokio::time::{Instant, sleep};
 
-use super::{Held, Queued, Shared, record};
-use crate::client::Client;
+use super::{Held, Queued, Sender, Shared, record};
+use crate::answer::Answer;
 use crate::crash::{self, Point};
 use crate::exporters::dead_letters::Letter;
 use crate::exporters::delivery::{Delivered, Origin, Oversize};
-use crate::exporters::departure::Notice;
+use crate::exporters::departure::{Departure, Notice};
 use crate::exporters::retry::Patience;
+use crate::joining::{join, may_be_about_one, shares};
 use crate::journal::{Entry, ReadError};
 use crate::refusal::Refusal;
 use crate::telemetry::traces::Onward;
@@ -23,6 +26,13 @@ const UNREAD: Duration = Duration::from_secs(1);
 
 /// How long a request stays where it is that can neither be delivered nor kept elsewhere.
 const STUCK: Duration = Duration::from_secs(30);
+
+/// A request that is there to be sent.
+#[derive(Debug)]
+struct Part {
+    queued: Queued,
+    request: Bytes,
+}
 
 impl Queued {
     fn reject(&self, items: usize) {
@@ -35,65 +45,136 @@ impl Queued {
 impl Shared {
     pub(super) async fn consume(self: Arc<Self>) {
         while !self.is_over()
-            && let Some(queued) = self.waiting.next(self.journal.is_some()).await
+            && let Some(batch) = self.waiting.next(self.journal.is_some()).await
         {
-            let mut queued = queued;
-            if self.finish(&mut queued).await {
-                queued.is_done = true;
-                self.room.give_back(queued.size);
-            } else {
-                self.waiting.put_back(queued);
-            }
+            let left = self.finish(batch).await;
+            self.waiting.put_back(left);
         }
     }
 
-    /// Delivers a request or keeps it elsewhere; returns false where neither was possible and it
-    /// stays on disk.
-    pub(super) async fn finish(&self, queued: &mut Queued) -> bool {
-        let request = match &queued.held {
-            Held::Memory(request) => request.clone(),
-            Held::Disk(entry) => match self.read(entry).await {
-                Ok(Stands {
-                    request,
-                    client,
-                    notices,
-                }) => {
-                    queued.client = client;
-                    if std::mem::take(&mut queued.is_found) {
-                        // Before it leaves: what it refers to is to be known then.
-                        for notice in notices {
-                            self.herald.tell(notice).await;
-                        }
-                    }
-                    request
+    /// Delivers requests as one, or keeps them elsewhere; returns those for which neither was possible and
+    /// which stay on disk.
+    pub(super) async fn finish(&self, batch: Vec<Queued>) -> Vec<Queued> {
+        let (mut parts, mut left) = (Vec::new(), Vec::new());
+        let mut untold = Vec::new();
+        for (index, mut queued) in batch.into_iter().enumerate() {
+            match self.load(&mut queued, index == 0).await {
+                Ok((request, notices)) => {
+                    untold.extend(notices);
+                    parts.push(Part { queued, request });
                 }
                 Err(Unread::Later(reason)) => {
-                    let name = self.way.name();
-                    tracing::warn!("{name}: a queued request cannot be read yet: {reason}");
-                    self.pause(UNREAD).await;
-                    return false;
+                    if left.is_empty() {
+                        let name = self.way.name();
+                        tracing::warn!("{name}: a queued request cannot be read yet: {reason}");
+                    }
+                    // The others go without it.
+                    left.push(queued);
                 }
                 Err(Unread::Lost(reason)) => {
                     // The next start puts what is left of it into quarantine.
                     let name = self.way.name();
                     tracing::error!("{name}: {} queued items are lost: {reason}", queued.items);
                     queued.reject(queued.items);
-                    return true;
+                    self.done_with(&mut queued);
                 }
-            },
-        };
-        let waiter = queued.waiter.take();
-        let outcome = self.deliver(queued, request.clone()).await;
-        if let Some(waiter) = waiter {
-            // Who does not wait any more was told that it is not known.
-            let _ = waiter.send(outcome.map(|delivered| delivered.answer));
-            return true;
+            }
         }
-        let on_disk = matches!(queued.held, Held::Disk(_));
-        let (rejected, why) = match outcome {
+        if parts.is_empty() && !left.is_empty() {
+            self.pause(UNREAD).await;
+        }
+        // Before they leave: what they refer to is to be known then.
+        let told = untold.into_iter().map(|notice| self.herald.tell(notice));
+        join_all(told).await;
+        self.settle(&mut parts).await;
+        let stays = parts.into_iter().map(|part| part.queued);
+        let stays = stays.filter(|queued| !queued.is_done);
+        stays.chain(left).collect()
+    }
+
+    /// A request as it is sent, with what is to be told of it before. The first one of a batch waits for memory,
+    /// the others take what there is.
+    async fn load(
+        &self,
+        queued: &mut Queued,
+        is_first: bool,
+    ) -> Result<(Bytes, Vec<Notice>), Unread> {
+        match &queued.held {
+            Held::Memory(request) => Ok((request.clone(), Vec::new())),
+            Held::Disk(entry) => {
+                let stands = self.read(entry, is_first).await?;
+                queued.sender = stands.sender;
+                // Of what came in this life who brought it tells.
+                let is_found = std::mem::take(&mut queued.is_found);
+                let untold = is_found.then_some(stands.notices);
+                Ok((stands.request, untold.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Sends requests as one, in halves where one of them may be what is refused: none takes another one
+    /// along. Where there is no memory to join them, each goes alone.
+    fn settle<'a>(&'a self, parts: &'a mut [Part]) -> BoxFuture<'a, ()> {
+        async move {
+            if parts.is_empty() {
+                return;
+            }
+            let Some(request) = self.join(parts) else {
+                for alone in parts.chunks_mut(1) {
+                    self.settle(alone).await;
+                }
+                return;
+            };
+            match self.deliver(parts, request.clone()).await {
+                Err(refusal) if parts.len() > 1 && may_be_about_one(&refusal) => {
+                    drop(request);
+                    let (first, second) = parts.split_at_mut(parts.len() / 2);
+                    self.settle(first).await;
+                    self.settle(second).await;
+                }
+                outcome => self.end(parts, request, outcome).await,
+            }
+        }
+        .boxed()
+    }
+
+    /// The requests as one, unless there is no memory for that. One alone is as it was.
+    fn join(&self, parts: &[Part]) -> Option<Bytes> {
+        if let [only] = parts {
+            return Some(only.request.clone());
+        }
+        let requests: Vec<_> = parts.iter().map(|part| part.request.clone()).collect();
+        let mut lease = self.budget.lease_for_copy();
+        let len: usize = requests.iter().map(Bytes::len).sum();
+        lease.try_charge(len).ok()?;
+        Some(lease.hold(join(requests)))
+    }
+
+    /// Tells what became of requests that went as one, or keeps what was not taken.
+    async fn end(&self, parts: &mut [Part], request: Bytes, outcome: Result<Delivered, Refusal>) {
+        let items: Vec<_> = parts.iter().map(|part| part.queued.items).collect();
+        if self.config.wait_for_result {
+            let answers: Vec<Result<Answer, Refusal>> = match outcome {
+                Ok(delivered) => shares(&items, &delivered.answer)
+                    .into_iter()
+                    .map(Ok)
+                    .collect(),
+                Err(refusal) => vec![Err(refusal); items.len()],
+            };
+            for (Part { queued, .. }, answer) in parts.iter_mut().zip(answers) {
+                if let Some(waiter) = queued.waiter.take() {
+                    // Who does not wait any more was told that it is not known.
+                    let _ = waiter.send(answer);
+                }
+                self.done_with(queued);
+            }
+            return;
+        }
+        let all: usize = items.iter().sum();
+        let (mut rejected, why) = match outcome {
             Ok(Delivered { answer, kept }) => {
                 let rejected = usize::try_from(answer.rejected().unwrap_or(0));
-                let rejected = rejected.unwrap_or(usize::MAX).min(queued.items);
+                let rejected = rejected.unwrap_or(usize::MAX).min(all);
                 // What is kept already need not be kept again.
                 let by_backend = rejected.saturating_sub(kept);
                 let why = (by_backend > 0).then(|| {
@@ -102,42 +183,59 @@ impl Shared {
                 });
                 (rejected, why)
             }
-            Err(refusal) if on_disk && refusal.is_retryable() => return false,
+            Err(refusal) if self.journal.is_some() && refusal.is_retryable() => return,
             Err(refusal) => {
                 if refusal.is_retryable() && self.stop.is_cancelled() {
                     self.gave_up.store(true, Ordering::Relaxed);
                 }
-                (queued.items, Some(refusal.to_string()))
+                (all, Some(refusal.to_string()))
             }
         };
         if let Some(why) = why
-            && !self.keep_elsewhere(queued, request, why).await
+            && !self.keep_elsewhere(parts, request, why).await
         {
-            return false;
+            return;
         }
-        queued.reject(rejected);
-        if let (Held::Disk(entry), Some(journal)) = (&queued.held, &self.journal) {
-            crash::at(Point::Delivered);
-            journal.remove(entry);
+        for Part { queued, .. } in parts {
+            // Which ones those are is not known, so that the first requests have them: together it is right.
+            let of_this = rejected.min(queued.items);
+            rejected -= of_this;
+            queued.reject(of_this);
+            if let (Held::Disk(entry), Some(journal)) = (&queued.held, &self.journal) {
+                crash::at(Point::Delivered);
+                journal.remove(entry);
+            }
+            self.done_with(queued);
         }
-        true
     }
 
-    async fn deliver(&self, queued: &Queued, request: Bytes) -> Result<Delivered, Refusal> {
+    /// Nothing is left to be done with it.
+    fn done_with(&self, queued: &mut Queued) {
+        queued.is_done = true;
+        self.room.give_back(queued.size);
+    }
+
+    async fn deliver(&self, parts: &[Part], request: Bytes) -> Result<Delivered, Refusal> {
+        let Some(Part { queued: first, .. }) = parts.first() else {
+            return Err(self.refusal("nothing was to be sent"));
+        };
         let end = self.waiting.end();
-        let patience = match (&queued.held, end) {
+        let patience = match (&first.held, end) {
             (_, Some(end)) => Patience::Until(end),
             (Held::Memory(_), None) => Patience::Configured,
             (Held::Disk(_), None) => Patience::Endless,
         };
         let onward = Onward::default();
+        let departures = parts.iter().map(|part| &part.queued.departure);
+        let departure = Departure::joined(departures);
         let origin = Origin {
-            client: &queued.client,
+            // All have the same headers that are passed on.
+            client: &first.sender.client,
             // Its trace is over by now.
             onward: &onward,
-            departure: &queued.departure,
+            departure: &departure,
         };
-        let (signal, kept) = (queued.signal, Oversize::Kept);
+        let (signal, kept) = (first.signal, Oversize::Kept);
         let delivery = self
             .way
             .deliver(signal, request.clone(), origin, patience, kept);
@@ -166,10 +264,13 @@ impl Shared {
 
     /// Keeps what cannot be delivered as a dead letter; returns whether it may be forgotten. On disk
     /// it is as safe where it is, and nobody else has it.
-    async fn keep_elsewhere(&self, queued: &Queued, request: Bytes, why: String) -> bool {
+    async fn keep_elsewhere(&self, parts: &[Part], request: Bytes, why: String) -> bool {
         let name = self.way.name();
+        let Some(first) = parts.first().map(|part| &part.queued) else {
+            return true;
+        };
         let letter = Letter {
-            signal: queued.signal,
+            signal: first.signal,
             request,
             why,
         };
@@ -181,9 +282,10 @@ impl Shared {
                     tracing::warn!("{name}: {why}; the request is kept in {path}");
                     return true;
                 }
-                Err(error) if !error.is_wanted() || matches!(queued.held, Held::Memory(_)) => {
+                Err(error) if !error.is_wanted() || matches!(first.held, Held::Memory(_)) => {
                     self.way.counts().gave_up(0, 1);
-                    let (items, why) = (queued.items, &letter.why);
+                    let items: usize = parts.iter().map(|part| part.queued.items).sum();
+                    let why = &letter.why;
                     tracing::error!("{name}: {items} items are lost: {why}; {error}");
                     return true;
                 }
@@ -228,12 +330,18 @@ impl Shared {
         }
     }
 
-    pub(super) async fn read(&self, entry: &Entry) -> Result<Stands, Unread> {
+    pub(super) async fn read(&self, entry: &Entry, is_first: bool) -> Result<Stands, Unread> {
         let Some(journal) = &self.journal else {
             return Err(Unread::Lost("there is no journal".to_owned()));
         };
-        // What is read takes memory like what comes in.
-        let lease = self.budget.lease_to_send_again(entry.len()).await;
+        // What is read takes memory like what comes in. What holds some already waits for no more: others
+        // may wait for this.
+        let lease = if is_first {
+            self.budget.lease_to_send_again(entry.len()).await
+        } else {
+            let mut lease = self.budget.lease();
+            lease.try_charge(entry.len()).map(|()| lease)
+        };
         let lease = lease.map_err(|refusal| Unread::Later(refusal.to_string()))?;
         let record = journal.read(entry).await.map_err(|error| match error {
             ReadError::Io { .. } => Unread::Later(error.to_string()),
@@ -243,7 +351,7 @@ impl Shared {
         let stands = || {
             Some(Stands {
                 request: record::request(&record)?,
-                client: record::client(&record)?,
+                sender: record::sender(&record)?,
                 // For what is to be told of it no request is lost.
                 notices: record::notices(&record).unwrap_or_default(),
             })
@@ -256,8 +364,7 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Stands {
     pub(super) request: Bytes,
-    /// What is known of its sender.
-    client: Client,
+    sender: Sender,
     /// What is to be told of it.
     notices: Vec<Notice>,
 }

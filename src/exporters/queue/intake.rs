@@ -8,13 +8,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::room::Room;
-use super::{Held, Queued, Shared, record};
+use super::{Held, Queued, Sender, Shared, record};
 use crate::answer::Answer;
-use crate::client::Client;
 use crate::crash::{self, Point};
 use crate::exporters::delivery::Terms;
 use crate::exporters::departure::Departure;
-use crate::journal::{AppendError, Entry};
+use crate::journal::{AppendError, Entry, Journal, ReadError};
 use crate::refusal::Refusal;
 use crate::tally::Ticket;
 use crate::telemetry::Lately;
@@ -44,9 +43,11 @@ impl Shared {
         } else {
             (None, None)
         };
-        let client = self.way.remember(&terms.client);
-        let held = self.hold(signal, items, request, &client, terms).await;
-        let held = held.inspect_err(not_queued)?;
+        let client = self.way.remember(&terms.client, &self.partition);
+        let (sender, bytes) = (Sender::of(client, terms), request.len());
+        let held = self.hold(signal, items, request, &sender, terms).await;
+        let held = held.inspect_err(not_queued);
+        let held = held.inspect_err(|_| self.waiting.hurry())?;
         let tickets = waiter.is_none().then(|| terms.tickets.clone());
         if let Some(tickets) = &tickets {
             tickets.queue();
@@ -58,10 +59,12 @@ impl Shared {
         };
         let queued = Queued {
             signal,
-            client,
+            sender,
             held,
             items,
+            bytes,
             size,
+            deadline: waiter.is_some().then_some(deadline),
             waiter,
             tickets,
             departure,
@@ -98,12 +101,13 @@ impl Shared {
             let limit = usize::try_from(self.room.limit()).unwrap_or(usize::MAX);
             return Err(Refusal::too_large(size, limit, &key));
         }
-        let taken = if self.config.block_on_overflow {
-            self.room.take(size, deadline, &self.stop).await
-        } else {
-            self.room.try_take(size)
-        };
-        if taken {
+        if self.room.try_take(size) {
+            return Ok(());
+        }
+        // What waits for more to go with it would wait in vain.
+        self.waiting.hurry();
+        let may_wait = self.config.block_on_overflow;
+        if may_wait && self.room.take(size, deadline, &self.stop).await {
             Ok(())
         } else {
             self.room.lacked(size);
@@ -116,18 +120,18 @@ impl Shared {
         signal: Signal,
         items: usize,
         request: Bytes,
-        client: &Client,
+        sender: &Sender,
         terms: &Terms,
     ) -> Result<Held, Refusal> {
         let Some(journal) = &self.journal else {
             // What waits takes memory that nobody else may have.
             let mut lease = self.budget.lease();
-            lease.try_charge(request.len() + client.metadata_len())?;
+            lease.try_charge(request.len() + sender.client.metadata_len())?;
             return Ok(Held::Memory(lease.hold(request)));
         };
         // From the moment on that it is on disk it goes out, whether or not this process lives to tell of it.
         let notices = terms.departure.notices();
-        let beginning = record::beginning(signal, items, client, &notices, request.len());
+        let beginning = record::beginning(signal, items, sender, &notices, request.len());
         let append = journal.append(&[beginning, request]);
         let Ok(appended) = timeout_at(terms.deadline, append).await else {
             return Err(self.refusal("its queue on disk was not written in time"));
@@ -158,14 +162,14 @@ impl Shared {
         let Some(journal) = &self.journal else { return };
         crash::at(Point::QueueTakingUp);
         let name = self.way.name();
-        let beginning = match journal.read_beginning(&entry, record::BEGINNING) {
-            Ok(beginning) => beginning,
+        let found = match self.look_at(journal, &entry) {
+            Ok(found) => found,
             Err(error) => {
                 tracing::error!("{name}: a request has to wait for the next start: {error}");
                 return;
             }
         };
-        let Some((signal, items)) = record::read_beginning(&beginning) else {
+        let Some((signal, items, sender)) = found else {
             // Intact, and not ours: another version may know what it is.
             tracing::error!("{name}: a record of its queue is no request; it stays");
             return;
@@ -175,11 +179,12 @@ impl Shared {
         let ticket = Ticket::found(Arc::clone(&self.counters), signal, items);
         let queued = Queued {
             signal,
-            // It is read with the request.
-            client: Client::unknown(),
+            sender,
             held: Held::Disk(entry),
             items,
+            bytes: entry.len(),
             size,
+            deadline: None,
             waiter: None,
             tickets: Some(ticket.into()),
             departure: Departure::default(),
@@ -188,6 +193,33 @@ impl Shared {
         };
         // Nothing is too late for what may stay.
         let _ = self.waiting.push(queued, true);
+    }
+
+    /// The signal of a record, its items and its sender, where these are to be known before the request is
+    /// read; nothing where it is no request.
+    fn look_at(
+        &self,
+        journal: &Journal,
+        entry: &Entry,
+    ) -> Result<Option<(Signal, usize, Sender)>, ReadError> {
+        let mut len = record::BEGINNING;
+        let mut beginning = journal.read_beginning(entry, len)?;
+        let Some((signal, items)) = record::read_beginning(&beginning) else {
+            return Ok(None);
+        };
+        if self.config.batch.is_none() {
+            return Ok(Some((signal, items, Sender::default())));
+        }
+        loop {
+            if let Some(sender) = record::sender(&beginning) {
+                return Ok(Some((signal, items, sender)));
+            }
+            if beginning.len() < len {
+                return Ok(None);
+            }
+            len *= 8;
+            beginning = journal.read_beginning(entry, len)?;
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 pub mod config;
 mod consumer;
 mod intake;
+mod line;
+mod partition;
 mod record;
 mod room;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use http::HeaderName;
 use slimspan_proto::Signal;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
@@ -28,12 +31,13 @@ use super::delivery::{Terms, Way};
 use super::departure::{Departure, Herald};
 use crate::admission::Budget;
 use crate::answer::Answer;
-use crate::client::Client;
 use crate::journal::{Entry, Journal, OpenError, Options, Recovered};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
 use crate::telemetry::{Counters, Lately};
-use config::{QueueConfig, Sizer};
+use config::{BatchSizer, QueueBatchConfig, QueueConfig, Sizer};
+use line::{Batches, Waits};
+use partition::{Partition, Sender};
 use room::Room;
 use waiting::Waiting;
 
@@ -59,6 +63,8 @@ pub struct Load {
 struct Shared {
     way: Arc<Way>,
     config: QueueConfig,
+    /// The headers of senders that tell requests apart, beside those that are passed on.
+    partition: Vec<HeaderName>,
     room: Room,
     waiting: Waiting<Queued>,
     /// Where requests are, if not in memory.
@@ -79,11 +85,14 @@ struct Shared {
 #[derive(Debug)]
 struct Queued {
     signal: Signal,
-    /// What is known of its sender. On disk it is beside the request.
-    client: Client,
+    sender: Sender,
     held: Held,
     items: usize,
+    bytes: usize,
+    /// Of the queue.
     size: u64,
+    /// When its sender stops waiting, if it waits.
+    deadline: Option<Instant>,
     /// Who waits for the answer, if anybody does.
     waiter: Option<oneshot::Sender<Result<Answer, Refusal>>>,
     /// Counts its items as queued, unless somebody waits.
@@ -94,6 +103,23 @@ struct Queued {
     is_found: bool,
     /// Whether nothing is left to be done with it.
     is_done: bool,
+}
+
+impl Waits for Queued {
+    fn partition(&self) -> Option<Partition> {
+        Partition::of(self.signal, &self.sender)
+    }
+
+    fn size(&self, sizer: BatchSizer) -> u64 {
+        match sizer {
+            BatchSizer::Items => self.items as u64,
+            BatchSizer::Bytes => self.bytes as u64,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
 }
 
 impl Drop for Queued {
@@ -151,10 +177,22 @@ impl Queue {
             entries, given_up, ..
         } = recovered.unwrap_or_default();
         counters.damage_given_up(given_up);
+        let batches = config.batch.as_ref().map(|batch| Batches {
+            flush_timeout: batch.flush_timeout,
+            min_size: batch.min_size,
+            max_size: match batch.max_size {
+                0 => u64::MAX,
+                most => most,
+            },
+            sizer: config.batch_sizer(),
+            max_bytes: way.max_bytes() as u64,
+        });
+        let partition = config.batch.as_ref().map(QueueBatchConfig::metadata_keys);
         let shared = Arc::new(Shared {
             room: Room::new(config.queue_size),
             config: config.clone(),
-            waiting: Waiting::default(),
+            partition: partition.unwrap_or_default(),
+            waiting: Waiting::new(batches),
             journal,
             budget,
             counters,
@@ -265,8 +303,22 @@ impl fmt::Display for Queue {
         };
         write!(f, "through a queue of {} {unit} ", config.queue_size)?;
         match &config.storage {
-            Some(storage) => write!(f, "in {storage}, {} waiting", waiting.len()),
-            None => f.write_str("in memory"),
+            Some(storage) => write!(f, "in {storage}, {} waiting", waiting.len())?,
+            None => f.write_str("in memory")?,
+        }
+        match &config.batch {
+            None => Ok(()),
+            Some(batch) => {
+                let unit = match config.batch_sizer() {
+                    BatchSizer::Items => "items",
+                    BatchSizer::Bytes => "bytes",
+                };
+                let (size, after) = (batch.min_size, batch.flush_timeout);
+                write!(
+                    f,
+                    ", in batches of {size} {unit}, after {after:?} at the latest"
+                )
+            }
         }
     }
 }

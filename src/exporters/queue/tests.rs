@@ -1,5 +1,11 @@
 //! What a queue on disk does while its disk, or the memory, lacks something.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod batches;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +16,7 @@ use tokio::time::{pause, resume, timeout};
 
 use super::*;
 use crate::admission::Limits;
+use crate::client::Client;
 use crate::exporters::delivery::Oversize;
 use crate::exporters::departure::{Notice, Notices};
 use crate::exporters::faulty::{Faulty, HELD, POISON, SLOW_POISON};
@@ -70,6 +77,8 @@ fn terms(queue: &Queue) -> Terms {
     let ticket = Ticket::new(Arc::clone(&queue.shared.counters), Signal::Traces);
     Terms {
         client: Arc::new(Client::unknown()),
+        tenants: Arc::default(),
+        alone: false,
         deadline: Instant::now() + Duration::from_secs(5),
         oversize: Oversize::Kept,
         tickets: ticket.into(),
@@ -77,6 +86,13 @@ fn terms(queue: &Queue) -> Terms {
         onward: Onward::default(),
         departure: Departure::default(),
     }
+}
+
+/// The only request that is to go next.
+async fn next(queue: &Queue) -> Queued {
+    let batch = queue.shared.waiting.next(true).await.unwrap();
+    let [only] = <[_; 1]>::try_from(batch).unwrap();
+    only
 }
 
 async fn offer(queue: &Queue) -> Result<Answer, Refusal> {
@@ -213,11 +229,12 @@ async fn a_disk_that_may_only_be_read_asks_senders_to_come_back_until_it_may_be_
         disk.set_read_only(false);
     }
     for _ in 1..=3 {
-        let queued = queue.shared.waiting.next(true).await.unwrap();
+        let queued = next(&queue).await;
         let Held::Disk(entry) = &queued.held else {
             unreachable!("it is on disk")
         };
-        assert_eq!(queue.shared.read(entry).await.unwrap().request, request());
+        let stands = queue.shared.read(entry, true).await.unwrap();
+        assert_eq!(stands.request, request());
     }
 }
 
@@ -227,11 +244,11 @@ async fn what_is_read_back_takes_memory_while_it_is_there() {
     offer(&queue).await.unwrap();
     let shared = &queue.shared;
     assert_eq!(shared.budget.in_flight(), 0, "on disk it takes none");
-    let queued = shared.waiting.next(true).await.unwrap();
+    let queued = next(&queue).await;
     let Held::Disk(entry) = &queued.held else {
         unreachable!("it is on disk")
     };
-    let read = shared.read(entry).await.unwrap().request;
+    let read = shared.read(entry, true).await.unwrap().request;
     assert_eq!(read, request());
     // As it is, and what is made of it to be sent.
     assert!(shared.budget.in_flight() >= 2 * read.len() as u64);
@@ -251,14 +268,17 @@ async fn where_there_is_no_memory_it_stays_where_it_is() {
     let mut all = shared.budget.lease_for_more();
     let limit = usize::try_from(shared.budget.limit()).unwrap();
     all.charge(limit / 2).await.unwrap();
-    let mut queued = shared.waiting.next(true).await.unwrap();
-    let is_done = timeout(HOUR, shared.finish(&mut queued)).await.unwrap();
-    assert!(!is_done, "it is gone");
+    let queued = next(&queue).await;
+    let left = timeout(HOUR, shared.finish(vec![queued])).await.unwrap();
+    let [queued] = &left[..] else {
+        panic!("it is gone")
+    };
     drop(all);
     let Held::Disk(entry) = &queued.held else {
         unreachable!("it is on disk")
     };
-    assert_eq!(shared.read(entry).await.unwrap().request, request());
+    let stands = shared.read(entry, true).await.unwrap();
+    assert_eq!(stands.request, request());
 }
 
 /// A larger limit may have been configured when it came.
@@ -274,20 +294,39 @@ async fn what_the_disk_does_not_give_is_neither_lost_nor_damaged() {
     let (folder, disk, queue) = queue();
     offer(&queue).await.unwrap();
     let shared = &queue.shared;
-    let mut queued = shared.waiting.next(true).await.unwrap();
+    let queued = next(&queue).await;
     disk.fail_reads();
     pause();
-    let is_done = timeout(HOUR, shared.finish(&mut queued)).await.unwrap();
-    assert!(!is_done, "it was given up");
+    let left = timeout(HOUR, shared.finish(vec![queued])).await.unwrap();
+    let [queued] = &left[..] else {
+        panic!("it was given up")
+    };
     let Held::Disk(entry) = &queued.held else {
         unreachable!("it is on disk")
     };
-    assert!(matches!(shared.read(entry).await, Err(Unread::Later(_))));
+    assert!(matches!(
+        shared.read(entry, true).await,
+        Err(Unread::Later(_))
+    ));
     assert_eq!(shared.counters.items.of(Signal::Traces).read().rejected, 0);
     disk.mend_reads();
-    assert_eq!(shared.read(entry).await.unwrap().request, request());
+    let stands = shared.read(entry, true).await.unwrap();
+    assert_eq!(stands.request, request());
     drop(queue);
     assert!(!folder.path().join("quarantine").exists());
+}
+
+/// The journal in this folder, where an earlier life may have had it.
+async fn opened(folder: &Path) -> (Journal, Recovered) {
+    loop {
+        // The one before lets go of it when its last write has ended.
+        match Journal::open(folder, ON_DISK) {
+            Err(error) if error.is_in_use() => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => break opened.unwrap(),
+        }
+    }
 }
 
 /// What is to be told of a request, as long as it is here.
@@ -319,20 +358,12 @@ async fn what_is_to_be_told_of_a_request_is_told_before_another_life_sends_it() 
             num_consumers,
             ..QueueConfig::default()
         };
-        let opened = loop {
-            // The one before lets go of it when its last write has ended.
-            match Journal::open(folder.path(), ON_DISK) {
-                Err(error) if error.is_in_use() => {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                opened => break opened.unwrap(),
-            }
-        };
         let budget = Budget::new(Limits {
             limit_mib: 128,
             spike_mib: 25,
         });
         let parts = (budget, Arc::default(), herald.clone());
+        let opened = opened(folder.path()).await;
         Queue::begin(Arc::new(way), &config, Some(opened), parts)
     };
     let notices = ["one", "another"].map(|what| Notice {

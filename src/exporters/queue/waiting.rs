@@ -1,29 +1,29 @@
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::line::{Batches, Line, Waits};
+
 /// What waits for one of several consumers, in order.
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
-    line: Mutex<VecDeque<T>>,
+    line: Mutex<Line<T>>,
     more: Notify,
     /// When all has to have ended, once that is known.
     end: watch::Sender<Option<Instant>>,
 }
 
-impl<T> Default for Waiting<T> {
-    fn default() -> Self {
+impl<T: Waits> Waiting<T> {
+    /// Each goes alone, or in `batches`.
+    pub(super) fn new(batches: Option<Batches>) -> Self {
         Self {
-            line: Mutex::new(VecDeque::new()),
+            line: Mutex::new(Line::new(batches)),
             more: Notify::new(),
             end: watch::Sender::new(None),
         }
     }
-}
 
-impl<T> Waiting<T> {
     /// To the end of the line; back where it is too late and it `may_stay` nowhere.
     pub(super) fn push(&self, one: T, may_stay: bool) -> Result<(), T> {
         let mut line = self.lock();
@@ -37,22 +37,33 @@ impl<T> Waiting<T> {
         Ok(())
     }
 
-    /// All that still waits.
-    pub(super) fn take_rest(&self) -> Vec<T> {
-        self.lock().drain(..).collect()
+    /// No more can come, so that nothing waits for it.
+    pub(super) fn hurry(&self) {
+        self.lock().hurry();
+        self.more.notify_one();
     }
 
-    /// To the front, where it came from. Nobody is told: it is there for the next start.
-    pub(super) fn put_back(&self, one: T) {
-        self.lock().push_front(one);
+    /// All that still waits.
+    pub(super) fn take_rest(&self) -> Vec<T> {
+        self.lock().take_rest()
+    }
+
+    /// To the front, where they came from. Nobody is told: they are there for the next start, or for who
+    /// put them back.
+    pub(super) fn put_back(&self, several: Vec<T>) {
+        let mut line = self.lock();
+        for one in several.into_iter().rev() {
+            line.push_front(one);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// The next; `None` at the end. What may stay is not begun any more after [`close`](Self::close).
-    pub(super) async fn next(&self, may_stay: bool) -> Option<T> {
+    /// The next, or those that go with it; `None` at the end. What may stay is not begun any more after
+    /// [`close`](Self::close), and what may not does not wait for more then.
+    pub(super) async fn next(&self, may_stay: bool) -> Option<Vec<T>> {
         let mut end = self.end.subscribe();
         loop {
             let more = self.more.notified();
@@ -60,15 +71,26 @@ impl<T> Waiting<T> {
             if closed && may_stay {
                 return None;
             }
-            if let Some(next) = self.lock().pop_front() {
-                return Some(next);
-            }
+            let due = {
+                let mut line = self.lock();
+                match line.take(Instant::now(), closed) {
+                    Ok(next) => {
+                        if line.len() > 0 {
+                            // Who comes next may have slept through what this one knew of.
+                            self.more.notify_one();
+                        }
+                        return Some(next);
+                    }
+                    Err(due) => due,
+                }
+            };
             if closed {
                 return None;
             }
             tokio::select! {
                 () = more => {}
                 _ = end.changed() => {}
+                () = until(due) => {}
             }
         }
     }
@@ -92,14 +114,18 @@ impl<T> Waiting<T> {
             .await
             .ok()
             .and_then(|end| *end);
-        match known {
-            Some(end) => sleep_until(end).await,
-            None => std::future::pending().await,
-        }
+        until(known).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
+    fn lock(&self) -> MutexGuard<'_, Line<T>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -112,14 +138,14 @@ mod tests {
 
     #[tokio::test]
     async fn every_one_has_one_consumer() {
-        let waiting = Arc::new(Waiting::default());
+        let waiting = Arc::new(Waiting::new(None));
         let consumers: Vec<_> = (0..4)
             .map(|_| {
                 let waiting = Arc::clone(&waiting);
                 tokio::spawn(async move {
                     let mut had = Vec::new();
                     while let Some(one) = waiting.next(false).await {
-                        had.push(one);
+                        had.extend(one);
                         tokio::task::yield_now().await;
                     }
                     had
@@ -143,12 +169,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_stay_stays_after_the_close() {
-        let waiting = Waiting::default();
+        let waiting = Waiting::new(None);
         for one in [1, 2] {
             assert_eq!(waiting.push(one, true), Ok(()));
         }
-        assert_eq!(waiting.next(true).await, Some(1));
-        waiting.put_back(1);
+        assert_eq!(waiting.next(true).await, Some(vec![1]));
+        waiting.put_back(vec![1]);
         let end = Instant::now() + Duration::from_secs(1);
         waiting.close(end);
         assert_eq!(waiting.next(true).await, None);

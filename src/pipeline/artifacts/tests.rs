@@ -53,6 +53,8 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
         let counters = Arc::<Counters>::default();
         let terms = Terms {
             client: Arc::new(Client::unknown()),
+            tenants: Arc::default(),
+            alone: false,
             deadline: begun + PATIENCE,
             oversize: Oversize::Kept,
             tickets: Ticket::new(Arc::clone(&counters), Signal::Traces).into(),

@@ -310,6 +310,8 @@ impl Shared {
         let departures = group.iter().map(|part| &part.terms.departure);
         let terms = Terms {
             client: Arc::clone(&first.terms.client),
+            tenants: Arc::clone(&first.terms.tenants),
+            alone: false,
             deadline: deadlines.max().unwrap_or(first.terms.deadline),
             oversize: Oversize::Kept,
             tickets: Tickets::joined(tickets),

@@ -1,0 +1,153 @@
+//! What goes as one out of a queue on disk, and what does not.
+
+use http::{HeaderMap, HeaderValue};
+
+use super::*;
+use crate::exporters::queue::config::PartitionConfig;
+use crate::tenant::TenantId;
+
+/// The same queue, in this folder, with this exporter behind it.
+async fn open(folder: &Path, config: &QueueConfig, wire: Wire, exporter: &OtlpGrpcConfig) -> Queue {
+    open_telling(folder, config, wire, exporter, Herald::default()).await
+}
+
+/// The same, and what an earlier life was to tell is told to this one.
+async fn open_telling(
+    folder: &Path,
+    config: &QueueConfig,
+    wire: Wire,
+    exporter: &OtlpGrpcConfig,
+    herald: Herald,
+) -> Queue {
+    let way = Way::new("otlp".to_owned(), wire, None, exporter.delivery());
+    // All of it is for anybody.
+    let budget = Budget::new(Limits {
+        limit_mib: 128,
+        spike_mib: 0,
+    });
+    let parts = (budget, Arc::default(), herald);
+    Queue::begin(Arc::new(way), config, Some(opened(folder).await), parts)
+}
+
+/// Batches of two, or later than any test.
+fn in_pairs(num_consumers: usize) -> QueueConfig {
+    QueueConfig {
+        num_consumers,
+        batch: Some(QueueBatchConfig {
+            flush_timeout: 24 * HOUR,
+            min_size: 2,
+            max_size: 2,
+            partition: PartitionConfig {
+                metadata_keys: vec!["x-team".to_owned()],
+            },
+            ..QueueBatchConfig::default()
+        }),
+        ..QueueConfig::default()
+    }
+}
+
+fn exporter() -> OtlpGrpcConfig {
+    OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap())
+}
+
+/// The terms of a sender of this tenant and team.
+fn of(queue: &Queue, tenant: &str, team: &str) -> Terms {
+    let tenant: TenantId = tenant.parse().unwrap();
+    let mut metadata = HeaderMap::new();
+    metadata.append("x-team", HeaderValue::from_str(team).unwrap());
+    metadata.append("x-other", HeaderValue::from_static("is not kept"));
+    Terms {
+        client: Arc::new(Client::unknown().with_metadata(metadata)),
+        tenants: Arc::new([tenant]),
+        ..terms(queue)
+    }
+}
+
+fn named(name: &str) -> Bytes {
+    nested(&[1, 2, 2, 5], name).into()
+}
+
+/// Whose the requests are that go next.
+async fn whose(queue: &Queue) -> Vec<(String, String)> {
+    let next = timeout(HOUR, queue.shared.waiting.next(true)).await;
+    let batch = next.ok().flatten().unwrap_or_default();
+    let whose = batch.iter().map(|queued| {
+        let Sender {
+            client, tenants, ..
+        } = &queued.sender;
+        assert_eq!(client.all_metadata().count(), 1, "{client:?}");
+        let team = client.metadata("x-team").next().unwrap();
+        (tenants.concat(), team.to_str().unwrap().to_owned())
+    });
+    whose.collect()
+}
+
+/// Who sent a request is known before it is read: what an earlier life of the process has left goes with what
+/// is its like, as it would have gone in that life, and with nothing else.
+#[tokio::test]
+async fn what_is_on_disk_goes_with_its_like_in_each_life() {
+    let folder = tempfile::tempdir().unwrap();
+    // Longer than what is read of a record at first.
+    let long = "l".repeat(1_000);
+    let senders = [("a", "x"), ("b", "x"), ("a", long.as_str())];
+    for life in 0..2 {
+        let wire = Wire::Faulty(Faulty::default());
+        let queue = open(folder.path(), &in_pairs(0), wire, &exporter()).await;
+        if life == 0 {
+            for (tenant, team) in [senders, senders].concat() {
+                let terms = of(&queue, tenant, team);
+                let offered = queue.offer(Signal::Traces, request(), &terms);
+                offered.await.unwrap();
+            }
+            let alone = Terms {
+                alone: true,
+                ..of(&queue, "a", "x")
+            };
+            let one_more = of(&queue, "c", "x");
+            for terms in [alone, one_more] {
+                let offered = queue.offer(Signal::Traces, request(), &terms);
+                offered.await.unwrap();
+            }
+        }
+        pause();
+        for (tenant, team) in senders {
+            let sender = (tenant.to_owned(), team.to_owned());
+            assert_eq!(whose(&queue).await, [sender.clone(), sender]);
+        }
+        let alone = ("a".to_owned(), "x".to_owned());
+        assert_eq!(whose(&queue).await, [alone]);
+        assert!(whose(&queue).await.is_empty(), "one is left, and waits");
+        assert_eq!(queue.load().size, 8, "none was sent");
+        resume();
+    }
+}
+
+/// A request at which slimspan fails becomes a dead letter, and those that went with it do not.
+#[tokio::test]
+async fn what_slimspan_fails_at_takes_nothing_of_its_batch_along() {
+    let (folder, letters) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut exporter = exporter();
+    exporter.dead_letters.directory = Some(letters.path().into());
+    let mut config = in_pairs(1);
+    if let Some(batch) = &mut config.batch {
+        (batch.min_size, batch.max_size) = (4, 4);
+    }
+    let wire = Wire::Faulty(Faulty::default());
+    let queue = open(folder.path(), &config, wire, &exporter).await;
+    for name in ["one", POISON, "two", "three"] {
+        let terms = of(&queue, "a", "x");
+        let offered = queue.offer(Signal::Traces, named(name), &terms);
+        offered.await.unwrap();
+    }
+    let is_empty = async {
+        while queue.load().size > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), is_empty).await.unwrap();
+    let files = std::fs::read_dir(letters.path()).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let requests = files.filter(|path| path.extension().is_some_and(|kind| kind == "pb"));
+    let kept: Vec<_> = requests.map(|path| std::fs::read(path).unwrap()).collect();
+    assert_eq!(kept, [named(POISON)]);
+}
