@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slimspan_proto::Signal;
 
-use super::{BySignal, Lately, Latency, add};
+use super::{BySignal, Lately, Latency, Sizes, add};
 
 /// So many attempts in a row have to fail until a backend counts as failing.
 const FAILURES: u32 = 3;
@@ -30,8 +30,26 @@ pub struct ExporterCounts {
     pub(crate) dead_letters: AtomicU64,
     /// Requests that were given up because there was no place to keep them.
     pub(crate) lost: AtomicU64,
+    /// What went as one out of its queue, where that joins anything.
+    pub(crate) batches: BatchSizes,
     failures: AtomicU32,
     failed_lately: Mutex<Lately>,
+}
+
+/// How large it was what went as one.
+#[derive(Debug)]
+pub(crate) struct BatchSizes {
+    pub(crate) items: Sizes,
+    pub(crate) bytes: Sizes,
+}
+
+impl Default for BatchSizes {
+    fn default() -> Self {
+        Self {
+            items: Sizes::of_items(),
+            bytes: Sizes::of_bytes(),
+        }
+    }
 }
 
 /// What came of one attempt.
@@ -93,6 +111,12 @@ impl ExporterCounts {
     /// The queue did not take a request.
     pub fn not_queued(&self, signal: Signal, items: usize) {
         self.not_queued.add(signal, items as u64);
+    }
+
+    /// So much goes as one out of the queue.
+    pub fn batched(&self, items: usize, bytes: usize) {
+        self.batches.items.add(items);
+        self.batches.bytes.add(bytes);
     }
 
     /// One attempt, which may repeat another one, ended after such a time.

@@ -18,6 +18,7 @@ use tonic::{Code, Status};
 use crate::support::backend::{Backend, Received};
 use crate::support::conservation::conserved_of;
 use crate::support::frames::frame;
+use crate::support::pages::Metrics;
 use crate::support::refusing::Refusing;
 use crate::support::sender::{Call, Sender};
 use crate::support::slimspan::{Ended, Slimspan};
@@ -121,13 +122,19 @@ async fn what_waits_goes_as_one_when_there_is_enough_of_it() {
     for config in [on_disk, in_memory] {
         let backend = Backend::start().await;
         let batch = json!({ "min_size": 20, "flush_timeout": LONG });
-        let slimspan = Slimspan::start(&config(backend.address, batch)).await;
+        let mut config = config(backend.address, batch);
+        config::tell_metrics(&mut config);
+        let slimspan = Slimspan::start(&config).await;
         send_all(&slimspan, 0..19).await;
         let early = timeout(Duration::from_millis(300), backend.arrived(1));
         assert!(early.await.is_err());
         send_all(&slimspan, 19..20).await;
         backend.arrived(1).await;
         assert_eq!(backend.only(), joined(0..20));
+        let metrics = Metrics::of(slimspan.page("telemetry")).await;
+        let name = "otelcol_exporter_queue_batch_send_size_sum";
+        let items = metrics.sum(name, &["exporter=\"otlp_grpc\""]);
+        assert!((items - 20.0).abs() < 0.5, "{items}");
         assert_eq!(ends(&slimspan.stop().await), (20, 0, 0));
     }
 }

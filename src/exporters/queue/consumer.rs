@@ -219,6 +219,10 @@ impl Shared {
         let Some(Part { queued: first, .. }) = parts.first() else {
             return Err(self.refusal("nothing was to be sent"));
         };
+        if self.config.batch.is_some() {
+            let items = parts.iter().map(|part| part.queued.items);
+            self.way.counts().batched(items.sum(), request.len());
+        }
         let end = self.waiting.end();
         let patience = match (&first.held, end) {
             (_, Some(end)) => Patience::Until(end),

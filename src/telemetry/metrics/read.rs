@@ -196,6 +196,12 @@ impl Reading {
         self.count(of::LOST, labels(), get(&counts.lost));
         let spread = counts.latency.read();
         self.add(of::ATTEMPT, labels(), Value::Spread(spread));
+        let (items, bytes) = (counts.batches.items.read(), counts.batches.bytes.read());
+        // Most queues join nothing.
+        if items.count > 0 {
+            self.add(of::QUEUE_BATCH_ITEMS, labels(), Value::Spread(items));
+            self.add(of::QUEUE_BATCH_BYTES, labels(), Value::Spread(bytes));
+        }
     }
 
     fn items(&mut self, counters: &Counters) {

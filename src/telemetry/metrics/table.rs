@@ -199,6 +199,10 @@ metrics! {
         "How much is in the queue of the exporter, in the unit of its sizer";
     QUEUE_CAPACITY = "otelcol_exporter_queue_capacity" Gauge None, EXPORTER, Basic,
         "How much the queue of the exporter holds, in the unit of its sizer";
+    QUEUE_BATCH_ITEMS = "otelcol_exporter_queue_batch_send_size" Histogram None, EXPORTER, Normal,
+        "How many items went together out of a queue that joins requests";
+    QUEUE_BATCH_BYTES = "otelcol_exporter_queue_batch_send_size" Histogram BYTES, EXPORTER, Detailed,
+        "How many bytes went together out of a queue that joins requests";
     IN_FLIGHT = "otelcol_exporter_in_flight_requests" Gauge None, EXPORTER, Normal,
         "Requests that the exporter is sending now";
     ATTEMPT = "slimspan_exporter_attempt_duration" Histogram SECONDS, EXPORTER, Normal,

@@ -151,3 +151,33 @@ async fn what_slimspan_fails_at_takes_nothing_of_its_batch_along() {
     let kept: Vec<_> = requests.map(|path| std::fs::read(path).unwrap()).collect();
     assert_eq!(kept, [named(POISON)]);
 }
+
+#[tokio::test]
+async fn where_there_is_no_memory_to_join_them_each_goes_alone() {
+    const LEFT: usize = 500 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let wire = Wire::Faulty(Faulty::default());
+    let queue = open(folder.path(), &in_pairs(0), wire, &exporter()).await;
+    let shared = &queue.shared;
+    for (left, times) in [(None, 1), (Some(LEFT), 2)] {
+        for _ in 0..2 {
+            let terms = of(&queue, "a", "x");
+            let offered = queue.offer(Signal::Traces, request(), &terms);
+            offered.await.unwrap();
+        }
+        let batch = shared.waiting.next(true).await.unwrap();
+        assert_eq!(batch.len(), 2);
+        let mut others = shared.budget.lease_for_more();
+        if let Some(left) = left {
+            // Enough for both, and not for both as one.
+            let limit = usize::try_from(shared.budget.limit()).unwrap();
+            others.try_charge((limit - left) / 2).unwrap();
+        }
+        let sent = || shared.way.counts().batches.items.read().count;
+        let before = sent();
+        let stays = timeout(HOUR, shared.finish(batch)).await.unwrap();
+        assert!(stays.is_empty());
+        assert_eq!(sent() - before, times);
+    }
+    assert_eq!(queue.load().size, 0);
+}
