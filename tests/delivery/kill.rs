@@ -20,8 +20,8 @@ use super::life::Subject;
 use super::load::Load;
 use super::surroundings::{Behind, DOWN, SENDERS, Spool, Surroundings, objects};
 use super::ways::{
-    BACKGROUND, BACKGROUND_WITH_QUEUE, HTTP, QUEUE_ON_DISK, QUEUE_THAT_WAITS, SYNC,
-    SYNC_WITH_FAULTS, Way,
+    BACKGROUND, BACKGROUND_WITH_QUEUE, HTTP, QUEUE_IN_BATCHES, QUEUE_ON_DISK, QUEUE_THAT_WAITS,
+    SYNC, SYNC_WITH_FAULTS, Way,
 };
 use crate::support::checker::{Checked, Complaint, Rules, Scenario};
 use crate::support::config;
@@ -184,6 +184,11 @@ async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_by_kill_9_while_it_waits_in_a_queue_for_a_batch() {
+    survives(&QUEUE_IN_BATCHES, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_by_kill_9_where_a_queue_waits_for_the_result() {
     survives(&QUEUE_THAT_WAITS, 4).await;
 }
@@ -221,7 +226,7 @@ struct Survived {
 }
 
 /// All ways together have so many lives everyday; `SLIMSPAN_LIVES` is shared out like these.
-const EVERYDAY: usize = 44;
+const EVERYDAY: usize = 48;
 
 async fn survives(way: &Way, everyday: usize) {
     let seed = Seed::any();

@@ -18,6 +18,8 @@ pub(super) struct Way {
     pub(super) spool: bool,
     /// Requests wait in a queue for the backend, which asks for every second one to come again.
     pub(super) queue: bool,
+    /// So many requests at most go as one out of that queue.
+    pub(super) together: usize,
     /// What differs from the standard configuration.
     pub(super) change: fn(&mut Value),
     pub(super) rules: Rules,
@@ -28,6 +30,7 @@ pub(super) const SYNC: Way = Way {
     bucket: None,
     spool: false,
     queue: false,
+    together: 1,
     change: |_| (),
     rules: Rules::STRICT,
 };
@@ -59,6 +62,18 @@ pub(super) const QUEUE_ON_DISK: Way = Way {
     ..SYNC
 };
 
+/// The same, and what waits there goes as one.
+pub(super) const QUEUE_IN_BATCHES: Way = Way {
+    name: "sending_queue in file_storage, in batches",
+    together: BATCH,
+    change: |config| {
+        queue_on_disk(config);
+        config["exporters"]["otlp_grpc"]["sending_queue"]["batch"] =
+            json!({ "min_size": BATCH, "max_size": BATCH, "flush_timeout": "20ms" });
+    },
+    ..QUEUE_ON_DISK
+};
+
 /// There is a queue, and OK comes when the backend has it all the same.
 pub(super) const QUEUE_THAT_WAITS: Way = Way {
     name: "sending_queue in memory, wait_for_result",
@@ -75,6 +90,7 @@ pub(super) const BACKGROUND: Way = Way {
     bucket: Some(FAULTS),
     spool: true,
     queue: false,
+    together: 1,
     change: in_background,
     rules: Rules::STRICT,
 };
@@ -94,13 +110,20 @@ pub(super) const BACKGROUND_WITH_QUEUE: Way = Way {
 impl Way {
     /// The requests that so many ends may have cut off at most, so that nobody knows whether they arrived.
     pub(super) fn in_flight(&self, ends: usize) -> usize {
-        let from_queues = if self.rules.sent_again { CONSUMERS } else { 0 };
+        let from_queues = if self.rules.sent_again {
+            CONSUMERS * self.together
+        } else {
+            0
+        };
         ends * (SENDERS as usize + from_queues)
     }
 }
 
 /// As many requests may be on their way from a queue at a kill.
 pub(super) const CONSUMERS: usize = 4;
+
+/// The most items of a batch.
+const BATCH: usize = 6;
 
 /// Where the spool is, beside the configuration.
 pub(super) const SPOOL: &str = "spool";
