@@ -339,17 +339,26 @@ impl Notices for Untold {
     }
 }
 
+/// What notes all that it is to tell, when it was told.
+fn noting() -> (Arc<std::sync::Mutex<Vec<Notice>>>, Herald) {
+    let told: Arc<std::sync::Mutex<Vec<Notice>>> = Arc::default();
+    let heard = Arc::clone(&told);
+    let herald = Herald::new(move |notice| {
+        let heard = Arc::clone(&heard);
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            heard.lock().unwrap().push(notice);
+        })
+    });
+    (told, herald)
+}
+
 /// The life that took a request may end before it told anybody of it, and the next one sends it.
 #[tokio::test]
 async fn what_is_to_be_told_of_a_request_is_told_before_another_life_sends_it() {
     let folder = tempfile::tempdir().unwrap();
     let wire = Faulty::default();
-    let told: Arc<std::sync::Mutex<Vec<Notice>>> = Arc::default();
-    let heard = Arc::clone(&told);
-    let herald = Herald::new(move |notice| {
-        heard.lock().unwrap().push(notice);
-        Box::pin(std::future::ready(()))
-    });
+    let (told, herald) = noting();
     let begin = async |num_consumers| {
         let exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
         let faulty = Wire::Faulty(wire.clone());

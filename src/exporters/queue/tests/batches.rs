@@ -82,6 +82,15 @@ async fn whose(queue: &Queue) -> Vec<(String, String)> {
     whose.collect()
 }
 
+async fn until_empty(queue: &Queue) {
+    let is_empty = async {
+        while queue.load().size > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), is_empty).await.unwrap();
+}
+
 /// Who sent a request is known before it is read: what an earlier life of the process has left goes with what
 /// is its like, as it would have gone in that life, and with nothing else.
 #[tokio::test]
@@ -122,6 +131,43 @@ async fn what_is_on_disk_goes_with_its_like_in_each_life() {
     }
 }
 
+/// Each request has its own that is to be told of it, also where another life sends several as one.
+#[tokio::test]
+async fn what_is_to_be_told_of_each_is_told_before_another_life_sends_them_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (faulty, exporter) = (Faulty::default(), exporter());
+    let (told, herald) = noting();
+    let begin = async |num_consumers| {
+        let wire = Wire::Faulty(faulty.clone());
+        let config = in_pairs(num_consumers);
+        open_telling(folder.path(), &config, wire, &exporter, herald.clone()).await
+    };
+    let notices = ["another", "one"].map(|what| Notice {
+        to: "s3://media/x".to_owned(),
+        what: Bytes::from(what),
+    });
+    let queue = begin(0).await;
+    for notice in notices.clone() {
+        let terms = Terms {
+            departure: Departure::watched_with(Arc::new(Untold(notice))),
+            ..of(&queue, "a", "x")
+        };
+        let offered = queue.offer(Signal::Traces, named(HELD), &terms);
+        offered.await.unwrap();
+    }
+    drop(queue);
+    assert_eq!(*told.lock().unwrap(), []);
+    let queue = timeout(Duration::from_mins(1), begin(1)).await.unwrap();
+    let leaves = timeout(Duration::from_mins(1), faulty.holds.acquire());
+    leaves.await.unwrap().unwrap().forget();
+    let mut told = told.lock().unwrap().clone();
+    told.sort_by(|one, other| one.what.cmp(&other.what));
+    assert_eq!(told, notices);
+    // Both are what is let go, once.
+    faulty.lets_go.add_permits(1);
+    until_empty(&queue).await;
+}
+
 /// A request at which slimspan fails becomes a dead letter, and those that went with it do not.
 #[tokio::test]
 async fn what_slimspan_fails_at_takes_nothing_of_its_batch_along() {
@@ -139,12 +185,7 @@ async fn what_slimspan_fails_at_takes_nothing_of_its_batch_along() {
         let offered = queue.offer(Signal::Traces, named(name), &terms);
         offered.await.unwrap();
     }
-    let is_empty = async {
-        while queue.load().size > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_mins(1), is_empty).await.unwrap();
+    until_empty(&queue).await;
     let files = std::fs::read_dir(letters.path()).unwrap();
     let files = files.map(|file| file.unwrap().path());
     let requests = files.filter(|path| path.extension().is_some_and(|kind| kind == "pb"));
