@@ -197,7 +197,7 @@ fn a_link_of_a_sender_beside_a_file_is_none_of_ours() {
 /// What a backend can read it can still read, however deep a file stands.
 #[test]
 fn references_do_not_stand_too_deep() {
-    for depth in 0..50 {
+    for depth in 0..54 {
         for form in FORMS {
             let value = nested(&[7], picture(2_000));
             let deep = (0..depth).fold(value, |inner, _| nested(&[5, 1], inner));
@@ -206,11 +206,12 @@ fn references_do_not_stand_too_deep() {
             // The deepest that prost reads is taken, too.
             assert_eq!(is_read, depth <= 48, "{depth}");
             let extracted = extract(Signal::Logs, &request, &policy(form));
-            assert_eq!(extracted.is_ok(), is_read, "{depth}");
-            if is_read {
+            // And what other decoders read.
+            assert_eq!(extracted.is_ok(), depth <= 52, "{depth}");
+            if extracted.is_ok() {
                 let extraction = comes_back(&request, &policy(form));
                 let slim = Request::decode(Signal::Logs, &extraction.request);
-                assert!(slim.is_ok(), "{depth} deep as {form:?}");
+                assert!(slim.is_ok() || !is_read, "{depth} deep as {form:?}");
             }
         }
     }

@@ -298,7 +298,7 @@ async fn texts_are_shown_as_what_they_are() {
     wrong[2 << 20] = b'b';
     fs::write(folder.join(&digest[..2]).join(digest), wrong).unwrap();
     let page = text(&served.pages.get(&damaged).await);
-    assert!(page.contains("It cannot be read at the moment"), "{page}");
+    assert!(page.contains("its bytes have another digest"), "{page}");
     assert!(!page.contains("aaaa"));
 }
 
