@@ -1494,6 +1494,10 @@ const UNSEEN: &[&str] = &[
     "is too long",
     "is too large",
     "so that no batch is ever full",
+    "must be 0 or at least min_size",
+    "must be at most queue_size",
+    "and no receiver shows it",
+    "\"a\" is given twice",
     "has no effect without TLS",
     "\"nowhere\" is not an address",
 ];
