@@ -10,6 +10,7 @@ use crate::support::backend::Backend;
 use crate::support::frames::announcement;
 use crate::support::http2::{self, Peer, Protocol};
 use crate::support::measured::measured;
+use crate::support::pages::Metrics;
 use crate::support::sender::{Call, open_body};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
@@ -149,7 +150,11 @@ async fn how_long_connections_live_may_be_said() {
 #[tokio::test]
 async fn who_lets_a_request_stall_is_told_to_go() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let mut config = config::with_http(backend.address);
+    let exporter = json!({ "prometheus": { "port": 0 } });
+    let readers = json!([{ "pull": { "exporter": exporter } }]);
+    config["service"]["telemetry"]["metrics"] = json!({ "level": "basic", "readers": readers });
+    let slimspan = Slimspan::start(&config).await;
     let stalling = Protocol::ALL.map(async |protocol| {
         let mut peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
         let begun = http2::data(1, &announcement(0, MIB));
@@ -163,6 +168,18 @@ async fn who_lets_a_request_stall_is_told_to_go() {
         assert!(is_answered && is_told, "{protocol:?}");
     });
     join_all(stalling).await;
+    // And for no other reason, of which there are some later on.
+    let metrics = async {
+        loop {
+            let metrics = Metrics::of(slimspan.page("telemetry")).await;
+            if metrics.count("slimspan_connections_cut_total", &[]) == Protocol::ALL.len() as u64 {
+                return metrics;
+            }
+        }
+    };
+    let metrics = soon("both are counted", metrics).await;
+    let stalled = metrics.count("slimspan_connections_cut_total", &["fault=\"stalled\""]);
+    assert_eq!(stalled, Protocol::ALL.len() as u64);
     slimspan.stop_well().await;
 }
 

@@ -93,7 +93,8 @@ async fn a_stop_during_a_reload_closes_what_is_listened_on() {
     // So is who has connected before: the next configuration, which would answer, does not come.
     let span = otlp::plain_span(1);
     let refused = there.send(Signal::Traces, &span);
-    let refused = tokio::time::timeout(Duration::from_secs(4), refused).await;
+    // Without that it takes as long as a stop leaves its stages.
+    let refused = tokio::time::timeout(Duration::from_secs(2), refused).await;
     assert!(matches!(refused, Ok(Err(_))), "{refused:?}");
     // Only then, so that it is under way all the while.
     gate.add_permits(2);
