@@ -52,6 +52,8 @@ struct Idle {
 struct Kept {
     bytes: usize,
     buffers: VecDeque<(Vec<u8>, Instant)>,
+    /// The bytes of those that were taken from here and are in use: nobody may have announced more than comes.
+    lent: usize,
     /// Whether somebody looks for those that have grown old.
     is_watched: bool,
 }
@@ -61,6 +63,8 @@ struct Kept {
 pub struct Buffer {
     bytes: Vec<u8>,
     from: Buffers,
+    /// As many bytes of it count as lent.
+    lent: usize,
 }
 
 impl Buffers {
@@ -74,31 +78,38 @@ impl Buffers {
         }))
     }
 
-    /// One with room for so many bytes, which is there already: it costs nothing.
+    /// One with room for so many bytes, which is there already: it costs nothing. All of those that are in use
+    /// have a limit, too: who announces much and sends little has memory that is charged to nobody.
     pub fn idle(&self, room: usize) -> Option<Buffer> {
         let size = size(room);
         let mut kept = self.kept();
+        let lent = kept.lent.checked_add(size);
+        let lent = lent.filter(|lent| *lent <= self.0.most)?;
         let mut sizes = kept.buffers.iter().map(|(bytes, _)| bytes.capacity());
         let place = sizes.rposition(|capacity| capacity == size)?;
         let (bytes, _) = kept.buffers.remove(place)?;
         kept.bytes -= bytes.capacity();
+        kept.lent = lent;
         drop(kept);
-        Some(self.buffer(bytes))
+        Some(self.buffer(bytes, size))
     }
 
     /// One with room for so many bytes.
     pub fn take(&self, room: usize) -> Buffer {
         let idle = self.idle(room);
-        idle.unwrap_or_else(|| self.buffer(Vec::with_capacity(size(room))))
+        idle.unwrap_or_else(|| self.buffer(Vec::with_capacity(size(room)), 0))
     }
 
-    fn buffer(&self, bytes: Vec<u8>) -> Buffer {
+    fn buffer(&self, bytes: Vec<u8>, lent: usize) -> Buffer {
         let from = self.clone();
-        Buffer { bytes, from }
+        Buffer { bytes, from, lent }
     }
 
     /// Keeps `bytes`, and what was given back before it as far as there is room.
-    fn keep(&self, mut bytes: Vec<u8>) {
+    fn keep(&self, mut bytes: Vec<u8>, lent: usize) {
+        if lent > 0 {
+            self.kept().lent -= lent;
+        }
         let Some(runtime) = &self.0.runtime else {
             return;
         };
@@ -192,7 +203,7 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.from.keep(mem::take(&mut self.bytes));
+        self.from.keep(mem::take(&mut self.bytes), self.lent);
     }
 }
 
@@ -269,6 +280,22 @@ mod tests {
             idle(&buffers)
         });
         assert!(without_runtime.join().unwrap().is_empty());
+    }
+
+    /// Each gives a buffer back, and announces as much again without sending it.
+    #[tokio::test]
+    async fn no_more_is_lent_than_a_part_of_the_limit() {
+        let buffers = Buffers::within(64);
+        let mut parked = Vec::new();
+        for _ in 0..20 {
+            drop(buffers.take(MIB));
+            parked.extend(buffers.idle(MIB));
+        }
+        assert_eq!(parked.len(), 4);
+        parked.pop();
+        assert!(buffers.idle(MIB).is_some());
+        drop(parked);
+        assert_eq!(buffers.kept().lent, 0);
     }
 
     #[tokio::test]

@@ -273,7 +273,7 @@ impl Index {
         (from, to): (&'static str, &'static str),
     ) -> Result<usize, CatalogError> {
         let work =
-            move |connection: &mut Connection| objects::forget(connection, listing, from, to);
+            move |connection: &mut Connection| objects::end_listing(connection, listing, from, to);
         self.shared.pool.write(work).await
     }
 

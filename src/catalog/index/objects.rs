@@ -106,19 +106,21 @@ pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Option<(St
 /// Whether all lines are known that were in the bucket when it was last listed. They are not before all objects
 /// were read once, nor where some lines cannot be.
 pub(super) fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
-    // There is no such index while a new one is filled.
+    // There is no such index while very much is read.
     let filled = "SELECT 1 FROM about JOIN sqlite_master \
-                  ON about.listing > 0 AND sqlite_master.name = 'entry_by_digest'";
+                  ON about.filled AND sqlite_master.name = 'entry_by_digest'";
     Ok(connection.prepare(filled)?.exists([])? && unreadable(connection)?.is_none())
 }
 
-/// Forgets those between `from` and `to` that this listing did not show. Returns how many.
-pub(super) fn forget(
+/// A listing has come to its end, and all that it showed is read: forgets those between `from` and `to` that it did
+/// not show. Returns how many.
+pub(super) fn end_listing(
     connection: &Connection,
     listing: i64,
     from: &str,
     to: &str,
 ) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE about SET filled = TRUE", [])?;
     let delete = "DELETE FROM object WHERE key >= ? AND key < ? AND listed < ?";
     connection.execute(delete, (from, to, listing))
 }

@@ -8,7 +8,7 @@ use super::failed;
 use super::pool::Pool;
 
 /// Another number throws away what an earlier version made.
-const FORMAT: i64 = 5;
+const FORMAT: i64 = 6;
 
 /// Queries that run at the same time.
 const READERS: usize = 4;
@@ -24,7 +24,9 @@ const TABLES: &str = "
         format INTEGER NOT NULL,
         place TEXT NOT NULL,
         -- The last listing of all objects, and of each object the last one that showed it.
-        listing INTEGER NOT NULL
+        listing INTEGER NOT NULL,
+        -- Whether one of them has come to its end, with all objects read.
+        filled INTEGER NOT NULL
     );
     -- Texts that come again and again.
     CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -170,7 +172,10 @@ fn attempt(path: &Path, place: &str) -> rusqlite::Result<Pool> {
     if !is_of(&begun, place)? {
         begun.execute_batch(&drop_all(&begun)?)?;
         begun.execute_batch(TABLES)?;
-        begun.execute("INSERT INTO about VALUES (?, ?, 0)", params![FORMAT, place])?;
+        begun.execute(
+            "INSERT INTO about VALUES (?, ?, 0, FALSE)",
+            params![FORMAT, place],
+        )?;
     }
     // Also where a load broke off.
     begun.execute_batch(LISTINGS)?;

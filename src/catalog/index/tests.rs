@@ -624,6 +624,13 @@ async fn what_goes_with_a_trace_is_kept_back_where_all_lines_are_known() {
     index.begin_load().await.unwrap();
     assert_eq!(kept_back().await, alone, "it is filled");
     index.end_load().await.unwrap();
+    assert_eq!(
+        kept_back().await,
+        alone,
+        "the store may have failed halfway"
+    );
+    let between = super::super::layout::ENTRIES_BETWEEN;
+    index.end_listing(listing, between).await.unwrap();
     assert_eq!(kept_back().await, both);
 
     let key = "catalog/2026-01-01/00/a.jsonl".to_owned();
@@ -635,7 +642,6 @@ async fn what_goes_with_a_trace_is_kept_back_where_all_lines_are_known() {
         .unwrap();
     assert_eq!(kept_back().await, alone, "some lines cannot be read");
     // It is gone from the bucket.
-    let between = super::super::layout::ENTRIES_BETWEEN;
     let forgotten = index.end_listing(listing + 1, between).await.unwrap();
     assert_eq!(forgotten, 1);
     assert_eq!(kept_back().await, both);

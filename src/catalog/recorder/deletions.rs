@@ -18,6 +18,9 @@ use crate::storage::{BucketError, Store};
 /// How often it is looked for what others deleted.
 const POLL: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// How often it is looked again where objects are merged meanwhile.
+const LOOKS: usize = 10;
+
 /// How far back before the last time that it worked: the name of an object is of the clock of whoever
 /// deleted something, and older than the object is.
 const RECENT: SignedDuration = SignedDuration::from_hours(3);
@@ -89,21 +92,41 @@ impl Deletions {
         let (now, begun) = (Timestamp::now(), std::time::Instant::now());
         let since = self.looked - RECENT;
         let after = format!("{}/{}", layout::TOMBSTONES, layout::stamp(since));
-        let listed = shared.bucket.list(layout::TOMBSTONES, Some(&after)).await?;
-        let keys: BTreeSet<String> = listed.into_iter().map(|object| object.key).collect();
-        for key in keys.difference(&self.seen) {
-            let body = shared.bucket.get(key).await?.unwrap_or_default();
-            let (tombstones, _) = tombstone::from_lines(&body);
-            for tombstone in tombstones {
-                let late = forget(shared, store, &tombstone).into_iter();
-                self.late.extend(late.map(|deletion| Late {
-                    deletion,
-                    untold: None,
-                }));
+        let mut looks = 0;
+        loop {
+            let listed = shared.bucket.list(layout::TOMBSTONES, Some(&after)).await?;
+            let keys: BTreeSet<String> = listed.into_iter().map(|object| object.key).collect();
+            let mut has_vanished = false;
+            for key in &keys {
+                if self.seen.contains(key) {
+                    continue;
+                }
+                let Some(body) = shared.bucket.get(key).await? else {
+                    // It was merged since, into one that has another name and may be as old.
+                    has_vanished = true;
+                    continue;
+                };
+                let (tombstones, _) = tombstone::from_lines(&body);
+                for tombstone in tombstones {
+                    let late = forget(shared, store, &tombstone).into_iter();
+                    self.late.extend(late.map(|deletion| Late {
+                        deletion,
+                        untold: None,
+                    }));
+                }
+                self.seen.insert(key.clone());
+            }
+            if !has_vanished {
+                self.seen = keys;
+                self.looked = now;
+                break;
+            }
+            looks += 1;
+            if looks == LOOKS {
+                // The next look is at as much as this one.
+                return Ok(());
             }
         }
-        self.seen = keys;
-        self.looked = now;
         let Some(spool) = store.spool() else {
             return Ok(());
         };

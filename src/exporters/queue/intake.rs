@@ -75,6 +75,10 @@ impl Shared {
             return Err(self.refusal("slimspan stops"));
         }
         room.keep();
+        if self.room.is_waited_for() {
+            // This one has the room that others wait for.
+            self.waiting.hurry();
+        }
         // From here on it goes out whether somebody waits or not.
         let leaving = terms.departure.begin();
         let Some(answer) = answer else {

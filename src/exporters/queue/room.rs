@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -12,6 +13,7 @@ pub(super) struct Room {
     limit: u64,
     taken: Mutex<u64>,
     freed: Notify,
+    waiters: AtomicUsize,
     lacked: Mutex<(u64, Lately)>,
 }
 
@@ -21,6 +23,7 @@ impl Room {
             limit,
             taken: Mutex::new(0),
             freed: Notify::new(),
+            waiters: AtomicUsize::new(0),
             lacked: Mutex::default(),
         }
     }
@@ -62,6 +65,7 @@ impl Room {
         deadline: Instant,
         stop: &CancellationToken,
     ) -> bool {
+        let _waits = Waits::one(&self.waiters);
         loop {
             // Asked for before the look, so that nothing is missed between the two.
             let freed = self.freed.notified();
@@ -76,6 +80,11 @@ impl Room {
         }
     }
 
+    /// Whether somebody waits for room: what is in it is to go, and not to wait for more.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiters.load(Ordering::Relaxed) > 0
+    }
+
     /// Takes `size` whether there is as much or not: it is there already.
     pub(super) fn take_anyway(&self, size: u64) {
         *self.lock() += size;
@@ -88,6 +97,22 @@ impl Room {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who waits, as long as this lasts.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn one(waiters: &'a AtomicUsize) -> Self {
+        waiters.fetch_add(1, Ordering::Relaxed);
+        Self(waiters)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

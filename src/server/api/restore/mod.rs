@@ -116,8 +116,10 @@ pub(crate) async fn restore(
         )
         .await?;
         let kept_back = timeout(TIME, server.all_kept_back(&tenant, digests)).await;
-        // A store that does not say it in time does not give them, either.
-        for (digest, _) in kept_back.unwrap_or_default() {
+        let kept_back = kept_back.map_err(|_| {
+            ApiError::later("the store did not say in time which of the files were deleted")
+        })?;
+        for (digest, _) in kept_back {
             files.remove(&digest);
         }
         Found::look_for(&store, files, most).await?
