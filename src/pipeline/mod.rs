@@ -7,6 +7,7 @@
 mod artifacts;
 mod batch;
 mod fan_out;
+mod processors;
 mod tenancy;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use artifacts::{Fate, Keeping};
 use batch::{Batch, Held};
 pub use fan_out::Destination;
 use fan_out::FanOut;
+use processors::Processors;
 pub use tenancy::Tenancy;
 
 /// What the requests of a receiver go through, by signal.
@@ -82,8 +84,7 @@ pub struct Pipeline {
     batch: Option<Batch>,
     counters: Arc<Counters>,
     counts: Arc<PipelineCounts>,
-    /// All processors, and how many come before the `artifact` processor.
-    processors: (Vec<Arc<ProcessorCounts>>, usize),
+    processors: Processors,
 }
 
 impl Pipelines {
@@ -272,7 +273,7 @@ impl Pipeline {
             budget,
             batch: None,
             counters,
-            processors: (Vec::new(), 0),
+            processors: Processors::default(),
         }
     }
 
@@ -280,9 +281,10 @@ impl Pipeline {
     /// processor.
     #[must_use]
     pub fn counted(self, processors: Vec<Arc<ProcessorCounts>>, before: usize) -> Self {
-        let before = before.min(processors.len());
-        let processors = (processors, before);
-        Self { processors, ..self }
+        Self {
+            processors: Processors::new(processors, before),
+            ..self
+        }
     }
 
     /// The same with a `batch` processor at its end.
@@ -302,32 +304,20 @@ impl Pipeline {
         let rejected = sifted.rejected.as_ref().map_or(0, |of| of.count);
         let items = sifted.count.saturating_sub(rejected) as u64;
         self.counts.incoming.fetch_add(items, Ordering::Relaxed);
-        let (processors, before) = &self.processors;
-        let (before, others) = processors.split_at(*before);
-        for processor in before {
-            processor.incoming.add(signal, items);
-            processor.outgoing.add(signal, items);
-        }
-        for processor in others {
-            processor.incoming.add(signal, items);
-        }
+        self.processors.came(signal, items);
         let processed = match &self.artifacts {
             None => Processed::untouched(sifted, self.exporters.forms().len()),
             Some(artifacts) => {
                 let watch = Watch::start();
                 let processed = artifacts.process(signal, sifted, terms, counters);
                 let processed = processed.await;
-                if let Some(artifact) = others.first() {
-                    artifact.took.of(signal).took(watch.read());
-                }
+                self.processors.took(signal, watch.read());
                 processed?
             }
         };
         let rejected = processed.rejected.as_ref().map_or(0, |of| of.count);
-        for processor in others {
-            let items = items.saturating_sub(rejected as u64);
-            processor.outgoing.add(signal, items);
-        }
+        let left = items.saturating_sub(rejected as u64);
+        self.processors.passed(signal, left);
         let Processed {
             outgoing,
             is_forwarded,
