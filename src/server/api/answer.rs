@@ -37,6 +37,11 @@ impl ApiError {
         )
     }
 
+    /// What was asked makes no sense.
+    pub(super) fn bad(told: impl Into<String>) -> Self {
+        Self::Told(StatusCode::BAD_REQUEST, told.into())
+    }
+
     /// What it is answered with.
     pub(super) fn status(&self) -> StatusCode {
         match self {

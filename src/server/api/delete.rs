@@ -98,7 +98,7 @@ pub(crate) async fn trace(
     let tenant = tenant.unwrap_or_else(|| asking.reader.scope.usual());
     let trace: TraceId = trace
         .parse()
-        .map_err(|error| ApiError::Told(StatusCode::BAD_REQUEST, format!("trace_id: {error}")))?;
+        .map_err(|error| ApiError::bad(format!("trace_id: {error}")))?;
     server
         .erase(&asking, tenant, Deleted::Trace { trace })
         .await
@@ -143,7 +143,7 @@ impl Server {
         let reason = reason.unwrap_or_else(|| UNTOLD.to_owned());
         if reason.len() > LONGEST || reason.chars().any(char::is_control) {
             let told = format!("a reason has at most {LONGEST} bytes, and is one line");
-            return Err(ApiError::Told(StatusCode::BAD_REQUEST, told));
+            return Err(ApiError::bad(told));
         }
         let told = self
             .audit

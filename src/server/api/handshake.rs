@@ -109,9 +109,10 @@ pub(crate) async fn register(
 ) -> Result<Response, ApiError> {
     let (asking, body) = Asking::begin_to_read(&server, request).await?;
     let claim = serde_json::from_slice(&description(body).await?);
-    let claim: Claim = claim.map_err(|error| bad(no_claim(&error)))?;
+    let claim: Claim = claim.map_err(|error| ApiError::bad(no_claim(&error)))?;
     asking.take_place(&server).await?;
-    let digest: Digest = (claim.sha256.parse()).map_err(|error| bad(format!("sha256: {error}")))?;
+    let digest: Digest =
+        (claim.sha256.parse()).map_err(|error| ApiError::bad(format!("sha256: {error}")))?;
     let address = asking.address(&claim.sha256)?;
     server.fits(claim.size_bytes)?;
     let store = server.store.of_tenant(&address.tenant);
@@ -188,7 +189,7 @@ pub(crate) async fn upload(
     let address = asking.address(&sha256)?;
     let said = asking.parameter("size_bytes").map(|size| {
         size.parse::<u64>()
-            .map_err(|_| bad("size_bytes is no number"))
+            .map_err(|_| ApiError::bad("size_bytes is no number"))
     });
     let said = said.transpose()?;
     let announced = said.or_else(|| body.size_hint().exact());
@@ -371,7 +372,7 @@ async fn description(body: Body) -> Result<Bytes, ApiError> {
         let told = "the description stopped arriving".to_owned();
         ApiError::Told(StatusCode::REQUEST_TIMEOUT, told)
     })?;
-    let told = told.map_err(|_| bad("the body is longer than a description may be"))?;
+    let told = told.map_err(|_| ApiError::bad("the body is longer than a description may be"))?;
     Ok(told.to_bytes())
 }
 
@@ -384,10 +385,6 @@ fn no_claim(error: &serde_json::Error) -> String {
     };
     let (line, column) = (error.line(), error.column());
     format!("the body is no description of an artifact, at line {line}, column {column}: {wrong}")
-}
-
-fn bad(told: impl Into<String>) -> ApiError {
-    ApiError::Told(StatusCode::BAD_REQUEST, told.into())
 }
 
 #[cfg(test)]

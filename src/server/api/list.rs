@@ -114,7 +114,7 @@ fn filter(asking: &Asking) -> Result<Filter, ApiError> {
             // What the parser says repeats what it was given.
             time.parse::<Timestamp>().map_err(|_| {
                 let told = format!("{name}: a time is written as 2026-11-21T19:30:00Z (RFC 3339)");
-                ApiError::Told(StatusCode::BAD_REQUEST, told)
+                ApiError::bad(told)
             })
         });
         time.transpose()

@@ -22,8 +22,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Request};
 use axum::routing::{MethodRouter, delete as delete_route, get, post, put};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 use url::form_urlencoded;
 
 use super::Server;
@@ -150,9 +150,9 @@ impl Asking {
     fn read<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, ApiError> {
         let value = self.parameter(name);
         let value = value.map(|value| {
-            value.parse().map_err(|error: T::Err| {
-                ApiError::Told(StatusCode::BAD_REQUEST, format!("{name}: {error}"))
-            })
+            value
+                .parse()
+                .map_err(|error: T::Err| ApiError::bad(format!("{name}: {error}")))
         });
         value.transpose()
     }

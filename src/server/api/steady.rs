@@ -62,10 +62,8 @@ impl Steady {
             }
             let Ok(frame) = frame else { continue };
             let Some(frame) = frame else { return Ok(None) };
-            let frame = frame.map_err(|error| {
-                let told = format!("the bytes did not arrive: {error}");
-                ApiError::Told(StatusCode::BAD_REQUEST, told)
-            })?;
+            let frame = frame
+                .map_err(|error| ApiError::bad(format!("the bytes did not arrive: {error}")))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };

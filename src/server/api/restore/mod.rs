@@ -223,7 +223,7 @@ impl Whole {
             })
             .await?;
             (fetch, lease) = (fetch_back, lease_back);
-            let restored = restored.map_err(|error| bad(error.to_string()))?;
+            let restored = restored.map_err(|error| ApiError::bad(error.to_string()))?;
             let has_no_room = |left: &Unrestored| matches!(left, Unrestored::NoRoom(_));
             if !restored.left.iter().any(has_no_room) {
                 // What nothing was put back into has its memory already.
@@ -273,7 +273,7 @@ impl Whole {
                     ),
                 ),
                 (WriteError::NoMemory(_), Some(refused)) => refused.into(),
-                (error, _) => bad(error.to_string()),
+                (error, _) => ApiError::bad(error.to_string()),
             })?;
             let mut text = written.text;
             text.shrink_to_fit();
@@ -328,10 +328,6 @@ async fn work<T: Send + 'static>(
             "the request could not be restored".to_owned(),
         )
     })
-}
-
-fn bad(told: String) -> ApiError {
-    ApiError::Told(StatusCode::BAD_REQUEST, told)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use slimspan_artifact::{Digest, Location, memory_of_references, references};
 use slimspan_proto::Signal;
 
 use super::room::Room;
-use super::{ROUNDED, bad, size, work};
+use super::{ROUNDED, size, work};
 use crate::admission::Lease;
 use crate::server::api::ApiError;
 
@@ -66,7 +66,9 @@ impl References {
             // Who goes away meanwhile leaves work behind, which has its memory to the end.
             found.map(|()| (files, lease))
         });
-        let (files, mut kept) = found.await?.map_err(|error| bad(error.to_string()))?;
+        let (files, mut kept) = found
+            .await?
+            .map_err(|error| ApiError::bad(error.to_string()))?;
         if files.len() > FILES {
             return Err(ApiError::Told(
                 StatusCode::PAYLOAD_TOO_LARGE,

@@ -10,7 +10,7 @@ use slimspan_proto::Signal;
 use slimspan_proto::json::{Limits, Problem, read_charging};
 
 use super::room::Room;
-use super::{ROUNDED, bad, size, work};
+use super::{ROUNDED, size, work};
 use crate::arriving::{ArriveError, Arriving, Gathered};
 use crate::compression::Compression;
 use crate::expanding::expand;
@@ -112,10 +112,10 @@ async fn of_json(room: &Room, signal: Signal, text: Bytes) -> Result<Bytes, ApiE
         let converted = read_charging(signal, &text, Limits::default(), &mut more);
         let converted = converted.map_err(|error| match (error.problem, refused.take()) {
             (Problem::NoMemory(_), Some(refused)) => no_memory(&text, charged, of_one, refused),
-            _ => bad(format!("it is no OTLP/JSON: {error}")),
+            _ => ApiError::bad(format!("it is no OTLP/JSON: {error}")),
         })?;
         if let Some(cause) = converted.causes.first() {
-            return Err(bad(format!("it is no OTLP/JSON: {cause}")));
+            return Err(ApiError::bad(format!("it is no OTLP/JSON: {cause}")));
         }
         let mut message = converted.request;
         lease.try_charge(message.len().saturating_sub(charged))?;
@@ -146,7 +146,9 @@ fn not_arrived(error: ArriveError) -> ApiError {
             StatusCode::REQUEST_TIMEOUT,
             "the request stopped arriving".to_owned(),
         ),
-        ArriveError::Connection(error) => bad(format!("the request did not arrive: {error}")),
+        ArriveError::Connection(error) => {
+            ApiError::bad(format!("the request did not arrive: {error}"))
+        }
         ArriveError::Refused(refusal) => refusal.into(),
     }
 }
