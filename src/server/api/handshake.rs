@@ -2,22 +2,18 @@
 //! is done. What it says is checked against what it sends, and against nothing else.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, Limited};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use slimspan_artifact::Digest;
-use tokio::time::timeout;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, Failure, json};
+use super::claim::Claim;
 use super::receiving::receive;
 use super::responses::{Any, CrossSite, Damaged, NoSense};
 use super::{Asking, Named};
@@ -28,28 +24,6 @@ use crate::server::audit::Deed;
 use crate::server::media::Media;
 use crate::server::pieces::{OpenError, Reading};
 use crate::storage::{Store, StoreError};
-
-/// The most that is read of what somebody says it has.
-const CLAIM: usize = 16 << 10;
-
-/// How long that may take to come.
-const CLAIM_TIME: Duration = Duration::from_secs(10);
-
-/// What a program has.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct Claim {
-    /// The SHA-256 of its bytes, in 64 lower-case hexadecimal digits
-    sha256: String,
-    /// How many bytes there are
-    size_bytes: u64,
-    /// What its sender takes it for; what it is shows in its bytes
-    #[serde(default)]
-    #[expect(dead_code, reason = "programs may say it, and nothing here goes by it")]
-    content_type: Option<String>,
-    /// What its sender calls it
-    #[serde(default)]
-    filename: Option<String>,
-}
 
 /// What is to be done with it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,8 +82,7 @@ pub(crate) async fn register(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (asking, body) = Asking::begin_to_read(&server, request).await?;
-    let claim = serde_json::from_slice(&description(body).await?);
-    let claim: Claim = claim.map_err(|error| ApiError::bad(no_claim(&error)))?;
+    let claim = Claim::read(body).await?;
     asking.take_place(&server).await?;
     let digest: Digest =
         (claim.sha256.parse()).map_err(|error| ApiError::bad(format!("sha256: {error}")))?;
@@ -362,51 +335,5 @@ fn put_file(address: &Address, size: u64, media: Media, name: Option<String>) ->
         content_type: media.shown.to_owned(),
         name,
         is_spooled: false,
-    }
-}
-
-/// What somebody says it has, as it is written.
-async fn description(body: Body) -> Result<Bytes, ApiError> {
-    let told = Limited::new(body, CLAIM).collect();
-    let told = timeout(CLAIM_TIME, told).await.map_err(|_| {
-        let told = "the description stopped arriving".to_owned();
-        ApiError::Told(StatusCode::REQUEST_TIMEOUT, told)
-    })?;
-    let told = told.map_err(|_| ApiError::bad("the body is longer than a description may be"))?;
-    Ok(told.to_bytes())
-}
-
-/// What is wrong with a description. Nothing of it is repeated: a program may have sent anything.
-fn no_claim(error: &serde_json::Error) -> String {
-    let wrong = if error.is_data() {
-        "sha256 is a text, size_bytes is a number, and content_type and filename may be texts"
-    } else {
-        "it is no JSON"
-    };
-    let (line, column) = (error.line(), error.column());
-    format!("the body is no description of an artifact, at line {line}, column {column}: {wrong}")
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use std::convert::Infallible;
-
-    use futures::{StreamExt as _, stream};
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_description_that_stops_is_not_waited_for() {
-        let whole = description(Body::from("{}")).await;
-        assert_eq!(whole.unwrap(), "{}");
-        let begins = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
-        let stopped = Body::from_stream(begins.chain(stream::pending()));
-        let refused = description(stopped).await.unwrap_err();
-        let slow = StatusCode::REQUEST_TIMEOUT;
-        assert!(
-            matches!(refused, ApiError::Told(status, _) if status == slow),
-            "{refused:?}"
-        );
     }
 }

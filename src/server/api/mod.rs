@@ -2,6 +2,7 @@
 
 mod answer;
 mod artifact;
+mod claim;
 mod delete;
 mod files;
 mod handshake;
