@@ -57,9 +57,9 @@ pub struct Compacted {
 }
 
 impl Catalog {
-    /// Merges small objects with deletions, and small objects of a day, and leaves out lines that a later one took the place of, and what was
-    /// deleted. Readers miss nothing meanwhile: the new object is there before the old ones go, and stands
-    /// behind them in the order of names. `told` hears of each that was written.
+    /// Merges small objects with deletions, and small objects of a day, and leaves out lines that a later one
+    /// took the place of, and what was deleted. Readers miss nothing meanwhile: the new object is there before
+    /// the old ones go, and stands behind them in the order of names. `told` hears of each that was written.
     pub async fn compact(
         &self,
         compaction: Compaction,
@@ -98,21 +98,13 @@ impl Catalog {
         let [_, .., last] = objects else {
             return Ok(());
         };
-        let (mut lines, mut merged) = (0, 0);
+        let mut lines = 0;
         let mut latest: HashMap<EntryId, Entry> = HashMap::new();
-        let mut read = Vec::new();
-        for object in objects {
-            // Another one may compact, too: what it has merged is not ours any more.
-            let Some(body) = self.bucket().get(&object.key).await? else {
-                continue;
-            };
-            let (entries, unreadable) = from_lines(&body);
+        let merged = self.read_to_merge(objects, |body| {
+            let (entries, unreadable) = from_lines(body);
             if unreadable > 0 {
-                // A later version wrote it, and may know more of it.
-                continue;
+                return false;
             }
-            read.push(object.key.as_str());
-            merged += 1;
             lines += entries.len();
             for entry in entries {
                 match latest.get_mut(&entry.id) {
@@ -123,8 +115,10 @@ impl Catalog {
                     }
                 }
             }
-        }
-        if merged < 2 {
+            true
+        });
+        let merged = merged.await?;
+        if merged.len() < 2 {
             return Ok(());
         }
         let latest = latest.into_values().collect();
@@ -135,14 +129,34 @@ impl Catalog {
             self.bucket().put(&key, to_lines(&entries)).await?;
             sleep(compaction.grace).await;
         }
-        for key in read {
+        for key in &merged {
             self.bucket().delete(key).await?;
         }
-        compacted.merged += merged;
+        compacted.merged += merged.len();
         compacted.written += usize::from(!entries.is_empty());
         compacted.lines += lines;
         compacted.entries += entries.len();
         Ok(())
+    }
+
+    /// Reads objects that are to become one, one after the other; returns the keys of those that `take`
+    /// understood. What it did not a later version wrote, which may know more of it, and stays as it is.
+    async fn read_to_merge<'o>(
+        &self,
+        objects: &[&'o Listed],
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Vec<&'o str>, CatalogError> {
+        let mut taken = Vec::new();
+        for object in objects {
+            // Another one may compact, too: what it has merged is not ours any more.
+            let Some(body) = self.bucket().get(&object.key).await? else {
+                continue;
+            };
+            if take(&body) {
+                taken.push(object.key.as_str());
+            }
+        }
+        Ok(taken)
     }
 }
 

@@ -48,19 +48,13 @@ impl Catalog {
             return Ok(());
         };
         let (mut lines, mut known) = (Vec::new(), HashSet::new());
-        let mut read = Vec::new();
-        for object in objects {
-            // Another one may compact, too.
-            let Some(body) = self.bucket().get(&object.key).await? else {
-                continue;
-            };
+        let merged = self.read_to_merge(objects, |body| {
             let all = body.split(|byte| *byte == b'\n');
             let all = all.filter(|line| !line.is_empty());
             let parsed =
                 all.map(|line| Some((serde_json::from_slice::<Tombstone>(line).ok()?, line)));
-            // What a later version wrote stays as it is.
             let Some(parsed) = parsed.collect::<Option<Vec<_>>>() else {
-                continue;
+                return false;
             };
             for (tombstone, line) in parsed {
                 if known.insert(tombstone.id) {
@@ -68,18 +62,19 @@ impl Catalog {
                     lines.push(b'\n');
                 }
             }
-            read.push(object.key.as_str());
-        }
-        if read.len() < 2 {
+            true
+        });
+        let merged = merged.await?;
+        if merged.len() < 2 {
             return Ok(());
         }
         let key = layout::merged_tombstones(&last.key);
         self.bucket().put(&key, lines.into()).await?;
         sleep(compaction.grace).await;
-        for key in &read {
+        for key in &merged {
             self.bucket().delete(key).await?;
         }
-        compacted.deletions += read.len();
+        compacted.deletions += merged.len();
         Ok(())
     }
 }
