@@ -1,7 +1,6 @@
 //! Profiles pass through: as the bytes they came as, whole or not at all.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,6 +13,7 @@ use crate::support::backend::Backend;
 use crate::support::config;
 use crate::support::conservation::{Items, conserved_of};
 use crate::support::http::Form;
+use crate::support::queued::{home, on_disk, start_in};
 use crate::support::refusing::Refusing;
 use crate::support::slimspan::{Slimspan, run};
 
@@ -128,15 +128,9 @@ async fn they_leave_as_the_bytes_they_came_as() {
 async fn what_is_in_a_queue_on_disk_survives_a_kill() {
     let away = Refusing::start();
     let address = away.address;
-    let mut config = with_pipeline(config::standard(address), &["otlp_grpc"]);
-    config["exporters"]["otlp_grpc"]["sending_queue"] = json!({ "storage": "file_storage" });
-    config["exporters"]["otlp_grpc"]["retry_on_failure"] =
-        json!({ "initial_interval": "10ms", "max_interval": "50ms" });
-    config["extensions"]["file_storage"] = json!({ "max_bytes": "64MiB" });
-    config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut slimspan = Slimspan::spawn(Arc::clone(&folder), &config.to_string());
-    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let config = with_pipeline(on_disk(address, json!({})), &["otlp_grpc"]);
+    let folder = home();
+    let slimspan = start_in(&folder, &config).await;
     let request = profiles(b"kept");
     let sender = slimspan.sender().await;
     sender.send(Signal::Profiles, &request).await.unwrap();
@@ -144,8 +138,7 @@ async fn what_is_in_a_queue_on_disk_survives_a_kill() {
 
     drop(away);
     let backend = Backend::start_at(address).await;
-    let mut slimspan = Slimspan::spawn(folder, &config.to_string());
-    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let slimspan = start_in(&folder, &config).await;
     let received = backend.arrived(1).await;
     assert_eq!(received[0].signal, Signal::Profiles);
     assert_eq!(received[0].message, request);

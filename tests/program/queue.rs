@@ -10,7 +10,6 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan::journal::Journal;
 use slimspan_proto::Signal;
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
@@ -20,30 +19,12 @@ use crate::support::frames::frame;
 use crate::support::measured::{measured, seconds};
 use crate::support::mounted::{Disk, Mounted};
 use crate::support::pages::get;
+use crate::support::queued::{dead_letters, ends, home, in_memory, on_disk, send_all, start_in};
 use crate::support::references::files;
 use crate::support::refusing::Refusing;
 use crate::support::sender::{Call, PatientSender, open_body, retry_after};
 use crate::support::slimspan::{Ended, Slimspan};
 use crate::support::{config, otlp, soon};
-
-/// A queue on disk in front of a backend that is asked again soon.
-fn on_disk(backend: std::net::SocketAddr, queue: Value) -> Value {
-    let mut config = config::standard(backend);
-    config["exporters"]["otlp_grpc"]["sending_queue"] = queue;
-    config["exporters"]["otlp_grpc"]["sending_queue"]["storage"] = json!("file_storage");
-    config["exporters"]["otlp_grpc"]["retry_on_failure"] =
-        json!({ "initial_interval": "10ms", "max_interval": "50ms" });
-    config["extensions"]["file_storage"] = json!({ "max_bytes": "64MiB" });
-    config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
-    config
-}
-
-fn in_memory(backend: std::net::SocketAddr, queue: Value) -> Value {
-    let mut config = on_disk(backend, queue);
-    let exporter = &mut config["exporters"]["otlp_grpc"];
-    exporter["sending_queue"]["storage"] = json!(null);
-    config
-}
 
 fn messages(received: &[Received]) -> Vec<Bytes> {
     let mut messages: Vec<_> = received.iter().map(|one| one.message.clone()).collect();
@@ -55,31 +36,6 @@ fn spans(numbers: std::ops::Range<u64>) -> Vec<Bytes> {
     let mut spans: Vec<_> = numbers.map(otlp::plain_span).collect();
     spans.sort();
     spans
-}
-
-async fn send_all(slimspan: &Slimspan, numbers: std::ops::Range<u64>) {
-    let sender = slimspan.sender().await;
-    for number in numbers {
-        let answer = sender.send(Signal::Traces, &otlp::plain_span(number)).await;
-        assert_eq!(answer.unwrap(), Bytes::new());
-    }
-}
-
-/// The queue lives in this folder, whichever process uses it.
-async fn start_in(folder: &Arc<TempDir>, config: &Value) -> Slimspan {
-    let mut slimspan = Slimspan::spawn(Arc::clone(folder), &config.to_string());
-    assert!(slimspan.ready().await, "{}", slimspan.stderr());
-    slimspan
-}
-
-fn home() -> Arc<TempDir> {
-    Arc::new(tempfile::tempdir().unwrap())
-}
-
-/// What became of the spans that were delivered, rejected and are queued.
-fn ends(ended: &Ended) -> (u64, u64, u64) {
-    let items = conserved_of(Signal::Traces, &ended.stderr);
-    (items.delivered, items.rejected, items.queued)
 }
 
 /// Acknowledged while the backend is away, killed twice, the second time in the middle of delivering:
@@ -739,16 +695,4 @@ async fn what_waits_in_memory_is_nowhere_else() {
     assert!(written(folder.path()));
     // And what there was in memory is not there again.
     assert_eq!(ends(&slimspan.stop().await), (0, 0, 1));
-}
-
-/// The requests in the folder for dead letters.
-fn dead_letters(folder: &Path) -> Vec<Bytes> {
-    let Ok(files) = std::fs::read_dir(folder.join("data/dead_letters")) else {
-        return Vec::new();
-    };
-    let paths = files.map(|file| file.unwrap().path());
-    let requests = paths.filter(|path| path.extension().is_some_and(|kind| kind == "pb"));
-    requests
-        .map(|path| std::fs::read(path).unwrap().into())
-        .collect()
 }

@@ -10,15 +10,14 @@ use serde_json::{Value, json};
 use slimspan::answer::Answer;
 use slimspan::journal::Journal;
 use slimspan_proto::{Signal, count};
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Received};
-use crate::support::conservation::conserved_of;
 use crate::support::frames::frame;
 use crate::support::pages::Metrics;
+use crate::support::queued::{self, dead_letters, home, send_all, start_in};
 use crate::support::refusing::Refusing;
 use crate::support::sender::{Call, Sender};
 use crate::support::slimspan::{Ended, Slimspan};
@@ -29,42 +28,21 @@ const LONG: &str = "1h";
 
 /// A queue that joins what waits, in front of a backend that is asked again soon.
 fn in_memory(backend: SocketAddr, batch: Value) -> Value {
-    let mut config = config::standard(backend);
-    let queue = &mut config["exporters"]["otlp_grpc"]["sending_queue"];
-    *queue = json!({ "num_consumers": 1 });
-    queue["batch"] = batch;
-    config["exporters"]["otlp_grpc"]["retry_on_failure"] =
-        json!({ "initial_interval": "10ms", "max_interval": "50ms" });
-    config
+    queued::in_memory(backend, joining(batch))
 }
 
 fn on_disk(backend: SocketAddr, batch: Value) -> Value {
-    let mut config = in_memory(backend, batch);
-    config["exporters"]["otlp_grpc"]["sending_queue"]["storage"] = json!("file_storage");
-    config["extensions"]["file_storage"] = json!({ "max_bytes": "64MiB" });
-    config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
-    config
+    queued::on_disk(backend, joining(batch))
 }
 
 fn waiting(backend: SocketAddr, batch: Value) -> Value {
-    let mut config = in_memory(backend, batch);
-    config["exporters"]["otlp_grpc"]["sending_queue"]["wait_for_result"] = json!(true);
-    config
+    let mut queue = joining(batch);
+    queue["wait_for_result"] = json!(true);
+    queued::in_memory(backend, queue)
 }
 
-async fn start_in(folder: &Arc<TempDir>, config: &Value) -> Slimspan {
-    let mut slimspan = Slimspan::spawn(Arc::clone(folder), &config.to_string());
-    assert!(slimspan.ready().await, "{}", slimspan.stderr());
-    slimspan
-}
-
-/// One after the other, so that they wait in this order.
-async fn send_all(slimspan: &Slimspan, numbers: std::ops::Range<u64>) {
-    let sender = slimspan.sender().await;
-    for number in numbers {
-        let answer = sender.send(Signal::Traces, &otlp::plain_span(number)).await;
-        assert_eq!(answer.unwrap(), Bytes::new());
-    }
+fn joining(batch: Value) -> Value {
+    json!({ "num_consumers": 1, "batch": batch })
 }
 
 fn joined(numbers: std::ops::Range<u64>) -> Bytes {
@@ -84,34 +62,21 @@ fn spans(received: &[Received]) -> Vec<usize> {
         .collect()
 }
 
-/// What became of the spans that were delivered, rejected and are queued.
+/// What became of the spans, at an end as an operator makes it.
 fn ends(ended: &Ended) -> (u64, u64, u64) {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let items = conserved_of(Signal::Traces, &ended.stderr);
-    (items.delivered, items.rejected, items.queued)
-}
-
-/// The requests in the folder for dead letters.
-fn dead_letters(slimspan: &Slimspan) -> Vec<Bytes> {
-    let Ok(files) = std::fs::read_dir(slimspan.folder().join("data/dead_letters")) else {
-        return Vec::new();
-    };
-    let paths = files.map(|file| file.unwrap().path());
-    let requests = paths.filter(|path| path.extension().is_some_and(|kind| kind == "pb"));
-    requests
-        .map(|path| std::fs::read(path).unwrap().into())
-        .collect()
+    queued::ends(ended)
 }
 
 /// Waits for the only dead letter.
 async fn dead_letter(slimspan: &Slimspan) -> Bytes {
     let kept = async {
-        while dead_letters(slimspan).is_empty() {
+        while dead_letters(slimspan.folder()).is_empty() {
             tokio::task::yield_now().await;
         }
     };
     soon("it is kept", kept).await;
-    let [only] = <[_; 1]>::try_from(dead_letters(slimspan)).unwrap();
+    let [only] = <[_; 1]>::try_from(dead_letters(slimspan.folder())).unwrap();
     only
 }
 
@@ -216,7 +181,7 @@ async fn what_is_on_disk_in_batches_survives_being_killed_twice() {
     let batch = json!({ "min_size": BATCH, "max_size": BATCH, "flush_timeout": "10ms" });
     let mut config = on_disk(address, batch);
     config["exporters"]["otlp_grpc"]["sending_queue"]["num_consumers"] = json!(2);
-    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let folder = home();
     let slimspan = start_in(&folder, &config).await;
     send_all(&slimspan, 0..40).await;
     slimspan.kill().await;
@@ -273,7 +238,7 @@ async fn only_requests_with_the_same_headers_go_together() {
     config["extensions"]["headers_setter"] = json!({ "headers": headers });
     config["service"]["extensions"] = json!(["artifact_store", "headers_setter", "file_storage"]);
     config["exporters"]["otlp_grpc"]["auth"] = json!({ "authenticator": "headers_setter" });
-    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let folder = home();
     let slimspan = start_in(&folder, &config).await;
     let sender = slimspan.sender().await;
     // Of each, one of another team, which is not passed on.
@@ -338,7 +303,7 @@ async fn a_refusal_for_good_is_for_the_request_that_it_is_about() {
             answer.unwrap();
         }
     }
-    assert_eq!(dead_letters(&slimspan), <[Bytes; 0]>::default());
+    assert_eq!(dead_letters(slimspan.folder()), <[Bytes; 0]>::default());
 }
 
 /// Of what the backend rejects nobody knows which items it is: the whole batch is kept, and as many are

@@ -28,6 +28,7 @@ pub(crate) mod mounted;
 pub(crate) mod otlp;
 pub(crate) mod pages;
 pub(crate) mod proxy;
+pub(crate) mod queued;
 pub(crate) mod references;
 pub(crate) mod refusing;
 pub(crate) mod rotel;
