@@ -144,7 +144,7 @@ impl Server {
                 response.status(),
             )
             .await;
-        told.map_err(|error| Box::new(self.not_told(&error)))?;
+        self.was_told(told)?;
         Ok(response)
     }
 

@@ -82,10 +82,12 @@ impl Server {
     }
 
     /// Nobody reads what cannot be written down.
-    pub(super) fn not_told(&self, error: &io::Error) -> Response {
-        let id = &self.id;
-        tracing::error!("extensions.{id}.audit_log cannot be written: {error}");
-        later("the audit log cannot be written\n")
+    pub(super) fn was_told(&self, told: io::Result<()>) -> Result<(), Refused> {
+        told.map_err(|error| {
+            let id = &self.id;
+            tracing::error!("extensions.{id}.audit_log cannot be written: {error}");
+            Box::new(later("the audit log cannot be written\n"))
+        })
     }
 }
 

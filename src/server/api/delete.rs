@@ -148,7 +148,7 @@ impl Server {
         let told = self
             .audit
             .tell_deletion(&asking.reader, asking.peer, &tenant, deleted, &reason);
-        (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
+        self.was_told(told.await)?;
         // What has begun is ended, whether or not somebody waits for it.
         let (server, why) = (Arc::clone(self), reason.clone());
         let erasing = tokio::spawn(async move {

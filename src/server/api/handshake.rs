@@ -175,7 +175,7 @@ pub(crate) async fn upload(
     })?;
     let store = server.store.of_tenant(&address.tenant);
     let can_tell = server.audit.can_tell().await;
-    can_tell.map_err(|error| Box::new(server.not_told(&error)))?;
+    server.was_told(can_tell)?;
     let limit = said.unwrap_or(server.max_upload_size);
     let received = receive(&store, address.digest, body, limit, said).await;
     let status = match &received {
@@ -186,7 +186,7 @@ pub(crate) async fn upload(
     let told = server
         .audit
         .tell(reader, peer, Deed::Stored, &address, status);
-    (told.await).map_err(|error| Box::new(server.not_told(&error)))?;
+    server.was_told(told.await)?;
     let (size, media) = received?;
     server.pieces.forget(&address);
     server.pieces.vouch(&address, size);

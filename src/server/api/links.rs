@@ -55,7 +55,7 @@ pub(crate) async fn link(
     let told = server
         .audit
         .tell(reader, peer, Deed::Linked, &address, status);
-    (told.await).map_err(|error| Box::new(server.not_told(&error)))?;
+    server.was_told(told.await)?;
     let (url, ends) = server.signed_url(&address, disposition);
     let link = SignedLink {
         url,

@@ -217,7 +217,8 @@ impl Server {
             .audit
             .tell(&visit.reader, visit.peer, deed, address, status)
             .await;
-        told.map_err(|error| Explained::refused(&self.not_told(&error)).page(&visit.site))
+        let told = self.was_told(told);
+        told.map_err(|refused| Explained::refused(&refused).page(&visit.site))
     }
 }
 

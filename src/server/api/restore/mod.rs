@@ -161,7 +161,7 @@ pub(crate) async fn restore(
     let told = server
         .audit
         .tell_all(reader, peer, Deed::Restored, &tenant, &given);
-    (told.await).map_err(|error| Box::new(server.not_told(&error)))?;
+    server.was_told(told.await)?;
     let bytes = lease.hold(bytes);
     let len = bytes.len();
     let mut response = Response::new(in_time(bytes));
