@@ -45,21 +45,27 @@ fn artifacts(count: u32) -> Vec<Artifact> {
 
 /// Uploads until so many artifacts are left.
 async fn upload_until(opened: &Opened, spool: &Spool, left: usize) {
+    upload_during(opened, spool, until_left(spool, left)).await;
+}
+
+/// Uploads until that has happened.
+async fn upload_during(opened: &Opened, spool: &Spool, event: impl Future<Output = ()>) {
     let counters = Counters::default();
     let budget = roomy();
     let upload = spool.upload(&opened.store, &budget, &counters, CancellationToken::new());
-    let done = async {
-        while spool.left().artifacts > left {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
     let either = async {
         tokio::select! {
             () = upload => unreachable!("nobody told it to end"),
-            () = done => {}
+            () = event => {}
         }
     };
     timeout(Duration::from_secs(20), either).await.unwrap();
+}
+
+async fn until_left(spool: &Spool, left: usize) {
+    while spool.left().artifacts > left {
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
@@ -118,23 +124,12 @@ async fn those_that_are_never_taken_hold_up_no_other() {
     }
     let keep = |some| opened.store.keep_all(some, Delivery::Background);
     keep(refused).await.unwrap();
-    let counters = Counters::default();
-    let budget = roomy();
-    let upload = spool.upload(&opened.store, &budget, &counters, CancellationToken::new());
     let later = async {
         opened.faults.arrived(refused.len()).await;
         keep(taken).await.unwrap();
-        while spool.left().artifacts > refused.len() {
-            sleep(Duration::from_millis(5)).await;
-        }
+        until_left(&spool, refused.len()).await;
     };
-    let either = async {
-        tokio::select! {
-            () = upload => unreachable!("nobody told it to end"),
-            () = later => {}
-        }
-    };
-    timeout(Duration::from_secs(20), either).await.unwrap();
+    upload_during(&opened, &spool, later).await;
     assert!(
         taken
             .iter()
