@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use serde_json::json;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tonic::{Code, Status};
 
@@ -17,10 +18,49 @@ use crate::support::{config, frames, otlp};
 pub(super) const CANARY: &str = "c4n4ry";
 
 /// What some backends say of a credential that they do not like.
-pub(super) fn quoting(headers: &HeaderMap) -> String {
+fn disliking(headers: &HeaderMap) -> String {
     let names = ["authorization", "x-from", "x-value", "x-static"];
     let values = names.map(|name| String::from_utf8_lossy(headers[name].as_bytes()).into_owned());
     format!("not with {}", values.join(" or "))
+}
+
+/// A backend that says so: it takes one request and refuses the next, as their tenants have it.
+pub(super) async fn quoting() -> Backend {
+    Backend::answering(|received| {
+        let tenant = received.headers.get("x-tenant");
+        match tenant.map(HeaderValue::as_bytes) {
+            Some(b"refused") => Err(Status::permission_denied(disliking(&received.headers))),
+            Some(b"later") => Err(Status::unavailable(disliking(&received.headers))),
+            Some(b"partly") => Ok(otlp::partial_success(1, &disliking(&received.headers))),
+            _ => Ok(Bytes::new()),
+        }
+    })
+    .await
+}
+
+/// Adds what lets senders in by a token and by a password, and what passes secrets of theirs and of its own on to
+/// the backend.
+pub(super) fn add_credentials(config: &mut Value, tokens: &Value) {
+    let users = format!("ada:{}\n", bcrypt::hash(CANARY, 4).unwrap());
+    let extensions = json!({
+        "bearertokenauth": tokens,
+        "basicauth": { "htpasswd": { "inline": users } },
+        "basicauth/out": { "client_auth": { "username": "ada", "password": CANARY } },
+        "headers_setter": {
+            "additional_auth": "basicauth/out",
+            "headers": [
+                { "key": "x-from", "from_context": "x-secret", "default_value": CANARY },
+                { "key": "x-tenant", "from_context": "x-tenant" },
+                { "key": "x-value", "value": CANARY },
+            ],
+        },
+    });
+    let mut ids = vec!["artifact_store".to_owned()];
+    for (id, extension) in extensions.as_object().unwrap() {
+        config["extensions"][id] = extension.clone();
+        ids.push(id.clone());
+    }
+    config["service"]["extensions"] = json!(ids);
 }
 
 /// Neither the log nor the answers have one of the `secrets`, or the canary as credentials have it.
@@ -45,47 +85,16 @@ pub(super) fn untold(ended: &Ended, answers: &str, secrets: &[&str]) {
 /// Every path on which a secret comes near a message, at debug level.
 #[tokio::test]
 async fn no_secret_is_ever_logged_or_answered() {
-    // It takes one request and refuses the next, with a message of its own.
-    let backend = Backend::answering(|received| {
-        let tenant = received
-            .headers
-            .get("x-tenant")
-            .map(http::HeaderValue::as_bytes);
-        match tenant {
-            Some(b"refused") => Err(Status::permission_denied(quoting(&received.headers))),
-            Some(b"later") => Err(Status::unavailable(quoting(&received.headers))),
-            Some(b"partly") => Ok(otlp::partial_success(1, &quoting(&received.headers))),
-            _ => Ok(bytes::Bytes::new()),
-        }
-    })
-    .await;
+    let backend = quoting().await;
     let authority = Authority::new();
     let issued = authority.issue("127.0.0.1");
     let folder = tempfile::tempdir().unwrap();
     let token = format!("{CANARY}-token");
     std::fs::write(folder.path().join("tokens"), &token).unwrap();
-    let users = format!("ada:{}\n", bcrypt::hash(CANARY, 4).unwrap());
 
     let mut config = config::standard(backend.address);
-    let extensions = json!({
-        "bearertokenauth": { "filename": "tokens" },
-        "basicauth": { "htpasswd": { "inline": users } },
-        "basicauth/out": { "client_auth": { "username": "ada", "password": CANARY } },
-        "headers_setter": {
-            "additional_auth": "basicauth/out",
-            "headers": [
-                { "key": "x-from", "from_context": "x-secret", "default_value": CANARY },
-                { "key": "x-tenant", "from_context": "x-tenant" },
-                { "key": "x-value", "value": CANARY },
-            ],
-        },
-    });
-    let mut ids = vec!["artifact_store".to_owned()];
-    for (id, extension) in extensions.as_object().unwrap() {
-        config["extensions"][id] = extension.clone();
-        ids.push(id.clone());
-    }
-    config["service"]["extensions"] = json!(ids);
+    let tokens = json!({ "filename": "tokens" });
+    add_credentials(&mut config, &tokens);
     let mut receiver = config["receivers"]["otlp"].clone();
     receiver["protocols"]["grpc"]["auth"] = json!({ "authenticator": "bearertokenauth" });
     receiver["protocols"]["grpc"]["include_metadata"] = json!(true);
@@ -178,7 +187,7 @@ async fn no_secret_is_ever_logged_or_answered() {
             &otlp::span([("secret", otlp::text(CANARY))]),
         ));
         for (name, value) in &headers {
-            let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             call.headers.append(*name, value);
         }
         let answer = sender.call(call).await;

@@ -8,10 +8,8 @@ use serde_json::json;
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tonic::Status;
 
-use crate::program::secrets::{CANARY, quoting, untold};
-use crate::support::backend::Backend;
+use crate::program::secrets::{CANARY, add_credentials, quoting, untold};
 use crate::support::http::{Form, HttpSender, post};
 use crate::support::s3::{Behaviour, S3};
 use crate::support::slimspan::Slimspan;
@@ -96,43 +94,16 @@ const WRONG: &[&str] = &[
 
 #[tokio::test]
 async fn no_secret_is_told_over_http() {
-    let backend = Backend::answering(|received| {
-        let tenant = received.headers.get("x-tenant");
-        match tenant.map(HeaderValue::as_bytes) {
-            Some(b"refused") => Err(Status::permission_denied(quoting(&received.headers))),
-            Some(b"later") => Err(Status::unavailable(quoting(&received.headers))),
-            Some(b"partly") => Ok(otlp::partial_success(1, &quoting(&received.headers))),
-            _ => Ok(bytes::Bytes::new()),
-        }
-    })
-    .await;
+    let backend = quoting().await;
     // It takes nothing, and it knows the key.
     let store = S3::start(Behaviour::Answer(StatusCode::FORBIDDEN)).await;
     let mut config = config::over_http(backend.address);
     config["extensions"] = config::with_s3(backend.address, store.address)["extensions"].clone();
-    let users = format!("ada:{}\n", bcrypt::hash(CANARY, 4).unwrap());
     let options = &mut config["extensions"]["artifact_store"]["options"];
     options["aws_access_key_id"] = json!(CANARY);
     options["aws_secret_access_key"] = json!(CANARY);
-    let extensions = json!({
-        "bearertokenauth": { "token": "c4n4ry-token" },
-        "basicauth": { "htpasswd": { "inline": users } },
-        "basicauth/out": { "client_auth": { "username": "ada", "password": CANARY } },
-        "headers_setter": {
-            "additional_auth": "basicauth/out",
-            "headers": [
-                { "key": "x-from", "from_context": "x-secret", "default_value": CANARY },
-                { "key": "x-tenant", "from_context": "x-tenant" },
-                { "key": "x-value", "value": CANARY },
-            ],
-        },
-    });
-    let mut ids = vec!["artifact_store".to_owned()];
-    for (id, extension) in extensions.as_object().unwrap() {
-        config["extensions"][id] = extension.clone();
-        ids.push(id.clone());
-    }
-    config["service"]["extensions"] = json!(ids);
+    let tokens = json!({ "token": "c4n4ry-token" });
+    add_credentials(&mut config, &tokens);
     let listener = |authenticator: &str| {
         json!({ "protocols": { "http": {
             "endpoint": "127.0.0.1:0",
