@@ -24,6 +24,12 @@ demo: ## Send a picture, a PDF and a plain span through the slimspan that runs
 test: tools ## Run all tests; installs what they need beyond Rust into .tools/
 	$(CARGO) test --workspace --locked
 
+# In the build of `test`. One way to deliver at a time, or each would measure the others, too.
+.PHONY: lives
+lives: export SLIMSPAN_LIVES ?= 200
+lives: ## Kill slimspan SLIMSPAN_LIVES (200) times while it delivers, and look for what is lost
+	$(CARGO) test --workspace --locked --test integration -- delivery::kill --test-threads=1
+
 .PHONY: tools
 tools: ## Install the store emulators and the SDK that tests run against, into .tools/
 	tests/tools/install.sh
