@@ -1,4 +1,4 @@
-//! P1: after an OK, `kill -9` at any instant loses neither span nor file. P4: repeating what had no
+//! P1: after an OK, `kill -9` at any instant loses neither span nor file, and nor does a second SIGTERM. P4: repeating what had no
 //! answer makes no second file, and no more duplicates than requests were in flight.
 //!
 //! Senders keep a ledger and give nothing up; slimspan is killed and started again, over and over,
@@ -99,6 +99,8 @@ struct Rest {
     used: usize,
     /// Lives that ended before they were ready.
     unready: usize,
+    /// Lives that ended by a second signal.
+    hurried: usize,
     /// Lives in which entries of the catalog were in memory, because the disk did not take them in a second: that
     /// a kill loses these they say themselves.
     in_memory: usize,
@@ -117,13 +119,14 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
         workload: plan.workload,
     };
     let sending = load.begin(&whereabouts);
-    let (mut used, mut unready, mut in_memory) = (0, 0, 0);
+    let (mut used, mut unready, mut hurried, mut in_memory) = (0, 0, 0, 0);
     for number in 1..=plan.lives {
         if let Some(Spool { bucket, faults, .. }) = behind.spool {
             // A spool that is full by the last one would have to wait.
             let is_down = random.one_in(2) && number < plan.lives;
             bucket.set(if is_down { DOWN } else { faults });
         }
+        let in_a_hurry = random.one_in(4);
         let end = Instant::now() + plan.span(random);
         let mut life = subject.start().await;
         let before = sending.ledger.acknowledged();
@@ -145,7 +148,14 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
             let is_used = |ledger: &Ledger| ledger.acknowledged() >= enough;
             sending.ledger.until("some requests pass", is_used).await;
         }
-        in_memory += usize::from(life.kill().await.contains(IN_MEMORY));
+        // Before it is ready, the first signal may end it.
+        let said = if in_a_hurry && is_ready {
+            hurried += 1;
+            life.hurry().await
+        } else {
+            life.kill().await
+        };
+        in_memory += usize::from(said.contains(IN_MEMORY));
         announce.send_replace(None);
         used += usize::from(sending.ledger.acknowledged() > before);
     }
@@ -157,6 +167,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
         ledger,
         used,
         unready,
+        hurried,
         in_memory,
         ended: life.stop().await,
     }
@@ -213,6 +224,8 @@ struct Survived {
     used: usize,
     /// Those that ended before they were ready.
     unready: usize,
+    /// Those that ended by a second signal.
+    hurried: usize,
     /// Requests that were acknowledged.
     acknowledged: usize,
     /// Requests that were in flight at a kill, at most.
@@ -269,12 +282,13 @@ async fn survives(way: &Way, everyday: usize) {
          >= 50 requests acknowledged a life",
         format_args!(
             "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each, and \
-             {} ended while they began: {checked} of at most {} in flight; 0 of {} files missing in the catalog, {} \
+             {} ended while they began, {} by a second signal: {checked} of at most {} in flight; 0 of {} files missing in the catalog, {} \
              lives whose entries were in memory left out; {} leftovers of writes that were cut off; {:.1?} a life",
             all.lives,
             all.used,
             each,
             all.unready,
+            all.hurried,
             all.in_flight,
             all.catalogued,
             all.in_memory,
@@ -308,6 +322,7 @@ async fn survives_for(way: &Way, plan: Plan, mut random: Random) -> Survived {
         lives: plan.lives,
         used: rest.used,
         unready: rest.unready,
+        hurried: rest.hurried,
         acknowledged: rest.ledger.acknowledged(),
         in_flight,
         half_written,
@@ -322,6 +337,7 @@ impl AddAssign for Survived {
         self.lives += other.lives;
         self.used += other.used;
         self.unready += other.unready;
+        self.hurried += other.hurried;
         self.acknowledged += other.acknowledged;
         self.in_flight += other.in_flight;
         self.half_written += other.half_written;

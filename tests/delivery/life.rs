@@ -68,6 +68,14 @@ impl Life {
         }
     }
 
+    /// Ends it by a second signal, at which it waits for nothing; what it had logged by then.
+    pub(super) async fn hurry(self) -> String {
+        match self {
+            Self::Slimspan(slimspan) => slimspan.hurry().await,
+            Self::Hasty(_) => self.kill().await,
+        }
+    }
+
     /// Ends it as an operator does.
     pub(super) async fn stop(self) -> Option<Ended> {
         match self {

@@ -1,6 +1,7 @@
 //! The end, as an orchestrator asks for it.
 
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use slimspan_proto::Signal;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
 use crate::support::fault_store::{Fault, FaultStore};
@@ -22,7 +23,7 @@ use crate::support::http2::Peer;
 use crate::support::measured::{bound, measured, number};
 use crate::support::references::references;
 use crate::support::s3::{Behaviour, S3};
-use crate::support::sender::{Call, open_body};
+use crate::support::sender::{Call, PatientSender, open_body};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
 
@@ -65,12 +66,16 @@ async fn nothing_that_was_acknowledged_is_lost_by_a_stop() {
     let closed = all.iter().map(|one| one.closed).max().unwrap();
     let took = all.iter().map(|one| one.took).max().unwrap();
     let acknowledged: usize = all.iter().map(|one| one.acknowledged).sum();
+    let refused: usize = all.iter().map(|one| one.refused).sum();
+    let not_begun: usize = all.iter().map(|one| one.not_begun).sum();
     measured(
         "P6",
         "program::shutdown, under load",
-        "listener closed < 100 ms, OK or UNAVAILABLE, exit <= 10.5 s with code 0, 0 lost",
+        "listener closed < 100 ms, OK or UNAVAILABLE, exit <= 10.5 s with code 0, 0 lost, 0 on their way without an \
+         answer",
         format_args!(
-            "{rounds} stops: 0 of {acknowledged} acknowledged requests lost, the listener closed within \
+            "{rounds} stops: 0 of {acknowledged} acknowledged requests lost, 0 on their way without an answer; \
+             {refused} refused and {not_begun} never begun, as HTTP/2 tells; the listener closed within \
              {closed:.1?}, gone within {took:.1?}"
         ),
     );
@@ -82,6 +87,32 @@ struct Stopped {
     closed: Duration,
     took: Duration,
     acknowledged: usize,
+    /// Senders whose last request was answered with UNAVAILABLE.
+    refused: usize,
+    /// And those whose connection told in time that it takes no more.
+    not_begun: usize,
+}
+
+/// How the last request of a sender ended.
+enum Last {
+    Refused(Status),
+    NotBegun,
+}
+
+/// Whether a request that ended like this was not begun, so that it may be sent again by whoever wants to: it never
+/// left, because its connection had been told to take no more, or its peer says that it is behind the last one that
+/// was taken.
+fn is_not_begun(error: &hyper::Error) -> bool {
+    if error.is_canceled() || error.is_closed() {
+        return true;
+    }
+    let cause = error.source();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let says = |reason| cause.is_remote() && cause.reason() == Some(reason);
+        cause.is_go_away() && says(h2::Reason::NO_ERROR)
+            || cause.is_reset() && says(h2::Reason::REFUSED_STREAM)
+    })
 }
 
 /// How soon nobody is let in any more.
@@ -99,7 +130,9 @@ async fn stop_in_the_middle() -> Stopped {
     let stalled = slimspan.sender().await;
     let (_open, half) = open_body(frame(0, &otlp::sized_span(600_000)).slice(..300_000));
     let stalled = tokio::spawn(async move { stalled.try_call(Call::traces(half)).await });
-    let senders = join_all((0..8).map(|_| slimspan.sender())).await;
+    // Each has one connection, and makes no other: what becomes of a request on it is told from what becomes of
+    // one that nobody is there for.
+    let senders = join_all((0..8).map(|_| PatientSender::connect(address))).await;
     let load = senders
         .into_iter()
         .enumerate()
@@ -113,10 +146,19 @@ async fn stop_in_the_middle() -> Stopped {
                         ("number", otlp::text(number.to_string())),
                         ("picture", otlp::data_uri(&file)),
                     ]);
-                    if let Err(status) = sender.send(Signal::Traces, &request).await {
-                        return (acknowledged, status);
+                    let call = sender.try_call(Call::whole(frame(0, &request)));
+                    match soon("slimspan answers", call).await {
+                        Ok(answer) if answer.status().code() == Code::Ok => {
+                            acknowledged.push(Digest::of(&file).to_string());
+                        }
+                        Ok(answer) => {
+                            return (acknowledged, Last::Refused(answer.status().clone()));
+                        }
+                        Err(error) if is_not_begun(&error) => {
+                            return (acknowledged, Last::NotBegun);
+                        }
+                        Err(error) => panic!("on its way, and without an answer: {error:?}"),
                     }
-                    acknowledged.push(Digest::of(&file).to_string());
                 }
                 unreachable!("numbers do not end")
             })
@@ -145,23 +187,30 @@ async fn stop_in_the_middle() -> Stopped {
         .flat_map(|one| references(Signal::Traces, &one.message))
         .map(|reference| reference.sha256)
         .collect();
-    let mut all_acknowledged = 0;
+    let (mut all_acknowledged, mut refused, mut not_begun) = (0, 0, 0);
     for sender in load {
-        let (acknowledged, status) = sender.await.unwrap();
+        let (acknowledged, last) = sender.await.unwrap();
         assert!(!acknowledged.is_empty());
         all_acknowledged += acknowledged.len();
         for digest in acknowledged {
             assert!(arrived.contains(&digest), "lost: {digest}");
         }
-        // A refusal that was told is one to repeat; one with a source was not told, it is what
-        // tonic makes of a connection that ends.
-        let told = std::error::Error::source(&status).is_none();
-        assert!(!told || status.code() == Code::Unavailable, "{status:?}");
+        match last {
+            Last::Refused(status) => {
+                // One with a source was not told: it is what is made of a connection that ends.
+                assert!(status.source().is_none(), "{status:?}");
+                assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                refused += 1;
+            }
+            Last::NotBegun => not_begun += 1,
+        }
     }
     Stopped {
         closed,
         took,
         acknowledged: all_acknowledged,
+        refused,
+        not_begun,
     }
 }
 

@@ -1,9 +1,12 @@
 //! What comes in the place of a sound call, row by row of the inputs that must not hurt: rows 1 to 17
 //! and 35 to 37, as far as they are about gRPC. Rows 26 to 32 and 31 are in `floods`.
 //!
+//! Row 17 is here twice: once with the others, and once with all that a message may have, and the time that takes.
 //! Rows that need more than one call are somewhere else: 3 in `grpc::message` (a stall), 4 in
 //! `limits::the_limit_is_exact`, 11 in `limits` (bombs), 33 in `connections::tests` and
 //! `inflow::watched` (replies that are not read), 34 in `connections::tests` (silence).
+
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use slimspan_proto::Signal;
@@ -14,6 +17,7 @@ use tonic::Code;
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
 use crate::support::http2::{self, END_HEADERS, HEADERS, Peer, Protocol};
+use crate::support::measured::{bound, measured};
 use crate::support::sender::{Call, PatientSender, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
@@ -108,12 +112,6 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
     let nested = compress("gzip", &compress("gzip", &vec![0; 16 * MIB]));
     // Magic number, a header without a size, the window as exponent and mantissa, an empty block.
     let window = |log: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 1, 0, 0];
-    let skipped = |size: usize| {
-        let mut skipped = vec![0x50, 0x2a, 0x4d, 0x18];
-        skipped.extend_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
-        skipped.resize(8 + size, 0);
-        skipped
-    };
     let good = || Call::whole(frame(0, &span));
     vec![
         (
@@ -360,6 +358,61 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
             malformed("x-name"),
         ),
     ]
+}
+
+/// A frame of zstd that is to be skipped, with so many bytes in it.
+fn skipped(size: usize) -> Vec<u8> {
+    let mut skipped = vec![0x50, 0x2a, 0x4d, 0x18];
+    skipped.extend_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
+    skipped.resize(8 + size, 0);
+    skipped
+}
+
+/// Row 17 in full: with twice as many bytes of what is to be skipped it takes twice as long, however many frames
+/// they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_skipped_takes_as_long_as_there_is_of_it() {
+    /// The machine has other things to do, but not each time.
+    const TIMES: usize = 5;
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    // The largest that a message may be.
+    let mib = bound(64, 4);
+    let (mut worst, mut slowest) = (0.0_f64, Duration::ZERO);
+    for (what, of_size) in [
+        (
+            "one frame",
+            (|size| skipped(size - 8)) as fn(usize) -> Vec<u8>,
+        ),
+        ("frames of nothing", |size| skipped(0).repeat(size / 8)),
+    ] {
+        let messages = [mib / 2, mib].map(|mib| frame(1, &of_size(mib * MIB)));
+        let mut least = [Duration::MAX; 2];
+        for _ in 0..TIMES {
+            for (message, least) in messages.iter().zip(&mut least) {
+                let call = Call::whole(message.clone()).header("grpc-encoding", "zstd");
+                let begun = Instant::now();
+                let answer = sender.call(call).await;
+                *least = begun.elapsed().min(*least);
+                let status = answer.status();
+                assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status}");
+            }
+        }
+        let [half, whole] = least;
+        let ratio = whole.as_secs_f64() / half.as_secs_f64();
+        assert!(
+            ratio < bound(2.3, 20.0),
+            "{what}: {whole:?}, {half:?} for half of it"
+        );
+        (worst, slowest) = (worst.max(ratio), slowest.max(whole));
+    }
+    measured(
+        "P20",
+        "program::transport, zstd that is to be skipped",
+        "doubling the input < 2.3x the time, up to 64 MiB",
+        format_args!("{mib} MiB, as one frame and as many: at most {worst:.2}x, {slowest:.1?}"),
+    );
 }
 
 /// Row 35: a deadline that is over before the request has come ends it before anything is done. The

@@ -338,6 +338,17 @@ impl Slimspan {
         self.stderr()
     }
 
+    /// Ends it as somebody does who does not want to wait, by a second signal; what it had logged by then.
+    pub(crate) async fn hurry(mut self) -> String {
+        self.signal("TERM");
+        self.logs("stopping: ").await;
+        self.signal("TERM");
+        let ended = self.gone("slimspan ends at the second signal").await;
+        // With nothing under way it may have ended before.
+        assert!(matches!(ended.code, Some(0 | 130)), "{ended:?}");
+        ended.stderr
+    }
+
     /// Stops it as an operator does.
     pub(crate) async fn stop(self) -> Ended {
         self.signal("TERM");
