@@ -380,13 +380,11 @@ async fn what_is_to_be_skipped_takes_as_long_as_there_is_of_it() {
     // The largest that a message may be.
     let mib = bound(64, 4);
     let (mut worst, mut slowest) = (0.0_f64, Duration::ZERO);
-    for (what, of_size) in [
-        (
-            "one frame",
-            (|size| skipped(size - 8)) as fn(usize) -> Vec<u8>,
-        ),
+    let kinds: [(&str, fn(usize) -> Vec<u8>); 2] = [
+        ("one frame", |size| skipped(size - 8)),
         ("frames of nothing", |size| skipped(0).repeat(size / 8)),
-    ] {
+    ];
+    for (what, of_size) in kinds {
         let messages = [mib / 2, mib].map(|mib| frame(1, &of_size(mib * MIB)));
         let mut least = [Duration::MAX; 2];
         for _ in 0..TIMES {
