@@ -197,3 +197,104 @@ fn what_can_be_switched_off_stands_where_it_is_said() {
     }
     assert!(count > 40, "{count}");
 }
+
+/// The names of the rows that a file measures, with their promises; what a format fills in stands in braces.
+fn measured(file: &Path, text: &str) -> Vec<(String, String)> {
+    let is_journal = file.to_string_lossy().contains("src/journal/");
+    let calls = text.split("measured(").skip(1);
+    let calls = calls.filter_map(|call| {
+        let mut quoted = call.split('"');
+        let (before, first, between, second) = (
+            quoted.next()?,
+            quoted.next()?,
+            quoted.next()?,
+            quoted.next()?,
+        );
+        if !before.trim().is_empty() {
+            // The function itself.
+            return None;
+        }
+        if is_journal {
+            return Some(("P7".to_owned(), format!("journal::tests::{first}")));
+        }
+        let is_literal = between
+            .chars()
+            .all(|c| c.is_whitespace() || ",&format!(".contains(c));
+        assert!(
+            is_literal,
+            "{}: the name of the row behind {first} is to stand in the call",
+            file.display()
+        );
+        Some((first.to_owned(), second.to_owned()))
+    });
+    calls.collect()
+}
+
+/// Whether a name is what becomes of a text with something in braces.
+fn fits(text: &str, name: &str) -> bool {
+    let mut pieces = text.split('{').map(|piece| {
+        let behind = piece.split_once('}');
+        behind.map_or(piece, |(_, behind)| behind)
+    });
+    let beginning = pieces.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(beginning) else {
+        return false;
+    };
+    let mut is_open = false;
+    for piece in pieces {
+        let Some((_, behind)) = rest.split_once(piece) else {
+            return false;
+        };
+        (rest, is_open) = (behind, piece.is_empty());
+    }
+    is_open || rest.is_empty()
+}
+
+/// A test that is skipped leaves its row out: `make soak` knows which rows there have to be, also those of a test
+/// that was written today.
+#[test]
+fn every_row_that_is_measured_stands_among_those_of_the_soak() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("tests/tools/rows.txt")).unwrap();
+    let soak = fs::read_to_string(root.join("tests/tools/soak.sh")).unwrap();
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    let rows = rows.map(|line| {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let ([promise, name] | [promise, name, "mount"]) = cells[..] else {
+            panic!("{line:?} is no promise and no test");
+        };
+        (promise, name)
+    });
+    let rows: Vec<(&str, &str)> = rows.collect();
+
+    let mut files = Vec::new();
+    collect(&root.join("tests"), &mut files);
+    collect(&root.join("src/journal/tests"), &mut files);
+    let others = ["promises.rs", "measured.rs"];
+    files.retain(|file| !others.iter().any(|other| file.ends_with(other)));
+    let calls = files.iter().flat_map(|file| {
+        let text = fs::read_to_string(file).unwrap();
+        measured(file, &text)
+    });
+    let calls: Vec<(String, String)> = calls.collect();
+    assert!(calls.len() > 50, "{} calls", calls.len());
+
+    let is_of =
+        |call: &(String, String), row: &(&str, &str)| call.0 == row.0 && fits(&call.1, row.1);
+    let unlisted = calls.iter();
+    let unlisted = unlisted.filter(|call| !rows.iter().any(|row| is_of(call, row)));
+    let unlisted: Vec<_> = unlisted.collect();
+    assert!(
+        unlisted.is_empty(),
+        "not in tests/tools/rows.txt: {unlisted:#?}"
+    );
+    // Some are made by the soak itself.
+    let is_its_own = |name: &str| soak.contains(name.split(':').next().unwrap_or(name));
+    let gone = rows.iter();
+    let gone = gone.filter(|row| !calls.iter().any(|call| is_of(call, row)) && !is_its_own(row.1));
+    let gone: Vec<_> = gone.collect();
+    assert!(gone.is_empty(), "nothing measures {gone:#?}");
+    // And it can tell.
+    assert!(fits("a, {what:?}", "a, Hang") && fits("{} of {mib} MiB", "one of 63 MiB"));
+    assert!(!fits("a, b", "a, bc") && !fits("a file of {mib} MiB", "a file of 63 KiB"));
+}

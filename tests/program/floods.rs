@@ -65,16 +65,16 @@ async fn the_limits_of_http2_are_told_in_the_first_frame() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_over_grpc_ends_its_own_connection_and_nothing_else() {
-    each_flood_ends_its_own_connection(Protocol::Grpc, "program::floods, over gRPC").await;
+    each_flood_ends_its_own_connection(Protocol::Grpc, "gRPC").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_over_http_ends_its_own_connection_and_nothing_else() {
-    each_flood_ends_its_own_connection(Protocol::Http, "program::floods, over HTTP").await;
+    each_flood_ends_its_own_connection(Protocol::Http, "HTTP").await;
 }
 
 /// Each flood comes over a connection of its own, while a good sender sends over another.
-async fn each_flood_ends_its_own_connection(protocol: Protocol, row: &str) {
+async fn each_flood_ends_its_own_connection(protocol: Protocol, name: &str) {
     let backend = Backend::start().await;
     let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
     let address = slimspan.listener(protocol);
@@ -101,7 +101,7 @@ async fn each_flood_ends_its_own_connection(protocol: Protocol, row: &str) {
     assert_eq!(backend.received().len(), sent);
     measured(
         "P17",
-        row,
+        &format!("program::floods, over {name}"),
         "its connection ends, below 2 s of CPU and 24 MiB each, no error for others",
         format_args!(
             "{count} floods cut, at most {most_cpu:.2?} of CPU and {} KiB each; {sent} of {sent} \
