@@ -1,5 +1,6 @@
-//! P1: after an OK, `kill -9` at any instant loses neither span nor file, and nor does a second SIGTERM. P4: repeating what had no
-//! answer makes no second file, and no more duplicates than requests were in flight.
+//! P1: after an OK, `kill -9` at any instant loses neither span nor file, and neither does a second SIGTERM, at which
+//! slimspan waits for nothing. P4: repeating what had no answer makes no second file, and no more duplicates than
+//! requests were in flight.
 //!
 //! Senders keep a ledger and give nothing up; slimspan is killed and started again, over and over,
 //! also while it starts. When it may live at last and everything is answered, the ledger is held
@@ -282,8 +283,9 @@ async fn survives(way: &Way, everyday: usize) {
          >= 50 requests acknowledged a life",
         format_args!(
             "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each, and \
-             {} ended while they began, {} by a second signal: {checked} of at most {} in flight; 0 of {} files missing in the catalog, {} \
-             lives whose entries were in memory left out; {} leftovers of writes that were cut off; {:.1?} a life",
+             {} ended while they began, {} by a second signal: {checked} of at most {} in flight; 0 of {} files \
+             missing in the catalog, {} lives whose entries were in memory left out; {} leftovers of writes that were \
+             cut off; {:.1?} a life",
             all.lives,
             all.used,
             each,
