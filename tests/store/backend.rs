@@ -12,7 +12,7 @@ use slimspan_artifact::{Artifact, Digest};
 use tempfile::TempDir;
 
 use super::faults::{Faults, FaultyStore};
-use super::process::Server;
+use crate::support::process::Server;
 
 /// One kind of store, ready for use.
 pub(super) struct Backend {

@@ -1,9 +1,8 @@
 //! Every backend against the properties.
 
-use std::path::Path;
-
 use super::backend::{Backend, Kind};
 use super::{conformance, emulators, gcs_stub, outages};
+use crate::support::s3_server;
 use crate::support::tools::tool;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,13 +34,7 @@ async fn memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3() {
-    let server = Path::new(env!("CARGO_BIN_EXE_slimspan")).with_file_name("examples/s3-server");
-    assert!(
-        server.exists(),
-        "{} is missing: cargo build --example s3-server",
-        server.display()
-    );
-    let backend = emulators::s3(server);
+    let backend = emulators::s3(s3_server::program());
     conformance::check(&backend).await;
     outages::check(&backend).await;
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::Backend;
 use super::emulators;
 use crate::support::measured::{bound, measured};
-use crate::support::soon;
+use crate::support::{s3_server, soon};
 
 /// A replica: what it writes, what it sees, and where it keeps that.
 struct Replica {
@@ -335,8 +335,7 @@ async fn measure(what: &str, config: &StoreConfig) {
 async fn what_one_writes_down_another_lists_within_seconds() {
     let folder = tempfile::tempdir().unwrap();
     let of_folder = StoreConfig::new(folder.path().to_str().unwrap());
-    let server = Path::new(env!("CARGO_BIN_EXE_slimspan")).with_file_name("examples/s3-server");
-    let backend: Backend = emulators::s3(server);
+    let backend: Backend = emulators::s3(s3_server::program());
     let of_bucket = backend.config("files/of-two");
     tokio::join!(measure("a folder", &of_folder), measure("S3", &of_bucket));
 }
@@ -349,8 +348,7 @@ async fn replicas_share_a_folder() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_share_a_bucket() {
-    let server = Path::new(env!("CARGO_BIN_EXE_slimspan")).with_file_name("examples/s3-server");
-    let backend: Backend = emulators::s3(server);
+    let backend: Backend = emulators::s3(s3_server::program());
     check(&backend.config("files/of-all")).await;
 }
 

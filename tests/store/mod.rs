@@ -23,7 +23,6 @@ mod gcs_stub;
 mod lifecycle;
 mod moments;
 mod outages;
-mod process;
 mod recovery;
 mod spool;
 mod traces;

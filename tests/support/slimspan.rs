@@ -217,7 +217,13 @@ impl Slimspan {
 
     /// Waits until it logs `text`.
     pub(crate) async fn logs(&mut self, text: &str) {
-        let said = self.stderr.wait_for(|log| log.contains(text));
+        self.has_logged(text).await;
+    }
+
+    /// The same beside others that have to do with it.
+    pub(crate) async fn has_logged(&self, text: &str) {
+        let mut stderr = self.stderr.clone();
+        let said = stderr.wait_for(|log| log.contains(text));
         let said = soon(text, said).await.map(drop);
         assert!(said.is_ok(), "never logged {text:?}: {}", self.stderr());
     }

@@ -34,17 +34,24 @@ pub(crate) fn stored_or_spooled(store: Fetch, spool: PathBuf) -> Fetch {
 /// Waits until nothing is left in the spool in this folder, beside the process that uploads it. Nobody
 /// tells, so it is looked at again and again.
 pub(crate) async fn is_empty(spool: &Path) {
-    let empty = async {
-        loop {
-            // A segment may be deleted while it is looked at.
-            let left = Journal::open_read_only(spool).map(|journal| journal.entries().len());
-            if left.is_ok_and(|left| left == 0) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    soon("the spool is empty", empty(spool)).await;
+}
+
+/// The same for one of which it is known that it takes so long at most.
+pub(crate) async fn is_empty_within(spool: &Path, most: Duration) {
+    let in_time = tokio::time::timeout(most, empty(spool)).await;
+    assert!(in_time.is_ok(), "the spool is not empty after {most:?}");
+}
+
+async fn empty(spool: &Path) {
+    loop {
+        // A segment may be deleted while it is looked at.
+        let left = Journal::open_read_only(spool).map(|journal| journal.entries().len());
+        if left.is_ok_and(|left| left == 0) {
+            return;
         }
-    };
-    soon("the spool is empty", empty).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The segments of the spool in this folder, oldest first.

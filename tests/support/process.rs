@@ -1,23 +1,42 @@
+//! Servers of others, as processes that can be stopped by a signal and killed.
+
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+/// Who hears what a server prints.
+type Hears = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// A server in a process of its own, killed on drop.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Starts `command` and waits until it prints the `http://<address>` it listens on.
-    pub(super) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_heard(command, |_| ())
+    }
+
+    /// The same with somebody who hears of every line that it prints.
+    pub(crate) fn start_heard(
+        mut command: Command,
+        hears: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let hears: Hears = Arc::new(hears);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (lines, said) = channel();
-        pass_on(child.stdout.take().unwrap(), lines.clone());
-        pass_on(child.stderr.take().unwrap(), lines);
+        pass_on(
+            child.stdout.take().unwrap(),
+            lines.clone(),
+            Arc::clone(&hears),
+        );
+        pass_on(child.stderr.take().unwrap(), lines, hears);
         let mut output = String::new();
         loop {
             match said.recv_timeout(Duration::from_mins(1)) {
@@ -35,7 +54,7 @@ impl Server {
     }
 
     /// Sends a signal such as `STOP` or `CONT`.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &pid])
@@ -53,9 +72,10 @@ impl Drop for Server {
 }
 
 /// Reads to the end, so that the server never waits for a full pipe.
-fn pass_on(output: impl Read + Send + 'static, lines: Sender<String>) {
+fn pass_on(output: impl Read + Send + 'static, lines: Sender<String>, hears: Hears) {
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
+            hears(&line);
             let _ = lines.send(line);
         }
     });
