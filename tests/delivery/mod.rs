@@ -19,6 +19,7 @@ mod life;
 mod load;
 mod network;
 mod ordering;
+mod outages;
 mod overload;
 mod points;
 mod power_cut;
