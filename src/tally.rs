@@ -3,21 +3,25 @@
 //! Items are spans, log records, data points of metrics, and profiles. What is told is what the sender was told,
 //! so that a loss is a line in a log and never a difference that nobody can explain.
 
+mod shares;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use slimspan_proto::{Signal, count};
 
+pub use self::shares::Share;
+use self::shares::{Left, Whose};
+pub use self::tickets::{Ticket, Tickets};
 use crate::answer::Answer;
-use crate::panics::Failed;
 use crate::refusal::Refusal;
+use crate::telemetry::ReceiverCounts;
 use crate::telemetry::traces::Trace;
-use crate::telemetry::{Counters, ReceiverCounts};
 
 /// The items of each signal.
 #[derive(Debug, Default)]
@@ -26,6 +30,8 @@ pub struct Tallies {
     metrics: Tally,
     logs: Tally,
     profiles: Tally,
+    /// What is left on disk, of tenants.
+    left: Left,
 }
 
 /// The items of one signal.
@@ -91,6 +97,7 @@ pub struct UnderWay<'a> {
     unfit: Option<u64>,
     /// Where it was accepted.
     accepted: Option<Arc<Ticket>>,
+    whose: Whose,
     /// Where it came in.
     by: Option<&'a ReceiverCounts>,
     trace: Trace,
@@ -118,6 +125,7 @@ impl Tallies {
             rejected: 0,
             unfit: None,
             accepted: None,
+            whose: Whose::default(),
             by: None,
             trace: Trace::default(),
         }
@@ -132,6 +140,11 @@ impl Tallies {
 }
 
 impl Tally {
+    /// So many items are not under way any more.
+    fn end(&self, items: u64) {
+        self.under_way.fetch_sub(items, Ordering::Relaxed);
+    }
+
     /// Items have left the queue; of these, `rejected` are not delivered.
     fn unqueue(&self, items: u64, rejected: u64) {
         self.queued.fetch_sub(items, Ordering::Relaxed);
@@ -178,146 +191,19 @@ impl Tally {
     }
 }
 
-/// The items of one request for as long as queues hold it: every queue that takes it, or a part of it,
-/// keeps a ticket until it is done with it. They count as queued until the last one is.
-#[derive(Debug)]
-pub struct Ticket {
-    counters: Arc<Counters>,
-    signal: Signal,
-    is_queued: AtomicBool,
-    /// Whether a queue on disk has it still, and lets go of it.
-    is_left: AtomicBool,
-    /// Those that were accepted.
-    items: AtomicU64,
-    rejected: AtomicU64,
-    failed: Failed,
-}
-
-/// The tickets of all requests that travel as one, in their order there.
-#[derive(Debug, Clone)]
-pub struct Tickets(Arc<[(Arc<Ticket>, usize)]>);
-
-impl Tickets {
-    /// Those of requests that have as many items each.
-    pub fn of(tickets: impl IntoIterator<Item = (Arc<Ticket>, usize)>) -> Self {
-        Self(tickets.into_iter().collect())
-    }
-
-    /// Those of several groups, of which each has as many items.
-    pub fn joined<'t>(groups: impl IntoIterator<Item = (&'t Self, usize)>) -> Self {
-        Self::of(groups.into_iter().flat_map(|(group, items)| {
-            let tickets = group.0.iter();
-            tickets.map(move |(ticket, most)| (Arc::clone(ticket), items.min(*most)))
-        }))
-    }
-
-    /// Where slimspan has failed at the only request, if it is one.
-    pub fn failed(&self) -> Option<&Failed> {
-        match &*self.0 {
-            [(only, _)] => Some(&only.failed),
-            _ => None,
-        }
-    }
-
-    /// A queue holds them, or a part of them.
-    pub fn queue(&self) {
-        for (ticket, _) in &*self.0 {
-            ticket.queue();
-        }
-    }
-
-    /// A queue on disk lets go of them, and they stay there.
-    pub fn leave(&self) {
-        for (ticket, _) in &*self.0 {
-            ticket.is_left.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// No backend takes as many of their items. Which ones those are is not known, so that the first
-    /// requests have them: together it is right.
-    pub fn reject(&self, mut items: usize) {
-        for (ticket, most) in &*self.0 {
-            let of_this = items.min(*most);
-            ticket.reject(of_this);
-            items -= of_this;
-        }
-    }
-}
-
-impl From<Arc<Ticket>> for Tickets {
-    fn from(ticket: Arc<Ticket>) -> Self {
-        Self::of([(ticket, usize::MAX)])
-    }
-}
-
-impl Ticket {
-    /// A ticket for a request that no queue holds yet.
-    pub fn new(counters: Arc<Counters>, signal: Signal) -> Arc<Self> {
-        Arc::new(Self {
-            counters,
-            signal,
-            is_queued: AtomicBool::new(false),
-            is_left: AtomicBool::new(false),
-            items: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
-            failed: Failed::default(),
-        })
-    }
-
-    /// A ticket for items that an earlier life of this process, or the collector before, left in a queue.
-    pub fn found(counters: Arc<Counters>, signal: Signal, items: usize) -> Arc<Self> {
-        let ticket = Self::new(counters, signal);
-        let (tally, items) = (ticket.counters.items.of(signal), items as u64);
-        let new = items - tally.take_left(items);
-        add(&tally.received, new);
-        add(&tally.queued, new);
-        ticket.queue();
-        ticket.items.store(items, Ordering::Relaxed);
-        ticket
-    }
-
-    /// A queue holds the request, or a part of it.
-    fn queue(&self) {
-        self.is_queued.store(true, Ordering::Relaxed);
-    }
-
-    /// No backend takes as many of its items.
-    fn reject(&self, items: usize) {
-        add(&self.rejected, items as u64);
-    }
-
-    /// The request is acknowledged but for what its sender was told.
-    fn accept(&self, items: u64) {
-        let tally = self.counters.items.of(self.signal);
-        if self.is_queued.load(Ordering::Relaxed) {
-            add(&tally.queued, items);
-            self.items.store(items, Ordering::Relaxed);
-        } else {
-            add(&tally.delivered, items);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let items = *self.items.get_mut();
-        // Two exporters may have rejected the same ones.
-        let rejected = (*self.rejected.get_mut()).min(items);
-        let tally = self.counters.items.of(self.signal);
-        if *self.is_left.get_mut() {
-            add(&tally.left, items);
-        } else {
-            tally.unqueue(items, rejected);
-        }
-    }
-}
-
 impl<'a> UnderWay<'a> {
     /// The request came in there, and has these spans.
     #[must_use]
     pub fn by(mut self, by: &'a ReceiverCounts, trace: Trace) -> Self {
         self.by = Some(by);
         self.trace = trace;
+        self
+    }
+
+    /// Whose it is will be known by this ticket.
+    #[must_use]
+    pub fn with(mut self, ticket: &Ticket) -> Self {
+        self.whose = ticket.whose();
         self
     }
 }
@@ -353,10 +239,12 @@ impl Drop for UnderWay<'_> {
         }
         let accepted = if let Some(ticket) = &self.accepted {
             add(&self.tally.rejected, self.rejected);
-            ticket.accept(self.items - self.rejected);
+            let shares = self.whose.accepted(self.items, self.rejected);
+            ticket.accept(self.items - self.rejected, shares);
             self.items - self.rejected
         } else {
             add(&self.tally.refused, self.items);
+            self.whose.refused();
             0
         };
         if let Some(by) = self.by {
@@ -384,9 +272,8 @@ impl Drop for UnderWay<'_> {
                 self.trace.number(name, number);
             }
         }
-        self.tally
-            .under_way
-            .fetch_sub(self.items, Ordering::Relaxed);
+        self.tally.end(self.items);
+        self.whose.over();
     }
 }
 

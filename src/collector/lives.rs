@@ -135,7 +135,7 @@ pub async fn run(
     if timeout_at(until, before).await.is_err() {
         answers.shutdown().await;
     }
-    for line in counters.items.lines() {
+    for line in counters.items.lines().chain(counters.tenant_lines()) {
         tracing::info!("{line}");
     }
     tracing::info!("stopped: {counters}");

@@ -168,8 +168,9 @@ impl Pipelines {
             unread,
         } = request.into();
         let items_unread = unread.as_ref().map_or(0, |unread| unread.count);
+        let ticket = Ticket::new(Arc::clone(&self.counters), signal);
         let under_way = self.counters.items.begin(signal, &request, items_unread);
-        let mut under_way = under_way.by(&self.by, trace.clone());
+        let mut under_way = under_way.by(&self.by, trace.clone()).with(&ticket);
         if let Some(unread) = &unread
             && items_unread > 0
             && count(signal, &request) == 0
@@ -178,7 +179,6 @@ impl Pipelines {
             return Err(Refusal::malformed(unread.reason.as_str()));
         }
         self.by.sizes.add(request.len());
-        let ticket = Ticket::new(Arc::clone(&self.counters), signal);
         let terms = Terms {
             client,
             tenants: Arc::default(),

@@ -33,6 +33,8 @@ pub(super) struct Run {
     pub(super) tenant: TenantId,
     /// They alone, as a request.
     pub(super) request: Bytes,
+    /// How many items that has.
+    pub(super) items: usize,
 }
 
 /// A request by tenants.
@@ -151,10 +153,15 @@ impl Tenancy {
         for (tenant, range) in runs {
             let request = sifted.request.slice(range);
             let len = Items::read(signal, &request)?.len();
+            let weight = count(signal, &request);
             match tenant {
-                Ok(tenant) => divided.runs.push(Run { tenant, request }),
+                Ok(tenant) => divided.runs.push(Run {
+                    tenant,
+                    request,
+                    items: weight,
+                }),
                 Err(nobody) => {
-                    rejected += count(signal, &request);
+                    rejected += weight;
                     lost.push(items..items + len);
                     why = why.or(Some(nobody));
                 }
@@ -284,10 +291,12 @@ impl Tenancy {
 
 impl Divided {
     fn whole(tenant: TenantId, sifted: &Sifted) -> Self {
+        let rejected = sifted.rejected.as_ref().map_or(0, |of| of.count);
         Self {
             runs: vec![Run {
                 tenant,
                 request: sifted.request.clone(),
+                items: sifted.count.saturating_sub(rejected),
             }],
             isolated: sifted.isolated.clone(),
             rejected: None,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::refusal::Culprit;
+use crate::telemetry::Counters;
 
 /// Three spans.
 const REQUEST: Bytes = Bytes::from_static(&[0x0a, 8, 0x12, 6, 0x12, 0, 0x12, 0, 0x12, 0]);
@@ -99,7 +100,7 @@ fn what_any_queue_holds_is_not_delivered_yet() {
         }
         told(last);
     }
-    let found = Ticket::found(Arc::clone(&counters), Signal::Traces, 5);
+    let found = Ticket::found(Arc::clone(&counters), Signal::Traces, 5, &[]);
     told("received 11 = delivered 2 + rejected 4 + refused 0 + queued 5");
     drop(found);
     told("received 11 = delivered 7 + rejected 4 + refused 0 + queued 0");
@@ -113,7 +114,7 @@ fn what_one_collector_leaves_and_another_finds_is_queued_throughout() {
         let traces = counters.items.of(Signal::Traces);
         assert_eq!(traces.to_string(), line);
     };
-    let found = |items| Ticket::found(Arc::clone(&counters), Signal::Traces, items);
+    let found = |items| Ticket::found(Arc::clone(&counters), Signal::Traces, items, &[]);
     let before: [Tickets; 2] = [found(3).into(), found(2).into()];
     told("received 5 = delivered 0 + rejected 0 + refused 0 + queued 5");
     for tickets in before {
@@ -131,7 +132,7 @@ fn what_one_collector_leaves_and_another_finds_is_queued_throughout() {
 fn what_is_rejected_of_several_requests_is_rejected_once() {
     let counters = Arc::new(Counters::default());
     let tickets: Vec<_> = (0..3)
-        .map(|_| Ticket::found(Arc::clone(&counters), Signal::Traces, 3))
+        .map(|_| Ticket::found(Arc::clone(&counters), Signal::Traces, 3, &[]))
         .collect();
     let together = Tickets::of(tickets.into_iter().map(|ticket| (ticket, 3)));
     together.reject(4);
@@ -157,5 +158,124 @@ fn what_was_refused_is_not_queued() {
     assert_eq!(
         counters.items.of(Signal::Traces).to_string(),
         "received 3 = delivered 0 + rejected 0 + refused 3 + queued 0"
+    );
+}
+
+/// What is said of a tenant's traces.
+fn of(counters: &Counters, tenant: &str) -> String {
+    let tenant = counters.tenant(tenant);
+    tenant.items.of(Signal::Traces).to_string()
+}
+
+/// So many items each.
+fn shares(counters: &Counters, tenants: &[(&str, usize)]) -> Vec<Share> {
+    let share =
+        |(name, items): &(&str, usize)| Share::of(counters.tenant(name), Signal::Traces, *items);
+    tenants.iter().map(share).collect()
+}
+
+/// A request of three items, of which acme has one and beta the other, and one is nobody's.
+#[test]
+fn every_item_of_a_tenant_has_one_end() {
+    let counters = Arc::new(Counters::default());
+    let mut begun = Vec::new();
+    for _ in 0..5 {
+        let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
+        let under_way = counters.items.begin(Signal::Traces, &REQUEST, 0);
+        let mut under_way = under_way.with(&ticket);
+        under_way.counted(3);
+        let tickets = Tickets::from(Arc::clone(&ticket));
+        tickets.belong_to(shares(&counters, &[("acme", 1), ("beta", 1)]));
+        // Another pipeline comes to something else.
+        tickets.belong_to(shares(&counters, &[("gamma", 2)]));
+        begun.push((under_way, ticket));
+    }
+    let acme = counters.tenant("acme");
+    assert_eq!(acme.items.of(Signal::Traces).read().under_way, 5);
+    let outcomes = [
+        Ok(Answer::rejecting(1, "nobody's")),
+        Ok(Answer::rejecting(2, "and one that the backend rejects")),
+        Ok(Answer::rejecting(99, "more than there were")),
+        Err(Refusal::unavailable(Culprit::Backend, "later")),
+    ];
+    let mut begun = begun.into_iter();
+    for (outcome, (under_way, ticket)) in outcomes.iter().zip(&mut begun) {
+        under_way.ended(outcome, ticket);
+    }
+    // The sender of the last one goes away.
+    drop(begun);
+    assert_eq!(
+        of(&counters, "acme"),
+        "received 5 = delivered 1 + rejected 2 + refused 2 + queued 0"
+    );
+    assert_eq!(
+        of(&counters, "beta"),
+        "received 5 = delivered 2 + rejected 1 + refused 2 + queued 0"
+    );
+    assert_eq!(
+        of(&counters, "gamma"),
+        "received 0 = delivered 0 + rejected 0 + refused 0 + queued 0"
+    );
+    assert_eq!(
+        counters.items.of(Signal::Traces).to_string(),
+        "received 15 = delivered 3 + rejected 6 + refused 6 + queued 0"
+    );
+}
+
+/// A queue on disk has requests of one tenant and of two, and one collector leaves them to the next.
+#[test]
+fn what_waits_is_queued_for_its_tenants_throughout() {
+    let counters = Arc::new(Counters::default());
+    let told = |acme: &str, beta: &str| {
+        assert_eq!(of(&counters, "acme"), acme);
+        assert_eq!(of(&counters, "beta"), beta);
+    };
+    let both = ["acme".to_owned(), "beta".to_owned()];
+    let owners: [(&[String], &[(&str, usize)]); 3] = [
+        (&both[..1], &[("acme", 3)]),
+        (&both, &[("acme", 1), ("beta", 2)]),
+        (&both, &[("acme", 2), ("beta", 1)]),
+    ];
+    for (_, of_each) in owners {
+        let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
+        let under_way = counters.items.begin(Signal::Traces, &REQUEST, 0);
+        let mut under_way = under_way.with(&ticket);
+        under_way.counted(3);
+        let tickets = Tickets::from(Arc::clone(&ticket));
+        tickets.belong_to(shares(&counters, of_each));
+        tickets.queue();
+        under_way.ended(&Ok(Answer::success()), ticket);
+        tickets.leave();
+    }
+    told(
+        "received 6 = delivered 0 + rejected 0 + refused 0 + queued 6",
+        "received 3 = delivered 0 + rejected 0 + refused 0 + queued 3",
+    );
+    let found = |tenants: &[String]| {
+        Tickets::from(Ticket::found(
+            Arc::clone(&counters),
+            Signal::Traces,
+            3,
+            tenants,
+        ))
+    };
+    let waiting = owners.map(|(tenants, _)| found(tenants));
+    told(
+        "received 6 = delivered 0 + rejected 0 + refused 0 + queued 6",
+        "received 3 = delivered 0 + rejected 0 + refused 0 + queued 3",
+    );
+    // Those of an earlier process: how many are whose of several tenants, nobody knows.
+    let earlier = [found(&both[1..]), found(&both)];
+    for tickets in &waiting {
+        tickets.reject(1);
+    }
+    drop((waiting, earlier));
+    told(
+        "received 6 = delivered 4 + rejected 2 + refused 0 + queued 0",
+        "received 6 = delivered 5 + rejected 1 + refused 0 + queued 0",
+    );
+    assert_eq!(
+        counters.items.of(Signal::Traces).to_string(),
+        "received 15 = delivered 12 + rejected 3 + refused 0 + queued 0"
     );
 }

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::Sizes;
+use slimspan_proto::Signal;
+
+use super::{BySignal, Sizes};
+use crate::tally::Tally;
 
 /// What a `batch` processor joins.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub struct PipelineCounts {
 #[derive(Debug, Default)]
 pub struct TenantCounts {
     pub(crate) tenant: String,
+    /// What became of its items.
+    pub(crate) items: BySignal<Tally>,
     /// Requests, or parts of them.
     pub(crate) requests: AtomicU64,
     /// Their bytes.
@@ -64,6 +69,16 @@ pub struct TenantCounts {
     /// The bytes of these.
     pub(crate) artifact_bytes: AtomicU64,
 }
+
+impl TenantCounts {
+    /// Whether any of its items of this signal came in.
+    pub(crate) fn has_sent(&self, signal: Signal) -> bool {
+        self.items.of(signal).read().received > 0
+    }
+}
+
+/// The log tells at the end of as many tenants.
+pub(super) const TENANTS_TOLD: usize = 100;
 
 /// As many tenants are told apart; senders name them, and there may be any number.
 pub(super) const TENANTS: usize = 1000;

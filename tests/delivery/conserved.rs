@@ -1,6 +1,7 @@
 //! P31: everything is counted. What slimspan says of its items in the end adds up, and is what
 //! their senders were told.
 
+use slimspan_proto::Signal;
 use tonic::Code;
 
 use crate::support::conservation;
@@ -104,4 +105,34 @@ fn counts_that_do_not_add_up() {
 fn counts_that_senders_do_not_agree_with() {
     let said = saying("received 2 = delivered 2 + rejected 0 + refused 0 + queued 0");
     conserved(&ledger(), &said);
+}
+
+/// A slimspan that says this of its traces in the end, and of those of one tenant.
+fn saying_of_acme(traces: &str, acme: &str) -> String {
+    format!("{}traces of acme: {acme}\n", saying(traces).stderr)
+}
+
+const ALL: &str = "received 5 = delivered 2 + rejected 0 + refused 3 + queued 0";
+
+#[test]
+fn counts_of_a_tenant_that_add_up() {
+    let acme = "received 3 = delivered 2 + rejected 0 + refused 1 + queued 0";
+    let said = saying_of_acme(ALL, acme);
+    let by_tenant = conservation::conserved_by_tenant(Signal::Traces, &said);
+    assert_eq!(by_tenant["acme"].refused, 1);
+    assert!(conservation::conserved_by_tenant(Signal::Logs, &said).is_empty());
+}
+
+#[test]
+#[should_panic(expected = "traces of acme: Items {")]
+fn counts_of_a_tenant_that_do_not_add_up() {
+    let acme = "received 4 = delivered 2 + rejected 0 + refused 1 + queued 0";
+    conservation::conserved(&saying_of_acme(ALL, acme));
+}
+
+#[test]
+#[should_panic(expected = "} of Items {")]
+fn more_of_a_tenant_than_there_was() {
+    let acme = "received 3 = delivered 3 + rejected 0 + refused 0 + queued 0";
+    conservation::conserved(&saying_of_acme(ALL, acme));
 }

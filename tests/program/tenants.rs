@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use slimspan_artifact::{Digest, Location, restore};
 use slimspan_proto::Signal;
 use tokio::sync::Semaphore;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Received};
+use crate::support::conservation::{Items, conserved_by_tenant, conserved_of};
 use crate::support::http::{Form, post};
 use crate::support::measured::{bound, measured};
 use crate::support::pages::Metrics;
@@ -265,6 +266,81 @@ async fn a_store_that_hangs_for_one_tenant_slows_no_other() {
         ),
     );
     slimspan.stop_well().await;
+}
+
+/// P31: whatever happens to one tenant's items, of each of them the sum holds exactly, and is what its senders
+/// were told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_item_of_every_tenant_is_counted() {
+    let store = S3::start(Behaviour::HangUnder("/acme/")).await;
+    let backend = Backend::scripted(|received: Received| async move {
+        let is_of = |tenant: &str| {
+            let mut words = received.message.windows(tenant.len());
+            words.any(|word| word == tenant.as_bytes())
+        };
+        if is_of("delta") {
+            return Err(Status::permission_denied("not delta"));
+        }
+        let rejected = i64::from(is_of("gamma"));
+        Ok(otlp::partial_success(rejected, "one is too old"))
+    })
+    .await;
+    let mut config = config::with_s3(backend.address, store.address);
+    config["extensions"]["artifact_store"]["timeout"] = json!("300ms");
+    config["processors"]["artifact"]["tenant"] = json!({ "from_attribute": "tenant.id" });
+    config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let file = otlp::photo(1, 20_000);
+    let send = async |tenants: &[Option<&str>]| {
+        let spans: Vec<_> = tenants.iter().map(|of| (*of, &file[..])).collect();
+        let answer = sender.send(Signal::Traces, &of_tenants(&spans)).await;
+        let rejected = |answer| slimspan::answer::Answer::from(answer).rejected();
+        answer.map(|answer| rejected(answer).unwrap_or_default())
+    };
+    let (acme, beta, gamma) = (Some("acme"), Some("beta"), Some("gamma"));
+    for _ in 0..2 {
+        // Its bucket hangs, then it is not asked any more; and who comes with it has to come again.
+        let refused = send(&[acme, acme, beta]).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        send(&[Some("delta")]).await.unwrap_err();
+        // Nobody can be refused for what is not said.
+        let refused = send(&[Some("..")]).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert_eq!(send(&[beta]).await.unwrap(), 0);
+        assert_eq!(send(&[gamma, gamma, gamma]).await.unwrap(), 1);
+        assert_eq!(send(&[beta, None, Some("epsilon")]).await.unwrap(), 1);
+        // Which of these the backend rejects, nobody knows.
+        assert_eq!(send(&[gamma, None, beta]).await.unwrap(), 2);
+    }
+    let ended = slimspan.stop().await;
+    let items = |[received, delivered, rejected, refused]: [u64; 4]| Items {
+        received,
+        delivered,
+        rejected,
+        refused,
+        queued: 0,
+    };
+    let by_tenant = conserved_by_tenant(Signal::Traces, &ended.stderr);
+    let expected = [
+        ("acme", items([4, 0, 0, 4])),
+        ("beta", items([8, 4, 2, 2])),
+        ("delta", items([2, 0, 0, 2])),
+        ("epsilon", items([2, 2, 0, 0])),
+        ("gamma", items([8, 6, 2, 0])),
+    ];
+    assert_eq!(
+        by_tenant,
+        expected.map(|(tenant, of)| (tenant.to_owned(), of)).into()
+    );
+    let all = conserved_of(Signal::Traces, &ended.stderr);
+    assert_eq!(all, items([30, 12, 8, 10]), "six are nobody's");
+    measured(
+        "P31",
+        "program::tenants, a bucket that hangs, refusals and rejections",
+        "received - delivered - rejected - refused - queued = 0, of each tenant",
+        format_args!("{by_tenant:?} of {all:?}"),
+    );
 }
 
 /// The same where files go by way of the spool: those of another tenant are uploaded.

@@ -173,14 +173,20 @@ impl Shared {
                 return;
             }
         };
-        let Some((signal, items, sender)) = found else {
+        let Some(Found {
+            signal,
+            items,
+            tenants,
+            sender,
+        }) = found
+        else {
             // Intact, and not ours: another version may know what it is.
             tracing::error!("{name}: a record of its queue is no request; it stays");
             return;
         };
         let size = self.size_of(items, entry.len());
         self.room.take_anyway(size);
-        let ticket = Ticket::found(Arc::clone(&self.counters), signal, items);
+        let ticket = Ticket::found(Arc::clone(&self.counters), signal, items, &tenants);
         let queued = Queued {
             signal,
             sender,
@@ -199,32 +205,50 @@ impl Shared {
         let _ = self.waiting.push(queued, true);
     }
 
-    /// The signal of a record, its items and its sender, where these are to be known before the request is
-    /// read; nothing where it is no request.
-    fn look_at(
-        &self,
-        journal: &Journal,
-        entry: &Entry,
-    ) -> Result<Option<(Signal, usize, Sender)>, ReadError> {
+    /// What is to be known of a record before the request is read; nothing where it is no request.
+    fn look_at(&self, journal: &Journal, entry: &Entry) -> Result<Option<Found>, ReadError> {
         let mut len = record::BEGINNING;
         let mut beginning = journal.read_beginning(entry, len)?;
         let Some((signal, items)) = record::read_beginning(&beginning) else {
             return Ok(None);
         };
-        if self.config.batch.is_none() {
-            return Ok(Some((signal, items, Sender::default())));
-        }
+        let is_joined = self.config.batch.is_some();
         loop {
-            if let Some(sender) = record::sender(&beginning) {
-                return Ok(Some((signal, items, sender)));
+            if let Some(mut sender) = record::sender(&beginning) {
+                let tenants = sender.tenants.clone();
+                if !is_joined {
+                    sender = Sender::default();
+                }
+                return Ok(Some(Found {
+                    signal,
+                    items,
+                    tenants,
+                    sender,
+                }));
             }
             if beginning.len() < len {
-                return Ok(None);
+                // Who is not joined with others may be unknown.
+                return Ok((!is_joined).then(|| Found {
+                    signal,
+                    items,
+                    tenants: Vec::new(),
+                    sender: Sender::default(),
+                }));
             }
             len *= 8;
             beginning = journal.read_beginning(entry, len)?;
         }
     }
+}
+
+/// A request in the queue of an earlier life.
+struct Found {
+    signal: Signal,
+    items: usize,
+    /// Whose it is, where there are tenants.
+    tenants: Vec<String>,
+    /// Where it is to be known before the request is read.
+    sender: Sender,
 }
 
 /// Room that is given back unless something comes to stand in it.

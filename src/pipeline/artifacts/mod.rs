@@ -26,6 +26,7 @@ use crate::exporters::Terms;
 use crate::refusal::Refusal;
 use crate::sift::{Rejected, Sifted};
 use crate::storage::Store;
+use crate::tally::Share;
 use crate::telemetry::Counters;
 use crate::tenant::TenantId;
 
@@ -154,13 +155,19 @@ impl Artifacts {
             });
         };
         let divided = tenancy.divided(signal, &terms.client, sifted).await?;
-        let mut bytes: BTreeMap<&TenantId, usize> = BTreeMap::new();
+        let mut parts: BTreeMap<&TenantId, (usize, usize)> = BTreeMap::new();
         for run in &divided.runs {
-            *bytes.entry(&run.tenant).or_default() += run.request.len();
+            let (bytes, items) = parts.entry(&run.tenant).or_default();
+            *bytes += run.request.len();
+            *items += run.items;
         }
+        let shares = parts.iter().map(|(tenant, (_, items))| {
+            Share::of(counters.tenant(tenant.as_str()), signal, *items)
+        });
+        terms.tickets.belong_to(shares.collect());
         let mut in_flight = Vec::new();
         let mut places = BTreeMap::new();
-        for (tenant, bytes) in bytes {
+        for (tenant, (bytes, _)) in parts {
             let counts = counters.tenant(tenant.as_str());
             let admitted = tenancy.admit(tenant, bytes);
             if admitted.is_err() {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use slimspan_proto::Signal;
+
 use super::Counters;
-use crate::telemetry::passing::{OTHER_TENANTS, TENANTS};
+use crate::telemetry::passing::{OTHER_TENANTS, TENANTS, TENANTS_TOLD};
 use crate::telemetry::{
     BatchCounts, ExporterCounts, PipelineCounts, ProcessorCounts, ReceiverCounts, ServerCounts,
     StoreCounts, TenantCounts,
@@ -96,6 +98,27 @@ impl Counters {
         };
         let counts = tenants.entry(name.to_owned());
         Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
+    /// A line for each signal of each tenant of whom something came, for the end, of so many tenants at most.
+    pub(crate) fn tenant_lines(&self) -> Vec<String> {
+        let mut tenants = self.tenants();
+        tenants.retain(|tenant| Signal::ALL.iter().any(|of| tenant.has_sent(*of)));
+        let more = tenants.len().saturating_sub(TENANTS_TOLD);
+        tenants.truncate(TENANTS_TOLD);
+        let mut lines = Vec::new();
+        for tenant in tenants {
+            for signal in Signal::ALL {
+                if tenant.has_sent(signal) {
+                    let (name, items) = (&tenant.tenant, tenant.items.of(signal));
+                    lines.push(format!("{signal} of {name}: {items}"));
+                }
+            }
+        }
+        if more > 0 {
+            lines.push(format!("and {more} more tenants"));
+        }
+        lines
     }
 
     pub(crate) fn batches(&self) -> Vec<Arc<BatchCounts>> {

@@ -180,6 +180,24 @@ impl Reading {
             ] {
                 self.count(metric, vec![tenant.tenant.clone()], get(counter));
             }
+            for signal in Signal::ALL {
+                let sum = tenant.items.of(signal).read();
+                // Most tenants do not send every signal.
+                if sum.received == 0 {
+                    continue;
+                }
+                for (metric, count) in [
+                    (of::TENANT_ITEMS_RECEIVED, sum.received),
+                    (of::TENANT_ITEMS_DELIVERED, sum.delivered),
+                    (of::TENANT_ITEMS_REJECTED, sum.rejected),
+                    (of::TENANT_ITEMS_REFUSED, sum.refused),
+                    (of::TENANT_ITEMS_QUEUED, sum.queued),
+                    (of::TENANT_ITEMS_UNDER_WAY, sum.under_way),
+                ] {
+                    let labels = vec![tenant.tenant.clone(), signal.name().to_owned()];
+                    self.count(metric, labels, count);
+                }
+            }
         }
     }
 

@@ -81,6 +81,7 @@ const EXPORTER: &[&str] = &["exporter"];
 const BATCH: &[&str] = &["processor"];
 const PIPELINE: &[&str] = &["pipeline"];
 const TENANT: &[&str] = &["tenant"];
+const TENANT_SIGNAL: &[&str] = &["tenant", "signal"];
 const SIGNAL: &[&str] = &["signal"];
 const STORE: &[&str] = &["store"];
 const SERVER: &[&str] = &["server"];
@@ -177,6 +178,18 @@ metrics! {
         "Artifacts of requests of a tenant that were kept or had been before";
     TENANT_ARTIFACT_BYTES = "slimspan_tenant_artifacts" Counter BYTES, TENANT, Detailed,
         "Bytes of these";
+    TENANT_ITEMS_RECEIVED = "slimspan_tenant_items_received" Counter None, TENANT_SIGNAL, Detailed,
+        "Items of a tenant that came in: the sum of those delivered, rejected, refused, queued and under way";
+    TENANT_ITEMS_DELIVERED = "slimspan_tenant_items_delivered" Counter None, TENANT_SIGNAL, Detailed,
+        "Items of a tenant that the backends have";
+    TENANT_ITEMS_REJECTED = "slimspan_tenant_items_rejected" Counter None, TENANT_SIGNAL, Detailed,
+        "Items of a tenant that its senders were told of in a partial success, or that are not delivered from a queue";
+    TENANT_ITEMS_REFUSED = "slimspan_tenant_items_refused" Counter None, TENANT_SIGNAL, Detailed,
+        "Items of a tenant in requests that were refused as a whole";
+    TENANT_ITEMS_QUEUED = "slimspan_tenant_items_queued" Gauge None, TENANT_SIGNAL, Detailed,
+        "Items of a tenant that were acknowledged and wait in queues";
+    TENANT_ITEMS_UNDER_WAY = "slimspan_tenant_items_under_way" Gauge None, TENANT_SIGNAL, Detailed,
+        "Items of a tenant in requests that are not answered yet";
     SENT_SPANS = "otelcol_exporter_sent_spans" Counter None, EXPORTER, Basic,
         "Spans that the backend took";
     SENT_POINTS = "otelcol_exporter_sent_metric_points" Counter None, EXPORTER, Basic,
