@@ -41,7 +41,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// What was on its way to the server when it was found out has ended after this.
 const ENDED: Duration = Duration::from_millis(2_500);
 
-/// Within this time after the server is back nobody may make up for what was missed.
+/// So long after the server is known to be back nobody may make up for what was missed.
 const CROWD: Duration = Duration::from_secs(5);
 
 /// How soon it goes as before.
@@ -227,7 +227,7 @@ struct Seen {
     probes: Option<(u64, Duration)>,
     /// It goes as fast as before so long after it is back.
     full: Duration,
-    /// As many times the rate before come in the first seconds after it is back.
+    /// As many times the rate before come in the first seconds after it is back, or is known to be.
     crowd: f64,
 }
 
@@ -271,6 +271,7 @@ async fn through(
     if found_out.is_some() {
         slimspan.has_logged("works again").await;
     }
+    let (works, puts_by_then) = (Instant::now(), server.puts());
 
     // Everyday all of them share the machine, and any rate will do.
     let least = bound(before * 0.9, f64::MIN_POSITIVE);
@@ -286,10 +287,12 @@ async fn through(
         if rate(server, window).await >= least {
             full.get_or_insert(from);
         }
-        let spent = healed.elapsed();
-        if spent >= watched {
-            let rate = (server.puts() - puts) as f64 / spent.as_secs_f64();
-            crowd.get_or_insert(rate / before);
+        if works.elapsed() >= watched {
+            let now = server.puts();
+            // Also what had been given up and was still on its way.
+            let since_healed = (now - puts) as f64 / healed.elapsed().as_secs_f64();
+            let since_works = (now - puts_by_then) as f64 / works.elapsed().as_secs_f64();
+            crowd.get_or_insert(since_healed.max(since_works) / before);
         }
         if let (Some(full), Some(crowd)) = (full, crowd) {
             return Seen {

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Received};
-use crate::support::conservation::conserved_of;
+use crate::support::conservation::{conserved_by_tenant, conserved_of};
 use crate::support::frames::frame;
 use crate::support::measured::{measured, seconds};
 use crate::support::mounted::{Disk, Mounted};
@@ -327,6 +327,43 @@ async fn a_reload_does_not_count_what_waits_as_delivered() {
     let ended = slimspan.stop().await;
     let line = "traces: received 4 = delivered 0 + rejected 0 + refused 0 + queued 4";
     assert!(ended.stderr.contains(line), "{}", ended.stderr);
+}
+
+/// Nor as anybody else's than its tenants'. Another process knows whose it is where that is one tenant.
+#[tokio::test]
+async fn what_waits_stays_its_tenants() {
+    let away = Refusing::start();
+    let with_tenants = |backend| {
+        let mut config = on_disk(backend, json!({}));
+        config["processors"]["artifact"]["tenant"] = json!({ "from_attribute": "tenant.id" });
+        config
+    };
+    let config = with_tenants(away.address);
+    let folder = home();
+    let mut slimspan = start_in(&folder, &config).await;
+    let of = |tenant| otlp::span_of(Some(tenant), []);
+    let both = Bytes::from([of("acme"), of("beta"), of("beta")].concat());
+    let sender = slimspan.sender().await;
+    for request in [of("acme"), of("beta"), both] {
+        sender.send(Signal::Traces, &request).await.unwrap();
+    }
+    slimspan.write(&config.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs("reloaded the configuration").await;
+    let told = |ended: &Ended| {
+        let by_tenant = conserved_by_tenant(Signal::Traces, &ended.stderr);
+        let told = ["acme", "beta"].map(|tenant| by_tenant[tenant]);
+        told.map(|of| (of.received, of.delivered, of.queued))
+    };
+    let ended = slimspan.stop().await;
+    assert_eq!(told(&ended), [(2, 0, 2), (3, 0, 3)]);
+
+    let backend = Backend::start().await;
+    let slimspan = start_in(&folder, &with_tenants(backend.address)).await;
+    backend.arrived(3).await;
+    let ended = slimspan.stop().await;
+    assert_eq!(told(&ended), [(1, 1, 0), (1, 1, 0)]);
+    assert_eq!(conserved_of(Signal::Traces, &ended.stderr).delivered, 5);
 }
 
 /// What the backend refuses for good is kept, and what waits behind it is delivered.
