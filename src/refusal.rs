@@ -51,6 +51,7 @@ pub struct Refusal {
     is_fault: bool,
     is_in_doubt: bool,
     is_stalled: bool,
+    is_for_size: bool,
 }
 
 impl Refusal {
@@ -62,12 +63,12 @@ impl Refusal {
     /// The request, or what it expands to, is larger than the limit named `key`.
     pub fn too_large(size: impl fmt::Display, limit: usize, key: &str) -> Self {
         let message = format!("the request has {size} bytes, more than the {limit} of {key}");
-        Self::new(Code::ResourceExhausted, Culprit::Sender, message)
+        Self::too_costly(message)
     }
 
     /// The request takes more of something than any request is given.
     pub fn too_costly(message: impl Into<String>) -> Self {
-        Self::new(Code::ResourceExhausted, Culprit::Sender, message)
+        Self::new(Code::ResourceExhausted, Culprit::Sender, message).for_size(true)
     }
 
     /// The sender does not wait any more, and nothing was done with the request.
@@ -89,8 +90,9 @@ impl Refusal {
 
     /// The request has more entries than the limit named `key`.
     pub fn too_many(limit: usize, key: &str) -> Self {
-        let message = format!("the request has more entries than the {limit} of {key}");
-        Self::new(Code::ResourceExhausted, Culprit::Sender, message)
+        Self::too_costly(format!(
+            "the request has more entries than the {limit} of {key}"
+        ))
     }
 
     /// The sender has not shown that it may send.
@@ -133,6 +135,14 @@ impl Refusal {
         }
     }
 
+    /// Whether it is known to be for what the request takes, and not for what its sender may still send.
+    fn for_size(self, is_for_size: bool) -> Self {
+        Self {
+            is_for_size,
+            ..self
+        }
+    }
+
     fn new(code: Code, culprit: Culprit, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -142,6 +152,7 @@ impl Refusal {
             is_fault: false,
             is_in_doubt: false,
             is_stalled: false,
+            is_for_size: false,
         }
     }
 
@@ -219,8 +230,9 @@ impl Refusal {
         self.is_fault
     }
 
-    /// Whether it is the size of the request that is refused, for good.
-    pub fn is_for_size(&self) -> bool {
+    /// Whether it may be the size of the request that is refused, for good, so that a smaller one may be taken:
+    /// backends have many words for that, and the same code for a quota.
+    pub fn may_be_for_size(&self) -> bool {
         self.code == Code::ResourceExhausted && self.retry_after.is_none()
     }
 
@@ -236,13 +248,16 @@ impl Refusal {
         }
     }
 
-    /// The status of an HTTP answer that tells it (OTLP specification, "Failures" of OTLP/HTTP). What
-    /// is too large is no 429, which senders repeat.
+    /// The status of an HTTP answer that tells it (OTLP specification, "Failures" of OTLP/HTTP). What is known
+    /// to be too large is no 429, which senders repeat; what is exhausted otherwise, such as a quota, is one, as
+    /// in the Collector, for it may be there again.
     pub fn http_status(&self) -> http::StatusCode {
         match self.code {
-            Code::ResourceExhausted if self.is_retryable() => http::StatusCode::TOO_MANY_REQUESTS,
+            Code::ResourceExhausted if self.is_for_size && !self.is_retryable() => {
+                http::StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Code::ResourceExhausted => http::StatusCode::TOO_MANY_REQUESTS,
             _ if self.is_retryable() => http::StatusCode::SERVICE_UNAVAILABLE,
-            Code::ResourceExhausted => http::StatusCode::PAYLOAD_TOO_LARGE,
             Code::InvalidArgument => http::StatusCode::BAD_REQUEST,
             Code::Unauthenticated => http::StatusCode::UNAUTHORIZED,
             Code::PermissionDenied => http::StatusCode::FORBIDDEN,
@@ -331,21 +346,33 @@ mod tests {
                     retry_after: delay,
                     ..Refusal::new(code, Culprit::Backend, "no")
                 };
-                // What OTLP/HTTP senders repeat, and nothing else.
+                // What OTLP/HTTP senders repeat, and nothing else, but for what is exhausted until nobody knows when:
+                // 429 is what the Collector answers, and any other status would say what nobody said.
                 let status = refusal.http_status().as_u16();
+                let is_exhausted = code == Code::ResourceExhausted;
                 let repeated = matches!(status, 429 | 502..=504);
-                assert_eq!(repeated, refusal.is_retryable(), "{code:?}: {status}");
+                assert_eq!(
+                    repeated,
+                    refusal.is_retryable() || is_exhausted,
+                    "{code:?}: {status}"
+                );
+                assert_eq!(status == 429, is_exhausted, "{code:?}: {status}");
                 let seconds = match delay {
                     None => 1,
                     Some(Duration::ZERO) => 0,
                     Some(_) => 2,
                 };
-                let expected = repeated.then_some(seconds);
+                let expected = refusal.is_retryable().then_some(seconds);
                 assert_eq!(refusal.retry_after_seconds(), expected, "{code:?}");
             }
         }
-        let too_large = Refusal::too_large(2, 1, "max_request_body_size");
-        assert_eq!(too_large.http_status(), http::StatusCode::PAYLOAD_TOO_LARGE);
+        for too_large in [
+            Refusal::too_large(2, 1, "max_request_body_size"),
+            Refusal::too_many(1, "max_items"),
+            Refusal::too_costly("x"),
+        ] {
+            assert_eq!(too_large.http_status(), http::StatusCode::PAYLOAD_TOO_LARGE);
+        }
         let malformed = Refusal::malformed("x");
         assert_eq!(malformed.http_status(), http::StatusCode::BAD_REQUEST);
     }

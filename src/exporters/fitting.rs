@@ -143,7 +143,7 @@ impl Sending {
                     self.add(answer);
                 }
                 Err(refusal) if refusal.is_retryable() => return Err(refusal),
-                Err(refusal) if refusal.is_for_size() && part.len() > TAKEN_BY_ALL => {
+                Err(refusal) if refusal.may_be_for_size() && part.len() > TAKEN_BY_ALL => {
                     if let Some((first, second)) = halves(self.signal, &part) {
                         waiting.extend([second, first]);
                     } else {
@@ -153,7 +153,7 @@ impl Sending {
                     }
                 }
                 Err(refusal) => {
-                    if refusal.is_for_size() {
+                    if refusal.may_be_for_size() {
                         self.pointless = Some(refusal.clone());
                     }
                     self.refuse(&part, refusal);

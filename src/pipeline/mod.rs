@@ -379,7 +379,7 @@ impl Pipeline {
                 accepted.fetch_add(items - rejected, Ordering::Relaxed);
                 Ok(answer)
             }
-            Err(refusal) if is_forwarded && refusal.is_for_size() => {
+            Err(refusal) if is_forwarded && refusal.may_be_for_size() => {
                 Err(Refusal::unavailable(Culprit::Store, refusal.to_string()))
             }
             Err(refusal) => Err(refusal),

@@ -13,11 +13,15 @@ use super::{Culprit, RETRY_AFTER, Refusal};
 const LONGEST_DELAY: Duration = Duration::from_hours(24);
 
 /// What frameworks say of a message that is too large for them: tonic's, and those of Google's gRPC. The
-/// code that some of them choose means something else.
-const TOO_LARGE: [&str; 3] = [
+/// code that some of them choose means something else. The last two are what another slimspan says.
+const TOO_LARGE: [&str; 7] = [
     "message length too large",
+    "exceeded while decompressing message",
     "message larger than max",
+    "message after decompression larger than max",
     "message exceeds maximum size",
+    "bytes, more than the",
+    "more entries than the",
 ];
 
 impl Refusal {
@@ -28,6 +32,7 @@ impl Refusal {
             // No delay given means at once.
             info.retry_delay.unwrap_or_default().min(LONGEST_DELAY)
         });
+        let is_for_size = is_for_size(status.message());
         let (code, retry_after) = match status.code() {
             // Its framework gave it up, maybe because of the deadline that it was told. Some senders take
             // these two for their own doing, and do not repeat them.
@@ -35,7 +40,7 @@ impl Refusal {
                 (Code::Unavailable, asked.or(Some(RETRY_AFTER)))
             }
             // Senders would repeat it for ever.
-            Code::OutOfRange if is_for_size(status.message()) => (Code::ResourceExhausted, asked),
+            Code::OutOfRange if is_for_size => (Code::ResourceExhausted, asked),
             // A refusal without a reason: OK is what it must not become.
             Code::Ok => (Code::Unknown, asked),
             code => (code, asked),
@@ -48,6 +53,7 @@ impl Refusal {
                 format!("{exporter}: the backend refused: {}", status.message()),
             )
         }
+        .for_size(is_for_size && code == Code::ResourceExhausted)
         .doubted()
     }
 
@@ -65,7 +71,9 @@ impl Refusal {
             429 | 502..=504 => return Self::later(message, status, headers),
             _ => Code::Unknown,
         };
-        Self::new(code, Culprit::Backend, message).doubted()
+        Self::new(code, Culprit::Backend, message)
+            .for_size(code == Code::ResourceExhausted)
+            .doubted()
     }
 
     /// A backend's answer over OTLP/HTTP (OTLP specification, "OTLP/HTTP Response"). What it `said`
@@ -90,7 +98,9 @@ impl Refusal {
             500 => Code::Internal,
             _ => Code::Unknown,
         };
-        Self::new(code, Culprit::Backend, message).doubted()
+        Self::new(code, Culprit::Backend, message)
+            .for_size(code == Code::ResourceExhausted)
+            .doubted()
     }
 
     /// The backend cannot take it now, and may have said when it can.
@@ -190,6 +200,8 @@ mod tests {
 
     #[test]
     fn out_of_range_is_for_size_where_it_says_so() {
+        let own_size = Refusal::too_large(5, 4, "max_recv_msg_size_mib").to_string();
+        let own_entries = Refusal::too_many(4, "max_items").to_string();
         for (said, is_for_size) in [
             (
                 "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",
@@ -198,20 +210,43 @@ mod tests {
             ("grpc: received message larger than max (5 vs. 4)", true),
             ("gRPC message exceeds maximum size 4: 5", true),
             ("Received message larger than max (5 vs. 4)", true),
+            (
+                "grpc: received message after decompression larger than max (5 vs. 4)",
+                true,
+            ),
+            (
+                "Error decompressing: size limit, of 4 bytes, exceeded while decompressing message",
+                true,
+            ),
+            (own_size.as_str(), true),
+            (own_entries.as_str(), true),
             ("the time of a span is too large", false),
             ("the shard moved on", false),
             ("", false),
         ] {
             let status = Status::new(Code::OutOfRange, said);
             let refusal = Refusal::of_backend("otlp_grpc", &status);
-            assert_eq!(refusal.is_for_size(), is_for_size, "{said}");
+            assert_eq!(refusal.may_be_for_size(), is_for_size, "{said}");
             assert_eq!(refusal.is_retryable(), !is_for_size, "{said}");
+            let http = if is_for_size { 413 } else { 503 };
+            assert_eq!(refusal.http_status(), http, "{said}");
             let code = if is_for_size {
                 Code::ResourceExhausted
             } else {
                 Code::OutOfRange
             };
             assert_eq!(refusal.to_status().code(), code, "{said}");
+
+            // What is exhausted may be the size of a request, but only who says so is believed to mean it.
+            let status = Status::resource_exhausted(said);
+            let refusal = Refusal::of_backend("otlp_grpc", &status);
+            assert!(refusal.may_be_for_size() && !refusal.is_retryable());
+            let http = if is_for_size { 413 } else { 429 };
+            assert_eq!(refusal.http_status(), http, "{said}");
+            let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
+            let status = Status::with_error_details(Code::ResourceExhausted, said, details);
+            let refusal = Refusal::of_backend("otlp_grpc", &status);
+            assert_eq!(refusal.http_status(), 429, "{said}");
         }
     }
 
@@ -248,10 +283,13 @@ mod tests {
             let can_help = matches!(status, 429 | 502 | 503 | 504);
             assert_eq!(refusal.is_retryable(), can_help, "{status}");
             assert_eq!(refusal.asked_delay().is_some(), can_help, "{status}");
-            assert_eq!(refusal.is_for_size(), status == 413, "{status}");
+            assert_eq!(refusal.may_be_for_size(), status == 413, "{status}");
+            assert_eq!(refusal.http_status() == 413, status == 413, "{status}");
         }
-        assert!(refusal(400, Some("http: request body too large")).is_for_size());
-        assert!(!refusal(400, Some("too many spans")).is_for_size());
+        let too_large = refusal(400, Some("http: request body too large"));
+        assert!(too_large.may_be_for_size());
+        assert_eq!(too_large.http_status(), 413);
+        assert!(!refusal(400, Some("too many spans")).may_be_for_size());
         let told = refusal(400, Some("no such tenant")).to_string();
         assert!(
             told.ends_with("HTTP 400 Bad Request: no such tenant"),

@@ -204,7 +204,12 @@ impl HttpAnswer {
         };
         let code = Code::from_i32(code);
         let is_retryable = matches!(self.status.as_u16(), 429 | 502..=504);
-        assert_eq!(self.retry_after().is_some(), is_retryable, "{self:?}");
+        // What is exhausted comes back to nobody knows when.
+        let is_exhausted = code == Code::ResourceExhausted && self.status.as_u16() == 429;
+        assert!(
+            self.retry_after().is_some() == is_retryable || is_exhausted,
+            "{self:?}"
+        );
         let retryable_codes = [
             Code::Cancelled,
             Code::DeadlineExceeded,

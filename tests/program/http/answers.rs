@@ -76,6 +76,24 @@ fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            what: "a quota is used up, and nobody knows when there is more",
+            backend: Some(Status::resource_exhausted("quota exceeded")),
+            code: Code::ResourceExhausted,
+            http: 429,
+            says: "quota exceeded",
+            ..usual()
+        },
+        Row {
+            what: "the backend does not take what is as large",
+            backend: Some(Status::resource_exhausted(
+                "grpc: received message larger than max (5 vs. 4)",
+            )),
+            code: Code::ResourceExhausted,
+            http: 413,
+            says: "larger than max",
+            ..usual()
+        },
+        Row {
             what: "the store is away",
             change: |config| {
                 config["processors"]["artifact"]["on_store_failure"] = json!("refuse");
