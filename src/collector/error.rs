@@ -40,20 +40,24 @@ pub enum StartError {
     },
     /// A part of the memory is the limit, and nobody tells how much there is.
     #[error(
-        "processors.{id}.limit_percentage: the system does not tell how much memory there is; \
+        "{section}.{id}.limit_percentage: the system does not tell how much memory there is; \
          give limit_mib"
     )]
     UnknownMemory {
-        /// The processor.
+        /// Where it stands: processors or extensions.
+        section: &'static str,
+        /// The `memory_limiter`.
         id: ComponentId,
     },
     /// A part of the memory is the limit, and too little for the largest request.
     #[error(
-        "processors.{id}.limit_percentage: {limit} MiB of the {memory} MiB that there are is too \
+        "{section}.{id}.limit_percentage: {limit} MiB of the {memory} MiB that there are is too \
          little: {needed} are needed, four times the largest request"
     )]
     TooLittleMemory {
-        /// The processor.
+        /// Where it stands: processors or extensions.
+        section: &'static str,
+        /// The `memory_limiter`.
         id: ComponentId,
         /// The limit, in MiB.
         limit: u64,

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::error::StartError;
 use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId};
-use crate::extensions::health_check::config::HealthCheckConfig;
+use crate::extensions::health_check::Served;
 use crate::extensions::hosts::Hosts;
 use crate::extensions::listener::Listener;
 use crate::extensions::zpages::{About, Wiring, Zpages};
@@ -36,41 +36,53 @@ impl Extensions {
     ) -> Result<Self, StartError> {
         let mut extensions = Self::default();
         for id in &config.service.extensions {
-            match config.extensions.get(id) {
-                Some(ExtensionConfig::HealthCheck(health)) => {
-                    let pages = health_check::pages(health, counters);
-                    let bound = listen(listeners, extension(id), &health.endpoint).await;
-                    let listener = bound.map_err(not_bound(id, &health.endpoint))?;
-                    let listener = listener.protected(health_check_tls(id, health)?);
-                    let pages = Hosts::guard(pages, listener.address(), &health.endpoint.host);
-                    let path = &health.path;
-                    let scheme = if health.tls.is_some() {
-                        "https"
-                    } else {
-                        "http"
-                    };
-                    let what = format!(
-                        "says at {scheme}://{}{path} whether it runs, and at /ready whether all is well",
-                        listener.address()
-                    );
-                    extensions.serve(id.to_string(), what, listener, pages);
-                }
-                Some(ExtensionConfig::Zpages(of_zpages)) => {
-                    let zpages = Zpages::new(of_zpages, about(config), counters);
-                    let bound = listen(listeners, extension(id), &of_zpages.endpoint).await;
-                    let listener = bound.map_err(not_bound(id, &of_zpages.endpoint))?;
-                    let what = format!("shows what passes at http://{}/", listener.address());
-                    extensions.tasks.spawn(zpages.clone().remember());
-                    extensions.serve(id.to_string(), what, listener, zpages.pages());
-                    extensions.zpages.push(zpages);
-                }
-                _ => {}
+            let configured = config.extensions.get(id);
+            if let Some(health) = configured.and_then(ExtensionConfig::health) {
+                extensions
+                    .start_health(id, &health, counters, listeners)
+                    .await?;
+            } else if let Some(ExtensionConfig::Zpages(of_zpages)) = configured {
+                let zpages = Zpages::new(of_zpages, about(config), counters);
+                let bound = listen(listeners, extension(id), &of_zpages.endpoint).await;
+                let listener = bound.map_err(not_bound(id, &of_zpages.endpoint))?;
+                let what = format!("shows what passes at http://{}/", listener.address());
+                extensions.tasks.spawn(zpages.clone().remember());
+                extensions.serve(id.to_string(), what, listener, zpages.pages());
+                extensions.zpages.push(zpages);
             }
         }
         extensions
             .start_readers(config, counters, listeners)
             .await?;
         Ok(extensions)
+    }
+
+    async fn start_health(
+        &mut self,
+        id: &ComponentId,
+        health: &Served<'_>,
+        counters: &Arc<Counters>,
+        listeners: &mut Listeners,
+    ) -> Result<(), StartError> {
+        let pages = health_check::pages(health, counters);
+        let bound = listen(listeners, extension(id), &health.endpoint).await;
+        let listener = bound.map_err(not_bound(id, &health.endpoint))?;
+        let listener = listener.protected(health_tls(id, health)?);
+        let pages = Hosts::guard(pages, listener.address(), &health.endpoint.host);
+        let scheme = if health.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let address = listener.address();
+        let what = match &health.path {
+            Some(path) => format!(
+                "says at {scheme}://{address}{path} whether it runs, and at /ready whether all is well"
+            ),
+            None => format!("says at {scheme}://{address}/ready whether all is well"),
+        };
+        self.serve(id.to_string(), what, listener, pages);
+        Ok(())
     }
 
     async fn start_readers(
@@ -132,13 +144,11 @@ impl Extensions {
 }
 
 /// What protects connections of who asks whether all is well.
-fn health_check_tls(
-    id: &ComponentId,
-    health: &HealthCheckConfig,
-) -> Result<Option<ServerTls>, StartError> {
+fn health_tls(id: &ComponentId, health: &Served<'_>) -> Result<Option<ServerTls>, StartError> {
     let path = extension(id);
-    let tls = health.tls.as_ref();
-    let tls = tls.map(|tls| ServerTls::new(path.clone(), tls, &["http/1.1"]));
+    let tls = health
+        .tls
+        .map(|tls| ServerTls::new(path.clone(), tls, &["http/1.1"]));
     tls.transpose().map_err(|reason| StartError::Tls {
         listener: path,
         reason,
@@ -148,8 +158,8 @@ fn health_check_tls(
 /// Finds out what would keep connections from being protected.
 pub(super) fn try_out(config: &Config) -> Result<(), StartError> {
     for (id, extension) in &config.extensions {
-        if let ExtensionConfig::HealthCheck(health) = extension {
-            health_check_tls(id, health)?;
+        if let Some(health) = extension.health() {
+            health_tls(id, &health)?;
         }
     }
     Ok(())
@@ -159,13 +169,12 @@ pub(super) fn try_out(config: &Config) -> Result<(), StartError> {
 pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
     let extensions = config.service.extensions.iter().filter_map(|id| {
         let endpoint = match config.extensions.get(id)? {
-            ExtensionConfig::HealthCheck(health) => &health.endpoint,
-            ExtensionConfig::Zpages(zpages) => &zpages.endpoint,
-            _ => return None,
+            ExtensionConfig::Zpages(zpages) => zpages.endpoint.clone(),
+            other => other.health()?.endpoint,
         };
         Some(Wanted {
             owner: extension(id),
-            endpoint: endpoint.clone(),
+            endpoint,
             is_dispensable: false,
         })
     });

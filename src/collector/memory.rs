@@ -2,30 +2,31 @@
 
 use super::error::StartError;
 use crate::admission::Limits;
-use crate::config::{Config, MemoryLimit, MemoryLimiterConfig, ProcessorConfig};
+use crate::config::{Config, MemoryLimit, MemoryLimiter, MemoryLimiterConfig};
 
-/// The smallest limit of any pipeline: they share the receivers, and so the memory. There is one
+/// The smallest limit of any pipeline or receiver: they share the receivers, and so the memory. There is one
 /// even where nothing is configured.
 pub(super) fn memory_limits(config: &Config, memory: Option<u64>) -> Result<Limits, StartError> {
-    let used = config
-        .service
-        .pipelines
-        .values()
-        .flat_map(|wiring| &wiring.processors);
     let mut smallest: Option<Limits> = None;
-    for id in used {
-        let Some(ProcessorConfig::MemoryLimiter(limiter)) = config.processors.get(id) else {
-            continue;
-        };
+    for MemoryLimiter {
+        section,
+        id,
+        config: limiter,
+    } in config.memory_limiters()
+    {
         let limits = limiter.limits(memory.unwrap_or_default());
         if matches!(limiter.limit, MemoryLimit::Percentage { .. }) {
             let Some(memory) = memory else {
-                return Err(StartError::UnknownMemory { id: id.clone() });
+                return Err(StartError::UnknownMemory {
+                    section,
+                    id: id.clone(),
+                });
             };
             let largest = config.largest_request().map_or(0, |request| request.mib);
             let needed = Limits::SHARES * largest;
             if limits.limit_mib < needed {
                 return Err(StartError::TooLittleMemory {
+                    section,
                     id: id.clone(),
                     limit: limits.limit_mib,
                     memory: memory >> 20,
@@ -69,5 +70,45 @@ service:
         let (config, _) = Config::parse(&used, "c.yaml", |_| None).unwrap();
         let error = memory_limits(&config, Some(600 << 20)).unwrap_err();
         assert!(error.to_string().contains("4096 are needed"), "{error}");
+    }
+
+    /// It holds as soon as a receiver that is used names it, and no sooner.
+    #[test]
+    fn a_middleware_is_a_limit() {
+        let extension = CONFIG
+            .replace("processors:\n", "extensions:\n")
+            .replace("limit_percentage: 50", "limit_mib: 300")
+            .replace("processors: [memory_limiter], ", "")
+            .replace("service:\n", "service:\n  extensions: [memory_limiter]\n");
+        for (named, protocol, limit) in [
+            ("otlp", "max_recv_msg_size_mib: 64", 300),
+            ("otlp/large", "max_recv_msg_size_mib: 1024", 512),
+        ] {
+            let middlewares = format!("{protocol}, middlewares: [{{id: memory_limiter}}]");
+            let text = extension.replace(protocol, &middlewares);
+            let (config, told) = Config::parse(&text, "c.yaml", |_| None).unwrap();
+            let limits = memory_limits(&config, None).unwrap();
+            assert_eq!(limits.limit_mib, limit, "{named}");
+            let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+            let is_idle = told.iter().any(|told| {
+                told.contains(
+                    "extensions.memory_limiter: does nothing: no receiver of a pipeline has it",
+                )
+            });
+            assert_eq!(is_idle, named == "otlp/large", "{told:?}");
+        }
+        let text = extension
+            .replace("limit_mib: 300", "limit_percentage: 50")
+            .replace(
+                "max_recv_msg_size_mib: 64",
+                "max_recv_msg_size_mib: 64, middlewares: [{id: memory_limiter}]",
+            );
+        let (config, _) = Config::parse(&text, "c.yaml", |_| None).unwrap();
+        let error = memory_limits(&config, Some(500 << 20)).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("extensions.memory_limiter.limit_percentage"),
+            "{error}"
+        );
     }
 }

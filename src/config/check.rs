@@ -42,6 +42,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     check.exporters();
     check.authenticators();
     check.artifact_servers();
+    check.middlewares();
     check.memory_limits();
     check.spools();
     check.retention();

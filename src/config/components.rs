@@ -21,7 +21,9 @@ use crate::exporters::debug::config::DebugConfig;
 use crate::exporters::file::config::FileConfig;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::otlp_http::config::OtlpHttpConfig;
+use crate::extensions::health_check::Served;
 use crate::extensions::health_check::config::HealthCheckConfig;
+use crate::extensions::health_check::v2::HealthCheckV2Config;
 use crate::extensions::zpages::config::ZpagesConfig;
 use crate::journal::config::FileStorageConfig;
 use crate::receivers::otlp::config::OtlpReceiverConfig;
@@ -92,8 +94,23 @@ pub enum ExtensionConfig {
     HeadersSetter(HeadersSetterConfig),
     /// `health_check`
     HealthCheck(HealthCheckConfig),
+    /// `healthcheckv2`
+    HealthCheckV2(Box<HealthCheckV2Config>),
     /// `zpages`
     Zpages(ZpagesConfig),
+    /// `memory_limiter`, as a middleware of receivers
+    MemoryLimiter(MemoryLimiterConfig),
+}
+
+impl ExtensionConfig {
+    /// What it serves to those who ask whether slimspan is well, if it is for them.
+    pub fn health(&self) -> Option<Served<'_>> {
+        match self {
+            Self::HealthCheck(health_check) => Some(health_check.served()),
+            Self::HealthCheckV2(health_check) => Some(health_check.served()),
+            _ => None,
+        }
+    }
 }
 
 impl ExporterConfig {
@@ -288,12 +305,28 @@ impl Component for ExtensionConfig {
             schema: |of| of.subschema_for::<HealthCheckConfig>(),
         },
         ComponentType {
+            name: "healthcheckv2",
+            alias: None,
+            stability: Stability::Alpha,
+            signals: &[],
+            read: |node| from_node(node).map(|config| Self::HealthCheckV2(Box::new(config))),
+            schema: |of| of.subschema_for::<HealthCheckV2Config>(),
+        },
+        ComponentType {
             name: "zpages",
             alias: None,
             stability: Stability::Beta,
             signals: &[],
             read: |node| from_node(node).map(Self::Zpages),
             schema: |of| of.subschema_for::<ZpagesConfig>(),
+        },
+        ComponentType {
+            name: "memory_limiter",
+            alias: None,
+            stability: Stability::Beta,
+            signals: &[],
+            read: |node| from_node(node).map(Self::MemoryLimiter),
+            schema: |of| of.subschema_for::<MemoryLimiterConfig>(),
         },
     ];
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytesize::ByteSize;
 
 use super::Config;
-use super::components::{Component as _, ProcessorConfig, ReceiverConfig};
+use super::components::{Component as _, ReceiverConfig};
 use super::id::ComponentId;
 use super::node::Node;
 use super::path::{KeyPath, Step};
@@ -64,20 +64,15 @@ pub(super) fn fit(
     fitted
 }
 
-/// The smallest limit of any pipeline, which is that of all, in MiB, and its key.
+/// The smallest limit of any that holds, which is that of all, in MiB, and its key.
 fn smallest(config: &Config, memory: impl Fn() -> Option<u64>) -> Option<(u64, KeyPath)> {
-    let pipelines = config.service.pipelines.values();
-    let ids = pipelines.flat_map(|pipeline| &pipeline.processors);
-    let limits = ids.filter_map(|id| {
-        let ProcessorConfig::MemoryLimiter(limiter) = config.processors.get(id)? else {
-            return None;
-        };
-        let (memory, key) = match limiter.limit {
+    let limits = config.memory_limiters().filter_map(|limiter| {
+        let (memory, key) = match limiter.config.limit {
             MemoryLimit::Mib { .. } => (0, "limit_mib"),
             MemoryLimit::Percentage { .. } => (memory()?, "limit_percentage"),
         };
-        let path = KeyPath::of([ProcessorConfig::SECTION]).key(id).key(key);
-        Some((limiter.limits(memory).limit_mib, path))
+        let path = KeyPath::of([limiter.section]).key(limiter.id).key(key);
+        Some((limiter.config.limits(memory).limit_mib, path))
     });
     limits.min_by_key(|(limit, _)| *limit)
 }

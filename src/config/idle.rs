@@ -11,7 +11,9 @@ use super::Config;
 use super::components::{
     Component as _, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
+use super::memory::MemoryLimiter;
 use super::path::KeyPath;
+use super::processors::MemoryLimiterConfig;
 use super::units::AnyDurationOrNone;
 
 /// How often the Collector collects garbage at least and at most, while its memory is scarce and while it
@@ -108,13 +110,7 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
     for (id, processor) in &config.processors {
         if let ProcessorConfig::MemoryLimiter(limiter) = processor {
             let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
-            let GarbageCollection(intervals) = &limiter.garbage_collection;
-            let set = OF_GARBAGE.into_iter().zip(intervals);
-            idle.extend(set.filter(|(_, interval)| interval.is_some()).map(|(key, _)| {
-                let why = "does nothing here: there is no garbage to collect, memory is given back with \
-                           the last byte of a request";
-                (path.key(key), why)
-            }));
+            idle.extend(garbage(&path, limiter));
         }
     }
     for (id, exporter) in &config.exporters {
@@ -153,8 +149,25 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         }
     }
     for (id, extension) in &config.extensions {
+        let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+        if let ExtensionConfig::MemoryLimiter(limiter) = extension {
+            let named = |limiter: MemoryLimiter<'_>| {
+                limiter.section == ExtensionConfig::SECTION && limiter.id == id
+            };
+            if !config.memory_limiters().any(named) {
+                let why = "does nothing: no receiver of a pipeline has it among its middlewares";
+                idle.push((path.clone(), why));
+            }
+            idle.extend(garbage(&path, limiter));
+        }
+        if let ExtensionConfig::HealthCheckV2(health_check) = extension {
+            let path = path.key("component_health");
+            idle.extend(health_check.component_health.set().map(|key| {
+                let why = "does nothing here: what is the matter is told at /ready, with 503 for as long as it is";
+                (path.key(key), why)
+            }));
+        }
         if let ExtensionConfig::FileStorage(storage) = extension {
-            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
             let path = path.key("compaction");
             idle.extend(storage.compaction.set().map(|key| {
                 let why = "does nothing here: a queue is a row of files, each of which is deleted when all \
@@ -183,6 +196,20 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         }
     }
     idle
+}
+
+/// How often garbage is to be collected at `path`.
+fn garbage(
+    path: &KeyPath,
+    limiter: &MemoryLimiterConfig,
+) -> impl Iterator<Item = (KeyPath, &'static str)> {
+    let GarbageCollection(intervals) = &limiter.garbage_collection;
+    let set = OF_GARBAGE.into_iter().zip(intervals);
+    set.filter(|(_, interval)| interval.is_some()).map(|(key, _)| {
+        let why = "does nothing here: there is no garbage to collect, memory is given back with the last byte of \
+                   a request";
+        (path.key(key), why)
+    })
 }
 
 /// The sizes of buffers that are set at `path`.

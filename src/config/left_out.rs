@@ -6,7 +6,7 @@ mod types;
 pub(super) use types::why_type;
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 22] = [
+const LEFT_OUT: [(&str, &str, &str); 21] = [
     (
         "tpm",
         "key_pem",
@@ -42,6 +42,11 @@ const LEFT_OUT: [(&str, &str, &str); 22] = [
         "headers_list",
         "certificate",
         "write headers: {name: value}",
+    ),
+    (
+        "grpc",
+        "component_health",
+        "health is told over HTTP; use http, and a probe that asks there",
     ),
     (
         "lz4",
@@ -103,16 +108,6 @@ const LEFT_OUT: [(&str, &str, &str); 22] = [
         "tcp6",
         "tcp",
         "the endpoint says which version of IP it is, such as \"[::]:4317\"; use tcp",
-    ),
-    (
-        "middlewares",
-        "max_recv_msg_size_mib",
-        "put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it",
-    ),
-    (
-        "middlewares",
-        "max_request_body_size",
-        "put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it",
     ),
     (
         "middlewares",

@@ -283,6 +283,20 @@ async fn files_are_counted_by_shape_and_medium() {
     assert!(log.contains("artifacts stored 5,"), "{log}");
 }
 
+/// Has the Collector's newer extension answer, too.
+fn add_newer_health(config: &mut Value) {
+    config["extensions"]["healthcheckv2"] =
+        json!({ "use_v2": true, "http": { "endpoint": "127.0.0.1:0" } });
+    let extensions = config["service"]["extensions"].as_array_mut().unwrap();
+    extensions.push(json!("healthcheckv2"));
+}
+
+/// What that one answers.
+async fn newer_status(slimspan: &Slimspan) -> (u16, Value) {
+    let Page { status, body, .. } = get(slimspan.page("healthcheckv2"), "/status").await;
+    (status, serde_json::from_str(&body).unwrap())
+}
+
 async fn ready(slimspan: &Slimspan) -> (u16, Value) {
     let Page { status, body, .. } = get(slimspan.page("health_check"), "/ready").await;
     (status, serde_json::from_str(&body).unwrap())
@@ -300,9 +314,13 @@ async fn a_store_that_fails_is_told_to_who_asks_whether_all_is_well() {
     let mut config = telling(backend.address);
     let store = config::with_s3(backend.address, away.address);
     config["extensions"]["artifact_store"] = store["extensions"]["artifact_store"].clone();
+    add_newer_health(&mut config);
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     assert_eq!(ready(&slimspan).await.0, 200);
+    let (status, body) = newer_status(&slimspan).await;
+    assert_eq!((status, &body["status"]), (200, &json!("StatusOK")));
+    assert_eq!(body.get("error"), None, "{body}");
     for seed in 0..5 {
         send(&sender, &otlp::span_with(&photo(seed, 20_000))).await;
     }
@@ -311,6 +329,19 @@ async fn a_store_that_fails_is_told_to_who_asks_whether_all_is_well() {
     assert_eq!(
         body["troubles"][0]["component"],
         "extensions.artifact_store"
+    );
+    let (status, body) = newer_status(&slimspan).await;
+    assert_eq!((status, &body["healthy"]), (200, &json!(true)), "{body}");
+    assert_eq!(body["status"], "StatusRecoverableError");
+    let told = body["error"].as_str().unwrap();
+    assert!(told.starts_with("extensions.artifact_store: "), "{told}");
+    assert_eq!(
+        get(slimspan.page("healthcheckv2"), "/ready").await.status,
+        503
+    );
+    assert_eq!(
+        get(slimspan.page("healthcheckv2"), "/config").await.status,
+        404
     );
     for path in ["/", "/live"] {
         let page = get(slimspan.page("health_check"), path).await;
@@ -356,6 +387,7 @@ async fn a_slimspan_that_stops_says_so() {
         let is_json = words.is_null();
         config["extensions"]["health_check"]["response_body"] = words;
         config["extensions"]["health_check"]["path"] = json!("/health");
+        add_newer_health(&mut config);
         let slimspan = Slimspan::start(&config).await;
         let health = slimspan.page("health_check");
         let says = |page: &Page, status: u16, text: &str| {
@@ -381,6 +413,9 @@ async fn a_slimspan_that_stops_says_so() {
         says(&get(health, "/health").await, 503, unhealthy);
         assert_eq!(get(health, "/ready").await.status, 503);
         assert_eq!(get(health, "/live").await.status, 200);
+        let (status, body) = newer_status(&slimspan).await;
+        assert_eq!((status, &body["healthy"]), (503, &json!(false)), "{body}");
+        assert_eq!(body["status"], "StatusStopping");
         slimspan.kill().await;
         waiting.await.unwrap();
     }

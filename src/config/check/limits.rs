@@ -2,12 +2,14 @@
 
 use bytesize::ByteSize;
 
-use super::{Check, protocol_path};
+use super::{Check, not_configured, protocol_path, wrong_type};
 use crate::admission::Limits;
-use crate::config::components::{Component as _, ExtensionConfig, ProcessorConfig};
+use crate::config::components::{Component as _, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 use crate::config::id::ComponentId;
+use crate::config::memory::MemoryLimiter;
 use crate::config::path::KeyPath;
 use crate::config::processors::{MemoryLimit, MemoryLimiterConfig};
+use crate::receivers::otlp::config::{MiddlewareConfig, Protocols};
 use crate::storage::config::StoreConfig;
 
 impl Check<'_> {
@@ -19,25 +21,18 @@ impl Check<'_> {
         };
         let largest = request.mib;
         // All pipelines share the memory, so the smallest limit is the limit of all.
-        let pipelines = self.config.service.pipelines.values();
-        let smallest = pipelines
-            .flat_map(|pipeline| &pipeline.processors)
-            .filter_map(|id| match self.config.processors.get_key_value(id)? {
-                (id, ProcessorConfig::MemoryLimiter(limiter)) => match limiter.limit {
-                    MemoryLimit::Mib { limit, .. } => Some((limit, id)),
-                    // How much that is turns out where it runs.
-                    MemoryLimit::Percentage { .. } => Some((u64::MAX, id)),
-                },
-                _ => None,
-            })
-            .min();
+        let limits = self.config.memory_limiters();
+        let limits = limits.map(|limiter| match limiter.config.limit {
+            MemoryLimit::Mib { limit, .. } => (limit, limiter),
+            // How much that is turns out where it runs.
+            MemoryLimit::Percentage { .. } => (u64::MAX, limiter),
+        });
+        let smallest = limits.min_by_key(|(limit, limiter)| (*limit, limiter.id));
         let size_key = protocol_path(request.receiver, request.protocol).key(request.key);
         let needed = Limits::SHARES * largest;
         match smallest {
-            Some((limit, id)) if limit < needed => self.report(
-                KeyPath::of([ProcessorConfig::SECTION])
-                    .key(id)
-                    .key("limit_mib"),
+            Some((limit, MemoryLimiter { section, id, .. })) if limit < needed => self.report(
+                KeyPath::of([section]).key(id).key("limit_mib"),
                 format!(
                     "{limit} is too little for requests of {largest} MiB: set it to at least \
                      {needed}, four times {size_key}, or lower that"
@@ -51,6 +46,52 @@ impl Check<'_> {
                 ),
             ),
             _ => {}
+        }
+    }
+
+    /// Only a limit of memory can stand before a receiver, and there is one for all requests.
+    pub(super) fn middlewares(&mut self) {
+        let config = self.config;
+        for (receiver, ReceiverConfig::Otlp(of)) in &config.receivers {
+            let Protocols { grpc, http } = &of.protocols;
+            let grpc = grpc.as_ref().map(|grpc| ("grpc", &grpc.middlewares));
+            let http = http.as_ref().map(|http| ("http", &http.middlewares));
+            for (protocol, middlewares) in grpc.into_iter().chain(http) {
+                let path = protocol_path(receiver, protocol).key("middlewares");
+                for (index, MiddlewareConfig { id }) in middlewares.iter().enumerate() {
+                    let message = match config.extensions.get(id) {
+                        Some(ExtensionConfig::MemoryLimiter(_)) => continue,
+                        Some(_) => {
+                            let wrong = wrong_type(id, "a memory_limiter");
+                            format!("{wrong}, and nothing else stands before receivers here")
+                        }
+                        None => {
+                            let known = config.extensions.keys();
+                            not_configured(ExtensionConfig::KIND, id, known)
+                        }
+                    };
+                    self.report(path.index(index).key("id"), message);
+                }
+            }
+        }
+        let limiters: Vec<_> = config.memory_limiters().collect();
+        let (processors, extensions): (Vec<_>, Vec<_>) = limiters
+            .into_iter()
+            .partition(|limiter| limiter.section == ProcessorConfig::SECTION);
+        let differing = extensions.iter().find_map(|extension| {
+            let differs =
+                |processor: &&MemoryLimiter<'_>| processor.config.limit != extension.config.limit;
+            Some((extension, processors.iter().find(differs)?))
+        });
+        if let Some((extension, processor)) = differing {
+            self.report(
+                KeyPath::of([extension.section]).key(extension.id),
+                format!(
+                    "has another limit than {}.{}, and all requests share one: give both the same, or remove \
+                     one of them",
+                    processor.section, processor.id
+                ),
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use crate::exporters::otlp_grpc::Endpoint;
 use crate::exporters::otlp_http::HttpUrl;
 use crate::receivers::otlp::config::Protocols;
 use crate::telemetry::traces::config::{Protocol, TracesConfig};
+use crate::tls::config::TlsServerConfig;
 
 impl Check<'_> {
     pub(super) fn listeners_do_not_collide(&mut self) {
@@ -52,12 +53,12 @@ impl Check<'_> {
                 add(&server.pages.endpoint, path.key("pages"));
                 continue;
             }
-            let endpoint = match extension {
-                ExtensionConfig::HealthCheck(health_check) => &health_check.endpoint,
-                ExtensionConfig::Zpages(zpages) => &zpages.endpoint,
-                _ => continue,
-            };
-            add(endpoint, KeyPath::of([ExtensionConfig::SECTION]).key(id));
+            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+            if let Some(health) = extension.health() {
+                add(&health.endpoint, under(path, health.section));
+            } else if let ExtensionConfig::Zpages(zpages) = extension {
+                add(&zpages.endpoint, path);
+            }
         }
         for (reader, endpoint) in config.service.telemetry.metrics.endpoints() {
             let metrics = KeyPath::of(["service", "telemetry", "metrics"]);
@@ -85,21 +86,23 @@ impl Check<'_> {
             self.report(path.key("resource"), message);
         }
         for (id, extension) in &self.config.extensions {
-            if let ExtensionConfig::HealthCheck(health_check) = extension
-                && let Some(tls) = &health_check.tls
-                && let Some((key, message)) = tls.mistake()
+            let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+            if let Some(health) = extension.health()
+                && let Some((key, message)) = health.tls.and_then(TlsServerConfig::mistake)
             {
-                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+                let path = under(path.clone(), health.section);
                 self.report(path.key("tls").key(key), message);
             }
+            let of_key = |(key, message)| (vec![key], message);
             let mistake = match extension {
-                ExtensionConfig::HealthCheck(health_check) => health_check.mistake(),
-                ExtensionConfig::Zpages(zpages) => zpages.mistake(),
+                ExtensionConfig::HealthCheck(health_check) => health_check.mistake().map(of_key),
+                ExtensionConfig::HealthCheckV2(health_check) => health_check.mistake(),
+                ExtensionConfig::Zpages(zpages) => zpages.mistake().map(of_key),
                 _ => None,
             };
-            if let Some((key, message)) = mistake {
-                let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
-                self.report(path.key(key), message);
+            if let Some((keys, message)) = mistake {
+                let path = keys.into_iter().fold(path, |path, key| path.key(key));
+                self.report(path, message);
             }
         }
     }
@@ -138,5 +141,13 @@ impl Check<'_> {
                 self.report(path.key(key), message);
             }
         }
+    }
+}
+
+/// The path of a section, if there is one.
+fn under(path: KeyPath, section: Option<&str>) -> KeyPath {
+    match section {
+        Some(section) => path.key(section),
+        None => path,
     }
 }

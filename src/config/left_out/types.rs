@@ -119,19 +119,8 @@ const TYPES: &[Types] = &[
     },
     Types {
         kind: "extension",
-        names: &["healthcheckv2"],
-        why: "use health_check, which answers at /live, at /ready with what is the matter, and at its path",
-    },
-    Types {
-        kind: "extension",
         names: &["pprof"],
         why: "there is no Go in it to profile; remove it, and use the profiler of the system, such as perf",
-    },
-    Types {
-        kind: "extension",
-        names: &["memory_limiter"],
-        why: "use the processor memory_limiter, first in each pipeline: here it counts a request while it \
-              comes in, before it is decompressed or looked into",
     },
     Types {
         kind: "extension",
@@ -208,6 +197,6 @@ mod tests {
             let kinds = known.iter().map(|(kind, _)| *kind);
             assert!(kinds.collect::<BTreeSet<_>>().contains(types.kind));
         }
-        assert_eq!(why_type("healthcheckv2", "receiver"), None);
+        assert_eq!(why_type("oidc", "receiver"), None);
     }
 }

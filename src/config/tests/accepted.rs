@@ -527,6 +527,43 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
 }
 
 #[test]
+fn extensions_of_the_collector_are_taken_as_they_are() {
+    let (config, warnings) = parse(
+        "receivers:\n  otlp: {protocols: {grpc: {middlewares: [{id: memory_limiter}]}}}\nexporters: {debug: }\n\
+         extensions:\n  memory_limiter: {check_interval: 1s, limit_mib: 600, spike_limit_mib: 100, \
+         min_gc_interval_when_soft_limited: 10s}\n  healthcheckv2: {use_v2: true, http: , component_health: \
+         {include_permanent_errors: false, include_recoverable_errors: true, recovery_duration: 5m}}\n  \
+         healthcheckv2/b: {use_v2: true, http: {endpoint: \"localhost:1\", status: {path: /health/status}, \
+         config: {enabled: false, path: /health/config}}}\n  \
+         healthcheckv2/c: {endpoint: \"localhost:2\", path: /x}\n  \
+         healthcheckv2/d: {use_v2: true, http: {endpoint: \"localhost:3\", status: {enabled: false}}}\n\
+         service:\n  extensions: [memory_limiter, healthcheckv2, healthcheckv2/b, healthcheckv2/c, healthcheckv2/d]\n  \
+         pipelines: {traces: {receivers: [otlp], exporters: [debug]}}\n",
+    );
+    let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let told = [
+        "c.yaml:6: extensions.healthcheckv2.component_health.include_recoverable_errors: does nothing here: ",
+        "c.yaml:6: extensions.healthcheckv2.component_health.recovery_duration: does nothing here: ",
+        "c.yaml:5: extensions.memory_limiter.min_gc_interval_when_soft_limited: does nothing here: ",
+    ];
+    assert_eq!(shown.len(), told.len(), "{shown:#?}");
+    for (shown, told) in shown.iter().zip(told) {
+        assert!(shown.starts_with(told), "{shown}");
+    }
+    for (name, endpoint, path) in [
+        ("healthcheckv2", "127.0.0.1:13133", Some("/status")),
+        ("healthcheckv2/b", "localhost:1", Some("/health/status")),
+        ("healthcheckv2/c", "localhost:2", Some("/x")),
+        ("healthcheckv2/d", "localhost:3", None),
+    ] {
+        let extension = config.extensions.get(&id(name));
+        let health = extension.and_then(ExtensionConfig::health).unwrap();
+        assert_eq!(health.endpoint.to_string(), endpoint, "{name}");
+        assert_eq!(health.path.as_deref(), path, "{name}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing.yaml");

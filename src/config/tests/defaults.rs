@@ -36,6 +36,7 @@ const OF_THE_COLLECTOR: &[(&str, &[(&str, &str)])] = &[
             ("tls", "null"),
             ("auth", "null"),
             ("include_metadata", "false"),
+            ("middlewares", "[]"),
         ],
     ),
     (
@@ -60,6 +61,7 @@ const OF_THE_COLLECTOR: &[(&str, &[(&str, &str)])] = &[
             ("tls", "null"),
             ("auth", "null"),
             ("include_metadata", "false"),
+            ("middlewares", "[]"),
         ],
     ),
     (

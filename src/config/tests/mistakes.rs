@@ -76,7 +76,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:4317",
         "endpont: 127.0.0.1:4317",
-        "c.yaml:5: receivers.otlp.protocols.grpc: has invalid keys: endpont; did you mean \"endpoint\"? known are endpoint, transport, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, keepalive, read_buffer_size, write_buffer_size, tls, auth, include_metadata",
+        "c.yaml:5: receivers.otlp.protocols.grpc: has invalid keys: endpont; did you mean \"endpoint\"? known are endpoint, transport, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, keepalive, read_buffer_size, write_buffer_size, tls, auth, include_metadata, middlewares",
     ),
     (
         "      grpc:",
@@ -220,16 +220,6 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  artifact_store:\n",
-        "  healthcheckv2/a:\n",
-        "c.yaml:23: extensions.healthcheckv2/a: the extension type \"healthcheckv2\" is not supported: use health_check, which answers at /live, at /ready with what is the matter, and at its path",
-    ),
-    (
-        "  artifact_store:\n",
-        "  memory_limiter:\n",
-        "c.yaml:23: extensions.memory_limiter: the extension type \"memory_limiter\" is not supported: use the processor memory_limiter, first in each pipeline: here it counts a request while it comes in, before it is decompressed or looked into",
-    ),
-    (
-        "  artifact_store:\n",
         "  oidc:\n",
         "c.yaml:23: extensions.oidc: the extension type \"oidc\" is not supported: use bearertokenauth or basicauth, or a proxy before slimspan that knows who sends",
     ),
@@ -246,7 +236,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  lock:\n",
-        "c.yaml:23: extensions.lock: unknown extension type \"lock\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
+        "c.yaml:23: extensions.lock: unknown extension type \"lock\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, healthcheckv2, zpages, memory_limiter",
     ),
     (
         "service:\n",
@@ -537,7 +527,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "max_recv_msg_size_mib: 64",
         "middlewares: [{id: memory_limiter}]",
-        "c.yaml:6: receivers.otlp.protocols.grpc.middlewares: is not supported: put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it",
+        "c.yaml:6: receivers.otlp.protocols.grpc.middlewares[0].id: references extension \"memory_limiter\" which is not configured; configured are artifact_store",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "middlewares: [{id: artifact_store}]",
+        "c.yaml:6: receivers.otlp.protocols.grpc.middlewares[0].id: references extension \"artifact_store\" which is not a memory_limiter, and nothing else stands before receivers here",
     ),
     (
         "max_recv_msg_size_mib: 64",
@@ -1169,6 +1164,46 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "extensions:\n  health_check: {path: /ready}\n",
         "c.yaml:23: extensions.health_check.path: \"/ready\" has an answer of its own; take another path\nc.yaml:23: extensions.health_check: would not be started: add \"health_check\" to service.extensions",
     ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {http: }\n",
+        "c.yaml:23: extensions.healthcheckv2.http: holds with use_v2: true alone: add that, or write its endpoint beside it\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {path: /ready}\n",
+        "c.yaml:23: extensions.healthcheckv2.path: \"/ready\" has an answer of its own; take another path\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true}\n",
+        "c.yaml:23: extensions.healthcheckv2.use_v2: needs to know what to serve: add http with nothing behind it, or more\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, http: , path: /x}\n",
+        "c.yaml:23: extensions.healthcheckv2.path: holds without use_v2 alone: http has endpoint, tls and status.path\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, http: {config: {enabled: true}}}\n",
+        "c.yaml:23: extensions.healthcheckv2.http.config.enabled: would show the configuration to whoever asks, and no listener here does; remove it, and use slimspan print-config\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, http: {status: {path: status}}}\n",
+        "c.yaml:23: extensions.healthcheckv2.http.status.path: \"status\" is not a path: it begins with / and has letters, digits, -, _, . and ~\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, http: {tls: {}}}\n",
+        "c.yaml:23: extensions.healthcheckv2.http.tls.cert_file: is required: the certificate to show to senders, or cert_pem\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, grpc: }\n",
+        "c.yaml:23: extensions.healthcheckv2.grpc: is not supported: health is told over HTTP; use http, and a probe that asks there",
+    ),
     // More of YAML itself.
     (
         "    protocols:",
@@ -1254,7 +1289,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  artefact_store:\n",
-        "c.yaml:23: extensions.artefact_store: unknown extension type \"artefact_store\"; did you mean \"artifact_store\"? known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, zpages",
+        "c.yaml:23: extensions.artefact_store: unknown extension type \"artefact_store\"; did you mean \"artifact_store\"? known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, healthcheckv2, zpages, memory_limiter",
     ),
     (
         "    traces:",
@@ -1579,12 +1614,12 @@ fn mistakes_of_an_http_listener() {
             format!("{at}.read_header_timeout: must be longer than 0, such as 5s"),
         ),
         (
-            "http:\n        middlewares: []",
-            format!("{at}.middlewares: is not supported: put memory_limiter first in the pipelines, where it counts a request while it comes in; remove it"),
+            "http:\n        middlewares: [{id: x}]",
+            format!("{at}.middlewares[0].id: references extension \"x\" which is not configured; configured are artifact_store"),
         ),
         (
             "http:\n        read_timeouts: 0",
-            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata".to_owned(),
+            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata, middlewares".to_owned(),
         ),
     ] {
         let text = GOOD.replace(grpc, &format!("      {http}\n"));
@@ -1599,6 +1634,39 @@ fn mistakes_of_an_http_listener() {
             errors(&text),
             "c.yaml:3: receivers.otlp.protocols: names no protocol: add grpc, http or both, or leave protocols out for both"
         );
+    }
+}
+
+#[test]
+fn two_limits_of_memory() {
+    const OTHER: &str = "c.yaml:24: extensions.memory_limiter/x: has another limit than \
+                         processors.memory_limiter, and all requests share one: give both the same, or \
+                         remove one of them";
+    const LITTLE: &str = "c.yaml:24: extensions.memory_limiter/x.limit_mib: 200 is too little for requests of \
+                          64 MiB: set it to at least 256, four times \
+                          receivers.otlp.protocols.grpc.max_recv_msg_size_mib, or lower that";
+    let size = "max_recv_msg_size_mib: 64";
+    for (limit_mib, processors, expected) in [
+        (600, "[memory_limiter, artifact]", OTHER),
+        (512, "[memory_limiter, artifact]", "no error"),
+        (600, "[artifact]", "no error"),
+        (200, "[artifact]", LITTLE),
+    ] {
+        let text = GOOD
+            .replace(
+                size,
+                &format!("{size}\n        middlewares: [{{id: memory_limiter/x}}]"),
+            )
+            .replace(
+                "\nextensions:\n",
+                &format!("\nextensions:\n  memory_limiter/x: {{limit_mib: {limit_mib}}}\n"),
+            )
+            .replace(
+                "extensions: [artifact_store]",
+                "extensions: [artifact_store, memory_limiter/x]",
+            )
+            .replace("[memory_limiter, artifact]", processors);
+        assert_eq!(errors(&text), expected, "{limit_mib} {processors}");
     }
 }
 

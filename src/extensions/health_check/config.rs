@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Served, Telling};
 use crate::config::HostPort;
 use crate::tls::config::TlsServerConfig;
 
@@ -46,20 +47,31 @@ impl Default for HealthCheckConfig {
 }
 
 impl HealthCheckConfig {
+    /// What it serves, and where.
+    pub fn served(&self) -> Served<'_> {
+        Served {
+            section: None,
+            endpoint: self.endpoint.clone(),
+            tls: self.tls.as_ref(),
+            path: Some(self.path.clone()),
+            telling: Telling::Available(self.response_body.clone()),
+        }
+    }
+
     /// What is wrong with it, and at which key.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
-        let path = &self.path;
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-        if !path.starts_with('/') || !path.chars().all(is_plain) {
-            let message = format!(
-                "\"{path}\" is not a path: it begins with / and has letters, digits, -, _, . and ~"
-            );
-            return Some(("path", message));
-        }
-        if ["/live", "/ready"].contains(&path.as_str()) {
-            let message = format!("\"{path}\" has an answer of its own; take another path");
-            return Some(("path", message));
-        }
-        None
+        wrong_path(&self.path).map(|message| ("path", message))
     }
+}
+
+/// What is wrong with the path of an answer.
+pub(super) fn wrong_path(path: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    if !path.starts_with('/') || !path.chars().all(is_plain) {
+        return Some(format!(
+            "\"{path}\" is not a path: it begins with / and has letters, digits, -, _, . and ~"
+        ));
+    }
+    let is_taken = ["/live", "/ready"].contains(&path);
+    is_taken.then(|| format!("\"{path}\" has an answer of its own; take another path"))
 }

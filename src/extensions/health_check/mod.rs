@@ -2,6 +2,7 @@
 
 pub mod config;
 mod troubles;
+pub mod v2;
 
 use std::sync::Arc;
 
@@ -11,8 +12,10 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use serde_json::json;
 
+use crate::config::HostPort;
 use crate::telemetry::{Counters, Phase};
-use config::HealthCheckConfig;
+use crate::tls::config::TlsServerConfig;
+use config::ResponseBody;
 pub use troubles::{Trouble, troubles};
 
 const JSON: [(http::HeaderName, &str); 2] = [
@@ -20,22 +23,33 @@ const JSON: [(http::HeaderName, &str); 2] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// What an extension serves, whichever its keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served<'c> {
+    /// The section of its configuration that has the endpoint, if that is a section of its own.
+    pub section: Option<&'static str>,
+    /// Where it listens.
+    pub endpoint: HostPort,
+    /// How connections are protected.
+    pub tls: Option<&'c TlsServerConfig>,
+    /// The path of the Collector's answer, if that is given.
+    pub path: Option<String>,
+    /// Which one that is.
+    pub telling: Telling,
+}
+
+/// The Collector's answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Telling {
+    /// Whether it is available: that of `health_check`, or its words.
+    Available(Option<ResponseBody>),
+    /// How it is: that of `healthcheckv2`.
+    Status,
+}
+
 /// The Collector's answer at its path, and `/live` and `/ready` beside it.
-pub fn pages(config: &HealthCheckConfig, counters: &Arc<Counters>) -> Router {
+pub fn pages(served: &Served<'_>, counters: &Arc<Counters>) -> Router {
     let (of_path, of_live, of_ready) = (counters.clone(), counters.clone(), counters.clone());
-    let words = config.response_body.clone();
-    let path = move || {
-        let is_running = of_path.phase() == Phase::Running;
-        let answer = match &words {
-            Some(words) if is_running => (StatusCode::OK, words.healthy.clone()).into_response(),
-            Some(words) => {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                (status, words.unhealthy.clone()).into_response()
-            }
-            None => available(&of_path),
-        };
-        async move { answer }
-    };
     let live = move || {
         let answer = live(&of_live);
         async move { answer }
@@ -44,10 +58,30 @@ pub fn pages(config: &HealthCheckConfig, counters: &Arc<Counters>) -> Router {
         let answer = ready(&of_ready);
         async move { answer }
     };
-    Router::new()
-        .route(&config.path, get(path))
+    let pages = Router::new()
         .route("/live", get(live))
-        .route("/ready", get(ready))
+        .route("/ready", get(ready));
+    let Some(path) = &served.path else {
+        return pages;
+    };
+    let telling = served.telling.clone();
+    let at_path = move || {
+        let answer = match &telling {
+            Telling::Available(Some(words)) => in_words(words, &of_path),
+            Telling::Available(None) => available(&of_path),
+            Telling::Status => status(&of_path),
+        };
+        async move { answer }
+    };
+    pages.route(path, get(at_path))
+}
+
+/// Whether requests are taken, in the configuration's own words.
+fn in_words(words: &ResponseBody, counters: &Counters) -> Response {
+    if counters.phase() == Phase::Running {
+        return (StatusCode::OK, words.healthy.clone()).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, words.unhealthy.clone()).into_response()
 }
 
 /// What the Collector answers: whether requests are taken.
@@ -63,6 +97,36 @@ fn available(counters: &Counters) -> Response {
         "uptime": format!("{:.3}s", uptime.as_secs_f64()),
     });
     (StatusCode::OK, JSON, body.to_string()).into_response()
+}
+
+/// What the Collector's newer extension answers. As there, what may pass is told, and does not make it unwell.
+fn status(counters: &Counters) -> Response {
+    let phase = counters.phase();
+    let troubles = match phase {
+        Phase::Running => troubles(counters),
+        Phase::Starting | Phase::Stopping => Vec::new(),
+    };
+    let trouble = troubles.first();
+    let told = match phase {
+        Phase::Starting => "StatusStarting",
+        Phase::Running if trouble.is_none() => "StatusOK",
+        Phase::Running => "StatusRecoverableError",
+        Phase::Stopping => "StatusStopping",
+    };
+    let mut body = json!({
+        "start_time": counters.began.at.to_string(),
+        "healthy": phase == Phase::Running,
+        "status": told,
+    });
+    if let Some(Trouble { component, problem }) = trouble {
+        body["error"] = format!("{component}: {problem}").into();
+    }
+    let code = if phase == Phase::Running {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (code, JSON, body.to_string()).into_response()
 }
 
 /// Who can answer is alive. To start slimspan again would mend nothing that is wrong around it.

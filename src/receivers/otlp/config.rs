@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use super::http::config::{ContentCoding, CorsConfig, HttpConfig, UrlPath};
 pub use super::keepalive::{EnforcementPolicy, KeepaliveConfig, ServerParameters};
 use crate::auth::config::AuthConfig;
-use crate::config::HostPort;
+use crate::config::{ComponentId, HostPort};
 use crate::config::units::{Between, BetweenOrNone};
 use crate::tls::config::TlsServerConfig;
 
@@ -94,6 +94,16 @@ pub struct GrpcConfig {
     pub auth: Option<AuthConfig>,
     /// Whether processors and exporters may see the headers of requests.
     pub include_metadata: bool,
+    /// What stands before the receiver: the extension `memory_limiter`, or nothing.
+    pub middlewares: Vec<MiddlewareConfig>,
+}
+
+/// What stands before a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MiddlewareConfig {
+    /// The extension.
+    pub id: ComponentId,
 }
 
 /// What connections are made of.
@@ -111,6 +121,13 @@ impl Protocols {
         let grpc = self.grpc.as_ref().and_then(|grpc| grpc.auth.as_ref());
         let http = self.http.as_ref().and_then(|http| http.auth.as_ref());
         [("grpc", grpc), ("http", http)]
+    }
+
+    /// What stands before any of them.
+    pub(crate) fn middlewares(&self) -> impl Iterator<Item = &MiddlewareConfig> {
+        let grpc = self.grpc.iter().flat_map(|grpc| &grpc.middlewares);
+        let http = self.http.iter().flat_map(|http| &http.middlewares);
+        grpc.chain(http)
     }
 
     /// Whether any of them shows the headers of requests.
@@ -134,6 +151,7 @@ impl GrpcConfig {
             max_items,
             auth,
             include_metadata,
+            middlewares,
             ..
         } = Self::default();
         Self {
@@ -141,6 +159,7 @@ impl GrpcConfig {
             max_items,
             auth,
             include_metadata,
+            middlewares,
             ..self.clone()
         }
     }
@@ -165,6 +184,7 @@ impl Default for GrpcConfig {
             tls: None,
             auth: None,
             include_metadata: false,
+            middlewares: Vec::new(),
         }
     }
 }

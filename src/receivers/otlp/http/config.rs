@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 
+use super::super::config::MiddlewareConfig;
 use crate::auth::config::AuthConfig;
 use crate::compression::Compression;
 use crate::config::headers::headers;
@@ -73,6 +74,8 @@ pub struct HttpConfig {
     pub auth: Option<AuthConfig>,
     /// Whether processors and exporters may see the headers of requests.
     pub include_metadata: bool,
+    /// What stands before the receiver: the extension `memory_limiter`, or nothing.
+    pub middlewares: Vec<MiddlewareConfig>,
 }
 
 impl HttpConfig {
@@ -95,6 +98,7 @@ impl HttpConfig {
             read_timeout,
             auth,
             include_metadata,
+            middlewares,
             ..
         } = Self::default();
         Self {
@@ -109,6 +113,7 @@ impl HttpConfig {
             read_timeout,
             auth,
             include_metadata,
+            middlewares,
             ..self.clone()
         }
     }
@@ -181,6 +186,7 @@ impl Default for HttpConfig {
             tls: None,
             auth: None,
             include_metadata: false,
+            middlewares: Vec::new(),
         }
     }
 }

@@ -1,0 +1,193 @@
+//! The configuration of `healthcheckv2`, which says the same with the keys of the Collector's newer extension.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::config::{HealthCheckConfig, ResponseBody, wrong_path};
+use super::{Served, Telling};
+use crate::config::HostPort;
+use crate::config::units::AnyDurationOrNone;
+use crate::tls::config::TlsServerConfig;
+
+/// Says whether slimspan is well, with other keys than `health_check`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthCheckV2Config {
+    /// Whether http says what there is; else it is what health_check is, and the keys are its keys.
+    pub use_v2: bool,
+    /// What there is with use_v2.
+    #[serde(deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpHealthConfig>,
+    /// As in the Collector; what is the matter is told at /ready, with 503 for as long as it is.
+    pub component_health: ComponentHealthConfig,
+    /// Without use_v2: where it listens; 127.0.0.1:13133 unless it is given.
+    pub endpoint: Option<HostPort>,
+    /// Without use_v2: the path of the answer that the Collector gives, too; / unless it is given.
+    pub path: Option<String>,
+    /// Without use_v2: what that answer says, instead of JSON.
+    pub response_body: Option<ResponseBody>,
+    /// Without use_v2: how connections are protected; not at all unless it is given.
+    pub tls: Option<TlsServerConfig>,
+}
+
+/// Health over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpHealthConfig {
+    /// Where it listens.
+    pub endpoint: HostPort,
+    /// How connections are protected; not at all unless it is given.
+    pub tls: Option<TlsServerConfig>,
+    /// The answer that says how slimspan is.
+    pub status: StatusConfig,
+    /// The Collector's answer that shows its configuration; there is none here.
+    pub config: ShownConfig,
+}
+
+/// An answer that is given unless it is said that it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatusConfig {
+    /// Whether it is given.
+    pub enabled: bool,
+    /// Where.
+    pub path: String,
+}
+
+/// An answer that is never given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShownConfig {
+    /// Whether it is wanted, which is a mistake.
+    pub enabled: bool,
+    /// Where it would be.
+    pub path: String,
+}
+
+/// What the Collector counts as not well. Here all of it is told at `/ready`, and nothing at the other paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComponentHealthConfig {
+    /// As in the Collector.
+    pub include_permanent_errors: Option<bool>,
+    /// As in the Collector.
+    pub include_recoverable_errors: Option<bool>,
+    /// As in the Collector.
+    #[serde(with = "AnyDurationOrNone")]
+    pub recovery_duration: Option<Duration>,
+}
+
+/// What is named is there, also where nothing stands behind it.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HttpHealthConfig>, D::Error> {
+    HttpHealthConfig::deserialize(deserializer).map(Some)
+}
+
+impl Default for HttpHealthConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: HealthCheckConfig::default().endpoint,
+            tls: None,
+            status: StatusConfig::default(),
+            config: ShownConfig::default(),
+        }
+    }
+}
+
+impl Default for StatusConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/status".to_owned(),
+        }
+    }
+}
+
+impl Default for ShownConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            path: "/config".to_owned(),
+        }
+    }
+}
+
+impl ComponentHealthConfig {
+    /// The keys that are set, and not to what is done without them.
+    pub fn set(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            (
+                "include_permanent_errors",
+                self.include_permanent_errors == Some(true),
+            ),
+            (
+                "include_recoverable_errors",
+                self.include_recoverable_errors == Some(true),
+            ),
+            ("recovery_duration", self.recovery_duration.is_some()),
+        ];
+        keys.into_iter()
+            .filter_map(|(key, is_set)| is_set.then_some(key))
+    }
+}
+
+impl HealthCheckV2Config {
+    /// What it serves, and where.
+    pub fn served(&self) -> Served<'_> {
+        if let Some(http) = self.http.as_ref().filter(|_| self.use_v2) {
+            return Served {
+                section: Some("http"),
+                endpoint: http.endpoint.clone(),
+                tls: http.tls.as_ref(),
+                path: http.status.enabled.then(|| http.status.path.clone()),
+                telling: Telling::Status,
+            };
+        }
+        let HealthCheckConfig { endpoint, path, .. } = HealthCheckConfig::default();
+        Served {
+            section: None,
+            endpoint: self.endpoint.clone().unwrap_or(endpoint),
+            tls: self.tls.as_ref(),
+            path: Some(self.path.clone().unwrap_or(path)),
+            telling: Telling::Available(self.response_body.clone()),
+        }
+    }
+
+    /// What is wrong with it: the keys that lead there, and why.
+    pub fn mistake(&self) -> Option<(Vec<&'static str>, String)> {
+        if !self.use_v2 {
+            if self.http.is_some() {
+                let why =
+                    "holds with use_v2: true alone: add that, or write its endpoint beside it";
+                return Some((vec!["http"], why.to_owned()));
+            }
+            let why = wrong_path(self.path.as_deref()?)?;
+            return Some((vec!["path"], why));
+        }
+        let of_v1 = [
+            ("endpoint", self.endpoint.is_some()),
+            ("path", self.path.is_some()),
+            ("response_body", self.response_body.is_some()),
+            ("tls", self.tls.is_some()),
+        ];
+        if let Some((key, _)) = of_v1.into_iter().find(|(_, is_set)| *is_set) {
+            let why = "holds without use_v2 alone: http has endpoint, tls and status.path";
+            return Some((vec![key], why.to_owned()));
+        }
+        let Some(http) = &self.http else {
+            let why = "needs to know what to serve: add http with nothing behind it, or more";
+            return Some((vec!["use_v2"], why.to_owned()));
+        };
+        if http.config.enabled {
+            let why = "would show the configuration to whoever asks, and no listener here does; remove it, \
+                       and use slimspan print-config";
+            return Some((vec!["http", "config", "enabled"], why.to_owned()));
+        }
+        if !http.status.enabled {
+            return None;
+        }
+        let why = wrong_path(&http.status.path)?;
+        Some((vec!["http", "status", "path"], why))
+    }
+}
