@@ -5,6 +5,7 @@ mod catalog;
 mod demo;
 mod destination;
 mod doctor;
+mod featuregate;
 mod get;
 mod inspect;
 mod open;
@@ -47,6 +48,7 @@ enum Command {
     PrintConfig(print_config::PrintConfig),
     /// List the components that can be configured, and where configurations can come from
     Components,
+    Featuregate(featuregate::FeatureGate),
     /// Print the JSON Schema of configurations, for editors
     #[command(visible_alias = "print-schema")]
     Schema,
@@ -105,6 +107,10 @@ pub fn main() -> ExitCode {
             command: Some(Command::Components),
             ..
         } => print_config::yaml(&Inventory::of_this_program()),
+        Cli {
+            command: Some(Command::Featuregate(asked)),
+            ..
+        } => featuregate::featuregate(&asked),
         Cli {
             command: Some(Command::Schema),
             ..

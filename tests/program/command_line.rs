@@ -88,6 +88,19 @@ async fn feature_gates_are_taken_and_told_to_do_nothing() {
     }
 }
 
+/// Who asks which gates there are gets the table that the Collector prints, with nothing in it.
+#[tokio::test]
+async fn no_feature_gate_is_listed() {
+    let ended = run(Path::new("/"), &["featuregate"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stdout, "ID  Enabled  Stage  Description\n");
+    let ended = run(Path::new("/"), &["featuregate", "a.b"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+    let told = "feature \"a.b\" not found: there are no such gates\n";
+    assert_eq!(ended.stderr, told);
+}
+
 /// A mistake is found before anything is started: not even a port that is taken is noticed.
 #[tokio::test]
 async fn a_wrong_configuration_binds_nothing() {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use super::http::config::{ContentCoding, CorsConfig, HttpConfig, UrlPath};
 pub use super::keepalive::{EnforcementPolicy, KeepaliveConfig, ServerParameters};
 use crate::auth::config::AuthConfig;
-use crate::config::{ComponentId, HostPort};
 use crate::config::units::{Between, BetweenOrNone};
+use crate::config::{ComponentId, HostPort};
 use crate::tls::config::TlsServerConfig;
 
 /// `otlp`: takes requests from OpenTelemetry SDKs and collectors.
