@@ -9,7 +9,7 @@ use super::forgotten::tell_forgotten;
 use crate::admission::Budget;
 use crate::catalog::Recorder;
 use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
-use crate::exporters::debug::DebugExporter;
+use crate::exporters::debug::{DebugError, DebugExporter};
 use crate::exporters::file::FileExporter;
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
@@ -63,8 +63,19 @@ pub(super) fn set_up_exporters(
                 Exporter::File(file.counted(counters.exporter(&id.to_string())))
             }
             ExporterConfig::Debug(debug) => {
-                summary.push((id.to_string(), "prints to this terminal".to_owned()));
-                let exporter = DebugExporter::new(debug).map_err(StartError::Thread)?;
+                let exporter = DebugExporter::new(debug).map_err(|error| match error {
+                    DebugError::Thread(reason) => StartError::Thread(reason),
+                    reason => StartError::Exporter {
+                        id: id.clone(),
+                        reason: reason.into(),
+                    },
+                })?;
+                let paths = debug.output_paths.join(", ");
+                let places = match paths.as_str() {
+                    "stdout" => "this terminal",
+                    other => other,
+                };
+                summary.push((id.to_string(), format!("prints to {places}")));
                 Exporter::Debug(exporter.counted(counters.exporter(&id.to_string())))
             }
         };

@@ -174,9 +174,14 @@ impl Check<'_> {
             if let ExporterConfig::OtlpHttp(http) = exporter {
                 self.otlp_http(id, http);
             }
-            if let ExporterConfig::File(file) = exporter
-                && let Some((key, message)) = file.mistake()
-            {
+            let mistake = match exporter {
+                ExporterConfig::File(file) => {
+                    file.mistake().map(|(key, why)| (key, why.to_owned()))
+                }
+                ExporterConfig::Debug(debug) => debug.mistake(),
+                ExporterConfig::OtlpGrpc(_) | ExporterConfig::OtlpHttp(_) => None,
+            };
+            if let Some((key, message)) = mistake {
                 self.report(path.key(key), message);
             }
             let Some(exporter) = exporter.delivery() else {

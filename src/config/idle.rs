@@ -140,8 +140,7 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
             )),
             ExporterConfig::Debug(debug) => {
                 if debug.use_internal_logger.is_some() {
-                    let why = "does nothing here: what arrives is printed to standard output, and the log is \
-                               kept apart";
+                    let why = "does nothing here: what arrives goes to output_paths, and the log is kept apart";
                     idle.push((path.key("use_internal_logger"), why));
                 }
             }

@@ -6,7 +6,7 @@ mod types;
 pub(super) use types::why_type;
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 21] = [
+const LEFT_OUT: [(&str, &str, &str); 20] = [
     (
         "tpm",
         "key_pem",
@@ -88,11 +88,6 @@ const LEFT_OUT: [(&str, &str, &str); 21] = [
         "with_resource_constant_labels",
         "without_units",
         "what is in resource are labels of target_info; remove it, and join that in queries",
-    ),
-    (
-        "output_paths",
-        "verbosity",
-        "what arrives is printed to standard output; remove it, and use a file exporter for files",
     ),
     (
         "unix",

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::json;
 use slimspan_artifact::Digest;
+use slimspan_proto::Signal;
 use tokio::net::TcpListener;
 
-use crate::support::config;
+use crate::support::backend::Backend;
 use crate::support::slimspan::{Ended, Slimspan, run};
+use crate::support::{config, otlp, soon};
 
 const SHIPPED: &str = include_str!("../../collector.yaml");
 
@@ -86,6 +89,40 @@ async fn feature_gates_are_taken_and_told_to_do_nothing() {
         });
         assert_eq!(ended.stderr, told.collect::<String>());
     }
+}
+
+/// The debug exporter prints to all of its places, and to no other.
+#[tokio::test]
+async fn what_arrives_is_printed_where_it_is_told_to() {
+    let backend = Backend::start().await;
+    let mut config = config::standard(backend.address);
+    config["exporters"]["debug"] = json!({ "output_paths": ["shown.txt", "stderr"] });
+    config["service"]["pipelines"]["traces"]["exporters"] = json!(["otlp_grpc", "debug"]);
+    let mut slimspan = Slimspan::start(&config).await;
+    let file = slimspan.folder().join("shown.txt");
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+    let shown = soon("it is printed", async {
+        loop {
+            let shown = std::fs::read_to_string(&file).unwrap();
+            if shown.ends_with('\n') {
+                return shown;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(shown.starts_with("traces"), "{shown}");
+    slimspan.logs(&shown).await;
+    let ended = slimspan.stop().await;
+    assert!(!ended.stdout.contains(&shown), "{ended:?}");
+
+    config["exporters"]["debug"] = json!({ "output_paths": ["/no/such/folder/shown.txt"] });
+    let ended = run_with(&config.to_string(), &["--config", "collector.yaml"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let told = "exporters.debug.output_paths: cannot write to /no/such/folder/shown.txt: ";
+    assert!(ended.stderr.contains(told), "{ended:?}");
 }
 
 /// Who asks which gates there are gets the table that the Collector prints, with nothing in it.

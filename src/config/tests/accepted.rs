@@ -168,7 +168,7 @@ exporters:
     user_agent: mine/1 (a b)
     tls: {insecure: true, include_insecure_cipher_suites: false, ca_file: /ca.pem, server_name_override: backend}
     reference: logfire
-  debug: {verbosity: detailed, sampling_initial: 5, sampling_thereafter: 0}
+  debug: {verbosity: detailed, sampling_initial: 5, sampling_thereafter: 0, output_paths: [stderr, "file:///tmp/shown"]}
 extensions:
   file_storage/q: {directory: /var/lib/queue, create_directory: false, timeout: 3s, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
   artifact_store/y:
@@ -354,6 +354,7 @@ service:
         sampling_initial: 5,
         sampling_thereafter: 0,
         use_internal_logger: None,
+        output_paths: vec!["stderr".to_owned(), "file:///tmp/shown".to_owned()],
         reference: None,
     };
     assert_eq!(

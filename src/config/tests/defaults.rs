@@ -91,6 +91,7 @@ const OF_THE_COLLECTOR: &[(&str, &[(&str, &str)])] = &[
             ("sampling_initial", "2"),
             ("sampling_thereafter", "1"),
             ("use_internal_logger", "true"),
+            ("output_paths", "[stdout]"),
         ],
     ),
     (

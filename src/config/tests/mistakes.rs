@@ -136,12 +136,17 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "verbosity: normal",
         "verbose: true",
-        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, reference",
+        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference",
     ),
     (
         "verbosity: normal",
-        "output_paths: [stdout]",
-        "c.yaml:21: exporters.debug.output_paths: is not supported: what arrives is printed to standard output; remove it, and use a file exporter for files",
+        "output_paths: [stdout, \"syslog://x\"]",
+        "c.yaml:21: exporters.debug.output_paths: \"syslog://x\" is neither stderr, stdout nor the path of a file",
+    ),
+    (
+        "verbosity: normal",
+        "output_paths: []",
+        "c.yaml:21: exporters.debug.output_paths: names no place to print to: stdout, stderr, or the path of a file",
     ),
     (
         "verbosity: normal",
@@ -1451,7 +1456,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "    verbosity: normal",
         "    ${yaml:verbosity}: normal",
-        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, reference",
+        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference",
     ),
 ];
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ReferenceForm;
 use crate::config::units::Between;
+use crate::telemetry::logs::config::{is_output_path, not_output_path};
 
 /// `debug`: prints what arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,8 +19,10 @@ pub struct DebugConfig {
     /// Of how many others it prints one; 0 for none, up to a million.
     #[serde(with = "Between::<0, 1_000_000>")]
     pub sampling_thereafter: u32,
-    /// As in the Collector; what arrives is printed to standard output, and the log is kept apart.
+    /// As in the Collector; what arrives goes to output_paths, and the log is kept apart.
     pub use_internal_logger: Option<bool>,
+    /// Where it prints: `stdout`, `stderr`, or files.
+    pub output_paths: Vec<String>,
     /// How references look in what it prints; as the `artifact` processor has them if nothing is
     /// said.
     pub reference: Option<ReferenceForm>,
@@ -32,8 +35,23 @@ impl Default for DebugConfig {
             sampling_initial: 2,
             sampling_thereafter: 1,
             use_internal_logger: None,
+            output_paths: vec!["stdout".to_owned()],
             reference: None,
         }
+    }
+}
+
+impl DebugConfig {
+    /// What is wrong with it, and at which key.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        let message = match self.output_paths.iter().find(|path| !is_output_path(path)) {
+            Some(path) => not_output_path(path),
+            None if self.output_paths.is_empty() => {
+                "names no place to print to: stdout, stderr, or the path of a file".to_owned()
+            }
+            None => return None,
+        };
+        Some(("output_paths", message))
     }
 }
 

@@ -1,4 +1,4 @@
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,8 +11,8 @@ use slimspan_proto::{Signal, count};
 
 use super::{DebugConfig, Verbosity, render};
 use crate::telemetry::ExporterCounts;
-use crate::telemetry::logs::Sampling;
 use crate::telemetry::logs::config::SamplingConfig;
+use crate::telemetry::logs::{Output, Sampling};
 use crate::terminal::Style;
 
 /// Larger requests are not decoded for display: empty messages of two bytes become structs of
@@ -25,7 +25,23 @@ const WAITING: usize = 16;
 /// After this time requests are counted anew, as in the Collector.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Prints requests to standard output.
+/// Why it cannot print.
+#[derive(Debug, thiserror::Error)]
+pub enum DebugError {
+    /// A file cannot be opened.
+    #[error("output_paths: cannot write to {path}: {reason}")]
+    Output {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Prints requests to standard output, or where it is told to.
 ///
 /// A thread of its own prints: a terminal that is scrolled back, or a pipe that nobody reads,
 /// holds up whoever writes to it, and must not hold up telemetry. What does not fit the queue is
@@ -38,19 +54,22 @@ pub struct DebugExporter {
 }
 
 impl DebugExporter {
-    /// Starts the thread. It colours what it prints where standard output is a terminal.
-    pub fn new(config: &DebugConfig) -> io::Result<Self> {
+    /// Opens the files, and starts the thread. It colours what it prints on a terminal.
+    pub fn new(config: &DebugConfig) -> Result<Self, DebugError> {
         let (queue, waiting) = sync_channel(WAITING);
         let left_out = Arc::new(AtomicU64::new(0));
-        let style = if io::stdout().is_terminal() {
-            Style::Ansi
-        } else {
-            Style::Plain
-        };
-        let mut printer = Printer::new(config, style, Arc::clone(&left_out));
+        let outputs = config.output_paths.iter().map(|path| {
+            Output::open(path).map_err(|reason| DebugError::Output {
+                path: path.clone(),
+                reason,
+            })
+        });
+        let outputs: Vec<Output> = outputs.collect::<Result<_, _>>()?;
+        let mut printer = Printer::new(config, Arc::clone(&left_out));
         thread::Builder::new()
             .name("debug exporter".to_owned())
-            .spawn(move || printer.run(&waiting))?;
+            .spawn(move || printer.run(&waiting, &outputs))
+            .map_err(DebugError::Thread)?;
         Ok(Self {
             queue,
             left_out,
@@ -82,7 +101,6 @@ impl DebugExporter {
 
 struct Printer {
     verbosity: Verbosity,
-    style: Style,
     /// Requests that found no room among those that wait.
     left_out: Arc<AtomicU64>,
     sampling: Sampling<Signal>,
@@ -91,10 +109,9 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(config: &DebugConfig, style: Style, left_out: Arc<AtomicU64>) -> Self {
+    fn new(config: &DebugConfig, left_out: Arc<AtomicU64>) -> Self {
         Self {
             verbosity: config.verbosity,
-            style,
             left_out,
             sampling: Sampling::new(&SamplingConfig {
                 enabled: true,
@@ -106,21 +123,28 @@ impl Printer {
         }
     }
 
-    fn run(&mut self, waiting: &Receiver<(Signal, Bytes)>) {
+    fn run(&mut self, waiting: &Receiver<(Signal, Bytes)>, outputs: &[Output]) {
         for (signal, request) in waiting {
-            let Some(text) = self.text(signal, &request) else {
+            let Some(not_shown) = self.admit(signal) else {
                 continue;
             };
-            let mut out = io::stdout().lock();
-            let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            if let Err(error) = written {
-                tracing::debug!("the debug exporter cannot print: {error}");
+            for output in outputs {
+                let style = if output.is_terminal() {
+                    Style::Ansi
+                } else {
+                    Style::Plain
+                };
+                let text = self.text(signal, &request, style);
+                if let Err(error) = output.write(&format!("{not_shown}{text}")) {
+                    let path = output.path();
+                    tracing::debug!("the debug exporter cannot print to {path}: {error}");
+                }
             }
         }
     }
 
-    /// What is printed of a request, if it is, and of those before it that were not.
-    fn text(&mut self, signal: Signal, request: &[u8]) -> Option<String> {
+    /// What is printed of the requests before one that were not, if that one is.
+    fn admit(&mut self, signal: Signal) -> Option<String> {
         if !self.sampling.admits(signal) {
             self.passed_over += 1;
             return None;
@@ -138,14 +162,16 @@ impl Printer {
         let not_shown = not_shown.into_iter().filter(|(count, _)| *count > 0);
         let not_shown =
             not_shown.map(|(count, why)| format!("… {count} requests not shown: {why}\n"));
-        let mut text: String = not_shown.collect();
+        Some(not_shown.collect())
+    }
+
+    /// What is printed of a request.
+    fn text(&self, signal: Signal, request: &[u8], style: Style) -> String {
         if request.len() <= DECODED {
-            text.push_str(&render(signal, request, self.verbosity, self.style));
-        } else {
-            let size = ByteSize::b(request.len() as u64);
-            text = format!("{text}{signal}: {size}, too large to show\n");
+            return render(signal, request, self.verbosity, style);
         }
-        Some(text)
+        let size = ByteSize::b(request.len() as u64);
+        format!("{signal}: {size}, too large to show\n")
     }
 }
 
@@ -159,12 +185,12 @@ mod tests {
             sampling_thereafter,
             ..DebugConfig::default()
         };
-        Printer::new(&config, Style::Plain, Arc::default())
+        Printer::new(&config, Arc::default())
     }
 
     /// Which of so many requests of a signal are shown, and what is told of the others.
     fn shown(printer: &mut Printer, signal: Signal, requests: u64) -> Vec<(u64, Option<String>)> {
-        let texts = (1..=requests).map(|number| (number, printer.text(signal, &[])));
+        let texts = (1..=requests).map(|number| (number, printer.admit(signal)));
         let texts = texts.filter_map(|(number, text)| Some((number, text?)));
         let told = |text: String| {
             text.lines()
@@ -195,7 +221,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_are_shown_unless_it_is_told_otherwise() {
         let config = DebugConfig::default();
-        let mut printer = Printer::new(&config, Style::Plain, Arc::new(AtomicU64::new(7)));
+        let mut printer = Printer::new(&config, Arc::new(AtomicU64::new(7)));
         let shown = shown(&mut printer, Signal::Metrics, 1000);
         assert_eq!(shown.len(), 1000);
         let told = "… 7 requests not shown: they came faster than they can be";

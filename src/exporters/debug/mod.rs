@@ -15,5 +15,5 @@ mod tests;
 mod value;
 
 pub use config::{DebugConfig, Verbosity};
-pub use exporter::DebugExporter;
+pub use exporter::{DebugError, DebugExporter};
 pub use render::render;

@@ -130,10 +130,8 @@ impl LogsConfig {
             ("output_paths", &self.output_paths),
             ("error_output_paths", &self.error_output_paths),
         ] {
-            if let Some(path) = paths.iter().find(|path| !is_path(path)) {
-                let message =
-                    format!("\"{path}\" is neither stderr, stdout nor the path of a file");
-                return Some((key, message));
+            if let Some(path) = paths.iter().find(|path| !is_output_path(path)) {
+                return Some((key, not_output_path(path)));
             }
         }
         None
@@ -141,7 +139,12 @@ impl LogsConfig {
 }
 
 /// Whether it can be written to: the Collector knows no other scheme than `file` either.
-fn is_path(path: &str) -> bool {
+pub(crate) fn is_output_path(path: &str) -> bool {
     let is_other_scheme = path.contains("://") && !path.starts_with("file://");
     !path.is_empty() && !is_other_scheme
+}
+
+/// What is told of one that cannot.
+pub(crate) fn not_output_path(path: &str) -> String {
+    format!("\"{path}\" is neither stderr, stdout nor the path of a file")
 }

@@ -15,6 +15,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use config::{Encoding, LogLevel, LogsConfig};
 use line::Line;
+pub(crate) use outputs::Output;
 use outputs::Outputs;
 pub(crate) use sampling::Sampling;
 

@@ -14,12 +14,15 @@ pub(super) struct Outputs {
     failed: Mutex<Seldom>,
 }
 
-struct Output {
+/// Where text goes: `stdout`, `stderr`, or a file.
+#[derive(Debug)]
+pub(crate) struct Output {
     path: String,
     to: To,
     is_terminal: bool,
 }
 
+#[derive(Debug)]
 enum To {
     Stdout,
     Stderr,
@@ -59,36 +62,54 @@ impl Outputs {
 }
 
 impl Output {
-    fn write(&self, line: &str) -> io::Result<()> {
-        // At once, so that lines of several threads do not mingle.
+    /// Opens a file to append to it, and makes it where it is missing.
+    pub(crate) fn open(path: &str) -> io::Result<Self> {
+        let (to, is_terminal) = match path {
+            "stdout" => (To::Stdout, io::stdout().is_terminal()),
+            "stderr" => (To::Stderr, io::stderr().is_terminal()),
+            file => {
+                let file = file.strip_prefix("file://").unwrap_or(file);
+                let file = OpenOptions::new().create(true).append(true).open(file)?;
+                (To::File(file), false)
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            to,
+            is_terminal,
+        })
+    }
+
+    /// Its path, as it was given.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether a person reads along.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Writes lines, all at once, so that those of several threads do not mingle.
+    pub(crate) fn write(&self, lines: &str) -> io::Result<()> {
         match &self.to {
-            To::Stdout => io::stdout().lock().write_all(line.as_bytes()),
-            To::Stderr => io::stderr().lock().write_all(line.as_bytes()),
-            To::File(file) => (&*file).write_all(line.as_bytes()),
+            To::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(lines.as_bytes())?;
+                out.flush()
+            }
+            To::Stderr => io::stderr().lock().write_all(lines.as_bytes()),
+            To::File(file) => (&*file).write_all(lines.as_bytes()),
         }
     }
 }
 
 fn open(key: &'static str, paths: &[String]) -> Result<Vec<Output>, LogError> {
     let open = |path: &String| {
-        let (to, is_terminal) = match path.as_str() {
-            "stdout" => (To::Stdout, io::stdout().is_terminal()),
-            "stderr" => (To::Stderr, io::stderr().is_terminal()),
-            file => {
-                let file = file.strip_prefix("file://").unwrap_or(file);
-                let file = OpenOptions::new().create(true).append(true).open(file);
-                let file = file.map_err(|reason| LogError {
-                    key,
-                    path: path.clone(),
-                    reason,
-                })?;
-                (To::File(file), false)
-            }
-        };
-        Ok(Output {
+        Output::open(path).map_err(|reason| LogError {
+            key,
             path: path.clone(),
-            to,
-            is_terminal,
+            reason,
         })
     };
     paths.iter().map(open).collect()
