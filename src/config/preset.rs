@@ -141,7 +141,8 @@ impl Preset {
             },
             Self::Phoenix => Values {
                 reference: NATIVE,
-                because: "pictures show by their links in message parts; over gRPC a request has 4 MiB \
+                because: "pictures show by their links in message parts; a span with a bytes value is lost, \
+                          also with one below `threshold`, which stays one; over gRPC a request has 4 MiB \
                           at most, the default",
                 source: "its code: `SpanImage.tsx`, and a gRPC server that is given no limit",
                 ..DEFAULTS
