@@ -65,7 +65,7 @@ pub(super) fn set_up_exporters(
             ExporterConfig::Debug(debug) => {
                 let exporter = DebugExporter::new(debug).map_err(|error| match error {
                     DebugError::Thread(reason) => StartError::Thread(reason),
-                    reason => StartError::Exporter {
+                    reason @ DebugError::Output { .. } => StartError::Exporter {
                         id: id.clone(),
                         reason: reason.into(),
                     },

@@ -74,9 +74,8 @@ impl Check<'_> {
                 }
             }
         }
-        let limiters: Vec<_> = config.memory_limiters().collect();
-        let (processors, extensions): (Vec<_>, Vec<_>) = limiters
-            .into_iter()
+        let (processors, extensions): (Vec<_>, Vec<_>) = config
+            .memory_limiters()
             .partition(|limiter| limiter.section == ProcessorConfig::SECTION);
         let differing = extensions.iter().find_map(|extension| {
             let differs =
