@@ -1519,6 +1519,7 @@ const UNSEEN: &[&str] = &[
     "a key is empty",
     "readers says it, too",
     "is neither stderr, stdout nor",
+    "names no place to print to",
     "is what each line has by itself",
     "needs its ",
     "is older than min_version",
