@@ -5,6 +5,7 @@
 //! and the sender is told of those that are refused even so.
 
 use std::ops::Range;
+use std::slice;
 
 use bytes::Bytes;
 use slimspan_proto::{Items, Signal};
@@ -12,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Budget;
 use crate::answer::Answer;
+use crate::joining::Divided;
 use crate::refusal::{Culprit, Refusal};
 
 /// The most requests of one odd item each. What is left is refused as they were together.
@@ -22,29 +24,34 @@ const ALONE: usize = 100;
 pub struct Apart<'a> {
     /// Ranges of items, which ascend.
     pub isolated: &'a [Range<usize>],
+    /// What the sender does with the request where it is refused as a whole.
+    pub divided: Divided,
     /// When the sender stops waiting for those.
     pub deadline: Instant,
     /// What copies are charged to.
     pub budget: &'a Budget,
 }
 
-/// Sends `request` by `send`, in several requests where items of it go `apart`.
+/// Sends `request` by `send`, in several requests where items of it go `apart`. `send` is told what is done with
+/// what is refused, and `not_sent` how many items were refused together and are not sent alone.
 pub async fn send_apart<F>(
     signal: Signal,
     request: Bytes,
     apart: Apart<'_>,
-    send: impl Fn(Bytes) -> F,
+    send: impl Fn(Bytes, Divided) -> F,
+    not_sent: impl Fn(usize),
 ) -> Result<Answer, Refusal>
 where
     F: Future<Output = Result<Answer, Refusal>>,
 {
     let Apart {
         isolated,
+        divided,
         deadline,
         budget,
     } = apart;
     if isolated.is_empty() {
-        return send(request).await;
+        return send(request, divided).await;
     }
     // There is one copy at a time, of a part of it: of what is sound, of what is odd, of one place.
     let mut lease = budget.lease_for_copy();
@@ -59,9 +66,16 @@ where
     let mut answer = Answer::success();
     if is_any_sound {
         // First, because they matter more. Where these are refused, nothing was delivered.
-        answer = send(items.carve(|index| !is_odd(index))).await?;
+        let sound = items.carve(|index| !is_odd(index));
+        answer = send(sound, Divided::Never).await?;
     }
-    let together = match in_time(deadline, send(items.carve(is_odd))).await {
+    let divided = if isolated.len() > 1 {
+        Divided::IntoItems
+    } else {
+        Divided::Never
+    };
+    let odd = send(items.carve(is_odd), divided);
+    let together = match in_time(deadline, odd).await {
         Ok(of_odd) => return Ok(answer.and(of_odd)),
         // They can be delivered later. That the rest is delivered twice then is less than a loss.
         Err(refusal) if refusal.is_retryable() => return Err(refusal),
@@ -70,22 +84,35 @@ where
 
     let weight =
         |range: &Range<usize>| -> usize { range.clone().map(|index| items.weight(index)).sum() };
+    let weights = |ranges: &[Range<usize>]| -> usize { ranges.iter().map(weight).sum() };
+    let (alone, rest) = match isolated {
+        // It was alone already, and counts as that.
+        [only] => (&[][..], slice::from_ref(only)),
+        several => several.split_at(several.len().min(ALONE)),
+    };
     let mut refused = 0;
     let mut reason = None;
-    for (sent, range) in isolated.iter().enumerate() {
-        if sent < ALONE && isolated.len() > 1 {
-            let alone = items.carve(|index| range.contains(&index));
-            match in_time(deadline, send(alone)).await {
-                Ok(of_range) => {
-                    is_any_sound = true;
-                    answer = answer.and(of_range);
-                    continue;
-                }
-                Err(refusal) if refusal.is_retryable() => return Err(refusal),
-                Err(refusal) => reason = reason.or(Some(refusal)),
+    for (sent, range) in alone.iter().enumerate() {
+        let only = items.carve(|index| range.contains(&index));
+        match in_time(deadline, send(only, Divided::Never)).await {
+            Ok(of_range) => {
+                is_any_sound = true;
+                answer = answer.and(of_range);
+            }
+            Err(refusal) if refusal.is_retryable() => {
+                not_sent(weights(isolated.get(sent + 1..).unwrap_or_default()));
+                return Err(refusal);
+            }
+            Err(refusal) => {
+                refused += weight(range);
+                reason = reason.or(Some(refusal));
             }
         }
-        refused += weight(range);
+    }
+    let rest_weighs = weights(rest);
+    refused += rest_weighs;
+    if isolated.len() > 1 {
+        not_sent(rest_weighs);
     }
     let reason = reason.unwrap_or(together);
     if !is_any_sound {
@@ -115,7 +142,6 @@ async fn in_time(
     reason = "a test fails by panicking"
 )]
 mod tests {
-    use std::slice;
     use std::sync::Mutex;
     use std::time::Duration;
 
@@ -145,6 +171,7 @@ mod tests {
     fn apart<'a>(budget: &'a Budget, isolated: &'a [Range<usize>]) -> Apart<'a> {
         Apart {
             isolated,
+            divided: Divided::Never,
             deadline: Instant::now() + Duration::from_secs(10),
             budget,
         }
@@ -154,17 +181,17 @@ mod tests {
     async fn the_copy_is_charged_as_long_as_it_is_sent() {
         let (budget, request) = (budget(), request());
         let sent = Mutex::new(Vec::new());
-        let take = async |part: Bytes| {
+        let take = async |part: Bytes, _: Divided| {
             sent.lock().unwrap().push((part.len(), budget.in_flight()));
             Ok(Answer::success())
         };
         let apart_now = apart(&budget, slice::from_ref(&ODD));
-        let answer = send_apart(Signal::Traces, request.clone(), apart_now, &take).await;
+        let answer = send_apart(Signal::Traces, request.clone(), apart_now, &take, |_| {}).await;
         assert_eq!(answer, Ok(Answer::success()));
         assert_eq!(budget.in_flight(), 0, "given back");
         // Nothing is copied of what goes as it is.
         let whole = apart(&budget, &[]);
-        let answer = send_apart(Signal::Traces, request.clone(), whole, &take).await;
+        let answer = send_apart(Signal::Traces, request.clone(), whole, &take, |_| {}).await;
         assert_eq!(answer, Ok(Answer::success()));
         let sent = sent.into_inner().unwrap();
         let [(sound, first), (odd, second), (all, last)] = sent[..] else {
@@ -183,16 +210,16 @@ mod tests {
         let most = usize::try_from(budget.limit()).unwrap() - SIZE / 2;
         others.charge_ahead(most).await.unwrap();
         let apart_now = apart(&budget, slice::from_ref(&ODD));
-        let never = async |_| panic!("sent without memory for it");
-        let refused = send_apart(Signal::Traces, request.clone(), apart_now, never).await;
+        let never = async |_: Bytes, _: Divided| panic!("sent without memory for it");
+        let refused = send_apart(Signal::Traces, request.clone(), apart_now, never, |_| {}).await;
         let refused = refused.unwrap_err();
         assert!(refused.is_retryable(), "{refused}");
         let told = refused.to_string();
         assert!(told.contains("memory_limiter.limit_mib"), "{told}");
         drop(others);
-        let send = async |_| Ok(Answer::success());
+        let send = async |_: Bytes, _: Divided| Ok(Answer::success());
         let apart_now = apart(&budget, slice::from_ref(&ODD));
-        let answer = send_apart(Signal::Traces, request, apart_now, send).await;
+        let answer = send_apart(Signal::Traces, request, apart_now, send, |_| {}).await;
         assert_eq!(answer, Ok(Answer::success()));
         assert_eq!(budget.in_flight(), 0);
     }

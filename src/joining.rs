@@ -22,6 +22,29 @@ pub fn may_be_about_one(refusal: &Refusal) -> bool {
     refusal.is_for_contents() || refusal.is_fault()
 }
 
+/// What whoever sends a request does with it where it is refused. What goes again has not failed yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Divided {
+    /// It is not divided.
+    #[default]
+    Never,
+    /// It is several requests, and goes in halves where one of them [may be](may_be_about_one) at fault.
+    InHalves,
+    /// Each of its items goes alone where it is refused for good.
+    IntoItems,
+}
+
+impl Divided {
+    /// Whether what was refused so goes again, in parts.
+    pub fn goes_again(self, refusal: &Refusal) -> bool {
+        match self {
+            Self::Never => false,
+            Self::InHalves => may_be_about_one(refusal),
+            Self::IntoItems => !refusal.is_retryable(),
+        }
+    }
+}
+
 /// What of an answer to requests that went as one is about each of them, if they have so many items. Which
 /// items the backend rejected is not known, so the first ones are told of them: together it is right, and
 /// nobody repeats what was accepted.

@@ -98,7 +98,10 @@ const RULES: [(&str, &[&str]); 15] = [
             "src/cli/",
         ],
     ),
-    ("joining", &["src/exporters/", "src/pipeline/"]),
+    (
+        "joining",
+        &["src/exporters/", "src/pipeline/", "src/isolation.rs"],
+    ),
     (
         "pipeline",
         &["src/pipeline/", "src/collector/", "src/receivers/"],

@@ -24,7 +24,7 @@ use crate::exporters::otlp_grpc::config::{Compression as OverGrpc, OtlpGrpcConfi
 use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
 use crate::exporters::otlp_http::config::{Compression as OverHttp, OtlpHttpConfig};
 use crate::exporters::otlp_http::{HttpUrl, OtlpHttpExporter};
-use crate::exporters::{Delivery, DeliveryConfig, Departure, Oversize, Terms, Way, Wire};
+use crate::exporters::{Delivery, DeliveryConfig, Departure, Divided, Oversize, Terms, Way, Wire};
 use crate::tally::Tickets;
 use crate::telemetry::config::TelemetryConfig;
 use crate::telemetry::traces::config::{BatchSpans, Compression, OtlpSpans, Protocol};
@@ -180,6 +180,7 @@ impl Sending {
             deadline: Instant::now() + self.batch.patience(),
             // Nobody looks for dead letters of these.
             oversize: Oversize::Refused,
+            divided: Divided::Never,
             tickets: Tickets::of([]),
             trace: Trace::default(),
             onward: Onward::default(),

@@ -26,10 +26,11 @@ use crate::auth::config::AuthConfig;
 use crate::auth::{Authorizer, Credentials};
 use crate::client::Client;
 use crate::crash::{self, Point};
+use crate::joining::Divided;
 use crate::refusal::Refusal;
 use crate::tally::Tickets;
 use crate::telemetry::traces::{Onward, Trace};
-use crate::telemetry::{Attempt, ExporterCounts, Watch};
+use crate::telemetry::{Attempt, ExporterCounts, InFlight, Watch};
 use crate::tenant::TenantId;
 use crate::tls::config::TlsClientConfig;
 
@@ -85,6 +86,8 @@ pub struct Terms {
     pub deadline: Instant,
     /// What becomes of an item that is too large.
     pub oversize: Oversize,
+    /// What is done with it where it is refused.
+    pub divided: Divided,
     /// For queues, which count what they hold by it.
     pub tickets: Tickets,
     /// For the spans of its stages.
@@ -123,6 +126,32 @@ pub enum Oversize {
     Refused,
 }
 
+impl Terms {
+    /// Counts there from now on what becomes of a request.
+    pub(super) fn begin<'c>(
+        &self,
+        counts: &'c ExporterCounts,
+        signal: Signal,
+        request: &[u8],
+    ) -> InFlight<'c> {
+        let mut in_flight = counts.begin(signal, count(signal, request));
+        if self.divided == Divided::InHalves {
+            // Also where slimspan fails at it, of which nobody is told here.
+            in_flight.goes_again();
+        }
+        in_flight
+    }
+
+    /// The backend took all of its items but so many, or refused it.
+    pub(super) fn ended(&self, mut in_flight: InFlight<'_>, outcome: Result<u64, &Refusal>) {
+        match outcome {
+            Ok(rejected) => in_flight.sent_all_but(rejected),
+            Err(refusal) if self.divided.goes_again(refusal) => in_flight.goes_again(),
+            Err(_) => in_flight.failed(),
+        }
+    }
+}
+
 impl Delivery {
     /// Delivers by `way`, through `queue` if there is one.
     pub fn new(way: Arc<Way>, queue: Option<Queue>) -> Self {
@@ -150,13 +179,20 @@ impl Delivery {
                     onward: &terms.onward,
                     departure: &terms.departure,
                 };
-                let delivered = self
-                    .way
-                    .deliver(signal, request, from, patience, oversize)
-                    .await?;
-                Ok(delivered.answer)
+                let way = &self.way;
+                let in_flight = terms.begin(&way.counts, signal, &request);
+                let sent = way.deliver(signal, request, from, patience, oversize);
+                let outcome = sent.await.map(|delivered| delivered.answer);
+                let rejected = |answer: &Answer| answer.rejected().unwrap_or(0);
+                terms.ended(in_flight, outcome.as_ref().map(rejected));
+                outcome
             }
         }
+    }
+
+    /// So many items of requests that it was not given, or not again, are handed back.
+    pub fn not_sent(&self, signal: Signal, items: usize) {
+        self.way.counts.ended(signal, items, items);
     }
 
     /// The exporter's id.
@@ -255,26 +291,8 @@ impl Way {
         &self.dead_letters
     }
 
-    /// Delivers a request; returns the backend's answer.
+    /// Delivers a request; returns the backend's answer. Who calls this counts what became of it.
     pub(super) async fn deliver(
-        &self,
-        signal: Signal,
-        request: Bytes,
-        from: Origin<'_>,
-        patience: Patience,
-        oversize: Oversize,
-    ) -> Result<Delivered, Refusal> {
-        let mut in_flight = self.counts.begin(signal, count(signal, &request));
-        let outcome = self
-            .deliver_all(signal, request, from, patience, oversize)
-            .await;
-        if let Ok(delivered) = &outcome {
-            in_flight.sent_all_but(delivered.answer.rejected().unwrap_or(0));
-        }
-        outcome
-    }
-
-    async fn deliver_all(
         &self,
         signal: Signal,
         request: Bytes,

@@ -17,7 +17,7 @@ use super::otlp_grpc::OtlpGrpcExporter;
 use super::otlp_grpc::config::{Compression as OverGrpc, OtlpGrpcConfig};
 use super::otlp_http::OtlpHttpExporter;
 use super::otlp_http::config::{Compression as OverHttp, OtlpHttpConfig};
-use super::{Delivery, Departure, Oversize, Terms, Way, Wire};
+use super::{Delivery, Departure, Divided, Oversize, Terms, Way, Wire};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::tally::Tickets;
@@ -54,6 +54,7 @@ async fn refused(delivery: &Delivery) -> (Refusal, bool) {
         alone: false,
         deadline: Instant::now() + Duration::from_mins(1),
         oversize: Oversize::Kept,
+        divided: Divided::Never,
         tickets: Tickets::of([]),
         trace: Trace::default(),
         onward: Onward::default(),

@@ -20,6 +20,7 @@ use slimspan_proto::Signal;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
+pub use crate::joining::Divided;
 use crate::refusal::Refusal;
 pub use delivery::{Delivery, DeliveryConfig, Oversize, Terms, Way};
 pub use departure::{Departure, Herald, Notice, Notices};
@@ -53,10 +54,20 @@ impl Exporter {
             Self::File(exporter) => {
                 // What the thread that writes was given, it writes.
                 let leaving = terms.departure.begin();
-                let outcome = exporter.export(signal, request, terms.deadline).await;
+                let outcome = exporter.export(signal, request, terms).await;
                 leaving.ended(&outcome);
                 outcome
             }
+        }
+    }
+
+    /// So many items are handed back that it was not given, or not again.
+    pub fn not_sent(&self, signal: Signal, items: usize) {
+        match self {
+            Self::Otlp(delivery) => delivery.not_sent(signal, items),
+            Self::File(exporter) => exporter.not_sent(signal, items),
+            // It refuses nothing.
+            Self::Debug(_) => {}
         }
     }
 

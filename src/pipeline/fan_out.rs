@@ -103,15 +103,17 @@ impl FanOut {
             .trace
             .call(|| format!("exporter/{}/{signal}", exporter.id()));
         stage.number("slimspan.request.bytes", request.len() as u64);
-        let terms = &Terms {
-            onward: stage.onward(),
-            alone: terms.alone || !isolated.is_empty(),
-            ..terms.clone()
-        };
-        let send = |part| {
+        let (onward, alone) = (stage.onward(), terms.alone || !isolated.is_empty());
+        let send = |part, divided| {
             let exporter = Arc::clone(exporter);
+            let terms = Terms {
+                onward: onward.clone(),
+                alone,
+                divided,
+                ..terms.clone()
+            };
             async move {
-                let outcome = exporter.export(signal, part, terms).await;
+                let outcome = exporter.export(signal, part, &terms).await;
                 if outcome.is_ok() {
                     terms.departure.note();
                 }
@@ -120,10 +122,12 @@ impl FanOut {
         };
         let apart = Apart {
             isolated,
+            divided: terms.divided,
             deadline: terms.deadline,
             budget: &self.budget,
         };
-        let delivery = send_apart(signal, request.clone(), apart, send);
+        let not_sent = |items| exporter.not_sent(signal, items);
+        let delivery = send_apart(signal, request.clone(), apart, send, not_sent);
         let what = || format!("the exporter {} ({signal})", exporter.id());
         let failed = terms.tickets.failed();
         let delivery = self
@@ -132,6 +136,13 @@ impl FanOut {
         let outcome = delivery.await;
         stage.ended(outcome.as_ref().err());
         outcome
+    }
+
+    /// So many items are handed back that one of the exporters was not given.
+    pub(super) fn not_sent(&self, index: usize, signal: Signal, items: usize) {
+        if let Some((exporter, _)) = self.exporters.get(index) {
+            exporter.not_sent(signal, items);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::{BatchConfig, PipelineId};
-use crate::exporters::{Departure, Oversize, Terms};
+use crate::exporters::{Departure, Divided, Oversize, Terms};
 use crate::panics::Panics;
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::{EntryLimit, Rejected, Sifted, sift};
@@ -185,6 +185,7 @@ impl Pipelines {
             alone: false,
             deadline,
             oversize: Oversize::Kept,
+            divided: Divided::Never,
             tickets: Arc::clone(&ticket).into(),
             trace,
             onward: Onward::default(),

@@ -16,7 +16,8 @@ pub struct ExporterCounts {
     pub(crate) exporter: String,
     /// Items that the backend took.
     pub(crate) sent: BySignal,
-    /// Items that it did not take in the end.
+    /// Items that it did not take in the end: they were given up, or handed back to who sent them. What
+    /// goes again, in parts or from a disk, is not among them.
     pub(crate) failed: BySignal,
     /// Items that its queue had no room for.
     pub(crate) not_queued: BySignal,
@@ -63,19 +64,31 @@ pub enum Attempt {
     GivenUp,
 }
 
-/// A request that is being sent until this is dropped. What was not sent by then has failed.
+/// A request that is being sent until this is dropped. It has failed then, unless something else was said.
 #[derive(Debug)]
 pub struct InFlight<'a> {
     counts: &'a ExporterCounts,
     signal: Signal,
     items: u64,
     sent: u64,
+    failed: u64,
 }
 
 impl InFlight<'_> {
     /// The backend took all of its items but so many.
     pub fn sent_all_but(&mut self, rejected: u64) {
-        self.sent = self.items.saturating_sub(rejected);
+        self.failed = rejected.min(self.items);
+        self.sent = self.items - self.failed;
+    }
+
+    /// Its items go again in other requests, and count there.
+    pub fn goes_again(&mut self) {
+        (self.sent, self.failed) = (0, 0);
+    }
+
+    /// The backend took none of its items.
+    pub fn failed(&mut self) {
+        (self.sent, self.failed) = (0, self.items);
     }
 }
 
@@ -84,7 +97,7 @@ impl Drop for InFlight<'_> {
         let counts = self.counts;
         counts.in_flight.fetch_sub(1, Ordering::Relaxed);
         counts.sent.add(self.signal, self.sent);
-        counts.failed.add(self.signal, self.items - self.sent);
+        counts.failed.add(self.signal, self.failed);
     }
 }
 
@@ -105,7 +118,19 @@ impl ExporterCounts {
             signal,
             items: items as u64,
             sent: 0,
+            failed: items as u64,
         }
+    }
+
+    /// A request is sent from now on, of which is counted elsewhere what becomes of it.
+    pub fn begin_uncounted(&self, signal: Signal) -> InFlight<'_> {
+        self.begin(signal, 0)
+    }
+
+    /// Of so many items all were sent but so many, which were given up or handed back.
+    pub fn ended(&self, signal: Signal, items: usize, failed: usize) {
+        self.sent.add(signal, items.saturating_sub(failed) as u64);
+        self.failed.add(signal, failed.min(items) as u64);
     }
 
     /// The queue did not take a request.

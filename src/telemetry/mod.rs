@@ -28,7 +28,7 @@ pub mod traces;
 pub use cataloguing::{CatalogCounts, Catalogued};
 pub use connections::{Connection, Cut};
 pub use counters::Counters;
-pub use exporting::{Attempt, ExporterCounts};
+pub use exporting::{Attempt, ExporterCounts, InFlight};
 pub use finding::{Findings, Medium};
 pub use ignoring::{Ignored, Spelling};
 pub use latency::{Latency, Spread};

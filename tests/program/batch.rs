@@ -233,46 +233,53 @@ async fn a_batch_has_at_most_so_many_items() {
     assert_eq!(sizes, [1, 3, 3]);
 }
 
-/// What one sender's request is refused for does not take another's along.
+/// What one sender's request is refused for does not take another's along, also where it is sent by a queue whose
+/// answer is waited for; and each counts once, as what became of it.
 #[tokio::test]
 async fn a_refusal_for_good_is_for_the_request_that_it_is_about() {
     const BAD: u64 = 5;
-    let bad = otlp::plain_span(BAD);
-    let of_backend = bad.clone();
-    let backend = Backend::answering(move |received| {
-        let is_in = |whole: &[u8]| {
-            let message = &received.message;
-            message.windows(whole.len()).any(|part| part == whole)
-        };
-        if is_in(&of_backend) {
-            Err(Status::invalid_argument("a span of this batch is odd"))
-        } else {
-            Ok(Bytes::new())
+    for waits in [false, true] {
+        let bad = otlp::plain_span(BAD);
+        let backend = Backend::answering(move |received| {
+            let mut windows = received.message.windows(bad.len());
+            if windows.any(|part| part == bad.as_ref()) {
+                Err(Status::invalid_argument("a span of this batch is odd"))
+            } else {
+                Ok(Bytes::new())
+            }
+        })
+        .await;
+        let batch = json!({ "send_batch_size": 8, "timeout": LONG });
+        let mut config = with_batch(&backend, batch);
+        let other = Backend::start().await;
+        config["exporters"]["otlp_grpc/other"] = config::exporter(other.address);
+        config["service"]["pipelines"]["traces"]["exporters"] =
+            json!(["otlp_grpc", "otlp_grpc/other"]);
+        if waits {
+            config["exporters"]["otlp_grpc"]["sending_queue"] = json!({ "wait_for_result": true });
         }
-    })
-    .await;
-    let batch = json!({ "send_batch_size": 8, "timeout": LONG });
-    let mut config = with_batch(&backend, batch);
-    let other = Backend::start().await;
-    config["exporters"]["otlp_grpc/other"] = config::exporter(other.address);
-    config["service"]["pipelines"]["traces"]["exporters"] = json!(["otlp_grpc", "otlp_grpc/other"]);
-    let slimspan = Slimspan::start(&config).await;
-    let sender = slimspan.sender().await;
-    let requests: Vec<_> = (0..8).map(otlp::plain_span).collect();
-    let answers = join_all(requests.iter().map(|one| sender.send(Signal::Traces, one))).await;
-    for (number, answer) in (0..).zip(answers) {
-        if number == BAD {
-            assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
-        } else {
-            answer.unwrap();
+        config::tell_metrics(&mut config);
+        let slimspan = Slimspan::start(&config).await;
+        let sender = slimspan.sender().await;
+        let requests: Vec<_> = (0..8).map(otlp::plain_span).collect();
+        let answers = requests.iter().map(|one| sender.send(Signal::Traces, one));
+        for (number, answer) in (0..).zip(join_all(answers).await) {
+            if number == BAD {
+                assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
+            } else {
+                answer.unwrap();
+            }
         }
+        assert_eq!(count(Signal::Traces, &other.only()), 8, "it has all, once");
+        let metrics = Metrics::of(slimspan.page("telemetry")).await;
+        assert_eq!(metrics.spans_by("otlp_grpc"), (7, 1), "{waits}");
+        assert_eq!(metrics.spans_by("otlp_grpc/other"), (8, 0), "{waits}");
+        let told = slimspan.stop().await.stderr;
+        assert!(
+            told.contains("traces: received 8 = delivered 7 + rejected 0 + refused 1 + queued 0"),
+            "{told}"
+        );
     }
-    assert_eq!(count(Signal::Traces, &other.only()), 8, "it has all, once");
-    let told = slimspan.stop().await.stderr;
-    assert!(
-        told.contains("traces: received 8 = delivered 7 + rejected 0 + refused 1 + queued 0"),
-        "{told}"
-    );
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::support::backend::{Answer, Backend, Received};
 use crate::support::conservation::{conserved, conserved_of};
 use crate::support::measured::measured;
+use crate::support::pages::Metrics;
 use crate::support::sender::{Sender, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
@@ -440,7 +441,10 @@ async fn what_a_backend_refuses_apart_is_rejected_one_by_one() {
 #[tokio::test]
 async fn a_flood_of_odd_items_is_no_flood_of_requests() {
     let backend = Backend::answering(|received| strict(&received)).await;
-    let (_slimspan, sender) = started(&backend).await;
+    let mut config = config::standard(backend.address);
+    config::tell_metrics(&mut config);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
     let odd = (0..BATCH).map(|_| message(5, b"\xff"));
     let all = request([span(0)].into_iter().chain(odd));
     let answer = sender.send(Signal::Traces, &all).await.unwrap();
@@ -450,11 +454,18 @@ async fn a_flood_of_odd_items_is_no_flood_of_requests() {
         102,
         "the rest, all odd ones, a hundred alone"
     );
+    // Each counts once, whether it was asked about alone or not.
+    let spans = async || {
+        let metrics = Metrics::of(slimspan.page("telemetry")).await;
+        metrics.spans_by("otlp_grpc")
+    };
+    assert_eq!(spans().await, (1, 1_000));
     // With nothing else, the answer is the backend's.
     let alone = sender
         .send(Signal::Traces, &request([message(5, b"\xff")]))
         .await;
     assert_eq!(alone.unwrap_err().code(), Code::Internal);
+    assert_eq!(spans().await, (1, 1_001));
 }
 
 /// An odd resource concerns all of its spans, and none of other resources.

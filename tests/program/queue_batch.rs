@@ -276,7 +276,9 @@ async fn a_refusal_for_good_is_for_the_request_that_it_is_about() {
     for config in [on_disk, in_memory] {
         let backend = picky(BAD).await;
         let batch = json!({ "min_size": 8, "flush_timeout": LONG });
-        let slimspan = Slimspan::start(&config(backend.address, batch)).await;
+        let mut config = config(backend.address, batch);
+        config::tell_metrics(&mut config);
+        let slimspan = Slimspan::start(&config).await;
         send_all(&slimspan, 0..8).await;
         assert_eq!(dead_letter(&slimspan).await, otlp::plain_span(BAD));
         // The last half of what was refused.
@@ -290,12 +292,17 @@ async fn a_refusal_for_good_is_for_the_request_that_it_is_about() {
             }
         };
         soon("the others go", others).await;
+        // Halves of them were refused before, and have not failed.
+        assert_eq!(ended_spans(&slimspan, 8).await, (7, 1));
         assert_eq!(ends(&slimspan.stop().await), (7, 1, 0));
     }
     let backend = picky(BAD).await;
     let batch = json!({ "min_size": 8, "flush_timeout": LONG });
-    let slimspan = Slimspan::start(&waiting(backend.address, batch)).await;
+    let mut config = waiting(backend.address, batch);
+    config::tell_metrics(&mut config);
+    let slimspan = Slimspan::start(&config).await;
     let answers = send_at_once(&slimspan.sender().await, 8).await;
+    assert_eq!(ended_spans(&slimspan, 8).await, (7, 1));
     for (number, answer) in (0..).zip(answers) {
         if number == BAD {
             assert_eq!(answer.unwrap_err().code(), Code::InvalidArgument);
@@ -333,7 +340,7 @@ async fn a_partial_success_is_told_once() {
     assert_eq!(backend.received().len(), 1);
 }
 
-/// What is refused for its size is divided as what comes alone.
+/// What is refused for its size is divided as what comes alone, and each item counts as what became of it.
 #[tokio::test]
 async fn a_batch_that_is_too_large_for_the_backend_goes_in_parts() {
     let backend = Backend::answering(|received| {
@@ -344,12 +351,14 @@ async fn a_batch_that_is_too_large_for_the_backend_goes_in_parts() {
         }
     })
     .await;
-    let batch = json!({ "min_size": 8, "flush_timeout": LONG });
-    let slimspan = Slimspan::start(&on_disk(backend.address, batch)).await;
+    let batch = json!({ "min_size": 9, "flush_timeout": LONG });
+    let mut config = on_disk(backend.address, batch);
+    config::tell_metrics(&mut config);
+    let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
-    let request = otlp::sized_span(30_000);
-    for _ in 0..8 {
-        sender.send(Signal::Traces, &request).await.unwrap();
+    let (fits, never) = (otlp::sized_span(30_000), otlp::sized_span(150_000));
+    for request in [&fits, &never].into_iter().chain([&fits; 7]) {
+        sender.send(Signal::Traces, request).await.unwrap();
     }
     let all_taken = async {
         loop {
@@ -363,7 +372,11 @@ async fn a_batch_that_is_too_large_for_the_backend_goes_in_parts() {
         }
     };
     soon("all of it is taken", all_taken).await;
-    assert_eq!(ends(&slimspan.stop().await), (8, 0, 0));
+    let kept = dead_letter(&slimspan).await;
+    assert_eq!(count(Signal::Traces, &kept), 1);
+    assert!(kept.len() > 100_000, "{}", kept.len());
+    assert_eq!(ended_spans(&slimspan, 9).await, (8, 1));
+    assert_eq!(ends(&slimspan.stop().await), (8, 1, 0));
 }
 
 /// A request of which an item goes apart waits for nobody, and takes nobody along.
@@ -382,6 +395,21 @@ async fn what_goes_apart_is_not_joined() {
     assert!(!has(&backend.received()[0].message, 0));
     assert!(!has(&backend.received()[1].message, 0));
     assert_eq!(ends(&slimspan.stop().await), (3, 0, 0));
+}
+
+/// How many spans the exporter has sent, and how many not in the end, when it has done with so many.
+async fn ended_spans(slimspan: &Slimspan, all: u64) -> (u64, u64) {
+    let ended = async {
+        loop {
+            let metrics = Metrics::of(slimspan.page("telemetry")).await;
+            let (sent, failed) = metrics.spans_by("otlp_grpc");
+            if sent + failed >= all {
+                break (sent, failed);
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the exporter has done with all of it", ended).await
 }
 
 /// A backend that takes no request with this span.

@@ -64,6 +64,16 @@ impl Metrics {
         values.map(|value| value.parse::<u64>().unwrap()).sum()
     }
 
+    /// How many spans an exporter has sent, and how many it has not in the end.
+    pub(crate) fn spans_by(&self, exporter: &str) -> (u64, u64) {
+        let by = format!("exporter=\"{exporter}\"");
+        let spans = |end: &str| {
+            let name = format!("otelcol_exporter_{end}_spans_total");
+            self.count(&name, &[&by])
+        };
+        (spans("sent"), spans("send_failed"))
+    }
+
     fn values(&self, name: &str, labels: &[&str]) -> impl Iterator<Item = &str> {
         self.0.lines().filter_map(move |line| {
             let (series, value) = line.rsplit_once(' ')?;

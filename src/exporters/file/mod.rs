@@ -24,7 +24,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use bytes::Bytes;
-use slimspan_proto::{Signal, count};
+use slimspan_proto::Signal;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -34,6 +34,7 @@ use self::output::Output;
 use self::writer::{Failure, Job, Order, Writer, Written};
 use crate::admission::Budget;
 use crate::answer::Answer;
+use crate::exporters::Terms;
 use crate::refusal::{Culprit, Refusal};
 use crate::telemetry::{Attempt, Counters, ExporterCounts, Watch};
 
@@ -102,20 +103,24 @@ impl FileExporter {
         &self,
         signal: Signal,
         request: Bytes,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Answer, Refusal> {
         let watch = Watch::start();
-        let mut in_flight = self.counts.begin(signal, count(signal, &request));
-        let outcome = self.write(signal, request, deadline).await;
+        let in_flight = terms.begin(&self.counts, signal, &request);
+        let outcome = self.write(signal, request, terms.deadline).await;
         let shows = match &outcome {
             Err(refusal) if refusal.is_outage() => Attempt::Failed,
             _ => Attempt::Answered,
         };
         self.counts.attempted(false, watch.read(), shows);
-        if let Ok(answer) = &outcome {
-            in_flight.sent_all_but(answer.rejected().unwrap_or(0));
-        }
+        let rejected = |answer: &Answer| answer.rejected().unwrap_or(0);
+        terms.ended(in_flight, outcome.as_ref().map(rejected));
         outcome
+    }
+
+    /// So many items of requests that it was not given again are handed back.
+    pub fn not_sent(&self, signal: Signal, items: usize) {
+        self.counts.ended(signal, items, items);
     }
 
     async fn write(

@@ -76,6 +76,7 @@ impl Shared {
                     let name = self.way.name();
                     tracing::error!("{name}: {} queued items are lost: {reason}", queued.items);
                     queued.reject(queued.items);
+                    self.count(&queued, queued.items);
                     self.done_with(&mut queued);
                 }
             }
@@ -162,6 +163,8 @@ impl Shared {
                 Err(refusal) => vec![Err(refusal); items.len()],
             };
             for (Part { queued, .. }, answer) in parts.iter_mut().zip(answers) {
+                // Before somebody hears of it.
+                self.count_answer(queued, &answer);
                 if let Some(waiter) = queued.waiter.take() {
                     // Who does not wait any more was told that it is not known.
                     let _ = waiter.send(answer);
@@ -201,12 +204,38 @@ impl Shared {
             let of_this = rejected.min(queued.items);
             rejected -= of_this;
             queued.reject(of_this);
+            self.count(queued, of_this);
             if let (Held::Disk(entry), Some(journal)) = (&queued.held, &self.journal) {
                 crash::at(Point::Delivered);
                 journal.remove(entry);
             }
             self.done_with(queued);
         }
+    }
+
+    /// All of its items were sent but so many, which were given up or handed back.
+    fn count(&self, queued: &Queued, failed: usize) {
+        let counts = self.way.counts();
+        counts.ended(queued.signal, queued.items, failed);
+    }
+
+    /// Counts what somebody is told who waits. What is refused may come again in parts, and counts then.
+    fn count_answer(&self, queued: &Queued, answer: &Result<Answer, Refusal>) {
+        let failed = match answer {
+            Ok(answer) => {
+                let rejected = usize::try_from(answer.rejected().unwrap_or(0));
+                rejected.unwrap_or(usize::MAX)
+            }
+            Err(refusal) => {
+                let waiter = queued.waiter.as_ref();
+                let is_told = waiter.is_some_and(|waiter| !waiter.is_closed());
+                if is_told && queued.divided.goes_again(refusal) {
+                    return;
+                }
+                queued.items
+            }
+        };
+        self.count(queued, failed);
     }
 
     /// Nothing is left to be done with it.
@@ -240,6 +269,8 @@ impl Shared {
             departure: &departure,
         };
         let (signal, kept) = (first.signal, Oversize::Kept);
+        // What is refused may be halved, or stay on disk: what became of it is counted at the end.
+        let _in_flight = self.way.counts().begin_uncounted(signal);
         let delivery = self
             .way
             .deliver(signal, request.clone(), origin, patience, kept);
@@ -305,6 +336,10 @@ impl Shared {
     /// Keeps all that still waits in memory.
     pub(super) async fn keep_rest(&self) {
         let rest = self.waiting.take_rest();
+        for queued in &rest {
+            // Given up, or handed back to who waits.
+            self.count(queued, queued.items);
+        }
         let letters = rest.iter().filter_map(|queued| match &queued.held {
             // Who waits for an answer is told, and sends it again.
             Held::Memory(request) if queued.waiter.is_none() => Some(Letter {

@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::crash::{self, Point};
 use crate::exporters::delivery::Terms;
 use crate::exporters::departure::Departure;
+use crate::joining::Divided;
 use crate::journal::{AppendError, Entry, Journal, ReadError};
 use crate::refusal::Refusal;
 use crate::tally::Ticket;
@@ -28,7 +29,12 @@ impl Shared {
         let deadline = terms.deadline;
         let items = count(signal, &request);
         let size = self.size_of(items, request.len());
-        let not_queued = |_: &Refusal| self.way.counts().not_queued(signal, items);
+        let not_queued = |refusal: &Refusal| {
+            // What goes again in parts may find room, and counts then.
+            if !terms.divided.goes_again(refusal) {
+                self.way.counts().not_queued(signal, items);
+            }
+        };
         // Behind the queue nobody is there any more to be told.
         self.way.check(&terms.client).inspect_err(not_queued)?;
         let room = self.make_room(size, deadline).await;
@@ -52,10 +58,10 @@ impl Shared {
         if let Some(tickets) = &tickets {
             tickets.queue();
         }
-        let departure = if waiter.is_some() {
-            terms.departure.clone()
+        let (departure, divided) = if waiter.is_some() {
+            (terms.departure.clone(), terms.divided)
         } else {
-            Departure::default()
+            (Departure::default(), Divided::Never)
         };
         let queued = Queued {
             signal,
@@ -65,6 +71,7 @@ impl Shared {
             bytes,
             size,
             deadline: waiter.is_some().then_some(deadline),
+            divided,
             waiter,
             tickets,
             departure,
@@ -195,6 +202,7 @@ impl Shared {
             bytes: entry.len(),
             size,
             deadline: None,
+            divided: Divided::Never,
             waiter: None,
             tickets: Some(ticket.into()),
             departure: Departure::default(),

@@ -31,6 +31,7 @@ use super::delivery::{Terms, Way};
 use super::departure::{Departure, Herald};
 use crate::admission::Budget;
 use crate::answer::Answer;
+use crate::joining::Divided;
 use crate::journal::{Entry, Journal, OpenError, Options, Recovered};
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
@@ -93,6 +94,8 @@ struct Queued {
     size: u64,
     /// When its sender stops waiting, if it waits.
     deadline: Option<Instant>,
+    /// What is done with it where it is refused, by who waits for the answer.
+    divided: Divided,
     /// Who waits for the answer, if anybody does.
     waiter: Option<oneshot::Sender<Result<Answer, Refusal>>>,
     /// Counts its items as queued, unless somebody waits.

@@ -22,7 +22,7 @@ use crate::exporters::departure::{Notice, Notices};
 use crate::exporters::faulty::{Faulty, HELD, POISON, SLOW_POISON};
 use crate::exporters::otlp_grpc::OtlpGrpcExporter;
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
-use crate::exporters::{Departure, Wire};
+use crate::exporters::{Departure, Divided, Wire};
 use crate::journal::FaultyDisk;
 use crate::tally::Ticket;
 use crate::telemetry::traces::{Onward, Trace};
@@ -81,6 +81,7 @@ fn terms(queue: &Queue) -> Terms {
         alone: false,
         deadline: Instant::now() + Duration::from_secs(5),
         oversize: Oversize::Kept,
+        divided: Divided::Never,
         tickets: ticket.into(),
         trace: Trace::default(),
         onward: Onward::default(),

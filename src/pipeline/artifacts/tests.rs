@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::client::Client;
-use crate::exporters::{Departure, Oversize};
+use crate::exporters::{Departure, Divided, Oversize};
 use crate::storage::spool::FaultyDisk;
 use crate::storage::spool::config::SpoolConfig;
 use crate::storage::{Spool, StoreConfig};
@@ -57,6 +57,7 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
             alone: false,
             deadline: begun + PATIENCE,
             oversize: Oversize::Kept,
+            divided: Divided::Never,
             tickets: Ticket::new(Arc::clone(&counters), Signal::Traces).into(),
             trace: Trace::default(),
             onward: Onward::default(),

@@ -25,8 +25,8 @@ use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::BatchConfig;
-use crate::exporters::{Departure, Oversize, Terms};
-use crate::joining::{may_be_about_one, shares};
+use crate::exporters::{Departure, Divided, Oversize, Terms};
+use crate::joining::shares;
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
 use crate::telemetry::BatchCounts;
@@ -289,7 +289,7 @@ impl Shared {
                     let items: Vec<_> = group.iter().map(|part| part.items).collect();
                     shares(&items, &answer).into_iter().map(Ok).collect()
                 }
-                Err(refusal) if group.len() > 1 && may_be_about_one(&refusal) => {
+                Err(refusal) if divided(group).goes_again(&refusal) => {
                     let (first, second) = group.split_at(group.len() / 2);
                     let mut outcomes = self.export(exporter, first).await;
                     outcomes.extend(self.export(exporter, second).await);
@@ -314,6 +314,7 @@ impl Shared {
             alone: false,
             deadline: deadlines.max().unwrap_or(first.terms.deadline),
             oversize: Oversize::Kept,
+            divided: divided(group),
             tickets: Tickets::joined(tickets),
             // A batch is of many traces; each tells how long it waited for it.
             trace: Trace::default(),
@@ -353,16 +354,21 @@ impl Shared {
         };
         let mut answer = Answer::success();
         let (mut accepted, mut refused) = (false, None);
+        let mut left = part.items;
         for piece in pieces {
+            let items = piece.count(self.signal);
+            left = left.saturating_sub(items);
             match send(&piece).await {
                 Ok(of_piece) => {
                     accepted = true;
                     answer = answer.and(of_piece);
                 }
                 // All of it can be delivered later. That some is delivered twice is less than a loss.
-                Err(refusal) if refusal.is_retryable() => return Err(refusal),
+                Err(refusal) if refusal.is_retryable() => {
+                    self.exporters.not_sent(exporter, self.signal, left);
+                    return Err(refusal);
+                }
                 Err(refusal) => {
-                    let items = piece.count(self.signal);
                     answer = answer.and(Answer::rejecting(items, &refusal.to_string()));
                     refused = refused.or(Some(refusal));
                 }
@@ -377,5 +383,14 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Nothing under the lock panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is done with a group that is refused.
+fn divided(group: &[Part]) -> Divided {
+    if group.len() > 1 {
+        Divided::InHalves
+    } else {
+        Divided::Never
     }
 }

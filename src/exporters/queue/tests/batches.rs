@@ -191,6 +191,10 @@ async fn what_slimspan_fails_at_takes_nothing_of_its_batch_along() {
     let requests = files.filter(|path| path.extension().is_some_and(|kind| kind == "pb"));
     let kept: Vec<_> = requests.map(|path| std::fs::read(path).unwrap()).collect();
     assert_eq!(kept, [named(POISON)]);
+    // However often it was tried, alone and with others, each counts once.
+    let counts = queue.shared.way.counts();
+    let spans = [&counts.sent, &counts.failed].map(|of| of.get(Signal::Traces));
+    assert_eq!(spans, [3, 1]);
 }
 
 #[tokio::test]
