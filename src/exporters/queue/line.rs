@@ -41,6 +41,8 @@ pub(super) struct Line<T> {
     len: usize,
     /// The numbers of the first one and of the next one to come.
     numbers: (i64, i64),
+    /// The number of the first one that may wait for more.
+    unhurried: i64,
 }
 
 #[derive(Debug)]
@@ -48,8 +50,10 @@ struct Lane<T> {
     places: VecDeque<Place<T>>,
     size: u64,
     bytes: u64,
-    /// When the first of them has waited long enough.
-    due: Option<Instant>,
+    /// When they have waited long enough, without those behind which somebody is due sooner: these times never
+    /// fall, and the first is the soonest of all. Each comes and goes once, so that what is taken one by one takes no
+    /// longer the more there is behind it.
+    soonest: VecDeque<Instant>,
 }
 
 #[derive(Debug)]
@@ -68,6 +72,7 @@ impl<T: Waits> Line<T> {
             lanes: HashMap::new(),
             len: 0,
             numbers: (0, 0),
+            unhurried: 0,
         }
     }
 
@@ -89,8 +94,7 @@ impl<T: Waits> Line<T> {
             now + left.unwrap_or(of.flush_timeout).min(of.flush_timeout)
         });
         let lane = self.lanes.entry(partition).or_default();
-        lane.add(&one, self.batches.as_ref(), due);
-        lane.places.push_back(Place { number, due, one });
+        lane.push_back(Place { number, due, one }, self.batches.as_ref());
         self.len += 1;
     }
 
@@ -101,30 +105,29 @@ impl<T: Waits> Line<T> {
         let due = Instant::now();
         let partition = self.partition(&one);
         let lane = self.lanes.entry(partition).or_default();
-        lane.add(&one, self.batches.as_ref(), due);
-        lane.places.push_front(Place { number, due, one });
+        lane.push_front(Place { number, due, one }, self.batches.as_ref());
         self.len += 1;
     }
 
-    /// Nothing that is there waits for more.
+    /// Nothing that is there waits for more, whatever of it goes first.
     pub(super) fn hurry(&mut self) {
-        let now = Instant::now();
-        for lane in self.lanes.values_mut() {
-            lane.due = Some(now);
-        }
+        self.unhurried = self.numbers.1;
     }
 
     /// What is to go now, the oldest first: one, or several as one. Where nothing is, the time at which
     /// something will be, if anything waits. Where `all` is to go, nothing waits for more.
     pub(super) fn take(&mut self, now: Instant, all: bool) -> Result<Vec<T>, Option<Instant>> {
-        let of_batches = self.batches.as_ref();
+        let (of_batches, unhurried) = (self.batches.as_ref(), self.unhurried);
         let lanes = self.lanes.iter();
         let ready = lanes.filter(|(partition, lane)| {
-            all || partition.is_none() || lane.is_ready(of_batches, now)
+            let first = lane.places.front();
+            let is_hurried = || first.is_some_and(|first| first.number < unhurried);
+            all || partition.is_none() || is_hurried() || lane.is_ready(of_batches, now)
         });
         let oldest = ready.min_by_key(|(_, lane)| lane.places.front().map(|first| first.number));
         let Some(partition) = oldest.map(|(partition, _)| partition.clone()) else {
-            return Err(self.lanes.values().filter_map(|lane| lane.due).min());
+            let soonest = self.lanes.values().filter_map(Lane::due);
+            return Err(soonest.min());
         };
         let go_alone = partition.is_none();
         let mut taken = Vec::new();
@@ -159,24 +162,49 @@ impl<T> Default for Lane<T> {
             places: VecDeque::new(),
             size: 0,
             bytes: 0,
-            due: None,
+            soonest: VecDeque::new(),
         }
     }
 }
 
 impl<T: Waits> Lane<T> {
-    fn add(&mut self, one: &T, batches: Option<&Batches>, due: Instant) {
+    fn push_back(&mut self, place: Place<T>, batches: Option<&Batches>) {
+        // What nobody joins waits for no time.
         if let Some(batches) = batches {
-            self.size += one.size(batches.sizer);
-            self.bytes += one.size(BatchSizer::Bytes);
+            self.add(&place.one, batches);
+            while self.soonest.back().is_some_and(|last| *last > place.due) {
+                self.soonest.pop_back();
+            }
+            self.soonest.push_back(place.due);
         }
-        self.due = Some(self.due.map_or(due, |known| known.min(due)));
+        self.places.push_back(place);
+    }
+
+    fn push_front(&mut self, place: Place<T>, batches: Option<&Batches>) {
+        if let Some(batches) = batches {
+            self.add(&place.one, batches);
+            if self.due().is_none_or(|due| place.due <= due) {
+                self.soonest.push_front(place.due);
+            }
+        }
+        self.places.push_front(place);
+    }
+
+    fn add(&mut self, one: &T, batches: &Batches) {
+        self.size += one.size(batches.sizer);
+        self.bytes += one.size(BatchSizer::Bytes);
+    }
+
+    /// When the first of them has waited long enough. Where senders wait, another one may have less time than the
+    /// one that came first.
+    fn due(&self) -> Option<Instant> {
+        self.soonest.front().copied()
     }
 
     /// Whether there is enough of it, or it has waited long enough.
     fn is_ready(&self, batches: Option<&Batches>, now: Instant) -> bool {
         batches.is_none_or(|of| self.size >= of.min_size || self.bytes >= of.max_bytes)
-            || self.due.is_some_and(|due| due <= now)
+            || self.due().is_some_and(|due| due <= now)
     }
 
     /// The first, with as many after it as may go with it unless they `go_alone`.
@@ -199,15 +227,12 @@ impl<T: Waits> Lane<T> {
                 self.size -= place.one.size(batches.sizer);
                 self.bytes -= place.one.size(BatchSizer::Bytes);
             }
+            // Where it is not the soonest, somebody behind it is, and it was not noted.
+            if self.due() == Some(place.due) {
+                self.soonest.pop_front();
+            }
             taken.push(place.one);
         }
-        // Where senders wait, another one may have less time than the first.
-        self.due = match self.places.front() {
-            Some(first) if first.one.deadline().is_some() => {
-                self.places.iter().map(|place| place.due).min()
-            }
-            first => first.map(|first| first.due),
-        };
         taken
     }
 }
@@ -370,6 +395,57 @@ mod tests {
         assert_eq!(go(&mut line), [("b", 1)]);
         line.push_back(one("a", 1));
         assert_eq!(go(&mut line), NOTHING, "what comes later does");
+        // Nor does what is left of them when some have gone.
+        for _ in 0..3 {
+            line.push_back(one("b", 3));
+        }
+        line.hurry();
+        assert_eq!(go(&mut line), [("a", 1)]);
+        for _ in 0..3 {
+            assert_eq!(go(&mut line), [("b", 3)]);
+        }
+        assert_eq!(line.len(), 0);
+    }
+
+    /// Whatever comes and goes in which order.
+    #[tokio::test(start_paused = true)]
+    async fn the_soonest_of_all_is_known_without_a_look_at_each() {
+        let begun = Instant::now();
+        let mut line = Line::new(Some(Batches {
+            flush_timeout: 1_000 * TIMEOUT,
+            ..batches(3, 3)
+        }));
+        let mut expected: VecDeque<Instant> = VecDeque::new();
+        let mut random: u64 = 1;
+        for _ in 0..10_000 {
+            // Knuth's numbers.
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let (what, time) = (random >> 60, (random >> 32) as u32 % 100 + 1);
+            match what {
+                0..10 => {
+                    line.push_back(One {
+                        deadline: Some(begun + 2 * time * TIMEOUT),
+                        ..one("a", 1)
+                    });
+                    expected.push_back(begun + time * TIMEOUT);
+                }
+                10..12 => {
+                    line.push_front(one("a", 1));
+                    expected.push_front(begun);
+                }
+                _ => {
+                    let taken = line.take(begun, false).unwrap_or_default();
+                    expected.drain(..taken.len());
+                }
+            }
+            let lane = line.lanes.values().next();
+            let noted = lane.map_or(0, |lane| lane.soonest.len());
+            assert!(noted <= expected.len(), "{noted}");
+            let due = lane.and_then(Lane::due);
+            assert_eq!(due, expected.iter().min().copied());
+        }
     }
 
     #[tokio::test(start_paused = true)]

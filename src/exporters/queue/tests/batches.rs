@@ -1,5 +1,6 @@
 //! What goes as one out of a queue on disk, and what does not.
 
+use futures::future::join_all;
 use http::{HeaderMap, HeaderValue};
 
 use super::*;
@@ -89,6 +90,36 @@ async fn until_empty(queue: &Queue) {
         }
     };
     timeout(Duration::from_mins(1), is_empty).await.unwrap();
+}
+
+/// Whoever takes the room that others wait for does not wait for more to go with it: nobody could bring that.
+#[tokio::test(start_paused = true)]
+async fn what_has_the_room_that_others_wait_for_waits_for_no_more() {
+    let config = QueueConfig {
+        queue_size: 1,
+        block_on_overflow: true,
+        ..in_pairs(1)
+    };
+    let (exporter, wire) = (exporter(), Wire::Faulty(Faulty::default()));
+    let way = Way::new("otlp".to_owned(), wire, None, exporter.delivery());
+    let budget = Budget::new(Limits {
+        limit_mib: 128,
+        spike_mib: 0,
+    });
+    let queue = Queue::begin(Arc::new(way), &config, None, parts(budget));
+    let begun = Instant::now();
+    let offers = ["one", "two", "three", "four"].map(|name| {
+        let (queue, terms) = (&queue, of(&queue, "a", "x"));
+        async move {
+            let offered = queue.offer(Signal::Traces, named(name), &terms);
+            offered.await
+        }
+    });
+    for offered in join_all(offers).await {
+        offered.unwrap();
+    }
+    // Nor does anybody wait for the end of somebody's patience.
+    assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
 /// Who sent a request is known before it is read: what an earlier life of the process has left goes with what
