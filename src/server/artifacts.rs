@@ -1,5 +1,6 @@
 //! The listener for artifacts themselves: one route, and nothing but bytes.
 
+use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,8 +150,10 @@ impl Server {
     }
 
     async fn give_or_say_why(&self, asked: &Asked<'_>, payer: &str, slot: Slot) -> Response {
-        if let Some(tombstone) = self.kept_back(&asked.address).await {
-            return gone(&why(&tombstone));
+        match self.kept_back(&asked.address).await {
+            Ok(None) => {}
+            Ok(Some(tombstone)) => return gone(&why(&tombstone)),
+            Err(error) => return unread(&error),
         }
         match self.give(asked, payer, slot).await {
             Ok(response) => response,
@@ -333,6 +336,11 @@ fn not_read(error: &StoreError) -> Response {
         let told = "what is stored of this artifact is damaged\n";
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, told);
     }
+    unread(error)
+}
+
+/// What became of a store that said nothing.
+fn unread(error: &dyn Error) -> Response {
     tracing::warn!("{error}");
     later("the store cannot be read at the moment\n")
 }

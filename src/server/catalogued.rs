@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use jiff::Timestamp;
 use slimspan_artifact::Digest;
@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use super::Server;
 use super::address::Address;
 use super::api::ApiError;
-use crate::catalog::{Catalog, Index, PutFile, Tenants, Tombstone};
+use crate::catalog::{Catalog, Index, KeptBack, PutFile, Tenants, Tombstone};
+use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
 
 /// How long who asks for an artifact waits for what is known of it: its name, and whether it was deleted.
@@ -50,52 +51,47 @@ impl Server {
     }
 
     /// Why an artifact is given to nobody although its bytes are there: it was deleted, and they stay for as long as
-    /// something else may refer to them.
-    pub(super) async fn kept_back(&self, address: &Address) -> Option<Tombstone> {
+    /// something else may refer to them. Where the index does not say soon that it was deleted, it counts as if it
+    /// was not; where the store does not say whether it came again since, that is an error.
+    pub(super) async fn kept_back(
+        &self,
+        address: &Address,
+    ) -> Result<Option<Tombstone>, BucketError> {
+        let Some(catalog) = &self.catalog else {
+            return Ok(None);
+        };
         let Address { tenant, digest } = address;
-        let kept_back = self.all_kept_back(tenant, vec![*digest]).await;
-        let (_, tombstone) = kept_back.into_iter().next()?;
-        Some(tombstone)
+        let asking = catalog.index().kept_back(tenant, vec![*digest]);
+        let told = match timeout(PATIENCE, asking).await {
+            Ok(Ok(told)) => told,
+            Ok(Err(error)) => {
+                tracing::warn!("whether {address} was deleted is not known: {error}");
+                return Ok(None);
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "whether {address} was deleted is not known: the index of the catalog did not say so within \
+                     {PATIENCE:?}"
+                );
+                return Ok(None);
+            }
+        };
+        let held = held(&self.store.of_tenant(tenant), told).await?;
+        let held = held.into_iter().next();
+        Ok(held.map(|(_, tombstone)| tombstone))
     }
 
-    /// Those of these artifacts that are given to nobody.
+    /// Those of these artifacts that are given to nobody, for who can come back where that is not known.
     pub(super) async fn all_kept_back(
         &self,
         tenant: &TenantId,
         digests: Vec<Digest>,
-    ) -> Vec<(Digest, Tombstone)> {
+    ) -> Result<Vec<(Digest, Tombstone)>, ApiError> {
         let Some(catalog) = &self.catalog else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let asking = catalog.index().kept_back(tenant, digests);
-        let told = match timeout(PATIENCE, asking).await {
-            Ok(Ok(told)) => told,
-            Ok(Err(error)) => {
-                tracing::warn!("whether artifacts were deleted is not known: {error}");
-                return Vec::new();
-            }
-            Err(_) => {
-                tracing::warn!(
-                    "whether artifacts were deleted is not known: the index of the catalog did not say so within \
-                     {PATIENCE:?}"
-                );
-                return Vec::new();
-            }
-        };
-        let store = self.store.of_tenant(tenant);
-        let looked = told.into_iter().map(|(digest, of)| {
-            let store = store.clone();
-            async move {
-                let written = match store.spooled_at(&digest) {
-                    Some(spooled) => spooled,
-                    // Where the store does not say it, it does not give the bytes, either.
-                    None => Timestamp::try_from(store.written(&digest).await.ok()??).ok()?,
-                };
-                of.holds(written).then_some((digest, of.tombstone))
-            }
-        });
-        let looked = stream::iter(looked).buffer_unordered(AT_A_TIME);
-        looked.filter_map(ready).collect().await
+        let told = catalog.index().kept_back(tenant, digests).await?;
+        Ok(held(&self.store.of_tenant(tenant), told).await?)
     }
 
     /// What the newest payload that gives it a name calls an artifact; none if that is not known soon.
@@ -143,7 +139,78 @@ impl Server {
     }
 }
 
+/// Those of these artifacts whose bytes did not come again since they were deleted.
+async fn held(
+    store: &Store,
+    told: Vec<(Digest, KeptBack)>,
+) -> Result<Vec<(Digest, Tombstone)>, BucketError> {
+    let looked = told.into_iter().map(|(digest, of)| {
+        let store = store.clone();
+        async move {
+            let written = match store.spooled_at(&digest) {
+                Some(spooled) => Some(spooled),
+                None => {
+                    let written = store.written(&digest).await?;
+                    written.and_then(|written| Timestamp::try_from(written).ok())
+                }
+            };
+            let holds = written.is_some_and(|written| of.holds(written));
+            Ok::<_, BucketError>(holds.then_some((digest, of.tombstone)))
+        }
+    });
+    let looked = stream::iter(looked).buffer_unordered(AT_A_TIME);
+    looked
+        .try_filter_map(|held| ready(Ok(held)))
+        .try_collect()
+        .await
+}
+
 /// Why an artifact is not there, or not given.
 pub(super) fn why(tombstone: &Tombstone) -> String {
     format!("deleted at {:.0}: {}", tombstone.time, tombstone.reason)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use bytes::Bytes;
+    use jiff::SignedDuration;
+    use slimspan_artifact::Artifact;
+
+    use super::*;
+    use crate::catalog::{Deleted, EntryId};
+    use crate::storage::{StoreConfig, meddled};
+
+    /// It may have been deleted a moment before, and the next one who is asked may give its bytes.
+    #[tokio::test]
+    async fn what_the_store_does_not_say_is_not_taken_for_a_no() {
+        let bytes = Bytes::from_static(b"deleted");
+        let digest = Digest::of(&bytes);
+        let artifact = Artifact {
+            digest,
+            media_type: "image/png".to_owned(),
+            bytes,
+        };
+        let told = || {
+            let tombstone = Tombstone {
+                id: EntryId::new(&[7; 16]).unwrap(),
+                time: Timestamp::now() + SignedDuration::from_hours(1),
+                tenant: TenantId::default(),
+                deleted: Deleted::Artifact { digest },
+                reason: String::new(),
+                up_to: None,
+            };
+            let settled = None;
+            vec![(digest, KeptBack { tombstone, settled })]
+        };
+        let config = StoreConfig::new("memory://");
+        let store = Store::open(&config).unwrap();
+        let found = held(&store, told()).await.unwrap();
+        assert!(found.is_empty(), "it is not there");
+        store.put_all(&[artifact]).await.unwrap();
+        let found = held(&store, told()).await.unwrap();
+        assert_eq!(found.len(), 1);
+        let silent = meddled::without_heads(&config).unwrap();
+        assert!(held(&silent, told()).await.is_err());
+    }
 }

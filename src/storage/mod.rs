@@ -15,6 +15,8 @@ mod known;
 mod layout;
 mod leftovers;
 mod location;
+#[cfg(test)]
+pub(crate) mod meddled;
 mod open;
 mod pace;
 mod recollections;

@@ -248,14 +248,16 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use futures::FutureExt as _;
     use slimspan_artifact::Artifact;
     use tempfile::TempDir;
 
     use super::super::super::config::CatalogConfig;
     use super::super::Recorder;
     use super::*;
+    use crate::catalog::{Catalog, Compaction};
     use crate::storage::spool::config::SpoolConfig;
-    use crate::storage::{Spool, StoreConfig};
+    use crate::storage::{Spool, StoreConfig, meddled};
 
     fn artifact() -> Artifact {
         let bytes = Bytes::from_static(b"deleted");
@@ -393,6 +395,51 @@ mod tests {
         let micros = |time: &Timestamp| time.as_microsecond();
         let told: Vec<_> = tombstones.iter().map(|of| micros(&of.time)).collect();
         assert_eq!(told, times.iter().map(micros).collect::<Vec<_>>());
+    }
+
+    /// Who could look at nothing for more than a day looks while deletions of that time are merged: the objects that
+    /// were listed are gone, and at the next look the one that they became is too old to be listed.
+    #[tokio::test]
+    async fn what_is_merged_while_it_is_looked_at_is_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let [bucket, directory] = ["bucket", "catalog"].map(|name| home.path().join(name));
+        std::fs::create_dir(&bucket).unwrap();
+        let config = StoreConfig::new(bucket.to_str().unwrap());
+        let other = Store::open(&config).unwrap();
+        let artifact = artifact();
+        let hours = SignedDuration::from_hours;
+        for before in [30, 29] {
+            let time = Timestamp::now() - hours(before);
+            let told = deletion(&artifact, time);
+            let key = layout::tombstones(time, 1);
+            let bucket = other.bucket();
+            bucket.put(&key, to_line(&told).into()).await.unwrap();
+        }
+        let merges = async move {
+            let catalog = Catalog::open_temporary(&other).unwrap();
+            let compaction = Compaction {
+                grace: std::time::Duration::ZERO,
+                ..Compaction::default()
+            };
+            let compacted = catalog.compact(compaction, |_| ()).await.unwrap();
+            assert_eq!(compacted.deletions, 2);
+        };
+        let store = meddled::at_listing(&config, layout::TOMBSTONES, merges.boxed()).unwrap();
+        let config = CatalogConfig {
+            directory,
+            ..CatalogConfig::default()
+        };
+        let recorder = Recorder::open(&config, &store, Arc::default());
+        let one = std::slice::from_ref(&artifact);
+        let stores = async || store.put_all(one).await.unwrap().written == 1;
+        assert!(stores().await);
+        assert!(!stores().await, "it counts as stored");
+        let mut deletions = Deletions::new(&store);
+        deletions.looked = Timestamp::now() - hours(31);
+        deletions.due = Instant::now();
+        deletions.look(&recorder.shared, &store).await;
+        assert_eq!(deletions.seen.len(), 1, "{:?}", deletions.seen);
+        assert!(stores().await, "it is noticed that it was deleted");
     }
 
     /// What is named hours before it is there is noticed still: the clock that names it may be wrong, and for as

@@ -10,7 +10,10 @@ use crate::catalog::CatalogError;
 use crate::refusal::Refusal;
 use crate::server::artifacts::Refused;
 use crate::server::pieces::OpenError;
-use crate::storage::StoreError;
+use crate::storage::{BucketError, StoreError};
+
+/// What is told of a store that does not answer.
+const STORE: &str = "the store cannot be used at the moment";
 
 /// Why a request has no other answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,9 +94,16 @@ impl From<StoreError> for ApiError {
             }
             error => {
                 tracing::warn!("{error}");
-                Self::later("the store cannot be used at the moment")
+                Self::later(STORE)
             }
         }
+    }
+}
+
+impl From<BucketError> for ApiError {
+    fn from(error: BucketError) -> Self {
+        tracing::warn!("{error}");
+        Self::later(STORE)
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) async fn artifact(
 async fn known(server: &Arc<Server>, sha256: &str, request: Request) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(server, request).await?;
     let address = asking.address(sha256)?;
-    if let Some(tombstone) = server.kept_back(&address).await {
+    if let Some(tombstone) = server.kept_back(&address).await? {
         return Err(ApiError::Told(StatusCode::GONE, why(&tombstone)));
     }
     let payer = server.payer(&asking.reader, asking.peer);

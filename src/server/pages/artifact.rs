@@ -21,6 +21,9 @@ use crate::storage::StoreError;
 /// References on a page.
 const SHOWN: usize = 50;
 
+/// What is said of a store that does not answer.
+const UNREAD: &str = "The store cannot be read at the moment. Load this page again.";
+
 /// A place that refers to it.
 struct Place {
     time: String,
@@ -133,10 +136,16 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     }
     let payer = server.payer(&visit.reader, visit.peer);
     let known = server.known(visit, &address).await?;
-    if let Some(tombstone) = server.kept_back(&address).await {
-        let state = Some(deleted(&tombstone));
-        let page = page(server, visit, &address, known, None, state).await?;
-        return Ok(site.page(StatusCode::GONE, &page));
+    let kept_back = match server.kept_back(&address).await {
+        Ok(tombstone) => tombstone.map(|of| (StatusCode::GONE, deleted(&of))),
+        Err(error) => {
+            tracing::warn!("{error}");
+            Some((StatusCode::SERVICE_UNAVAILABLE, UNREAD.to_owned()))
+        }
+    };
+    if let Some((status, state)) = kept_back {
+        let page = page(server, visit, &address, known, None, Some(state)).await?;
+        return Ok(site.page(status, &page));
     }
     let store = server.store.of_tenant(&address.tenant);
     let facts = |_| Reading::Facts;
@@ -158,9 +167,8 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
         }
         Err(error) => {
             tracing::warn!("{error}");
-            let told = "The store cannot be read at the moment. Load this page again.";
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            (None, status, Some(told.to_owned()))
+            (None, status, Some(UNREAD.to_owned()))
         }
     };
     let page = page(server, visit, &address, known, opened, state).await?;

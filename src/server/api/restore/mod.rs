@@ -115,11 +115,7 @@ pub(crate) async fn restore(
             "the files of other requests are looked for",
         )
         .await?;
-        let kept_back = timeout(TIME, server.all_kept_back(&tenant, digests)).await;
-        let kept_back = kept_back.map_err(|_| {
-            ApiError::later("the store did not say in time which of the files were deleted")
-        })?;
-        for (digest, _) in kept_back {
+        for (digest, _) in told_in_time(server.all_kept_back(&tenant, digests)).await? {
             files.remove(&digest);
         }
         Found::look_for(&store, files, most).await?
@@ -171,6 +167,18 @@ pub(crate) async fn restore(
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(LEFT, HeaderValue::from(left));
     Ok(response)
+}
+
+/// What is known of files that were deleted. While that is not known nothing is made whole: they would be in it.
+async fn told_in_time<T>(
+    asking: impl Future<Output = Result<Vec<T>, ApiError>>,
+) -> Result<Vec<T>, ApiError> {
+    match timeout(TIME, asking).await {
+        Ok(told) => told,
+        Err(_) => Err(ApiError::later(
+            "it was not said in time which of the files were deleted",
+        )),
+    }
 }
 
 /// The turn of a request.
@@ -333,8 +341,10 @@ async fn work<T: Send + 'static>(
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::future::{pending, ready};
     use std::sync::mpsc;
 
+    use axum::response::IntoResponse as _;
     use futures::{StreamExt as _, poll};
     use serde_json::json;
     use slimspan_proto::json::{Limits as OfJson, read};
@@ -343,6 +353,7 @@ mod tests {
 
     use super::*;
     use crate::admission::{Budget, Limits};
+    use crate::catalog::CatalogError;
 
     const SIZE: usize = 3 * PACE;
 
@@ -384,6 +395,23 @@ mod tests {
         let later = StatusCode::SERVICE_UNAVAILABLE;
         let is_told = matches!(&refused, ApiError::Told(status, _) if *status == later);
         assert!(is_told, "{refused:?}");
+    }
+
+    /// A file that was deleted is not put back because nobody could say so.
+    #[tokio::test(start_paused = true)]
+    async fn while_it_is_not_known_what_was_deleted_nothing_is_made_whole() {
+        let begun = Instant::now();
+        let silent = pending::<Result<Vec<usize>, ApiError>>();
+        let cannot = ready(Err(ApiError::from(CatalogError::Ending)));
+        for refused in [told_in_time(silent).await, told_in_time(cannot).await] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let headers = refused.into_response().headers().clone();
+            assert!(headers.contains_key(header::RETRY_AFTER));
+        }
+        assert_eq!(begun.elapsed().as_secs(), TIME.as_secs());
+        let known = ready(Ok::<_, ApiError>(vec![7]));
+        assert_eq!(told_in_time(known).await.unwrap(), [7]);
     }
 
     /// Who goes away while it becomes whole leaves work behind, which has its memory and its turn to the end.
