@@ -312,7 +312,11 @@ impl Catalog {
     }
 
     /// Reads deletions; true if an object of them has vanished since it was listed.
-    async fn tombstones(&self, reach: Reach, synced: &mut Synced) -> Result<bool, CatalogError> {
+    pub(super) async fn tombstones(
+        &self,
+        reach: Reach,
+        synced: &mut Synced,
+    ) -> Result<bool, CatalogError> {
         let mut vanished = false;
         // There are few: without an offset all are listed.
         let since = layout::stamp(Timestamp::now() - WHILE_AGO);

@@ -21,6 +21,7 @@ mod put;
 pub mod recorder;
 mod text;
 mod tombstone;
+mod withheld;
 
 pub use compact::{Compacted, Compaction};
 pub use entry::{Entry, State};

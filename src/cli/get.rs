@@ -1,7 +1,7 @@
 //! `slimspan get --config FILE ARTIFACT`
 
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -14,6 +14,7 @@ use super::destination::{Destination, Target};
 use super::progress::Progress;
 use super::stores::{Named, StoreArguments, named};
 use super::{USAGE, complain, say};
+use crate::catalog::Catalog;
 use crate::server::Address;
 use crate::storage::{Store, StoreError};
 use crate::tenant::TenantId;
@@ -24,7 +25,7 @@ const PIECE: u64 = 4 << 20;
 /// Read an artifact out of the store
 ///
 /// Its bytes are checked: a file appears under its name when all of them are there and right. It is found in
-/// the store, or in the spool beside it.
+/// the store, or in the spool beside it. One that was deleted is not read, also where its bytes are still there.
 #[derive(Debug, Args)]
 pub(super) struct Get {
     #[command(flatten)]
@@ -63,8 +64,35 @@ pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
     let address = (get.store).address(&config, &get.artifact, get.tenant.as_ref())?;
     let store = get.store.open(&config)?.of_tenant(&address.tenant);
     let runtime = super::runtime()?;
-    runtime.block_on(read(get, &store, address))?;
+    let (_, of) = get.store.config_in(&config)?;
+    runtime.block_on(async {
+        if of.catalog.enabled {
+            refuse_deleted(&store, &of.catalog.directory, &address.digest).await?;
+        }
+        read(get, &store, address).await
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Its bytes may have to stay for a while when it was deleted: nobody gets them, here as from an `artifact_server`.
+async fn refuse_deleted(store: &Store, directory: &Path, digest: &Digest) -> anyhow::Result<()> {
+    let asked = async {
+        let catalog = Catalog::open_if_there(store, directory).await?;
+        catalog.withheld(store, digest).await
+    };
+    match asked.await {
+        Ok(None) => {}
+        Ok(Some(tombstone)) => bail!(
+            "{digest} was deleted at {:.0}: {}",
+            tombstone.time,
+            tombstone.reason
+        ),
+        // Who may read files need not be allowed to list what was deleted.
+        Err(error) => complain(format_args!(
+            "whether {digest} was deleted is not known: {error}"
+        )),
+    }
+    Ok(())
 }
 
 async fn read(get: &Get, store: &Store, address: Address) -> anyhow::Result<()> {

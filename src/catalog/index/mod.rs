@@ -17,6 +17,7 @@ mod tombstones;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -44,6 +45,9 @@ pub struct Index {
 #[derive(Debug)]
 struct Shared {
     pool: Pool,
+    /// Whether this process has read all that a listing showed. What an earlier one left may be days old: it knows
+    /// nothing of what refers to a file since.
+    is_read: AtomicBool,
     /// Deletes the folder of an index that is for this process alone.
     _folder: Option<tempfile::TempDir>,
 }
@@ -80,6 +84,7 @@ impl Index {
         Ok(Self {
             shared: Arc::new(Shared {
                 pool,
+                is_read: AtomicBool::new(false),
                 _folder: folder,
             }),
         })
@@ -153,14 +158,16 @@ impl Index {
 
     /// Those of these artifacts of `tenant` that were deleted and to which nothing refers that came later, and why:
     /// [`KeptBack::holds`] says whether that holds for bytes that are there. Of what goes with a trace nothing
-    /// is said for as long as part of the catalog is not known, which may refer to it.
+    /// is said for as long as part of the catalog is not known, which may refer to it: also until this process has
+    /// read all of it once.
     pub async fn kept_back(
         &self,
         tenant: &TenantId,
         digests: Vec<Digest>,
     ) -> Result<Vec<(Digest, KeptBack)>, CatalogError> {
         let tenant = tenant.clone();
-        self.read(move |connection| tombstones::of_all_of(connection, &tenant, &digests))
+        let is_read = self.shared.is_read.load(Ordering::Relaxed);
+        self.read(move |connection| tombstones::of_all_of(connection, &tenant, &digests, is_read))
             .await
     }
 
@@ -274,7 +281,9 @@ impl Index {
     ) -> Result<usize, CatalogError> {
         let work =
             move |connection: &mut Connection| objects::end_listing(connection, listing, from, to);
-        self.shared.pool.write(work).await
+        let forgotten = self.shared.pool.write(work).await?;
+        self.shared.is_read.store(true, Ordering::Relaxed);
+        Ok(forgotten)
     }
 
     /// Makes one that has nothing ready for very much. Until [`Index::end_load`] it is slow to answer.

@@ -587,6 +587,43 @@ async fn what_another_version_could_not_read_is_read_again() {
     assert!(later.missing(vec![whole, part]).await.unwrap().is_empty());
 }
 
+/// While nobody looked, another trace may have come to refer to a file that went with one.
+#[tokio::test]
+async fn what_went_with_a_trace_is_not_kept_back_before_a_new_process_has_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.sqlite");
+    let of = tenant(0);
+    let kept_back = async |index: &Index| {
+        let told = index.kept_back(&of, vec![digest(1)]).await.unwrap();
+        told.len()
+    };
+    let look = async |index: &Index| {
+        let listing = index.begin_listing().await.unwrap();
+        index.begin_load().await.unwrap();
+        index.end_load().await.unwrap();
+        let between = super::super::layout::ENTRIES_BETWEEN;
+        index.end_listing(listing, between).await.unwrap();
+    };
+    let first = Index::open(&path, "s3://media").unwrap();
+    let with_a_trace = Tombstone {
+        id: id(1),
+        time: at(100),
+        tenant: of.clone(),
+        deleted: Deleted::Artifact { digest: digest(1) },
+        reason: String::new(),
+        up_to: Some(Timestamp::UNIX_EPOCH),
+    };
+    let applied = first.apply(Vec::new(), vec![with_a_trace], Vec::new());
+    applied.await.unwrap();
+    look(&first).await;
+    assert_eq!(kept_back(&first).await, 1);
+    drop(first);
+    let next = Index::open(&path, "s3://media").unwrap();
+    assert_eq!(kept_back(&next).await, 0, "days may have passed");
+    look(&next).await;
+    assert_eq!(kept_back(&next).await, 1);
+}
+
 /// What goes with a trace may be referred to by lines that are not known: it is not kept back for a trace then, and
 /// what was deleted by itself is.
 #[tokio::test]

@@ -223,11 +223,13 @@ pub(super) fn of_artifact(
     Ok(Some(tombstone).filter(|_| !is_back))
 }
 
-/// The same of those of these artifacts to which nothing else can refer, as far as all lines are known.
+/// The same of those of these artifacts to which nothing else can refer, as far as all lines are known: if what there
+/// is `is_read`.
 pub(super) fn of_all_of(
     connection: &Connection,
     tenant: &TenantId,
     wanted: &[Digest],
+    is_read: bool,
 ) -> rusqlite::Result<Vec<(Digest, KeptBack)>> {
     let mut found = Vec::new();
     for digest in wanted {
@@ -242,7 +244,8 @@ pub(super) fn of_all_of(
         found.push((*digest, KeptBack { tombstone, settled }));
     }
     let with_a_trace = |of: &KeptBack| of.tombstone.is_with_a_trace();
-    if found.iter().any(|(_, of)| with_a_trace(of)) && !objects::is_complete(connection)? {
+    let is_complete = || Ok::<_, rusqlite::Error>(is_read && objects::is_complete(connection)?);
+    if found.iter().any(|(_, of)| with_a_trace(of)) && !is_complete()? {
         found.retain(|(_, of)| !with_a_trace(of));
     }
     Ok(found)

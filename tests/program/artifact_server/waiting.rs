@@ -11,6 +11,7 @@ use super::kept::{ask, is_stored_at, listed, refer};
 use super::{Served, with_catalog};
 use crate::support::backend::Backend;
 use crate::support::references::path_in;
+use crate::support::slimspan::{Ended, run};
 use crate::support::{config, otlp, soon};
 
 /// Of what telemetry refers to here, and of what else.
@@ -35,6 +36,13 @@ async fn is(served: &Served, digest: &Digest, status: StatusCode, words: &str) {
             assert!(told.contains(words), "{path}: {told}");
         }
     }
+}
+
+/// Reads it out of the store.
+async fn get(served: &Served, digest: &Digest) -> Ended {
+    let digest = digest.to_string();
+    let arguments = ["get", "--config", "collector.yaml", "-o", "got", &digest];
+    run(served.slimspan.folder(), &arguments).await
 }
 
 /// Deletes a trace; how many of its files wait.
@@ -81,11 +89,20 @@ async fn what_waits_to_go_is_told_to_be_deleted_at_once() {
     let restored = client.ask(Method::POST, "/v1/restore/traces", slim).await;
     assert_eq!(restored.status, StatusCode::OK, "{restored:?}");
     assert_eq!(restored.headers["slimspan-references-left"], "1");
+    // Nor does who has the store itself read it by mistake.
+    let got = get(&served, &own).await;
+    assert_eq!(got.code, Some(1), "{got:?}");
+    assert!(got.stderr.contains("a-person-asked"), "{got:?}");
+    assert!(!served.slimspan.folder().join("got").exists());
+    let got = get(&served, &shared).await;
+    assert_eq!(got.code, Some(0), "{got:?}");
 
     // Another trace does refer to it.
     refer(&served, &own, OTHER, 2).await;
     listed(&served, &own, 1).await;
     is(&served, &own, StatusCode::OK, "").await;
+    let got = get(&served, &own).await;
+    assert_eq!(got.code, Some(0), "{got:?}");
 
     // What came again is there, also before it is known what refers to it.
     assert_eq!(delete(&served, OTHER, "so-did-another").await, 2);
