@@ -5,7 +5,6 @@
 //! and the sender is told of those that are refused even so.
 
 use std::ops::Range;
-use std::slice;
 
 use bytes::Bytes;
 use slimspan_proto::{Items, Signal};
@@ -85,11 +84,14 @@ where
     let weight =
         |range: &Range<usize>| -> usize { range.clone().map(|index| items.weight(index)).sum() };
     let weights = |ranges: &[Range<usize>]| -> usize { ranges.iter().map(weight).sum() };
-    let (alone, rest) = match isolated {
-        // It was alone already, and counts as that.
-        [only] => (&[][..], slice::from_ref(only)),
-        several => several.split_at(several.len().min(ALONE)),
+    // The only one was alone already, and counts as that.
+    let is_only = isolated.len() == 1;
+    let tried = if is_only {
+        0
+    } else {
+        isolated.len().min(ALONE)
     };
+    let (alone, rest) = isolated.split_at(tried);
     let mut refused = 0;
     let mut reason = None;
     for (sent, range) in alone.iter().enumerate() {
@@ -111,7 +113,7 @@ where
     }
     let rest_weighs = weights(rest);
     refused += rest_weighs;
-    if isolated.len() > 1 {
+    if !is_only {
         not_sent(rest_weighs);
     }
     let reason = reason.unwrap_or(together);
@@ -142,6 +144,7 @@ async fn in_time(
     reason = "a test fails by panicking"
 )]
 mod tests {
+    use std::slice;
     use std::sync::Mutex;
     use std::time::Duration;
 
