@@ -1,12 +1,11 @@
 //! Files that a folder's client did not finish because the process was killed.
 //!
-//! It writes an artifact beside its name, as `<digest>#1`, and renames it then. What a kill leaves of
-//! that is hidden from listings, and nobody would ever remove it.
+//! It writes an object beside its name, as `<digest>#1` or `<time>-….jsonl#1`, and renames it then. What a
+//! kill leaves of that is hidden from listings, and nobody would ever remove it.
 
-use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What is younger may be another process's work.
@@ -19,6 +18,11 @@ const LONGEST: Duration = Duration::from_mins(5);
 const NAME: usize = 64;
 const SHARD: usize = 2;
 
+/// How folders of the catalog are called, each `0` a digit, and what each of its objects begins with.
+const DAY: &str = "0000-00-00";
+const HOUR: &str = "00";
+const STAMP: &str = "00000000T000000.000000Z-";
+
 /// What was removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Swept {
@@ -26,53 +30,122 @@ pub(super) struct Swept {
     pub(super) bytes: u64,
 }
 
-/// Removes leftovers under `root`, where the shards are, that are older than an hour at `now`; never
-/// anything else. What cannot be read or removed is left.
+/// Removes leftovers of artifacts under `root`, where the shards are, that are older than an hour at `now`;
+/// never anything else. What cannot be read or removed is left.
 pub(super) fn sweep(root: &Path, now: SystemTime) -> io::Result<Swept> {
-    let begun = Instant::now();
-    let mut swept = Swept::default();
-    let shards = match fs::read_dir(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(swept),
-        shards => shards?,
+    let mut sweep = Sweep::begin(now);
+    for (folder, shard) in folders(root)? {
+        if is_hex(&shard, SHARD) {
+            sweep.remove(&folder, |name| {
+                is_hex(name, NAME) && name.starts_with(&shard)
+            });
+        }
+    }
+    Ok(sweep.swept)
+}
+
+/// The same of the catalog, of which `root` is the folder.
+pub(super) fn sweep_catalog(root: &Path, now: SystemTime) -> io::Result<Swept> {
+    let mut sweep = Sweep::begin(now);
+    if fs::symlink_metadata(root).is_ok_and(|found| found.is_symlink()) {
+        return Ok(sweep.swept);
+    }
+    for (folder, name) in folders(root)? {
+        match name.as_str() {
+            "tombstones" => sweep.remove(&folder, |name| is_of_catalog(name, ".json")),
+            "gc" => sweep.remove(&folder, |name| is_of_catalog(name, ".jsonl")),
+            day if is_like(day, DAY) => {
+                for (folder, hour) in folders(&folder).unwrap_or_default() {
+                    if is_like(&hour, HOUR) {
+                        sweep.remove(&folder, |name| is_of_catalog(name, ".jsonl"));
+                    }
+                }
+            }
+            // A tenant may have that name, too, and its artifacts are another sweep's.
+            _ => {}
+        }
+    }
+    Ok(sweep.swept)
+}
+
+/// The folders in a folder, if that is there, and what they are called. No link is followed: what it leads
+/// to is not ours.
+fn folders(root: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
     };
-    for shard in shards.flatten() {
-        // No link is followed: what it leads to is not ours.
-        let is_folder = shard.file_type().is_ok_and(|kind| kind.is_dir());
-        let name = shard.file_name();
-        let Some(name) = name
-            .to_str()
-            .filter(|name| is_folder && is_hex(name, SHARD))
-        else {
-            continue;
-        };
-        let Ok(files) = fs::read_dir(shard.path()) else {
-            continue;
+    let folders = entries.flatten().filter_map(|entry| {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let name = entry.file_name().into_string().ok();
+        name.filter(|_| is_folder).map(|name| (entry.path(), name))
+    });
+    Ok(folders.collect())
+}
+
+/// One that goes on.
+struct Sweep {
+    begun: Instant,
+    now: SystemTime,
+    swept: Swept,
+}
+
+impl Sweep {
+    fn begin(now: SystemTime) -> Self {
+        Self {
+            begun: Instant::now(),
+            now,
+            swept: Swept::default(),
+        }
+    }
+
+    /// Removes from a folder what is left of objects that are called so.
+    fn remove(&mut self, folder: &Path, is_ours: impl Fn(&str) -> bool) {
+        let Ok(files) = fs::read_dir(folder) else {
+            return;
         };
         for file in files.flatten() {
-            if begun.elapsed() > LONGEST {
-                return Ok(swept);
+            if self.begun.elapsed() > LONGEST {
+                return;
             }
-            if is_leftover(&file.file_name(), name)
-                && let Some(bytes) = old(&file, now)
+            let name = file.file_name();
+            if name.to_str().and_then(unfinished).is_some_and(&is_ours)
+                && let Some(bytes) = old(&file, self.now)
                 && fs::remove_file(file.path()).is_ok()
             {
-                swept.files += 1;
-                swept.bytes += bytes;
+                self.swept.files += 1;
+                self.swept.bytes += bytes;
             }
         }
     }
-    Ok(swept)
 }
 
-/// Whether the client calls an unfinished artifact of the shard so.
-fn is_leftover(name: &OsStr, shard: &str) -> bool {
-    let parts = name.to_str().and_then(|name| name.split_once('#'));
-    parts.is_some_and(|(digest, number)| {
-        is_hex(digest, NAME)
-            && digest.starts_with(shard)
-            && !number.is_empty()
-            && number.bytes().all(|digit| digit.is_ascii_digit())
-    })
+/// Of which object a file with this name is what the client began, if it is.
+fn unfinished(name: &str) -> Option<&str> {
+    let (object, number) = name.split_once('#')?;
+    let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    is_number.then_some(object)
+}
+
+/// Whether an object of the catalog is called so: a time, who wrote it and what makes it unique.
+fn is_of_catalog(name: &str, ending: &str) -> bool {
+    let Some((stamp, rest)) = name.split_at_checked(STAMP.len()) else {
+        return false;
+    };
+    let plain = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    is_like(stamp, STAMP)
+        && rest
+            .strip_suffix(ending)
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain))
+}
+
+/// Whether a name has a digit at each `0` of the pattern, and else what stands there.
+fn is_like(name: &str, pattern: &str) -> bool {
+    let fits = |(byte, like): (u8, u8)| match like {
+        b'0' => byte.is_ascii_digit(),
+        like => byte == like,
+    };
+    name.len() == pattern.len() && name.bytes().zip(pattern.bytes()).all(fits)
 }
 
 fn is_hex(name: &str, len: usize) -> bool {
@@ -146,9 +219,85 @@ mod tests {
     }
 
     #[test]
+    fn old_leftovers_of_the_catalog_go_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("catalog");
+        let day = "2026-11-21/19/20261121T194305.000120Z";
+        let deletion = "tombstones/20261121T194305.000120Z-000000ab-0badcafe";
+        let leftovers = [
+            format!("{day}-000000ab-0badcafe.jsonl#1"),
+            format!("{day}-000000ab-0badcafe_0002-0badcafe.jsonl#23"),
+            format!("{deletion}.json#1"),
+            format!("{deletion}-until-1795172334.json#2"),
+            "gc/20261121T194305.000120Z-0badcafe.jsonl#1".to_owned(),
+        ];
+        let others = [
+            format!("{day}-000000ab-0badcafe.jsonl"),
+            format!("{day}-000000ab-0badcafe.jsonl#"),
+            format!("{day}-000000ab-0badcafe.jsonl#1a"),
+            format!("{day}-000000ab-0badcafe.jsonl#1#2"),
+            format!("{day}-000000ab-0badcafe.jsonl.gz#1"),
+            format!("{day}-000000ab-0badcafe#1"),
+            format!("{day}-.jsonl"),
+            format!("{day}-.jsonl#1"),
+            format!("{day}.jsonl#1"),
+            format!("{day}-My notes.jsonl#1"),
+            format!("{deletion}.jsonl#1"),
+            "2026-11-21/19/notes.jsonl#1".to_owned(),
+            "2026-11-21/20261121T194305.000120Z-0badcafe.jsonl#1".to_owned(),
+            "2026-11-21/deeper/20261121T194305.000120Z-0badcafe.jsonl#1".to_owned(),
+            "yesterday/19/20261121T194305.000120Z-0badcafe.jsonl#1".to_owned(),
+            "notes/20261121T194305.000120Z-0badcafe.jsonl#1".to_owned(),
+            format!("sha256/ba/{DIGEST}#1"),
+            format!("../notes/{day}-000000ab-0badcafe.jsonl#1"),
+        ];
+        for name in leftovers.iter().chain(&others) {
+            write(&root.join(name));
+        }
+        let folder = root.join("gc/20261121T194305.000120Z-0badcafe.jsonl#7");
+        fs::create_dir(&folder).unwrap();
+        let elsewhere = home
+            .path()
+            .join("20/20261121T194305.000120Z-0badcafe.jsonl#1");
+        write(&elsewhere);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::symlink;
+            let of_links = elsewhere.parent().unwrap();
+            symlink(of_links, root.join("2026-11-21/20")).unwrap();
+            let name = "gc/20261121T194305.000120Z-0badcafe.jsonl#9";
+            symlink(&elsewhere, root.join(name)).unwrap();
+            fs::create_dir_all(home.path().join("elsewhere")).unwrap();
+            let linked = home.path().join("elsewhere/catalog");
+            symlink(&root, &linked).unwrap();
+            let later = SystemTime::now() + Duration::from_mins(61);
+            assert_eq!(sweep_catalog(&linked, later).unwrap(), Swept::default());
+        }
+        let young = SystemTime::now() + Duration::from_mins(59);
+        assert_eq!(sweep_catalog(&root, young).unwrap(), Swept::default());
+        let later = SystemTime::now() + Duration::from_mins(61);
+        let swept = sweep_catalog(&root, later).unwrap();
+        let all = Swept {
+            files: leftovers.len() as u64,
+            bytes: 4 * leftovers.len() as u64,
+        };
+        assert_eq!(swept, all);
+        for name in &leftovers {
+            assert!(!root.join(name).exists(), "{name}");
+        }
+        for name in &others {
+            assert!(root.join(name).exists(), "{name}");
+        }
+        assert!(folder.exists() && elsewhere.exists());
+    }
+
+    #[test]
     fn a_folder_that_is_not_there_has_none() {
         let home = tempfile::tempdir().unwrap();
-        let swept = sweep(&home.path().join("none"), SystemTime::now());
-        assert_eq!(swept.unwrap(), Swept::default());
+        let none = home.path().join("none");
+        for sweep in [sweep, sweep_catalog] {
+            let swept = sweep(&none, SystemTime::now());
+            assert_eq!(swept.unwrap(), Swept::default());
+        }
     }
 }

@@ -48,19 +48,53 @@ async fn unfinished_files_of_a_killed_process_are_removed() {
             file.set_modified(hours_ago).unwrap();
         }
     }
+    let catalog = folder.path().join("artifacts/catalog");
+    let [of_catalog, stays] = of_catalog(&catalog, hours_ago);
     let backend = Backend::start().await;
     let mut slimspan = Slimspan::start_in(folder, &config::standard(backend.address)).await;
     let removed = format!("removed {OLD} unfinished files");
     slimspan.logs(&removed).await;
     assert!(old.iter().all(|path| !path.exists()));
     assert!(young.exists() && whole.exists());
+    let removed = format!("catalog: removed {} unfinished files", of_catalog.len());
+    slimspan.logs(&removed).await;
+    assert!(of_catalog.iter().all(|path| !path.exists()));
+    assert!(stays.iter().all(|path| path.exists()));
     measured(
         "P24",
         "program::leftovers",
         "0 older than an hour after a start",
-        format_args!("0 of {OLD} left; what is younger or whole stays"),
+        format_args!(
+            "0 of {OLD} and of {} of the catalog left; what is younger or whole stays",
+            of_catalog.len()
+        ),
     );
     slimspan.stop_well().await;
+}
+
+/// What writes of the catalog's objects left that were cut off `long_ago`, and what has to stay: younger
+/// ones, and whole objects.
+fn of_catalog(catalog: &Path, long_ago: SystemTime) -> [Vec<PathBuf>; 2] {
+    let [mut leftovers, mut others] = [Vec::new(), Vec::new()];
+    for object in [
+        "2026-11-21/19/20261121T194305.000120Z-000000ab-0badcafe.jsonl",
+        "tombstones/20261121T194305.000120Z-000000ab-0badcafe.json",
+        "gc/20261121T194305.000120Z-0badcafe.jsonl",
+    ] {
+        let whole = catalog.join(object);
+        fs::create_dir_all(whole.parent().unwrap()).unwrap();
+        let beside = |number: u32| catalog.join(format!("{object}#{number}"));
+        let (old, young) = (beside(1), beside(2));
+        for (path, is_old) in [(&whole, true), (&old, true), (&young, false)] {
+            let file = File::create(path).unwrap();
+            if is_old {
+                file.set_modified(long_ago).unwrap();
+            }
+        }
+        leftovers.push(old);
+        others.extend([young, whole]);
+    }
+    [leftovers, others]
 }
 
 /// The same with files that processes have really left, in the middle of what was uploaded to them.

@@ -79,22 +79,28 @@ fn in_a_thread(sweep: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread.spawn(sweep).map(drop)
 }
 
-/// Removes the unfinished files of all tenants that are old at `now`, and tells of them.
+/// Removes the unfinished files of all tenants and of the catalog that are old at `now`, and tells of them.
 fn remove_old(folder: &Path, now: SystemTime) {
     for tenant in tenants_in(folder) {
         let root = folder.join(tenant.as_str()).join("sha256");
-        match leftovers::sweep(&root, now) {
-            Ok(Swept { files: 0, .. }) => {}
-            Ok(Swept { files, bytes }) => tracing::info!(
-                "{}: removed {files} unfinished files of {bytes} bytes that a killed \
-                 process left",
-                root.display()
-            ),
-            Err(error) => tracing::warn!(
-                "{}: cannot look for unfinished files: {error}",
-                root.display()
-            ),
-        }
+        tell(&root, leftovers::sweep(&root, now));
+    }
+    let catalog = folder.join("catalog");
+    tell(&catalog, leftovers::sweep_catalog(&catalog, now));
+}
+
+fn tell(root: &Path, swept: io::Result<Swept>) {
+    match swept {
+        Ok(Swept { files: 0, .. }) => {}
+        Ok(Swept { files, bytes }) => tracing::info!(
+            "{}: removed {files} unfinished files of {bytes} bytes that a killed \
+             process left",
+            root.display()
+        ),
+        Err(error) => tracing::warn!(
+            "{}: cannot look for unfinished files: {error}",
+            root.display()
+        ),
     }
 }
 
