@@ -4,11 +4,12 @@
 //! a text beside it that says why it is there.
 
 pub mod config;
+mod leftovers;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use slimspan_artifact::Digest;
@@ -122,9 +123,10 @@ impl Shared {
             return letters.iter().map(|_| Err(self.off())).collect();
         };
         let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        // Counted each time: people take files out of it.
+        // Counted each time: people take files out of it. What a kill left takes room from letters.
         let used = self.disk.create_folder(folder);
-        let used = used.and_then(|()| size_of(folder));
+        let used =
+            used.and_then(|()| leftovers::sweep(self.disk.as_ref(), folder, SystemTime::now()));
         let mut used = match used {
             Ok(used) => used,
             Err(error) => {
@@ -171,15 +173,6 @@ impl Shared {
     }
 }
 
-fn size_of(folder: &Path) -> io::Result<u64> {
-    let mut size = 0;
-    for entry in fs::read_dir(folder)? {
-        // One that is taken out meanwhile takes no room.
-        size += entry?.metadata().map_or(0, |metadata| metadata.len());
-    }
-    Ok(size)
-}
-
 /// The reason first, so that there is no request without one. What a power cut takes of its text is
 /// not worth a sync of its own.
 fn write(disk: &dyn Disk, folder: &Path, letter: &Letter) -> io::Result<PathBuf> {
@@ -212,6 +205,8 @@ fn write(disk: &dyn Disk, folder: &Path, letter: &Letter) -> io::Result<PathBuf>
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::fs;
+
     use bytesize::ByteSize;
     use futures::future::poll_immediate;
     use tokio::time::{Duration, timeout};
@@ -313,6 +308,25 @@ mod tests {
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
         fs::remove_file(first).unwrap();
         keep(&letters, b"1").await.unwrap();
+    }
+
+    /// Nobody takes out what a kill left, and it would be counted for ever.
+    #[tokio::test]
+    async fn what_a_kill_left_makes_room_when_it_is_old() {
+        let home = tempfile::tempdir().unwrap();
+        let letters = letters(Some(home.path().to_owned()), 24);
+        let left = home
+            .path()
+            .join("2026-11-22T12-49-43.123456Z-0badcafe0bad.unfinished");
+        fs::write(&left, [0; 20]).unwrap();
+        let full = keep(&letters, b"1").await;
+        assert!(matches!(full, Err(NotKept::Full { .. })), "{full:?}");
+        assert!(left.exists(), "it may be another process's work");
+        let file = fs::File::options().write(true).open(&left).unwrap();
+        let hours_ago = SystemTime::now() - Duration::from_hours(2);
+        file.set_modified(hours_ago).unwrap();
+        keep(&letters, b"1").await.unwrap();
+        assert!(!left.exists());
     }
 
     #[tokio::test]
