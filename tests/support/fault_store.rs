@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -84,7 +84,13 @@ struct Shared {
     asked: Mutex<HashMap<String, u64>>,
     puts: watch::Sender<usize>,
     stored: watch::Sender<usize>,
+    /// Puts that are not answered yet, and the most that there were.
+    going: AtomicUsize,
+    most: AtomicUsize,
 }
+
+/// A put that is not answered yet.
+struct Going(Arc<Shared>);
 
 impl FaultStore {
     pub(crate) async fn start(seed: u64, faults: &[(Fault, usize)]) -> Self {
@@ -101,6 +107,8 @@ impl FaultStore {
             asked: Mutex::default(),
             puts: watch::Sender::new(0),
             stored: watch::Sender::new(0),
+            going: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
         });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -169,6 +177,11 @@ impl FaultStore {
         *self.shared.puts.borrow()
     }
 
+    /// How many puts were under way at a time at most.
+    pub(crate) fn most_at_a_time(&self) -> usize {
+        self.shared.most.load(Ordering::SeqCst)
+    }
+
     /// Waits until there are as many objects.
     pub(crate) async fn stored(&self, count: usize) {
         let mut stored = self.shared.stored.subscribe();
@@ -229,6 +242,20 @@ impl Shared {
     }
 }
 
+impl Going {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        let going = 1 + shared.going.fetch_add(1, Ordering::SeqCst);
+        shared.most.fetch_max(going, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.going.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
@@ -236,6 +263,7 @@ async fn answer(
     let (head, mut body) = request.into_parts();
     let name = head.uri.path().rsplit('/').next().unwrap().to_owned();
     let is_put = head.method == Method::PUT;
+    let _going = is_put.then(|| Going::begin(&shared));
     if is_put {
         shared.puts.send_modify(|puts| *puts += 1);
     }

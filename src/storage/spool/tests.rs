@@ -1,8 +1,10 @@
 //! What a spool does while its disk does not give what is on it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use futures::future::poll_immediate;
 use slimspan_artifact::Artifact;
 use tempfile::TempDir;
+use tokio::task::unconstrained;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +41,34 @@ fn budget() -> Budget {
         limit_mib: 128,
         spike_mib: 25,
     })
+}
+
+/// A disk takes milliseconds for each sync: what a request brings is durable with the one that goes on when it
+/// comes, and the next.
+#[tokio::test]
+async fn the_files_of_a_request_share_a_sync_however_many_they_are() {
+    const FILES: u32 = 1_500;
+    let (_folder, disk, store, _) = spooled().await;
+    let file = |number: u32| {
+        let bytes = [&number.to_le_bytes()[..], &[7; 5 << 10][..]].concat();
+        Artifact {
+            digest: Digest::of(&bytes),
+            media_type: "image/png".to_owned(),
+            bytes: bytes.into(),
+        }
+    };
+    let request: Vec<_> = (0..FILES).map(file).collect();
+    let before = disk.syncs();
+    let held = disk.hold_syncs();
+    let mut keeping = Box::pin(store.keep_all(&request, Delivery::Background));
+    // All of it has come before the first sync is through.
+    let kept = unconstrained(poll_immediate(&mut keeping)).await;
+    assert!(kept.is_none());
+    drop(held);
+    let kept = timeout(Duration::from_mins(1), keeping).await.unwrap();
+    assert_eq!(kept.unwrap().spooled, FILES as usize);
+    let syncs = disk.syncs() - before;
+    assert!((1..=2).contains(&syncs), "{syncs}");
 }
 
 #[tokio::test]
