@@ -38,7 +38,7 @@ fn free(disk: &Path) {
 }
 
 /// Files that are all moved, and of which hundreds fit on the disk.
-fn load(seed: u64, requests: usize) -> Load {
+pub(super) fn load(seed: u64, requests: usize) -> Load {
     Load {
         senders: 4,
         requests,
@@ -181,7 +181,7 @@ async fn a_full_disk_lets_requests_go_on_as_they_came() {
     );
 }
 
-fn config_for(backend: &Verifying, artifacts: &Path) -> serde_json::Value {
+pub(super) fn config_for(backend: &Verifying, artifacts: &Path) -> serde_json::Value {
     let mut config = config::standard(backend.address);
     config["extensions"]["artifact_store"]["url"] = json!(artifacts);
     config

@@ -12,6 +12,7 @@ mod answers;
 mod backend_away;
 mod checker;
 mod conserved;
+mod failing_disk;
 mod full_disk;
 mod hung_store;
 mod kill;

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
+
+use super::soon;
+use super::tools::tool;
 
 /// A mounted file system. It is unmounted when dropped.
 pub(crate) struct Mounted {
@@ -80,6 +84,50 @@ impl Disk {
         self.mounted.path()
     }
 
+    /// Lets nobody write to it (EROFS), or lets everybody again. The system does not while a file is open to be
+    /// written, which is waited for.
+    pub(crate) async fn set_read_only(&self, is_it: bool) {
+        let how = if is_it { "remount,ro" } else { "remount,rw" };
+        let path = self.path();
+        until_done(how, || {
+            let mut mount = Command::new("mount");
+            mount.args(["-o", how]).arg(path);
+            mount
+        })
+        .await;
+    }
+
+    /// It neither gives nor takes anything any more (EIO), as a disk that has died, and what was not synced is
+    /// gone. Where there is nothing to do that with, the test is skipped, and says so.
+    pub(crate) fn shut_down(&self) -> Option<()> {
+        // EXT4_IOC_SHUTDOWN, with EXT4_GOING_FLAGS_NOLOGFLUSH.
+        let script = "import fcntl, os, struct, sys\n\
+                      disk = os.open(sys.argv[1], os.O_RDONLY)\n\
+                      fcntl.ioctl(disk, 0x8004587d, struct.pack('I', 2))";
+        let mut python = Command::new(tool("python/bin/python3")?);
+        let done = python.args(["-c", script]).arg(self.path()).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{done:?}");
+        Some(())
+    }
+
+    /// Mounts it again, as a disk that is well. Who has a file open there is waited for, and who writes to it has
+    /// to be stopped meanwhile: he would write into the folder below.
+    pub(crate) async fn mount_again(&self) {
+        let path = self.path();
+        until_done("umount", || {
+            let mut umount = Command::new("umount");
+            umount.arg(path);
+            umount
+        })
+        .await;
+        let image = self.room.path().join("disk");
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-o", "loop"]).arg(image).arg(path).output();
+        let mounted = mounted.unwrap();
+        assert!(mounted.status.success(), "{mounted:?}");
+    }
+
     /// What would be left of the disk if its power went now. Who writes to it has to be stopped
     /// meanwhile: a power cut takes no time.
     pub(crate) fn cut(&self) -> Mounted {
@@ -102,4 +150,14 @@ impl Disk {
         std::fs::remove_file(&copy).unwrap();
         left
     }
+}
+
+/// Runs a command until it has done its work.
+async fn until_done(what: &str, command: impl Fn() -> Command) {
+    let done = async {
+        while !command().output().unwrap().status.success() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(what, done).await;
 }

@@ -102,7 +102,7 @@ tests() {
 
 # These wait for most of their time, so that they do not measure each other.
 tests delivery::backend_away delivery::store_away --test-threads=3
-tests delivery::hung_store program::store_recovery delivery::full_disk --test-threads=4
+tests delivery::hung_store program::store_recovery delivery::full_disk delivery::failing_disk --test-threads=4
 
 # What the emulators of stores need beside the tests.
 cargo build --profile "$profile" --locked --examples || result=$?
@@ -115,7 +115,7 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::queu
     program::http_answers program::artifact_server::ranges program::artifact_server::reading \
     program::artifact_server::alike store::backends store::catalog::what_one_writes_down \
     --skip delivery::backend_away --skip delivery::store_away --skip delivery::hung_store \
-    --skip delivery::full_disk --skip delivery::points --test-threads=1
+    --skip delivery::full_disk --skip delivery::failing_disk --skip delivery::points --test-threads=1
 # The points at which the program ends itself are in no other profile.
 cargo test --profile dev --locked --test integration -- delivery::points --nocapture --test-threads=1 || result=$?
 cargo test --profile "$profile" --locked --lib -- journal::tests || result=$?
