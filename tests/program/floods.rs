@@ -16,6 +16,7 @@ use serde_json::json;
 use slimspan_proto::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tonic::Status;
 
 use crate::support::backend::Backend;
 use crate::support::frames::announcement;
@@ -345,10 +346,7 @@ struct Neighbour {
 
 impl Neighbour {
     async fn of(slimspan: &Slimspan, protocol: Protocol) -> Self {
-        let way = match protocol {
-            Protocol::Grpc => Way::Grpc(slimspan.sender().await),
-            Protocol::Http => Way::Http(slimspan.http_sender().await),
-        };
+        let way = Way::open(slimspan, protocol).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let (tell, answered) = tokio::sync::watch::channel(0);
         let sending = tokio::spawn({
@@ -387,18 +385,31 @@ impl Neighbour {
     }
 }
 
-/// By which way a good sender sends.
-enum Way {
+/// By which way a good sender sends, over a connection of its own. Clones share it.
+#[derive(Clone)]
+pub(super) enum Way {
     Grpc(Sender),
     Http(HttpSender),
 }
 
 impl Way {
-    async fn send(&self, span: &Bytes) {
-        let answer = match self {
+    /// Connects; `None` where the connection is closed at once.
+    pub(super) async fn open(slimspan: &Slimspan, protocol: Protocol) -> Option<Self> {
+        let address = slimspan.listener(protocol);
+        match protocol {
+            Protocol::Grpc => Sender::try_connect(address).await.ok().map(Self::Grpc),
+            Protocol::Http => HttpSender::try_connect(address).await.ok().map(Self::Http),
+        }
+    }
+
+    pub(super) async fn send(&self, span: &Bytes) {
+        self.try_send(span).await.unwrap();
+    }
+
+    pub(super) async fn try_send(&self, span: &Bytes) -> Result<Bytes, Status> {
+        match self {
             Self::Grpc(sender) => sender.send(Signal::Traces, span).await,
             Self::Http(sender) => sender.send(Signal::Traces, span).await,
-        };
-        answer.unwrap();
+        }
     }
 }

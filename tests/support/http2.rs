@@ -58,13 +58,9 @@ impl Peer {
 
     /// Connects from an address of this machine.
     pub(crate) async fn connect_from(from: Ipv4Addr, address: SocketAddr) -> Option<Self> {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((from, 0).into()).unwrap();
-        let mut stream = socket.connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        let mut stream = open_from(from, address).await.unwrap();
         // Where it is closed at once, this comes too late.
-        let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
-        stream.write_all(&hello).await.ok()?;
+        stream.write_all(&hello()).await.ok()?;
         let mut peer = Self {
             stream,
             stream_window: 65_535,
@@ -174,6 +170,20 @@ impl End {
         let of_kind = self.heard.iter().filter(|one| one.0 == kind);
         of_kind.map(|one| one.1.as_slice()).collect()
     }
+}
+
+/// A connection from an address of this machine.
+pub(crate) async fn open_from(from: Ipv4Addr, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What a connection begins with.
+pub(crate) fn hello() -> Vec<u8> {
+    [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()
 }
 
 /// The beginning of a request to the traces service over gRPC.
