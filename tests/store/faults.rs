@@ -153,6 +153,14 @@ impl Faults {
         *self.slow.lock().unwrap() = by;
     }
 
+    /// What was put, in the order in which it was. Of what was put at the same moment nothing is known.
+    pub(super) fn put_in_order(&self) -> Vec<Path> {
+        let put_at = self.put_at.lock().unwrap();
+        let mut put: Vec<_> = put_at.iter().map(|(key, at)| (*at, key.clone())).collect();
+        put.sort_unstable();
+        put.into_iter().map(|(_, key)| key).collect()
+    }
+
     /// Takes the keys out that were put last more than `age` ago.
     pub(super) fn older_than(&self, age: Duration) -> Vec<Path> {
         let mut put_at = self.put_at.lock().unwrap();

@@ -1,5 +1,6 @@
 //! Artifacts that wait in a spool until a store takes them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -15,12 +16,19 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{Opened, artifact, key, open};
+use super::faults::Away;
 
 /// A store of which one upload takes 200 ms at most, with a spool in front of it.
 fn spooled() -> (TempDir, Opened, Spool) {
+    spooled_by(|_| ())
+}
+
+/// The same with more in its configuration.
+fn spooled_by(change: impl FnOnce(&mut StoreConfig)) -> (TempDir, Opened, Spool) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = StoreConfig::new("memory://");
     config.timeout = Duration::from_millis(200);
+    change(&mut config);
     let spool = SpoolConfig {
         directory: folder.path().join("spool"),
         ..SpoolConfig::default()
@@ -134,6 +142,61 @@ async fn those_that_are_never_taken_hold_up_no_other() {
         taken
             .iter()
             .all(|one| !spool.has(&TenantId::default(), &one.digest))
+    );
+}
+
+/// Half an hour of a clock that stands still while something is done: nothing is too old, each time it is tried
+/// again, and then it goes on in order from where it is. The few that were tried last have a pause of their own.
+#[tokio::test(start_paused = true)]
+async fn half_an_hour_without_a_store_takes_nothing_out_of_it() {
+    const AWAY: Duration = Duration::from_mins(30);
+    let (_folder, opened, spool) = spooled_by(|config| config.max_concurrent_puts = 1);
+    let all = artifacts(100);
+    for one in &all {
+        let one = std::slice::from_ref(one);
+        let kept = opened.store.keep_all(one, Delivery::Background).await;
+        assert_eq!(kept.unwrap().spooled, 1);
+    }
+    let (counters, budget) = (Counters::default(), roomy());
+    let upload = spool.upload(&opened.store, &budget, &counters, CancellationToken::new());
+    let comes_back = async {
+        for away in [Away::Silent, Away::Reset] {
+            opened.faults.go_away(away);
+            let before = opened.faults.begun();
+            sleep(AWAY / 2).await;
+            // It is asked every five seconds, and not by everything that waits.
+            let asked = opened.faults.begun() - before;
+            assert!((50..500).contains(&asked), "{away:?}: {asked}");
+            assert_eq!(spool.left().artifacts, all.len(), "{away:?}");
+        }
+        // So that no two of them come at the same moment.
+        opened.faults.slow(Duration::from_millis(1));
+        opened.faults.heal();
+        let gone = async {
+            while spool.left().artifacts > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_mins(1), gone).await.unwrap();
+    };
+    tokio::select! {
+        () = upload => unreachable!("nobody told it to end"),
+        () = comes_back => {}
+    }
+    let places: HashMap<_, _> = all.iter().map(key).zip(0..).collect();
+    let put = opened.faults.put_in_order();
+    let order: Vec<usize> = put.iter().map(|key| places[key]).collect();
+    assert_eq!(order.len(), all.len());
+    let back = order.windows(2).filter(|two| two[1] < two[0]).count();
+    assert!(back <= 16, "{order:?}");
+    for one in &all {
+        let stored = opened.store.get(&one.digest).await.unwrap();
+        assert_eq!(stored, one.bytes);
+    }
+    let counted = counters.to_string();
+    assert!(
+        counted.contains("of these uploaded 100, damaged 0,"),
+        "{counted}"
     );
 }
 
