@@ -34,8 +34,53 @@ impl Backoff {
         let grown = self.first.as_secs_f64() * self.multiplier.powi(exponent);
         // Not less, also where the power is no number any more.
         let interval = if grown < longest { grown } else { longest };
-        let factor = 1.0 + self.spread * (2.0 * rand::random::<f64>() - 1.0);
+        let factor = 1.0 + self.spread * (2.0 * chance() - 1.0);
         Duration::try_from_secs_f64(interval * factor).unwrap_or(Duration::MAX)
+    }
+}
+
+/// By how much a wait is spread, from 0 to 1.
+#[cfg(not(test))]
+fn chance() -> f64 {
+    rand::random()
+}
+
+#[cfg(test)]
+use seeded::chance;
+
+/// Waits that a test can have again.
+#[cfg(test)]
+pub(crate) mod seeded {
+    use std::cell::RefCell;
+
+    use slimspan_generators::Random;
+
+    thread_local! {
+        static CHANCES: RefCell<Option<Random>> = const { RefCell::new(None) };
+    }
+
+    /// While it is there, the waits of this thread follow from its seed.
+    #[must_use]
+    pub(crate) struct Seeded(());
+
+    impl Seeded {
+        pub(crate) fn new(seed: u64) -> Self {
+            CHANCES.set(Some(Random::new(seed)));
+            Self(())
+        }
+    }
+
+    impl Drop for Seeded {
+        fn drop(&mut self) {
+            CHANCES.set(None);
+        }
+    }
+
+    pub(super) fn chance() -> f64 {
+        CHANCES.with_borrow_mut(|chances| match chances {
+            Some(random) => random.number() as f64 / u64::MAX as f64,
+            None => rand::random(),
+        })
     }
 }
 

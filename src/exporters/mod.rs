@@ -27,7 +27,7 @@ pub use departure::{Departure, Herald, Notice, Notices};
 pub use queue::Load;
 pub use wire::Wire;
 #[cfg(test)]
-pub use wire::faulty;
+pub use wire::{Taker, faulty};
 
 /// An exporter of any type.
 #[derive(Debug)]

@@ -2,9 +2,13 @@
 //! retries, parts, queues and dead letters.
 
 use std::fmt;
+#[cfg(test)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+#[cfg(test)]
+use futures::future::BoxFuture;
 use slimspan_proto::Signal;
 
 use super::otlp_grpc::{self, OtlpGrpcExporter};
@@ -24,6 +28,20 @@ pub enum Wire {
     /// One with faults.
     #[cfg(test)]
     Faulty(faulty::Faulty),
+    /// None: who takes requests is in the test.
+    #[cfg(test)]
+    Taken(Arc<dyn Taker>),
+}
+
+/// Takes requests in a test, which says what they are answered.
+#[cfg(test)]
+pub trait Taker: fmt::Debug + Send + Sync {
+    /// Takes a request at this moment, and answers it within what is `left` of its sender's time.
+    fn take(
+        &self,
+        request: Bytes,
+        left: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Answer, Refusal>>;
 }
 
 /// A request as it goes over the wire, to be sent once or more.
@@ -33,6 +51,8 @@ pub(super) enum Prepared<'w> {
     Http(&'w OtlpHttpExporter, otlp_http::Prepared),
     #[cfg(test)]
     Faulty(faulty::Prepared),
+    #[cfg(test)]
+    Taken(&'w dyn Taker, Bytes),
 }
 
 impl Wire {
@@ -47,6 +67,8 @@ impl Wire {
             Self::Http(http) => Prepared::Http(http, http.prepare(signal, request).await?),
             #[cfg(test)]
             Self::Faulty(faulty) => Prepared::Faulty(faulty.prepare(request).await),
+            #[cfg(test)]
+            Self::Taken(taker) => Prepared::Taken(taker.as_ref(), request),
         })
     }
 }
@@ -64,6 +86,8 @@ impl Prepared<'_> {
             Self::Http(http, prepared) => http.send(prepared, credentials, onward, left).await,
             #[cfg(test)]
             Self::Faulty(prepared) => prepared.send().await,
+            #[cfg(test)]
+            Self::Taken(taker, request) => taker.take(request.clone(), left).await,
         }
     }
 }
@@ -87,7 +111,7 @@ impl fmt::Display for Wire {
             Self::Grpc(grpc) => write!(f, "OTLP/gRPC to {grpc}"),
             Self::Http(http) => write!(f, "OTLP/HTTP to {http}"),
             #[cfg(test)]
-            Self::Faulty(_) => f.write_str("nowhere"),
+            Self::Faulty(_) | Self::Taken(_) => f.write_str("nowhere"),
         }
     }
 }

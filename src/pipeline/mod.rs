@@ -391,4 +391,6 @@ impl Pipeline {
 #[cfg(test)]
 mod departures;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod tests;

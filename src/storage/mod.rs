@@ -11,6 +11,8 @@ pub mod config;
 mod error;
 mod flights;
 mod folder;
+#[cfg(test)]
+pub(crate) mod gated;
 mod known;
 mod layout;
 mod leftovers;

@@ -28,6 +28,7 @@ export SLIMSPAN_FAULT_REQUESTS="${SLIMSPAN_FAULT_REQUESTS:-$(share 1000 16)}"
 export SLIMSPAN_NETWORK_CHANGES="${SLIMSPAN_NETWORK_CHANGES:-$(share 3000 30)}"
 export SLIMSPAN_DIFFERENTIAL="${SLIMSPAN_DIFFERENTIAL:-$(share 50000 300)}"
 export SLIMSPAN_EXTRACTIONS="${SLIMSPAN_EXTRACTIONS:-$(share 10000000 3000)}"
+export SLIMSPAN_SCHEDULES="${SLIMSPAN_SCHEDULES:-$(share 10000 2500)}"
 export SLIMSPAN_READS="${SLIMSPAN_READS:-$(share 1000 100)}"
 export SLIMSPAN_AWAY_SECONDS="${SLIMSPAN_AWAY_SECONDS:-$(share 600 5)}"
 export SLIMSPAN_HUNG_SECONDS="${SLIMSPAN_HUNG_SECONDS:-$(share 300 10)}"
@@ -118,7 +119,7 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::queu
     --skip delivery::full_disk --skip delivery::failing_disk --skip delivery::points --test-threads=1
 # The points at which the program ends itself are in no other profile.
 cargo test --profile dev --locked --test integration -- delivery::points --nocapture --test-threads=1 || result=$?
-cargo test --profile "$profile" --locked --lib -- journal::tests || result=$?
+cargo test --profile "$profile" --locked --lib -- journal::tests pipeline::schedules || result=$?
 
 # Each line ends with: how often the time doubles with the input, and the time for a byte.
 target='doubling the input < 2.3x the time, <= 50 ns a byte'
