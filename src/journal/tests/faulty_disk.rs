@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use memchr::memmem;
 use tokio::sync::watch;
 
 use crate::journal::disk::{Appending, Disk, LocalDisk, Reading};
@@ -27,6 +28,8 @@ struct Faults {
     syncs: AtomicUsize,
     failing_syncs: AtomicUsize,
     failing_folder_syncs: AtomicUsize,
+    /// Whether syncs are said to be done, and are not.
+    lies: AtomicBool,
     /// Syncs of files that were asked for.
     asked: watch::Sender<usize>,
     /// How much of each file was synced.
@@ -51,6 +54,7 @@ impl Default for Faults {
             syncs: AtomicUsize::new(0),
             failing_syncs: AtomicUsize::new(0),
             failing_folder_syncs: AtomicUsize::new(0),
+            lies: AtomicBool::new(false),
             asked: watch::Sender::new(0),
             synced: Mutex::default(),
             unnamed: Mutex::default(),
@@ -95,6 +99,11 @@ impl FaultyDisk {
     /// The next syncs of files fail.
     pub(crate) fn fail_syncs(&self, count: usize) {
         self.faults.failing_syncs.store(count, Ordering::SeqCst);
+    }
+
+    /// From now on it says that files are synced, and syncs nothing.
+    pub(crate) fn lie(&self) {
+        self.faults.lies.store(true, Ordering::SeqCst);
     }
 
     /// The next syncs of folders fail.
@@ -143,6 +152,20 @@ impl FaultyDisk {
         HeldSyncs {
             _gate: self.faults.gate.lock().unwrap(),
         }
+    }
+
+    /// Whether these bytes are in some file, and stay there if the power is cut now.
+    pub(crate) fn has_synced(&self, bytes: &[u8]) -> bool {
+        // In the order in which they are taken elsewhere.
+        let synced = self.faults.synced.lock().unwrap();
+        let unnamed = self.faults.unnamed.lock().unwrap();
+        let mut named = synced.iter().filter(|(file, _)| !unnamed.contains(*file));
+        named.any(|(file, synced)| {
+            let all = std::fs::read(file).unwrap_or_default();
+            let synced = usize::try_from(*synced).unwrap_or(usize::MAX);
+            let stays = &all[..synced.min(all.len())];
+            memmem::find(stays, bytes).is_some()
+        })
     }
 
     /// Cuts what a power cut may take away: all that was not synced, bytes and names.
@@ -351,6 +374,9 @@ impl Appending for FaultyFile {
         drop(self.faults.gate.lock().unwrap());
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);
         fails(&self.faults.failing_syncs)?;
+        if self.faults.lies.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         // What makes it durable is not needed: who counts on it asks here.
         let mut synced = self.faults.synced.lock().unwrap();
         if let Some(synced) = synced.get_mut(&self.path) {

@@ -18,6 +18,7 @@ use crate::config::OnStoreFailure;
 use crate::exporters::Taker;
 use crate::refusal::{Culprit, Refusal};
 use crate::storage::gated::Gate;
+use crate::storage::spool::FaultyDisk;
 
 /// What a request is answered.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,8 @@ pub(super) struct Backend {
     plan: Arc<Plan>,
     files: Arc<[File]>,
     gate: Gate,
+    /// That of the spool, if there is one.
+    disk: Option<FaultyDisk>,
     book: Arc<Mutex<Book>>,
 }
 
@@ -52,11 +55,17 @@ pub(super) struct Book {
 }
 
 impl Backend {
-    pub(super) fn new(plan: Arc<Plan>, files: Arc<[File]>, gate: Gate) -> Self {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        files: Arc<[File]>,
+        gate: Gate,
+        disk: Option<FaultyDisk>,
+    ) -> Self {
         Self {
             plan,
             files,
             gate,
+            disk,
             book: Arc::default(),
         }
     }
@@ -95,6 +104,14 @@ impl Backend {
         self.book().accepted.remove(&sender)
     }
 
+    /// Whether a file is where a reference may lead, whole, and stays there.
+    fn is_kept(&self, key: &str, file: &File) -> bool {
+        let stored = self.gate.kept(key);
+        let mut disk = self.disk.iter();
+        stored.is_some_and(|bytes| bytes == file.bytes)
+            || disk.any(|disk| disk.has_synced(&file.bytes))
+    }
+
     /// Looks at a request, now; its answer comes later.
     fn look(&self, request: &[u8]) -> oneshot::Receiver<Verdict> {
         let has = |text: &str| memmem::find(request, text.as_bytes()).is_some();
@@ -110,9 +127,9 @@ impl Backend {
                 let is_moved = has(&format!("memory:///{key}"));
                 let is_dropped = has(&format!("artifact://dropped/{}", file.digest));
                 let is_inline = !is_moved && !is_dropped && has(&file.value);
-                if is_moved && self.gate.kept(&key).is_none_or(|kept| kept != file.bytes) {
+                if is_moved && !self.is_kept(&key, file) {
                     book.sum.early += 1;
-                    let early = format!("file {number} of sender {sender} is not in the store");
+                    let early = format!("file {number} of sender {sender} is not there");
                     book.log.push(early.clone());
                     book.complaints.push(early);
                 }

@@ -5,25 +5,26 @@ use std::sync::Arc;
 use slimspan_artifact::Policy;
 
 use super::backend::Backend;
-use super::plan::{Plan, Surroundings, THRESHOLD};
+use super::plan::{Place, Plan, Surroundings, THRESHOLD};
 use crate::config::{BatchConfig, ContextKey, Delivery as When, TenantConfig};
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::{Delivery, Exporter, Way, Wire};
 use crate::pipeline::{Fate, Keeping, Pipeline, Pipelines, Tenancy};
 use crate::sift::EntryLimit;
 use crate::storage::gated::Gate;
-use crate::storage::{Store, StoreConfig};
+use crate::storage::{Spool, Store, StoreConfig};
 
 /// The header that names the tenant, where there are some.
 pub(super) const TENANT: &str = "x-tenant";
 
-/// The path that all requests of the schedule take.
+/// The path that all requests of the schedule take, and the store at its side.
 pub(super) fn pipelines(
     surroundings: &Surroundings,
     plan: &Plan,
     gate: &Gate,
     backend: &Backend,
-) -> Pipelines {
+    spool: Option<&Spool>,
+) -> (Pipelines, Store) {
     let config = StoreConfig {
         timeout: plan.timeout,
         max_concurrent_puts: plan.max_concurrent_puts,
@@ -33,6 +34,10 @@ pub(super) fn pipelines(
         ..StoreConfig::new("memory://")
     };
     let store = Store::open_with(&config, |client| gate.before(client)).unwrap();
+    let store = match spool {
+        Some(spool) => store.with_spool(spool.clone()),
+        None => store,
+    };
     let policy = Policy::new(THRESHOLD, store.location());
     let tenancy = plan.has_tenants.then(|| {
         let config = TenantConfig {
@@ -42,8 +47,11 @@ pub(super) fn pipelines(
         Arc::new(Tenancy::new(config, "tenant".to_owned()))
     });
     let keeping = Keeping {
-        store,
-        delivery: When::Sync,
+        store: store.clone(),
+        delivery: match plan.place {
+            Place::Store => When::Sync,
+            Place::Spool => When::Background,
+        },
         on_failure: plan.on_failure,
         tenancy,
         recorder: None,
@@ -73,5 +81,5 @@ pub(super) fn pipelines(
     };
     let mut pipelines = Pipelines::new(entries, budget.clone(), Arc::clone(counters));
     pipelines.add(Arc::new(pipeline));
-    pipelines
+    (pipelines, store)
 }

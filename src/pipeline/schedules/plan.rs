@@ -50,9 +50,18 @@ pub(super) struct Sender {
     pub(super) request: Bytes,
 }
 
+/// Where a file has to be before a reference to it may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Store,
+    /// On the disk of a spool, or in the store.
+    Spool,
+}
+
 /// What there is in a schedule before anything has happened.
 #[derive(Debug)]
 pub(super) struct Plan {
+    pub(super) place: Place,
     pub(super) senders: Vec<Sender>,
     pub(super) has_tenants: bool,
     pub(super) has_batches: bool,
@@ -108,7 +117,7 @@ impl Sender {
     fn new(number: usize, tenant: &'static str, files: Vec<usize>, all: &[File]) -> Self {
         let mut span = nested(&[5], name(number));
         for file in &files {
-            let key = nested(&[1], "picture");
+            let key = nested(&[1], format!("picture {file}"));
             let attribute = [key, nested(&[2, 1], &all[*file].value)].concat();
             span.extend(nested(&[9], attribute));
         }
@@ -121,8 +130,9 @@ impl Sender {
 }
 
 impl Plan {
-    pub(super) fn new(random: &mut Random, files: &[File]) -> Self {
-        let has_tenants = random.one_in(4);
+    pub(super) fn new(random: &mut Random, files: &[File], place: Place) -> Self {
+        let is_spooled = place == Place::Spool;
+        let has_tenants = random.one_in(4) && !is_spooled;
         let senders = (0..2 + random.below(4)).map(|number| {
             let tenants: &[&str] = if has_tenants {
                 &["acme", "beta"]
@@ -146,7 +156,9 @@ impl Plan {
             (seconds(3), Some(RULE)),
             (Duration::ZERO, Some(RULE)),
         ]);
+        let max_concurrent_puts = random.pick(&[16, 2, 1]);
         Self {
+            place,
             senders,
             has_tenants,
             has_batches: random.one_in(3),
@@ -157,10 +169,12 @@ impl Plan {
                 OnStoreFailure::Drop,
             ]),
             timeout: seconds(random.pick(&[10, 3, 1])),
-            max_concurrent_puts: random.pick(&[16, 2, 1]),
+            // Two uploads at a time would be read from the spool by two threads.
+            max_concurrent_puts: if is_spooled { 1 } else { max_concurrent_puts },
             known_digests: random.pick(&[1000, 1000, 0]),
             refresh,
-            rule,
+            // What has waited in a spool may be on its way for longer.
+            rule: rule.filter(|_| !is_spooled),
             has_faults: !random.one_in(3),
             departures: random.below(3),
         }

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::backend::{Backend, Verdict};
 use super::path::{TENANT, pipelines};
-use super::plan::{Plan, Sender, Surroundings};
+use super::plan::{Place, Plan, Sender, Surroundings};
+use super::spooled::Spooled;
 use crate::answer::Answer;
 use crate::backoff::seeded::Seeded;
 use crate::client::Client;
@@ -49,6 +50,8 @@ pub(super) enum Wrong {
     Lies,
     /// Uploads go on in the background, and nobody waits for them.
     NobodyWaits,
+    /// The disk of the spool syncs nothing.
+    DiskLies,
 }
 
 /// How much has happened.
@@ -115,11 +118,13 @@ enum Choice {
     Store(u64),
     /// The backend answers.
     Backend(u64),
+    /// The disk of the spool does what it was asked.
+    Disk,
     /// Nothing, for a while.
     Pause,
 }
 
-struct Run {
+struct Run<'s> {
     seed: u64,
     random: Random,
     wrong: Wrong,
@@ -130,43 +135,68 @@ struct Run {
     senders: Vec<Sending>,
     departures: usize,
     begun: Instant,
+    spooled: Option<&'s Spooled>,
 }
 
 /// Goes through one schedule. All that is left to chance in it follows from the seed: the requests, the
 /// configuration, what goes on when, and how it ends; and how long pauses between attempts are.
-pub(super) fn schedule(surroundings: &Surroundings, seed: u64, wrong: Wrong) -> Told {
+pub(super) fn schedule(surroundings: &Surroundings, seed: u64, place: Place, wrong: Wrong) -> Told {
     let _waits = Seeded::new(seed);
+    // It outlives the runtime, and with that whoever uploads from it.
+    let is_spooled = place == Place::Spool;
+    let spooled = is_spooled.then(|| Spooled::new(wrong == Wrong::DiskLies));
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async { Run::new(surroundings, seed, wrong).go().await })
+    runtime.block_on(async {
+        let run = Run::new(surroundings, seed, spooled.as_ref(), wrong);
+        run.go().await
+    })
 }
 
-impl Run {
-    fn new(surroundings: &Surroundings, seed: u64, wrong: Wrong) -> Self {
+impl<'s> Run<'s> {
+    fn new(
+        surroundings: &Surroundings,
+        seed: u64,
+        spooled: Option<&'s Spooled>,
+        wrong: Wrong,
+    ) -> Self {
         let mut random = Random::new(seed);
-        let plan = Arc::new(Plan::new(&mut random, &surroundings.files));
+        let place = match spooled {
+            None => Place::Store,
+            Some(_) => Place::Spool,
+        };
+        let plan = Arc::new(Plan::new(&mut random, &surroundings.files, place));
         let gate = match wrong {
             Wrong::NobodyWaits => Gate::hasty(),
-            Wrong::Nothing | Wrong::Lies => Gate::default(),
+            Wrong::Nothing | Wrong::Lies | Wrong::DiskLies => Gate::default(),
         };
         let files = Arc::clone(&surroundings.files);
-        let backend = Backend::new(Arc::clone(&plan), files, gate.clone());
-        let pipelines = Arc::new(pipelines(surroundings, &plan, &gate, &backend));
+        let disk = spooled.map(|spooled| spooled.disk.clone());
+        let backend = Backend::new(Arc::clone(&plan), files, gate.clone(), disk);
+        let spool = spooled.map(|spooled| &spooled.spool);
+        let (pipelines, store) = pipelines(surroundings, &plan, &gate, &backend, spool);
+        if let Some(spooled) = spooled {
+            spooled.upload(store, surroundings);
+        }
         Self {
             seed,
             random,
             wrong,
-            pipelines,
+            pipelines: Arc::new(pipelines),
             gate,
             backend,
             senders: plan.senders.iter().map(|_| Sending::Idle(0)).collect(),
             departures: plan.departures,
             plan,
             begun: Instant::now(),
+            spooled,
         }
     }
 
     async fn go(mut self) -> Told {
+        let spooled = self.spooled;
+        let hold = || spooled.map(|spooled| spooled.disk.hold_syncs());
+        let mut held = hold();
         for step in 0.. {
             sleep(MOMENT).await;
             self.hear().await;
@@ -183,7 +213,13 @@ impl Run {
             let is_faulty = step < FAULTY;
             let choices = self.choices(is_faulty);
             let choice = self.random.pick(&choices);
+            if matches!(choice, Choice::Disk) {
+                drop(held.take());
+            }
             self.choose(choice, is_faulty).await;
+            if held.is_none() {
+                held = hold();
+            }
         }
         let book = self.backend.book();
         Told {
@@ -212,6 +248,9 @@ impl Run {
         for number in self.backend.waiting() {
             choices.extend([Choice::Backend(number); 4]);
         }
+        if self.spooled.is_some() {
+            choices.extend([Choice::Disk; 2]);
+        }
         choices
     }
 
@@ -220,6 +259,7 @@ impl Run {
             Choice::Send(number) => self.send(number),
             Choice::Leave(number) => self.leave(number).await,
             Choice::Store(number) => self.answer(number, is_faulty),
+            Choice::Disk => self.sync(is_faulty),
             Choice::Backend(number) => {
                 use Verdict::{Accepted, Busy, Refused};
                 let verdict = if is_faulty {
@@ -239,6 +279,15 @@ impl Run {
                     self.backend.book().sum.expired += expired;
                 }
             }
+        }
+    }
+
+    /// Lets the disk of the spool do what it was asked.
+    fn sync(&mut self, is_faulty: bool) {
+        if let Some(spooled) = self.spooled {
+            let fails = is_faulty && self.plan.has_faults && self.random.one_in(3);
+            self.backend.tell(format!("the disk fails: {fails}"));
+            spooled.sync(fails);
         }
     }
 
