@@ -22,6 +22,9 @@ const SHOWN: [&str; 13] = [
     "video/webm",
 ];
 
+/// What senders call a file of a type above after what is in it.
+const WITHIN: [&str; 2] = ["audio/opus", "audio/webm"];
+
 const UNKNOWN: &str = "application/octet-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
 const SVG: &str = "image/svg+xml";
@@ -77,6 +80,14 @@ impl Media {
             extension: if is_json { "json" } else { "txt" },
             is_inline: true,
         }
+    }
+
+    /// Whether a file that is said to be of a type would be shown by a browser, if it is one: also by the other names
+    /// that the type has.
+    pub(crate) fn is_shown(said: &str) -> bool {
+        let extension = extension_of_media_type(said);
+        let is_so_called = |shown: &&str| extension_of_media_type(shown) == extension;
+        SHOWN.iter().any(is_so_called) || WITHIN.contains(&said)
     }
 
     /// As what it is served to a page that asked for it as a picture: there an SVG is only one.
@@ -179,6 +190,26 @@ mod tests {
             let media = Media::of(head);
             let told = (media.content_type, media.extension, media.is_inline);
             assert_eq!(told, (content_type, extension, is_inline), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_known_by_each_of_its_names() {
+        for (said, is_shown) in [
+            ("image/png", true),
+            ("image/jpg", true),
+            ("audio/x-wav", true),
+            ("audio/opus", true),
+            ("video/webm", true),
+            ("image/tiff", false),
+            ("audio/aiff", false),
+            ("audio/midi", false),
+            ("video/quicktime", false),
+            ("video/x-matroska", false),
+            ("video/nothing", false),
+            ("", false),
+        ] {
+            assert_eq!(Media::is_shown(said), is_shown, "{said}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::response::Response;
 
+use super::super::media::Media;
 use super::{Disposition, Server, Visit, address, words};
 use crate::catalog::{Entry, State};
 
@@ -123,8 +124,9 @@ pub(super) fn kind(content_type: &str) -> &'static str {
         "image/png" | "image/jpeg" | "image/gif" | "image/webp" | "image/avif" | "image/bmp"
         | "image/svg+xml" => "image",
         "application/json" => "text",
-        other if other.starts_with("audio/") => "audio",
-        other if other.starts_with("video/") => "video",
+        // Nothing plays the others: they are files to download.
+        other if other.starts_with("audio/") && Media::is_shown(other) => "audio",
+        other if other.starts_with("video/") && Media::is_shown(other) => "video",
         other if other.starts_with("text/") => "text",
         _ => "file",
     }

@@ -75,8 +75,9 @@ impl Server {
                 );
             }
             "image" => preview.image = Some(url),
-            "audio" => preview.audio = Some(url),
-            "video" => preview.video = Some(url),
+            // What is given as nothing but a download is not played.
+            "audio" if media.is_inline => preview.audio = Some(url),
+            "video" if media.is_inline => preview.video = Some(url),
             "text" if media.is_inline => {
                 return self
                     .text(visit, address, opened, form(media.shown, facts))

@@ -111,6 +111,13 @@ def film(container, codec, pixels="yuv420p", **options):
     return file.getvalue()
 
 
+def score():
+    """One note, for programs that have instruments."""
+    notes = bytes([0, 0xC0, 0, 0, 0x90, 69, 100, 0x83, 0x60, 0x80, 69, 0, 0, 0xFF, 0x2F, 0])
+    head = b"MThd" + (6).to_bytes(4, "big") + bytes([0, 0, 0, 1, 1, 0xE0])
+    return head + b"MTrk" + len(notes).to_bytes(4, "big") + notes
+
+
 def pdf():
     words = b"BT /F1 24 Tf 72 720 Td (A contract, as somebody attached it.) Tj ET"
     parts = [
@@ -195,6 +202,11 @@ def files():
         ("tone.m4a", "audio/mp4", sound("ipod", "aac"), "audio", None),
         ("film.mp4", "video/mp4", film("mp4", "libx264"), "video", [320, 212]),
         ("film.webm", "video/webm", film("webm", "libvpx-vp9", deadline="realtime"), "video", [320, 212]),
+        # What browsers do not play all, and what is only given as a download.
+        ("tone.aiff", "audio/aiff", sound("aiff", "pcm_s16be"), "note", "no preview of AIFF"),
+        ("tune.mid", "audio/midi", score(), "note", "no preview of MID"),
+        ("film.mov", "video/quicktime", film("mov", "libx264"), "note", "no preview of MOV"),
+        ("film.mkv", "video/matroska", film("matroska", "libx264"), "note", "no preview of MKV"),
         ("contract.pdf", "application/pdf", pdf(), "note", "PDFs are not shown here"),
         ("log.txt", "text/plain", TEXT, "pre.text", "tool call finished"),
         ("findings.md", "text/markdown", MARKDOWN, ".markdown table", "1,349"),

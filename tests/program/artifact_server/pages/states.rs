@@ -302,6 +302,38 @@ async fn texts_are_shown_as_what_they_are() {
     assert!(!page.contains("aaaa"));
 }
 
+/// A player is for what the server gives as something to play, and says nothing where all it gets is a download.
+#[tokio::test]
+async fn what_browsers_do_not_play_has_no_player() {
+    let served = Served::start(&with_server()).await;
+    for (head, player, note) in [
+        (&b"RIFF....WAVEfmt "[..], Some("audio"), ""),
+        (b"....ftypisom", Some("video"), ""),
+        (b"FORM....AIFF", None, "There is no preview of AIFF"),
+        (b"MThd....", None, "There is no preview of MID"),
+        (b"#!AMR\n", None, "There is no preview of AMR"),
+        (b"\xff\xf1\x50\x80", None, "There is no preview of AAC"),
+        (b"....ftypqt  ", None, "There is no preview of MOV"),
+        (b"....ftyp3gp4", None, "There is no preview of 3GP"),
+        (b"\x1a\x45\xdf\xa3....", None, "There is no preview of MKV"),
+        (b"RIFF....AVI LIST", None, "There is no preview of AVI"),
+        (b"\0\0\x01\xba", None, "There is no preview of MPG"),
+    ] {
+        let what = head.escape_ascii();
+        let path = served.put(head.to_vec()).await;
+        let given = served.artifacts.get(&path).await;
+        let is_inline = header(&given, "content-disposition").starts_with("inline");
+        assert_eq!(is_inline, player.is_some(), "{what}");
+        let page = text(&served.pages.get(&path).await);
+        for element in ["audio", "video"] {
+            let is_there = page.contains(&format!("<{element} controls"));
+            assert_eq!(is_there, player == Some(element), "{what}: {page}");
+        }
+        assert!(page.contains(note), "{what}: {page}");
+        assert!(page.contains("?download"), "{what}: {page}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_looked_for_is_gone_to() {
     let served = Served::start(&with_server()).await;
