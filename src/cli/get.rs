@@ -8,14 +8,14 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use slimspan_artifact::{Digest, extension_of_media_type, media_type_of_bytes};
+use slimspan_artifact::Digest;
 
 use super::destination::{Destination, Target};
 use super::progress::Progress;
 use super::stores::{Named, StoreArguments, named};
 use super::{USAGE, complain, say};
 use crate::catalog::Catalog;
-use crate::server::Address;
+use crate::server::{Address, Media};
 use crate::storage::{Store, StoreError};
 use crate::tenant::TenantId;
 
@@ -48,7 +48,7 @@ pub(super) struct Get {
 /// What is told of an artifact that was read.
 struct Told {
     address: Address,
-    content_type: &'static str,
+    media: Media,
     size: u64,
 }
 
@@ -99,7 +99,7 @@ async fn read(get: &Get, store: &Store, address: Address) -> anyhow::Result<()> 
     let digest = address.digest;
     let told = |head: &[u8], size| Told {
         address,
-        content_type: media_type_of_bytes(head).unwrap_or("application/octet-stream"),
+        media: Media::of(head),
         size,
     };
     let facts = match store.facts(&digest).await {
@@ -196,7 +196,7 @@ impl Get {
             }
             Some(path) => Target::File(path.clone()),
             None => {
-                let extension = extension_of_media_type(told.content_type);
+                let extension = told.media.extension;
                 let name = PathBuf::from(format!("{}.{extension}", told.address.digest));
                 if name.exists() {
                     bail!(
@@ -218,7 +218,7 @@ impl Get {
             let told = json!({
                 "sha256": told.address.digest.to_string(),
                 "tenant": told.address.tenant,
-                "content_type": told.content_type,
+                "content_type": told.media.shown,
                 "size_bytes": told.size,
                 "file": path.display().to_string(),
             });

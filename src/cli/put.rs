@@ -10,12 +10,13 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use slimspan_artifact::{Artifact, Digest, Location, extension_of_media_type, media_type_of_bytes};
+use slimspan_artifact::{Artifact, Digest, Location};
 
 use super::progress::Progress;
 use super::say;
 use super::stores::StoreArguments;
 use crate::catalog::PutFile;
+use crate::server::Media;
 use crate::storage::Store;
 use crate::tenant::TenantId;
 
@@ -49,7 +50,7 @@ pub(super) fn put(put: &Put) -> anyhow::Result<ExitCode> {
     for path in &put.files {
         let stored = runtime.block_on(store_file(&store, path));
         let (file, uri) = stored.with_context(|| path.display().to_string())?;
-        if put.json {
+        let told = if put.json {
             let told = json!({
                 "file": path.display().to_string(),
                 "sha256": file.digest.to_string(),
@@ -58,10 +59,10 @@ pub(super) fn put(put: &Put) -> anyhow::Result<ExitCode> {
                 "size_bytes": file.size,
                 "uri": uri,
             });
-            say(format_args!("{told}\n"));
+            told.to_string()
         } else {
-            say(format_args!("{uri}\n"));
-        }
+            uri
+        };
         if of_store.catalog.enabled && !store.is_in_memory() {
             let written = runtime.block_on(file.put_down(&store.bucket()));
             written.with_context(|| {
@@ -69,6 +70,8 @@ pub(super) fn put(put: &Put) -> anyhow::Result<ExitCode> {
                 format!("{path} is stored, but it is not in the catalog, so nothing lists it: put it again")
             })?;
         }
+        // Whoever has its reference takes it for a file that stays.
+        say(format_args!("{told}\n"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -92,7 +95,7 @@ async fn store_file(store: &Store, path: &Path) -> anyhow::Result<(PutFile, Stri
         progress.add(part.len() as u64);
     }
     let digest = Digest::from(<[u8; 32]>::from(hasher.finalize()));
-    let media_type = media_type_of_bytes(&head).unwrap_or("application/octet-stream");
+    let media = Media::of(&head);
     file.seek(SeekFrom::Start(0))?;
     if read <= Store::PART as u64 {
         let bytes = part(&mut file)?.unwrap_or_default();
@@ -101,12 +104,12 @@ async fn store_file(store: &Store, path: &Path) -> anyhow::Result<(PutFile, Stri
         }
         let artifact = Artifact {
             digest,
-            media_type: media_type.to_owned(),
+            media_type: media.shown.to_owned(),
             bytes,
         };
         store.put_all(&[artifact]).await?;
     } else {
-        let mut incoming = store.incoming(digest, media_type).await?;
+        let mut incoming = store.incoming(digest, media.shown).await?;
         let mut hasher = Sha256::new();
         while let Some(part) = part(&mut file)? {
             hasher.update(&part);
@@ -122,7 +125,7 @@ async fn store_file(store: &Store, path: &Path) -> anyhow::Result<(PutFile, Stri
         tenant: store.tenant().clone(),
         digest,
         size: read,
-        content_type: media_type.to_owned(),
+        content_type: media.shown.to_owned(),
         name: path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned()),
@@ -131,8 +134,7 @@ async fn store_file(store: &Store, path: &Path) -> anyhow::Result<(PutFile, Stri
     let name = digest.to_string();
     let uri = match store.location() {
         Location::Public(url) => {
-            let extension = extension_of_media_type(media_type);
-            format!("{url}/artifacts/{name}.{extension}")
+            format!("{url}/artifacts/{name}.{}", media.extension)
         }
         Location::Store(base) => format!("{base}/{}/{name}", name.get(..2).unwrap_or_default()),
     };

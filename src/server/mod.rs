@@ -48,6 +48,7 @@ use self::config::ArtifactServerConfig;
 use self::headers::Protection;
 use self::links::{Disposition, Links};
 use self::listener::{ALPN, Listener};
+pub(crate) use self::media::Media;
 use self::pieces::Pieces;
 use self::rate::Rate;
 use self::slots::Slots;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use slimspan_artifact::Digest;
 use tempfile::TempDir;
 
-use super::with_server;
+use super::{with_catalog, with_server};
 use crate::support::otlp;
 use crate::support::references::{files, path_in};
 use crate::support::slimspan::{Ended, command, run};
@@ -179,6 +179,29 @@ async fn the_page_of_an_artifact_is_named() {
     }
 }
 
+/// A reference that somebody has is listed: before that it is not told.
+#[tokio::test]
+async fn what_is_not_in_the_catalog_is_not_said_to_be_stored() {
+    let home = folder();
+    let mut config = with_catalog();
+    fs::write(home.path().join("c.yaml"), config.to_string()).unwrap();
+    fs::write(home.path().join("a.txt"), "a text").unwrap();
+    // In the way of its folder.
+    fs::create_dir(home.path().join("artifacts")).unwrap();
+    fs::write(home.path().join("artifacts/catalog"), "").unwrap();
+    for json in [&[][..], &["--json"]] {
+        let put = ask(home.path(), &[&["put", "a.txt"], json].concat()).await;
+        assert_eq!((put.code, put.stdout.as_str()), (Some(1), ""), "{put:?}");
+        let told = "a.txt is stored, but it is not in the catalog";
+        assert!(put.stderr.contains(told), "{put:?}");
+    }
+    config["extensions"]["artifact_store"]["catalog"]["enabled"] = json!(false);
+    fs::write(home.path().join("c.yaml"), config.to_string()).unwrap();
+    let put = ask(home.path(), &["put", "a.txt"]).await;
+    assert_eq!(put.code, Some(0), "{put:?}");
+    assert!(put.stdout.contains(&Digest::of(b"a text").to_string()));
+}
+
 /// For programs: what was stored, read and opened, whichever way the bytes went.
 #[tokio::test]
 async fn what_was_done_is_told_as_json() {
@@ -204,7 +227,7 @@ async fn what_was_done_is_told_as_json() {
     assert_eq!(lines.len(), files.len());
     let names = [
         ("a.png", "image/png"),
-        ("b.txt", "application/octet-stream"),
+        ("b.txt", "text/plain"),
         ("empty", "application/octet-stream"),
     ];
     for ((line, bytes), (name, content_type)) in lines.iter().zip(&files).zip(names) {

@@ -53,6 +53,44 @@ async fn what_a_command_puts_is_listed_with_its_name() {
     assert!(reference["signal"].is_null(), "{reference}");
 }
 
+/// What a command calls a file is what the server does: also what has no magic number.
+#[tokio::test]
+async fn a_command_calls_a_file_what_the_server_does() {
+    let mut config = with_catalog();
+    config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
+    config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
+    let served = Served::start(&config).await;
+    let folder = served.slimspan.folder();
+    let ask = async |arguments: &[&str]| {
+        let (name, others) = arguments.split_first().unwrap();
+        let before = [*name, "--config", "collector.yaml", "--json"];
+        let ended = run(folder, &[&before[..], others].concat()).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        serde_json::from_str::<Value>(&ended.stdout).unwrap()
+    };
+    for (bytes, content_type, extension) in [
+        (&b"{\"a\": [1]}"[..], "application/json", "json"),
+        (b"a text\n", "text/plain", "txt"),
+        (b"<svg xmlns=''/>", "image/svg+xml", "svg"),
+        (b"<!doctype html><p>", "text/html", "html"),
+        (b"%PDF-1.7", "application/pdf", "pdf"),
+        (b"\0\x01\x02", "application/octet-stream", "bin"),
+    ] {
+        let digest = Digest::of(bytes);
+        let name = format!("{digest}.{extension}");
+        fs::write(folder.join("file"), bytes).unwrap();
+        let put = ask(&["put", "file"]).await;
+        let got = ask(&["get", &digest.to_string()]).await;
+        let known = served.pages.get(&format!("/v1/artifacts/{digest}")).await;
+        let listed = listed(&served, &digest).await;
+        for told in [&put, &got, &known.json(), &listed[0]] {
+            assert_eq!(told["content_type"], content_type, "{told}");
+        }
+        assert!(put["uri"].as_str().unwrap().ends_with(&name), "{put}");
+        assert!(got["file"].as_str().unwrap().ends_with(&name), "{got}");
+    }
+}
+
 #[tokio::test]
 async fn what_somebody_has_that_is_here_is_listed() {
     let served = Served::start(&with_catalog()).await;
