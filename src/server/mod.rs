@@ -217,7 +217,7 @@ impl ArtifactServer {
             recorder: parts.recorder,
             catalog_is_whole: AtomicBool::new(false),
             access: Access::new(parts.gate, parts.deletion, parts.users_are_tenants),
-            pieces: Pieces::new(Arc::clone(&parts.counts)),
+            pieces: Pieces::new(Arc::clone(&parts.counts), parts.budget.clone()),
             counts: parts.counts,
             links: Links::new(&config.links),
             audit: Audit::new(config.audit_log.clone()),

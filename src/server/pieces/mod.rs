@@ -1,8 +1,8 @@
 //! Artifacts in pieces that are checked before they go anywhere.
 //!
-//! What is short is read whole. Of what is long the hash of each piece is remembered once all of it was found
-//! to be right, so that any part of it can be given without reading the rest again; and where all of it is
-//! asked for before that, it is checked on the way, and the last piece goes only if it was right.
+//! What is short is read whole, and looked at each time before any of it goes. The hash of each piece is remembered
+//! once all was found to be right, so that any part can be given without reading the rest again; and where all of what
+//! is long is asked for before that, it is checked on the way, and the last piece goes only if it was right.
 
 mod checks;
 mod place;
@@ -18,10 +18,11 @@ use slimspan_artifact::Digest;
 use tokio::sync::OnceCell;
 
 use self::checks::Checks;
-use self::place::{Place, check};
+use self::place::{Place, check, check_and};
 use super::address::Address;
 use super::media::{HEAD, Media};
 use super::slots::{Full, Slots};
+use crate::admission::{Budget, Lease, Share};
 use crate::storage::{Store, StoreError};
 use crate::telemetry::ServerCounts;
 
@@ -30,6 +31,10 @@ pub(crate) const PIECE: u64 = 1 << 20;
 
 /// What is longer is checked on the way, if it is asked for from its beginning to its end, and in turns if not.
 const CHECKED_BEFORE: u64 = 8 << 20;
+
+/// Of the memory for requests, what is short and is looked at before it goes has one part in so many; for who finds all
+/// of it taken the store is read twice.
+const HELD: u64 = 8;
 
 /// The hashes of pieces that are remembered: 32 bytes for each mebibyte of artifacts.
 const REMEMBERED: u64 = 1 << 20;
@@ -54,6 +59,9 @@ pub(super) struct Pieces {
     checks: Checks<(Address, u64), Result<Arc<Checked>, StoreError>>,
     /// Told of what is damaged.
     counts: Arc<ServerCounts>,
+    /// The memory for requests, and what of it may be held here.
+    budget: Budget,
+    held: Arc<Share>,
 }
 
 /// An artifact that was found to be right.
@@ -75,6 +83,8 @@ pub(crate) struct Opened {
 enum Source {
     /// All of it, which is right.
     Held(Bytes),
+    /// The same in pieces, and the memory that they take.
+    Kept(Vec<Bytes>, Lease),
     /// Where it was right.
     Checked(Place, Arc<Checked>),
     /// Nobody has looked at all of it yet. Its first piece is here.
@@ -114,8 +124,15 @@ pub(crate) enum OpenError {
 }
 
 impl Pieces {
-    pub(super) fn new(counts: Arc<ServerCounts>) -> Self {
+    pub(super) fn new(counts: Arc<ServerCounts>, budget: Budget) -> Self {
+        let held = budget.limit() / HELD;
+        let told = format!(
+            "the {} MiB for files that are looked at before they go",
+            held >> 20
+        );
         Self {
+            held: Arc::new(Share::new(held, told)),
+            budget,
             checked: Cache::builder()
                 .weigher(|_, cell: &Arc<OnceCell<Arc<Checked>>>| {
                     let hashes = cell.get().map_or(0, |checked| checked.hashes.len());
@@ -238,7 +255,26 @@ impl Pieces {
                 source: Source::Unchecked(place, first, cell),
             });
         }
-        let checked = if is_short {
+        let checked = if is_short && reading == Reading::Whole {
+            // That it was right before does not say that it is now.
+            let (room, mut pieces) = (self.room_for(size), Vec::new());
+            let checked = check_and(&place, size, |piece| {
+                if room.is_some() {
+                    pieces.push(piece);
+                }
+            });
+            let checked = checked.await?;
+            let _ = cell.set(Arc::clone(&checked));
+            if let Some(lease) = room {
+                self.checked.insert(address.clone(), cell);
+                return Ok(Opened {
+                    size,
+                    media: checked.media,
+                    source: Source::Kept(pieces, lease),
+                });
+            }
+            checked
+        } else if is_short {
             // There is no more to do than for who reads it.
             Arc::clone(cell.get_or_try_init(|| check(&place, size)).await?)
         } else {
@@ -255,6 +291,15 @@ impl Pieces {
             media: checked.media,
             source: Source::Checked(place, checked),
         })
+    }
+
+    /// Memory for all of a short one, if that is to be had at once.
+    fn room_for(&self, size: u64) -> Option<Lease> {
+        let mut lease = self.budget.lease().of(&self.held);
+        // It is there once, and nothing is made of it.
+        lease.is_compressed();
+        lease.try_charge(size as usize).ok()?;
+        Some(lease)
     }
 
     /// What a long one was found to be, by this or by who is about to find out.
@@ -303,12 +348,14 @@ impl fmt::Debug for Pieces {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::fs;
     use std::pin::pin;
 
-    use futures::poll;
+    use futures::{TryStreamExt as _, poll};
     use slimspan_artifact::Artifact;
 
     use super::*;
+    use crate::admission::Limits;
     use crate::server::slots::PATIENCE;
     use crate::storage::StoreConfig;
 
@@ -328,12 +375,59 @@ mod tests {
         }
     }
 
+    fn pieces(limit_mib: u64) -> Pieces {
+        let limits = Limits {
+            limit_mib,
+            spike_mib: 0,
+        };
+        Pieces::new(Arc::default(), Budget::new(limits))
+    }
+
+    /// Also what was right a moment ago, and where there is no memory to hold it: an answer that is cut looks like one
+    /// that was interrupted.
+    #[tokio::test]
+    async fn what_is_short_is_looked_at_each_time_before_any_of_it_goes() {
+        const SIZE: u64 = 3 * PIECE + 1;
+        for (limit_mib, has_room) in [(64, true), (1, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&StoreConfig::new(folder.path().to_str().unwrap())).unwrap();
+            let short = put(&store, SIZE).await;
+            let pieces = pieces(limit_mib);
+            let open = async |reading| {
+                let opened = pieces.open(&store, &short, "a", |_| reading);
+                opened.await
+            };
+            for _ in 0..2 {
+                let opened = open(Reading::Whole).await.unwrap();
+                assert_eq!(matches!(opened.source, Source::Kept(..)), has_room);
+                assert_eq!(pieces.held.taken() >= SIZE, has_room);
+                let all: Vec<Bytes> = opened.bytes(0..SIZE).try_collect().await.unwrap();
+                assert_eq!(Digest::of(&all.concat()), short.digest);
+                assert_eq!(pieces.held.taken(), 0);
+            }
+            let name = short.digest.to_string();
+            let file = folder.path().join("default/sha256").join(&name[..2]);
+            let file = file.join(&name);
+            let mut stored = fs::read(&file).unwrap();
+            *stored.last_mut().unwrap() ^= 1;
+            fs::write(&file, stored).unwrap();
+            let error = open(Reading::Whole).await.err().unwrap();
+            let is_told = matches!(error, OpenError::Store(StoreError::Corrupt { .. }));
+            assert!(is_told, "{error}");
+            assert_eq!(pieces.held.taken(), 0);
+            // Of a part it is known by itself.
+            let opened = open(Reading::Part).await.unwrap();
+            let part: Vec<Bytes> = opened.bytes(0..PIECE).try_collect().await.unwrap();
+            assert_eq!(part.concat().len() as u64, PIECE);
+        }
+    }
+
     #[tokio::test]
     async fn who_has_many_long_artifacts_checked_leaves_the_others_their_turns() {
         let store = Store::open(&StoreConfig::new("memory://")).unwrap();
         let long = put(&store, CHECKED_BEFORE + 1).await;
         let short = put(&store, CHECKED_BEFORE).await;
-        let pieces = Pieces::new(Arc::default());
+        let pieces = pieces(64);
         let open = async |address, payer| {
             let opened = pieces.open(&store, address, payer, |_| Reading::Part);
             opened.await.map(|opened| opened.size)
@@ -364,7 +458,7 @@ mod tests {
     async fn a_long_one_is_checked_to_its_end_though_its_reader_leaves() {
         let store = Store::open(&StoreConfig::new("memory://")).unwrap();
         let long = put(&store, CHECKED_BEFORE + 1).await;
-        let pieces = Pieces::new(Arc::default());
+        let pieces = pieces(64);
         let key = (long.clone(), CHECKED_BEFORE + 1);
         let under_way = {
             let mut leaving = pin!(pieces.open(&store, &long, "a", |_| Reading::Part));

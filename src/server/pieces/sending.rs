@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use bytes::Bytes;
 use futures::stream::{self, Stream};
@@ -11,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::place::{Place, hash};
 use super::{Checked, Opened, PIECE, ReadError, Source};
+use crate::admission::Lease;
 use crate::server::media::Media;
 use crate::storage::StoreError;
 
@@ -24,6 +26,11 @@ impl Opened {
         let size = self.size;
         let state = match self.source {
             Source::Held(bytes) => State::Held(Some(within(&bytes, 0, &range))),
+            Source::Kept(pieces, lease) => State::Kept {
+                pieces: pieces.into_iter(),
+                at: 0,
+                _lease: lease,
+            },
             Source::Checked(place, checked) => State::Checked {
                 place,
                 checked,
@@ -51,6 +58,12 @@ impl Opened {
 
 enum State {
     Held(Option<Bytes>),
+    Kept {
+        pieces: IntoIter<Bytes>,
+        /// Where the next one begins.
+        at: u64,
+        _lease: Lease,
+    },
     Checked {
         place: Place,
         checked: Arc<Checked>,
@@ -74,6 +87,17 @@ impl State {
     async fn next(&mut self, range: &Range<u64>, size: u64) -> Result<Option<Bytes>, StoreError> {
         match self {
             Self::Held(part) => Ok(part.take().filter(|part| !part.is_empty())),
+            Self::Kept { pieces, at, .. } => {
+                for piece in pieces {
+                    let start = *at;
+                    *at += piece.len() as u64;
+                    let part = within(&piece, start, range);
+                    if !part.is_empty() {
+                        return Ok(Some(part));
+                    }
+                }
+                Ok(None)
+            }
             Self::Checked {
                 place,
                 checked,

@@ -102,6 +102,14 @@ async fn nobody_is_given_bytes_that_are_not_the_artifact() {
             let mut damaged = original.clone();
             damaged[size as usize / 2] ^= 1;
             fs::write(&file, &damaged).unwrap();
+            // Before its first byte, if it is short.
+            match served.artifacts.try_get(&path).await {
+                None => assert!(size > 8 << 20, "{size}: cut"),
+                Some(answer) => {
+                    let status = StatusCode::INTERNAL_SERVER_ERROR;
+                    assert_eq!(answer.status, status, "{size}");
+                }
+            }
             let range = format!("bytes={0}-{0}", size / 2);
             let client = served.artifacts.with("range", range);
             let answer = client.try_get(&path).await;
@@ -114,7 +122,7 @@ async fn nobody_is_given_bytes_that_are_not_the_artifact() {
     assert!(served.slimspan.stderr().contains("holds damaged bytes"));
 }
 
-/// One byte, anywhere, before it was ever read or after that: what is given is right, and all else is counted.
+/// A bit, the end, or all of it, before it was ever read or after that: what is given is right, and all else is counted.
 #[tokio::test]
 async fn damage_is_never_given_and_always_counted() {
     let seed = Seed::any();
@@ -139,12 +147,25 @@ async fn damage_is_never_given_and_always_counted() {
             assert_eq!(answer.status, StatusCode::OK, "{path}");
             assert!(answer.body == original, "{path}");
         }
-        let mut stored = original.clone();
-        let at = random.below(stored.len());
-        stored[at] ^= 1 << random.below(8);
+        let at = random.below(original.len());
+        let (damage, stored) = match random.below(5) {
+            0 => ("cut", original[..at].to_vec()),
+            1 => (
+                "another of its size",
+                otlp::photo(random.number(), original.len()),
+            ),
+            2 => ("another", otlp::photo(random.number(), 100 + at)),
+            3 if random.one_in(2) => ("empty", Vec::new()),
+            _ => {
+                let mut stored = original.clone();
+                stored[at] ^= 1 << random.below(8);
+                ("one bit", stored)
+            }
+        };
         let digest = Digest::of(&original).to_string();
-        fs::write(path_in(&served.slimspan.artifacts(), &digest), stored).unwrap();
-        let (client, part) = if random.one_in(2) {
+        fs::write(path_in(&served.slimspan.artifacts(), &digest), &stored).unwrap();
+        let is_whole = random.one_in(2);
+        let (client, part) = if is_whole {
             (served.artifacts.clone(), 0..original.len())
         } else {
             let from = random.below(original.len());
@@ -152,18 +173,28 @@ async fn damage_is_never_given_and_always_counted() {
             let range = format!("bytes={from}-{}", to - 1);
             (served.artifacts.with("range", range), from..to)
         };
-        let what = format!("{} bytes, {part:?}, damaged at {at}", original.len());
+        let what = format!("{} bytes, {part:?}, {damage} at {at}", original.len());
+        let is_long = stored.len() > 8 << 20;
         match client.try_get(&path).await {
             // A part of what was right before, in which there is no damage.
             Some(answer) if answer.status.is_success() => {
+                assert_eq!(damage, "one bit", "{what}");
                 assert!(answer.body == original[part], "{what}");
                 right += 1;
+            }
+            // Of what is long it is not looked at more than is asked for.
+            Some(answer) if answer.status == StatusCode::RANGE_NOT_SATISFIABLE => {
+                assert!(is_long && part.start >= stored.len(), "{what}");
             }
             Some(answer) => {
                 assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{what}");
                 told += 1;
             }
-            None => told += 1,
+            // What is short is looked at before its first byte.
+            None => {
+                assert!(is_long || !is_whole, "{what}: cut");
+                told += 1;
+            }
         }
     }
     let metrics = Metrics::of(served.slimspan.page("telemetry")).await;
