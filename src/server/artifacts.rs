@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::access::{Reader, Scope};
 use super::address::Address;
@@ -27,9 +26,6 @@ use super::range::{Part, lists};
 use super::slots::Slot;
 use super::{Server, counted};
 use crate::storage::StoreError;
-
-/// No sooner is told that there is nothing: what may not be seen is not looked for, and takes as long.
-pub(super) const FLOOR: Duration = Duration::from_millis(25);
 
 /// What the one route is called where requests are counted.
 const ROUTE: &str = "/artifacts/{sha256}";
@@ -51,14 +47,16 @@ async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response
     let begun = Instant::now();
     let asked = counted::Asked::of(&server.counts, &request.method, ROUTE);
     let origin = request.headers.get(header::ORIGIN).cloned();
-    let mut response = match server.artifact(&request).await {
-        Ok(response) => response,
-        Err(refused) => *refused,
+    let (mut response, is_looked_for) = match server.artifact(&request).await {
+        Ok(response) => (response, true),
+        // What may not be seen is not looked for, and is told as if it were not there.
+        Err(refused) => (*refused, false),
     };
     let status = response.status();
     if status == StatusCode::NOT_FOUND {
         // Behind all that is done for one of them and not for the other.
-        sleep_until(begun + FLOOR).await;
+        let absence = &server.absences.files;
+        absence.until_told(begun, is_looked_for).await;
     }
     let headers = response.headers_mut();
     server.protection.apply(status, headers, origin.as_ref());

@@ -3,6 +3,7 @@
 //! Artifacts themselves are on one listener, and all else is on another: what somebody has put into an
 //! artifact is never a part of a page that may do something.
 
+mod absence;
 mod access;
 mod address;
 mod api;
@@ -39,6 +40,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::absence::Absences;
 use self::access::Access;
 pub use self::access::{Deletion, Reader, Scope};
 pub use self::address::Address;
@@ -115,6 +117,8 @@ pub(crate) struct Server {
     /// Previews for which much is read at a time.
     previews: Slots,
     max_upload_size: u64,
+    /// How long it takes to hear that there is nothing.
+    absences: Absences,
     pieces: Pieces,
     protection: Protection,
     hosts: Hosts,
@@ -230,6 +234,7 @@ impl ArtifactServer {
             rooms: Rooms::of(parts.budget),
             previews: Slots::new(PREVIEWS),
             max_upload_size: config.max_upload_size.as_u64(),
+            absences: Absences::default(),
             protection: Protection::new(config),
             hosts: Hosts::new("localhost", &config.hosts()),
             urls,

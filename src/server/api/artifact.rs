@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, Failure, json};
@@ -16,7 +16,6 @@ use super::{Asking, Named};
 use crate::catalog::{Filter, State as Whereabouts, Tenants};
 use crate::server::Server;
 use crate::server::address::Address;
-use crate::server::artifacts::FLOOR;
 use crate::server::catalogued::why;
 use crate::server::pieces::{OpenError, Reading};
 use crate::storage::StoreError;
@@ -87,21 +86,29 @@ pub(crate) async fn artifact(
     request: Request,
 ) -> Result<Response, ApiError> {
     let begun = Instant::now();
-    let told = known(&server, &sha256, request).await;
+    let mut is_looked_for = false;
+    let told = known(&server, &sha256, request, &mut is_looked_for).await;
     let is_nothing = |error: &ApiError| error.status() == StatusCode::NOT_FOUND;
     if told.as_ref().is_err_and(is_nothing) {
         // What may not be seen is not looked for, and takes as long.
-        sleep_until(begun + FLOOR).await;
+        let absence = &server.absences.api;
+        absence.until_told(begun, is_looked_for).await;
     }
     told
 }
 
-async fn known(server: &Arc<Server>, sha256: &str, request: Request) -> Result<Response, ApiError> {
+async fn known(
+    server: &Arc<Server>,
+    sha256: &str,
+    request: Request,
+    is_looked_for: &mut bool,
+) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(server, request).await?;
     let address = asking.address(sha256)?;
     if let Some(tombstone) = server.kept_back(&address).await? {
         return Err(ApiError::Told(StatusCode::GONE, why(&tombstone)));
     }
+    *is_looked_for = true;
     let payer = server.payer(&asking.reader, asking.peer);
     let opened = server.content(&address, &payer).await?;
     if opened.is_none()

@@ -6,9 +6,9 @@ use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::super::artifacts::{FLOOR, file_name, refusal};
+use super::super::artifacts::{file_name, refusal};
 use super::super::pieces::{OpenError, Opened, Reading};
 use super::preview::Preview;
 use super::{Address, Disposition, Explained, Server, Site, Visit, unanswered, words};
@@ -127,12 +127,13 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
         return Err(Explained::nothing().page(site));
     };
     // What may not be seen is not looked for, and takes as long.
-    let absent = async || {
-        sleep_until(begun + FLOOR).await;
+    let absent = async |is_looked_for| {
+        let absence = &server.absences.pages;
+        absence.until_told(begun, is_looked_for).await;
         Explained::no_artifact().page(site)
     };
     if !visit.reader.scope.includes(&address.tenant) {
-        return Err(absent().await);
+        return Err(absent(false).await);
     }
     let payer = server.payer(&visit.reader, visit.peer);
     let known = server.known(visit, &address).await?;
@@ -155,7 +156,7 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
         Ok(opened) => (Some(opened), StatusCode::OK, None),
         Err(OpenError::Store(StoreError::NotFound { .. })) => {
             let Some((status, state)) = known.why_not_there() else {
-                return Err(absent().await);
+                return Err(absent(true).await);
             };
             (None, status, Some(state))
         }

@@ -11,10 +11,11 @@ use slimspan_artifact::Digest;
 use super::client::Client;
 use super::{Served, with_tenants};
 use crate::program::isolation::Lots;
+use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::http::HttpAnswer;
 use crate::support::measured::{measured, number};
-use crate::support::otlp;
 use crate::support::seed::Seed;
+use crate::support::{config, otlp};
 
 /// Large enough to be remembered.
 const SIZE: usize = 24_000;
@@ -94,6 +95,58 @@ async fn nobody_learns_by_reading_what_others_have() {
             "times of reads of what others have, or nobody, differ by < 2.58 deviations",
             format_args!("{how}: {reads} of each, {}", lots.last()),
         );
+    }
+}
+
+/// How long the store takes to say that it has nothing.
+const SLOW: Duration = Duration::from_millis(60);
+
+/// Nobody asks the store for what may not be seen, and its answer takes as long all the same.
+#[tokio::test]
+async fn nobody_learns_by_a_slow_store_what_may_not_be_seen() {
+    let seed = Seed::any();
+    let mut random = seed.random();
+    let store = FaultStore::start(random.number(), &[]).await;
+    let mut config = with_tenants();
+    let with_s3 = config::with_s3(store.address, store.address);
+    config["extensions"]["artifact_store"] = with_s3["extensions"]["artifact_store"].clone();
+    config["extensions"]["artifact_store"]["public_url"] = json!("https://files.example.com");
+    config["extensions"]["artifact_store"]["timeout"] = json!("30s");
+    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1_000_000);
+    let served = Served::start(&config).await;
+    store.set(&[(Fault::Delay(SLOW), 1000)]);
+    let [files, api] =
+        [&served.artifacts, &served.pages].map(|client| client.bearer("token-of-acme"));
+    for (client, forbidden, absent) in [
+        (&files, "/beta/artifacts/{}", "/acme/artifacts/{}"),
+        (&api, "/v1/artifacts/{}?tenant=beta", "/v1/artifacts/{}"),
+    ] {
+        let mut ask = async |pattern: &str| {
+            let digest = Digest::of(&random.number().to_le_bytes());
+            let begun = Instant::now();
+            let answer = client
+                .get(&pattern.replace("{}", &digest.to_string()))
+                .await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{pattern}");
+            begun.elapsed()
+        };
+        // It is not known before how slow it is.
+        for _ in 0..5 {
+            ask(absent).await;
+        }
+        let how = format!("GET {forbidden} where the store takes {SLOW:?}");
+        let mut lots = Lots::default();
+        loop {
+            let (mut not_seen, mut not_there) = (Vec::new(), Vec::new());
+            for _ in 0..10 {
+                not_seen.push(ask(forbidden).await);
+                not_there.push(ask(absent).await);
+            }
+            assert!(not_there.iter().all(|took| *took >= SLOW), "{not_there:?}");
+            if lots.end_with(&how, &not_seen, &not_there) {
+                break;
+            }
+        }
     }
 }
 
