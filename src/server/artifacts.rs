@@ -159,8 +159,15 @@ impl Server {
             // What was deleted may have come again, of which the store knows first.
             Err(OpenError::Store(StoreError::NotFound { .. })) => {
                 match self.tombstone(&asked.address).await {
-                    Some(reason) => gone(&reason),
-                    None => nothing(),
+                    Ok(Some(reason)) => gone(&reason),
+                    Ok(None) => nothing(),
+                    Err(error) => {
+                        tracing::warn!(
+                            "whether {} was deleted is not known: {error}",
+                            asked.address
+                        );
+                        later("whether it was deleted is not known at the moment\n")
+                    }
                 }
             }
             Err(OpenError::Store(error)) => not_read(&error),

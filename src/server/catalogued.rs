@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::Server;
 use super::address::Address;
 use super::api::ApiError;
-use crate::catalog::{Catalog, Index, KeptBack, PutFile, Tenants, Tombstone};
+use crate::catalog::{Catalog, CatalogError, Index, KeptBack, PutFile, Tenants, Tombstone};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
 
@@ -37,17 +37,17 @@ impl Server {
         self.catalog().map(Catalog::index)
     }
 
-    /// Why an artifact was deleted, if it was.
-    pub(super) async fn tombstone(&self, address: &Address) -> Option<String> {
-        let index = self.catalog.as_ref()?.index();
-        match index.tombstone(&address.tenant, &address.digest).await {
-            Ok(tombstone) => tombstone.as_ref().map(why),
-            // Whether it is there the store knows, too.
-            Err(error) => {
-                tracing::warn!("{error}");
-                None
-            }
-        }
+    /// Why an artifact was deleted that is not there, if it was. Where that is not known, it cannot be said that it
+    /// never was there, either.
+    pub(super) async fn tombstone(
+        &self,
+        address: &Address,
+    ) -> Result<Option<String>, CatalogError> {
+        let Some(catalog) = &self.catalog else {
+            return Ok(None);
+        };
+        let asking = (catalog.index()).tombstone(&address.tenant, &address.digest);
+        Ok(asking.await?.as_ref().map(why))
     }
 
     /// Why an artifact is given to nobody although its bytes are there: it was deleted, and they stay for as long as

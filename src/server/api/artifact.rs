@@ -112,7 +112,7 @@ async fn known(
     let payer = server.payer(&asking.reader, asking.peer);
     let opened = server.content(&address, &payer).await?;
     if opened.is_none()
-        && let Some(reason) = server.tombstone(&address).await
+        && let Some(reason) = server.tombstone(&address).await?
     {
         return Err(ApiError::Told(StatusCode::GONE, reason));
     }

@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::{Served, client::Client, with_server};
+use super::{Served, client::Client, with_catalog, with_server};
 use crate::support::backend::Backend;
 use crate::support::proxy::{Conditions, Proxy};
 use crate::support::references::files;
@@ -328,4 +328,30 @@ async fn a_deletion_outlives_who_asked_for_it() {
         }
     };
     soon("it is gone", gone).await;
+}
+
+/// While nobody can say that something was deleted, nobody says that it never was there: who is told to come back is
+/// told the truth then.
+#[tokio::test]
+async fn what_may_have_been_deleted_is_told_later() {
+    let served = Served::start(&with_catalog()).await;
+    let path = served.put("some text").await;
+    let in_api = format!("/v1/artifacts/{}", Digest::of(b"some text"));
+    let deleted = served.pages.ask(Method::DELETE, &in_api, "").await;
+    assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
+    let both = [(&served.artifacts, &path), (&served.pages, &in_api)];
+    for (client, path) in both {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status, StatusCode::GONE, "{answer:?}");
+    }
+    let mut beside = files(&served.slimspan.folder().join("catalog")).into_iter();
+    let index = beside.find(|file| file.ends_with("index.sqlite"));
+    let index = rusqlite::Connection::open(index.unwrap()).unwrap();
+    index.busy_timeout(Duration::from_secs(30)).unwrap();
+    index.execute_batch("DROP TABLE tombstone").unwrap();
+    for (client, path) in both {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+    }
 }
