@@ -4,6 +4,7 @@
 //! to go on with it. So whatever keeps it from its end, that its process is killed, that the store does not let
 //! something go, or that files have to wait, the same is done about it: see [`unfinished`].
 
+mod of_everybody;
 mod of_trace;
 mod unfinished;
 
@@ -31,7 +32,7 @@ const CONCURRENT: usize = 16;
 pub(super) const BREAKS_OFF: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
     /// What tells of it: that which was asked for first, then one for each artifact that goes with a trace.
     pub tombstones: Vec<Tombstone>,

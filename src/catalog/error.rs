@@ -32,6 +32,9 @@ pub enum CatalogError {
     /// The bucket does not give or take its objects.
     #[error("the catalog: {0}")]
     Bucket(Arc<crate::storage::BucketError>),
+    /// The store does not say whose files it has.
+    #[error(transparent)]
+    Listing(Arc<crate::storage::ListError>),
     /// What refers to files is not known, so none goes with a trace.
     #[error(
         "the references of the trace are hidden, and its files stay: {lines} lines of {key} cannot be read. A later \

@@ -19,7 +19,7 @@ use super::index::Index;
 use super::recorder::from_lines;
 use super::tombstone;
 use super::{INDEX, folder, layout};
-use crate::storage::{Bucket, BucketError, Listed, Store};
+use crate::storage::{Bucket, BucketError, ListError, Listed, Store};
 use crate::telemetry::Seldom;
 
 /// How often it is looked for what is new.
@@ -383,6 +383,12 @@ struct Part {
     bytes: u64,
     /// The room that they take until they are applied.
     held: Vec<OwnedSemaphorePermit>,
+}
+
+impl From<ListError> for CatalogError {
+    fn from(error: ListError) -> Self {
+        Self::Listing(Arc::new(error))
+    }
 }
 
 impl From<BucketError> for CatalogError {

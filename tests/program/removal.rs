@@ -131,6 +131,50 @@ async fn what_was_deleted_is_told_as_json() {
     assert_eq!((stored(folder, "acme"), stored(folder, "beta")), (0, 1));
 }
 
+/// Somebody asks that a file goes, whoever has it: of each tenant the bytes go, and who asks is told why.
+#[tokio::test]
+async fn a_file_goes_from_every_tenant_at_once() {
+    let home = home().await;
+    let folder = home.path();
+    let put = ask(folder, &["put", "--tenant", "gamma", "a"]).await;
+    assert_eq!(put.code, Some(0), "{put:?}");
+    // Its bytes are gone, and a reference is left.
+    fs::remove_dir_all(folder.join("artifacts/gamma")).unwrap();
+    let a = digest("a");
+    let all = ["rm", "--artifact", &a, "--all-tenants"];
+    let ended = ask(folder, &all).await;
+    let expected = format!(
+        "would delete the file {a} of the tenants acme, beta, gamma, with 3 references: --yes does it\n"
+    );
+    assert_eq!((ended.code, &ended.stdout), (Some(0), &expected));
+    let expected = json!({
+        "would_delete": format!("the file {a}"), "tenants": ["acme", "beta", "gamma"], "references": 3,
+    });
+    assert_eq!(told(folder, &all).await, expected);
+    assert_eq!((stored(folder, "acme"), stored(folder, "beta")), (3, 1));
+
+    let yes = [&all[..], &["--yes", "--reason", "asked for"]].concat();
+    let done = told(folder, &yes).await;
+    let facts = [&done["artifacts"], &done["absent"]];
+    assert_eq!(facts, [&json!(2), &json!(1)], "{done}");
+    let tombstones = done["tombstones"].as_array().unwrap().iter();
+    let of: Vec<_> = tombstones.map(|of| of["tenant"].as_str()).collect();
+    assert_eq!(of, ["acme", "beta", "gamma"].map(Some), "{done}");
+    assert_eq!((stored(folder, "acme"), stored(folder, "beta")), (2, 0));
+    for tenant in ["acme", "beta", "gamma"] {
+        let gone = ask(folder, &["stat", "--tenant", tenant, &a]).await;
+        assert_eq!(gone.code, Some(1), "{gone:?}");
+        assert!(gone.stderr.contains("asked for"), "{gone:?}");
+    }
+    let again = ask(folder, &yes).await;
+    let expected = format!("no tenant has the file {a}\n");
+    assert_eq!((again.code, &again.stdout), (Some(0), &expected));
+    for other in [&["--tenant", "acme"][..], &["--all"], &["--trace", "0a"]] {
+        let mixed = ask(folder, &[&all[..], other].concat()).await;
+        assert_eq!(mixed.code, Some(2), "{mixed:?}");
+    }
+}
+
 /// Of a trace, what was stored lately waits, and programs are told what and how long.
 #[tokio::test]
 async fn what_waits_is_told_as_json() {

@@ -1,3 +1,5 @@
+mod everywhere;
+
 use std::process::ExitCode;
 
 use anyhow::ensure;
@@ -24,6 +26,9 @@ pub(crate) struct Remove {
     /// Whose it is
     #[arg(long, value_name = "NAME", default_value_t)]
     tenant: TenantId,
+    /// The file of every tenant that has it, or of whom something refers to it
+    #[arg(long, conflicts_with_all = ["tenant", "trace", "all"])]
+    all_tenants: bool,
     /// This file
     #[arg(long, value_name = "SHA256", group = "what")]
     artifact: Option<Digest>,
@@ -57,6 +62,10 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
              trace; rm --artifact deletes a file whatever refers to it",
             opened.id
         );
+        if let (Some(digest), true) = (remove.artifact, remove.all_tenants) {
+            everywhere::rm(remove, &opened, digest).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let tenant = &remove.tenant;
         let (deleted, what) = match (remove.artifact, remove.trace) {
             (Some(digest), _) => (Deleted::Artifact { digest }, format!("the file {digest}")),

@@ -6,14 +6,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
+use slimspan_artifact::Digest;
 use utoipa::ToSchema;
 
 use super::answer::{ApiError, Failure, json};
 use super::responses::{Any, NoSense, NotDeleted};
 use super::{Asking, Named};
-use crate::catalog::{Deleted, TraceId};
-use crate::server::Server;
+use crate::catalog::{Deleted, Erased, TraceId};
 use crate::server::address::Address;
+use crate::server::{Scope, Server};
 use crate::tenant::TenantId;
 
 /// What is written down where nobody says why.
@@ -35,18 +36,24 @@ pub(crate) struct Erasure {
     waiting: usize,
     /// When those go, unless something else does refer to them by then
     until: Option<String>,
+    /// Whose it was, if it was deleted with `all_tenants`
+    tenants: Option<Vec<String>>,
 }
 
 /// Delete an artifact
 ///
 /// Its bytes are gone with the answer, and whoever asks for it is told 410 and the reason. It can come again:
 /// what refers to it then is kept.
+///
+/// With `all_tenants` it goes from every tenant that has it, or of whom something refers to it. Only a credential that
+/// is no tenant's may ask for that.
 #[utoipa::path(
     delete, path = "/v1/artifacts/{sha256}", tag = "delete", operation_id = "deleteArtifact",
     params(
         ("sha256" = String, Path, description = "Its digest"),
         ("reason" = Option<String>, Query, description = "Why, for who asks for it later"),
         ("tenant" = Option<String>, Query, description = "Whose it is, if the credential is not a tenant's"),
+        ("all_tenants" = Option<bool>, Query, description = "Whether it goes whosever it is, if the credential is not a tenant's"),
     ),
     responses(
         (status = 200, description = "It is gone", body = Erasure),
@@ -62,7 +69,19 @@ pub(crate) async fn artifact(
     request: Request,
 ) -> Result<Response, ApiError> {
     let asking = Asking::begin_deletion(&server, request).await?;
+    let of_all = asking.read::<bool>("all_tenants")?.unwrap_or(false);
+    // Before anything is looked for: a tenant learns nothing of others by that.
+    if of_all && asking.reader.scope != Scope::All {
+        return Err(ApiError::nothing());
+    }
     let Address { tenant, digest } = asking.address(&sha256)?;
+    if of_all {
+        if asking.parameter("tenant").is_some() {
+            let told = "tenant: all_tenants says whose it is".to_owned();
+            return Err(ApiError::Told(StatusCode::BAD_REQUEST, told));
+        }
+        return server.erase_everywhere(&asking, digest).await;
+    }
     server
         .erase(&asking, tenant, Deleted::Artifact { digest })
         .await
@@ -131,7 +150,52 @@ pub(crate) async fn tenant(
     server.erase(&asking, tenant, Deleted::Tenant).await
 }
 
+/// Why something is deleted, as who asks says it.
+fn reason(asking: &Asking) -> Result<String, ApiError> {
+    let reason = asking.parameter("reason");
+    let reason = reason.unwrap_or_else(|| UNTOLD.to_owned());
+    if reason.len() > LONGEST || reason.chars().any(char::is_control) {
+        let told = format!("a reason has at most {LONGEST} bytes, and is one line");
+        return Err(ApiError::Told(StatusCode::BAD_REQUEST, told));
+    }
+    Ok(reason)
+}
+
 impl Server {
+    /// Deletes an artifact of everybody who has it.
+    async fn erase_everywhere(
+        self: &Arc<Self>,
+        asking: &Asking,
+        digest: Digest,
+    ) -> Result<Response, ApiError> {
+        let catalog = self.catalog()?;
+        let reason = reason(asking)?;
+        let tenants = catalog.holders(&self.store, &digest).await?;
+        let deleted = Deleted::Artifact { digest };
+        for tenant in &tenants {
+            let told =
+                self.audit
+                    .tell_deletion(&asking.reader, asking.peer, tenant, deleted, &reason);
+            (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
+        }
+        let names = tenants.iter().map(ToString::to_string).collect();
+        let (server, why) = (Arc::clone(self), reason.clone());
+        let erasing = tokio::spawn(async move {
+            let catalog = server.catalog()?;
+            let erased = catalog.erase_of(&server.store, &tenants, digest, &why);
+            let erased = erased.await;
+            // Also of those who were before what failed.
+            for tenant in tenants {
+                server.pieces.forget(&Address { tenant, digest });
+            }
+            erased.map_err(ApiError::from)
+        });
+        let erased = erasing
+            .await
+            .map_err(|_| ApiError::later("slimspan ends"))??;
+        Ok(erasure(erased, reason, Some(names)))
+    }
+
     async fn erase(
         self: &Arc<Self>,
         asking: &Asking,
@@ -139,12 +203,7 @@ impl Server {
         deleted: Deleted,
     ) -> Result<Response, ApiError> {
         self.catalog()?;
-        let reason = asking.parameter("reason");
-        let reason = reason.unwrap_or_else(|| UNTOLD.to_owned());
-        if reason.len() > LONGEST || reason.chars().any(char::is_control) {
-            let told = format!("a reason has at most {LONGEST} bytes, and is one line");
-            return Err(ApiError::bad(told));
-        }
+        let reason = reason(asking)?;
         let told = self
             .audit
             .tell_deletion(&asking.reader, asking.peer, &tenant, deleted, &reason);
@@ -163,13 +222,18 @@ impl Server {
         let erased = erasing
             .await
             .map_err(|_| ApiError::later("slimspan ends"))??;
-        let erasure = Erasure {
-            artifacts: erased.artifacts,
-            absent: erased.absent,
-            reason,
-            waiting: erased.waiting.len(),
-            until: erased.until.map(|until| format!("{until:.0}")),
-        };
-        Ok(json(StatusCode::OK, &erasure))
+        Ok(erasure(erased, reason, None))
     }
+}
+
+fn erasure(erased: Erased, reason: String, tenants: Option<Vec<String>>) -> Response {
+    let erasure = Erasure {
+        artifacts: erased.artifacts,
+        absent: erased.absent,
+        reason,
+        waiting: erased.waiting.len(),
+        until: erased.until.map(|until| format!("{until:.0}")),
+        tenants,
+    };
+    json(StatusCode::OK, &erasure)
 }

@@ -268,6 +268,8 @@ async fn every_answer_that_can_be_had_is_described() {
         Case::new(M::GET, LIST, "/v1/artifacts?tenant=No", 404),
         Case::new(M::DELETE, ONE, of(&deleted, ""), 200),
         Case::new(M::DELETE, ONE, of(&deleted, "?reason=a%0Ab"), 400),
+        Case::new(M::DELETE, ONE, of(&deleted, "?all_tenants=true"), 200),
+        Case::new(M::DELETE, ONE, of(&deleted, "?all_tenants=all"), 400),
         Case::new(M::DELETE, ONE, of("abc", ""), 404),
         Case::new(M::GET, ONE, of(&here, ""), 200),
         Case::new(M::GET, ONE, of(&nothing, ""), 404),

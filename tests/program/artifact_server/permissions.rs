@@ -78,6 +78,62 @@ async fn a_token_that_reads_deletes_nothing() {
     assert_eq!(reads("beta").get(&of_beta).await.status, StatusCode::OK);
 }
 
+/// A file goes whoever has it, for one who is no tenant. A tenant is told the same whether or not others have it, and
+/// nothing goes.
+#[tokio::test]
+async fn only_who_is_no_tenant_deletes_what_every_tenant_has() {
+    let served = Served::start(&with_deleters()).await;
+    let of_beta = served.put_for("beta", "what beta has").await;
+    let deletes = served.pages.bearer("deletes-of-acme");
+    let mut refused = Vec::new();
+    for bytes in [&b"what beta has"[..], b"what nobody has"] {
+        let path = format!("/v1/artifacts/{}?all_tenants=true", Digest::of(bytes));
+        refused.push(delete(&deletes, &path).await);
+    }
+    assert_eq!(refused[0].0, StatusCode::NOT_FOUND, "{refused:?}");
+    assert_eq!(refused[0], refused[1]);
+    let beta = served.artifacts.bearer("token-of-beta");
+    assert_eq!(beta.get(&of_beta).await.status, StatusCode::OK);
+
+    let mut config = with_deleters();
+    config["extensions"]["bearertokenauth/deletion"] = json!({ "token": "deletes" });
+    config["extensions"]["artifact_server"]["audit_log"] = json!("./audit.jsonl");
+    let served = Served::start(&config).await;
+    let digest = Digest::of(b"what both have");
+    let mut paths = Vec::new();
+    for tenant in ["acme", "beta"] {
+        let path = served.put_for(tenant, "what both have").await;
+        paths.push((tenant, path));
+    }
+    let other = served.put_for("beta", "what beta has").await;
+    let deletes = served.pages.bearer("deletes");
+    let of = |rest: &str| format!("/v1/artifacts/{digest}?all_tenants=true{rest}");
+    let (status, told) = delete(&deletes, &of("&tenant=acme")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{told}");
+    let (status, told) = delete(&deletes, &of("&reason=asked%20for")).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["tenants"], json!(["acme", "beta"]));
+    assert_eq!(
+        (&told["artifacts"], &told["absent"]),
+        (&json!(2), &json!(0))
+    );
+    let log = std::fs::read_to_string(served.slimspan.folder().join("audit.jsonl")).unwrap();
+    for (tenant, path) in paths {
+        let reads = served.artifacts.bearer(&format!("token-of-{tenant}"));
+        let gone = reads.get(&path).await;
+        assert_eq!(gone.status, StatusCode::GONE, "{gone:?}");
+        assert!(
+            String::from_utf8_lossy(&gone.body).contains("asked for"),
+            "{gone:?}"
+        );
+        let line = format!("\"tenant\":\"{tenant}\"");
+        assert!(log.contains(&line), "{log}");
+    }
+    let beta = served.artifacts.bearer("token-of-beta");
+    assert_eq!(beta.get(&other).await.status, StatusCode::OK);
+}
+
 /// Without a word about it, to delete is for this machine alone.
 #[tokio::test]
 async fn nobody_elsewhere_deletes_unless_it_is_said_who() {
