@@ -6,13 +6,16 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
 use super::error::OpenError;
 use super::location::Cloud;
 use crate::config::Secret;
+
+/// Where buckets on Google are, unless it is said otherwise.
+const GOOGLE: &str = "https://storage.googleapis.com";
 
 /// A bucket's client, and where it connects if not to the cloud's own address.
 pub(super) struct Client {
@@ -60,11 +63,57 @@ pub(super) fn s3(url: &Url, settings: &Settings<'_>) -> Result<(AmazonS3, HttpCl
         AmazonS3ConfigKey::Client(key) => Some((*key, value)),
         _ => None,
     });
-    let options = of_client.fold(settings.client_options(), |options, (key, value)| {
-        options.with_config(key, value)
+    let http = settings.http(of_client).map_err(failed)?;
+    Ok((built, http))
+}
+
+/// What a bucket on Google is asked by that its client does not ask.
+pub(super) struct GoogleApi {
+    /// Who asks; none where nothing is signed.
+    pub(super) credentials: Option<GcpCredentialProvider>,
+    /// Where, without a slash at its end.
+    pub(super) base: String,
+    /// What its client sends its requests by.
+    pub(super) http: HttpClient,
+}
+
+pub(super) fn google_api(url: &Url, settings: &Settings<'_>) -> Result<GoogleApi, OpenError> {
+    let failed = |source| OpenError::Client {
+        url: url.to_string(),
+        source: Box::new(source),
+    };
+    let keys = keys(Cloud::Google, settings)?;
+    let builder = google(url, &keys, settings);
+    let is_unsigned = builder.get_config_value(&GoogleConfigKey::SkipSignature);
+    let is_unsigned = is_unsigned.as_deref() == Some("true");
+    let base = google_base(&builder);
+    let built = builder.build().map_err(failed)?;
+    let of_client = keys.iter().filter_map(|(key, value)| match key {
+        GoogleConfigKey::Client(key) => Some((*key, value)),
+        _ => None,
     });
-    let http = ReqwestConnector::default().connect(&options);
-    Ok((built, http.map_err(failed)?))
+    let http = settings.http(of_client).map_err(failed)?;
+    Ok(GoogleApi {
+        credentials: (!is_unsigned).then(|| Arc::clone(built.credentials())),
+        base: base.trim_end_matches('/').to_owned(),
+        http,
+    })
+}
+
+/// Where the client of a bucket on Google sends its requests, which it does not tell.
+fn google_base(builder: &GoogleCloudStorageBuilder) -> String {
+    let value = |key| builder.get_config_value(&key);
+    let of_account = || {
+        let account = value(GoogleConfigKey::ServiceAccountKey).or_else(|| {
+            let path = value(GoogleConfigKey::ServiceAccount)?;
+            std::fs::read_to_string(path).ok()
+        });
+        let account: serde_json::Value = serde_json::from_str(&account?).ok()?;
+        account.get("gcs_base_url")?.as_str().map(str::to_owned)
+    };
+    value(GoogleConfigKey::BaseUrl)
+        .or_else(of_account)
+        .unwrap_or_else(|| GOOGLE.to_owned())
 }
 
 fn client<S: ObjectStore>(
@@ -147,6 +196,17 @@ impl Settings<'_> {
             max_retries: 1,
             retry_timeout: self.timeout,
         }
+    }
+
+    /// What a client sends its requests by that has these options.
+    fn http<'k>(
+        &self,
+        options: impl Iterator<Item = (ClientConfigKey, &'k String)>,
+    ) -> object_store::Result<HttpClient> {
+        let options = options.fold(self.client_options(), |options, (key, value)| {
+            options.with_config(key, value)
+        });
+        ReqwestConnector::default().connect(&options)
     }
 
     /// The store ends what takes too long and says which limit that was; a second clock in the

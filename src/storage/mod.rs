@@ -13,6 +13,7 @@ mod flights;
 mod folder;
 #[cfg(test)]
 pub(crate) mod gated;
+mod google;
 mod known;
 mod layout;
 mod leftovers;

@@ -78,7 +78,7 @@ pub(crate) async fn artifact(
     if of_all {
         if asking.parameter("tenant").is_some() {
             let told = "tenant: all_tenants says whose it is".to_owned();
-            return Err(ApiError::Told(StatusCode::BAD_REQUEST, told));
+            return Err(ApiError::bad(told));
         }
         return server.erase_everywhere(&asking, digest).await;
     }
@@ -156,7 +156,7 @@ fn reason(asking: &Asking) -> Result<String, ApiError> {
     let reason = reason.unwrap_or_else(|| UNTOLD.to_owned());
     if reason.len() > LONGEST || reason.chars().any(char::is_control) {
         let told = format!("a reason has at most {LONGEST} bytes, and is one line");
-        return Err(ApiError::Told(StatusCode::BAD_REQUEST, told));
+        return Err(ApiError::bad(told));
     }
     Ok(reason)
 }

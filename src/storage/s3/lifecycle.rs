@@ -6,7 +6,12 @@ use url::Url;
 use super::Asked;
 use super::xml::{elements, first};
 use crate::storage::config::StoreConfig;
+use crate::storage::google;
 use crate::storage::location::{Cloud, Location};
+
+/// Where they are on Azure: of a container they are not to be asked for.
+const OF_AZURE: &str = "Azure has them not with the container but as the storage account's Lifecycle management, which \
+                        az storage account management-policy show --account-name ACCOUNT --resource-group GROUP shows";
 
 /// What is known of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +64,12 @@ pub async fn lifecycle_rules(config: &StoreConfig) -> (LifecycleRules, String) {
     if !prefix.is_empty() {
         prefix.push('/');
     }
-    let elsewhere = match cloud {
-        Cloud::Aws => None,
-        Cloud::Google => Some("Google shows them as the bucket's Lifecycle"),
-        Cloud::Azure => Some("Azure has them as the storage account's Lifecycle management"),
+    let told = match cloud {
+        Cloud::Aws => told(&url, config).await,
+        Cloud::Google => google::rules_of(&url, config).await,
+        Cloud::Azure => Err(OF_AZURE.to_owned()),
     };
-    if let Some(elsewhere) = elsewhere {
-        let why = format!("slimspan can read them on S3 only; {elsewhere}");
-        return (LifecycleRules::Untold(why), prefix);
-    }
-    let rules = match told(&url, config).await {
+    let rules = match told {
         Ok(rules) => LifecycleRules::Told(rules),
         Err(why) => LifecycleRules::Untold(why),
     };
@@ -115,21 +116,14 @@ mod tests {
     /// Nobody is asked for them there.
     #[tokio::test]
     async fn where_rules_cannot_be_read_it_is_told_where_they_are() {
-        for (url, place) in [
-            ("gs://bucket/media", "the bucket's Lifecycle"),
-            (
-                "az://container/media",
-                "the storage account's Lifecycle management",
-            ),
-        ] {
-            let (rules, prefix) = lifecycle_rules(&StoreConfig::new(url)).await;
-            assert_eq!(prefix, "media/");
-            let is_told = |why: &str| why.contains("S3 only") && why.contains(place);
-            assert!(
-                matches!(&rules, LifecycleRules::Untold(why) if is_told(why)),
-                "{rules:?}"
-            );
-        }
+        let config = StoreConfig::new("az://container/media");
+        let (rules, prefix) = lifecycle_rules(&config).await;
+        assert_eq!(prefix, "media/");
+        let is_told = |why: &str| why.contains("az storage account management-policy show");
+        assert!(
+            matches!(&rules, LifecycleRules::Untold(why) if is_told(why)),
+            "{rules:?}"
+        );
     }
 
     #[test]
