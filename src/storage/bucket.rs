@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutPayload};
 use tokio::time::timeout;
 
 use super::error::one_line;
@@ -61,6 +61,25 @@ impl Bucket {
         let path = self.path(key);
         let put = self.client.put(&path, PutPayload::from(bytes));
         self.within("put", key, put).await.map(drop)
+    }
+
+    /// Writes an object as what is large is written, in parts, of which this one has one.
+    pub async fn put_in_parts(&self, key: &str, bytes: Bytes) -> Result<(), BucketError> {
+        let path = self.path(key);
+        let put = async {
+            let options = PutMultipartOptions::default();
+            let mut upload = self.client.put_multipart_opts(&path, options).await?;
+            let done = match upload.put_part(PutPayload::from(bytes)).await {
+                Ok(()) => upload.complete().await.map(drop),
+                Err(error) => Err(error),
+            };
+            if done.is_err() {
+                // Parts that nobody puts together are paid for; why they were not is what is told.
+                let _ = upload.abort().await;
+            }
+            done
+        };
+        self.within("put, in parts,", key, put).await
     }
 
     /// Reads an object; none where there is none.

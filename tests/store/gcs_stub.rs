@@ -22,6 +22,12 @@ use tokio::net::TcpListener;
 
 use super::backend::{Backend, Kind};
 
+/// The rules of the bucket.
+const RULES: &str = r#"{ "lifecycle": { "rule": [
+    { "action": { "type": "Delete" }, "condition": { "age": 2, "matchesPrefix": ["kept/"] } },
+    { "action": { "type": "AbortIncompleteMultipartUpload" }, "condition": { "age": 1 } }
+] } }"#;
+
 #[derive(Default)]
 struct Bucket {
     objects: BTreeMap<String, Object>,
@@ -80,6 +86,10 @@ async fn answer(
     let Some(key) = head.uri.path().strip_prefix("/media/").map(decoded) else {
         return Ok(match head.uri.path() {
             "/media" => response(StatusCode::OK, listing(&bucket)),
+            // The one question of the JSON API.
+            "/storage/v1/b/media" if head.uri.query() == Some("fields=lifecycle") => {
+                response(StatusCode::OK, RULES)
+            }
             _ => response(StatusCode::NOT_FOUND, "NoSuchBucket"),
         });
     };

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use object_store::ObjectStoreExt as _;
-use slimspan::storage::StoreConfig;
+use slimspan::storage::{LifecycleRules, StoreConfig, lifecycle_rules};
 use slimspan_generators::Random;
 use tokio::time::{Instant, advance};
 
 use super::backend::{artifact, key, open};
+use super::gcs_stub;
 use crate::support::measured::{measured, number};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -118,4 +119,31 @@ async fn an_artifact_is_known_from_the_beginning_of_its_put() {
     assert_eq!(opened.store.put_all(&one).await.unwrap().known, 1);
     advance(Duration::from_millis(1)).await;
     assert_eq!(opened.store.put_all(&one).await.unwrap().written, 1);
+}
+
+/// Google is asked by another of its interfaces, with what the client is configured to be let in by.
+#[tokio::test]
+async fn rules_of_a_bucket_on_google_are_read() {
+    let google = gcs_stub::start().await;
+    let (rules, prefix) = lifecycle_rules(&google.config("kept")).await;
+    assert_eq!(prefix, "kept/");
+    let LifecycleRules::Told(rules) = rules else {
+        panic!("{rules:?}");
+    };
+    let early = rules
+        .iter()
+        .filter_map(|rule| rule.deletes_too_early(3, &prefix));
+    assert_eq!(early.collect::<Vec<_>>(), [2]);
+    assert!(
+        rules.iter().any(|rule| rule.aborts_after == Some(1)),
+        "{rules:?}"
+    );
+    let elsewhere = lifecycle_rules(&google.config("other")).await;
+    let LifecycleRules::Told(rules) = elsewhere.0 else {
+        panic!("{elsewhere:?}");
+    };
+    let early = rules
+        .iter()
+        .filter_map(|rule| rule.deletes_too_early(3, "other/"));
+    assert_eq!(early.count(), 0);
 }

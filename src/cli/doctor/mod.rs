@@ -1,32 +1,31 @@
 //! `slimspan doctor --config FILE`
 
 mod pages;
+mod probe;
+mod read_back;
 mod rules;
 
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use slimspan_artifact::{Digest, Location};
 
+use self::probe::Probe;
 use super::{ConfigFile, say};
 use crate::config::{ComponentId, Config};
+use crate::storage::Store;
 use crate::storage::config::StoreConfig;
-use crate::storage::{Bucket, Store};
 use crate::tenant::TenantId;
-
-/// How far the clocks of this machine and of a store may be apart: signatures end at some minutes.
-const SKEW: Duration = Duration::from_secs(30);
 
 /// How long an artifact server has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Look whether stores, clocks and addresses are as they should be, and say what to change
 ///
-/// Writes an object of a few bytes below doctor/ in each bucket, and deletes it again.
+/// Writes objects of a few bytes below default/sha256/ and catalog/ of each store, and deletes them again.
 ///
 /// The exit code is 0 when all is well, also with advice; 1 when something is wrong; and 2 when the configuration
 /// or the usage is wrong.
@@ -95,7 +94,7 @@ pub(super) fn doctor(doctor: &Doctor) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Does with the store all that slimspan ever does.
+/// Does with the store all that slimspan ever does, where it does it: who may do that may do nothing elsewhere.
 async fn bucket(id: &ComponentId, config: &StoreConfig, findings: &mut Findings) {
     let place = format!("extensions.{id}");
     let store = match Store::open(config) {
@@ -105,92 +104,23 @@ async fn bucket(id: &ComponentId, config: &StoreConfig, findings: &mut Findings)
             return;
         }
     };
-    let bucket = store.bucket();
-    let key = format!("doctor/{:016x}", rand::random::<u64>());
-    let text = Bytes::from_static(b"slimspan doctor: it can be deleted\n");
-    let now = SystemTime::now();
-    if let Err(error) = bucket.put(&key, text.clone()).await {
-        let what = format!(
-            "{place}: {error}; slimspan needs the permission to put objects (s3:PutObject)"
-        );
-        findings.tell(Verdict::Wrong, what);
-        return;
+    // That of a tenant, of whom there need not be anything else.
+    let mut folders = vec![format!("{}/sha256", TenantId::default())];
+    if config.catalog.enabled {
+        folders.push("catalog".to_owned());
     }
-    findings.tell(
-        Verdict::Well,
-        format_args!("{place}: {store} takes objects"),
-    );
-    match bucket.get(&key).await {
-        Ok(Some(found)) if found == text => {
-            findings.tell(Verdict::Well, format_args!("{place}: they can be read"));
-        }
-        Ok(_) => findings.tell(
-            Verdict::Wrong,
-            format_args!("{place}: what was put is not what is there: the store loses or changes objects"),
-        ),
-        Err(error) => findings.tell(
-            Verdict::Wrong,
-            format_args!(
-                "{place}: {error}; the artifact_server, restore and get need the permission to read \
-                 (s3:GetObject)"
-            ),
-        ),
+    let mut takes_any = false;
+    for folder in folders {
+        let of = Probe {
+            place: format!("{place}: {folder}/"),
+            bucket: store.bucket(),
+            folder: format!("{folder}/doctor"),
+            has_large: folder != "catalog",
+        };
+        takes_any |= of.try_all(&store, findings).await;
     }
-    listed(&place, &bucket, &key, now, findings).await;
-    match bucket.delete(&key).await {
-        Ok(()) => findings.tell(Verdict::Well, format_args!("{place}: they can be deleted")),
-        Err(error) => findings.tell(
-            Verdict::Advice,
-            format_args!(
-                "{place}: {error}; slimspan itself never deletes, but slimspan gc, rm and the API do \
-                 (s3:DeleteObject). {key} is left there"
-            ),
-        ),
-    }
-    rules::look(&place, config, findings).await;
-}
-
-/// Whether it can be listed, and what its clock says.
-async fn listed(place: &str, bucket: &Bucket, key: &str, now: SystemTime, findings: &mut Findings) {
-    let listed = match bucket.list("doctor", None).await {
-        Ok(listed) => listed,
-        Err(error) => {
-            findings.tell(
-                Verdict::Advice,
-                format_args!(
-                    "{place}: {error}; the catalog, slimspan verify and gc need the permission to list \
-                     (s3:ListBucket)"
-                ),
-            );
-            return;
-        }
-    };
-    let Some(object) = listed.iter().find(|object| object.key == key) else {
-        findings.tell(
-            Verdict::Wrong,
-            format_args!("{place}: what was put is not listed: the catalog of other replicas is not seen here"),
-        );
-        return;
-    };
-    findings.tell(Verdict::Well, format_args!("{place}: they can be listed"));
-    let apart = match object.written.duration_since(now) {
-        Ok(ahead) => ahead,
-        Err(error) => error.duration(),
-    };
-    if apart <= SKEW {
-        findings.tell(
-            Verdict::Well,
-            format_args!("{place}: its clock and the one of this machine agree"),
-        );
-    } else {
-        findings.tell(
-            Verdict::Wrong,
-            format_args!(
-                "{place}: its clock and the one of this machine are {} seconds apart: set the clock, with \
-                 NTP for example",
-                apart.as_secs()
-            ),
-        );
+    if takes_any {
+        rules::look(&place, config, findings).await;
     }
 }
 
@@ -280,6 +210,10 @@ async fn address(config: &Config, id: &ComponentId, store: &StoreConfig, finding
                  nowhere"
             ),
         ),
+    }
+    // Who shows no credential is given it, if anybody is.
+    if status == 404 && is_sandboxed && !is_sniffed {
+        read_back::look(&place, &url, store, findings).await;
     }
     if is_plain(&url) {
         findings.tell(

@@ -27,6 +27,7 @@ enum Action {
     Delete,
     Rules,
     Uploads,
+    Parts,
 }
 
 /// What is wrong with a bucket.
@@ -34,6 +35,8 @@ enum Action {
 enum Fault {
     Nothing,
     Denies(Action),
+    /// The same for keys that begin like this.
+    DeniesBelow(&'static str, Action),
     /// It gives other bytes than it got.
     Changes,
     /// It lists nothing.
@@ -53,6 +56,8 @@ impl Bucket {
         let body = body.collect().await.unwrap().to_bytes();
         let query = head.uri.query().unwrap_or_default();
         let action = match head.method {
+            _ if query.contains("uploadId") => Action::Parts,
+            Method::POST if query.contains("uploads") => Action::Parts,
             Method::PUT => Action::Put,
             Method::GET if query.contains("list-type") => Action::List,
             Method::GET if query.contains("lifecycle") => Action::Rules,
@@ -62,11 +67,16 @@ impl Bucket {
             Method::POST if query.contains("delete") => Action::Delete,
             other => panic!("{other} {}", head.uri),
         };
-        if self.fault == Fault::Denies(action) {
+        let key = head.uri.path().trim_start_matches("/media/").to_owned();
+        let is_denied = match self.fault {
+            Fault::Denies(denied) => denied == action,
+            Fault::DeniesBelow(below, denied) => denied == action && key.starts_with(below),
+            _ => false,
+        };
+        if is_denied {
             let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
             return told(StatusCode::FORBIDDEN, denied);
         }
-        let key = head.uri.path().trim_start_matches("/media/").to_owned();
         let mut objects = self.objects.lock().unwrap();
         match action {
             Action::Put => {
@@ -112,6 +122,15 @@ impl Bucket {
                 told(StatusCode::NOT_FOUND, none)
             }
             Action::Uploads => told(StatusCode::OK, "<ListMultipartUploadsResult/>"),
+            Action::Parts if head.method == Method::POST && query.contains("uploads") => {
+                let begun = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>";
+                told(StatusCode::OK, begun)
+            }
+            // What it comes to is there already.
+            Action::Parts => {
+                let done = "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>";
+                told(StatusCode::OK, done)
+            }
         }
     }
 }
@@ -147,6 +166,9 @@ async fn doctor(fault: Fault) -> (Ended, usize) {
     let mut config = config::with_s3(address, address);
     // It is about answers, and not about how soon they come.
     config["extensions"]["artifact_store"]["timeout"] = json!("20s");
+    if let Fault::DeniesBelow(..) = fault {
+        config["extensions"]["artifact_store"]["catalog"]["enabled"] = json!(true);
+    }
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("c.yaml"), config.to_string()).unwrap();
     let ended = run(folder.path(), &["doctor", "--config", "c.yaml"]).await;
@@ -161,13 +183,14 @@ fn line<'a>(ended: &'a Ended, part: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("{part}: {ended:?}"))
 }
 
-const WELL: [&str; 6] = [
+const WELL: [&str; 7] = [
     "takes objects",
     "they can be read",
     "they can be listed",
     "its clock and the one of this machine agree",
     "they can be deleted",
     "it sees them, and gives up those of artifacts after a day",
+    "they can be put in parts",
 ];
 
 #[tokio::test]
@@ -193,55 +216,61 @@ async fn what_a_bucket_does_not_do_is_said() {
             Fault::Denies(Action::Get),
             "WRONG ",
             "(s3:GetObject)",
-            &[0, 2, 3, 4, 5],
+            &[0, 2, 3, 4, 5, 6],
         ),
         (
             Fault::Denies(Action::List),
             "advice ",
             "(s3:ListBucket)",
-            &[0, 1, 4, 5],
+            &[0, 1, 4, 5, 6],
         ),
         (
             Fault::Denies(Action::Delete),
             "advice ",
             "(s3:DeleteObject)",
-            &[0, 1, 2, 3, 5],
+            &[0, 1, 2, 3, 5, 6],
         ),
         (
             Fault::Denies(Action::Rules),
             "advice ",
             "s3:GetLifecycleConfiguration",
-            &[0, 1, 2, 3, 4, 5],
+            &[0, 1, 2, 3, 4, 5, 6],
         ),
         (
             Fault::Denies(Action::Uploads),
             "advice ",
             "s3:ListBucketMultipartUploads. Add one",
-            &[0, 1, 2, 3, 4],
+            &[0, 1, 2, 3, 4, 6],
+        ),
+        (
+            Fault::Denies(Action::Parts),
+            "advice ",
+            "s3:AbortMultipartUpload)",
+            &[0, 1, 2, 3, 4, 5],
         ),
         (
             Fault::Changes,
             "WRONG ",
             "the store loses or changes objects",
-            &[0, 2, 3, 4, 5],
+            &[0, 2, 3, 4, 5, 6],
         ),
         (
             Fault::Hides,
             "WRONG ",
             "what was put is not listed",
-            &[0, 1, 4, 5],
+            &[0, 1, 4, 5, 6],
         ),
         (
             Fault::Ahead(600),
             "WRONG ",
             "seconds apart: set the clock",
-            &[0, 1, 2, 4, 5],
+            &[0, 1, 2, 4, 5, 6],
         ),
         (
             Fault::Ahead(-600),
             "WRONG ",
             "seconds apart: set the clock",
-            &[0, 1, 2, 4, 5],
+            &[0, 1, 2, 4, 5, 6],
         ),
     ] {
         let (ended, left) = doctor(fault).await;
@@ -262,5 +291,25 @@ async fn what_a_bucket_does_not_do_is_said() {
         let is_left = fault == Fault::Denies(Action::Delete);
         assert_eq!(left, usize::from(is_left), "{fault:?}");
         assert_eq!(ended.stdout.contains("is left there"), is_left);
+    }
+}
+
+/// A policy may be about some of the folders, and each is tried.
+#[tokio::test]
+async fn what_one_folder_does_not_do_is_said_of_that() {
+    const FOLDERS: [&str; 2] = ["default/sha256/", "catalog/"];
+    for (below, denied, other) in [
+        ("x/default/", FOLDERS[0], FOLDERS[1]),
+        ("x/catalog/", FOLDERS[1], FOLDERS[0]),
+    ] {
+        let (ended, left) = doctor(Fault::DeniesBelow(below, Action::Put)).await;
+        assert_eq!((ended.code, left), (Some(1), 0), "{below}: {ended:?}");
+        let of = |folder: &str| format!("extensions.artifact_store: {folder}: ");
+        let refused = line(&ended, "(s3:PutObject)");
+        let is_said = refused.starts_with("WRONG ") && refused.contains(&of(denied));
+        assert!(is_said, "{below}: {ended:?}");
+        let taken = line(&ended, "takes objects");
+        let is_said = taken.starts_with("ok ") && taken.contains(&of(other));
+        assert!(is_said, "{below}: {ended:?}");
     }
 }

@@ -45,15 +45,30 @@ fn public(url: &str) -> Value {
 async fn what_is_well_is_said_to_be() {
     let slimspan = Slimspan::start(&with_server()).await;
     let [artifacts, pages] = super::addresses(&slimspan);
-    let (is_well, told) = doctor(&public(&format!("http://{artifacts}"))).await;
+    let mut config = public(&format!("http://{artifacts}"));
+    // Of another store it has nothing.
+    let (is_well, told) = doctor(&config).await;
+    let part = "does not have what was just put here (HTTP 404): it reads from another store";
+    let line = told.lines().find(|line| line.contains(part));
+    let line = line.unwrap_or_else(|| panic!("{part}: {told}"));
+    assert!(!is_well && line.starts_with("WRONG "), "{told}");
+    config["extensions"]["artifact_store"]["url"] = json!(slimspan.artifacts());
+    config["extensions"]["artifact_store"]["catalog"]["enabled"] = json!(true);
+    let (is_well, told) = doctor(&config).await;
     assert!(is_well, "{told}");
+    let left = files(&slimspan.artifacts());
+    assert!(left.is_empty(), "{left:?}");
     for part in [
         "takes objects",
         "can be read",
         "can be listed",
         "can be deleted",
         "clock",
+        "they can be put in parts",
+        "default/sha256/: they can be deleted",
+        "catalog/: they can be deleted",
         "an artifact_server answers",
+        "what is put here can be read there",
     ] {
         let line = told.lines().find(|line| line.contains(part));
         let line = line.unwrap_or_else(|| panic!("{part}: {told}"));
@@ -109,6 +124,7 @@ async fn pages_that_nobody_comes_to_are_found() {
         (unknown, "WRONG ", "add it to allowed_hosts"),
     ] {
         let mut config = public(&format!("http://{artifacts}"));
+        config["extensions"]["artifact_store"]["url"] = json!(slimspan.artifacts());
         let server = &mut config["extensions"]["artifact_server"];
         server["pages"]["public_url"] = json!(format!("http://{address}"));
         let (is_well, told) = doctor(&config).await;
