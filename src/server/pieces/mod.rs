@@ -258,8 +258,9 @@ impl Pieces {
         let checked = if is_short && reading == Reading::Whole {
             // That it was right before does not say that it is now.
             let (room, mut pieces) = (self.room_for(size), Vec::new());
+            let has_room = room.is_some();
             let checked = check_and(&place, size, |piece| {
-                if room.is_some() {
+                if has_room {
                     pieces.push(piece);
                 }
             });
@@ -393,7 +394,7 @@ mod tests {
             let store = Store::open(&StoreConfig::new(folder.path().to_str().unwrap())).unwrap();
             let short = put(&store, SIZE).await;
             let pieces = pieces(limit_mib);
-            let open = async |reading| {
+            let open = async |reading: Reading| {
                 let opened = pieces.open(&store, &short, "a", |_| reading);
                 opened.await
             };
