@@ -7,7 +7,6 @@ use http::{Request, StatusCode, header};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use object_store::CredentialProvider as _;
 use object_store::client::HttpRequestBody;
 use serde::Deserialize;
 use tokio::time::timeout;

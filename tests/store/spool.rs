@@ -187,8 +187,9 @@ async fn half_an_hour_without_a_store_takes_nothing_out_of_it() {
     let put = opened.faults.put_in_order();
     let order: Vec<usize> = put.iter().map(|key| places[key]).collect();
     assert_eq!(order.len(), all.len());
+    // But for the one that showed that the store works again.
     let back = order.windows(2).filter(|two| two[1] < two[0]).count();
-    assert!(back <= 16, "{order:?}");
+    assert!(back <= 1, "{order:?}");
     for one in &all {
         let stored = opened.store.get(&one.digest).await.unwrap();
         assert_eq!(stored, one.bytes);

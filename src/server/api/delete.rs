@@ -176,7 +176,7 @@ impl Server {
             let told =
                 self.audit
                     .tell_deletion(&asking.reader, asking.peer, tenant, deleted, &reason);
-            (told.await).map_err(|error| Box::new(self.not_told(&error)))?;
+            self.was_told(told.await)?;
         }
         let names = tenants.iter().map(ToString::to_string).collect();
         let (server, why) = (Arc::clone(self), reason.clone());

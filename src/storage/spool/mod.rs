@@ -11,6 +11,7 @@ mod pieces;
 mod record;
 #[cfg(test)]
 mod tests;
+mod tries;
 mod uploader;
 mod waiting;
 

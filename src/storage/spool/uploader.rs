@@ -34,11 +34,8 @@ const PAUSE: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::f
 /// How long uploads wait at most for who finds out what was deleted meanwhile.
 const HELD: Duration = Duration::from_secs(10);
 
-/// The pauses of an artifact that was not taken.
-const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::from_secs(5));
-
 /// Puts what waits in a spool into the store for as long as it takes: by turns for the tenants, and of
-/// each what was tried least, and of that the oldest.
+/// each the oldest that is not refused again and again.
 struct Uploader<'s> {
     spool: &'s Spool,
     store: &'s Store,
@@ -47,8 +44,8 @@ struct Uploader<'s> {
     uploads: JoinSet<(Key, Entry, Result<(), Failure>)>,
     in_flight: HashSet<u64>,
     bytes_in_flight: u64,
-    /// Artifacts that were not taken: how often, and when they are tried again.
-    delayed: HashMap<u64, (u32, Instant)>,
+    /// Artifacts that were not taken.
+    delayed: HashMap<u64, Tries>,
     /// Of the tenants that have something under way, or for whom the store fails.
     lanes: HashMap<TenantId, Lane>,
     /// Counts the tenants' turns.
@@ -196,8 +193,8 @@ impl Uploader<'_> {
         first.map(|(_, next)| next).ok_or(due)
     }
 
-    /// The artifact that was tried least of those whose time has come, and of these the oldest; or
-    /// when a time will come.
+    /// The artifact whose turn it is: of those whose time has come the oldest, but for those that were refused too
+    /// often; or when a time will come.
     ///
     /// The oldest alone would be one that the store never takes, as soon as there are enough of
     /// those.
@@ -212,35 +209,37 @@ impl Uploader<'_> {
         if let Some(until) = lane.paused_until.filter(|until| *until > now) {
             return Err(Some(until));
         }
-        let most = if lane.failures < FAILURES {
-            self.store.max_concurrent_puts()
-        } else {
+        let is_failing = lane.failures >= FAILURES;
+        let most = if is_failing {
             1
+        } else {
+            self.store.max_concurrent_puts()
         };
         if lane.under_way >= most {
             return Err(None);
         }
         let mut due: Option<Instant> = None;
-        let mut tried: Option<(u32, (Digest, Entry))> = None;
+        let mut first: Option<(u32, (Digest, Entry))> = None;
         for (sequence, next) in in_order {
             if self.in_flight.contains(sequence) {
                 continue;
             }
-            match self.delayed.get(sequence) {
-                None => {
-                    tried = Some((0, *next));
-                    break;
+            let rank = match self.delayed.get(sequence) {
+                None => 0,
+                Some(tries) if tries.due > now => {
+                    due = Some(due.map_or(tries.due, |due| due.min(tries.due)));
+                    continue;
                 }
-                Some((_, until)) if *until > now => {
-                    due = Some(due.map_or(*until, |due| due.min(*until)));
-                }
-                Some((times, _)) if tried.is_none_or(|(fewest, _)| *times < fewest) => {
-                    tried = Some((*times, *next));
-                }
-                Some(_) => {}
+                Some(tries) => tries.rank(is_failing),
+            };
+            if first.is_none_or(|(least, _)| rank < least) {
+                first = Some((rank, *next));
+            }
+            if rank == 0 {
+                break;
             }
         }
-        let (_, next) = tried.ok_or(due)?;
+        let (_, next) = first.ok_or(due)?;
         // Where the store hangs for one tenant, others have room.
         let share = lane.bytes + next.1.len() as u64;
         if share <= IN_MEMORY_OF_ONE || lane.under_way == 0 {
@@ -281,8 +280,12 @@ impl Uploader<'_> {
                     );
                     self.failing = Seldom::default();
                 }
+                let was_failing = lane.failures >= FAILURES;
                 lane.failures = 0;
                 lane.paused_until = None;
+                if was_failing {
+                    self.works_again(&key.0);
+                }
             }
             // It was deleted, and with it what there was to read.
             Err(_) if !waited => {
@@ -305,13 +308,26 @@ impl Uploader<'_> {
         }
     }
 
+    /// What was tried while the store took nothing is in its turn again, so that the oldest goes first.
+    fn works_again(&mut self, tenant: &TenantId) {
+        let waiting = self.spool.shared.waiting();
+        let Some(of_tenant) = waiting.by_tenant.get(tenant) else {
+            return;
+        };
+        let now = Instant::now();
+        for (sequence, tries) in &mut self.delayed {
+            if of_tenant.in_order.contains_key(sequence) {
+                tries.works_again(now);
+            }
+        }
+    }
+
     fn failed(&mut self, key: &Key, sequence: u64, error: &str) {
         self.counters.upload_failed();
         let now = Instant::now();
-        let (times, until) = self.delayed.entry(sequence).or_insert((0, now));
-        *until = now + DELAY.wait(*times);
-        *times = times.saturating_add(1);
         let lane = self.lanes.entry(key.0.clone()).or_default();
+        let tries = (self.delayed.entry(sequence)).or_insert_with(|| Tries::none(now));
+        tries.failed(lane.failures >= FAILURES, now);
         lane.failures = lane.failures.saturating_add(1);
         if let Some(over) = lane.failures.checked_sub(FAILURES) {
             lane.paused_until = Some(now + PAUSE.wait(over));
