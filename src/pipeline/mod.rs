@@ -363,7 +363,7 @@ impl Pipeline {
             // Before the sender hears of it: else a kill could leave a reference that nobody knows of, and
             // that is not sent again. What one of several backends refused has left to the others, and so
             // may what was not answered in time. Where the sender goes away meanwhile, it is let go of.
-            recording.ended().await;
+            recording.ended(terms.deadline).await;
         }
         match outcome {
             Ok(answer) => {

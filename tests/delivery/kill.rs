@@ -102,13 +102,13 @@ struct Rest {
     unready: usize,
     /// Lives that ended by a second signal.
     hurried: usize,
-    /// Lives in which entries of the catalog were in memory, because the disk did not take them in a second: that
-    /// a kill loses these they say themselves.
+    /// Lives in which entries of the catalog were in memory when their request was answered, because neither the disk
+    /// nor the store took them in time: that a kill loses these they say themselves.
     in_memory: usize,
     ended: Option<Ended>,
 }
 
-/// What a slimspan logs whose entries are in memory.
+/// What a slimspan logs whose entries are in memory alone, before it answers anybody whose they are.
 const IN_MEMORY: &str = "entries of the catalog wait in memory";
 
 /// Lets senders send while their collector dies again and again.
@@ -235,7 +235,7 @@ struct Survived {
     half_written: usize,
     /// Files to which something that arrived refers, and that the catalog has.
     catalogued: usize,
-    /// Lives in which its entries were in memory.
+    /// Lives in which its entries were in memory alone.
     in_memory: usize,
 }
 
@@ -284,8 +284,8 @@ async fn survives(way: &Way, everyday: usize) {
         format_args!(
             "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each, and \
              {} ended while they began, {} by a second signal: {checked} of at most {} in flight; 0 of {} files \
-             missing in the catalog, {} lives whose entries were in memory left out; {} leftovers of writes that were \
-             cut off; {:.1?} a life",
+             missing in the catalog, {} lives whose entries were in memory alone left out; {} leftovers of writes that \
+             were cut off; {:.1?} a life",
             all.lives,
             all.used,
             each,

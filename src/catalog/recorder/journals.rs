@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -7,6 +9,8 @@ use super::super::config::CatalogConfig;
 use super::super::entry::State;
 use super::from_lines;
 use super::queue::{Home, Record};
+#[cfg(test)]
+use crate::journal::FaultyDisk;
 use crate::journal::{self, Journal, Options};
 
 /// A segment is deleted when all of its entries are in the bucket.
@@ -43,7 +47,8 @@ impl Journals {
                     if journals.own.is_none() {
                         tracing::warn!(
                             "extensions.artifact_store.catalog.directory: {error}. What is not in \
-                             the catalog yet waits in memory, and is lost where slimspan is killed"
+                             the catalog yet waits in memory: requests with files wait until the store has \
+                             it, and where it takes none, what waits is lost where slimspan is killed"
                         );
                     }
                     break;
@@ -51,6 +56,17 @@ impl Journals {
             }
         }
         (journals, found)
+    }
+
+    /// One journal on a disk with faults.
+    #[cfg(test)]
+    pub(super) fn on(disk: &FaultyDisk, folder: &Path, config: &CatalogConfig) -> Self {
+        let opened = Journal::open_on(Arc::new(disk.clone()), folder, options(config));
+        let journal = opened.map(|(journal, _)| journal);
+        Self {
+            own: journal.is_ok().then_some(0),
+            open: journal.into_iter().map(|journal| (0, journal)).collect(),
+        }
     }
 
     /// Which it has.
@@ -97,15 +113,18 @@ pub(in super::super) fn journals_in(folder: &Path) -> Vec<PathBuf> {
     all.filter(|path| path.is_dir()).collect()
 }
 
-fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, journal::OpenError> {
-    let options = Options {
+fn options(config: &CatalogConfig) -> Options {
+    Options {
         segment_bytes: SEGMENT,
         max_bytes: config.max_bytes.as_u64(),
         // What is kept for people to look at takes no more than what waits.
         max_damaged_bytes: config.max_bytes.as_u64(),
         fsync: true,
-    };
-    let (journal, found) = Journal::open(&name(folder, number), options)?;
+    }
+}
+
+fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, journal::OpenError> {
+    let (journal, found) = Journal::open(&name(folder, number), options(config))?;
     let mut records = Vec::new();
     for entry in found.entries {
         // Which artifacts were in the spool then stands in the lines.
@@ -120,6 +139,7 @@ fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, jo
             waits: waits.collect(),
             recorded: recorded.unwrap_or_default(),
             since: Instant::now(),
+            is_awaited: false,
         });
     }
     Ok(Left {

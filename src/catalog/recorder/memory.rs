@@ -1,5 +1,6 @@
-//! Entries that the disk did not take in time. They are in this process alone until the bucket has them, so when
-//! it ends the disk is asked once more, and what neither of them took is counted.
+//! Entries that the disk did not take in time. They are in this process alone until the bucket has them: their request
+//! waits for that, unless the bucket does not take them, either. When the process ends the disk is asked once more, and
+//! what neither of them took is counted.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::warnings::Matter;
 use super::{PATIENCE, Shared};
 use crate::journal::Entry;
 
@@ -21,6 +24,10 @@ pub(super) const IN_MEMORY: usize = 8 << 20;
 /// the end comes has its own patience first.
 pub(crate) const KEEPING: Duration = PATIENCE.saturating_add(Duration::from_millis(500));
 
+/// How long a request whose entries the disk did not take waits at most for the bucket to have them. Where that took
+/// longer nobody waits for it, until it takes some.
+pub(super) const FLUSH: Duration = Duration::from_secs(5);
+
 /// The lines of requests, wherever their records are: in the queue, on their way into the bucket, or waiting for
 /// the spool.
 #[derive(Debug, Default)]
@@ -29,6 +36,8 @@ pub(super) struct Memory {
     next: u64,
     /// Of all of them.
     pub(super) bytes: usize,
+    /// Whether the bucket takes what comes, so that requests may wait for it.
+    takes: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +47,16 @@ struct Held {
     unlisted: usize,
     /// Where the disk has them by now, too: in which journal.
     copy: Option<(usize, Entry)>,
+    /// Tells their request that they outlive the process, or by its end that nobody knows when.
+    told: Option<oneshot::Sender<()>>,
+}
+
+/// Lines that are held.
+pub(super) struct Holding {
+    /// By what they are found.
+    pub(super) id: u64,
+    /// What tells that they outlive the process; none where the bucket does not take any.
+    pub(super) told: Option<oneshot::Receiver<()>>,
 }
 
 /// What goes with the process.
@@ -50,21 +69,42 @@ struct Gone {
 }
 
 impl Memory {
-    /// Takes the lines of so many entries, if there is room; returns by what they are found.
-    pub(super) fn hold(&mut self, lines: Bytes, entries: usize) -> Option<u64> {
+    /// Takes the lines of so many entries, if there is room.
+    pub(super) fn hold(&mut self, lines: Bytes, entries: usize) -> Option<Holding> {
         if self.bytes + lines.len() > IN_MEMORY {
             return None;
         }
         self.bytes += lines.len();
         let id = self.next;
         self.next += 1;
+        let (tell, told) = self.takes.then(oneshot::channel).unzip();
         let held = Held {
             lines,
             unlisted: entries,
             copy: None,
+            told: tell,
         };
         self.held.insert(id, held);
-        Some(id)
+        Some(Holding { id, told })
+    }
+
+    /// From now on requests may wait for the bucket.
+    fn flushes(&mut self) {
+        self.takes = true;
+    }
+
+    /// Nobody waits for the bucket any more, until it takes something.
+    fn flushes_no_more(&mut self) {
+        self.takes = false;
+        for held in self.held.values_mut() {
+            held.told = None;
+        }
+    }
+
+    /// Whether the bucket does not have some of the entries, nor the disk.
+    fn is_at_risk(&self) -> bool {
+        let mut held = self.held.values();
+        held.any(|held| held.unlisted > 0 && held.copy.is_none())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -79,13 +119,15 @@ impl Memory {
     pub(super) fn is_listed(&mut self, id: u64) {
         if let Some(held) = self.held.get_mut(&id) {
             held.unlisted = 0;
+            held.tell();
         }
     }
 
     /// The bucket has all that is to say of them; returns where the disk has them, too.
     pub(super) fn forget(&mut self, id: u64) -> Option<(usize, Entry)> {
-        let held = self.held.remove(&id)?;
+        let mut held = self.held.remove(&id)?;
         self.bytes -= held.lines.len();
+        held.tell();
         held.copy
     }
 
@@ -99,8 +141,12 @@ impl Memory {
 
     /// The disk has them, too; whether somebody still needs that.
     fn is_written(&mut self, id: u64, number: usize, entry: Entry) -> bool {
-        let held = self.held.get_mut(&id);
-        held.map(|held| held.copy = Some((number, entry))).is_some()
+        let Some(held) = self.held.get_mut(&id) else {
+            return false;
+        };
+        held.copy = Some((number, entry));
+        held.tell();
+        true
     }
 
     /// Lets go of everything; returns what nobody has after that.
@@ -113,6 +159,16 @@ impl Memory {
             gone.unsettled += usize::from(held.unlisted == 0);
         }
         gone
+    }
+}
+
+impl Held {
+    /// They outlive the process.
+    fn tell(&mut self) {
+        if let Some(told) = self.told.take() {
+            // Its sender may have gone away.
+            let _ = told.send(());
+        }
     }
 }
 
@@ -143,7 +199,65 @@ pub(super) async fn keep(shared: Arc<Shared>, drain: CancellationToken) -> Optio
     }
 }
 
+/// While it is there, somebody puts into the bucket what is in memory.
+pub(super) struct Flushes<'s>(&'s Shared);
+
+impl Drop for Flushes<'_> {
+    fn drop(&mut self) {
+        self.0.memory().flushes_no_more();
+    }
+}
+
 impl Shared {
+    /// From now on somebody puts into the bucket what is in memory, until what this returns is dropped.
+    pub(super) fn begin_to_flush(&self) -> Flushes<'_> {
+        self.bucket_takes();
+        Flushes(self)
+    }
+
+    /// The bucket takes entries.
+    pub(super) fn bucket_takes(&self) {
+        // One that is in memory is gone with the process, too.
+        if self.outlives {
+            self.memory().flushes();
+        }
+    }
+
+    /// The bucket does not: nobody waits for it, and what that means for what is in memory is told.
+    pub(super) fn bucket_fails(&self, reason: &str) {
+        if self.memory().is_at_risk() {
+            // Before anybody is answered whose entries these are.
+            self.warn_of_memory(reason);
+        }
+        self.memory().flushes_no_more();
+    }
+
+    /// Waits until entries that are in memory alone are in the bucket, but no longer than their sender waits.
+    pub(super) async fn flushed(&self, told: oneshot::Receiver<()>, deadline: Option<Instant>) {
+        let longest = Instant::now() + FLUSH;
+        let until = deadline.map_or(longest, |deadline| deadline.min(longest));
+        // Where the bucket fails that is told before this ends.
+        if timeout_at(until, told).await.is_ok() {
+            return;
+        }
+        if until == longest {
+            self.bucket_fails(&format!("the store did not take them within {FLUSH:?}"));
+        } else {
+            let reason = "neither the disk nor the store took them while their sender waited";
+            self.warn_of_memory(reason);
+        }
+    }
+
+    /// A span that refers to a file is not to be forgotten because two things are slow for a moment.
+    pub(super) fn warn_of_memory(&self, reason: &str) {
+        let what = format!(
+            "{}: entries of the catalog wait in memory, and are lost where slimspan is killed, or stops before the \
+             store or the disk takes them: {reason}",
+            self.folder.display()
+        );
+        self.warn(Matter::Memory, &what);
+    }
+
     /// Nobody puts anything into the bucket any more: what is in memory alone is lost.
     pub(super) fn let_go_of_memory(&self, reason: Option<String>) {
         let gone = self.memory().give_up();

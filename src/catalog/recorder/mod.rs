@@ -1,8 +1,10 @@
 //! Entries on their way into the bucket: in a journal of this machine first, then many of them in one
 //! object.
 //!
-//! Telemetry never fails for its catalog. What the disk does not take in time waits in memory; what does not fit
-//! there, or is still there alone at the end, is counted and told.
+//! What the disk does not take in time waits in memory and is put at once, together with all that waits then, and its
+//! request is answered when the bucket has it. Telemetry never fails for its catalog: where the bucket does not take it,
+//! either, that is told, and nobody waits. What does not fit into memory, or is still there alone at the end, is counted
+//! and told.
 
 mod adoption;
 mod deletions;
@@ -26,7 +28,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,9 +43,9 @@ use journals::Journals;
 pub(super) use journals::journals_in;
 use lines::Unread;
 pub(crate) use memory::KEEPING;
-use memory::Memory;
+use memory::{Holding, Memory};
 use queue::{Home, Queue, Record};
-use warnings::{Matter, Warnings};
+use warnings::Warnings;
 
 /// How long a request waits at most for its entries to be on disk. Group commits take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -66,6 +68,8 @@ struct Shared {
     bucket: Bucket,
     /// Where this bucket's entries wait.
     folder: PathBuf,
+    /// Whether what is in the bucket outlives this process.
+    outlives: bool,
     /// What tells the objects of this process from those of others.
     replica: u32,
     journals: Mutex<Journals>,
@@ -106,6 +110,7 @@ impl Recorder {
                 config: config.clone(),
                 bucket,
                 folder,
+                outlives: !store.is_in_memory(),
                 replica: rand::random(),
                 journals: Mutex::new(journals),
                 queue: Mutex::default(),
@@ -131,19 +136,32 @@ impl Recorder {
         recorder
     }
 
-    /// Writes entries down. When this ends they outlive the process, or are counted as lost; it ends within
-    /// a second. Where nobody waits for it, it goes on.
+    /// Writes entries down. When this ends they outlive the process, or it was told that they may not; it ends within
+    /// some seconds. Where nobody waits for it, it goes on.
     pub fn record(&self, entries: Vec<Entry>) -> impl Future<Output = ()> + Send + use<> {
+        self.record_by(entries, None)
+    }
+
+    /// The same for a sender that waits until `deadline`: what the disk does not take is not waited for longer. The
+    /// disk itself has a second.
+    pub fn record_by(
+        &self,
+        entries: Vec<Entry>,
+        deadline: Option<Instant>,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let shared = Arc::clone(&self.shared);
         let written = (!entries.is_empty()).then(|| {
+            let shared = Arc::clone(&shared);
             self.shared
                 .writing
                 .spawn(async move { shared.record(entries).await })
         });
         async move {
-            if let Some(written) = written {
-                // Where it did not end, they are counted as lost.
-                let _ = written.await;
+            let Some(written) = written else { return };
+            // Where it did not end, they are counted as lost.
+            if let Ok(Some(told)) = written.await {
+                // Not in the task: the end waits for these before it puts what is left.
+                shared.flushed(told, deadline).await;
             }
         }
     }
@@ -167,7 +185,8 @@ impl Recorder {
             return shared.lost(count, "slimspan has stopped");
         }
         self.shared.writing.spawn(async move {
-            shared.record(entries).await;
+            // Nobody waits for the bucket, and it is put as soon.
+            drop(shared.record(entries).await);
             drop(room);
         });
     }
@@ -259,7 +278,8 @@ impl Shared {
         self.arrived.notify_one();
     }
 
-    async fn record(&self, entries: Vec<Entry>) {
+    /// Writes entries down; what tells that they are in the bucket, where the disk did not take them.
+    async fn record(&self, entries: Vec<Entry>) -> Option<oneshot::Receiver<()>> {
         let mut unwritten = Unwritten {
             shared: self,
             count: entries.len(),
@@ -281,24 +301,19 @@ impl Shared {
             // That was told when it was opened.
             None => Err(String::new()),
         };
-        let home = match written {
-            Ok(home) => home,
+        let (home, told) = match written {
+            Ok(home) => (home, None),
             Err(reason) => {
                 let held = self.memory().hold(lines.clone(), unwritten.count);
-                let Some(id) = held else {
+                let Some(Holding { id, told }) = held else {
                     let why = if reason.is_empty() { "" } else { "; " };
-                    return unwritten.told(&format!("{reason}{why}what waits in memory is full"));
+                    unwritten.told(&format!("{reason}{why}what waits in memory is full"));
+                    return None;
                 };
-                if !reason.is_empty() {
-                    // A span that refers to a file is not to be forgotten for a disk that is slow for a moment.
-                    let what = format!(
-                        "{}: entries of the catalog wait in memory, and are lost where slimspan is killed, or \
-                         stops before the store or the disk takes them: {reason}",
-                        self.folder.display()
-                    );
-                    self.warn(Matter::Memory, &what);
+                if !reason.is_empty() && told.is_none() {
+                    self.warn_of_memory(&format!("{reason}; nor does the store take any now"));
                 }
-                Home::Memory(id)
+                (Home::Memory(id), told)
             }
         };
         self.counts
@@ -310,8 +325,10 @@ impl Shared {
             waits,
             recorded: recorded.unwrap_or_default(),
             since: Instant::now(),
+            is_awaited: told.is_some(),
         });
         self.arrived.notify_one();
+        told
     }
 
     async fn append(

@@ -6,15 +6,17 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::Command;
 
+use futures::future::join_all;
 use slimspan_artifact::{Artifact, Digest};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{advance, pause, resume, sleep};
 
-use super::memory::IN_MEMORY;
+use super::memory::{FLUSH, IN_MEMORY};
 use super::*;
-use crate::catalog::PutFile;
+use crate::catalog::{PutFile, layout};
 use crate::config::Delivery;
+use crate::journal::FaultyDisk;
 use crate::storage::{Spool, StoreConfig};
 use crate::telemetry::Catalogued;
 
@@ -151,6 +153,26 @@ impl OnDisk {
         recorder
     }
 
+    /// One whose journal is on that disk.
+    fn open_on(&self, disk: &FaultyDisk) -> Recorder {
+        let recorder = self.open();
+        let journals = Journals::on(disk, &self.home.path().join("faulty"), &self.config);
+        assert!(journals.own().is_some());
+        *recorder.shared.journals() = journals;
+        recorder
+    }
+
+    /// How many entries the bucket has.
+    async fn in_bucket(&self) -> usize {
+        let bucket = self.store.bucket();
+        let mut entries = 0;
+        for object in bucket.list(layout::FOLDER, None).await.unwrap() {
+            let lines = bucket.get(&object.key).await.unwrap().unwrap();
+            entries += from_lines(&lines).0.len();
+        }
+        entries
+    }
+
     /// From now on no entries can be put.
     fn break_bucket(&self) {
         fs::write(self.home.path().join("bucket/catalog"), "").unwrap();
@@ -189,6 +211,87 @@ async fn what_the_disk_does_not_take_waits_in_memory() {
     drop(recorder);
     assert_eq!(counts().lost, 1);
     assert_eq!(on_disk.open().waiting(), 0, "the bucket has it");
+}
+
+/// However slow the disk is, a kill loses no entry of a request that was answered: the bucket has it by then. Those that
+/// wait at the same time share its objects.
+#[tokio::test]
+async fn what_the_disk_does_not_take_is_in_the_bucket_before_its_request_is_answered() {
+    let (mut on_disk, disk) = (OnDisk::new(), FaultyDisk::default());
+    on_disk.config.interval = Duration::from_hours(1);
+    let recorder = on_disk.open_on(&disk);
+    let (running, _drain) = on_disk.begin(&recorder);
+    let held = disk.hold_syncs();
+    // The first find out that the disk does not write, and the others do not ask it.
+    for round in 1..=3 {
+        let requests = (0..20).map(|_| recorder.record(vec![entry()]));
+        timeout(Duration::from_mins(1), join_all(requests))
+            .await
+            .unwrap();
+        // What is here now is what a kill leaves.
+        assert_eq!(on_disk.in_bucket().await, 20 * round);
+    }
+    let counts = on_disk.counts();
+    assert_eq!((counts.recorded, counts.lost), (60, 0));
+    assert!(counts.objects <= 30, "{} objects", counts.objects);
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    drop(held);
+}
+
+/// Telemetry does not wait for a bucket that takes nothing, either; for one that takes something again it does.
+#[tokio::test]
+async fn nobody_waits_for_a_bucket_that_fails() {
+    let mut on_disk = OnDisk::new();
+    on_disk.config.interval = Duration::from_millis(10);
+    on_disk.break_bucket();
+    let recorder = on_disk.open_resting();
+    let (running, drain) = on_disk.begin(&recorder);
+    let begun = Instant::now();
+    for _ in 0..100 {
+        recorder.record(vec![entry()]).await;
+    }
+    let took = begun.elapsed();
+    assert!(took < FLUSH, "{took:?}");
+    let counts = on_disk.counts();
+    assert_eq!((counts.recorded, counts.lost), (100, 0));
+    assert!(counts.failures > 0);
+    fs::remove_file(on_disk.home.path().join("bucket/catalog")).unwrap();
+    let healed = async {
+        while on_disk.in_bucket().await < 100 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), healed).await.unwrap();
+    recorder.record(vec![entry()]).await;
+    assert_eq!(on_disk.in_bucket().await, 101);
+    drain.cancel();
+    timeout(Duration::from_mins(1), running)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((recorder.waiting(), on_disk.counts().lost), (0, 0));
+}
+
+/// One that does not answer is waited for once, and by nobody for longer than its sender waits.
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_hangs_is_waited_for_once() {
+    let on_disk = OnDisk::new();
+    let recorder = on_disk.open_resting();
+    // Nothing more is heard of who puts it.
+    let _flushes = recorder.shared.begin_to_flush();
+    let begun = Instant::now();
+    let deadline = begun + Duration::from_secs(2);
+    recorder.record_by(vec![entry()], Some(deadline)).await;
+    assert_eq!(begun.elapsed().as_secs(), 2);
+    recorder.record(vec![entry()]).await;
+    let once = 2 + FLUSH.as_secs();
+    assert_eq!(begun.elapsed().as_secs(), once);
+    for _ in 0..10 {
+        recorder.record(vec![entry()]).await;
+    }
+    assert_eq!(begun.elapsed().as_secs(), once);
+    assert_eq!((on_disk.counts().recorded, on_disk.counts().lost), (12, 0));
 }
 
 /// A stop or a reload costs no entry, either, where the disk has come back, and the bucket is away.

@@ -53,6 +53,7 @@ struct Spooled {
 }
 
 pub(super) async fn run(shared: Arc<Shared>, store: &Store, drain: CancellationToken) {
+    let _flushes = shared.begin_to_flush();
     let mut writer = Writer {
         shared: &shared,
         store,
@@ -161,6 +162,7 @@ impl Writer<'_> {
             let mut queue = self.shared.queue();
             let age = queue.since().map(|since| since.elapsed());
             let is_due = draining && !queue.is_idle()
+                || queue.is_awaited()
                 || queue.bytes() >= most
                 || age.is_some_and(|age| age >= config.interval);
             if is_due { queue.take(most) } else { Vec::new() }
@@ -314,9 +316,11 @@ impl Writer<'_> {
             let what =
                 format!("the catalog waits for the store, {waiting} requests of it: {error}{risk}");
             self.shared.warn(Matter::Bucket, &what);
+            self.shared.bucket_fails(&error.to_string());
             return false;
         }
         self.shared.counts.catalog.put();
+        self.shared.bucket_takes();
         self.due = None;
         let records = self.batch.take().map(|batch| batch.records);
         for (record, is_settled) in records.unwrap_or_default() {

@@ -3,6 +3,8 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
 use crate::catalog::{Entry, Recorder};
 use crate::exporters::{Departure, Notice, Notices};
 
@@ -39,11 +41,13 @@ impl Recording {
         &self.departure
     }
 
-    /// The request has gone as far as it goes. Ends within a second.
-    pub(in crate::pipeline) async fn ended(&self) {
+    /// The request has gone as far as it goes. Ends within some seconds; where the disk of the catalog does not do its
+    /// part in one, not much later than at `deadline`.
+    pub(in crate::pipeline) async fn ended(&self, deadline: Instant) {
         if self.departure.is_possible() {
             let entries = self.untold.take();
-            self.untold.recorder.record(entries).await;
+            let recorder = &self.untold.recorder;
+            recorder.record_by(entries, Some(deadline)).await;
         }
     }
 }
