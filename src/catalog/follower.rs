@@ -1,16 +1,17 @@
 //! From the objects of a bucket into an index: what other replicas wrote, a few seconds later.
 
 use std::collections::{BTreeSet, HashSet};
+use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
@@ -93,6 +94,29 @@ pub struct Synced {
     pub missed: bool,
 }
 
+/// What of the objects that were listed was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    All,
+    /// Not all deletions: one has another name since.
+    Renamed,
+    /// Not all entries: some were merged meanwhile, into an object that has another name.
+    Merged,
+}
+
+/// What is told of a catalog that cannot be followed.
+#[derive(Debug, Default)]
+struct Failing(Mutex<Seldom>);
+
+impl Failing {
+    fn tell(&self, error: &CatalogError) {
+        let mut seldom = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = seldom.occurred() {
+            tracing::warn!("the catalog is not up to date: {error} ({times} times)");
+        }
+    }
+}
+
 impl Catalog {
     /// Opens the index of the catalog of `store` in `directory`. What is in the bucket and not in the index
     /// is there after [`Catalog::sync`].
@@ -129,45 +153,68 @@ impl Catalog {
     }
 
     /// Follows what is written, until `stop` is cancelled. `ready` is called when the index first has
-    /// everything.
+    /// everything. However long it takes to list all objects, what is new comes meanwhile.
     pub async fn follow(&self, stop: CancellationToken, ready: impl FnOnce()) {
-        let (mut failing, mut ready) = (Seldom::default(), Some(ready));
-        let mut looked_back = Instant::now();
-        let mut looked_over = None::<Instant>;
+        let failing = Failing::default();
+        // An index that has nothing yet is made ready for very much before the first that is new comes into it. Where
+        // that fails, so does what comes next, which tells of it.
+        let _ = self.index.begin_load().await;
+        let missed = Notify::new();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            never = self.look_over(ready, &missed, &failing) => match never {},
+            never = self.look_on(&missed, &failing) => match never {},
+        }
+    }
+
+    /// Looks at everything now and then, and when something was `missed`.
+    async fn look_over(
+        &self,
+        ready: impl FnOnce(),
+        missed: &Notify,
+        failing: &Failing,
+    ) -> Infallible {
+        let mut ready = Some(ready);
         loop {
-            let reach = if looked_over.is_none_or(|over| over.elapsed() >= LOOK_OVER) {
-                Reach::All
-            } else if looked_back.elapsed() >= LOOK_BACK {
+            let begun = Instant::now();
+            match self.sync(Reach::All).await {
+                Ok(_) => {
+                    if let Some(ready) = ready.take() {
+                        ready();
+                    }
+                    tokio::select! {
+                        () = sleep_until(begun + LOOK_OVER) => {}
+                        () = missed.notified() => {}
+                    }
+                }
+                Err(error) => failing.tell(&error),
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Looks for what is new.
+    async fn look_on(&self, missed: &Notify, failing: &Failing) -> Infallible {
+        let mut looked_back = Instant::now();
+        loop {
+            sleep(POLL).await;
+            let begun = Instant::now();
+            let reach = if looked_back.elapsed() >= LOOK_BACK {
                 Reach::Back
             } else {
                 Reach::Recent
             };
-            let begun = Instant::now();
-            let synced = tokio::select! {
-                () = stop.cancelled() => return,
-                synced = self.sync(reach) => synced,
-            };
-            match synced {
-                Ok(_) => {
-                    if reach == Reach::All {
-                        looked_over = Some(begun);
-                        if let Some(ready) = ready.take() {
-                            ready();
-                        }
+            match self.look(reach, &mut Synced::default()).await {
+                Ok(looked) => {
+                    if looked == Looked::Merged {
+                        // They may be among what is older than what is looked at here by now.
+                        missed.notify_one();
                     }
-                    if reach != Reach::Recent {
+                    if reach == Reach::Back {
                         looked_back = begun;
                     }
                 }
-                Err(error) => {
-                    if let Some(times) = failing.occurred() {
-                        tracing::warn!("the catalog is not up to date: {error} ({times} times)");
-                    }
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(POLL) => {}
+                Err(error) => failing.tell(&error),
             }
         }
     }
@@ -177,24 +224,31 @@ impl Catalog {
         let mut synced = Synced::default();
         let mut reach = reach;
         for _ in 0..LISTINGS {
-            let renamed = self.tombstones(reach, &mut synced).await?;
-            let vanished = if reach == Reach::All {
-                self.all(&mut synced).await?
-            } else {
-                let listed = self.latest(reach).await?;
-                let keys = listed.iter().map(|object| object.key.clone()).collect();
-                let missing = self.index.missing(keys).await?;
-                self.entries(of_keys(listed, missing), &mut synced).await?
-            };
-            if vanished {
-                // Merged meanwhile, into one that has another name.
-                reach = Reach::All;
-            } else if !renamed {
-                return Ok(synced);
+            match self.look(reach, &mut synced).await? {
+                Looked::All => return Ok(synced),
+                Looked::Renamed => {}
+                Looked::Merged => reach = Reach::All,
             }
         }
         synced.missed = true;
         Ok(synced)
+    }
+
+    async fn look(&self, reach: Reach, synced: &mut Synced) -> Result<Looked, CatalogError> {
+        let renamed = self.tombstones(reach, synced).await?;
+        let vanished = if reach == Reach::All {
+            self.all(synced).await?
+        } else {
+            let listed = self.latest(reach).await?;
+            let keys = listed.iter().map(|object| object.key.clone()).collect();
+            let missing = self.index.missing(keys).await?;
+            self.entries(of_keys(listed, missing), synced).await?
+        };
+        Ok(match (vanished, renamed) {
+            (true, _) => Looked::Merged,
+            (false, true) => Looked::Renamed,
+            (false, false) => Looked::All,
+        })
     }
 
     /// Reads all objects that are missing; true if one has vanished since it was listed. However many there are,

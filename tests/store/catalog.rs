@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::backend::Backend;
+use super::backend::{Backend, open};
 use super::emulators;
 use crate::support::measured::{bound, measured};
 use crate::support::{s3_server, soon};
@@ -39,8 +39,11 @@ impl Replica {
     }
 
     async fn start_with(config: &StoreConfig, interval: Duration) -> Self {
+        Self::of(Store::open(config).unwrap(), interval).await
+    }
+
+    async fn of(store: Store, interval: Duration) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let store = Store::open(config).unwrap();
         let catalog_config = CatalogConfig {
             directory: home.path().to_owned(),
             interval,
@@ -338,6 +341,24 @@ async fn what_one_writes_down_another_lists_within_seconds() {
     let backend: Backend = emulators::s3(s3_server::program());
     let of_bucket = backend.config("files/of-two");
     tokio::join!(measure("a folder", &of_folder), measure("S3", &of_bucket));
+}
+
+/// To list everything takes minutes where there are very many objects; what is new does not wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_new_comes_while_everything_is_listed() {
+    let opened = open(&StoreConfig::new("memory://"));
+    let all = object_store::path::Path::from("catalog");
+    let goes_on = opened.faults.hold_listing(all);
+    let replica = Replica::of(opened.store, Duration::from_millis(100)).await;
+    soon("everything is listed", opened.faults.listing_waits()).await;
+    let entry = entry(0, artifact(0).digest);
+    let (ids, begun) = (BTreeSet::from([entry.id]), Instant::now());
+    replica.recorder.record(vec![entry]).await;
+    replica.sees(&ids).await;
+    let took = begun.elapsed();
+    assert!(took <= bound(PROMISED, 2 * PROMISED), "{took:?}");
+    goes_on.send(true).unwrap();
+    replica.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
