@@ -89,7 +89,7 @@ fn harmless(json: &str) -> Cow<'_, str> {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use bytes::Bytes;
-    use slimspan_artifact::{Digest, Move, Shape};
+    use slimspan_artifact::{Digest, Move, Shape, ValuePath};
     use tokio::sync::mpsc;
 
     use super::*;
@@ -110,6 +110,7 @@ mod tests {
             stored: true,
             carrier: slimspan_proto::Carrier::Span,
             at: 0,
+            path: ValuePath::default(),
             proven: None,
             file_name: None,
         };

@@ -16,6 +16,7 @@ mod message;
 mod origin;
 mod signal;
 mod splice;
+mod spot;
 mod value;
 mod walk;
 mod wire;
@@ -27,6 +28,7 @@ pub use message::{Carrier, Message, PointKind};
 pub use origin::{Origin, origins};
 pub use signal::Signal;
 pub use splice::Splice;
+pub use spot::{Spot, Step, spots};
 pub use value::{Value, ValueKind};
 pub use walk::{Edit, OnMalformed, Walk, walk};
 pub use wire::{

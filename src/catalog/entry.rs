@@ -42,8 +42,18 @@ pub struct Entry {
     pub span_name: String,
     /// What the attribute belongs to: `resource`, `scope`, `span`, `event`, `link` or `log`.
     pub carrier: String,
+    /// Which of the events or links of its span it is on, from 0; none elsewhere, and in lines of earlier versions.
+    #[serde(default)]
+    pub carrier_index: Option<u32>,
+    /// The name of the event that it is on.
+    #[serde(default)]
+    pub event_name: Option<String>,
     /// The key of the attribute, or `(body)`.
     pub attribute: String,
+    /// Where it stands in the value of that, such as `[0].parts[2].data`; none where it is all of it, or a text that is
+    /// no JSON, and in lines of earlier versions.
+    #[serde(default)]
+    pub path: Option<String>,
     /// How many references stand before it in the same span or log record; 0 in lines of earlier versions.
     #[serde(default)]
     pub position: u32,

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use slimspan_artifact::{Digest, Extraction, Shape};
-use slimspan_proto::{Carrier, Origin, Signal, origins};
+use slimspan_artifact::{Digest, Extraction, Shape, ValuePath};
+use slimspan_proto::{Carrier, Origin, Signal, Spot, Step, origins, spots};
 
 use super::entry::{Entry, State};
 use super::ids::{EntryId, SpanId, TraceId};
@@ -36,6 +36,9 @@ struct Place<'a> {
     at: usize,
     carrier: Carrier,
     attribute: &'a str,
+    /// Where it stands in its value, and what is known of where that stands.
+    path: Option<&'a ValuePath>,
+    spot: OnSpot,
     shape: Shape,
     digest: Option<Digest>,
     content_type: &'a str,
@@ -44,26 +47,60 @@ struct Place<'a> {
     state: State,
 }
 
+/// Where something stands in what its attribute belongs to, and in the value of that.
+#[derive(Default)]
+struct OnSpot {
+    index: Option<u32>,
+    event: Option<String>,
+    path: Option<String>,
+}
+
+impl OnSpot {
+    fn of(spot: &Spot<'_>, within: Option<&ValuePath>) -> Self {
+        let mut path = ValuePath::default();
+        for step in &spot.steps {
+            match step {
+                Step::Key(key) => path.key(key),
+                Step::Index(index) => path.index(*index),
+            }
+        }
+        if let Some(within) = within {
+            path.join(within);
+        }
+        let path = path.as_str();
+        Self {
+            index: spot.number.and_then(|number| u32::try_from(number).ok()),
+            event: (!spot.event.is_empty()).then(|| text(spot.event).into_owned()),
+            path: (!path.is_empty()).then(|| path.to_owned()),
+        }
+    }
+}
+
 impl Taken<'_> {
     /// An entry for each reference, and for each file that had been cut before it came. `state` says where
     /// the bytes of an artifact are that is referred to.
     pub fn entries(&self, state: impl Fn(&Digest) -> State) -> Vec<Entry> {
-        let places = self.places(state);
+        let mut places = self.places(state);
         if places.is_empty() {
             return Vec::new();
         }
         let offsets: Vec<usize> = places.iter().map(|place| place.at).collect();
         let origins = origins(self.signal, self.request, &offsets);
+        spots(self.signal, self.request, &offsets, |number, spot| {
+            if let Some(place) = places.get_mut(number) {
+                place.spot = OnSpot::of(spot, place.path);
+            }
+        });
         let recorded = Timestamp::now();
         let mut met = HashMap::new();
         let mut before = HashMap::new();
-        let entries = places.iter().zip(&origins).map(|(place, origin)| {
+        let entries = places.into_iter().zip(&origins).map(|(place, origin)| {
             // Of all in a span the time is the same: their order is in nothing else.
             let item = (origin.service, origin.trace, origin.span, origin.time);
             let before = before.entry(item).or_insert(0_u32);
             let position = *before;
             *before = before.saturating_add(1);
-            let mut hash = self.hash(place, origin);
+            let mut hash = self.hash(&place, origin);
             let times = met.entry(*hash.finalize().as_bytes()).or_insert(0_u64);
             // The same file twice in one attribute is two references.
             hash.update(&times.to_le_bytes());
@@ -92,6 +129,8 @@ impl Taken<'_> {
                     at: moved.at,
                     carrier: moved.carrier,
                     attribute: &moved.attribute,
+                    path: Some(&moved.path),
+                    spot: OnSpot::default(),
                     shape: moved.shape,
                     digest: Some(moved.digest),
                     content_type: moved.proven.as_deref().unwrap_or(&moved.media_type),
@@ -105,6 +144,8 @@ impl Taken<'_> {
                     at: cut.at,
                     carrier: cut.carrier,
                     attribute: &cut.attribute,
+                    path: None,
+                    spot: OnSpot::default(),
                     shape: Shape::Base64,
                     digest: None,
                     content_type: UNKNOWN,
@@ -148,7 +189,7 @@ impl Taken<'_> {
 
     fn entry(
         &self,
-        place: &Place<'_>,
+        place: Place<'_>,
         position: u32,
         origin: &Origin<'_>,
         recorded: Timestamp,
@@ -167,7 +208,10 @@ impl Taken<'_> {
             span: SpanId::new(origin.span),
             span_name: text(origin.name).into_owned(),
             carrier: carrier(place.carrier).to_owned(),
+            carrier_index: place.spot.index,
+            event_name: place.spot.event,
             attribute: place.attribute.to_owned(),
+            path: place.spot.path,
             position,
             shape: place.shape.name().to_owned(),
             digest: place.digest,
@@ -212,5 +256,76 @@ fn carrier(carrier: Carrier) -> &'static str {
         Carrier::Link => "link",
         Carrier::LogBody | Carrier::LogAttribute => "log",
         Carrier::Metric => "metric",
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use slimspan_artifact::{Location, Policy, extract};
+    use slimspan_generators::wire::nested;
+    use slimspan_generators::{Random, fake_file};
+
+    use super::*;
+
+    fn attribute(key: &str, value: &[u8]) -> Vec<u8> {
+        [nested(&[1], key), nested(&[2], value)].concat()
+    }
+
+    fn event(name: &str, value: &[u8]) -> Vec<u8> {
+        let attributes = nested(&[3], attribute("message", value));
+        nested(&[11], [nested(&[2], name), attributes].concat())
+    }
+
+    /// Each is told by its own path, also where it is the same file, and the event that has it by its number.
+    #[test]
+    fn files_in_one_attribute_are_told_apart() {
+        let file = STANDARD.encode(fake_file(&mut Random::new(1), 20_000));
+        let uri = format!("data:image/png;base64,{file}");
+        let messages = format!(
+            r#"[{{"parts":[{{"text":"see"}},{{"data":"{uri}"}}]}},{{"parts":[{{"data":"{uri}"}}]}}]"#
+        );
+        let list = nested(&[1], attribute("notes", &nested(&[1], &messages)));
+        let elements = [
+            nested(&[1], nested(&[1], "see")),
+            nested(&[1], nested(&[6], list)),
+        ];
+        let span = [
+            nested(&[9], attribute("chat", &nested(&[1], &messages))),
+            event("choice", &nested(&[1], "nothing")),
+            event("choice", &nested(&[5], elements.concat())),
+            nested(&[9], attribute("file", &nested(&[1], &uri))),
+        ];
+        let request = Bytes::from(nested(&[1, 2, 2], span.concat()));
+        let policy = Policy::new(8192, Location::Store("memory://x".to_owned()));
+        let extraction = extract(Signal::Traces, &request, &policy).unwrap();
+        let taken = Taken {
+            signal: Signal::Traces,
+            request: &request,
+            tenant: &TenantId::default(),
+            extractions: &[extraction],
+        };
+        let entries = taken.entries(|_| State::Stored);
+        let told: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let event = entry.event_name.as_deref();
+                let path = entry.path.as_deref();
+                (entry.attribute.as_str(), entry.carrier_index, event, path)
+            })
+            .collect();
+        let second = |path| ("message", Some(1), Some("choice"), Some(path));
+        assert_eq!(
+            told,
+            [
+                ("chat", None, None, Some("[0].parts[1].data")),
+                ("chat", None, None, Some("[1].parts[0].data")),
+                second("[1].notes[0].parts[1].data"),
+                second("[1].notes[1].parts[0].data"),
+                ("file", None, None, None),
+            ]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use slimspan_artifact::{Digest, Move, Shape};
+use slimspan_artifact::{Digest, Move, Shape, ValuePath};
 
 use super::*;
 
@@ -18,6 +18,7 @@ fn moved(attribute: &str, media_type: &str, file: &[u8], before: usize) -> Move 
         stored: true,
         carrier: slimspan_proto::Carrier::Span,
         at: 0,
+        path: ValuePath::default(),
         proven: None,
         file_name: None,
     }

@@ -385,16 +385,29 @@ async fn duckdb_reads_it_as_it_stands() {
     let backend = Backend::start().await;
     let slimspan = Slimspan::start(&with_catalog(&backend, "100ms")).await;
     let sender = slimspan.sender().await;
-    for seed in 0..3 {
+    for seed in 0..2 {
         let photo = otlp::photo(seed, 20_000);
         sender
             .send(Signal::Traces, &otlp::span_with(&photo))
             .await
             .unwrap();
     }
+    let chat = otlp::span([("chat", otlp::chat_with(&otlp::photo(2, 20_000)))]);
+    sender.send(Signal::Traces, &chat).await.unwrap();
     let log = otlp::log(otlp::data_uri(otlp::PICTURE), []);
     sender.send(Signal::Logs, &log).await.unwrap();
-    wait_for(&slimspan.artifacts(), |entries| entries.len() >= 4).await;
+    let found = wait_for(&slimspan.artifacts(), |entries| entries.len() >= 4).await;
+    // An object of an earlier version, which knew less.
+    let mut line = serde_json::to_value(found.iter().find(|of| of.path.is_some())).unwrap();
+    let members = line.as_object_mut().unwrap();
+    for later in ["position", "carrier_index", "event_name", "path"] {
+        assert!(members.remove(later).is_some(), "{later}");
+    }
+    members.insert("id".to_owned(), json!("0f".repeat(16)));
+    let earlier = slimspan.artifacts().join("catalog/2026-01-01/00");
+    std::fs::create_dir_all(&earlier).unwrap();
+    let earlier = earlier.join("20260101T000000.000000Z-00000001-00000001.jsonl");
+    std::fs::write(earlier, format!("{line}\n")).unwrap();
     let objects = files(&slimspan.artifacts().join("catalog"));
     assert!(!objects.is_empty());
     let script = Command::new(python)
@@ -408,8 +421,10 @@ async fn duckdb_reads_it_as_it_stands() {
     let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         rows["by_signal"],
-        json!([["logs", 1, otlp::PICTURE.len()], ["traces", 3, 60_000]])
+        json!([["logs", 1, otlp::PICTURE.len()], ["traces", 4, 80_000]])
     );
+    let path = "[0].content[0].image_url.url";
+    assert_eq!(rows["paths"], json!([[null, 4], [path, 1]]));
     assert_eq!(rows["trace"], json!("07".repeat(16)));
     assert_eq!(rows["time"], json!("2023-11-14 22:13:20"));
     let digest = Digest::of(&otlp::photo(0, 20_000)).to_string();

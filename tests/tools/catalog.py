@@ -30,7 +30,8 @@ newest = rows(
     "SELECT sha256, content_type, state FROM entries WHERE signal = 'traces' AND sha256 IN"
     " (SELECT sha256 FROM entries ORDER BY recorded LIMIT 1)"
 )
+paths = rows("SELECT path, count(*) FROM entries GROUP BY 1 ORDER BY 1 NULLS FIRST")
 json.dump(
-    {"by_signal": by_signal, "trace": trace, "time": time, "of_digest": newest},
+    {"by_signal": by_signal, "trace": trace, "time": time, "of_digest": newest, "paths": paths},
     sys.stdout,
 )

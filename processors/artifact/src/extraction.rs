@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use slimspan_proto::Carrier;
 
-use crate::{Artifact, Digest, Facts, Fingerprint, Shape};
+use crate::{Artifact, Digest, Facts, Fingerprint, Shape, ValuePath};
 
 /// What [`extract`](crate::extract) makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Move {
     pub carrier: Carrier,
     /// Where the value stands in the request as it came.
     pub at: usize,
+    /// Where the file stands in the value, where that is JSON text.
+    pub path: ValuePath,
     /// What the bytes show to be, where the sender says something else.
     pub proven: Option<String>,
     /// What the payload calls the file, if it does.

@@ -22,6 +22,7 @@ mod reference;
 mod restore;
 mod shape;
 mod shapes;
+mod value_path;
 
 use bytes::Bytes;
 
@@ -37,6 +38,7 @@ pub use recall::{Facts, Fingerprint, Recall};
 pub use reference::memory::memory_of_references;
 pub use restore::{Restoration, Unrestored, references, restore, restore_within};
 pub use shape::Shape;
+pub use value_path::ValuePath;
 
 /// A file that stood in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

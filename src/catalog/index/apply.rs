@@ -53,8 +53,8 @@ fn add(begun: &Transaction<'_>, entries: &[Entry], applied: &mut Applied) -> rus
         known: begun.prepare("SELECT number, recorded, settled, state FROM entry WHERE id = ?")?,
         insert: begun.prepare(
             "INSERT INTO entry (id, recorded, settled, time, place, facet, trace, span, span_name, carrier, \
-             attribute, shape, digest, size, file_name, state) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             attribute, shape, digest, size, file_name, state, carrier_index, event_name, path) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?,
         update: begun.prepare("UPDATE entry SET recorded = ?, settled = ?, state = ? WHERE number = ?")?,
         words: HashMap::new(),
@@ -135,10 +135,9 @@ impl Adding<'_> {
         let carrier = self.word(&entry.carrier)?;
         let attribute = self.word(&entry.attribute)?;
         let shape = self.word(&entry.shape)?;
-        let file_name = match &entry.file_name {
-            Some(name) => Some(self.word(name)?),
-            None => None,
-        };
+        let file_name = self.word_of(entry.file_name.as_deref())?;
+        let event_name = self.word_of(entry.event_name.as_deref())?;
+        let path = self.word_of(entry.path.as_deref())?;
         self.insert.execute(params![
             entry.id.as_bytes(),
             recorded,
@@ -156,9 +155,16 @@ impl Adding<'_> {
             i64::try_from(entry.size).unwrap_or(i64::MAX),
             file_name,
             state,
+            entry.carrier_index,
+            event_name,
+            path,
         ])?;
         *self.more.entry(facet).or_default() += 1;
         Ok(Outcome::Added)
+    }
+
+    fn word_of(&mut self, text: Option<&str>) -> rusqlite::Result<Option<i64>> {
+        text.map(|text| self.word(text)).transpose()
     }
 
     fn word(&mut self, text: &str) -> rusqlite::Result<i64> {

@@ -10,7 +10,8 @@ use crate::tenant::TenantId;
 pub(super) const COLUMNS: &str = "
     entry.id, entry.recorded, entry.time, facet.tenant, facet.signal, facet.service, entry.trace,
     entry.span, span_name.text, carrier.text, attribute.text, shape.text, entry.digest,
-    facet.content_type, entry.size, file_name.text, entry.state, entry.settled, entry.place";
+    facet.content_type, entry.size, file_name.text, entry.state, entry.settled, entry.place,
+    entry.carrier_index, event_name.text, path.text";
 
 /// The tables that these columns come from.
 pub(super) const FROM: &str = "
@@ -20,7 +21,9 @@ pub(super) const FROM: &str = "
     JOIN word carrier ON carrier.id = entry.carrier
     JOIN word attribute ON attribute.id = entry.attribute
     JOIN word shape ON shape.id = entry.shape
-    LEFT JOIN word file_name ON file_name.id = entry.file_name";
+    LEFT JOIN word file_name ON file_name.id = entry.file_name
+    LEFT JOIN word event_name ON event_name.id = entry.event_name
+    LEFT JOIN word path ON path.id = entry.path";
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let signal: String = row.get(4)?;
@@ -37,7 +40,10 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         span: bytes(7)?.as_deref().and_then(SpanId::new),
         span_name: row.get(8)?,
         carrier: row.get(9)?,
+        carrier_index: row.get(19)?,
+        event_name: row.get(20)?,
         attribute: row.get(10)?,
+        path: row.get(21)?,
         position: position(row.get(18)?),
         shape: row.get(11)?,
         digest: bytes(12)?.as_deref().and_then(digest),

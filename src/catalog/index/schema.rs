@@ -8,7 +8,7 @@ use super::failed;
 use super::pool::Pool;
 
 /// Another number throws away what an earlier version made.
-const FORMAT: i64 = 6;
+const FORMAT: i64 = 7;
 
 /// Queries that run at the same time.
 const READERS: usize = 4;
@@ -58,7 +58,11 @@ const TABLES: &str = "
         digest BLOB,
         size INTEGER NOT NULL,
         file_name INTEGER,
-        state INTEGER NOT NULL
+        state INTEGER NOT NULL,
+        -- On which of the events or links of its span, and where in the value of the attribute.
+        carrier_index INTEGER,
+        event_name INTEGER,
+        path INTEGER
     );
     CREATE UNIQUE INDEX entry_by_id ON entry (id);
     CREATE TABLE object (key TEXT PRIMARY KEY, listed INTEGER NOT NULL) WITHOUT ROWID;

@@ -49,7 +49,10 @@ fn entry(number: u8, recorded: i64, state: State) -> Entry {
         span: SpanId::new(&[number % 10; 8]),
         span_name: NAMES[pick(4)].to_owned(),
         carrier: "span".to_owned(),
+        carrier_index: number.is_multiple_of(4).then(|| u32::from(number)),
+        event_name: number.is_multiple_of(4).then(|| format!("event {number}")),
         attribute: "input".to_owned(),
+        path: number.is_multiple_of(2).then(|| format!("[{number}].data")),
         position: u32::from(number % 3),
         shape: "base64".to_owned(),
         digest: (!number.is_multiple_of(7)).then(|| digest(number % 7)),
@@ -480,11 +483,14 @@ async fn it_answers_while_very_much_is_read() {
 fn lines_of_earlier_versions_are_read() {
     let expected = Entry {
         position: 0,
-        ..entry(2, 0, State::Stored)
+        carrier_index: None,
+        event_name: None,
+        path: None,
+        ..entry(4, 0, State::Stored)
     };
-    let mut line = serde_json::to_value(entry(2, 0, State::Stored)).unwrap();
+    let mut line = serde_json::to_value(entry(4, 0, State::Stored)).unwrap();
     let members = line.as_object_mut().unwrap();
-    for later in ["position", "settled"] {
+    for later in ["position", "settled", "carrier_index", "event_name", "path"] {
         assert!(members.remove(later).is_some(), "{later}");
     }
     let read = super::super::recorder::from_lines(line.to_string().as_bytes());

@@ -179,11 +179,15 @@ pub(super) fn table(entries: &[Entry], widths: &mut Vec<usize>) -> String {
 
 fn cells(entry: &Entry) -> [String; HEADINGS.len()] {
     let shown = |text: &str| middle_cut(text, TEXT).into_owned();
+    let mut attribute = shown(&entry.attribute);
+    if let Some(path) = &entry.path {
+        attribute.extend([" ", &shown(path)]);
+    }
     [
         format!("{:.0}", entry.time),
         shown(&entry.service),
         shown(&entry.span_name),
-        shown(&entry.attribute),
+        attribute,
         shown(&entry.content_type),
         ByteSize::b(entry.size).to_string(),
         entry.state.to_string(),

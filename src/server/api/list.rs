@@ -40,8 +40,14 @@ pub(crate) struct Reference {
     span_name: String,
     /// What the attribute belongs to: `resource`, `scope`, `span`, `event`, `link` or `log`
     carrier: String,
+    /// Which of the events or links of its span it is on, from 0
+    carrier_index: Option<u32>,
+    /// The name of the event that it is on
+    event_name: Option<String>,
     /// The key of the attribute, or `(body)`
     attribute: String,
+    /// Where it stands in the value of that, such as `[0].parts[2].data`; none where it is all of it
+    path: Option<String>,
     /// How the file stood there
     shape: String,
     /// The digest of the artifact; none for what was cut before it came
@@ -193,7 +199,10 @@ impl Server {
             span_id: entry.span.map(|span| span.to_string()),
             span_name: entry.span_name.clone(),
             carrier: entry.carrier.clone(),
+            carrier_index: entry.carrier_index,
+            event_name: entry.event_name.clone(),
             attribute: entry.attribute.clone(),
+            path: entry.path.clone(),
             shape: entry.shape.clone(),
             sha256: entry.digest.map(|digest| digest.to_string()),
             content_type: entry.content_type.clone(),

@@ -17,6 +17,7 @@ pub(crate) use about::{About, Labels};
 pub(crate) use enclosing::Enclosing;
 pub(crate) use found::Found;
 use found::Payload;
+pub(crate) use json::paths_to;
 
 pub(crate) use siblings::Siblings;
 

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use slimspan_proto::{Carrier, Value};
+use slimspan_proto::{Carrier, Value, ValueKind};
 
 use super::Extractor;
-use crate::detect::Found;
+use crate::detect::{Found, paths_to};
 use crate::extraction::Move;
 use crate::placement::Replaced;
 use crate::policy::Action;
@@ -20,12 +20,22 @@ impl<'a> Extractor<'a> {
 
     /// Keeps what was replaced of `found`.
     pub(super) fn moved(&mut self, value: &Value<'a>, found: &[Found], replaced: &[Replaced]) {
+        if replaced.is_empty() {
+            return;
+        }
         let action = self.treatment(value).action;
         let at = self.offset(value);
-        for replaced in replaced {
-            let Some(found) = found.get(replaced.number) else {
-                continue;
-            };
+        let found: Vec<_> = replaced
+            .iter()
+            .filter_map(|replaced| Some((replaced, found.get(replaced.number)?)))
+            .collect();
+        let ranges: Vec<_> = found.iter().map(|(_, found)| found.range.clone()).collect();
+        let mut paths = match value.kind {
+            ValueKind::String => paths_to(value.content, &ranges),
+            _ => Vec::new(),
+        }
+        .into_iter();
+        for (replaced, found) in found {
             let content = &found.content;
             let stored = action != Action::Drop && !self.policy.dropped.contains(&content.digest);
             self.extraction.mislabelled += usize::from(found.media_type.contradiction.is_some());
@@ -40,6 +50,7 @@ impl<'a> Extractor<'a> {
                 stored,
                 carrier: value.carrier,
                 at,
+                path: paths.next().unwrap_or_default(),
                 proven: found.media_type.contradiction.clone(),
                 file_name: found.file_name.clone(),
             });

@@ -6,7 +6,7 @@ use crate::detect::about::{MAX_LABEL, is_label};
 use crate::encoding::Numbers;
 
 /// Objects within objects that are followed. Deeper ones are read as text.
-const MAX_DEPTH: usize = 128;
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// Members of one object that are remembered: no message part has more that matter.
 const MAX_MEMBERS: usize = 32;
@@ -310,7 +310,7 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
 }
 
 /// Whether the string that ends at `end` is a member's name.
-fn is_name(text: &[u8], end: usize) -> bool {
+pub(super) fn is_name(text: &[u8], end: usize) -> bool {
     let after = text.get(end..).unwrap_or_default();
     let mut after = after.iter().skip_while(|byte| byte.is_ascii_whitespace());
     after.next() == Some(&b':')

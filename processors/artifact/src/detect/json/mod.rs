@@ -8,6 +8,7 @@
 mod denied;
 mod escapes;
 mod leaves;
+mod paths;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,6 +22,7 @@ use crate::encoding::Numbers;
 use crate::shapes::Around;
 use denied::Denied;
 use leaves::{Leaf, Leaves, Object};
+pub(crate) use paths::paths_to;
 
 /// Whether the text may be JSON that holds strings: an object, an array, or one string.
 pub(super) fn looks_like(text: &[u8]) -> bool {
