@@ -7,7 +7,7 @@ use std::path::Path;
 
 use slimspan_artifact::Digest;
 
-/// The lines of an object: about a mebibyte, as they are put.
+/// The lines of an object, unless others are asked for: about a mebibyte, as they are put where there is much, or merged.
 pub(super) const LINES: u64 = 2_000;
 
 /// Entries for each trace and for each span, and places for each file.
@@ -28,17 +28,17 @@ pub(super) const TYPES: [&str; 10] = [
     "video/mp4",
 ];
 
-/// Writes so many entries below `store`, and returns their bytes.
-pub(super) fn write(store: &Path, entries: u64) -> Result<u64, Box<dyn Error>> {
-    let objects = entries.div_ceil(LINES);
+/// Writes so many entries below `store`, with so many `lines` in an object, and returns their bytes.
+pub(super) fn write(store: &Path, entries: u64, lines: u64) -> Result<u64, Box<dyn Error>> {
+    let objects = entries.div_ceil(lines);
     let mut bytes = 0;
     let mut body = String::new();
     for object in 0..objects {
         body.clear();
-        for number in object * LINES..((object + 1) * LINES).min(entries) {
+        for number in object * lines..((object + 1) * lines).min(entries) {
             line(&mut body, number, entries)?;
         }
-        let (date, hour, rest) = moment(object * LINES, entries);
+        let (date, hour, rest) = moment(object * lines, entries);
         let folder = store.join(format!("catalog/{date}/{hour:02}"));
         fs::create_dir_all(&folder)?;
         let stamp = format!("{}T{hour:02}{rest:04}00.000000Z", date.replace('-', ""));

@@ -58,14 +58,15 @@ pub(super) fn measure(
     Ok(())
 }
 
-/// Waits until something of each object is listed, and tells how long that took since `begun`.
+/// Waits until one of so many entries as an object has by default is listed of all of them, and tells how long that
+/// took since `begun`.
 fn all_is_listed(
     server: &Server,
     entries: u64,
     begun: Instant,
 ) -> Result<Duration, Box<dyn Error>> {
-    for object in 0..entries.div_ceil(LINES) {
-        let number = object * LINES;
+    for part in 0..entries.div_ceil(LINES) {
+        let number = part * LINES;
         let (trace, span) = (number / OF_A_TRACE, number / OF_A_SPAN);
         let (trace, span) = (hex("trace", trace, 32), hex("span", span, 16));
         let path = format!("/v1/artifacts?trace_id={trace}&span_id={span}");

@@ -4,6 +4,8 @@
 //! The entries are written by one process, and measured in another one. Then slimspan itself lists them over HTTP:
 //!
 //! `cargo build --release && cargo run --release -p slimspan-bench --bin catalog`
+//!
+//! What many small objects cost says `--lines-per-object`; targets are for as many lines as there are by default.
 
 mod entries;
 mod listing;
@@ -34,6 +36,9 @@ struct Arguments {
     /// How many entries there are
     #[arg(long, default_value_t = 1_000_000)]
     entries: u64,
+    /// How many of them an object has; few are what a month leaves that nobody has merged
+    #[arg(long, default_value_t = entries::LINES, value_parser = clap::value_parser!(u64).range(1..))]
+    lines_per_object: u64,
     /// The slimspan that lists them; the one beside this program unless given
     #[arg(long)]
     slimspan: Option<PathBuf>,
@@ -53,11 +58,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .unwrap_or_else(|| program.with_file_name("slimspan"));
     let folder = tempfile::tempdir()?;
     let begun = Instant::now();
-    let bytes = entries::write(&folder.path().join("store"), arguments.entries)?;
+    let store = folder.path().join("store");
+    let bytes = entries::write(&store, arguments.entries, arguments.lines_per_object)?;
     say(format_args!(
-        "{} entries in {} MiB of objects, written in {:.1} s\n",
+        "{} entries in {} MiB of {} objects, written in {:.1} s\n",
         arguments.entries,
         bytes >> 20,
+        arguments.entries.div_ceil(arguments.lines_per_object),
         begun.elapsed().as_secs_f64()
     ));
     let status = Command::new(program)
