@@ -56,7 +56,7 @@ struct Descent<'a, 'o, T> {
 
 impl<'a, T: FnMut(usize, &Spot<'a>)> Descent<'a, '_, T> {
     fn enter(&mut self, message: Message, body: Range<usize>, depth: usize) {
-        let (mut events, mut links, mut elements) = (0, 0, 0);
+        let (mut events, mut links, mut others) = (0, 0, 0);
         let fields = Fields::new(self.request, body.clone()).map_while(Result::ok);
         for field in fields.filter(|field| field.wire_type == WireType::Len) {
             if !self.has_more_before(body.end) || depth > DEEPEST {
@@ -66,9 +66,10 @@ impl<'a, T: FnMut(usize, &Spot<'a>)> Descent<'a, '_, T> {
                 continue;
             };
             let count = match (message, child) {
-                (Message::ArrayValue, _) => &mut elements,
                 (_, Message::Event) => &mut events,
-                _ => &mut links,
+                (_, Message::Link) => &mut links,
+                // Of those it matters in arrays, which have nothing else.
+                _ => &mut others,
             };
             let number = *count;
             *count += 1;

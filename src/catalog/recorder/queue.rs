@@ -94,7 +94,7 @@ impl Queue {
     /// The first of it, of `most` bytes together or one alone.
     pub(super) fn take(&mut self, most: usize) -> Vec<Record> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
-        while let Some(next) = self.in_memory.front().or(self.on_disk.front()) {
+        while let Some(next) = self.in_memory.front().or_else(|| self.on_disk.front()) {
             if !taken.is_empty() && bytes + next.len > most {
                 break;
             }
