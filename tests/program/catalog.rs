@@ -350,6 +350,24 @@ async fn entries_that_nobody_took_are_told_at_the_end() {
     assert_eq!(ended.stderr.matches(told).count(), 2, "{}", ended.stderr);
 }
 
+/// Where no disk takes an entry, the store has it before its sender is told that the request was taken.
+#[tokio::test]
+async fn a_kill_loses_no_entry_that_no_disk_takes() {
+    let backend = Backend::start().await;
+    let home = Arc::new(TempDir::new().unwrap());
+    let artifacts = home.path().join("artifacts");
+    std::fs::create_dir(&artifacts).unwrap();
+    std::fs::write(home.path().join("catalog"), "in the way").unwrap();
+    let yaml = serde_json::to_string(&with_catalog(&backend, "1h")).unwrap();
+    let mut slimspan = Slimspan::spawn(Arc::clone(&home), &yaml);
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let log = slimspan.kill().await;
+    assert_eq!(entries(&artifacts).await.len(), 1, "{log}");
+}
+
 /// An artifact that waits in the spool is told as that, and as stored when it is.
 #[tokio::test]
 async fn what_is_spooled_is_told_to_be_stored_when_it_is() {
@@ -440,7 +458,7 @@ async fn files_are_listed_shown_and_deleted_from_the_command_line() {
     let photo = otlp::photo(1, 30_000);
     let both = otlp::span([
         ("picture", otlp::bytes(otlp::PICTURE)),
-        ("photo", otlp::data_uri(&photo)),
+        ("photo", otlp::chat_with(&photo)),
     ]);
     sender.send(Signal::Traces, &both).await.unwrap();
     // So that there are two objects.
@@ -478,8 +496,13 @@ async fn files_are_listed_shown_and_deleted_from_the_command_line() {
     ] {
         assert_eq!(listed(arguments).await.len(), count, "{arguments:?}");
     }
+    let all = listed(&[]).await;
+    let paths = all.iter().filter_map(|of| of.path.as_deref());
+    let path = "[0].content[0].image_url.url";
+    assert_eq!(paths.collect::<Vec<_>>(), [path]);
     let table = slimspan_does(&["ls"]).await;
     assert!(table.stdout.contains("picture") && table.stdout.contains(&picture));
+    assert!(table.stdout.contains(path), "{}", table.stdout);
     assert_eq!(table.stdout.lines().count(), 4, "{}", table.stdout);
 
     let shown = slimspan_does(&["stat", "--json", &picture]).await;
