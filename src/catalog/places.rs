@@ -227,13 +227,15 @@ impl Taken<'_> {
 
 /// The beginning of a sender's text.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    let cut = bytes.len().min(MAX_TEXT);
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(
-            text.get(..text.floor_char_boundary(cut))
-                .unwrap_or_default(),
-        ),
-        Err(_) => String::from_utf8_lossy(bytes.get(..cut).unwrap_or_default()),
+    // However long it is, and for however many files it is asked for.
+    let head = bytes.get(..MAX_TEXT).unwrap_or(bytes);
+    match std::str::from_utf8(head) {
+        Ok(text) => Cow::Borrowed(text),
+        // The cut is in the middle of a character.
+        Err(error) if head.len() < bytes.len() && error.error_len().is_none() => {
+            String::from_utf8_lossy(head.get(..error.valid_up_to()).unwrap_or_default())
+        }
+        Err(_) => String::from_utf8_lossy(head),
     }
 }
 
@@ -277,6 +279,13 @@ mod tests {
     fn event(name: &str, value: &[u8]) -> Vec<u8> {
         let attributes = nested(&[3], attribute("message", value));
         nested(&[11], [nested(&[2], name), attributes].concat())
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(text("é".repeat(200).as_bytes()), "é".repeat(127));
+        assert_eq!(text(&[b'a'; 300]), "a".repeat(255));
+        assert_eq!(text(b"a\xc3"), "a\u{fffd}");
     }
 
     /// Each is told by its own path, also where it is the same file, and the event that has it by its number.
