@@ -5,6 +5,7 @@
 
 mod backend;
 mod culprit;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +16,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 pub use self::culprit::Culprit;
+pub use self::words::unlogged;
 
 /// After which time a sender is asked to come back when nothing tells a better one.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -52,6 +54,8 @@ pub struct Refusal {
     is_in_doubt: bool,
     is_stalled: bool,
     is_for_size: bool,
+    /// So many bytes at the end of the message are the other side's own words.
+    quoted: usize,
 }
 
 impl Refusal {
@@ -153,6 +157,7 @@ impl Refusal {
             is_in_doubt: false,
             is_stalled: false,
             is_for_size: false,
+            quoted: 0,
         }
     }
 

@@ -370,8 +370,9 @@ impl Way {
             Err(error) => error.to_string(),
         };
         tracing::warn!(
-            "{}: an item of {len} bytes cannot go: {refusal}; {fate}",
-            self.name
+            "{}: an item of {len} bytes cannot go: {}; {fate}",
+            self.name,
+            refusal.in_log()
         );
         // The path is not the sender's business.
         let told = format!("an item of {len} bytes cannot go: {refusal}");

@@ -381,7 +381,8 @@ impl Pipeline {
                 Ok(answer)
             }
             Err(refusal) if is_forwarded && refusal.may_be_for_size() => {
-                Err(Refusal::unavailable(Culprit::Store, refusal.to_string()))
+                let quoted = refusal.quoted();
+                Err(Refusal::unavailable(Culprit::Store, refusal.to_string()).quoting(quoted))
             }
             Err(refusal) => Err(refusal),
         }

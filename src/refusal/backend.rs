@@ -54,6 +54,7 @@ impl Refusal {
             )
         }
         .for_size(is_for_size && code == Code::ResourceExhausted)
+        .quoting(status.message().len())
         .doubted()
     }
 
@@ -84,6 +85,7 @@ impl Refusal {
         headers: &http::HeaderMap,
         said: Option<&str>,
     ) -> Self {
+        let quoted = said.map_or(0, str::len);
         let said = said.map(|said| format!(": {said}")).unwrap_or_default();
         let message = format!("{exporter}: the backend answered HTTP {status}{said}");
         let code = match status.as_u16() {
@@ -94,12 +96,13 @@ impl Refusal {
             403 => Code::PermissionDenied,
             404 | 405 | 501 => Code::Unimplemented,
             413 => Code::ResourceExhausted,
-            429 | 502..=504 => return Self::later(message, status, headers),
+            429 | 502..=504 => return Self::later(message, status, headers).quoting(quoted),
             500 => Code::Internal,
             _ => Code::Unknown,
         };
         Self::new(code, Culprit::Backend, message)
             .for_size(code == Code::ResourceExhausted)
+            .quoting(quoted)
             .doubted()
     }
 

@@ -8,12 +8,14 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message as _;
+use serde_json::Value;
 use slimspan_generators::Random;
 use slimspan_generators::wire::{message, nested, tagged as field};
 use slimspan_proto::Signal;
 use tonic::Code;
 
 use crate::support::backend::Backend;
+use crate::support::canaries::{self, Answers, CANARY};
 use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::measured::{bound, measured, number};
 use crate::support::pages::get;
@@ -72,10 +74,37 @@ fn request(spans: &[&[u8]]) -> Bytes {
     nested(&[1, 2], spans.concat()).into()
 }
 
-/// Between two that are sound.
+/// What nobody may be told, in a name and in an attribute.
+fn canary() -> Vec<u8> {
+    let word = CANARY.as_bytes();
+    [message(5, word), attribute(word, &message(1, word))].concat()
+}
+
+/// Spans with the same in their resource and their scope.
+fn with_canary(spans: &[&[u8]]) -> Bytes {
+    let word = CANARY.as_bytes();
+    let spans: Vec<_> = spans.iter().map(|span| message(2, span)).collect();
+    // Resources have their attributes in field 1, spans in field 9.
+    let of_resource = [message(1, word), message(2, &message(1, word))].concat();
+    let resource = message(1, &message(1, &of_resource));
+    let scope = message(1, &message(1, word));
+    let scopes = message(2, &[scope, spans.concat()].concat());
+    message(1, &[resource, scopes].concat()).into()
+}
+
+/// A span that is not sound, between two that are.
 fn between(odd: &[u8]) -> Bytes {
-    let sound = |name: &[u8]| message(5, name);
-    request(&[&sound(b"before"), odd, &sound(b"after")])
+    let odd = [&canary()[..], odd].concat();
+    with_canary(&[&sound(b"before"), &odd, &sound(b"after")])
+}
+
+/// What is left of them without it.
+fn without() -> Bytes {
+    with_canary(&[&sound(b"before"), &sound(b"after")])
+}
+
+fn sound(name: &[u8]) -> Vec<u8> {
+    [message(5, name), canary()].concat()
 }
 
 /// A value in so many arrays or lists.
@@ -138,7 +167,7 @@ fn rows() -> Vec<Row> {
         };
         row(38, &format!("random bytes, seed {seed}"), noise.into(), no);
     }
-    let sound = request(&[&message(5, b"a name"), &field(7, 1, &[1; 8])]);
+    let sound = with_canary(&[&canary(), &field(7, 1, &[1; 8])]);
     for end in 1..sound.len() {
         row(
             39,
@@ -376,12 +405,16 @@ fn rejected(response: &[u8]) -> (i64, String) {
     (partial.rejected_spans, partial.error_message)
 }
 
-async fn started(backend: &Backend) -> (Slimspan, Sender) {
+fn configured(backend: &Backend) -> Value {
     let mut config = config::standard(backend.address);
     // What it would do to requests of a mebibyte and more is not what this is about.
     config["exporters"]["otlp_grpc"]["compression"] = "none".into();
     config["exporters"]["otlp_grpc"]["max_request_bytes"] = "64MiB".into();
-    let slimspan = Slimspan::start(&config).await;
+    config
+}
+
+async fn started(backend: &Backend) -> (Slimspan, Sender) {
+    let slimspan = Slimspan::start(&configured(backend)).await;
     let sender = slimspan.sender().await;
     (slimspan, sender)
 }
@@ -392,7 +425,8 @@ async fn every_row_ends_as_it_should() {
     // First: a connection that says nothing for as long would be cut.
     let rows = rows();
     let backend = Backend::start().await;
-    let (slimspan, sender) = started(&backend).await;
+    let slimspan = canaries::start(configured(&backend)).await;
+    let (sender, mut answers) = (slimspan.sender().await, Answers::default());
     let mut covered: BTreeSet<u32> = rows.iter().map(|row| row.number).collect();
     covered.extend(ELSEWHERE.map(|(number, _)| number));
     assert!(covered.into_iter().eq(38..=66), "rows are left out");
@@ -405,6 +439,7 @@ async fn every_row_ends_as_it_should() {
     } in &rows
     {
         let told = sender.send(Signal::Traces, request).await;
+        answers.add(&told);
         let received = backend.received();
         let arrived: Vec<_> = received[seen..]
             .iter()
@@ -435,32 +470,25 @@ async fn every_row_ends_as_it_should() {
                 let [rest] = &arrived[..] else {
                     panic!("{context}")
                 };
-                let both = request_of(&[b"before", b"after"]);
-                assert!(*rest == both, "{context}");
+                assert!(*rest == without(), "{context}");
             }
             End::Apart => {
                 assert_eq!(told.unwrap(), Bytes::new(), "{context}");
                 let [rest, odd] = &arrived[..] else {
                     panic!("{context}")
                 };
-                assert!(*rest == request_of(&[b"before", b"after"]), "{context}");
+                assert!(*rest == without(), "{context}");
                 assert!(odd.len() < request.len(), "{context}");
             }
         }
     }
-    assert_eq!(slimspan.stop().await.code, Some(0));
+    answers.end(slimspan, "program::bad_protobuf").await;
     measured(
         "P10",
         "program::bad_protobuf",
         "each row of the table of protobuf ends as it says",
         format_args!("rows 38 to 66, {} requests here", rows.len()),
     );
-}
-
-fn request_of(names: &[&[u8]]) -> Bytes {
-    let spans: Vec<_> = names.iter().map(|name| message(5, name)).collect();
-    let spans: Vec<_> = spans.iter().map(Vec::as_slice).collect();
-    request(&spans)
 }
 
 /// Row 56: what only profiles have a dictionary for goes on, and whoever looks at the metrics is warned.

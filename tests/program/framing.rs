@@ -6,6 +6,7 @@ use slimspan_proto::Signal;
 use tonic::Code;
 
 use crate::support::backend::Backend;
+use crate::support::canaries::{self, Answers};
 use crate::support::frames::frame;
 use crate::support::references::{references, restored};
 use crate::support::sender::Call;
@@ -54,13 +55,14 @@ async fn every_compression_in_and_out() {
 #[tokio::test]
 async fn broken_protobuf_is_refused_with_its_place() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
-    let sender = slimspan.sender().await;
-    let span = otlp::plain_span(1);
+    let slimspan = canaries::start(config::standard(backend.address)).await;
+    let (sender, mut answers) = (slimspan.sender().await, Answers::default());
+    let span = canaries::span();
     let mut broken = span.to_vec();
     broken.extend_from_slice(&[0x0a, 0x7f, 0x01]);
     for signal in Signal::READ {
         let refused = sender.send(signal, &Bytes::from(broken.clone())).await;
+        answers.add(&refused);
         let status = refused.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{signal}: {status}");
         let named: usize = status
@@ -71,6 +73,7 @@ async fn broken_protobuf_is_refused_with_its_place() {
         assert!((span.len()..broken.len()).contains(&named), "{status}");
     }
     assert!(backend.received().is_empty());
+    answers.end(slimspan, "program::framing, protobuf").await;
 }
 
 /// There is no such method, or nobody takes what it brings, or it is not gRPC at all.
@@ -80,15 +83,16 @@ async fn what_nobody_serves_is_refused_for_good() {
     let mut config = config::standard(backend.address);
     let pipelines = config["service"]["pipelines"].as_object_mut().unwrap();
     pipelines.remove("logs").unwrap();
-    let slimspan = Slimspan::start(&config).await;
-    let sender = slimspan.sender().await;
-    let call = || Call::whole(frame(0, b""));
+    let slimspan = canaries::start(config).await;
+    let (sender, mut answers) = (slimspan.sender().await, Answers::default());
+    let call = || Call::whole(frame(0, &canaries::span()));
 
     let unknown = Call {
         path: "/opentelemetry.proto.collector.trace.v1.TraceService/Import".to_owned(),
         ..call()
     };
     let answer = sender.call(unknown).await;
+    answers.add(&answer);
     assert_eq!(answer.status().code(), Code::Unimplemented);
     let status = answer.status();
     assert!(status.message().contains("no such method"), "{status:?}");
@@ -97,16 +101,19 @@ async fn what_nobody_serves_is_refused_for_good() {
         "nothing that was sent"
     );
 
-    let log = otlp::log(otlp::text("hello"), []);
-    let status = sender.send(Signal::Logs, &log).await.unwrap_err();
+    let refused = sender.send(Signal::Logs, &canaries::log()).await;
+    answers.add(&refused);
+    let status = refused.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     assert!(status.message().contains("no pipeline takes logs"));
 
     let answer = sender
         .call(call().header("content-type", "application/x-protobuf"))
         .await;
+    answers.add(&answer);
     assert_eq!(answer.http, http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert!(backend.received().is_empty());
+    answers.end(slimspan, "program::framing, routes").await;
 }
 
 /// A file is a file on whatever path its request comes in.

@@ -43,6 +43,7 @@ mod profiles;
 mod progress;
 mod queue;
 mod queue_batch;
+mod quoting;
 mod reference_forms;
 mod reload;
 mod removal;

@@ -15,7 +15,7 @@ use crate::support::slimspan::{Ended, Slimspan, run};
 use crate::support::{config, frames, otlp};
 
 /// Stands in everything that is secret here.
-pub(super) const CANARY: &str = "c4n4ry";
+pub(super) use crate::support::canaries::CANARY;
 
 /// What some backends say of a credential that they do not like.
 fn disliking(headers: &HeaderMap) -> String {

@@ -10,6 +10,7 @@
 pub(crate) mod arrivals;
 pub(crate) mod backend;
 pub(crate) mod calls;
+pub(crate) mod canaries;
 pub(crate) mod catalogued;
 pub(crate) mod certificates;
 pub(crate) mod checker;

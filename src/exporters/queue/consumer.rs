@@ -18,7 +18,7 @@ use crate::exporters::departure::{Departure, Notice};
 use crate::exporters::retry::Patience;
 use crate::joining::{join, may_be_about_one, shares};
 use crate::journal::{Entry, ReadError};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, unlogged};
 use crate::telemetry::traces::Onward;
 
 /// How long one waits that cannot be read.
@@ -32,6 +32,31 @@ const STUCK: Duration = Duration::from_secs(30);
 struct Part {
     queued: Queued,
     request: Bytes,
+}
+
+/// Why a request is kept elsewhere.
+struct Reason {
+    /// With what the backend says of it.
+    whole: String,
+    /// Without that: it may quote telemetry.
+    in_log: String,
+}
+
+impl Reason {
+    fn rejected(items: usize, answer: &Answer) -> Self {
+        let (said, what) = (answer.message(), "the backend rejected");
+        Self {
+            whole: format!("{what} {items} of these: {said}"),
+            in_log: format!("{what} {items} of these: [{}]", unlogged(said.len())),
+        }
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        Self {
+            whole: refusal.to_string(),
+            in_log: refusal.in_log().to_string(),
+        }
+    }
 }
 
 impl Queued {
@@ -180,10 +205,7 @@ impl Shared {
                 let rejected = rejected.unwrap_or(usize::MAX).min(all);
                 // What is kept already need not be kept again.
                 let by_backend = rejected.saturating_sub(kept);
-                let why = (by_backend > 0).then(|| {
-                    let why = answer.message();
-                    format!("the backend rejected {by_backend} of these: {why}")
-                });
+                let why = (by_backend > 0).then(|| Reason::rejected(by_backend, &answer));
                 (rejected, why)
             }
             Err(refusal) if self.journal.is_some() && refusal.is_retryable() => return,
@@ -191,7 +213,7 @@ impl Shared {
                 if refusal.is_retryable() && self.stop.is_cancelled() {
                     self.gave_up.store(true, Ordering::Relaxed);
                 }
-                (all, Some(refusal.to_string()))
+                (all, Some(Reason::refused(&refusal)))
             }
         };
         if let Some(why) = why
@@ -299,32 +321,32 @@ impl Shared {
 
     /// Keeps what cannot be delivered as a dead letter; returns whether it may be forgotten. On disk
     /// it is as safe where it is, and nobody else has it.
-    async fn keep_elsewhere(&self, parts: &[Part], request: Bytes, why: String) -> bool {
+    async fn keep_elsewhere(&self, parts: &[Part], request: Bytes, why: Reason) -> bool {
         let name = self.way.name();
         let Some(first) = parts.first().map(|part| &part.queued) else {
             return true;
         };
+        let Reason { whole, in_log: why } = why;
         let letter = Letter {
             signal: first.signal,
             request,
-            why,
+            why: whole,
         };
         loop {
             match self.way.dead_letters().keep(letter.clone()).await {
                 Ok(path) => {
                     self.way.counts().gave_up(1, 0);
-                    let (path, why) = (path.display(), &letter.why);
+                    let path = path.display();
                     tracing::warn!("{name}: {why}; the request is kept in {path}");
                     return true;
                 }
                 Err(error) if !error.is_wanted() || matches!(first.held, Held::Memory(_)) => {
                     self.way.counts().gave_up(0, 1);
                     let items: usize = parts.iter().map(|part| part.queued.items).sum();
-                    let why = &letter.why;
                     tracing::error!("{name}: {items} items are lost: {why}; {error}");
                     return true;
                 }
-                Err(error) => tracing::error!("{name}: the queue waits: {}; {error}", letter.why),
+                Err(error) => tracing::error!("{name}: the queue waits: {why}; {error}"),
             }
             self.pause(STUCK).await;
             if self.stop.is_cancelled() {

@@ -80,7 +80,7 @@ where
         if end.is_some_and(|end| end.saturating_duration_since(Instant::now()) <= wait) {
             return Err(refusal);
         }
-        tracing::debug!("trying again in {wait:?}: {refusal}");
+        tracing::debug!("trying again in {wait:?}: {}", refusal.in_log());
         tokio::select! {
             () = sleep(wait) => {}
             () = stop.cancelled() => return Err(refusal),

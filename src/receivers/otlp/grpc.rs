@@ -160,7 +160,8 @@ async fn export(
     match answered.await {
         Ok(answer) => success(answer.into()),
         Err(refusal) => {
-            tracing::debug!(%signal, culprit = %refusal.culprit(), "refused: {refusal}");
+            let culprit = refusal.culprit();
+            tracing::debug!(%signal, %culprit, "refused: {}", refusal.in_log());
             let mut response = failure(&refusal);
             if refusal.is_stalled() {
                 response.extensions_mut().insert(Stalled);

@@ -11,6 +11,7 @@ use slimspan_proto::Signal;
 
 use crate::program::limits::soon_refused;
 use crate::support::backend::Backend;
+use crate::support::canaries;
 use crate::support::conservation::conserved_of;
 use crate::support::frames::compress;
 use crate::support::http::{Form, HttpSender, json, post};
@@ -38,9 +39,9 @@ enum Expected {
 #[tokio::test]
 async fn every_request_has_the_answer_that_its_row_says() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
-    let good = otlp::plain_span(1);
-    let mut forwarded = 0;
+    let slimspan = canaries::start(config::with_http(backend.address)).await;
+    let good = canaries::span();
+    let (mut forwarded, mut answers) = (0, canaries::Answers::default());
     let other = slimspan.http_sender().await;
     for same in [
         slimspan.http_sender().await,
@@ -53,6 +54,7 @@ async fn every_request_has_the_answer_that_its_row_says() {
                 _ => Form::Json,
             };
             let answer = same.request(request).await;
+            answers.add(&answer);
             let status = answer.status.as_u16();
             match &expected {
                 Expected::Forwarded(message) => {
@@ -85,7 +87,7 @@ async fn every_request_has_the_answer_that_its_row_says() {
             assert_eq!(backend.received().len(), forwarded, "{row} {what}");
         }
     }
-    let ended = slimspan.stop().await;
+    let ended = answers.end(slimspan, "program::http::bodies").await;
     let traces = conserved_of(Signal::Traces, &ended.stderr);
     assert_eq!(traces.delivered, forwarded as u64);
 }
@@ -115,7 +117,7 @@ fn zlib(message: &[u8]) -> Vec<u8> {
 fn rows() -> Vec<(u32, &'static str, Sent, Expected)> {
     use Expected::{Forwarded, Nothing, Refused};
 
-    let span = otlp::plain_span(1);
+    let span = canaries::span();
     let good = || post(Signal::Traces, Form::Protobuf, span.clone());
     let forwarded = || Forwarded(span.clone());
     let malformed = |says| Refused(400, says);

@@ -8,6 +8,7 @@ use serde_json::json;
 use slimspan_proto::Signal;
 
 use crate::support::backend::Backend;
+use crate::support::canaries::{self, Answers, CANARY};
 use crate::support::conservation::conserved_of;
 use crate::support::http::{Form, HttpSender};
 use crate::support::pages::Metrics;
@@ -29,16 +30,27 @@ enum Expected {
     Refused(u16, &'static str),
 }
 
+/// The names of the good ones, which nobody is told.
+const FIRST: &str = "first c4n4ry";
+const LAST: &str = "last c4n4ry";
+
 /// A span with these members beside its name, between two good ones.
 fn between(members: &str) -> String {
-    let span = |name: &str, members: &str| {
+    let attributes = format!(r#"[{{"key":"{CANARY}","value":{{"stringValue":"{CANARY}"}}}}]"#);
+    let span = |first: &str, name: &str, members: &str| {
         format!(
-            r#"{{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"{name}"{members}}}"#
+            r#"{{{first}"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","traceState":"{CANARY}","status":{{"message":"{CANARY}"}},"events":[{{"name":"{CANARY}","attributes":{attributes}}}],"name":"{name}"{members}}}"#
         )
     };
-    let spans = [span("first", ""), span("odd", members), span("last", "")];
+    let of_good = format!(r#""attributes":{attributes},"#);
+    let spans = [
+        span(&of_good, FIRST, ""),
+        span("", CANARY, members),
+        span(&of_good, LAST, ""),
+    ];
+    // What stands at its end is changed in some rows.
     format!(
-        r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#,
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":{attributes}}},"scopeSpans":[{{"scope":{{"name":"{CANARY}"}},"spans":[{}]}}]}}]}}"#,
         spans.join(",")
     )
 }
@@ -69,7 +81,7 @@ fn rows() -> Vec<(u32, &'static str, Vec<u8>, Expected)> {
         (
             67,
             "a member twice",
-            whole(&good.replace(r#"[{"scopeSpans""#, r#"[{"scopeSpans":[],"scopeSpans""#)),
+            whole(&good.replace(r#""scopeSpans""#, r#""scopeSpans":[],"scopeSpans""#)),
             broken("twice"),
         ),
         (
@@ -283,12 +295,14 @@ fn rows() -> Vec<(u32, &'static str, Vec<u8>, Expected)> {
 #[tokio::test]
 async fn every_request_has_the_answer_that_its_row_says() {
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let slimspan = canaries::start(config::with_http(backend.address)).await;
     let sender = slimspan.http_sender().await;
     let (mut arrived, mut rejected) = (0, 0);
+    let mut answers = Answers::default();
     for (row, what, body, expected) in rows() {
         let before = slimspan.peak_memory();
         let answer = sender.post(Signal::Traces, Form::Json, body).await;
+        answers.add(&answer);
         let spans = || {
             let received = backend.received();
             assert_eq!(received.len(), arrived + 1, "{row} {what}");
@@ -312,7 +326,7 @@ async fn every_request_has_the_answer_that_its_row_says() {
             Expected::Rejected(says) => {
                 partial(Some("1"), says);
                 let names: Vec<_> = spans().into_iter().map(|span| span.name).collect();
-                assert_eq!(names, ["first", "last"], "{row} {what}");
+                assert_eq!(names, [FIRST, LAST], "{row} {what}");
                 rejected += 1;
             }
             Expected::Refused(status, says) => {
@@ -328,7 +342,7 @@ async fn every_request_has_the_answer_that_its_row_says() {
         good(&sender).await;
         arrived += 1;
     }
-    let ended = slimspan.stop().await;
+    let ended = answers.end(slimspan, "program::http::json").await;
     let traces = conserved_of(Signal::Traces, &ended.stderr);
     assert_eq!(traces.rejected, rejected, "{traces:?}");
 }

@@ -212,7 +212,8 @@ impl Routes {
             Err(declined) => {
                 let (status, refusal) = (declined.status, &declined.refusal);
                 // Without its path: there are those who put keys into it.
-                tracing::debug!(culprit = %refusal.culprit(), "{status}: {refusal}");
+                let culprit = refusal.culprit();
+                tracing::debug!(%culprit, "{status}: {}", refusal.in_log());
                 self.read_on(&head, body);
                 // Who speaks neither can at least read this.
                 let mut response = failure(form.unwrap_or(Form::Json), &declined);

@@ -1,0 +1,188 @@
+//! A backend may quote what it refuses. That is for its sender and for who reads dead letters, and for no log.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use slimspan::answer::Answer;
+use slimspan_proto::Signal;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::support::backend::Backend;
+use crate::support::canaries::CANARY;
+use crate::support::http::{Form, HttpSender};
+use crate::support::measured::measured;
+use crate::support::pages::get;
+use crate::support::sender::Sender;
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp};
+
+/// With and without a queue, over gRPC and over HTTP.
+const EXPORTERS: [&str; 4] = [
+    "otlp_grpc",
+    "otlp_grpc/queued",
+    "otlp_http",
+    "otlp_http/queued",
+];
+
+/// What becomes of a request that says so.
+const OUTCOMES: [&str; 4] = ["refused", "later", "partly", "large"];
+
+fn quote() -> String {
+    format!("immense term, whose prefix is: {CANARY}")
+}
+
+/// A span that says what is to become of it, by which exporter it goes, and what nobody is to read.
+fn span(outcome: &str, exporter: &str) -> Bytes {
+    let size = if outcome == "large" { 20_000 } else { 0 };
+    otlp::span([
+        ("outcome", otlp::text(outcome)),
+        ("exporter", otlp::text(exporter)),
+        ("secret", otlp::text(CANARY)),
+        ("padding", otlp::text("-".repeat(size))),
+    ])
+}
+
+fn says(message: &[u8], outcome: &str) -> bool {
+    let mut windows = message.windows(outcome.len());
+    windows.any(|window| window == outcome.as_bytes())
+}
+
+/// Each exporter has a pipeline and a receiver of its own, in this order.
+fn configured(backend: &Backend) -> Value {
+    let mut config = config::standard(backend.address);
+    config::tell_metrics(&mut config);
+    let (mut receivers, mut exporters, mut pipelines) = (json!({}), json!({}), json!({}));
+    for (number, id) in EXPORTERS.iter().enumerate() {
+        let receiver = format!("otlp/{number}");
+        receivers[&receiver] = json!({ "protocols": {
+            "grpc": { "endpoint": "127.0.0.1:0" },
+            "http": { "endpoint": "127.0.0.1:0" },
+        } });
+        let mut exporter = if id.starts_with("otlp_grpc") {
+            config::exporter(backend.address)
+        } else {
+            json!({ "endpoint": format!("http://{}", backend.address) })
+        };
+        exporter["retry_on_failure"] =
+            json!({ "initial_interval": "10ms", "max_interval": "50ms" });
+        if id.ends_with("queued") {
+            exporter["sending_queue"] = json!({ "enabled": true });
+        }
+        exporters[*id] = exporter;
+        pipelines[format!("traces/{number}")] = json!({
+            "receivers": [receiver],
+            "processors": ["memory_limiter", "artifact"],
+            "exporters": [id],
+        });
+    }
+    config["receivers"] = receivers;
+    config["exporters"] = exporters;
+    config["service"]["pipelines"] = pipelines;
+    config
+}
+
+#[tokio::test]
+async fn what_a_backend_quotes_is_told_and_not_logged() {
+    let refused_once = Mutex::new(BTreeSet::new());
+    let backend = Backend::answering(move |received| {
+        let message = received.message;
+        if says(&message, "refused") {
+            Err(Status::invalid_argument(quote()))
+        } else if says(&message, "large") {
+            Err(Status::resource_exhausted(quote()))
+        } else if says(&message, "partly") {
+            Ok(otlp::partial_success(1, &quote()))
+        } else if refused_once.lock().unwrap().insert(message) {
+            let at_once = ErrorDetails::with_retry_info(Some(Duration::ZERO));
+            Err(Status::with_error_details(
+                Code::Unavailable,
+                quote(),
+                at_once,
+            ))
+        } else {
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let env = [("SLIMSPAN_LOG", "debug")];
+    let yaml = configured(&backend).to_string();
+    let mut slimspan = Slimspan::spawn_with(folder, &yaml, &env);
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+
+    for (number, exporter) in EXPORTERS.iter().enumerate() {
+        let sender = Sender::connect(slimspan.addresses[number]).await;
+        let is_queued = exporter.ends_with("queued");
+        for outcome in OUTCOMES {
+            let what = format!("{outcome} by {exporter}");
+            let answer = sender.send(Signal::Traces, &span(outcome, exporter)).await;
+            match (outcome, answer) {
+                // Nobody knows yet.
+                (_, Ok(answer)) if is_queued => assert_eq!(answer, Bytes::new(), "{what}"),
+                ("refused", Err(status)) => {
+                    assert_eq!(status.code(), Code::InvalidArgument, "{what}");
+                    assert!(status.message().contains(CANARY), "{what}: {status}");
+                }
+                ("later", Ok(answer)) => assert_eq!(answer, Bytes::new(), "{what}"),
+                ("partly" | "large", Ok(answer)) => {
+                    let told = Answer::from(answer).message();
+                    assert!(told.contains(CANARY), "{what}: {told}");
+                }
+                (_, answer) => panic!("{what}: {answer:?}"),
+            }
+        }
+        if !is_queued {
+            let sender = HttpSender::connect(slimspan.http_addresses[number]).await;
+            let request = span("refused", exporter);
+            let answer = sender.post(Signal::Traces, Form::Protobuf, request).await;
+            assert_eq!(answer.status, 400, "{answer:?}");
+            assert!(says(&answer.body, CANARY), "{answer:?}");
+        }
+    }
+    // Each line that a backend's words belong to, and how often.
+    for (line, times) in [
+        ("trying again in ", 4),
+        ("refused: otlp_", 2),
+        ("400 Bad Request: otlp_", 2),
+        (" bytes cannot go: otlp_", 4),
+        ("the request is kept in ", 4),
+        ("the backend rejected 1 of these: [", 2),
+        ("[invalid_argument, 37 bytes that are told to the sender", 6),
+    ] {
+        slimspan.logs_times(line, times).await;
+    }
+    let metrics = get(slimspan.page("telemetry"), "/metrics").await.body;
+    assert!(metrics.contains("otelcol_"), "{metrics}");
+    let letters = slimspan.folder().join("data/dead_letters");
+    let letters = std::fs::read_dir(letters).unwrap();
+    let letters = letters.map(|letter| letter.unwrap().path());
+    let reasons = letters.filter(|path| path.extension().is_some_and(|kind| kind == "txt"));
+    let reasons: Vec<_> = reasons
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    assert_eq!(reasons.len(), 8, "{reasons:#?}");
+    for reason in &reasons {
+        assert!(reason.contains(CANARY), "{reason}");
+    }
+    let ended = slimspan.stop().await;
+    for (place, text) in [
+        ("log", &ended.stderr),
+        ("output", &ended.stdout),
+        ("metrics", &metrics),
+    ] {
+        let told = text.lines().find(|line| line.contains(CANARY));
+        assert_eq!(told, None, "in the {place}");
+    }
+    // Of those that came later, the second was taken without a word.
+    let quotes = backend.received().len() - EXPORTERS.len();
+    measured(
+        "P30",
+        "program::quoting",
+        "0 words that a backend quotes in log, output and metrics",
+        format_args!("0 of {quotes} quotes, at debug"),
+    );
+}
