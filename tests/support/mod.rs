@@ -42,6 +42,7 @@ pub(crate) mod slimspan;
 pub(crate) mod socks;
 pub(crate) mod spool;
 pub(crate) mod tools;
+pub(crate) mod unrouted;
 pub(crate) mod verifying;
 pub(crate) mod workload;
 

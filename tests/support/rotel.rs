@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::soon;
-use super::tools::tool;
+use super::tools::{cannot_be_had, tool};
 
 /// Receives OTLP over gRPC and exports it over gRPC, with gzip. It is killed when dropped.
 pub(crate) struct Rotel {
@@ -23,7 +22,8 @@ pub(crate) struct Rotel {
 impl Rotel {
     /// Starts one that passes on what it gets, each request by itself; none where it does not run.
     pub(crate) async fn start(to: SocketAddr) -> Option<Self> {
-        if unfit() {
+        // No build of it may be for this machine. That is no mistake, in CI neither.
+        if cannot_be_had("rotel") {
             return None;
         }
         let program = tool("rotel/bin/rotel-agent")?;
@@ -72,16 +72,6 @@ impl Rotel {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-}
-
-/// Whether no build of it is for this machine. That is no mistake, in CI neither.
-fn unfit() -> bool {
-    let reason = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/rotel.unfit");
-    let Ok(reason) = std::fs::read_to_string(reason) else {
-        return false;
-    };
-    eprintln!("SKIPPED: {}", reason.trim());
-    true
 }
 
 /// The port of 127.0.0.1 at which a process listens.

@@ -66,6 +66,19 @@ browser() {
     fi
 }
 
+# What tells which files and peers are asked for. No package registry has it; where the system's cannot be had,
+# its tests are skipped, in CI too.
+strace_of_the_system() {
+    works() {
+        strace -qq -o /dev/null true 2>/dev/null
+    }
+    if ! works && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get install -y -qq --no-install-recommends strace >/dev/null ||
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends strace >/dev/null; }
+    fi
+    works
+}
+
 # install NAME HOW PACKAGES: into .tools/NAME, again when the packages change.
 install() {
     done="$tools/$1/installed"
@@ -94,6 +107,12 @@ tests)
         install rotel rotel "$rotel"
     else
         echo "there is no $rotel for the Python and the libc of this machine" | tee "$tools/rotel.unfit" >&2
+    fi
+    if strace_of_the_system; then
+        rm -f "$tools/strace.unfit"
+    else
+        echo "there is no strace that works, and root may install one: apt-get install strace" |
+            tee "$tools/strace.unfit" >&2
     fi
     install python python_packages "requests==2.34.2 fsspec==2026.9.0"
     node="0.301.0"

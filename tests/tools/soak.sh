@@ -114,7 +114,8 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::queu
     program::http::answers program::floods program::strangers program::connections::what_connections \
     program::leftovers program::shutdown program::tenants program::sizes program::retries program::transport \
     program::http_answers program::artifact_server::ranges program::artifact_server::reading \
-    program::quoting program::framing program::http::json program::artifact_server::alike store::backends store::catalog::what_one_writes_down \
+    program::artifact_server::alike store::backends store::catalog::what_one_writes_down \
+    program::quoting program::framing program::http::json program::artifact_server::within \
     --skip delivery::backend_away --skip delivery::store_away --skip delivery::hung_store \
     --skip delivery::full_disk --skip delivery::failing_disk --skip delivery::points --test-threads=1
 # The points at which the program ends itself are in no other profile.

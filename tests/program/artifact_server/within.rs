@@ -16,7 +16,10 @@ use super::client::Client;
 use super::{addresses, with_catalog};
 use crate::support::backend::Backend;
 use crate::support::calls::{self, Call};
+use crate::support::http::Form;
+use crate::support::measured::measured;
 use crate::support::slimspan::Slimspan;
+use crate::support::unrouted::Again;
 use crate::support::{config, otlp};
 
 /// Stands in every word of a stranger here, and in nothing that slimspan makes: neither a tenant nor a digest has a
@@ -25,6 +28,44 @@ const STRAY: &str = "zz.stray";
 
 /// What slimspan is told that it may change, below its folder.
 const ITS_OWN: [&str; 4] = ["artifacts", "catalog", "spool", "audit.jsonl"];
+
+/// What it may read besides: what it is made of, what the system has for it, names, certificates and the time.
+const OF_THE_SYSTEM: [&str; 20] = [
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/proc",
+    "/sys",
+    "/dev/null",
+    "/dev/urandom",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/gai.conf",
+    "/etc/ssl",
+    "/etc/pki",
+    "/usr/share/ca-certificates",
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+];
+
+/// What it is started with, in its folder.
+const CONFIGURATION: &str = "collector.yaml";
+
+/// Where the test writes what went on, when it is run again without a route.
+const SLIM: &str = "SLIMSPAN_UNROUTED";
+
+/// A picture that asks a parser for files and peers.
+fn picture() -> String {
+    let here = "http://127.0.0.1:9";
+    format!(
+        r#"<?xml version="1.0"?><?xml-stylesheet href="{here}/{STRAY}.css"?><!DOCTYPE svg [<!ENTITY a SYSTEM "file:///tmp/{STRAY}"><!ENTITY b SYSTEM "{here}/{STRAY}"><!ENTITY % c SYSTEM "{here}/{STRAY}.dtd"> %c;]><svg xmlns="http://www.w3.org/2000/svg"><image href="{here}/{STRAY}.png"/><text>&a;&b;</text></svg>"#
+    )
+}
 
 /// Paths, URLs and references as somebody writes them who would like slimspan to follow them.
 fn words() -> Vec<String> {
@@ -52,10 +93,24 @@ fn words() -> Vec<String> {
             "http://127.0.0.1:9/{STRAY}/artifacts/{digest}.png"
         )),
         forged(&format!("s3://{STRAY}/sha256/{digest}")),
+        forged(&format!("gs://{STRAY}/sha256/{digest}")),
+        format!("gs://{STRAY}/{STRAY}"),
+        picture(),
+        // Somebody who would follow it was led to a file, and to a peer.
+        format!("http://127.0.0.1:9/{STRAY}/redirect?to=file:///tmp/{STRAY}"),
+        forged(&format!(
+            "http://127.0.0.1:9/redirect?to=http://169.254.169.254/{STRAY}"
+        )),
         format!("artifact://dropped/../../{STRAY}/{digest}.png?size=9"),
         format!("$(touch /tmp/{STRAY})"),
         format!("${{env:{STRAY}}} ${{file:/tmp/{STRAY}}}"),
     ]
+}
+
+/// The same, so large that it becomes a file.
+fn large_picture() -> String {
+    let padding = " ".repeat(20_000);
+    picture().replace("<text>", &format!("<text>{padding}"))
 }
 
 /// A span of somebody with files that are called by such words, and words alone.
@@ -64,6 +119,13 @@ fn span(tenant: Option<&str>, photo: &[u8]) -> Bytes {
     let mut attributes = vec![
         ("../../zz.stray", otlp::bytes(photo)),
         ("image.b64", otlp::data_uri(&otlp::photo(2, 20_000))),
+        (
+            "page.svg",
+            otlp::text(format!(
+                "data:image/svg+xml;base64,{}",
+                STANDARD.encode(large_picture())
+            )),
+        ),
     ];
     for word in words() {
         let file = json!([{
@@ -148,6 +210,7 @@ fn configured(backend: &Backend) -> serde_json::Value {
     config["processors"]["artifact"]["tenant"] =
         json!({ "from_attribute": "tenant.id", "default": "default" });
     config["extensions"]["artifact_store"]["spool"] = json!({ "directory": "./spool" });
+    config["receivers"]["otlp"]["protocols"]["http"] = json!({ "endpoint": "127.0.0.1:0" });
     let server = &mut config["extensions"]["artifact_server"];
     server["audit_log"] = json!("./audit.jsonl");
     server["public_url"] = json!("https://files.example.com");
@@ -155,13 +218,37 @@ fn configured(backend: &Backend) -> serde_json::Value {
     config
 }
 
-/// Every file that is opened to be written, made, moved or removed is below what the configuration names, every
-/// connection leads to the backend that it names, nothing else is run, and no path has a stranger's word in it.
+/// Every file that is opened, made, moved or removed is below what the configuration names, or is read and of the
+/// system; every connection leads to the backend that it names, nothing else is run, and no path has a stranger's word
+/// in it. Where there is no way to anybody, the same arrives.
 #[tokio::test]
 async fn words_of_strangers_lead_to_no_file_and_no_peer() {
     if !calls::are_seen() {
         return;
     }
+    if let Some(file) = std::env::var_os(SLIM) {
+        std::fs::write(file, slim_of_strangers().await).unwrap();
+        return;
+    }
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let test = format!("{module}::words_of_strangers_lead_to_no_file_and_no_peer");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("slim");
+    let again = Again::start(&test, SLIM, &file);
+    let slim = slim_of_strangers().await;
+    if let Some(again) = again {
+        assert!(again.end(&file).await == slim, "another without a route");
+        measured(
+            "P29",
+            "program::artifact_server::within, without a route",
+            "0 bytes differ from what is sent on with one",
+            format_args!("0 of {}", slim.len()),
+        );
+    }
+}
+
+/// What the backend gets when strangers have sent their words, by gRPC and by HTTP.
+async fn slim_of_strangers() -> Vec<u8> {
     let backend = Backend::start().await;
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let home = folder.path().canonicalize().unwrap();
@@ -179,6 +266,12 @@ async fn words_of_strangers_lead_to_no_file_and_no_peer() {
     sender.send(Signal::Traces, &request).await.unwrap();
     let slim = backend.only();
     assert!(slim.len() < request.len() / 2);
+    let json = Form::Json.write(Signal::Traces, &request);
+    let over_http = slimspan.http_sender().await;
+    let answer = over_http.post(Signal::Traces, Form::Json, json).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let of_json = backend.arrived(2).await.remove(1).message;
+    assert!(of_json.len() < request.len() / 2);
     for tenant in ["../../zz.stray", "/tmp/zz.stray", "zz.stray"] {
         let of_nobody = span(Some(tenant), &photo);
         let answer = sender.send(Signal::Traces, &of_nobody).await;
@@ -190,16 +283,41 @@ async fn words_of_strangers_lead_to_no_file_and_no_peer() {
     // What is real in it comes back, and what is forged is looked for nowhere.
     let restoring = pages.with("content-type", "application/x-protobuf");
     let restored = restoring
-        .ask(Method::POST, "/v1/restore/traces", slim)
+        .ask(Method::POST, "/v1/restore/traces", slim.clone())
         .await;
     assert!(restored.body == request, "{}", restored.status);
-    let path = format!("/artifacts/{}", Digest::of(&photo));
-    let read = artifacts.get(&path).await;
-    assert!(read.body == photo, "{}", read.status);
+    let svg = large_picture().into_bytes();
+    for file in [&photo, &svg] {
+        let path = format!("/artifacts/{}", Digest::of(file));
+        let read = artifacts.get(&path).await;
+        assert!(read.body == *file, "{}", read.status);
+        let known = pages.get(&format!("/v1{path}")).await;
+        assert!(!known.status.is_server_error(), "{known:?}");
+    }
     let ended = slimspan.stop().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 
-    judge(&calls::read(&told), &home, &backend);
+    let calls = calls::read(&told);
+    judge(&calls, &home, &backend);
+    measured(
+        "P29",
+        "program::artifact_server::within",
+        "0 files and peers but those of the configuration and the system",
+        format_args!("0 in {} calls", calls.len()),
+    );
+    [slim, of_json].concat()
+}
+
+/// Whether something is what a program reads that runs here. Cargo's libraries are where the environment says.
+fn is_of_the_system(path: &Path) -> bool {
+    let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let is_library = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().contains(".so"));
+    OF_THE_SYSTEM.iter().any(|root| path.starts_with(root))
+        || is_library
+            && std::env::split_paths(&libraries)
+                .any(|folder| !folder.as_os_str().is_empty() && path.starts_with(folder))
 }
 
 fn judge(calls: &[Call], home: &Path, backend: &Backend) {
@@ -209,10 +327,15 @@ fn judge(calls: &[Call], home: &Path, backend: &Backend) {
         for path in call.files(home) {
             let told = path.display().to_string();
             assert!(!told.contains(STRAY), "{told} was asked for: {call:?}");
+            let own = its_own.iter().find(|own| path.starts_with(own));
             if !call.changes_files() {
+                let is_named = own.is_some() || path == home || path == home.join(CONFIGURATION);
+                assert!(
+                    !call.opens_files() || is_named || is_of_the_system(&path),
+                    "{told} is read: {call:?}"
+                );
                 continue;
             }
-            let own = its_own.iter().find(|own| path.starts_with(own));
             used.extend(own);
             // What its own are in is made, too, if it is not there.
             let is_above = its_own.iter().any(|own| own.starts_with(&path));
