@@ -4,10 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use slimspan_generators::mistakes::{Mutant, mutants, with_backend};
 
+use crate::support::measured::{bound, measured, strict};
+use crate::support::seed::Seed;
 use crate::support::slimspan::{Ended, run};
 
 const SHIPPED: &str = include_str!("../../collector.yaml");
+const SECOND: Duration = Duration::from_secs(1);
 const SCHEMA: &str = include_str!("../../docs/collector.schema.json");
 
 async fn run_with(yaml: &str, arguments: &[&str]) -> Ended {
@@ -123,15 +127,68 @@ async fn what_is_wrong_ends_with_2_at_once_and_validate_agrees() {
         let ended = run_with(&yaml, &["--config", "collector.yaml"]).await;
         let took = begun.elapsed();
         assert_eq!(ended.code, Some(2), "{ended:?}");
-        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(took < bound(SECOND, 10 * SECOND), "{took:?}");
         let line = ended.stderr.strip_prefix("collector.yaml:");
         let line = line.and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
         assert!(line.is_some_and(|line| line > 0), "{ended:?}");
         assert!(ended.stderr.contains(told), "{ended:?}");
+        let begun = Instant::now();
         let validated = run_with(&yaml, &["validate", "--config", "collector.yaml"]).await;
+        let took = begun.elapsed();
+        assert!(took < bound(SECOND, 10 * SECOND), "validate: {took:?}");
         assert_eq!(validated.code, Some(2));
         assert_eq!(validated.stderr, ended.stderr);
     }
+}
+
+/// P32: no mistake in any line of the shipped file starts, and `validate` says the same about it.
+#[tokio::test]
+async fn every_mistake_in_a_line_ends_with_2_at_once_and_validate_agrees() {
+    let mutants = mutants(&with_backend(SHIPPED));
+    // Everyday one of each of so many parts.
+    let sample = if strict() { mutants.len() } else { 16 };
+    assert!(sample >= 16 && mutants.len() > 200, "{}", mutants.len());
+    let part = mutants.len() / sample;
+    let seed = Seed::any();
+    let mut random = seed.random();
+    let (mut slowest, longest) = (Duration::ZERO, bound(SECOND, 10 * SECOND));
+    for part in mutants.chunks_exact(part).take(sample) {
+        let Mutant {
+            text,
+            changed,
+            line,
+        } = &part[random.number() as usize % part.len()];
+        let mut told = Vec::new();
+        for arguments in [
+            &["--config", "collector.yaml"][..],
+            &["validate", "--config", "collector.yaml"],
+        ] {
+            let begun = Instant::now();
+            let ended = run_with(text, arguments).await;
+            let took = begun.elapsed();
+            slowest = slowest.max(took);
+            assert!(took < longest, "{changed}: {took:?}");
+            assert_eq!(ended.code, Some(2), "{changed}: {ended:?}");
+            told.push(ended.stderr);
+        }
+        assert_eq!(told[0], told[1], "{changed}");
+        let lines = told[0].lines().filter_map(|told| {
+            let (_, rest) = told.split_once("collector.yaml:")?;
+            rest.split(':').next()?.parse::<usize>().ok()
+        });
+        let lines: Vec<_> = lines.collect();
+        assert!(
+            line.map_or(!lines.is_empty(), |line| lines.contains(&line)),
+            "{changed} in line {line:?}: {}",
+            told[0]
+        );
+    }
+    measured(
+        "P32",
+        "program::configuration",
+        "each mutant ends with 2 and its line within 1 s, and validate agrees",
+        format_args!("{sample} mutants, the slowest {slowest:.1?}"),
+    );
 }
 
 /// Sources are merged in their order, for every subcommand.

@@ -116,11 +116,12 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::queu
     program::http_answers program::artifact_server::ranges program::artifact_server::reading \
     program::artifact_server::alike store::backends store::catalog::what_one_writes_down \
     program::quoting program::framing program::http::json program::artifact_server::within \
+    program::configuration \
     --skip delivery::backend_away --skip delivery::store_away --skip delivery::hung_store \
     --skip delivery::full_disk --skip delivery::failing_disk --skip delivery::points --test-threads=1
 # The points at which the program ends itself are in no other profile.
 cargo test --profile dev --locked --test integration -- delivery::points --nocapture --test-threads=1 || result=$?
-cargo test --profile "$profile" --locked --lib -- journal::tests pipeline::schedules || result=$?
+cargo test --profile "$profile" --locked --lib -- journal::tests pipeline::schedules config::tests::mutated || result=$?
 
 # Each line ends with: how often the time doubles with the input, and the time for a byte.
 target='doubling the input < 2.3x the time, <= 50 ns a byte'

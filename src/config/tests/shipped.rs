@@ -42,17 +42,7 @@ fn id(text: &str) -> ComponentId {
 
 /// The shipped file with the commented-out exporter and storage in it.
 pub(super) fn with_backend() -> String {
-    let uncomment = |line: &str| match line.strip_prefix("  #") {
-        Some(yaml) if !yaml.starts_with(' ') || yaml.starts_with("  ") => format!("  {yaml}\n"),
-        _ => format!("{line}\n"),
-    };
-    let all: String = SHIPPED.lines().map(uncomment).collect();
-    let extensions =
-        "[artifact_store, artifact_server, health_check, file_storage, bearertokenauth, zpages]";
-    all.replace(
-        "[artifact_store, artifact_server, health_check]",
-        extensions,
-    )
+    slimspan_generators::mistakes::with_backend(SHIPPED)
 }
 
 fn parse(text: &str) -> Config {

@@ -7,6 +7,7 @@
 
 pub mod files;
 mod generate;
+pub mod mistakes;
 pub mod noise;
 mod random;
 mod request;
