@@ -12,7 +12,7 @@ use slimspan_proto::Signal;
 
 use crate::support::backend::Backend;
 use crate::support::http::{Form, HttpSender, post};
-use crate::support::measured::{measured, number};
+use crate::support::measured::{measured, number, strict};
 use crate::support::pages::get;
 use crate::support::s3::{Behaviour, S3};
 use crate::support::seed::Seed;
@@ -32,6 +32,15 @@ const ATTEMPTS: usize = 4;
 
 /// So many lots, and none of them alike, are no accident either.
 const LOTS: usize = 4 * ATTEMPTS;
+
+/// In the long form all lots count together, and these may be no further apart: their medians, in standard deviations.
+const APART: f64 = 0.02;
+
+/// With fewer times of each kind medians are that far apart by accident.
+const ENOUGH: usize = 1000;
+
+/// So many lots there may be then. What is an accident goes with more of them, and what is a difference stays.
+const TOGETHER: usize = 5;
 
 enum Way {
     Grpc(Sender),
@@ -80,17 +89,26 @@ impl Way {
 /// (Mann and Whitney).
 fn difference(one: &[Duration], other: &[Duration]) -> f64 {
     let (m, n) = (one.len() as f64, other.len() as f64);
-    let mut won = 0.0;
-    for a in one {
-        for b in other {
-            won += match a.cmp(b) {
-                std::cmp::Ordering::Greater => 1.0,
-                std::cmp::Ordering::Equal => 0.5,
-                std::cmp::Ordering::Less => 0.0,
-            };
-        }
-    }
+    let mut sorted = other.to_vec();
+    sorted.sort();
+    let won = one.iter().map(|time| {
+        let shorter = sorted.partition_point(|other| other < time);
+        let no_longer = sorted.partition_point(|other| other <= time);
+        (shorter + no_longer) as f64 / 2.0
+    });
+    let won: f64 = won.sum();
     (won - m * n / 2.0) / (m * n * (m + n + 1.0) / 12.0).sqrt()
+}
+
+/// How far their medians are apart, in standard deviations of all of them.
+fn medians_apart(one: &[Duration], other: &[Duration]) -> f64 {
+    let all: Vec<f64> = one.iter().chain(other).map(Duration::as_secs_f64).collect();
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    let squares = all.iter().map(|time| (time - mean).powi(2));
+    let deviation = (squares.sum::<f64>() / all.len() as f64).sqrt();
+    let apart = median(one).as_secs_f64() - median(other).as_secs_f64();
+    // Where all are the same there is nothing to tell.
+    if apart == 0.0 { 0.0 } else { apart / deviation }
 }
 
 /// Whether the last lots show that one of two kinds takes longer.
@@ -109,11 +127,26 @@ fn is_told(differences: &[f64]) -> bool {
 pub(super) struct Lots {
     found: Vec<String>,
     differences: Vec<f64>,
+    /// All of them, of what another has and of what nobody has.
+    together: [Vec<Duration>; 2],
 }
 
 impl Lots {
-    /// Whether the next lot shows no difference. Fails where that is told, and `how` says of what.
+    /// What they are held to.
+    pub(super) fn bound() -> &'static str {
+        if strict() {
+            "medians of all lots < 2 % of the deviation apart, p > 0.01"
+        } else {
+            "a lot differs by < 2.58 deviations"
+        }
+    }
+
+    /// Whether the next lot shows no difference; in the long form, whether all of them together show none. Fails
+    /// where one is told, and `how` says of what.
     pub(super) fn end_with(&mut self, how: &str, known: &[Duration], new: &[Duration]) -> bool {
+        if strict() {
+            return self.end_together(how, known, new);
+        }
         let difference = difference(known, new);
         let (known, new) = (median(known), median(new));
         self.found.push(format!(
@@ -125,6 +158,26 @@ impl Lots {
         assert!(
             are_alike || !is_told(differences) && differences.len() < LOTS,
             "{how}: what another tenant has can be told by the time: {found:#?}"
+        );
+        are_alike
+    }
+
+    fn end_together(&mut self, how: &str, known: &[Duration], new: &[Duration]) -> bool {
+        for (all, lot) in self.together.iter_mut().zip([known, new]) {
+            all.extend_from_slice(lot);
+        }
+        let [known, new] = &self.together;
+        let (difference, apart) = (difference(known, new), medians_apart(known, new));
+        let (count, percent) = (known.len(), apart * 100.0);
+        let (of_known, of_new) = (median(known), median(new));
+        self.found.push(format!(
+            "{of_known:?} against {of_new:?}, {percent:.2} % of the deviation; ranks of {count} of each, {difference:.2} deviations"
+        ));
+        let are_alike = difference.abs() < CRITICAL && (apart.abs() < APART || count < ENOUGH);
+        assert!(
+            are_alike || self.found.len() < TOGETHER,
+            "{how}: what another tenant has can be told by the time: {:#?}",
+            self.found
         );
         are_alike
     }
@@ -157,6 +210,32 @@ fn the_test_sees_a_difference_and_no_other() {
     assert!(difference(&one, &alike).abs() < CRITICAL);
     assert!(difference(&longer, &one) > CRITICAL);
     assert!(difference(&one, &longer) < -CRITICAL);
+}
+
+/// Times that are spread evenly, and longer by so much.
+fn even(more: u64) -> Vec<Duration> {
+    let spread = (0..2_000).map(|time| Duration::from_nanos(1_000_000 + 200 * time + more));
+    spread.collect()
+}
+
+#[test]
+fn all_lots_together_are_alike_or_not() {
+    // Their deviation is 115 microseconds.
+    for (more, are_alike) in [(0, true), (1_000, true), (4_000, false)] {
+        let apart = medians_apart(&even(more), &even(0));
+        assert_eq!(apart.abs() < APART, are_alike, "{more}: {apart}");
+    }
+    let mut lots = Lots::default();
+    assert!(!lots.end_together("longer once", &even(20_000), &even(0)));
+    assert!(lots.end_together("and shorter once", &even(0), &even(20_000)));
+    assert!(lots.last().contains("4000 of each"), "{}", lots.last());
+}
+
+#[test]
+#[should_panic(expected = "can be told by the time")]
+fn what_stays_apart_is_told() {
+    let mut lots = Lots::default();
+    while !lots.end_together("always longer", &even(4_000), &even(0)) {}
 }
 
 #[test]
@@ -247,7 +326,10 @@ async fn nobody_learns_what_others_have() {
         measured(
             "P27",
             "program::isolation",
-            "times of uploads that others have, or nobody, differ by < 2.58 deviations",
+            &format!(
+                "times of uploads that others have, or nobody: {}",
+                Lots::bound()
+            ),
             format_args!("{how}: {files} of each, {last}"),
         );
         slimspan.stop_well().await;
