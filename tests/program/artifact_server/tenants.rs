@@ -1,13 +1,16 @@
 //! Who may see what, and what nobody can find out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use http::{Method, StatusCode};
 use serde_json::json;
 use slimspan_artifact::Digest;
 use tokio::time::Instant;
 
 use super::{Served, with_catalog, with_server, with_tenants};
+use crate::support::measured::measured;
 use crate::support::slimspan::run;
 
 #[tokio::test]
@@ -60,6 +63,85 @@ async fn a_token_opens_what_is_its_tenants_and_nothing_else() {
             assert_eq!(answer.body, "a credential is needed here\n");
         }
     }
+}
+
+/// Those who have files, each with a token.
+const TENANTS: [&str; 3] = ["acme", "beta", "gamma"];
+
+/// Each way to ask for each file at each tenant's place with each credential: only one's own opens at one's own place,
+/// and each of the others has the same answer, to the byte but for the date.
+#[tokio::test]
+async fn of_all_pairs_of_a_token_and_a_file_only_ones_own_open() {
+    let mut config = with_tenants();
+    config["extensions"]["bearertokenauth"]["tenants"]["gamma"] = json!("token-of-gamma");
+    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1_000_000);
+    let served = Served::start(&config).await;
+    let mut files = vec![(None, "nothing".to_owned())];
+    for tenant in TENANTS.into_iter().chain(["default"]) {
+        let file = format!("what {tenant} has");
+        served.put_for(tenant, file.clone()).await;
+        files.push((Some(tenant), file));
+    }
+    let tokens = TENANTS.map(|tenant| (Some(tenant), format!("token-of-{tenant}")));
+    let wrong = ["token-of-nobody", "token-of-acm", ""].map(|token| (None, token.to_owned()));
+    let mut asked = Vec::new();
+    for (listener, client) in [("files", &served.artifacts), ("API", &served.pages)] {
+        let known = tokens.iter().chain(&wrong);
+        let known = known.map(|(reader, token)| (*reader, client.bearer(token)));
+        for (reader, client) in known.chain([(None, client.clone())]) {
+            for (place, (owner, file)) in TENANTS
+                .iter()
+                .flat_map(|place| files.iter().map(move |file| (*place, file)))
+            {
+                let digest = Digest::of(file.as_bytes());
+                let path = match listener {
+                    "files" => format!("/{place}/artifacts/{digest}"),
+                    _ => format!("/v1/artifacts/{digest}?tenant={place}"),
+                };
+                let status = match reader {
+                    None => StatusCode::UNAUTHORIZED,
+                    Some(reader) if reader == place && *owner == Some(place) => StatusCode::OK,
+                    Some(_) => StatusCode::NOT_FOUND,
+                };
+                for method in [Method::GET, Method::HEAD] {
+                    let (client, path, file) = (client.clone(), path.clone(), file.clone());
+                    asked.push(async move {
+                        let answer = client.ask(method.clone(), &path, "").await;
+                        assert_eq!(answer.status, status, "{reader:?}: {method} {path}");
+                        (listener, method, answer, file)
+                    });
+                }
+            }
+        }
+    }
+    let all = asked.len();
+    let answers = stream::iter(asked).buffer_unordered(16);
+    let answers: Vec<_> = answers.collect().await;
+    let (mut opened, mut refused) = (0, BTreeMap::<_, BTreeSet<_>>::new());
+    for (listener, method, mut answer, file) in answers {
+        if answer.status == StatusCode::OK {
+            opened += 1;
+            if listener == "files" && method == Method::GET {
+                assert_eq!(answer.body, file);
+            }
+            continue;
+        }
+        answer.headers.remove("date");
+        let kind = (listener, method.to_string(), answer.status.as_u16());
+        let seen = (format!("{:?}", answer.headers), answer.body);
+        refused.entry(kind).or_default().insert(seen);
+    }
+    assert_eq!(opened, TENANTS.len() * 4, "by two ways, GET and HEAD");
+    assert_eq!(refused.len(), 8, "{refused:#?}");
+    for (kind, seen) in &refused {
+        assert_eq!(seen.len(), 1, "{kind:?}: {seen:#?}");
+    }
+    measured(
+        "P28",
+        "program::artifact_server::tenants",
+        "200 for one's own file alone, else one 404 and one 401",
+        format_args!("{opened} opened of {all}, each of the others refused with the same bytes"),
+    );
 }
 
 #[tokio::test]
