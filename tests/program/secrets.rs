@@ -181,6 +181,10 @@ async fn no_secret_is_ever_logged_or_answered() {
             vec![("authorization", &good), ("grpc-timeout", CANARY)],
             Code::InvalidArgument,
         ),
+        (
+            vec![("authorization", &good), ("grpc-encoding", CANARY)],
+            Code::Unimplemented,
+        ),
     ] {
         let mut call = Call::whole(frames::frame(
             0,
