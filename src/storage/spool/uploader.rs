@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Store;
 use super::record::{self, Key};
+use super::tries::Tries;
 use super::{Fate, Spool};
 use crate::admission::Budget;
 use crate::backoff::Backoff;
