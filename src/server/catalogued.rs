@@ -147,12 +147,11 @@ async fn held(
     let looked = told.into_iter().map(|(digest, of)| {
         let store = store.clone();
         async move {
-            let written = match store.spooled_at(&digest) {
-                Some(spooled) => Some(spooled),
-                None => {
-                    let written = store.written(&digest).await?;
-                    written.and_then(|written| Timestamp::try_from(written).ok())
-                }
+            let written = if let Some(spooled) = store.spooled_at(&digest) {
+                Some(spooled)
+            } else {
+                let written = store.written(&digest).await?;
+                written.and_then(|written| Timestamp::try_from(written).ok())
             };
             let holds = written.is_some_and(|written| of.holds(written));
             Ok::<_, BucketError>(holds.then_some((digest, of.tombstone)))

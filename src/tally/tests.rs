@@ -222,6 +222,9 @@ fn every_item_of_a_tenant_has_one_end() {
     );
 }
 
+/// So many items of each tenant.
+type OfEach<'t> = &'t [(&'t str, usize)];
+
 /// A queue on disk has requests of one tenant and of two, and one collector leaves them to the next.
 #[test]
 fn what_waits_is_queued_for_its_tenants_throughout() {
@@ -231,7 +234,7 @@ fn what_waits_is_queued_for_its_tenants_throughout() {
         assert_eq!(of(&counters, "beta"), beta);
     };
     let both = ["acme".to_owned(), "beta".to_owned()];
-    let owners: [(&[String], &[(&str, usize)]); 3] = [
+    let owners: [(&[String], OfEach); 3] = [
         (&both[..1], &[("acme", 3)]),
         (&both, &[("acme", 1), ("beta", 2)]),
         (&both, &[("acme", 2), ("beta", 1)]),

@@ -292,7 +292,8 @@ async fn through(
             // Also what had been given up and was still on its way.
             let since_healed = (now - puts) as f64 / healed.elapsed().as_secs_f64();
             let since_works = (now - puts_by_then) as f64 / works.elapsed().as_secs_f64();
-            crowd.get_or_insert(since_healed.max(since_works) / before);
+            let most = since_healed.max(since_works) / before;
+            crowd = crowd.or(Some(most));
         }
         if let (Some(full), Some(crowd)) = (full, crowd) {
             return Seen {
@@ -346,7 +347,7 @@ async fn live_through(seed: &Seed, outage: Outage, meanwhile: Meanwhile) {
     let sending: Vec<_> = (0..senders)
         .map(|number| tokio::spawn(sending.clone().send(number)))
         .collect();
-    let seen = through(outage, meanwhile, &mut server, &slimspan, &ledger).await;
+    let passed = through(outage, meanwhile, &mut server, &slimspan, &ledger).await;
     end.send_replace(true);
     for sender in join_all(sending).await {
         sender.unwrap();
@@ -387,7 +388,7 @@ async fn live_through(seed: &Seed, outage: Outage, meanwhile: Meanwhile) {
         probes,
         full,
         crowd,
-    } = seen;
+    } = passed;
     if let Some(found_out) = found_out {
         assert!(
             found_out <= bound(FOUND_OUT, FOUND_OUT * 5),

@@ -42,7 +42,9 @@ fn waiting(backend: SocketAddr, batch: Value) -> Value {
 }
 
 fn joining(batch: Value) -> Value {
-    json!({ "num_consumers": 1, "batch": batch })
+    let mut queue = json!({ "num_consumers": 1 });
+    queue["batch"] = batch;
+    queue
 }
 
 fn joined(numbers: std::ops::Range<u64>) -> Bytes {

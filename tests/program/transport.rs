@@ -360,6 +360,9 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
     ]
 }
 
+/// So many bytes that are to be skipped.
+type OfSize = fn(usize) -> Vec<u8>;
+
 /// A frame of zstd that is to be skipped, with so many bytes in it.
 fn skipped(size: usize) -> Vec<u8> {
     let mut skipped = vec![0x50, 0x2a, 0x4d, 0x18];
@@ -380,7 +383,7 @@ async fn what_is_to_be_skipped_takes_as_long_as_there_is_of_it() {
     // The largest that a message may be.
     let mib = bound(64, 4);
     let (mut worst, mut slowest) = (0.0_f64, Duration::ZERO);
-    let kinds: [(&str, fn(usize) -> Vec<u8>); 2] = [
+    let kinds: [(&str, OfSize); 2] = [
         ("one frame", |size| skipped(size - 8)),
         ("frames of nothing", |size| skipped(0).repeat(size / 8)),
     ];

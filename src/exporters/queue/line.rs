@@ -440,10 +440,10 @@ mod tests {
                     expected.drain(..taken.len());
                 }
             }
-            let lane = line.lanes.values().next();
-            let noted = lane.map_or(0, |lane| lane.soonest.len());
+            let of_all = line.lanes.values().next();
+            let noted = of_all.map_or(0, |of_all| of_all.soonest.len());
             assert!(noted <= expected.len(), "{noted}");
-            let due = lane.and_then(Lane::due);
+            let due = of_all.and_then(Lane::due);
             assert_eq!(due, expected.iter().min().copied());
         }
     }

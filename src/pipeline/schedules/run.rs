@@ -195,8 +195,8 @@ impl<'s> Run<'s> {
 
     async fn go(mut self) -> Told {
         let spooled = self.spooled;
-        let hold = || spooled.map(|spooled| spooled.disk.hold_syncs());
-        let mut held = hold();
+        let hold_syncs = || spooled.map(|spooled| spooled.disk.hold_syncs());
+        let mut held = hold_syncs();
         for step in 0.. {
             sleep(MOMENT).await;
             self.hear().await;
@@ -218,7 +218,7 @@ impl<'s> Run<'s> {
             }
             self.choose(choice, is_faulty).await;
             if held.is_none() {
-                held = hold();
+                held = hold_syncs();
             }
         }
         let book = self.backend.book();

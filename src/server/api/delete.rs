@@ -193,7 +193,7 @@ impl Server {
         let erased = erasing
             .await
             .map_err(|_| ApiError::later("slimspan ends"))??;
-        Ok(erasure(erased, reason, Some(names)))
+        Ok(erasure(&erased, reason, Some(names)))
     }
 
     async fn erase(
@@ -222,11 +222,11 @@ impl Server {
         let erased = erasing
             .await
             .map_err(|_| ApiError::later("slimspan ends"))??;
-        Ok(erasure(erased, reason, None))
+        Ok(erasure(&erased, reason, None))
     }
 }
 
-fn erasure(erased: Erased, reason: String, tenants: Option<Vec<String>>) -> Response {
+fn erasure(erased: &Erased, reason: String, tenants: Option<Vec<String>>) -> Response {
     let erasure = Erasure {
         artifacts: erased.artifacts,
         absent: erased.absent,

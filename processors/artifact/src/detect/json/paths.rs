@@ -82,11 +82,10 @@ impl<'t> Reader<'t> {
                         index: 0,
                     });
                 }
-                b'}' | b']' => {
-                    if self.stack.pop().is_none() {
-                        return;
-                    }
-                }
+                b'}' | b']' => match self.stack.pop() {
+                    Some(_) => {}
+                    None => return,
+                },
                 b',' => {
                     if let Some(frame) = self.stack.last_mut() {
                         frame.index += 1;
