@@ -1,18 +1,16 @@
 //! From the objects of a bucket into an index: what other replicas wrote, a few seconds later.
 
+mod rounds;
+
 use std::collections::{BTreeSet, HashSet};
-use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::entry::Entry;
 use super::error::CatalogError;
@@ -21,16 +19,6 @@ use super::recorder::from_lines;
 use super::tombstone;
 use super::{INDEX, folder, layout};
 use crate::storage::{Bucket, BucketError, ListError, Listed, Store};
-use crate::telemetry::Seldom;
-
-/// How often it is looked for what is new.
-const POLL: Duration = Duration::from_secs(2);
-
-/// How often it is looked further back, for what a slow replica put late, or one whose clock goes otherwise.
-const LOOK_BACK: Duration = Duration::from_mins(1);
-
-/// How often everything is listed.
-const LOOK_OVER: Duration = Duration::from_hours(1);
 
 /// How far back new objects are looked for each time. An object is named when it is put, and named anew
 /// when that takes longer than half of this.
@@ -104,19 +92,6 @@ enum Looked {
     Merged,
 }
 
-/// What is told of a catalog that cannot be followed.
-#[derive(Debug, Default)]
-struct Failing(Mutex<Seldom>);
-
-impl Failing {
-    fn tell(&self, error: &CatalogError) {
-        let mut seldom = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(times) = seldom.occurred() {
-            tracing::warn!("the catalog is not up to date: {error} ({times} times)");
-        }
-    }
-}
-
 impl Catalog {
     /// Opens the index of the catalog of `store` in `directory`. What is in the bucket and not in the index
     /// is there after [`Catalog::sync`].
@@ -150,73 +125,6 @@ impl Catalog {
     /// Where its objects are.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
-    }
-
-    /// Follows what is written, until `stop` is cancelled. `ready` is called when the index first has
-    /// everything. However long it takes to list all objects, what is new comes meanwhile.
-    pub async fn follow(&self, stop: CancellationToken, ready: impl FnOnce()) {
-        let failing = Failing::default();
-        // An index that has nothing yet is made ready for very much before the first that is new comes into it. Where
-        // that fails, so does what comes next, which tells of it.
-        let _ = self.index.begin_load().await;
-        let missed = Notify::new();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            never = self.look_over(ready, &missed, &failing) => match never {},
-            never = self.look_on(&missed, &failing) => match never {},
-        }
-    }
-
-    /// Looks at everything now and then, and when something was `missed`.
-    async fn look_over(
-        &self,
-        ready: impl FnOnce(),
-        missed: &Notify,
-        failing: &Failing,
-    ) -> Infallible {
-        let mut ready = Some(ready);
-        loop {
-            let begun = Instant::now();
-            match self.sync(Reach::All).await {
-                Ok(_) => {
-                    if let Some(ready) = ready.take() {
-                        ready();
-                    }
-                    tokio::select! {
-                        () = sleep_until(begun + LOOK_OVER) => {}
-                        () = missed.notified() => {}
-                    }
-                }
-                Err(error) => failing.tell(&error),
-            }
-            sleep(POLL).await;
-        }
-    }
-
-    /// Looks for what is new.
-    async fn look_on(&self, missed: &Notify, failing: &Failing) -> Infallible {
-        let mut looked_back = Instant::now();
-        loop {
-            sleep(POLL).await;
-            let begun = Instant::now();
-            let reach = if looked_back.elapsed() >= LOOK_BACK {
-                Reach::Back
-            } else {
-                Reach::Recent
-            };
-            match self.look(reach, &mut Synced::default()).await {
-                Ok(looked) => {
-                    if looked == Looked::Merged {
-                        // They may be among what is older than what is looked at here by now.
-                        missed.notify_one();
-                    }
-                    if reach == Reach::Back {
-                        looked_back = begun;
-                    }
-                }
-                Err(error) => failing.tell(&error),
-            }
-        }
     }
 
     /// Brings what is new in the bucket into the index.
