@@ -13,6 +13,7 @@ pub mod otlp_http;
 pub mod queue;
 pub mod retry;
 mod secrets;
+mod terms;
 mod wire;
 
 use bytes::Bytes;
@@ -22,9 +23,10 @@ use tokio::time::Instant;
 use crate::answer::Answer;
 pub use crate::joining::Divided;
 use crate::refusal::Refusal;
-pub use delivery::{Delivery, DeliveryConfig, Oversize, Terms, Way};
+pub use delivery::{Delivery, DeliveryConfig, Way};
 pub use departure::{Departure, Herald, Notice, Notices};
 pub use queue::Load;
+pub use terms::{Oversize, Terms};
 pub use wire::Wire;
 #[cfg(test)]
 pub use wire::{Taker, faulty};

@@ -27,8 +27,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{Terms, Way};
+use super::delivery::Way;
 use super::departure::{Departure, Herald};
+use super::terms::Terms;
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::joining::Divided;

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use slimspan_proto::Signal;
 
 use crate::client::Client;
-use crate::exporters::delivery::Terms;
+use crate::exporters::terms::Terms;
 
 /// What has to be known later of who sent a request. On disk it is beside the request.
 #[derive(Debug, Clone, Default)]
