@@ -31,6 +31,7 @@ mod processors;
 mod scalar;
 mod schema;
 mod secret;
+mod section;
 mod service;
 mod source;
 mod tenant;
@@ -71,12 +72,13 @@ use crate::machine;
 use crate::receivers::otlp::config::Protocols;
 use crate::server::config::ArtifactServerConfig;
 use crate::storage::config::StoreConfig;
-use components::{Component, read_section};
+use components::Component;
 use expand::{Expansion, Unset};
 use nearest::known_are;
 use node::{Node, Value};
 use path::KeyPath;
 use problem::Problem;
+use section::read_section;
 
 /// A configuration in which every reference leads to a component.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
