@@ -61,12 +61,17 @@ where
         let range = after.checked_sub(1).and_then(|last| isolated.get(last));
         range.is_some_and(|range| range.contains(&index))
     };
+    let weight =
+        |range: &Range<usize>| -> usize { range.clone().map(|index| items.weight(index)).sum() };
+    let weights = |ranges: &[Range<usize>]| -> usize { ranges.iter().map(weight).sum() };
     let mut is_any_sound = (0..items.len()).any(|index| !is_odd(index));
     let mut answer = Answer::success();
     if is_any_sound {
         // First, because they matter more. Where these are refused, nothing was delivered.
         let sound = items.carve(|index| !is_odd(index));
-        answer = send(sound, Divided::Never).await?;
+        let sent = send(sound, Divided::Never).await;
+        // The odd ones are handed back with them.
+        answer = sent.inspect_err(|_| not_sent(weights(isolated)))?;
     }
     let divided = if isolated.len() > 1 {
         Divided::IntoItems
@@ -81,9 +86,6 @@ where
         Err(refusal) => refusal,
     };
 
-    let weight =
-        |range: &Range<usize>| -> usize { range.clone().map(|index| items.weight(index)).sum() };
-    let weights = |ranges: &[Range<usize>]| -> usize { ranges.iter().map(weight).sum() };
     // The only one was alone already, and counts as that.
     let is_only = isolated.len() == 1;
     let tried = if is_only {

@@ -10,7 +10,7 @@ struct InLog<'a>(&'a Refusal);
 
 /// What stands in the log for `len` bytes of a backend's own words.
 pub fn unlogged(len: usize) -> String {
-    format!("{len} bytes that are told to the sender or beside the dead letter, and not logged")
+    format!("{len} bytes of its own words, which may quote telemetry and are not logged")
 }
 
 impl Refusal {

@@ -21,11 +21,15 @@ use super::s3::LifecycleRule;
 /// How long an answer may take, and the token that is shown for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How objects of the catalog end.
+const ENDINGS: [&str; 2] = [".jsonl", ".json"];
+
 /// What of a bucket is asked for.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Bucket {
     lifecycle: Lifecycle,
+    storage_class: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,6 +61,7 @@ struct Condition {
     is_live: Option<bool>,
     matches_prefix: Vec<String>,
     matches_suffix: Vec<String>,
+    matches_storage_class: Vec<String>,
     num_newer_versions: Option<u64>,
     days_since_noncurrent_time: Option<u64>,
     noncurrent_time_before: Option<String>,
@@ -84,7 +89,7 @@ pub(super) async fn rules_of(
             let bucket: Bucket =
                 bucket.map_err(|error| format!("the store answers what is no bucket: {error}"))?;
             let now = Timestamp::now().to_zoned(TimeZone::UTC).date();
-            Ok(rules(&bucket.lifecycle, now))
+            Ok(rules(&bucket, now))
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Err("that needs the permission storage.buckets.get".to_owned())
@@ -95,7 +100,9 @@ pub(super) async fn rules_of(
 
 async fn ask(api: &GoogleApi, url: &Url) -> Result<(StatusCode, Vec<u8>), String> {
     let (base, bucket) = (&api.base, url.host_str().unwrap_or_default());
-    let question = Request::get(format!("{base}/storage/v1/b/{bucket}?fields=lifecycle"));
+    let question = Request::get(format!(
+        "{base}/storage/v1/b/{bucket}?fields=lifecycle,storageClass"
+    ));
     let question = match &api.credentials {
         Some(credentials) => {
             let token = credentials.get_credential().await.map_err(told)?;
@@ -115,12 +122,19 @@ async fn ask(api: &GoogleApi, url: &Url) -> Result<(StatusCode, Vec<u8>), String
 }
 
 /// The rules that delete something that slimspan has stored, or end uploads. They have no names there, but an order.
-fn rules(lifecycle: &Lifecycle, today: Date) -> Vec<LifecycleRule> {
+fn rules(bucket: &Bucket, today: Date) -> Vec<LifecycleRule> {
+    let rules = &bucket.lifecycle.rule;
+    let stays = |rule: &Rule| rule.action.kind != "SetStorageClass";
+    // What another rule changes may come to be of any class.
+    let class = rules
+        .iter()
+        .all(stays)
+        .then_some(bucket.storage_class.as_str());
     let mut found = Vec::new();
-    for (number, rule) in (1..).zip(&lifecycle.rule) {
+    for (number, rule) in (1..).zip(rules) {
         let condition = &rule.condition;
         let (expires_after, aborts_after) = match rule.action.kind.as_str() {
-            "Delete" if condition.is_met() => (Some(condition.days(today)), None),
+            "Delete" if condition.is_met(class) => (Some(condition.days(today)), None),
             "AbortIncompleteMultipartUpload" => (None, Some(condition.age.unwrap_or(0))),
             _ => continue,
         };
@@ -141,21 +155,26 @@ fn rules(lifecycle: &Lifecycle, today: Date) -> Vec<LifecycleRule> {
 
 impl Condition {
     /// Whether an object of slimspan can be what it wants: it is the live one, and has no time of its own.
-    fn is_met(&self) -> bool {
+    fn is_met(&self, class: Option<&str>) -> bool {
         let is_of_old_versions = self.is_live == Some(false)
             || self.num_newer_versions.is_some()
             || self.days_since_noncurrent_time.is_some()
             || self.noncurrent_time_before.is_some();
         let is_of_another_time =
             self.days_since_custom_time.is_some() || self.custom_time_before.is_some();
-        // Artifacts are called by their digests.
-        let ends_like_a_digest = |suffix: &String| {
+        // Artifacts are called by their digests, and what the catalog has by what it is.
+        let ends_like_ours = |suffix: &String| {
             let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            suffix.bytes().all(is_digit)
+            let is_of_catalog =
+                |ending: &&str| ending.ends_with(suffix.as_str()) || suffix.ends_with(*ending);
+            suffix.bytes().all(is_digit) || ENDINGS.iter().any(is_of_catalog)
         };
         let suffixes = &self.matches_suffix;
-        let ends_otherwise = !suffixes.is_empty() && !suffixes.iter().any(ends_like_a_digest);
-        !is_of_old_versions && !is_of_another_time && !ends_otherwise
+        let ends_otherwise = !suffixes.is_empty() && !suffixes.iter().any(ends_like_ours);
+        let classes = &self.matches_storage_class;
+        let is_of_another_class =
+            !classes.is_empty() && class.is_some_and(|class| !classes.iter().any(|of| of == class));
+        !is_of_old_versions && !is_of_another_time && !ends_otherwise && !is_of_another_class
     }
 
     /// After how many days an object is gone.
@@ -194,7 +213,7 @@ mod tests {
             { "action": { "type": "Delete" }, "condition": { "createdBefore": "2030-01-01", "isLive": true } }
         ] } }"#;
         let bucket: Bucket = serde_json::from_str(text).unwrap();
-        let found = rules(&bucket.lifecycle, "2026-11-22".parse().unwrap());
+        let found = rules(&bucket, "2026-11-22".parse().unwrap());
         let found: Vec<_> = found
             .iter()
             .map(|rule| {
@@ -211,8 +230,18 @@ mod tests {
             ("number 9", "", (Some(0), None)),
         ];
         assert_eq!(found, expected);
+        // What is of the catalog is slimspan's, too, and what is of another class is not.
+        let text = r#"{ "storageClass": "STANDARD", "lifecycle": { "rule": [
+            { "action": { "type": "Delete" }, "condition": { "age": 30, "matchesSuffix": [".jsonl"] } },
+            { "action": { "type": "Delete" }, "condition": { "age": 1, "matchesStorageClass": ["NEARLINE"] } },
+            { "action": { "type": "Delete" }, "condition": { "age": 2, "matchesStorageClass": ["STANDARD"] } }
+        ] } }"#;
+        let bucket: Bucket = serde_json::from_str(text).unwrap();
+        let found = rules(&bucket, Date::MAX);
+        let found: Vec<_> = found.iter().map(|rule| rule.expires_after).collect();
+        assert_eq!(found, [Some(30), Some(2)]);
         // A bucket without rules.
         let bucket: Bucket = serde_json::from_str("{}").unwrap();
-        assert_eq!(rules(&bucket.lifecycle, Date::MAX), []);
+        assert_eq!(rules(&bucket, Date::MAX), []);
     }
 }

@@ -228,7 +228,8 @@ async fn a_queue_on_a_disk_that_dies_keeps_what_it_took() {
     here.send_replace(None);
     slimspan.kill().await;
     disk.mount_again().await;
-    let mut slimspan = Slimspan::spawn(folder, &config);
+    // Its files are looked at when it has ended.
+    let mut slimspan = Slimspan::spawn(Arc::clone(&folder), &config);
     assert!(slimspan.ready().await, "{}", slimspan.stderr());
     let well = Instant::now();
     here.send_replace(Some(slimspan.place()));

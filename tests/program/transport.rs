@@ -143,7 +143,7 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
             7,
             "br",
             encoded("br", b"?"),
-            Refused(Unimplemented, "\"br\""),
+            Refused(Unimplemented, "grpc-encoding"),
         ),
         (
             7,

@@ -66,7 +66,7 @@ impl Answers {
         }
         measured(
             "P30",
-            test,
+            &format!("{test}, with canaries"),
             "0 words of requests in log, output, answers and metrics",
             format_args!(
                 "0 in {} answers and {} lines of log, at debug",

@@ -311,7 +311,7 @@ impl Shared {
                     return None;
                 };
                 if !reason.is_empty() && told.is_none() {
-                    self.warn_of_memory(&format!("{reason}; nor does the store take any now"));
+                    self.warn_of_memory(&format!("{reason}; nobody waits for the store now"));
                 }
                 (Home::Memory(id), told)
             }
