@@ -30,6 +30,13 @@ const ENDINGS: [&str; 2] = [".jsonl", ".json"];
 struct Bucket {
     lifecycle: Lifecycle,
     storage_class: String,
+    autoclass: Autoclass,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Autoclass {
+    enabled: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -101,7 +108,7 @@ pub(super) async fn rules_of(
 async fn ask(api: &GoogleApi, url: &Url) -> Result<(StatusCode, Vec<u8>), String> {
     let (base, bucket) = (&api.base, url.host_str().unwrap_or_default());
     let question = Request::get(format!(
-        "{base}/storage/v1/b/{bucket}?fields=lifecycle,storageClass"
+        "{base}/storage/v1/b/{bucket}?fields=lifecycle,storageClass,autoclass"
     ));
     let question = match &api.credentials {
         Some(credentials) => {
@@ -125,12 +132,10 @@ async fn ask(api: &GoogleApi, url: &Url) -> Result<(StatusCode, Vec<u8>), String
 fn rules(bucket: &Bucket, today: Date) -> Vec<LifecycleRule> {
     let rules = &bucket.lifecycle.rule;
     let stays = |rule: &Rule| rule.action.kind != "SetStorageClass";
-    // What another rule changes may come to be of any class.
-    let class = rules
-        .iter()
-        .all(stays)
-        .then_some(bucket.storage_class.as_str());
-    let mut found = Vec::new();
+    // What another rule changes, or Google by itself, may come to be of any class.
+    let class = bucket.storage_class.as_str();
+    let is_of_it = !class.is_empty() && !bucket.autoclass.enabled && rules.iter().all(stays);
+    let class = is_of_it.then_some(class);
     for (number, rule) in (1..).zip(rules) {
         let condition = &rule.condition;
         let (expires_after, aborts_after) = match rule.action.kind.as_str() {

@@ -87,7 +87,9 @@ async fn answer(
         return Ok(match head.uri.path() {
             "/media" => response(StatusCode::OK, listing(&bucket)),
             // The one question of the JSON API.
-            "/storage/v1/b/media" if head.uri.query() == Some("fields=lifecycle,storageClass") => {
+            "/storage/v1/b/media"
+                if head.uri.query() == Some("fields=lifecycle,storageClass,autoclass") =>
+            {
                 response(StatusCode::OK, RULES)
             }
             _ => response(StatusCode::NOT_FOUND, "NoSuchBucket"),

@@ -94,9 +94,11 @@ fn cleared(abandoned: &Abandoned, has_rule: Option<bool>) -> (Verdict, String) {
             (Verdict::Advice, what)
         }
         Abandoned::Kept => {
-            let what = "Google keeps and bills unfinished uploads until a rule of the bucket ends them: see that it \
-                        has one (AbortIncompleteMultipartUpload, with an age of 1 day)";
-            (Verdict::Advice, what.to_owned())
+            let what = format!(
+                "{rule}, and Google keeps and bills them until one does: see that it has one \
+                 (AbortIncompleteMultipartUpload, with an age of 1 day)"
+            );
+            (Verdict::Advice, what)
         }
         Abandoned::Discarded => {
             let what =
