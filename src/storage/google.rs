@@ -136,6 +136,7 @@ fn rules(bucket: &Bucket, today: Date) -> Vec<LifecycleRule> {
     let class = bucket.storage_class.as_str();
     let is_of_it = !class.is_empty() && !bucket.autoclass.enabled && rules.iter().all(stays);
     let class = is_of_it.then_some(class);
+    let mut found = Vec::new();
     for (number, rule) in (1..).zip(rules) {
         let condition = &rule.condition;
         let (expires_after, aborts_after) = match rule.action.kind.as_str() {
