@@ -149,7 +149,7 @@ fn rows() -> Vec<(u32, &'static str, Call, Expected)> {
             7,
             "GZIP",
             encoded("GZIP", &gzip),
-            Refused(Unimplemented, "\"GZIP\""),
+            Refused(Unimplemented, "grpc-encoding"),
         ),
         (
             8,

@@ -211,7 +211,7 @@ async fn what_ends_unfinished_uploads_is_said_of_each_kind_of_store() {
             "gs://media/x",
             json!({ "google_service_account_key": account.to_string(), "allow_http": "true" }),
             "advice ",
-            "Google keeps and bills unfinished uploads until a rule of the bucket ends them",
+            "Google keeps and bills them until one does",
         ),
     ] {
         let mut config = crate::support::config::with_s3(address, address);
