@@ -53,6 +53,16 @@ struct Meddled {
     has_no_heads: bool,
 }
 
+impl Meddled {
+    /// What happens when this is listed, if it has not happened yet.
+    fn happens(&self, prefix: Option<&Path>) -> Option<BoxFuture<'static, ()>> {
+        let is_it = |folder: &str| prefix.is_some_and(|prefix| prefix.as_ref().ends_with(folder));
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let happens = listed.take_if(|(folder, _)| is_it(folder));
+        happens.map(|(_, happens)| happens)
+    }
+}
+
 impl fmt::Debug for Meddled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Meddled").field(&self.inner).finish()
@@ -103,9 +113,7 @@ impl ObjectStore for Meddled {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let listing = self.inner.list(prefix);
-        let is_it = |folder: &str| prefix.is_some_and(|prefix| prefix.as_ref().ends_with(folder));
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, happens)) = listed.take_if(|(folder, _)| is_it(folder)) else {
+        let Some(happens) = self.happens(prefix) else {
             return listing;
         };
         let end = stream::once(happens).filter_map(|()| ready(None));
@@ -113,7 +121,11 @@ impl ObjectStore for Meddled {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+        let listed = self.inner.list_with_delimiter(prefix).await;
+        if let Some(happens) = self.happens(prefix) {
+            happens.await;
+        }
+        listed
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

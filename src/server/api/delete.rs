@@ -168,29 +168,29 @@ impl Server {
         asking: &Asking,
         digest: Digest,
     ) -> Result<Response, ApiError> {
-        let catalog = self.catalog()?;
+        self.catalog()?;
         let reason = reason(asking)?;
-        let tenants = catalog.holders(&self.store, &digest).await?;
         let deleted = Deleted::Artifact { digest };
-        for tenant in &tenants {
-            let told =
-                self.audit
-                    .tell_deletion(&asking.reader, asking.peer, tenant, deleted, &reason);
-            self.was_told(told.await)?;
-        }
-        let names = tenants.iter().map(ToString::to_string).collect();
         let (server, why) = (Arc::clone(self), reason.clone());
+        let (reader, peer) = (asking.reader.clone(), asking.peer);
+        // To find out whose it is may take long: it is deleted, and told, whether or not somebody waits for it.
         let erasing = tokio::spawn(async move {
             let catalog = server.catalog()?;
+            let tenants = catalog.holders(&server.store, &digest).await?;
+            for tenant in &tenants {
+                let told = (server.audit).tell_deletion(&reader, peer, tenant, deleted, &why);
+                server.was_told(told.await)?;
+            }
             let erased = catalog.erase_of(&server.store, &tenants, digest, &why);
             let erased = erased.await;
+            let names = tenants.iter().map(ToString::to_string).collect();
             // Also of those who were before what failed.
             for tenant in tenants {
                 server.pieces.forget(&Address { tenant, digest });
             }
-            erased.map_err(ApiError::from)
+            Ok::<_, ApiError>((erased?, names))
         });
-        let erased = erasing
+        let (erased, names) = erasing
             .await
             .map_err(|_| ApiError::later("slimspan ends"))??;
         Ok(erasure(&erased, reason, Some(names)))

@@ -1,15 +1,21 @@
 //! What a store has.
 
 use std::error::Error;
+use std::future::ready;
 use std::sync::Arc;
 
-use futures::TryStreamExt as _;
-use object_store::ObjectStore as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::path::Path as Key;
+use object_store::{ListResult, ObjectStore as _};
 use slimspan_artifact::Digest;
+use tokio::time::timeout;
 
 use super::Store;
 use crate::storage::error::one_line;
 use crate::tenant::TenantId;
+
+/// Folders that are listed at a time.
+const AT_A_TIME: usize = 16;
 
 /// The store did not say what it has.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,24 +39,39 @@ pub struct ListedArtifact {
 impl Store {
     /// The tenants that have a folder.
     pub async fn tenants(&self) -> Result<Vec<TenantId>, ListError> {
-        let common = &self.shared.common;
-        let prefix = common.root.prefix();
+        let root = &self.shared.common.root;
+        let prefix = root.prefix();
         let prefix = (!prefix.as_ref().is_empty()).then_some(prefix);
-        let listed = common.client.list_with_delimiter(prefix);
-        let listed = listed.await.map_err(|error| self.not_listed(error))?;
+        let listed = self.list_folder(prefix).await?;
         let names = listed.common_prefixes.iter();
-        let names = names.filter_map(|folder| folder.filename()?.parse().ok());
-        let mut tenants = Vec::new();
-        for tenant in names {
+        let named: Vec<TenantId> = names
+            .filter_map(|folder| folder.filename()?.parse().ok())
+            .collect();
+        let looked = named.into_iter().map(|tenant| async move {
             // The catalog has a folder there, too.
-            let root = common.root.of(&tenant).folder().clone();
-            let inside = common.client.list_with_delimiter(Some(&root));
-            let inside = inside.await.map_err(|error| self.not_listed(error))?;
-            if !inside.common_prefixes.is_empty() || !inside.objects.is_empty() {
-                tenants.push(tenant);
-            }
-        }
+            let inside = root.of(&tenant).folder().clone();
+            let inside = self.list_folder(Some(&inside)).await?;
+            let is_empty = inside.common_prefixes.is_empty() && inside.objects.is_empty();
+            Ok((!is_empty).then_some(tenant))
+        });
+        let looked = stream::iter(looked).buffer_unordered(AT_A_TIME);
+        let tenants = looked.try_filter_map(|tenant| ready(Ok(tenant)));
+        let mut tenants: Vec<_> = tenants.try_collect().await?;
+        tenants.sort_unstable();
         Ok(tenants)
+    }
+
+    /// What is at once below `folder`. A store that hangs is not waited for: somebody may wait for the answer.
+    async fn list_folder(&self, folder: Option<&Key>) -> Result<ListResult, ListError> {
+        let common = &self.shared.common;
+        let limit = common.config.timeout;
+        match timeout(limit, common.client.list_with_delimiter(folder)).await {
+            Ok(listed) => listed.map_err(|error| self.not_listed(error)),
+            Err(_) => Err(ListError {
+                store: Arc::clone(&common.place),
+                cause: format!("no answer within {limit:?}, the timeout of its artifact_store"),
+            }),
+        }
     }
 
     /// What is in the folder `shard` of this tenant, sorted: the artifacts whose digests begin with these two
@@ -80,5 +101,51 @@ impl Store {
             store: Arc::clone(&self.shared.common.place),
             cause: one_line(cause),
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::future::pending;
+
+    use bytes::Bytes;
+    use futures::FutureExt as _;
+    use slimspan_artifact::Artifact;
+
+    use crate::storage::{Store, StoreConfig, meddled};
+
+    async fn put(store: &Store, tenants: &[&str]) {
+        let bytes = Bytes::from_static(b"theirs");
+        let artifact = Artifact {
+            digest: slimspan_artifact::Digest::of(&bytes),
+            media_type: "image/png".to_owned(),
+            bytes,
+        };
+        for tenant in tenants {
+            let of_tenant = store.of_tenant(&tenant.parse().unwrap());
+            of_tenant
+                .put_all(std::slice::from_ref(&artifact))
+                .await
+                .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_tenants_come_in_order() {
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        put(&store, &["beta", "acme", "gamma"]).await;
+        let tenants = store.tenants().await.unwrap();
+        let tenants: Vec<_> = tenants.iter().map(ToString::to_string).collect();
+        assert_eq!(tenants, ["acme", "beta", "gamma"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_listing_that_hangs() {
+        let config = StoreConfig::new("memory://");
+        let store = meddled::at_listing(&config, "beta/sha256", pending().boxed()).unwrap();
+        put(&store, &["acme", "beta"]).await;
+        let told = store.tenants().await.unwrap_err().to_string();
+        assert!(told.contains("no answer within"), "{told}");
     }
 }
