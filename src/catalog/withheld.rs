@@ -1,29 +1,14 @@
 //! Why a file is given to nobody, for who asks once and follows nothing.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use slimspan_artifact::Digest;
 
 use super::error::CatalogError;
 use super::follower::{Catalog, Reach, Synced};
 use super::tombstone::{NOTHING, Tombstone};
-use super::{INDEX, folder};
 use crate::storage::Store;
 
 impl Catalog {
-    /// Opens the index that a slimspan keeps in `directory`. Where there is none, or who asks may not use it, it is
-    /// one for this process alone.
-    pub async fn open_if_there(store: &Store, directory: &Path) -> Result<Self, CatalogError> {
-        let path = folder(directory, &store.bucket()).join(INDEX);
-        if path.is_file()
-            && let Ok(catalog) = Self::open(store, directory).await
-        {
-            return Ok(catalog);
-        }
-        Self::open_temporary(store)
-    }
-
     /// Why an artifact of the tenant of `store` is given to nobody, although its bytes may be there. All of the catalog
     /// is read only where something says that it was deleted.
     pub async fn withheld(

@@ -1,7 +1,7 @@
 //! `slimspan get --config FILE ARTIFACT`
 
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -67,7 +67,7 @@ pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
     let (_, of) = get.store.config_in(&config)?;
     runtime.block_on(async {
         if of.catalog.enabled {
-            refuse_deleted(&store, &of.catalog.directory, &address.digest).await?;
+            refuse_deleted(&store, &address.digest).await?;
         }
         read(get, &store, address).await
     })?;
@@ -75,9 +75,10 @@ pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
 }
 
 /// Its bytes may have to stay for a while when it was deleted: nobody gets them, here as from an `artifact_server`.
-async fn refuse_deleted(store: &Store, directory: &Path, digest: &Digest) -> anyhow::Result<()> {
+async fn refuse_deleted(store: &Store, digest: &Digest) -> anyhow::Result<()> {
     let asked = async {
-        let catalog = Catalog::open_if_there(store, directory).await?;
+        // Not the index of a slimspan that runs: one of another version would be thrown away under it.
+        let catalog = Catalog::open_temporary(store)?;
         catalog.withheld(store, digest).await
     };
     match asked.await {
