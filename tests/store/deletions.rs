@@ -443,6 +443,24 @@ async fn a_deletion_that_broke_off_is_finished_by_the_next() {
     }
 }
 
+/// The bucket has nothing of its tenant yet, and neither has the catalog.
+#[tokio::test]
+async fn who_has_it_in_the_spool_alone_has_it() {
+    let [bucket, home] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let replica = Replica::start(&bucket, &home);
+    let (acme, artifact) = ("acme".parse().unwrap(), artifact(1, 100));
+    replica.takes(&acme, &artifact, 1).await;
+    let store = &replica.opened.store;
+    let of_acme = store.of_tenant(&acme);
+    assert!(of_acme.is_spooled(&artifact.digest));
+    let catalog = Catalog::open_temporary(store).unwrap();
+    let holders = catalog.holders(store, &artifact.digest).await.unwrap();
+    assert_eq!(holders, BTreeSet::from([acme]));
+    let erased = catalog.erase_of(store, &holders, artifact.digest, "a");
+    assert_eq!(erased.await.unwrap().artifacts, 1);
+    assert!(!of_acme.is_spooled(&artifact.digest));
+}
+
 /// The objects with deletions that somebody is to go on with.
 pub(super) async fn unfinished(catalog: &Catalog) -> Vec<String> {
     let listed = catalog.bucket().list("catalog/tombstones", None).await;

@@ -24,7 +24,11 @@ impl Catalog {
         digest: &Digest,
     ) -> Result<BTreeSet<TenantId>, CatalogError> {
         self.sync(Reach::Back).await?;
-        let mut known: BTreeSet<TenantId> = store.tenants().await?.into_iter().collect();
+        // Before the store is listed: what is uploaded meanwhile is there by then.
+        let spool = store.spool();
+        let spooled = spool.map(|spool| spool.tenants()).unwrap_or_default();
+        let mut known: BTreeSet<TenantId> = spooled.into_iter().collect();
+        known.extend(store.tenants().await?);
         let listed = self.index().menus(&Tenants::All).await?.tenants;
         known.extend(
             listed

@@ -260,6 +260,11 @@ impl Spool {
         self.shared.waiting().relies(&key, time);
     }
 
+    /// The tenants of whom something waits here.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.shared.waiting().by_tenant.keys().cloned().collect()
+    }
+
     /// Whether it waits here.
     pub fn has(&self, tenant: &TenantId, digest: &Digest) -> bool {
         let key = (tenant.clone(), *digest);
