@@ -1,6 +1,7 @@
 //! What the catalog says of the artifacts here.
 
 use std::future::ready;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -35,6 +36,11 @@ impl Server {
     /// What answers questions about it.
     pub(super) fn index(&self) -> Result<&Index, ApiError> {
         self.catalog().map(Catalog::index)
+    }
+
+    /// Whether nothing is missing only because the catalog is still read.
+    pub(super) fn is_catalog_read(&self) -> bool {
+        self.catalog.is_none() || self.catalog_is_whole.load(Ordering::Relaxed)
     }
 
     /// Why an artifact was deleted that is not there, if it was. Where that is not known, it cannot be said that it

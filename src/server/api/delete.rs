@@ -170,6 +170,12 @@ impl Server {
     ) -> Result<Response, ApiError> {
         self.catalog()?;
         let reason = reason(asking)?;
+        // Of whom something refers to it is not known before.
+        if !self.is_catalog_read() {
+            return Err(ApiError::later(
+                "all of the catalog is read at the moment, as after each start",
+            ));
+        }
         let deleted = Deleted::Artifact { digest };
         let (server, why) = (Arc::clone(self), reason.clone());
         let (reader, peer) = (asking.reader.clone(), asking.peer);

@@ -21,7 +21,6 @@ mod words;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use askama::Template;
 use axum::Router;
@@ -184,11 +183,6 @@ impl Visit {
 }
 
 impl Server {
-    /// Whether something may be missing only because the catalog is still read.
-    fn is_catalog_read(&self) -> bool {
-        self.catalog.is_none() || self.catalog_is_whole.load(Ordering::Relaxed)
-    }
-
     /// Where a page has its reader's browser load an artifact from.
     ///
     /// A link with a signature opens it for who has the link, so it is written down who got it.
