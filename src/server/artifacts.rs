@@ -25,6 +25,7 @@ use super::purpose::Purpose;
 use super::range::{Part, lists};
 use super::slots::Slot;
 use super::{Server, counted};
+use crate::catalog::CatalogError;
 use crate::storage::StoreError;
 
 /// What the one route is called where requests are counted.
@@ -151,7 +152,8 @@ impl Server {
         match self.kept_back(&asked.address).await {
             Ok(None) => {}
             Ok(Some(tombstone)) => return gone(&why(&tombstone)),
-            Err(error) => return unread(&error),
+            Err(CatalogError::Bucket(error)) => return unread(&*error),
+            Err(error) => return untold(&asked.address, &error),
         }
         match self.give(asked, payer, slot).await {
             Ok(response) => response,
@@ -161,13 +163,7 @@ impl Server {
                 match self.tombstone(&asked.address).await {
                     Ok(Some(reason)) => gone(&reason),
                     Ok(None) => nothing(),
-                    Err(error) => {
-                        tracing::warn!(
-                            "whether {} was deleted is not known: {error}",
-                            asked.address
-                        );
-                        later("whether it was deleted is not known at the moment\n")
-                    }
+                    Err(error) => untold(&asked.address, &error),
                 }
             }
             Err(OpenError::Store(error)) => not_read(&error),
@@ -348,6 +344,12 @@ fn not_read(error: &StoreError) -> Response {
 fn unread(error: &dyn Error) -> Response {
     tracing::warn!("{error}");
     later("the store cannot be read at the moment\n")
+}
+
+/// The index of the catalog does not say whether it was deleted.
+fn untold(address: &Address, error: &CatalogError) -> Response {
+    tracing::warn!("whether {address} was deleted is not known: {error}");
+    later("whether it was deleted is not known at the moment\n")
 }
 
 /// An answer that says when to ask again.

@@ -58,22 +58,18 @@ impl Server {
 
     /// Why an artifact is given to nobody although its bytes are there: it was deleted, and they stay for as long as
     /// something else may refer to them. Where the index does not say soon that it was deleted, it counts as if it
-    /// was not; where the store does not say whether it came again since, that is an error.
+    /// was not; where it cannot be asked, or the store does not say whether it came again since, that is an error.
     pub(super) async fn kept_back(
         &self,
         address: &Address,
-    ) -> Result<Option<Tombstone>, BucketError> {
+    ) -> Result<Option<Tombstone>, CatalogError> {
         let Some(catalog) = &self.catalog else {
             return Ok(None);
         };
         let Address { tenant, digest } = address;
         let asking = catalog.index().kept_back(tenant, vec![*digest]);
         let told = match timeout(PATIENCE, asking).await {
-            Ok(Ok(told)) => told,
-            Ok(Err(error)) => {
-                tracing::warn!("whether {address} was deleted is not known: {error}");
-                return Ok(None);
-            }
+            Ok(told) => told?,
             Err(_) => {
                 tracing::warn!(
                     "whether {address} was deleted is not known: the index of the catalog did not say so within \

@@ -77,6 +77,7 @@ impl From<CatalogError> for ApiError {
         match error {
             // To try again does not help, and what was done and what was not is to be known.
             CatalogError::Unreadable { .. } => Self::Told(StatusCode::CONFLICT, error.to_string()),
+            CatalogError::Bucket(_) => Self::later(STORE),
             CatalogError::Restless => Self::later(&error.to_string()),
             _ => Self::later("the catalog cannot be used at the moment"),
         }
