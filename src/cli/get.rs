@@ -88,7 +88,8 @@ async fn refuse_deleted(store: &Store, digest: &Digest) -> anyhow::Result<()> {
             tombstone.time,
             tombstone.reason
         ),
-        // Who may read files need not be allowed to list what was deleted.
+        // Who may read files need not be allowed to list what was deleted, and not every store tells that from other
+        // failures.
         Err(error) => complain(format_args!(
             "whether {digest} was deleted is not known: {error}"
         )),
