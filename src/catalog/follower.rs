@@ -54,6 +54,8 @@ const LISTINGS: usize = 5;
 pub struct Catalog {
     bucket: Bucket,
     index: Index,
+    /// The room for objects that two may read at once: see [`Catalog::for_two`]. Without it each has its own.
+    room: Option<Arc<Semaphore>>,
 }
 
 /// How far it is looked for new objects.
@@ -107,14 +109,33 @@ impl Catalog {
             }
         });
         let index = open.await.unwrap_or(Err(CatalogError::Ending))?;
-        Ok(Self { bucket, index })
+        Ok(Self {
+            bucket,
+            index,
+            room: None,
+        })
     }
 
     /// The same with an index for this process alone: for who may not write beside those that run.
     pub fn open_temporary(store: &Store) -> Result<Self, CatalogError> {
         let bucket = store.bucket();
         let index = Index::temporary(&bucket.to_string())?;
-        Ok(Self { bucket, index })
+        Ok(Self {
+            bucket,
+            index,
+            room: None,
+        })
+    }
+
+    /// The same for two who read objects at once, and have their memory together. What the other one has gathered,
+    /// which is less than [`BYTES`], is added, so that what is left is always enough for the largest that waits. Of
+    /// three that would not be so: they could wait for each other.
+    fn for_two(&self) -> Self {
+        let room = Semaphore::new((IN_MEMORY + BYTES) as usize);
+        Self {
+            room: Some(Arc::new(room)),
+            ..self.clone()
+        }
     }
 
     /// What answers questions.
@@ -210,7 +231,8 @@ impl Catalog {
         objects: Vec<Listed>,
         synced: &mut Synced,
     ) -> Result<bool, CatalogError> {
-        let room = Arc::new(Semaphore::new(IN_MEMORY as usize));
+        let own = || Arc::new(Semaphore::new(IN_MEMORY as usize));
+        let room = self.room.clone().unwrap_or_else(own);
         let reads = objects.into_iter().map(|object| {
             let (bucket, room) = (self.bucket.clone(), Arc::clone(&room));
             async move {

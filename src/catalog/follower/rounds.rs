@@ -43,10 +43,11 @@ impl Catalog {
         // that fails, so does what comes next, which tells of it.
         let _ = self.index.begin_load().await;
         let missed = Notify::new();
+        let two = self.for_two();
         tokio::select! {
             () = stop.cancelled() => {}
-            never = self.look_over(ready, &missed, &failing) => match never {},
-            never = self.look_on(&missed, &failing) => match never {},
+            never = two.look_over(ready, &missed, &failing) => match never {},
+            never = two.look_on(&missed, &failing) => match never {},
         }
     }
 
