@@ -69,9 +69,9 @@ where
     if is_any_sound {
         // First, because they matter more. Where these are refused, nothing was delivered.
         let sound = items.carve(|index| !is_odd(index));
-        let sent = send(sound, Divided::Never).await;
         // The odd ones are handed back with them.
-        answer = sent.inspect_err(|_| not_sent(weights(isolated)))?;
+        answer =
+            (send(sound, Divided::Never).await).inspect_err(|_| not_sent(weights(isolated)))?;
     }
     let divided = if isolated.len() > 1 {
         Divided::IntoItems

@@ -68,16 +68,14 @@ impl Server {
         };
         let Address { tenant, digest } = address;
         let asking = catalog.index().kept_back(tenant, vec![*digest]);
-        let told = match timeout(PATIENCE, asking).await {
-            Ok(told) => told?,
-            Err(_) => {
-                tracing::warn!(
-                    "whether {address} was deleted is not known: the index of the catalog did not say so within \
-                     {PATIENCE:?}"
-                );
-                return Ok(None);
-            }
+        let Ok(told) = timeout(PATIENCE, asking).await else {
+            tracing::warn!(
+                "whether {address} was deleted is not known: the index of the catalog did not say so within \
+                 {PATIENCE:?}"
+            );
+            return Ok(None);
         };
+        let told = told?;
         let held = held(&self.store.of_tenant(tenant), told).await?;
         let held = held.into_iter().next();
         Ok(held.map(|(_, tombstone)| tombstone))

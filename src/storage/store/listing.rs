@@ -43,8 +43,8 @@ impl Store {
         let prefix = root.prefix();
         let prefix = (!prefix.as_ref().is_empty()).then_some(prefix);
         let listed = self.list_folder(prefix).await?;
-        let names = listed.common_prefixes.iter();
-        let named: Vec<TenantId> = names
+        let folders = listed.common_prefixes.iter();
+        let named: Vec<TenantId> = folders
             .filter_map(|folder| folder.filename()?.parse().ok())
             .collect();
         let looked = named.into_iter().map(|tenant| async move {
