@@ -151,7 +151,7 @@ async fn what_a_backend_quotes_is_told_and_not_logged() {
         (" bytes cannot go: otlp_", 4),
         ("the request is kept in ", 4),
         ("the backend rejected 1 of these: [", 2),
-        ("[invalid_argument, 37 bytes that are told to the sender", 6),
+        ("[invalid_argument, 37 bytes of its own words", 6),
     ] {
         slimspan.logs_times(line, times).await;
     }
