@@ -112,8 +112,10 @@ def film(container, codec, pixels="yuv420p", **options):
 
 
 def score():
-    """One note, for programs that have instruments."""
-    notes = bytes([0, 0xC0, 0, 0, 0x90, 69, 100, 0x83, 0x60, 0x80, 69, 0, 0, 0xFF, 0x2F, 0])
+    """A scale up and down again, for programs that have instruments."""
+    heights = [*range(57, 82), *range(81, 56, -1)]
+    played = [bytes([0, 0x90, height, 100, 0x60, 0x80, height, 0]) for height in heights]
+    notes = bytes([0, 0xC0, 0]) + b"".join(played) + bytes([0, 0xFF, 0x2F, 0])
     head = b"MThd" + (6).to_bytes(4, "big") + bytes([0, 0, 0, 1, 1, 0xE0])
     return head + b"MTrk" + len(notes).to_bytes(4, "big") + notes
 
