@@ -74,6 +74,8 @@ async fn with(policy: &str, expected: Code) {
     let mut config = config::with_s3(backend.address, store.address);
     config["extensions"]["artifact_store"]["timeout"] = "1m".into();
     config["processors"]["artifact"]["on_store_failure"] = json!(policy);
+    // And the one without files.
+    config::expect_at_once(&mut config, senders + 1);
     let mut slimspan = Slimspan::start(&config).await;
     let other = slimspan.sender().await;
     // Their own clock would end a call at the deadline, and this is about when slimspan does.

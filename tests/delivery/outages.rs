@@ -316,6 +316,7 @@ async fn live_through(seed: &Seed, outage: Outage, meanwhile: Meanwhile) {
     let backend = Verifying::start(fetch).await;
     let mut config = config::with_s3(backend.address, server.address);
     config::tell_metrics(&mut config);
+    config::expect_at_once(&mut config, senders as usize);
     // So that what ends a wait is that of the sender.
     config["extensions"]["artifact_store"]["timeout"] = json!("1m");
     let artifact = &mut config["processors"]["artifact"];

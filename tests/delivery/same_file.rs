@@ -67,6 +67,7 @@ async fn a_hundred_senders_of_one_file_store_it_once() {
     let enough = json!({ "limit_mib": 4096 });
     let mut config = config::standard(backend.address);
     config["processors"]["memory_limiter"] = enough.clone();
+    config::expect_at_once(&mut config, SENDERS);
     let slimspan = Slimspan::start(&config).await;
     let fetch = in_folder(slimspan.artifacts());
     let mut reads = 0;
@@ -88,6 +89,7 @@ async fn a_hundred_senders_of_one_file_store_it_once() {
     let store = FaultStore::start(0, &[]).await;
     let mut config = config::with_s3(backend.address, store.address);
     config["processors"]["memory_limiter"] = enough;
+    config::expect_at_once(&mut config, SENDERS);
     config["extensions"]["artifact_store"]["timeout"] = json!("10s");
     let slimspan = Slimspan::start(&config).await;
     let mut reads = 0;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::backend::Backend;
+use crate::support::http2::Peer;
 use crate::support::sender::{Answer, Call, Sender, open_body};
 use crate::support::slimspan::{Slimspan, run};
 use crate::support::{config, frames, otlp, soon};
@@ -34,6 +35,21 @@ async fn send(sender: &Sender, headers: &[(&'static str, &str)]) -> Answer {
 
 fn basic(credential: &str) -> String {
     format!("Basic {}", STANDARD.encode(credential))
+}
+
+/// A request that is not let in makes nobody known, so that tokens cannot be tried on all places of an address.
+#[tokio::test]
+async fn who_is_not_let_in_stays_a_stranger() {
+    let backend = Backend::start().await;
+    let mut config = config_with(&backend, "bearertokenauth", json!({ "token": "s3cret" }));
+    config["receivers"]["otlp"]["protocols"]["grpc"]["max_strangers_per_address"] = json!(1);
+    let slimspan = Slimspan::start(&config).await;
+    let (sender, address) = (slimspan.sender().await, slimspan.addresses[0]);
+    for (token, is_let_in) in [("Bearer other", false), ("Bearer s3cret", true)] {
+        let answer = send(&sender, &[("authorization", token)]).await;
+        assert_eq!(answer.status().code() == Code::Ok, is_let_in, "{answer:?}");
+        assert_eq!(Peer::connect(address).await.is_some(), is_let_in, "{token}");
+    }
 }
 
 /// Only who has the token; nobody is told how much of another was right.

@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
 
+use super::floods::Way;
 use crate::support::backend::Backend;
 use crate::support::frames::announcement;
 use crate::support::http2::{self, Peer, Protocol};
@@ -104,6 +106,64 @@ async fn who_takes_all_that_an_address_may_leaves_the_rest_to_others() {
         soon("a place is free", gets_in).await;
         drop(taken);
     }
+}
+
+/// Who only connects takes few of the places of its address: those who have sent something go on, and whoever sends
+/// something leaves its place to the next. So it is over each protocol.
+#[tokio::test]
+async fn an_address_has_few_places_for_strangers() {
+    const STRANGERS: usize = 64;
+    let backend = Backend::start().await;
+    let mut slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let span = otlp::plain_span(1);
+    for protocol in Protocol::ALL {
+        let address = slimspan.listener(protocol);
+        let known = Way::open(&slimspan, protocol).await.unwrap();
+        known.send(&span).await;
+        let mut strangers = Vec::new();
+        for _ in 0..STRANGERS {
+            let mut peer = Peer::connect(address).await.unwrap();
+            // Who has begun a request is not let go for its silence.
+            peer.send(&protocol.request(1)).await.unwrap();
+            strangers.push(peer);
+        }
+        for _ in 0..10 {
+            assert!(Peer::connect(address).await.is_none(), "{protocol:?}");
+        }
+        known.send(&span).await;
+        let elsewhere = Ipv4Addr::new(127, 0, 0, 3);
+        assert!(Peer::connect_from(elsewhere, address).await.is_some());
+
+        // Somebody who goes away leaves a place, and no more than one.
+        strangers.pop();
+        let gets_in = async {
+            loop {
+                if let Some(peer) = Peer::connect(address).await {
+                    return peer;
+                }
+            }
+        };
+        strangers.push(soon("a place is free", gets_in).await);
+        assert!(Peer::connect(address).await.is_none(), "{protocol:?}");
+
+        // So does somebody whose request becomes whole, and then those who only come to send get in one by one.
+        let nothing_in_it = match protocol {
+            Protocol::Grpc => announcement(0, 0).freeze(),
+            Protocol::Http => Bytes::new(),
+        };
+        let end = http2::frame(http2::DATA, http2::END_STREAM, 1, &nothing_in_it);
+        strangers[0].send(&end).await.unwrap();
+        assert!(strangers[0].answered().await, "{protocol:?}");
+        let mut senders = Vec::new();
+        for _ in 0..3 {
+            let sender = Way::open(&slimspan, protocol).await.unwrap();
+            sender.send(&span).await;
+            senders.push(sender);
+        }
+    }
+    slimspan
+        .logs_times("max_strangers_per_address allows no more", 2)
+        .await;
 }
 
 /// A peer that has begun a request, at a listener with these parameters.

@@ -21,9 +21,6 @@ use crate::support::s3::{Behaviour, S3};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, frames, otlp, soon};
 
-/// The flag of the last frame of a request or an answer.
-const END_STREAM: u8 = 1;
-
 /// A request that is under way when the configuration changes is answered, by the one that it came to.
 #[tokio::test]
 async fn a_request_under_way_is_answered() {
@@ -144,14 +141,14 @@ async fn connections_stay_unless_their_listener_changes() {
 /// Sends a request over a connection that is not opened again, and returns whether it is answered.
 async fn sent(peer: &mut Peer, stream: u32, message: &Bytes) -> bool {
     let body = frames::frame(0, message);
-    let body = http2::frame(http2::DATA, END_STREAM, stream, &body);
+    let body = http2::frame(http2::DATA, http2::END_STREAM, stream, &body);
     let request = [http2::request(stream), body].concat();
     if peer.send(&request).await.is_err() {
         return false;
     }
     loop {
         match peer.next().await {
-            Some((http2::HEADERS, flags, _)) if flags & END_STREAM != 0 => return true,
+            Some((http2::HEADERS, flags, _)) if flags & http2::END_STREAM != 0 => return true,
             Some((http2::RST_STREAM | http2::GOAWAY, ..)) | None => return false,
             Some(_) => {}
         }

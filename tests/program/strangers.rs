@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Where the stranger comes from. Good senders come from another address.
 const HIS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// The connections that a listener may have, of which an address may have a quarter.
+/// The connections that a listener may have, of which an address may have a quarter, and 64 for who says nothing.
 const CONNECTIONS: u32 = 400;
 
 /// So many connections a stranger holds that says little.
@@ -407,7 +407,7 @@ impl Attack {
         })
     }
 
-    /// All connections that one address may have, and more.
+    /// All connections that a stranger may have from one address, and more, also than anybody may have there.
     fn connections_of_one(protocol: Protocol, time: Duration) -> Self {
         let attack = |address, told| connect(address, 1, CONNECTIONS as usize / 4 + 50, told);
         Self::new("connections of one address", protocol, time, attack)
@@ -415,7 +415,8 @@ impl Attack {
 
     /// All connections that there may be, and more.
     fn connections_of_all(protocol: Protocol, time: Duration) -> Self {
-        let attack = |address, told| connect(address, 5, CONNECTIONS as usize + 50, told);
+        // From so many addresses that those of strangers are all that there may be.
+        let attack = |address, told| connect(address, 7, CONNECTIONS as usize + 50, told);
         Self {
             takes_all: true,
             ..Self::new("all connections", protocol, time, attack)

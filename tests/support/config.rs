@@ -116,6 +116,12 @@ fn with_artifacts() -> Value {
     })
 }
 
+/// So many senders connect before any of them sends.
+pub(crate) fn expect_at_once(config: &mut Value, senders: usize) {
+    let grpc = &mut config["receivers"]["otlp"]["protocols"]["grpc"];
+    grpc["max_strangers_per_address"] = json!(senders);
+}
+
 /// Sets the largest request.
 pub(crate) fn limit_requests(config: &mut Value, mib: u64) {
     let protocols = &mut config["receivers"]["otlp"]["protocols"];

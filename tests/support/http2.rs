@@ -22,6 +22,8 @@ pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 1;
+/// The flag of the last frame of a request or an answer.
+pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
 /// What a listener speaks over HTTP/2.

@@ -124,6 +124,7 @@ receivers:
         max_items: 7
         max_connections: 5
         max_connections_per_address: 2
+        max_strangers_per_address: 1
         traces_url_path: /t
         metrics_url_path: /api/m
         logs_url_path: /l/
@@ -223,6 +224,13 @@ service:
     );
     assert_eq!((cors.max_age, http.idle_timeout), (7200, Duration::ZERO));
     assert!(http.response_headers.contains_key("x-served-by"));
+    assert_eq!(
+        (
+            http.max_connections_per_address,
+            http.max_strangers_per_address
+        ),
+        (Some(2), 1)
+    );
 
     let Some(ProcessorConfig::Artifact(artifact)) = config.processors.get(&id("artifact/x")) else {
         panic!("{config:?}");

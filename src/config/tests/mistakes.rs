@@ -76,7 +76,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "endpoint: 127.0.0.1:4317",
         "endpont: 127.0.0.1:4317",
-        "c.yaml:5: receivers.otlp.protocols.grpc: has invalid keys: endpont; did you mean \"endpoint\"? known are endpoint, transport, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, keepalive, read_buffer_size, write_buffer_size, tls, auth, include_metadata, middlewares",
+        "c.yaml:5: receivers.otlp.protocols.grpc: has invalid keys: endpont; did you mean \"endpoint\"? known are endpoint, transport, max_recv_msg_size_mib, max_items, max_concurrent_streams, max_connections, max_connections_per_address, max_strangers_per_address, keepalive, read_buffer_size, write_buffer_size, tls, auth, include_metadata, middlewares",
     ),
     (
         "      grpc:",
@@ -508,6 +508,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "max_recv_msg_size_mib: 64",
         "max_connections_per_address: 0",
         "c.yaml:6: receivers.otlp.protocols.grpc.max_connections_per_address: must be from 1 to 1000000, found 0",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "max_strangers_per_address: 0",
+        "c.yaml:6: receivers.otlp.protocols.grpc.max_strangers_per_address: must be from 1 to 1000000, found 0",
     ),
     (
         "max_recv_msg_size_mib: 64",
@@ -1625,7 +1630,7 @@ fn mistakes_of_an_http_listener() {
         ),
         (
             "http:\n        read_timeouts: 0",
-            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata, middlewares".to_owned(),
+            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, max_strangers_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata, middlewares".to_owned(),
         ),
     ] {
         let text = GOOD.replace(grpc, &format!("      {http}\n"));

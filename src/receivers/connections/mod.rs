@@ -1,5 +1,5 @@
-//! Connections of a listener: how many there may be at a time, how long one may be there without a
-//! request, and how it ends. Which protocol they speak is the receiver's affair.
+//! Connections of a listener: how many there may be at a time, of strangers too, how long one may be there without
+//! a request, and how it ends. Which protocol they speak is the receiver's affair.
 
 mod accept;
 mod cut;
@@ -26,7 +26,7 @@ use crate::tls::{Accepted, ServerTls, Terms};
 
 pub(super) use self::life::{ON_THE_WAY, Times, UNREAD};
 pub(super) use self::requests::{Requests, Stalled};
-pub(super) use self::slots::Limits;
+pub(super) use self::slots::{Introduction, Limits};
 pub(super) use self::standing::{Answering, Service};
 pub use self::standing::{Standing, Standings};
 
@@ -91,7 +91,10 @@ pub(super) async fn serve<C>(
         // Without the rest of `tls`: who looks at its files ends with who accepts, while connections stay.
         let terms = terms();
         let speak = Arc::clone(&speak);
-        let (end, answering) = (standing.end.clone(), standing.answering());
+        let (end, answering) = (
+            standing.end.clone(),
+            standing.answering(slot.introduction()),
+        );
         let open = counters.connection();
         connections.spawn(async move {
             let cut = match protect(stream, terms, &end).await {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::life::Times;
@@ -12,6 +13,7 @@ use crate::peer::host;
 pub(in crate::receivers) struct Limits {
     total: u32,
     per_address: u32,
+    strangers: u32,
     times: Times,
 }
 
@@ -25,15 +27,33 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     total: u32,
-    by_address: HashMap<IpAddr, u32>,
+    by_address: HashMap<IpAddr, Host>,
+}
+
+/// The connections from one address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Host {
+    open: u32,
+    /// Those of them over which no request has come yet.
+    strangers: u32,
 }
 
 /// The place of one connection; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct Slot(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
     slots: Arc<Slots>,
     address: IpAddr,
+    /// Changes while what is taken is locked.
+    is_stranger: AtomicBool,
 }
+
+/// Stands in the extensions of a request: its connection is that of a stranger until a request was read whole, of
+/// somebody who is let in. Clones are of the same connection.
+#[derive(Debug, Clone)]
+pub(in crate::receivers) struct Introduction(Arc<Place>);
 
 /// Which limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,15 +65,27 @@ pub(super) enum Full {
          max_connections unless it is given): raise it where many senders have one address"
     )]
     Address(u32),
+    #[error(
+        "{0} are open from there that have brought no whole request yet from somebody who is let in, and \
+         max_strangers_per_address allows no more: raise it where more senders than that connect at \
+         once from one address"
+    )]
+    Strangers(u32),
 }
 
 impl Limits {
     /// So many connections in `total`, and so many from each address: a quarter of them unless it is given,
-    /// so that nobody alone can take the places of all.
-    pub(in crate::receivers) fn new(total: u32, per_address: Option<u32>, times: Times) -> Self {
+    /// so that nobody alone can take the places of all. Of these so many may be of `strangers`.
+    pub(in crate::receivers) fn new(
+        total: u32,
+        per_address: Option<u32>,
+        strangers: u32,
+        times: Times,
+    ) -> Self {
         Self {
             total,
             per_address: per_address.unwrap_or_else(|| total.div_ceil(4)),
+            strangers,
             times,
         }
     }
@@ -79,16 +111,25 @@ impl Slots {
         if taken.total >= self.limits.total {
             return Err(Full::Total(taken.total));
         }
-        let open = taken.by_address.get(&address).copied().unwrap_or_default();
+        let there = taken.by_address.get(&address).copied();
+        let Host { open, strangers } = there.unwrap_or_default();
         if open >= self.limits.per_address {
             return Err(Full::Address(open));
         }
-        taken.by_address.insert(address, open + 1);
+        if strangers >= self.limits.strangers {
+            return Err(Full::Strangers(strangers));
+        }
+        let host = Host {
+            open: open + 1,
+            strangers: strangers + 1,
+        };
+        taken.by_address.insert(address, host);
         taken.total += 1;
-        Ok(Slot {
+        Ok(Slot(Arc::new(Place {
             slots: Arc::clone(self),
             address,
-        })
+            is_stranger: AtomicBool::new(true),
+        })))
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -97,14 +138,44 @@ impl Slots {
     }
 }
 
+impl Slot {
+    /// By which its peer becomes known.
+    pub(super) fn introduction(&self) -> Introduction {
+        Introduction(Arc::clone(&self.0))
+    }
+}
+
+impl Introduction {
+    /// A request of the peer has come whole, and it is one that is let in: from here on it is no stranger.
+    pub(in crate::receivers) fn make(&self) {
+        // Few requests are the first of their connection.
+        if self.0.is_stranger.load(Ordering::Relaxed) {
+            self.0.is_known(&mut self.0.slots.taken());
+        }
+    }
+}
+
+impl Place {
+    /// It does not count among strangers any more.
+    fn is_known(&self, taken: &mut Taken) {
+        let was_stranger = self.is_stranger.swap(false, Ordering::Relaxed);
+        if was_stranger && let Some(host) = taken.by_address.get_mut(&self.address) {
+            host.strangers -= 1;
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken();
+        let place = &self.0;
+        let mut taken = place.slots.taken();
+        // A request may still be under way when its connection has ended.
+        place.is_known(&mut taken);
         taken.total -= 1;
-        if let Some(open) = taken.by_address.get_mut(&self.address) {
-            *open -= 1;
-            if *open == 0 {
-                taken.by_address.remove(&self.address);
+        if let Some(host) = taken.by_address.get_mut(&place.address) {
+            host.open -= 1;
+            if host.open == 0 {
+                taken.by_address.remove(&place.address);
             }
         }
     }
@@ -116,7 +187,12 @@ mod tests {
     use super::*;
 
     fn slots(total: u32, per_address: Option<u32>) -> Arc<Slots> {
-        Slots::new(Limits::new(total, per_address, Times::default()))
+        Slots::new(Limits::new(total, per_address, total, Times::default()))
+    }
+
+    /// Ten places, five for an address, and two of these for strangers.
+    fn slots_with_two_for_strangers() -> Arc<Slots> {
+        Slots::new(Limits::new(10, Some(5), 2, Times::default()))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -170,9 +246,48 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_a_part_of_its_places_for_strangers() {
+        let slots = slots_with_two_for_strangers();
+        let here = ip("10.0.0.1");
+        let [first, second] = [(); 2].map(|()| slots.take(here).unwrap());
+        assert_eq!(slots.take(here).unwrap_err(), Full::Strangers(2));
+        let _elsewhere = slots.take(ip("10.0.0.2")).unwrap();
+        // Once one is known there is a place for another stranger, and only for one.
+        for _ in 0..3 {
+            first.introduction().make();
+        }
+        let third = slots.take(here).unwrap();
+        assert_eq!(slots.take(here).unwrap_err(), Full::Strangers(2));
+        // As where one goes away that never said who it is.
+        drop(second);
+        let fourth = slots.take(here).unwrap();
+        assert_eq!(slots.take(here).unwrap_err(), Full::Strangers(2));
+        // Those that are known have the rest of the places of their address.
+        for slot in [&third, &fourth] {
+            slot.introduction().make();
+        }
+        let _strangers = [(); 2].map(|()| slots.take(here).unwrap());
+        assert_eq!(slots.take(here).unwrap_err(), Full::Address(5));
+    }
+
+    /// Its request may be read whole after its connection has ended.
+    #[test]
+    fn who_is_known_too_late_takes_nothing_from_the_count_of_others() {
+        let slots = slots_with_two_for_strangers();
+        let here = ip("10.0.0.1");
+        let gone = slots.take(here).unwrap();
+        let late = gone.introduction();
+        drop(gone);
+        let _strangers = [(); 2].map(|()| slots.take(here).unwrap());
+        late.make();
+        assert_eq!(slots.take(here).unwrap_err(), Full::Strangers(2));
+    }
+
+    #[test]
     fn nothing_is_remembered_of_those_that_are_gone() {
         let slots = slots(10, Some(5));
         let open = [1, 2, 2, 3].map(|host| slots.take(ip(&format!("10.0.0.{host}"))).unwrap());
+        open[1].introduction().make();
         drop(open);
         let taken = slots.taken();
         assert_eq!((taken.total, taken.by_address.len()), (0, 0));

@@ -18,7 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::Service as _;
 use tower::util::BoxCloneSyncService;
 
-use super::slots::{Limits, Slots};
+use super::slots::{Introduction, Limits, Slots};
 use super::vouched::Vouched;
 use crate::tls::Authorities;
 
@@ -83,6 +83,7 @@ pub(super) struct OnDuty<'a> {
 pub(in crate::receivers) struct Answering {
     now: watch::Receiver<Now>,
     excuse: Excuse,
+    introduction: Introduction,
 }
 
 impl Standing {
@@ -114,10 +115,11 @@ impl Standing {
         }
     }
 
-    pub(super) fn answering(&self) -> Answering {
+    pub(super) fn answering(&self, introduction: Introduction) -> Answering {
         Answering {
             now: self.now.subscribe(),
             excuse: self.excuse,
+            introduction,
         }
     }
 
@@ -171,11 +173,13 @@ impl Turn {
 }
 
 impl Answering {
-    /// Answers a request as soon as there is somebody who does.
+    /// Answers a request as soon as there is somebody who does, who is to make its [`Introduction`].
     pub(in crate::receivers) async fn answer(
         mut self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
+        let extensions = request.extensions_mut();
+        extensions.insert(self.introduction.clone());
         let excuse = (self.excuse)(request.headers());
         let Some(mut taken) = self.taken().await else {
             return Ok(excuse());

@@ -54,9 +54,13 @@ pub struct GrpcReceiver {
 impl GrpcReceiver {
     /// A place for the connections of a listener.
     pub fn standing(config: &GrpcConfig) -> Standing {
-        let (total, per_address) = (config.max_connections, config.max_connections_per_address);
         let times = config.keepalive.server_parameters.times();
-        let limits = Limits::new(total, per_address, times);
+        let limits = Limits::new(
+            config.max_connections,
+            config.max_connections_per_address,
+            config.max_strangers_per_address,
+            times,
+        );
         Standing::new(limits, |_| || nobody().map(axum::body::Body::new))
     }
 
@@ -189,7 +193,10 @@ async fn answer(
     let client = client.map_err(turn_away)?;
     let span = intake.begin(signal, &head.headers);
     let arrival = read(intake, head, body);
-    intake.take(signal, client, gives_up, span, arrival).await
+    let introduction = head.extensions.get();
+    intake
+        .take(signal, client, introduction, gives_up, span, arrival)
+        .await
 }
 
 /// The request, which has its share of the budget as long as it is in memory.

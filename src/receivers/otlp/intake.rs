@@ -20,6 +20,7 @@ use crate::crash::{self, Point};
 use crate::expanding::expand;
 use crate::panics::Panics;
 use crate::pipeline::{Pipelines, Received};
+use crate::receivers::connections::Introduction;
 use crate::refusal::{Culprit, Refusal};
 use crate::sift::EntryLimit;
 use crate::telemetry::traces::{RequestSpan, Trace};
@@ -52,18 +53,21 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Takes a request of `client` that `arrival` brings, whole and decompressed, and whose sender
-    /// gives it up at some time.
+    /// gives it up at some time. With it who sends it is known.
     pub(super) async fn take(
         &self,
         signal: Signal,
         client: Arc<Client>,
+        introduction: Option<&Introduction>,
         gives_up: Option<Instant>,
         span: RequestSpan,
         arrival: impl Future<Output = Result<impl Into<Received>, Refusal>>,
     ) -> Result<Answer, Refusal> {
         let watch = Watch::start();
         let trace = span.trace();
-        let outcome = self.pass(signal, client, gives_up, trace, arrival).await;
+        let outcome = self
+            .pass(signal, client, introduction, gives_up, trace, arrival)
+            .await;
         if outcome.is_ok() {
             crash::at(Point::Answering);
         }
@@ -89,6 +93,7 @@ impl Intake {
         &self,
         signal: Signal,
         client: Arc<Client>,
+        introduction: Option<&Introduction>,
         gives_up: Option<Instant>,
         trace: Trace,
         arrival: impl Future<Output = Result<impl Into<Received>, Refusal>>,
@@ -109,6 +114,9 @@ impl Intake {
             )),
         };
         drop(stage);
+        if let Some(introduction) = introduction {
+            introduction.make();
+        }
         crash::at(Point::Received);
         trace.number("slimspan.request.bytes", request.message.len() as u64);
         let now = Instant::now();

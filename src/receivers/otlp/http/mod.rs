@@ -78,14 +78,18 @@ pub struct HttpReceiver {
 impl HttpReceiver {
     /// A place for the connections of a listener.
     pub fn standing(config: &HttpConfig) -> Standing {
-        let (total, per_address) = (config.max_connections, config.max_connections_per_address);
         let times = Times {
             unread: unread(config),
             idle: Some(config.idle_timeout).filter(|idle| !idle.is_zero()),
             on_the_way: ON_THE_WAY,
             ..Times::default()
         };
-        let limits = Limits::new(total, per_address, times);
+        let limits = Limits::new(
+            config.max_connections,
+            config.max_connections_per_address,
+            config.max_strangers_per_address,
+            times,
+        );
         Standing::new(limits, |headers| match Form::of(headers) {
             Some(Form::Protobuf) => || nobody(Form::Protobuf),
             // Who speaks neither can at least read this.
@@ -288,7 +292,10 @@ impl Routes {
             })
         };
         let span = self.intake.begin(signal, &head.headers);
-        let taken = self.intake.take(signal, client, None, span, arrival);
+        let introduction = head.extensions.get();
+        let taken = self
+            .intake
+            .take(signal, client, introduction, None, span, arrival);
         let answer = taken.await?;
         Ok((form, signal, answer))
     }
