@@ -3,7 +3,7 @@
 //! What is nobody's is in no tenant's sum: items that cannot be read, and requests that are refused before it is
 //! known whose they are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use slimspan_proto::Signal;
@@ -105,72 +105,66 @@ impl Whose {
     }
 }
 
-/// What collectors of this process have left in queues on disk, by whose it is together: it counts as queued until
-/// the one that comes after them finds it.
+/// What collectors of this process have left in queues on disk, by whose it is there: it counts as queued until the
+/// one that comes after them finds it. Pipelines of a request may each see other tenants in it, so that what a queue
+/// has as one tenant's can have shares of others. Here they are by their tenants' names.
 #[derive(Debug, Default)]
-pub(super) struct Left(Mutex<HashMap<Owners, Vec<Share>>>);
+pub(super) struct Left(Mutex<HashMap<Owners, BTreeMap<String, Share>>>);
 
-/// A signal, and the names of the tenants whose it is.
+/// A signal, and the names of the tenants that stand beside a request in a queue.
 type Owners = (Signal, Vec<String>);
 
 impl Left {
-    /// A queue lets go of items of these tenants.
-    pub(super) fn put(&self, signal: Signal, shares: Vec<Share>) {
+    /// A queue lets go of a request with these shares, beside which these tenants stand there.
+    pub(super) fn put(&self, signal: Signal, tenants: Vec<String>, mut shares: Vec<Share>) {
+        shares.retain(|share| share.items > 0);
         if shares.is_empty() {
             return;
         }
-        let owners = owners(signal, shares.iter().map(|share| &*share.tenant));
         let mut all = self.lock();
-        let left = all.entry(owners).or_default();
-        for (number, share) in shares.into_iter().enumerate() {
-            match left.get_mut(number) {
+        let left = all.entry((signal, tenants)).or_default();
+        for share in shares {
+            let name = &share.tenant.tenant;
+            match left.get_mut(name) {
                 Some(before) => before.items += share.items,
-                None => left.push(share),
+                None => drop(left.insert(name.clone(), share)),
             }
         }
     }
 
-    /// So many items of these tenants are found in a queue; how many are each tenant's. Of what a process before this
-    /// one has left only one tenant alone is known to have it.
-    pub(super) fn found(
-        &self,
-        signal: Signal,
-        tenants: Vec<Arc<TenantCounts>>,
-        items: u64,
-    ) -> Vec<Share> {
-        let owners = owners(signal, tenants.iter().map(|tenant| &**tenant));
-        let nothing = tenants
-            .into_iter()
-            .map(|tenant| Share::of(tenant, signal, 0));
-        let mut shares: Vec<Share> = nothing.collect();
+    /// So many items are found in a queue, beside which these tenants stand; the shares of them, as far as they were
+    /// left by this process.
+    pub(super) fn found(&self, signal: Signal, tenants: &[String], items: u64) -> Vec<Share> {
+        let owners = (signal, tenants.to_vec());
+        let (mut shares, mut missing) = (Vec::new(), items);
         let mut all = self.lock();
-        if let Some(left) = all.get_mut(&owners) {
-            let mut missing = items;
-            for (share, left) in shares.iter_mut().zip(left.iter_mut()) {
-                share.items = missing.min(left.items);
-                missing -= share.items;
-                left.items -= share.items;
-            }
-            if left.iter().all(|left| left.items == 0) {
-                all.remove(&owners);
+        let Some(left) = all.get_mut(&owners) else {
+            return shares;
+        };
+        // Which request was whose is not known any more: all together it is right.
+        while missing > 0
+            && let Some(mut first) = left.first_entry()
+        {
+            let share = first.get_mut();
+            let of_this = missing.min(share.items);
+            shares.push(Share {
+                items: of_this,
+                ..share.clone()
+            });
+            missing -= of_this;
+            share.items -= of_this;
+            if share.items == 0 {
+                first.remove();
             }
         }
-        drop(all);
-        if let [only] = shares.as_mut_slice() {
-            let new = items - only.items;
-            add(&only.tally().received, new);
-            add(&only.tally().queued, new);
-            only.items = items;
+        if left.is_empty() {
+            all.remove(&owners);
         }
         shares
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Owners, Vec<Share>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Owners, BTreeMap<String, Share>>> {
         // Nothing under the lock panics half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn owners<'t>(signal: Signal, tenants: impl Iterator<Item = &'t TenantCounts>) -> Owners {
-    (signal, tenants.map(|of| of.tenant.clone()).collect())
 }

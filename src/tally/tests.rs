@@ -118,7 +118,7 @@ fn what_one_collector_leaves_and_another_finds_is_queued_throughout() {
     let before: [Tickets; 2] = [found(3).into(), found(2).into()];
     told("received 5 = delivered 0 + rejected 0 + refused 0 + queued 5");
     for tickets in before {
-        tickets.leave();
+        tickets.leave(&[]);
     }
     told("received 5 = delivered 0 + rejected 0 + refused 0 + queued 5");
     // One of another life, too.
@@ -239,7 +239,7 @@ fn what_waits_is_queued_for_its_tenants_throughout() {
         (&both, &[("acme", 1), ("beta", 2)]),
         (&both, &[("acme", 2), ("beta", 1)]),
     ];
-    for (_, of_each) in owners {
+    for (tenants, of_each) in owners {
         let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
         let under_way = counters.items.begin(Signal::Traces, &REQUEST, 0);
         let mut under_way = under_way.with(&ticket);
@@ -248,7 +248,7 @@ fn what_waits_is_queued_for_its_tenants_throughout() {
         tickets.belong_to(shares(&counters, of_each));
         tickets.queue();
         under_way.ended(&Ok(Answer::success()), ticket);
-        tickets.leave();
+        tickets.leave(tenants);
     }
     told(
         "received 6 = delivered 0 + rejected 0 + refused 0 + queued 6",
@@ -280,5 +280,57 @@ fn what_waits_is_queued_for_its_tenants_throughout() {
     assert_eq!(
         counters.items.of(Signal::Traces).to_string(),
         "received 15 = delivered 12 + rejected 3 + refused 0 + queued 0"
+    );
+}
+
+/// Pipelines of one request see other tenants in it, or none. Whose it is the first one says; beside it in the queue
+/// of another one stands what that one says.
+#[test]
+fn what_waits_as_somebody_elses_is_queued_for_its_tenants_until_it_is_delivered() {
+    let counters = Arc::new(Counters::default());
+    let told = |acme: &str, beta: &str| {
+        assert_eq!(of(&counters, "acme"), acme);
+        assert_eq!(of(&counters, "beta"), beta);
+    };
+    let gamma = ["gamma".to_owned()];
+    let beside: [&[String]; 2] = [&gamma, &[]];
+    for tenants in beside {
+        let ticket = Ticket::new(Arc::clone(&counters), Signal::Traces);
+        let under_way = counters.items.begin(Signal::Traces, &REQUEST, 0);
+        let mut under_way = under_way.with(&ticket);
+        under_way.counted(3);
+        let tickets = Tickets::from(Arc::clone(&ticket));
+        tickets.belong_to(shares(&counters, &[("acme", 1), ("beta", 2)]));
+        tickets.queue();
+        under_way.ended(&Ok(Answer::success()), ticket);
+        tickets.leave(tenants);
+    }
+    let found = |tenants: &[String]| {
+        let counters = Arc::clone(&counters);
+        Tickets::from(Ticket::found(counters, Signal::Traces, 3, tenants))
+    };
+    // Several reloads, in which nothing is delivered.
+    for _ in 0..2 {
+        let waiting = beside.map(found);
+        told(
+            "received 2 = delivered 0 + rejected 0 + refused 0 + queued 2",
+            "received 4 = delivered 0 + rejected 0 + refused 0 + queued 4",
+        );
+        for (tickets, tenants) in waiting.iter().zip(beside) {
+            tickets.leave(tenants);
+        }
+    }
+    drop(beside.map(found));
+    told(
+        "received 2 = delivered 2 + rejected 0 + refused 0 + queued 0",
+        "received 4 = delivered 4 + rejected 0 + refused 0 + queued 0",
+    );
+    assert_eq!(
+        of(&counters, "gamma"),
+        "received 0 = delivered 0 + rejected 0 + refused 0 + queued 0"
+    );
+    assert_eq!(
+        counters.items.of(Signal::Traces).to_string(),
+        "received 6 = delivered 6 + rejected 0 + refused 0 + queued 0"
     );
 }

@@ -17,8 +17,8 @@ pub struct Ticket {
     counters: Arc<Counters>,
     signal: Signal,
     is_queued: AtomicBool,
-    /// Whether a queue on disk has it still, and lets go of it.
-    is_left: AtomicBool,
+    /// The tenants that stand beside it in a queue on disk that has it still, and lets go of it.
+    left: OnceLock<Vec<String>>,
     /// Those that were accepted.
     items: AtomicU64,
     rejected: AtomicU64,
@@ -68,10 +68,10 @@ impl Tickets {
         }
     }
 
-    /// A queue on disk lets go of them, and they stay there.
-    pub fn leave(&self) {
+    /// A queue on disk lets go of them, and they stay there, beside these tenants.
+    pub fn leave(&self, tenants: &[String]) {
         for (ticket, _) in &*self.0 {
-            ticket.is_left.store(true, Ordering::Relaxed);
+            ticket.left.get_or_init(|| tenants.to_vec());
         }
     }
 
@@ -99,7 +99,7 @@ impl Ticket {
             counters,
             signal,
             is_queued: AtomicBool::new(false),
-            is_left: AtomicBool::new(false),
+            left: OnceLock::new(),
             items: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             whose: Whose::default(),
@@ -108,8 +108,8 @@ impl Ticket {
         })
     }
 
-    /// A ticket for items that an earlier life of this process, or the collector before, left in a queue; whose
-    /// they are together, where there are tenants.
+    /// A ticket for items that an earlier life of this process, or the collector before, left in a queue, beside
+    /// these tenants.
     pub fn found(
         counters: Arc<Counters>,
         signal: Signal,
@@ -122,8 +122,17 @@ impl Ticket {
         let new = items - tally.take_left(items);
         add(&tally.received, new);
         add(&tally.queued, new);
-        let tenants = tenants.iter().map(|tenant| counters.tenant(tenant));
-        let shares = counters.items.left.found(signal, tenants.collect(), items);
+        let mut shares = counters.items.left.found(signal, tenants, items);
+        let known: u64 = shares.iter().map(Share::items).sum();
+        // Of what a process before this one has left only one tenant alone is known to have it.
+        if let [only] = tenants
+            && known < items
+        {
+            let rest = Share::of(counters.tenant(only), signal, (items - known) as usize);
+            add(&rest.tally().received, rest.items());
+            add(&rest.tally().queued, rest.items());
+            shares.push(rest);
+        }
         let _ = ticket.shares.set(shares);
         ticket.queue();
         ticket.items.store(items, Ordering::Relaxed);
@@ -173,9 +182,9 @@ impl Drop for Ticket {
         let shares = self.shares.take().unwrap_or_default();
         let tallies = &self.counters.items;
         let tally = tallies.of(self.signal);
-        if *self.is_left.get_mut() {
+        if let Some(tenants) = self.left.take() {
             add(&tally.left, items);
-            tallies.left.put(self.signal, shares);
+            tallies.left.put(self.signal, tenants, shares);
         } else {
             tally.unqueue(items, rejected);
             for (share, rejected) in without(&shares, rejected) {

@@ -183,7 +183,6 @@ impl Shared {
         let Some(Found {
             signal,
             items,
-            tenants,
             sender,
         }) = found
         else {
@@ -193,7 +192,8 @@ impl Shared {
         };
         let size = self.size_of(items, entry.len());
         self.room.take_anyway(size);
-        let ticket = Ticket::found(Arc::clone(&self.counters), signal, items, &tenants);
+        let counters = Arc::clone(&self.counters);
+        let ticket = Ticket::found(counters, signal, items, &sender.tenants);
         let queued = Queued {
             signal,
             sender,
@@ -223,14 +223,15 @@ impl Shared {
         let is_joined = self.config.batch.is_some();
         loop {
             if let Some(mut sender) = record::sender(&beginning) {
-                let tenants = sender.tenants.clone();
                 if !is_joined {
-                    sender = Sender::default();
+                    sender = Sender {
+                        tenants: sender.tenants,
+                        ..Sender::default()
+                    };
                 }
                 return Ok(Some(Found {
                     signal,
                     items,
-                    tenants,
                     sender,
                 }));
             }
@@ -239,7 +240,6 @@ impl Shared {
                 return Ok((!is_joined).then(|| Found {
                     signal,
                     items,
-                    tenants: Vec::new(),
                     sender: Sender::default(),
                 }));
             }
@@ -253,9 +253,7 @@ impl Shared {
 struct Found {
     signal: Signal,
     items: usize,
-    /// Whose it is, where there are tenants.
-    tenants: Vec<String>,
-    /// Where it is to be known before the request is read.
+    /// Whose it is; the rest where it is to be known before the request is read.
     sender: Sender,
 }
 

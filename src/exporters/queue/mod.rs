@@ -130,7 +130,7 @@ impl Drop for Queued {
     /// What is not done with stays on disk.
     fn drop(&mut self) {
         if let (Held::Disk(_), false, Some(tickets)) = (&self.held, self.is_done, &self.tickets) {
-            tickets.leave();
+            tickets.leave(&self.sender.tenants);
         }
     }
 }
