@@ -48,6 +48,11 @@ impl Doing {
         }
     }
 
+    /// Whether nothing is asked for, and nothing of what was answered is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.now.load(Ordering::Relaxed) == IDLE
+    }
+
     fn turns(&self, from: u8, to: u8) -> bool {
         let turned = (self.now).compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
         turned.is_ok()
@@ -165,6 +170,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::super::listener::Listener;
+    use super::super::no_http::Lines;
     use super::*;
 
     /// For a machine that is busy; what is silent is closed after less.
@@ -198,7 +204,8 @@ mod tests {
         let pages = Router::new()
             .route("/", get(|| async { "told" }))
             .route("/slow", get(slow));
-        tokio::spawn(listener.serve(pages, CancellationToken::new()));
+        let stop = CancellationToken::new();
+        tokio::spawn(listener.serve(pages, Lines::default(), stop));
         Served {
             address,
             asked,

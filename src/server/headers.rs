@@ -56,6 +56,13 @@ impl Protection {
         }
     }
 
+    /// Those of what is answered before anybody knows what was asked for.
+    pub(super) fn of_what_is_not_understood(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        self.apply(StatusCode::BAD_REQUEST, &mut headers, None);
+        headers
+    }
+
     /// Adds them to an answer to a request from `origin`.
     pub(super) fn apply(
         &self,

@@ -23,6 +23,7 @@ use tower::Service as _;
 
 use super::connections::{Connections, Doing};
 use super::kept::keep;
+use super::no_http::{Headed, Lines};
 use crate::tls::{Accepted, ServerTls};
 
 /// What is spoken over TLS: a request at a time, so that a slow reader holds up nobody but itself.
@@ -83,14 +84,15 @@ impl Listener {
         self.address
     }
 
-    /// Answers by `routes` until `stop` is cancelled, and ends when what is answered then is sent.
-    pub(super) async fn serve(self, routes: Router, stop: CancellationToken) {
+    /// Answers by `routes` until `stop` is cancelled, and ends when what is answered then is sent. What is no HTTP
+    /// is answered with these headers.
+    pub(super) async fn serve(self, routes: Router, unasked: Lines, stop: CancellationToken) {
         let mut connections = Connections::new(self.most);
         tokio::select! {
             // Who connects now is for somebody else.
             biased;
             () = stop.cancelled() => {}
-            () = self.accept(routes, &stop, &mut connections) => {}
+            () = self.accept(routes, unasked, &stop, &mut connections) => {}
         }
         drop(self.socket);
         connections.ended().await;
@@ -99,6 +101,7 @@ impl Listener {
     async fn accept(
         &self,
         routes: Router,
+        unasked: Lines,
         stop: &CancellationToken,
         connections: &mut Connections,
     ) {
@@ -112,8 +115,9 @@ impl Listener {
                 continue;
             }
             let (tls, routes, stop) = (self.tls.clone(), routes.clone(), stop.clone());
+            let unasked = unasked.clone();
             connections.open(peer.ip(), |doing| {
-                speak(stream, peer, tls, routes, stop, doing)
+                speak(stream, peer, tls, routes, unasked, stop, doing)
             });
         }
     }
@@ -124,6 +128,7 @@ async fn speak(
     peer: SocketAddr,
     tls: Option<Arc<ServerTls>>,
     routes: Router,
+    unasked: Lines,
     stop: CancellationToken,
     doing: Arc<Doing>,
 ) {
@@ -141,6 +146,7 @@ async fn speak(
         },
     };
     let paced = Paced::new(stream, Arc::clone(&doing));
+    let headed = Headed::new(paced, Arc::clone(&doing), unasked);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let answering = doing.asked();
         request.extensions_mut().insert(Peer(peer.ip()));
@@ -155,7 +161,7 @@ async fn speak(
             .timer(TokioTimer::new())
             .header_read_timeout(HEADERS)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(paced), service)
+            .serve_connection(TokioIo::new(headed), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -20,6 +20,7 @@ mod links;
 mod listener;
 mod media;
 mod naming;
+mod no_http;
 mod pages;
 mod pieces;
 mod place;
@@ -51,6 +52,7 @@ use self::headers::Protection;
 use self::links::{Disposition, Links};
 use self::listener::{ALPN, Listener};
 pub(crate) use self::media::Media;
+use self::no_http::Lines;
 use self::pieces::Pieces;
 use self::rate::Rate;
 use self::slots::Slots;
@@ -260,7 +262,8 @@ impl ArtifactServer {
     /// before.
     pub fn serve(self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         let artifacts = artifacts::routes(Arc::clone(&self.server));
-        tasks.spawn(self.artifacts.serve(artifacts, stop.clone()));
+        let unasked = Lines::of(&self.server.protection.of_what_is_not_understood());
+        tasks.spawn(self.artifacts.serve(artifacts, unasked, stop.clone()));
         let server = Arc::clone(&self.server);
         let following = stop.clone();
         tasks.spawn(async move {
@@ -271,7 +274,8 @@ impl ArtifactServer {
             catalog.follow(following, whole).await;
         });
         let pages = site::routes(self.server);
-        tasks.spawn(self.pages.serve(pages, stop.clone()));
+        let unasked = Lines::of(&site::of_what_is_not_understood());
+        tasks.spawn(self.pages.serve(pages, unasked, stop.clone()));
     }
 }
 

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::Server;
 use super::address::Address;
@@ -32,7 +32,19 @@ async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) 
         Ok(()) => place::answer(route, request, |request| next.run(request)).await,
         Err(refused) => *refused,
     };
-    let headers = response.headers_mut();
+    protect(response.headers_mut());
+    asked.answered(response)
+}
+
+/// The headers of what is answered before anybody knows what was asked for.
+pub(super) fn of_what_is_not_understood() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    protect(&mut headers);
+    headers
+}
+
+/// What a browser is told with every answer.
+fn protect(headers: &mut HeaderMap) {
     let fixed = HeaderValue::from_static;
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -56,7 +68,6 @@ async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) 
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(fixed("no-store"));
-    asked.answered(response)
 }
 
 /// The pattern of a path, as far as it is one of this listener.
