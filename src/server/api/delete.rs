@@ -210,13 +210,12 @@ impl Server {
     ) -> Result<Response, ApiError> {
         self.catalog()?;
         let reason = reason(asking)?;
-        let told = self
-            .audit
-            .tell_deletion(&asking.reader, asking.peer, &tenant, deleted, &reason);
-        self.was_told(told.await)?;
-        // What has begun is ended, whether or not somebody waits for it.
         let (server, why) = (Arc::clone(self), reason.clone());
+        let (reader, peer) = (asking.reader.clone(), asking.peer);
+        // What has begun is ended, whether or not somebody waits for it: what is told of is done.
         let erasing = tokio::spawn(async move {
+            let told = (server.audit).tell_deletion(&reader, peer, &tenant, deleted, &why);
+            server.was_told(told.await)?;
             let catalog = server.catalog()?;
             let erased = catalog.erase(&server.store, &tenant, deleted, &why);
             let erased = erased.await?;
@@ -242,4 +241,86 @@ fn erasure(erased: &Erased, reason: String, tenants: Option<Vec<String>>) -> Res
         tenants,
     };
     json(StatusCode::OK, &erasure)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures::FutureExt as _;
+    use http::HeaderMap;
+    use slimspan_artifact::Artifact;
+    use tokio::net::TcpListener;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::admission::{Budget, Limits};
+    use crate::auth::Gate;
+    use crate::catalog::Catalog;
+    use crate::server::config::ArtifactServerConfig;
+    use crate::server::{ArtifactServer, Deletion, Parts, Reader};
+    use crate::storage::{Store, StoreConfig};
+    use crate::telemetry::Counters;
+
+    /// Somebody who goes away while it is written down leaves no line of a deletion that never was.
+    #[tokio::test]
+    async fn what_is_told_of_a_deletion_is_done_whoever_waits() {
+        let home = tempfile::tempdir().unwrap();
+        let audit_log = home.path().join("audit.jsonl");
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        let bytes = Bytes::from_static(b"to be deleted");
+        let digest = Digest::of(&bytes);
+        let artifact = Artifact {
+            digest,
+            media_type: "text/plain".to_owned(),
+            bytes,
+        };
+        store.put_all(&[artifact]).await.unwrap();
+        let config = ArtifactServerConfig {
+            audit_log: Some(audit_log.clone()),
+            ..ArtifactServerConfig::default()
+        };
+        let parts = Parts {
+            id: "artifact_server".to_owned(),
+            store: store.clone(),
+            catalog: Some(Catalog::open_temporary(&store).unwrap()),
+            recorder: None,
+            gate: Gate::new("artifact_server", None, false),
+            deletion: Deletion::Readers,
+            counts: Counters::default().server("artifact_server"),
+            budget: Budget::new(Limits {
+                limit_mib: 64,
+                spike_mib: 8,
+            }),
+            users_are_tenants: false,
+            artifacts: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            pages: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        };
+        let server = ArtifactServer::new(&config, None, parts).unwrap().server;
+        let asking = Asking {
+            reader: Reader {
+                name: "anybody".to_owned(),
+                scope: Scope::All,
+            },
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            headers: HeaderMap::new(),
+            query: String::new(),
+            place: None,
+        };
+        let deleted = Deleted::Artifact { digest };
+        let erasing = server.erase(&asking, TenantId::default(), deleted);
+        // It has begun, and nobody waits for it any more.
+        assert!(erasing.now_or_never().is_none());
+        let gone = async {
+            while store.facts(&digest).await.is_ok() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), gone).await.unwrap();
+        let told = std::fs::read_to_string(audit_log).unwrap();
+        assert!(told.contains(&digest.to_string()), "{told}");
+    }
 }
