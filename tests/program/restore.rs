@@ -9,14 +9,16 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use serde_json::json;
-use slimspan::storage::Store;
+use slimspan::config::Delivery;
 use slimspan::storage::config::StoreConfig;
+use slimspan::storage::spool::config::SpoolConfig;
+use slimspan::storage::{Spool, Store};
 use slimspan_artifact::{Digest, Form, Location, Policy, extract};
 use slimspan_proto::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::references::{path_in, references};
+use crate::support::references::{files, path_in, references};
 use crate::support::slimspan::{command, peak_memory};
 use crate::support::{config, frames, otlp, soon};
 
@@ -381,6 +383,54 @@ async fn keep_going_leaves_only_what_cannot_be_had() {
     assert_eq!(reference.sha256, digests[0]);
     let restored = fs::read(archive.path("out/two.pb")).unwrap();
     assert!(restored == requests[1].original);
+}
+
+/// Of a slimspan that does not run any more, and which a kill may have kept from writing one of them to its end.
+#[tokio::test]
+async fn what_waits_in_a_spool_comes_back_unless_it_is_half_written() {
+    let archive = Archive::new();
+    // Where it is unless something else is configured.
+    let config = SpoolConfig {
+        directory: archive.path("data/spool"),
+        ..SpoolConfig::default()
+    };
+    let spool = Spool::open(&config, "spool".to_owned()).unwrap();
+    let spooled = archive.store.clone().with_spool(spool);
+    let policy = archive.policy(Form::Object);
+    let names = ["one.pb", "two.pb"];
+    let originals = [1, 2].map(|seed| otlp::span_with(&otlp::photo(seed, otlp::PHOTO)));
+    for (name, original) in names.iter().zip(&originals) {
+        let extraction = extract(Signal::Traces, original, &policy).unwrap();
+        let kept = spooled.keep_all(&extraction.artifacts, Delivery::Background);
+        assert_eq!(kept.await.unwrap().spooled, 1);
+        fs::write(archive.path(name), &extraction.request).unwrap();
+    }
+    drop(spooled);
+    let restore = async |folder: &str| {
+        let arguments = ["--keep-going", "--output", folder, names[0], names[1]];
+        let ended = archive.restore(&arguments, None).await;
+        let restored = names.map(|name| fs::read(archive.path(folder).join(name)).unwrap());
+        (ended, restored)
+    };
+    let (ended, restored) = restore("whole").await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(restored == originals);
+
+    let mut segments = files(&config.directory).into_iter();
+    let segment = segments.find(|path| path.extension().is_some_and(|of| of == "segment"));
+    let segment = segment.unwrap();
+    let len = fs::metadata(&segment).unwrap().len() - 1_000;
+    let cut = fs::File::options().write(true).open(&segment).unwrap();
+    cut.set_len(len).unwrap();
+    let (ended, restored) = restore("half").await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let digest = Digest::of(&otlp::photo(2, otlp::PHOTO)).to_string();
+    assert!(ended.stderr.contains(&digest), "{}", ended.stderr);
+    assert!(restored[0] == originals[0]);
+    let slim = fs::read(archive.path(names[1])).unwrap();
+    assert!(restored[1] == slim);
+    // It is for its owner to repair.
+    assert_eq!(fs::metadata(&segment).unwrap().len(), len);
 }
 
 /// What the pipeline gave up when its store failed cannot come back.

@@ -194,4 +194,40 @@ mod tests {
         let left = left_in(&config.directory).unwrap();
         assert_eq!(left, spool.left());
     }
+
+    /// By a process that was killed, or by one that goes on writing at this moment.
+    #[tokio::test]
+    async fn what_is_half_written_waits_only_when_the_rest_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        let config = SpoolConfig {
+            directory: home.path().join("spool"),
+            ..SpoolConfig::default()
+        };
+        let tenant = TenantId::default();
+        let both = [artifact(1), artifact(2)];
+        let spool = Spool::open(&config, "spool".to_owned()).unwrap();
+        for one in &both {
+            let one = std::slice::from_ref(one);
+            spool.keep_all(&tenant, one, |_| false).await.unwrap();
+        }
+        drop(spool);
+        let mut files = folder(&config.directory).unwrap().into_iter();
+        let is_segment = |file: &Path| file.extension().is_some_and(|of| of == "segment");
+        let segment = files.find(|(name, _)| is_segment(Path::new(name)));
+        let segment = config.directory.join(segment.unwrap().0);
+        let all = fs::read(&segment).unwrap();
+        let half = &all[..all.len() - 1_000];
+        fs::write(&segment, half).unwrap();
+        let beside = Beside::new(&config.directory);
+        let read = || {
+            let read = |one: &Artifact| beside.get(&tenant, &one.digest).unwrap();
+            both.each_ref().map(read)
+        };
+        let [first, second] = both.each_ref().map(|one| Some(one.bytes.clone()));
+        assert_eq!(read(), [first.clone(), None]);
+        // It is for its owner to repair.
+        assert!(fs::read(&segment).unwrap() == half);
+        fs::write(&segment, &all).unwrap();
+        assert_eq!(read(), [first, second]);
+    }
 }
