@@ -118,15 +118,23 @@ fn is_thumb(entry: &Entry) -> bool {
     is_there && kind(&entry.content_type) == "image" && entry.size <= LARGEST_THUMB
 }
 
-/// How something of this type is shown among others.
-pub(super) fn kind(content_type: &str) -> &'static str {
+/// As what a file is shown among others that is said to be of this type.
+pub(super) fn kind(said: &str) -> &'static str {
+    match group(said) {
+        // Nothing plays the others: they are files to download.
+        "audio" | "video" if !Media::is_shown(said) => "file",
+        of => of,
+    }
+}
+
+/// To what a type belongs, whether or not browsers show it.
+pub(super) fn group(content_type: &str) -> &'static str {
     match content_type {
         "image/png" | "image/jpeg" | "image/gif" | "image/webp" | "image/avif" | "image/bmp"
         | "image/svg+xml" => "image",
         "application/json" => "text",
-        // Nothing plays the others: they are files to download.
-        other if other.starts_with("audio/") && Media::is_shown(other) => "audio",
-        other if other.starts_with("video/") && Media::is_shown(other) => "video",
+        other if other.starts_with("audio/") => "audio",
+        other if other.starts_with("video/") => "video",
         other if other.starts_with("text/") => "text",
         _ => "file",
     }

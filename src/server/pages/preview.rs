@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::super::audit::Deed;
 use super::super::pieces::{OpenError, Opened, PIECE, Reading};
 use super::super::slots::{Full, Slot};
-use super::cards::kind;
+use super::cards::group;
 use super::{Address, Disposition, Server, Visit, json, markdown, pdf, words};
 use crate::catalog::ArtifactFacts;
 use crate::compute;
@@ -67,7 +67,7 @@ impl Server {
         let (media, size) = (opened.media, opened.size);
         let url = self.shown(visit, address, Disposition::Inline).await?;
         let mut preview = Preview::default();
-        match kind(media.shown) {
+        match group(media.shown) {
             "image" if size > LARGEST => {
                 let largest = words::size(LARGEST);
                 preview.note = format!(

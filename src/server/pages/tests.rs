@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use askama::Template;
 use jiff::Timestamp;
 
-use super::cards::Card;
+use super::cards::{Card, kind};
 use super::preview::{Form, render};
 use super::*;
 use crate::catalog::{Entry, EntryId, Filter, State, TypePattern};
@@ -105,6 +105,23 @@ fn what_a_sender_writes_is_text() {
         // Nor is there an attribute more.
         let quotes = |all: &str| all.matches('"').count();
         assert_eq!(quotes(&html), quotes(&shown("usual")), "{text}");
+    }
+}
+
+/// What nothing plays is a file to download, whatever a sender calls it.
+#[test]
+fn only_what_is_played_is_shown_as_sound_or_film() {
+    for (said, expected) in [
+        ("audio/x-wav", "audio"),
+        ("video/mp4", "video"),
+        ("audio/aiff", "file"),
+        ("video/quicktime", "file"),
+        ("video/x-matroska", "file"),
+        ("image/svg+xml", "image"),
+        ("text/html", "text"),
+        ("application/pdf", "file"),
+    ] {
+        assert_eq!(kind(said), expected, "{said}");
     }
 }
 
