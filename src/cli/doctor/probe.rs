@@ -66,8 +66,8 @@ impl Probe {
             Err(error) => findings.tell(
                 Verdict::Advice,
                 format_args!(
-                    "{place}: {error}; slimspan itself never deletes, but slimspan gc, rm and the API do \
-                     (s3:DeleteObject). {key} is left there"
+                    "{place}: {error}; slimspan gc, rm and the API delete, and so does a slimspan that runs where a \
+                     deletion is not finished (s3:DeleteObject). {key} is left there"
                 ),
             ),
         }
