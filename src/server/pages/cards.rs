@@ -36,6 +36,8 @@ pub(super) struct Card {
     pub(super) attribute: String,
     /// The page of its trace.
     pub(super) trace: Option<String>,
+    /// Where it stands, for who has no page of a trace to go to, or is there.
+    pub(super) place: String,
     pub(super) tenant: String,
     /// What is to be known of it if it is not simply there.
     pub(super) state: Option<&'static str>,
@@ -79,18 +81,24 @@ impl Card {
             .digest
             .map(|digest| visit.site.artifact(&address(&entry.tenant, digest)));
         let short_type = words::short_type(&entry.content_type);
-        let title = match &entry.file_name {
-            Some(name) if !name.trim().is_empty() => name.clone(),
-            _ if !entry.attribute.is_empty() => entry.attribute.clone(),
-            _ => format!("{short_type} file"),
+        let named = entry.file_name.as_deref();
+        let named = named.filter(|name| !name.trim().is_empty());
+        let title = match named {
+            Some(name) => name.to_owned(),
+            None if !entry.attribute.is_empty() => entry.attribute.clone(),
+            None => format!("{short_type} file"),
         };
-        let alt = if entry.attribute.is_empty() {
+        let mut alt = if entry.attribute.is_empty() {
             title.clone()
         } else if entry.span_name.is_empty() {
             format!("{short_type} in {}", entry.attribute)
         } else {
             format!("{short_type} in {} of {}", entry.attribute, entry.span_name)
         };
+        // Several may stand in one attribute of one span.
+        if let Some(name) = named.filter(|name| *name != alt) {
+            alt = format!("{name}: {alt}");
+        }
         Self {
             page,
             thumb: None,
@@ -106,9 +114,26 @@ impl Card {
             span_name: entry.span_name.clone(),
             attribute: entry.attribute.clone(),
             trace: entry.trace.map(|trace| format!("{base}/traces/{trace}")),
+            place: entry.span_name.clone(),
             tenant: entry.tenant.to_string(),
             state: words::state(entry.state),
             times: 1,
+        }
+    }
+
+    /// The same below the head of its span, on the page of its trace: what is said there is not said again.
+    #[must_use]
+    pub(super) fn below_its_span(self) -> Self {
+        let place = if self.title == self.attribute {
+            String::new()
+        } else {
+            self.attribute.clone()
+        };
+        Self {
+            place,
+            trace: None,
+            service: String::new(),
+            ..self
         }
     }
 }

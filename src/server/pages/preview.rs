@@ -28,6 +28,8 @@ const LARGEST: u64 = 32 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Preview {
     pub(super) image: Option<String>,
+    /// Where that is seen by itself.
+    pub(super) alone: String,
     pub(super) audio: Option<String>,
     pub(super) video: Option<String>,
     /// HTML that this server made of a text.
@@ -74,7 +76,10 @@ impl Server {
                     "Pictures of more than {largest} are not shown here. Download it to see it."
                 );
             }
-            "image" => preview.image = Some(url),
+            "image" => {
+                preview.alone = alone(&url);
+                preview.image = Some(url);
+            }
             // What is given as nothing but a download is not played.
             "audio" if media.is_inline => preview.audio = Some(url),
             "video" if media.is_inline => preview.video = Some(url),
@@ -222,6 +227,12 @@ fn form(shown: &str, facts: Option<&ArtifactFacts>) -> Form {
     } else {
         Form::Plain
     }
+}
+
+/// Where a picture is seen by itself: who goes to the place from which a page loads it comes back to that page.
+fn alone(url: &str) -> String {
+    let join = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{join}raw")
 }
 
 /// The beginning of a text of `size` bytes.

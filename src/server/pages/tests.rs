@@ -108,6 +108,28 @@ fn what_a_sender_writes_is_text() {
     }
 }
 
+/// Several pictures may stand in one attribute of one span, and who does not see them is told which is which.
+#[test]
+fn a_card_says_what_its_picture_is_called_and_where_it_stands() {
+    let visit = visit("");
+    let mut named = entry("chart.png");
+    named.content_type = "image/png".to_owned();
+    named.attribute = "output".to_owned();
+    named.span_name = "draw".to_owned();
+    let card = Card::of(&visit, &named);
+    assert_eq!(card.alt, "chart.png: PNG in output of draw");
+    assert_eq!(card.place, "draw");
+    assert!(card.trace.is_some());
+    // It is there already.
+    let card = card.below_its_span();
+    assert_eq!((card.place.as_str(), card.trace), ("output", None));
+    named.file_name = None;
+    let card = Card::of(&visit, &named);
+    assert_eq!(card.alt, "PNG in output of draw");
+    assert_eq!(card.title, "output");
+    assert_eq!(card.below_its_span().place, "");
+}
+
 /// What nothing plays is a file to download, whatever a sender calls it.
 #[test]
 fn only_what_is_played_is_shown_as_sound_or_film() {

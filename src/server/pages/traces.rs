@@ -61,6 +61,7 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
             (true, Some(_)) => "A span without a name".to_owned(),
             (true, None) => "Log records without a span".to_owned(),
         };
+        let shown = cards(server, visit, &span.entries).await?;
         spans.push(Span {
             name,
             id: span.span.map(|id| id.to_string()),
@@ -68,7 +69,7 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
             time: words::time(span.time),
             moment: span.time.to_string(),
             later: words::later(began.unwrap_or(span.time), span.time),
-            cards: cards(server, visit, &span.entries).await?,
+            cards: shown.into_iter().map(Card::below_its_span).collect(),
         });
     }
     let page = Trace {

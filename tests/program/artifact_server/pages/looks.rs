@@ -56,6 +56,8 @@ async fn a_span_leads_to_its_picture_and_the_picture_to_its_spans() {
     assert!(at("<bdi>look</bdi></h2>") < at("<bdi>chat gpt-4o</bdi></h2>"));
     assert!(page.contains("+0.00 s") && page.contains("+2.00 s"));
     assert!(page.contains("3 artifacts in 2 spans"));
+    let to_itself = format!("href=\"/traces/{trace}\"");
+    assert!(!page.contains(&to_itself), "{page}");
 
     let answer = viewed.pages().get(&format!("/artifacts/{digest}")).await;
     let page = text(&answer);
@@ -89,6 +91,11 @@ async fn a_span_leads_to_its_picture_and_the_picture_to_its_spans() {
     assert_eq!(answer.status, StatusCode::FOUND);
     let to = format!("http://{}/artifacts/{digest}", viewed.pages().address);
     assert_eq!(header(&answer, "location"), to);
+    // And the one from its page to the picture by itself.
+    let alone = format!("/artifacts/{digest}?raw");
+    let link = format!("<a href=\"http://{artifacts}{alone}\"");
+    assert!(page.contains(&link), "{page}");
+    assert_eq!(visiting.get(&alone).await.body, otlp::PICTURE);
 }
 
 #[tokio::test]
