@@ -10,11 +10,12 @@ use futures::future::join_all;
 use slimspan_artifact::{Artifact, Digest};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio::time::{advance, pause, resume, sleep};
+use tokio::time::{advance, pause, resume, sleep, timeout};
 
 use super::memory::{FLUSH, IN_MEMORY};
+use super::recording::Unwritten;
 use super::*;
-use crate::catalog::{PutFile, layout};
+use crate::catalog::{PutFile, State, layout};
 use crate::config::Delivery;
 use crate::journal::FaultyDisk;
 use crate::storage::{Spool, StoreConfig};
