@@ -13,6 +13,14 @@ pub enum CatalogError {
         /// What SQLite said.
         source: Arc<rusqlite::Error>,
     },
+    /// Its index is of another version, or of another place, and somebody uses it.
+    #[error(
+        "the catalog's index {} is of another version of slimspan, which has it open", path.display()
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder of the index cannot be made.
     #[error("the folder of the catalog's index {}: {source}", path.display())]
     Folder {

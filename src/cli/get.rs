@@ -77,7 +77,7 @@ pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
 /// Its bytes may have to stay for a while when it was deleted: nobody gets them, here as from an `artifact_server`.
 async fn refuse_deleted(store: &Store, digest: &Digest) -> anyhow::Result<()> {
     let asked = async {
-        // Not the index of a slimspan that runs: one of another version would be thrown away under it.
+        // Not the index of a slimspan that runs: who reads a file need not be able to write there.
         let catalog = Catalog::open_temporary(store)?;
         catalog.withheld(store, digest).await
     };

@@ -7,6 +7,7 @@
 mod apply;
 mod listing;
 mod objects;
+mod opening;
 mod pool;
 mod rows;
 mod schema;
@@ -54,7 +55,7 @@ struct Shared {
 
 impl Index {
     /// Opens the index of the catalog of `place` in the file `path`. One that is of something else, or that
-    /// cannot be read, is thrown away.
+    /// cannot be read, is thrown away, unless another process has it open: that is an error.
     pub fn open(path: &Path, place: &str) -> Result<Self, CatalogError> {
         Self::open_in(path, place, None)
     }
@@ -80,7 +81,7 @@ impl Index {
                 source: Arc::new(source),
             })?;
         }
-        let pool = schema::open(path, place)?;
+        let pool = opening::open(path, place)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 pool,

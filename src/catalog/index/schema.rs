@@ -1,25 +1,14 @@
-use std::path::Path;
-use std::time::Duration;
+//! What an index consists of.
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
-
-use super::super::error::CatalogError;
-use super::failed;
-use super::pool::Pool;
+use rusqlite::Connection;
 
 /// Another number throws away what an earlier version made.
-const FORMAT: i64 = 7;
-
-/// Queries that run at the same time.
-const READERS: usize = 4;
-
-/// How long one process waits for another that writes.
-const BUSY: Duration = Duration::from_secs(20);
+pub(super) const FORMAT: i64 = 7;
 
 /// The memory that one connection may keep pages in, in KiB.
-const PAGES_KIB: i64 = 8 << 10;
+pub(super) const PAGES_KIB: i64 = 8 << 10;
 
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE about (
         format INTEGER NOT NULL,
         place TEXT NOT NULL,
@@ -101,7 +90,7 @@ const TABLES: &str = "
 ";
 
 /// What listings need. Many entries are in sooner where these come last.
-const LISTINGS: &str = "
+pub(super) const LISTINGS: &str = "
     CREATE INDEX IF NOT EXISTS entry_by_time
         ON entry (time, place, id, facet, size, span_name, file_name, state);
     CREATE INDEX IF NOT EXISTS entry_by_facet
@@ -149,98 +138,4 @@ pub(super) fn end_load(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.execute_batch(LISTINGS)?;
     connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
     connection.execute_batch("PRAGMA shrink_memory; PRAGMA wal_checkpoint(TRUNCATE);")
-}
-
-pub(super) fn open(path: &Path, place: &str) -> Result<Pool, CatalogError> {
-    let opened = attempt(path, place);
-    let opened = match opened {
-        Err(error) if is_unreadable(&error) => {
-            tracing::warn!(
-                "the catalog's index {} cannot be read, it is made anew: {error}",
-                path.display()
-            );
-            throw_away(path);
-            attempt(path, place)
-        }
-        done => done,
-    };
-    opened.map_err(|source| failed(path, source))
-}
-
-fn attempt(path: &Path, place: &str) -> rusqlite::Result<Pool> {
-    let mut writer = connect(path, OpenFlags::default())?;
-    writer.pragma_update(None, "journal_mode", "wal")?;
-    // It can be made anew: a power cut may cost the newest of it, and nothing worse.
-    writer.pragma_update(None, "synchronous", "normal")?;
-    let begun = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    if !is_of(&begun, place)? {
-        begun.execute_batch(&drop_all(&begun)?)?;
-        begun.execute_batch(TABLES)?;
-        begun.execute(
-            "INSERT INTO about VALUES (?, ?, 0, FALSE)",
-            params![FORMAT, place],
-        )?;
-    }
-    // Also where a load broke off.
-    begun.execute_batch(LISTINGS)?;
-    begun.commit()?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let readers = (0..READERS).map(|_| connect(path, flags));
-    let readers = readers.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(Pool::new(path, writer, readers))
-}
-
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
-    Ok(connection)
-}
-
-/// Whether it is an index of this format, of that place.
-fn is_of(connection: &Connection, place: &str) -> rusqlite::Result<bool> {
-    let about = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'about'";
-    if !connection.prepare(about)?.exists([])? {
-        return Ok(false);
-    }
-    let about = connection.query_row("SELECT format, place FROM about", [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-    });
-    // One of another format may have no such columns.
-    let about = match about.optional() {
-        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::Unknown => None,
-        done => done?,
-    };
-    Ok(about.is_some_and(|(format, of)| format == FORMAT && of == place))
-}
-
-/// What removes every table, whatever made it.
-fn drop_all(connection: &Connection) -> rusqlite::Result<String> {
-    let mut tables = connection.prepare(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-    )?;
-    let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
-    let mut statements = String::new();
-    for table in tables {
-        let table = table?.replace('"', "\"\"");
-        statements.extend(["DROP TABLE \"", &table, "\";"]);
-    }
-    Ok(statements)
-}
-
-fn is_unreadable(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(
-        code,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
-}
-
-fn throw_away(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        // What is not there need not be removed; what cannot be is told when it is opened again.
-        let _ = std::fs::remove_file(name);
-    }
 }

@@ -423,6 +423,32 @@ async fn an_index_outlives_its_process_and_no_change_of_bucket_or_format() {
     assert_eq!(count(&anew).await, 0);
 }
 
+/// Whichever version has one open keeps it, and another one is told so.
+#[tokio::test]
+async fn an_index_that_is_used_is_not_thrown_away() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index.sqlite");
+    let open = || Index::open(&path, "s3://one");
+    let count = async |index: &Index| index.count(&Filter::default()).await.unwrap();
+    let change = |by: &str| {
+        let raw = Connection::open(&path).unwrap();
+        let change = format!("UPDATE about SET format = format {by}");
+        raw.execute(&change, []).unwrap();
+    };
+    let used = open().unwrap();
+    let lines = vec![entry(1, 0, State::Stored)];
+    used.apply(lines, Vec::new(), Vec::new()).await.unwrap();
+    change("+ 1");
+    let refused = open().unwrap_err();
+    assert!(matches!(refused, CatalogError::InUse { .. }), "{refused}");
+    assert_eq!(count(&used).await, 1);
+    change("- 1");
+    assert_eq!(count(&open().unwrap()).await, 1, "it is as it was");
+    change("+ 1");
+    drop(used);
+    assert_eq!(count(&open().unwrap()).await, 0);
+}
+
 /// While very much is read it answers as well, only slower; and where that broke off, it is made good.
 #[tokio::test]
 async fn it_answers_while_very_much_is_read() {

@@ -344,9 +344,7 @@ async fn what_may_have_been_deleted_is_told_later() {
         let answer = client.get(path).await;
         assert_eq!(answer.status, StatusCode::GONE, "{answer:?}");
     }
-    let mut beside = files(&served.slimspan.folder().join("catalog")).into_iter();
-    let index = beside.find(|file| file.ends_with("index.sqlite"));
-    let index = rusqlite::Connection::open(index.unwrap()).unwrap();
+    let index = served.index();
     index.busy_timeout(Duration::from_secs(30)).unwrap();
     let is_told_later = async |(client, path): (&Client, &String)| {
         let answer = client.get(path).await;

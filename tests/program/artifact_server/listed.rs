@@ -91,6 +91,34 @@ async fn a_command_calls_a_file_what_the_server_does() {
     }
 }
 
+/// A command of another version reads all of the catalog for once, and leaves the index of a slimspan that runs.
+#[tokio::test]
+async fn a_command_throws_no_index_away_that_is_used() {
+    let served = Served::start(&with_catalog()).await;
+    let folder = served.slimspan.folder();
+    fs::write(folder.join("a.txt"), "a text").unwrap();
+    let put = run(folder, &["put", "--config", "collector.yaml", "a.txt"]).await;
+    assert_eq!(put.code, Some(0), "{put:?}");
+    let digest = Digest::of(b"a text");
+    listed(&served, &digest).await;
+    // What runs looks at that only when it opens it. Nobody else may have it open then.
+    let about = |change: &str| {
+        let index = served.index();
+        let change = format!("UPDATE about SET format = format {change} RETURNING format");
+        index
+            .query_row(&change, [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    let other = about("+ 1000");
+    let ls = run(folder, &["ls", "--config", "collector.yaml", "--json"]).await;
+    assert_eq!(ls.code, Some(0), "{ls:?}");
+    assert!(ls.stdout.contains(&digest.to_string()), "{ls:?}");
+    let told = "has it open: all of the catalog is read for this once";
+    assert!(ls.stderr.contains(told), "{ls:?}");
+    assert_eq!(about("+ 0"), other, "it was made anew");
+    assert_eq!(listed(&served, &digest).await.len(), 1);
+}
+
 #[tokio::test]
 async fn what_somebody_has_that_is_here_is_listed() {
     let served = Served::start(&with_catalog()).await;

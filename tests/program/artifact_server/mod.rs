@@ -42,14 +42,18 @@ mod waiting;
 mod within;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use slimspan::storage::Store;
 use slimspan::storage::config::StoreConfig;
 use slimspan_artifact::{Artifact, Digest};
+use tempfile::TempDir;
 
 use crate::support::config;
+use crate::support::references::files;
 use crate::support::slimspan::Slimspan;
 use client::Client;
 
@@ -98,7 +102,12 @@ fn with_tenants() -> Value {
 
 impl Served {
     async fn start(config: &Value) -> Self {
-        let slimspan = Slimspan::start(config).await;
+        Self::start_in(tempfile::tempdir().unwrap(), config).await
+    }
+
+    /// Starts in a folder of the test's own.
+    async fn start_in(folder: TempDir, config: &Value) -> Self {
+        let slimspan = Slimspan::start_in(folder, config).await;
         let [artifacts, pages] = addresses(&slimspan);
         let folder = slimspan.artifacts();
         let store = Store::open(&StoreConfig::new(folder.to_str().unwrap())).unwrap();
@@ -108,6 +117,15 @@ impl Served {
             slimspan,
             store,
         }
+    }
+
+    /// The index of the catalog, as another process has it open.
+    fn index(&self) -> Connection {
+        let mut beside = files(&self.slimspan.folder().join("catalog")).into_iter();
+        let index = beside.find(|file| file.ends_with("index.sqlite"));
+        let index = Connection::open(index.unwrap()).unwrap();
+        index.busy_timeout(Duration::from_secs(30)).unwrap();
+        index
     }
 
     /// Puts something into the store, of which slimspan is told nothing; the path that leads to it.
