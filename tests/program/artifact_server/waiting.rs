@@ -156,3 +156,41 @@ async fn what_waits_for_the_store_is_told_to_be_deleted_too() {
     // It is not as if it came again.
     is(&served, &digest, StatusCode::GONE, "a-person-asked").await;
 }
+
+/// Its bytes are there, and whether it was deleted is not known: it is given to nobody, and everybody is asked to come
+/// back.
+#[tokio::test]
+async fn what_the_index_cannot_be_asked_about_is_given_to_nobody() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    let served = Served::start(&config).await;
+    let photo = otlp::photo(1, otlp::PHOTO);
+    let digest = Digest::of(&photo);
+    let request = otlp::span([("own", otlp::bytes(&photo))]);
+    let sender = served.slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let slim = backend.received()[0].message.clone();
+    listed(&served, &digest, 1).await;
+    is_stored_at(
+        &served,
+        &digest,
+        SystemTime::now() - Duration::from_hours(1),
+    );
+    assert_eq!(delete(&served, TRACE, "a-person-asked").await, 1);
+    is(&served, &digest, StatusCode::GONE, "a-person-asked").await;
+
+    let index = served.index();
+    let rename = |from: &str, to: &str| {
+        let rename = format!("ALTER TABLE {from} RENAME TO {to}");
+        index.execute_batch(&rename).unwrap();
+    };
+    rename("hidden", "away");
+    is(&served, &digest, StatusCode::SERVICE_UNAVAILABLE, "").await;
+    let client = served.pages.with("content-type", "application/x-protobuf");
+    let restored = client.ask(Method::POST, "/v1/restore/traces", slim).await;
+    let status = restored.status;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{restored:?}");
+    rename("away", "hidden");
+    is(&served, &digest, StatusCode::GONE, "a-person-asked").await;
+}

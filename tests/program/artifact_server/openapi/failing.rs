@@ -1,6 +1,7 @@
 //! What is answered where something goes wrong outside the request: it is had, and it is described.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use futures::future::join_all;
 use http::{Method, StatusCode};
@@ -135,6 +136,29 @@ async fn what_cannot_be_audited_is_told_as_described() {
     there.check(&served, &document).await;
     let none = Case::new(Method::GET, ONE, of(&new, ""), 404);
     none.check(&served, &document).await;
+}
+
+/// Of whom something refers to a file is not known before: it would be deleted of some, and stay of others.
+#[tokio::test]
+async fn nothing_goes_of_everybody_before_the_catalog_is_read_as_described() {
+    let folder = tempfile::tempdir().unwrap();
+    // What leads to itself cannot be listed, and nobody has looked at days that are so long over.
+    let day = folder.path().join("artifacts/catalog/2026-01-01");
+    fs::create_dir_all(&day).unwrap();
+    symlink(".", day.join("00")).unwrap();
+    let served = Served::start_in(folder, &with_catalog()).await;
+    let document = described(&served).await;
+    let of_acme = served.put_for("acme", "some text").await;
+    let digest = Digest::of(b"some text");
+    let of_everybody = format!("/v1/artifacts/{digest}?all_tenants=true");
+    let answer = served.pages.ask(Method::DELETE, &of_everybody, "").await;
+    let status = answer.status;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    is_described(&document, &Method::DELETE, ONE, &answer);
+    let told = answer.json()["error"].to_string();
+    assert!(told.contains("all of the catalog is read"), "{told}");
+    let there = served.artifacts.get(&of_acme).await;
+    assert_eq!(there.status, StatusCode::OK, "{there:?}");
 }
 
 /// A later version may have written of files what this one cannot read, and nobody knows what that refers to.
