@@ -22,12 +22,12 @@ use slimspan_artifact::Location;
 
 use crate::admission::Budget;
 use crate::catalog::Recorder;
-use crate::config::{ComponentId, Config, PipelineConfig};
+use crate::config::{ComponentId, Config, PipelineConfig, PipelineId};
 use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
 use crate::listeners::Listeners;
 use crate::machine;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Destination, Pipeline};
 use crate::storage::Store;
 use crate::telemetry::{Counters, Phase, ProcessorCounts};
 use auth::Auth;
@@ -86,32 +86,39 @@ impl Collector {
         let own_spans = OwnSpans::set_up(config, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
 
-        let mut pipelines = Vec::new();
         for (id, wiring) in &config.service.pipelines {
-            let artifacts = artifacts(config, wiring, &stores, &recorders, &mut dry_runs)?;
             summary.push((id.to_string(), describe(config, wiring)));
-            let destinations = wiring.exporters.iter().filter_map(|id| {
+        }
+        let mut running: BTreeMap<&PipelineId, Arc<Pipeline>> = BTreeMap::new();
+        for (id, wiring) in config.last_first() {
+            let artifacts = artifacts(config, wiring, &stores, &recorders, &mut dry_runs)?;
+            let to_exporters = wiring.exporters.iter().filter_map(|id| {
                 let form = config.exporters.get(id)?.reference().map(Into::into);
-                Some((exporters.get(id).cloned()?, form))
+                Some(Destination::Exporter(exporters.get(id).cloned()?, form))
             });
-            let destinations = destinations.collect();
+            let next = config.next_of(id).into_iter();
+            let to_pipelines = next
+                .filter_map(|next| Some(Destination::Pipeline(Arc::clone(running.get(next.to)?))));
+            let destinations = to_exporters.chain(to_pipelines).collect();
             let (processors, before) = processors(config, wiring, &counters);
-            let own_counts = Arc::clone(&counters);
-            let counters = Arc::clone(&counters);
             let pipeline = Pipeline::new(
                 id.clone(),
                 artifacts,
                 destinations,
                 budget.clone(),
-                counters,
+                Arc::clone(&counters),
             );
             let mut pipeline = pipeline.counted(processors, before);
             if let Some((id, batch)) = config.batch_processor(wiring) {
-                let batches = own_counts.batch(&id.to_string());
+                let batches = counters.batch(&id.to_string());
                 pipeline = pipeline.with_batch(batch.clone(), batches);
             }
-            pipelines.push((wiring, Arc::new(pipeline)));
+            running.insert(id, Arc::new(pipeline));
         }
+        let wirings = config.service.pipelines.iter();
+        let pipelines: Vec<_> = wirings
+            .filter_map(|(id, wiring)| Some((wiring, running.remove(id)?)))
+            .collect();
         for (id, of_store) in config.artifact_stores() {
             let place = match stores.get(id) {
                 Some(store) => match store.spool() {

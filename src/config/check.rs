@@ -1,6 +1,7 @@
 //! What must hold between the parts of a configuration.
 
 mod auth;
+mod connectors;
 mod context;
 mod limits;
 mod servers;
@@ -39,6 +40,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     for (id, pipeline) in &config.service.pipelines {
         check.pipeline(id, pipeline);
     }
+    check.connectors();
     check.exporters();
     check.authenticators();
     check.artifact_servers();
@@ -274,7 +276,7 @@ impl Check<'_> {
             }
         }
         self.order_of_processors(&path, pipeline);
-        self.context_of_requests(pipeline);
+        self.context_of_requests(&config.end_to_end(id, pipeline));
     }
 
     fn order_of_processors(&mut self, path: &KeyPath, pipeline: &PipelineConfig) {
@@ -309,7 +311,8 @@ impl Check<'_> {
         }
     }
 
-    /// Each of `ids`, the list at `path.key`, must be configured and stand there once.
+    /// Each of `ids`, the list at `path.key`, must be configured and stand there once. Connectors stand among
+    /// receivers and exporters.
     fn references<C: Component>(
         &mut self,
         path: &KeyPath,
@@ -317,8 +320,12 @@ impl Check<'_> {
         ids: &[ComponentId],
         configured: &BTreeMap<ComponentId, C>,
     ) {
+        let config = self.config;
+        let is_end = [ReceiverConfig::SECTION, ExporterConfig::SECTION].contains(&C::SECTION);
+        let connectors = is_end.then_some(&config.connectors).into_iter().flatten();
+        let connectors: Vec<_> = connectors.map(|(id, _)| id).collect();
         for (index, id) in ids.iter().enumerate() {
-            if !configured.contains_key(id) {
+            if !configured.contains_key(id) && !connectors.contains(&id) {
                 // The path of a reference reads as it does in the Collector.
                 let shown = if C::SECTION == ExtensionConfig::SECTION {
                     path.key(key)
@@ -328,7 +335,11 @@ impl Check<'_> {
                 self.problems.push(Problem {
                     culprit: path.key(key).index(index),
                     path: shown.with_colons(),
-                    message: not_configured(C::KIND, id, configured.keys()),
+                    message: not_configured(
+                        C::KIND,
+                        id,
+                        configured.keys().chain(connectors.iter().copied()),
+                    ),
                 });
             }
             if ids.iter().take(index).any(|earlier| earlier == id) {

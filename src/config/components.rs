@@ -1,7 +1,7 @@
 //! The components there are.
 
-use schemars::{Schema, SchemaGenerator};
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 
 use super::artifact::{ArtifactConfig, ReferenceForm};
 use super::batch::BatchConfig;
@@ -68,6 +68,19 @@ impl ExporterConfig {
         }
     }
 }
+
+/// A connector, by its type: an exporter of some pipelines, and a receiver of others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ConnectorConfig {
+    /// `forward`
+    Forward(ForwardConfig),
+}
+
+/// `forward`: what comes out of pipelines goes into others of the same signal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardConfig {}
 
 /// An extension, by its type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -235,6 +248,19 @@ impl Component for ExporterConfig {
             schema: |of| of.subschema_for::<FileConfig>(),
         },
     ];
+}
+
+impl Component for ConnectorConfig {
+    const KIND: &'static str = "connector";
+    const SECTION: &'static str = "connectors";
+    const TYPES: &'static [ComponentType<Self>] = &[ComponentType {
+        name: "forward",
+        alias: None,
+        stability: Stability::Beta,
+        signals: ALL,
+        read: |node| from_node(node).map(Self::Forward),
+        schema: |of| of.subschema_for::<ForwardConfig>(),
+    }];
 }
 
 impl Component for ExtensionConfig {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::components::{
-    Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig, Stability,
+    Component, ConnectorConfig, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
+    Stability,
 };
 use super::source::SCHEMES;
 
@@ -16,6 +17,7 @@ pub struct Inventory {
     receivers: Vec<Listed>,
     processors: Vec<Listed>,
     exporters: Vec<Listed>,
+    connectors: Vec<Listed>,
     extensions: Vec<Listed>,
     providers: Vec<Provider>,
 }
@@ -33,7 +35,7 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     alias: Option<&'static str>,
     /// By signal, or of the extension.
-    stability: BTreeMap<&'static str, Stability>,
+    stability: BTreeMap<String, Stability>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +55,7 @@ impl Inventory {
             receivers: listed::<ReceiverConfig>(),
             processors: listed::<ProcessorConfig>(),
             exporters: listed::<ExporterConfig>(),
+            connectors: listed::<ConnectorConfig>(),
             extensions: listed::<ExtensionConfig>(),
             providers: SCHEMES.map(|scheme| Provider { scheme }).into(),
         }
@@ -64,11 +67,18 @@ fn listed<C: Component>() -> Vec<Listed> {
         name: of.name,
         alias: of.alias,
         stability: if of.signals.is_empty() {
-            [(C::KIND, of.stability)].into()
+            [(C::KIND.to_owned(), of.stability)].into()
         } else {
             let signals = of.signals.iter();
             signals
-                .map(|signal| (signal.name(), of.stability))
+                .map(|signal| {
+                    let signal = if C::SECTION == ConnectorConfig::SECTION {
+                        format!("{signal}-to-{signal}")
+                    } else {
+                        signal.to_string()
+                    };
+                    (signal, of.stability)
+                })
                 .collect()
         },
     });

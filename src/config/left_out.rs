@@ -118,7 +118,3 @@ pub(super) fn why(key: &str, known: &[&str]) -> Option<&'static str> {
         (*left_out == key && known.contains(beside)).then_some(*why)
     })
 }
-
-/// Why connectors are left out, each of which joins two pipelines of the Collector.
-pub(super) const CONNECTORS: &str = "a request goes through one pipeline here; place slimspan before or behind a \
-                                     Collector that has the connector (see docs/placing.md), and remove it";

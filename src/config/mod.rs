@@ -9,6 +9,7 @@ mod artifact;
 mod batch;
 mod check;
 mod components;
+mod connected;
 mod de;
 mod error;
 mod expand;
@@ -50,7 +51,10 @@ pub use artifact::{
 };
 pub use batch::BatchConfig;
 pub(crate) use batch::header_names;
-pub use components::{ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig};
+pub use components::{
+    ConnectorConfig, ExporterConfig, ExtensionConfig, ForwardConfig, ProcessorConfig,
+    ReceiverConfig,
+};
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use glob::{AnyCaseGlob, InvalidGlob, KeyGlob, MediaTypeGlob};
 pub use id::{ComponentId, InvalidId, PipelineId};
@@ -89,6 +93,9 @@ pub struct Config {
     pub processors: BTreeMap<ComponentId, ProcessorConfig>,
     /// Where it goes; at least one.
     pub exporters: BTreeMap<ComponentId, ExporterConfig>,
+    /// What leads from one pipeline to another.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connectors: BTreeMap<ComponentId, ConnectorConfig>,
     /// What the others need beside the path of the telemetry.
     pub extensions: BTreeMap<ComponentId, ExtensionConfig>,
     /// Which of these run, and how they are joined.
@@ -313,7 +320,6 @@ impl Config {
 
     fn read(root: &Node, problems: &mut Vec<Problem>) -> Self {
         const SERVICE: &str = "service";
-        const CONNECTORS: &str = "connectors";
         let mut config = Self::default();
         let Value::Mapping(sections) = &root.value else {
             if !root.is_null() {
@@ -327,17 +333,18 @@ impl Config {
                 ReceiverConfig::SECTION => config.receivers = read_section(node, problems),
                 ProcessorConfig::SECTION => config.processors = read_section(node, problems),
                 ExporterConfig::SECTION => config.exporters = read_section(node, problems),
+                ConnectorConfig::SECTION => config.connectors = read_section(node, problems),
                 ExtensionConfig::SECTION => config.extensions = read_section(node, problems),
                 SERVICE => match de::from_node(node) {
                     Ok(service) => config.service = service,
                     Err(error) => problems.push(Problem::under(&KeyPath::of([SERVICE]), error)),
                 },
-                CONNECTORS => no_connectors(node, problems),
                 unknown => {
                     let known = [
                         ReceiverConfig::SECTION,
                         ProcessorConfig::SECTION,
                         ExporterConfig::SECTION,
+                        ConnectorConfig::SECTION,
                         ExtensionConfig::SECTION,
                         SERVICE,
                     ];
@@ -351,23 +358,6 @@ impl Config {
             }
         }
         config
-    }
-}
-
-/// The Collector's section for components that join pipelines: there may be none in it.
-fn no_connectors(node: &Node, problems: &mut Vec<Problem>) {
-    let path = KeyPath::of(["connectors"]);
-    let why = left_out::CONNECTORS;
-    match &node.value {
-        Value::Mapping(entries) => problems.extend(entries.iter().map(|entry| {
-            let message = format!("connectors are not supported: {why}");
-            Problem::at(&path.key(&entry.key), message)
-        })),
-        _ if node.is_null() => {}
-        _ => problems.push(Problem::at(
-            &path,
-            format!("connectors are not supported: {why}"),
-        )),
     }
 }
 

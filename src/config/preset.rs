@@ -273,6 +273,8 @@ pub(super) fn apply(root: &mut Node) -> Vec<PresetValue> {
 
 /// What a pipeline is made of.
 struct Wiring {
+    signal: String,
+    receivers: Vec<String>,
     processors: Vec<String>,
     exporters: Vec<String>,
 }
@@ -286,13 +288,56 @@ fn wirings(root: &Node) -> Vec<Wiring> {
         Some(Value::Sequence(items)) => items.iter().filter_map(text).map(str::to_owned).collect(),
         _ => Vec::new(),
     };
-    pipelines
+    let mut wirings: Vec<Wiring> = pipelines
         .iter()
         .map(|pipeline| Wiring {
+            signal: component_type(&pipeline.key).to_owned(),
+            receivers: list(pipeline, "receivers"),
             processors: list(pipeline, PROCESSORS),
             exporters: list(pipeline, EXPORTERS),
         })
-        .collect()
+        .collect();
+    lead_on(root, &mut wirings);
+    wirings
+}
+
+/// Gives pipelines what is behind their connectors: the exporters of those that the connectors lead to.
+fn lead_on(root: &Node, wirings: &mut [Wiring]) {
+    let connectors = root
+        .get("connectors")
+        .map(|entry| entries(&entry.value))
+        .unwrap_or_default();
+    // Each time one connector further, and there are fewer of them in a row than pipelines.
+    for _ in 0..wirings.len() {
+        let ends: Vec<(String, Vec<String>, Vec<String>)> = wirings
+            .iter()
+            .map(|of| {
+                (
+                    of.signal.clone(),
+                    of.receivers.clone(),
+                    of.exporters.clone(),
+                )
+            })
+            .collect();
+        for wiring in &mut *wirings {
+            let mut behind: Vec<String> = Vec::new();
+            for (signal, receivers, exporters) in &ends {
+                let leads_there = |id: &&String| {
+                    receivers.contains(id) && connectors.iter().any(|of| of.key == **id)
+                };
+                if *signal == wiring.signal && wiring.exporters.iter().any(|id| leads_there(&id)) {
+                    behind.extend(exporters.iter().cloned());
+                }
+            }
+            behind.retain(|id| !wiring.exporters.contains(id));
+            wiring.exporters.extend(behind);
+        }
+    }
+    for wiring in wirings {
+        wiring
+            .exporters
+            .retain(|id| !connectors.iter().any(|of| of.key == *id));
+    }
 }
 
 /// The preset that all backends behind a processor have. What is printed has no limits.

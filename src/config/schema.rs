@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::components::{
-    Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
+    Component, ConnectorConfig, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
 use super::service::ServiceConfig;
 
@@ -24,6 +24,7 @@ pub fn schema() -> Value {
         section::<ReceiverConfig>(&mut generator),
         section::<ProcessorConfig>(&mut generator),
         section::<ExporterConfig>(&mut generator),
+        section::<ConnectorConfig>(&mut generator),
         section::<ExtensionConfig>(&mut generator),
     ] {
         properties.insert(section.to_owned(), schema.to_value());
@@ -34,14 +35,6 @@ pub fn schema() -> Value {
         "Which of these run, and how they are joined.".into(),
     );
     properties.insert("service".to_owned(), service.to_value());
-    properties.insert(
-        "connectors".to_owned(),
-        json!({
-            "description": "As in the Collector; there are none here, so it is empty.",
-            "type": "object",
-            "maxProperties": 0,
-        }),
-    );
     let mut definitions = generator.take_definitions(true);
     for definition in definitions.values_mut() {
         loosen(definition);

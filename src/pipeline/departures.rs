@@ -58,7 +58,7 @@ impl Rig {
         let mut pipeline = Pipeline::new(
             "traces".parse().unwrap(),
             Some((policy, Fate::Kept(Box::new(keeping)))),
-            vec![(Arc::new(exporter), None)],
+            vec![Destination::Exporter(Arc::new(exporter), None)],
             budget.clone(),
             Arc::clone(&counters),
         );

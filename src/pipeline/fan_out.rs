@@ -8,6 +8,8 @@ use futures::future::join_all;
 use slimspan_artifact::Form;
 use slimspan_proto::{Malformed, Signal, count};
 
+use super::Pipeline;
+use super::passing::Carried;
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::exporters::{Exporter, Terms};
@@ -16,45 +18,68 @@ use crate::joining::{Pieces, join};
 use crate::panics::Panics;
 use crate::refusal::Refusal;
 
-/// An exporter, and how references look that go there, if not as the processor has them.
-pub type Destination = (Arc<Exporter>, Option<Form>);
+/// What a pipeline leads to.
+#[derive(Debug)]
+pub enum Destination {
+    /// An exporter, and how references look that go there, if not as the processor has them.
+    Exporter(Arc<Exporter>, Option<Form>),
+    /// Another pipeline of the same signal.
+    Pipeline(Arc<Pipeline>),
+}
 
-/// The exporters of a pipeline, and the forms of references that they want.
+/// The exporters of a pipeline and the pipelines that it leads to, and the forms of references that they want.
 #[derive(Debug)]
 pub(super) struct FanOut {
-    /// Each with the index of its form.
-    exporters: Vec<(Arc<Exporter>, usize)>,
-    /// Each once.
-    forms: Vec<Form>,
+    ways: Vec<Way>,
+    /// Each once; none is the form that an `artifact` processor before this pipeline has.
+    forms: Vec<Option<Form>>,
     /// What copies are charged to.
     budget: Budget,
     panics: Arc<Panics>,
 }
 
-/// One request as the exporters get it: once for each form of references.
+/// Where a request goes.
+#[derive(Debug)]
+enum Way {
+    /// With the index of its form.
+    Exporter(Arc<Exporter>, usize),
+    /// With the indices of the forms that it wants, in its order.
+    Pipeline(Arc<Pipeline>, Vec<usize>),
+}
+
+/// One request as its destinations get it: once for each form of references.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing(Vec<Bytes>);
 
 impl FanOut {
-    /// To all of these; references have the form `usual` unless an exporter has another one.
+    /// To all of these; references have the form `usual`, that of the `artifact` processor of this pipeline,
+    /// unless an exporter has another one.
     pub(super) fn new(
         destinations: Vec<Destination>,
-        usual: Form,
+        usual: Option<Form>,
         budget: Budget,
         panics: Arc<Panics>,
     ) -> Self {
-        let mut forms = Vec::new();
-        let exporters = destinations.into_iter().map(|(exporter, form)| {
-            let form = form.unwrap_or(usual);
+        let mut forms: Vec<Option<Form>> = Vec::new();
+        let mut index_of = |form: Option<Form>| {
+            let form = form.or(usual);
             let known = forms.iter().position(|known| *known == form);
-            let index = known.unwrap_or_else(|| {
+            known.unwrap_or_else(|| {
                 forms.push(form);
                 forms.len() - 1
-            });
-            (exporter, index)
+            })
+        };
+        let ways = destinations.into_iter().map(|to| match to {
+            Destination::Exporter(exporter, form) => Way::Exporter(exporter, index_of(form)),
+            Destination::Pipeline(pipeline) => {
+                let wanted = pipeline.wanted_forms().iter();
+                let wanted = wanted.map(|form| index_of(*form)).collect();
+                Way::Pipeline(pipeline, wanted)
+            }
         });
+        let ways = ways.collect();
         Self {
-            exporters: exporters.collect(),
+            ways,
             forms,
             budget,
             panics,
@@ -62,31 +87,38 @@ impl FanOut {
     }
 
     /// The forms of references that are wanted, each once.
-    pub(super) fn forms(&self) -> &[Form] {
+    pub(super) fn forms(&self) -> &[Option<Form>] {
         &self.forms
     }
 
-    /// How many exporters there are.
+    /// How many destinations there are.
     pub(super) fn len(&self) -> usize {
-        self.exporters.len()
+        self.ways.len()
     }
 
-    /// Sends a request to every exporter, with the `isolated` items of it apart.
+    /// Whether requests leave slimspan from here, and not only from pipelines behind this one.
+    pub(super) fn has_exporters(&self) -> bool {
+        let mut ways = self.ways.iter();
+        ways.any(|way| matches!(way, Way::Exporter(..)))
+    }
+
+    /// Sends a request everywhere, with the `isolated` items of it apart.
     pub(super) async fn send(
         &self,
         signal: Signal,
         outgoing: &Outgoing,
         isolated: &[Range<usize>],
         terms: &Terms,
+        carried: &Carried,
     ) -> Result<Answer, Refusal> {
-        let send = |index| self.send_to(index, signal, outgoing, isolated, terms);
-        if self.exporters.len() == 1 {
+        let send = |index| self.send_to(index, signal, outgoing, isolated, terms, carried);
+        if self.ways.len() == 1 {
             return send(0).await;
         }
-        Answer::worst(join_all((0..self.exporters.len()).map(send)).await)
+        Answer::worst(join_all((0..self.ways.len()).map(send)).await)
     }
 
-    /// Sends a request to one of the exporters.
+    /// Sends a request to one of the destinations.
     pub(super) async fn send_to(
         &self,
         index: usize,
@@ -94,11 +126,31 @@ impl FanOut {
         outgoing: &Outgoing,
         isolated: &[Range<usize>],
         terms: &Terms,
+        carried: &Carried,
     ) -> Result<Answer, Refusal> {
-        let Some((exporter, form)) = self.exporters.get(index) else {
-            return Ok(Answer::success());
-        };
-        let request = outgoing.0.get(*form).cloned().unwrap_or_default();
+        match self.ways.get(index) {
+            None => Ok(Answer::success()),
+            Some(Way::Exporter(exporter, form)) => {
+                let request = outgoing.in_form(*form);
+                self.export(exporter, signal, request, isolated, terms)
+                    .await
+            }
+            Some(Way::Pipeline(pipeline, forms)) => {
+                let wanted = forms.iter().map(|form| outgoing.in_form(*form));
+                let wanted = Outgoing(wanted.collect());
+                pipeline.take_over(wanted, isolated, terms, carried).await
+            }
+        }
+    }
+
+    async fn export(
+        &self,
+        exporter: &Arc<Exporter>,
+        signal: Signal,
+        request: Bytes,
+        isolated: &[Range<usize>],
+        terms: &Terms,
+    ) -> Result<Answer, Refusal> {
         let mut stage = terms
             .trace
             .call(|| format!("exporter/{}/{signal}", exporter.id()));
@@ -138,10 +190,19 @@ impl FanOut {
         outcome
     }
 
-    /// So many items are handed back that one of the exporters was not given.
+    /// So many items are handed back that one of the destinations was not given.
     pub(super) fn not_sent(&self, index: usize, signal: Signal, items: usize) {
-        if let Some((exporter, _)) = self.exporters.get(index) {
-            exporter.not_sent(signal, items);
+        match self.ways.get(index) {
+            Some(Way::Exporter(exporter, _)) => exporter.not_sent(signal, items),
+            Some(Way::Pipeline(pipeline, _)) => pipeline.not_taken_over(items),
+            None => {}
+        }
+    }
+
+    /// The same of all of them.
+    pub(super) fn not_sent_at_all(&self, signal: Signal, items: usize) {
+        for index in 0..self.ways.len() {
+            self.not_sent(index, signal, items);
         }
     }
 }
@@ -155,6 +216,16 @@ impl Outgoing {
     /// A request that is the same in all of so many forms.
     pub(super) fn same(request: &Bytes, forms: usize) -> Self {
         Self(vec![request.clone(); forms])
+    }
+
+    /// The request in one of its forms.
+    fn in_form(&self, form: usize) -> Bytes {
+        self.0.get(form).cloned().unwrap_or_default()
+    }
+
+    /// The request in the first of its forms, which is the only one where references are not written yet.
+    pub(super) fn first(&self) -> Bytes {
+        self.in_form(0)
     }
 
     /// One request of several: all that OTLP requests have is repeated.

@@ -7,18 +7,18 @@
 mod artifacts;
 mod batch;
 mod fan_out;
+mod passing;
 mod processors;
 mod tenancy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use http::HeaderMap;
-use slimspan_artifact::Policy;
+use slimspan_artifact::{Form, Policy};
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 
@@ -28,16 +28,16 @@ use crate::client::Client;
 use crate::config::{BatchConfig, PipelineId};
 use crate::exporters::{Departure, Divided, Oversize, Terms};
 use crate::panics::Panics;
-use crate::refusal::{Culprit, Refusal};
-use crate::sift::{EntryLimit, Rejected, Sifted, sift};
+use crate::refusal::Refusal;
+use crate::sift::{EntryLimit, Rejected, sift};
 use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::traces::{Onward, RequestSpan, Trace, Tracer};
 use crate::telemetry::{
-    BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling, Watch,
+    BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling,
 };
-use artifacts::{Artifacts, Processed, Recording};
+use artifacts::Artifacts;
 pub use artifacts::{Fate, Keeping};
-use batch::{Batch, Held};
+use batch::Batch;
 pub use fan_out::Destination;
 use fan_out::FanOut;
 use processors::Processors;
@@ -74,7 +74,7 @@ impl From<Bytes> for Received {
     }
 }
 
-/// The processors and exporters of one pipeline.
+/// The processors of one pipeline, and what it leads to.
 #[derive(Debug)]
 pub struct Pipeline {
     id: PipelineId,
@@ -260,7 +260,7 @@ impl Pipeline {
         let usual = artifacts.as_ref().map(|(policy, _)| policy.form);
         let exporters = Arc::new(FanOut::new(
             destinations,
-            usual.unwrap_or_default(),
+            usual,
             budget.clone(),
             Arc::clone(&counters.panics),
         ));
@@ -268,8 +268,11 @@ impl Pipeline {
         Self {
             id,
             counts,
-            artifacts: artifacts
-                .map(|(policy, fate)| Artifacts::new(&policy, exporters.forms(), fate)),
+            artifacts: artifacts.map(|(policy, fate)| {
+                let forms = exporters.forms().iter();
+                let forms: Vec<Form> = forms.map(|form| form.unwrap_or(policy.form)).collect();
+                Artifacts::new(&policy, &forms, fate)
+            }),
             exporters,
             budget,
             batch: None,
@@ -295,96 +298,6 @@ impl Pipeline {
         Self {
             batch: Some(Batch::new(batch, self.id.signal, exporters, budget, counts)),
             ..self
-        }
-    }
-
-    async fn consume(&self, sifted: &Sifted, terms: &Terms) -> Result<Answer, Refusal> {
-        let counters = &self.counters;
-        counters.received(sifted.request.len());
-        let signal = self.id.signal;
-        let rejected = sifted.rejected.as_ref().map_or(0, |of| of.count);
-        let items = sifted.count.saturating_sub(rejected) as u64;
-        self.counts.incoming.fetch_add(items, Ordering::Relaxed);
-        self.processors.came(signal, items);
-        let processed = match &self.artifacts {
-            None => Processed::untouched(sifted, self.exporters.forms().len()),
-            Some(artifacts) => {
-                let watch = Watch::start();
-                let processed = artifacts.process(signal, sifted, terms, counters);
-                let processed = processed.await;
-                self.processors.took(signal, watch.read());
-                processed?
-            }
-        };
-        let rejected = processed.rejected.as_ref().map_or(0, |of| of.count);
-        let left = items.saturating_sub(rejected as u64);
-        self.processors.passed(signal, left);
-        let Processed {
-            outgoing,
-            is_forwarded,
-            isolated,
-            rejected,
-            tenants,
-            in_flight,
-            entries,
-        } = processed;
-        let mut terms = terms.clone();
-        terms.tenants = tenants.as_slice().into();
-        let artifacts = self.artifacts.as_ref();
-        let recording = artifacts.and_then(|of| of.recording(entries));
-        let watched = recording.as_deref().map(Recording::departure);
-        terms.departure = watched.cloned().unwrap_or_default();
-        if is_forwarded {
-            // What is too large for the backend as it is may be smaller once the store is back.
-            terms.oversize = Oversize::Refused;
-        }
-        // What others may not be joined with goes as it is, and so does what there is no memory to wait
-        // with.
-        let batch = self.batch.as_ref();
-        let batch = batch.filter(|_| isolated.is_empty() && !is_forwarded);
-        let batch = batch.and_then(|batch| {
-            let lease = batch.lease(&outgoing, &sifted.request).ok()?;
-            Some((batch, lease))
-        });
-        let outcome = if let Some((batch, lease)) = batch {
-            let held = Held::new(tenants, in_flight, lease, recording.clone());
-            let items = outgoing.count(signal);
-            let stage = terms.trace.stage(|| "processor/batch/wait".to_owned());
-            let sent = batch.send(outgoing.clone(), items, held, &terms).await;
-            stage.ended(sent.as_ref().err());
-            sent
-        } else {
-            let sent = self.exporters.send(signal, &outgoing, &isolated, &terms);
-            let sent = sent.await;
-            drop(in_flight);
-            sent
-        };
-        if let Some(recording) = recording {
-            // Before the sender hears of it: else a kill could leave a reference that nobody knows of, and
-            // that is not sent again. What one of several backends refused has left to the others, and so
-            // may what was not answered in time. Where the sender goes away meanwhile, it is let go of.
-            recording.ended(terms.deadline).await;
-        }
-        match outcome {
-            Ok(answer) => {
-                counters.sent(outgoing.len());
-                if is_forwarded {
-                    counters.forwarded();
-                }
-                let answer = match rejected {
-                    None => answer,
-                    Some(rejected) => answer.and(rejected.into()),
-                };
-                let rejected = answer.rejected().unwrap_or(0).min(items);
-                let accepted = &self.counts.accepted;
-                accepted.fetch_add(items - rejected, Ordering::Relaxed);
-                Ok(answer)
-            }
-            Err(refusal) if is_forwarded && refusal.may_be_for_size() => {
-                let quoted = refusal.quoted();
-                Err(Refusal::unavailable(Culprit::Store, refusal.to_string()).quoting(quoted))
-            }
-            Err(refusal) => Err(refusal),
         }
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -64,7 +65,42 @@ async fn rig(batch: Option<BatchConfig>) -> Rig {
 }
 
 /// With these pipelines, all of which lead to one exporter.
-async fn rig_of(pipelines: &[&str], batch: Option<BatchConfig>) -> Rig {
+async fn rig_of(ids: &[&str], batch: Option<BatchConfig>) -> Rig {
+    rig_with(|parts| {
+        let new = |id: &&str| parts.pipeline(id, parts.to_exporter(), batch.clone());
+        ids.iter().map(new).collect()
+    })
+    .await
+}
+
+/// What pipelines are made of.
+struct Parts {
+    exporter: Arc<Exporter>,
+    budget: Budget,
+    counters: Arc<Counters>,
+}
+
+impl Parts {
+    fn to_exporter(&self) -> Destination {
+        Destination::Exporter(Arc::clone(&self.exporter), None)
+    }
+
+    fn pipeline(&self, id: &str, to: Destination, batch: Option<BatchConfig>) -> Pipeline {
+        let pipeline = Pipeline::new(
+            id.parse().unwrap(),
+            None,
+            vec![to],
+            self.budget.clone(),
+            Arc::clone(&self.counters),
+        );
+        match batch {
+            Some(batch) => pipeline.with_batch(batch, Arc::default()),
+            None => pipeline,
+        }
+    }
+}
+
+async fn rig_with(make: impl FnOnce(&Parts) -> Vec<Pipeline>) -> Rig {
     let counters: Arc<Counters> = Arc::default();
     let budget = Budget::new(Limits {
         limit_mib: 512,
@@ -83,19 +119,13 @@ async fn rig_of(pipelines: &[&str], batch: Option<BatchConfig>) -> Rig {
         most: 1000,
         key: "max_items".to_owned(),
     };
-    let ids = pipelines;
     let mut pipelines = Pipelines::new(entries, budget.clone(), Arc::clone(&counters));
-    for id in ids {
-        let mut pipeline = Pipeline::new(
-            id.parse().unwrap(),
-            None,
-            vec![(Arc::clone(&exporter), None)],
-            budget.clone(),
-            Arc::clone(&counters),
-        );
-        if let Some(batch) = batch.clone() {
-            pipeline = pipeline.with_batch(batch, Arc::default());
-        }
+    let parts = Parts {
+        exporter,
+        budget: budget.clone(),
+        counters: Arc::clone(&counters),
+    };
+    for pipeline in make(&parts) {
         pipelines.add(Arc::new(pipeline));
     }
     let pipelines = Arc::new(pipelines);
@@ -272,4 +302,37 @@ async fn a_fault_in_a_batch_is_told_to_the_sender_of_what_caused_it() {
             assert_eq!(told.code, expected, "number {number}, time {time}");
         }
     }
+}
+
+/// What a batch sends again in halves into another pipeline has come there once.
+#[tokio::test]
+async fn what_goes_in_halves_is_counted_once_behind_a_connector() {
+    let batch = BatchConfig {
+        send_batch_size: 8,
+        // All of them are joined, or the test would wait for that.
+        timeout: Duration::from_hours(1),
+        ..BatchConfig::default()
+    };
+    let rig = rig_with(|parts| {
+        let behind = parts.pipeline("traces/behind", parts.to_exporter(), None);
+        let to = Destination::Pipeline(Arc::new(behind));
+        vec![parts.pipeline("traces", to, Some(batch))]
+    })
+    .await;
+    let sent = (0..8).map(|number| {
+        let name = if number == 5 { POISON } else { "sound" };
+        rig.send(By::Grpc, name)
+    });
+    let told = join_all(sent).await;
+    for (number, told) in told.into_iter().enumerate() {
+        let expected = if number == 5 { 14 } else { 0 };
+        assert_eq!(told.code, expected, "number {number}");
+    }
+    for id in ["traces", "traces/behind"] {
+        let counts = rig.counters.pipeline(id);
+        let counts = [&counts.incoming, &counts.accepted].map(|of| of.load(Ordering::Relaxed));
+        assert_eq!(counts, [8, 7], "{id}");
+    }
+    let sum = rig.counters.items.of(Signal::Traces).read();
+    assert_eq!((sum.received, sum.delivered, sum.refused), (8, 7, 1));
 }

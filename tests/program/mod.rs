@@ -20,6 +20,7 @@ mod collectors;
 mod command_line;
 mod configuration;
 mod connections;
+mod connectors;
 mod delivery;
 mod disconnects;
 mod dry_run;

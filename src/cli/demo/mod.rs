@@ -120,7 +120,7 @@ impl Target {
         }
         let location = Store::location_of(store, &TenantId::default())?;
         let store = Store::open_beside(store)?;
-        let (exporter, auth) = Receiver::find(config, wiring, endpoint)?;
+        let (exporter, auth) = Receiver::find(config, &wiring, endpoint)?;
         Ok(Self {
             exporter,
             authorizer: token(config, auth)?,
@@ -147,11 +147,14 @@ impl Target {
     }
 }
 
-fn artifact_pipeline(config: &Config) -> Option<(&PipelineConfig, &ComponentId, &ArtifactConfig)> {
+fn artifact_pipeline(config: &Config) -> Option<(PipelineConfig, &ComponentId, &ArtifactConfig)> {
     let mut pipelines = config.service.pipelines.iter();
     pipelines.find_map(|(id, wiring)| {
         let (processor, artifact) = config.artifact_processor(wiring)?;
-        (id.signal == Signal::Traces).then_some((wiring, processor, artifact))
+        (id.signal == Signal::Traces).then(|| {
+            // With the receivers of the pipelines before it.
+            (config.end_to_end(id, wiring), processor, artifact)
+        })
     })
 }
 

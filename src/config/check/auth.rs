@@ -197,14 +197,14 @@ impl Check<'_> {
 
     /// Whether any request that comes to the exporter `id` may have headers with it.
     pub(super) fn sees_metadata(&self, id: &ComponentId) -> bool {
-        let pipelines = self.config.service.pipelines.values();
+        let pipelines = self.config.service.pipelines.iter();
         let mut receivers = pipelines
-            .filter(|pipeline| pipeline.exporters.contains(id))
-            .flat_map(|pipeline| &pipeline.receivers)
+            .filter(|(_, pipeline)| pipeline.exporters.contains(id))
+            .flat_map(|(id, pipeline)| self.config.end_to_end(id, pipeline).receivers)
             .peekable();
         // Nobody misses anything where nothing comes.
         receivers.peek().is_none()
-            || receivers.any(|id| match self.config.receivers.get(id) {
+            || receivers.any(|id| match self.config.receivers.get(&id) {
                 Some(ReceiverConfig::Otlp(receiver)) => receiver.protocols.includes_metadata(),
                 None => true,
             })

@@ -118,6 +118,27 @@ const TYPES: &[Types] = &[
               there with otlp_grpc",
     },
     Types {
+        kind: "connector",
+        names: &[
+            "count",
+            "datadog",
+            "exceptions",
+            "failover",
+            "grafanacloud",
+            "metricsaslogs",
+            "otlpjson",
+            "roundrobin",
+            "routing",
+            "servicegraph",
+            "signaltometrics",
+            "slowsql",
+            "spanmetrics",
+            "sum",
+        ],
+        why: "requests go from one pipeline to another as they are here; place slimspan before or behind a \
+              Collector that has the connector (see docs/placing.md), and remove it",
+    },
+    Types {
         kind: "extension",
         names: &["pprof"],
         why: "there is no Go in it to profile; remove it, and use the profiler of the system, such as perf",
@@ -169,7 +190,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::super::components::{
-        Component, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
+        Component, ConnectorConfig, ExporterConfig, ExtensionConfig, ProcessorConfig,
+        ReceiverConfig,
     };
     use super::*;
 
@@ -184,6 +206,7 @@ mod tests {
         let known: BTreeSet<_> = known::<ReceiverConfig>()
             .chain(known::<ProcessorConfig>())
             .chain(known::<ExporterConfig>())
+            .chain(known::<ConnectorConfig>())
             .chain(known::<ExtensionConfig>())
             .collect();
         let mut told = BTreeSet::new();

@@ -71,7 +71,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "receivers:\n  otlp:",
         "recievers:\n  otlp:",
-        "c.yaml:1: has invalid keys: recievers; did you mean \"receivers\"? known are receivers, processors, exporters, extensions, service",
+        "c.yaml:1: has invalid keys: recievers; did you mean \"receivers\"? known are receivers, processors, exporters, connectors, extensions, service",
     ),
     (
         "endpoint: 127.0.0.1:4317",
@@ -246,15 +246,25 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "service:\n",
         "connectors:\n  spanmetrics:\nservice:\n",
-        "c.yaml:27: connectors.spanmetrics: connectors are not supported: a request goes through one pipeline here; place slimspan before or behind a Collector that has the connector (see docs/placing.md), and remove it",
+        "c.yaml:27: connectors.spanmetrics: the connector type \"spanmetrics\" is not supported: requests go from one pipeline to another as they are here; place slimspan before or behind a Collector that has the connector (see docs/placing.md), and remove it",
     ),
     (
         "service:\n",
         "connectors: [forward]\nservice:\n",
-        "c.yaml:26: connectors: connectors are not supported: a request goes through one pipeline here; place slimspan before or behind a Collector that has the connector (see docs/placing.md), and remove it",
+        "c.yaml:26: connectors: expected a mapping of connector ids to their configuration",
     ),
     ("service:\n", "connectors: {}\nservice:\n", "no error"),
     ("service:\n", "connectors:\nservice:\n", "no error"),
+    (
+        "service:\n",
+        "connectors:\n  forward:\nservice:\n",
+        "no error",
+    ),
+    (
+        "service:\n",
+        "connectors:\n  forward: {to: logs}\nservice:\n",
+        "c.yaml:27: connectors.forward: has invalid keys: to",
+    ),
     (
         "    traces:",
         "    events:",
@@ -1279,12 +1289,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "exporters:\n  otlp_grpc:",
         "exporter:\n  otlp_grpc:",
-        "c.yaml:14: has invalid keys: exporter; did you mean \"exporters\"? known are receivers, processors, exporters, extensions, service",
+        "c.yaml:14: has invalid keys: exporter; did you mean \"exporters\"? known are receivers, processors, exporters, connectors, extensions, service",
     ),
     (
         "processors:\n  memory_limiter:",
-        "connectors:\n  forward:\nprocessors:\n  memory_limiter:",
-        "c.yaml:8: connectors.forward: connectors are not supported: a request goes through one pipeline here; place slimspan before or behind a Collector that has the connector (see docs/placing.md), and remove it",
+        "connectors:\n  forwards:\nprocessors:\n  memory_limiter:",
+        "c.yaml:8: connectors.forwards: unknown connector type \"forwards\"; did you mean \"forward\"? known are forward",
     ),
     (
         "  otlp_grpc:\n",

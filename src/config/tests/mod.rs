@@ -2,6 +2,7 @@
 
 mod accepted;
 mod auth;
+mod connectors;
 mod context;
 mod defaults;
 mod mistakes;

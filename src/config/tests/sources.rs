@@ -302,7 +302,7 @@ const MISTAKES: &[(&[&str], &[&str], &str)] = &[
     (
         &[],
         &["exporter.debug.verbosity=normal"],
-        "--set: has invalid keys: exporter; did you mean \"exporters\"? known are receivers, processors, exporters, extensions, service",
+        "--set: has invalid keys: exporter; did you mean \"exporters\"? known are receivers, processors, exporters, connectors, extensions, service",
     ),
     (
         &[],

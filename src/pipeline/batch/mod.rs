@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 pub(super) use self::part::Held;
 use self::part::{Group, Part};
 use super::fan_out::{FanOut, Outgoing};
+use super::passing::Carried;
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
@@ -325,9 +326,10 @@ impl Shared {
             return self.send_one(exporter, only, &terms).await;
         }
         let joined = Outgoing::joined(group.iter().map(|part| part.outgoing.clone()));
+        let carried = Carried::default();
         let sent = self
             .exporters
-            .send_to(exporter, self.signal, &joined, &[], &terms);
+            .send_to(exporter, self.signal, &joined, &[], &terms, &carried);
         sent.await
     }
 
@@ -339,10 +341,12 @@ impl Shared {
         terms: &Terms,
     ) -> Result<Answer, Refusal> {
         let most = self.config.send_batch_max_size;
+        // All that it has with it is held until its sender is answered.
+        let carried = Carried::default();
         let send = async |outgoing: &Outgoing| {
-            let sent = self
-                .exporters
-                .send_to(exporter, self.signal, outgoing, &[], terms);
+            let sent =
+                self.exporters
+                    .send_to(exporter, self.signal, outgoing, &[], terms, &carried);
             sent.await
         };
         if most == 0 || part.items <= most {

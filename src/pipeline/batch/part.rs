@@ -29,7 +29,7 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(in crate::pipeline) struct Held {
     pub(super) tenants: Vec<TenantId>,
-    _in_flight: Vec<InFlight>,
+    _in_flight: Arc<[InFlight]>,
     _lease: Option<Lease>,
     /// It is let go of when the request has ended, and written down then if nobody else does it.
     _recording: Option<Arc<Recording>>,
@@ -40,7 +40,7 @@ impl Held {
     /// the ones that came, which have one themselves; and what the catalog is to be told.
     pub(in crate::pipeline) fn new(
         tenants: Vec<TenantId>,
-        in_flight: Vec<InFlight>,
+        in_flight: Arc<[InFlight]>,
         lease: Option<Lease>,
         recording: Option<Arc<Recording>>,
     ) -> Self {
