@@ -95,9 +95,9 @@ pub enum StartError {
         /// Why.
         reason: io::Error,
     },
-    /// Own spans cannot be sent.
+    /// What slimspan says of itself cannot be sent.
     #[error("{path}.{reason}")]
-    OwnSpans {
+    OwnTelemetry {
         /// Where that is configured.
         path: String,
         /// Why; the text begins with the key to change.

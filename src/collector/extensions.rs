@@ -116,9 +116,10 @@ impl Extensions {
                 "metrics for Prometheus at http://{}/metrics",
                 listener.address()
             );
-            let (level, resource) = (telemetry.metrics.level, telemetry.resource.clone());
+            let selection = telemetry.metrics.selection();
             let naming = telemetry.metrics.naming(reader);
-            let pages = prometheus::pages(Arc::clone(counters), level, naming, resource);
+            let resource = telemetry.resource.clone();
+            let pages = prometheus::pages(Arc::clone(counters), selection, naming, resource);
             let pages = Hosts::guard(pages, listener.address(), &endpoint.host);
             self.serve("telemetry".to_owned(), what, listener, pages);
         }

@@ -7,6 +7,8 @@ mod extensions;
 mod forgotten;
 mod lives;
 mod memory;
+mod own_backend;
+mod own_metrics;
 mod own_spans;
 mod receivers;
 mod rehearsal;
@@ -36,6 +38,7 @@ use exporters::set_up_exporters;
 use extensions::Extensions;
 pub use lives::run;
 use memory::memory_limits;
+use own_metrics::OwnMetrics;
 use own_spans::OwnSpans;
 use receivers::{Receiver, bind_receivers};
 pub use rehearsal::rehearse;
@@ -56,6 +59,7 @@ pub struct Collector {
     extensions: Extensions,
     servers: Servers,
     own_spans: OwnSpans,
+    own_metrics: OwnMetrics,
     /// Held here alone: what looks at it does not keep it.
     sights: Arc<Running>,
     summary: Vec<(String, String)>,
@@ -84,6 +88,7 @@ impl Collector {
         let exporters =
             set_up_exporters(config, &auth, &budget, &counters, &recorders, &mut summary)?;
         let own_spans = OwnSpans::set_up(config, &counters, &mut summary)?;
+        let own_metrics = OwnMetrics::set_up(config, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
 
         for (id, wiring) in &config.service.pipelines {
@@ -185,6 +190,7 @@ impl Collector {
             extensions,
             servers,
             own_spans,
+            own_metrics,
             sights,
             budget,
             counters,

@@ -3,6 +3,7 @@
 use super::auth::Auth;
 use super::error::StartError;
 use super::memory::memory_limits;
+use super::own_metrics::OwnMetrics;
 use super::own_spans::OwnSpans;
 use super::stores::location;
 use super::{exporters, extensions, receivers, servers};
@@ -36,5 +37,6 @@ pub fn rehearse(config: &Config) -> Result<(), StartError> {
         exporters::try_out(id, exporter)?;
     }
     extensions::try_out(config)?;
-    OwnSpans::try_out(config)
+    OwnSpans::try_out(config)?;
+    OwnMetrics::try_out(config)
 }

@@ -29,8 +29,8 @@ const LAST_DELIVERIES_FROM_MEMORY: Duration = Duration::from_secs(4);
 /// What uploads from a spool have at the end; what is left waits there for the next start.
 const LAST_UPLOADS: Duration = Duration::from_millis(250);
 
-/// What sending slimspan's own spans has at the end.
-const LAST_SPANS: Duration = Duration::from_millis(500);
+/// What sending slimspan's own spans and metrics has at the end.
+const LAST_TELEMETRY: Duration = Duration::from_millis(500);
 
 /// What entries of the catalog have at the end to be put; what is left waits there for the next start.
 const LAST_ENTRIES: Duration = Duration::from_millis(500);
@@ -60,8 +60,10 @@ impl Collector {
         });
         let mut servers = pin!(join_all(servers));
         let drain = CancellationToken::new();
-        let last_spans = CancellationToken::new();
-        let mut own_spans = self.own_spans.send(&last_spans);
+        let last_telemetry = CancellationToken::new();
+        let mut own_telemetry = JoinSet::new();
+        self.own_spans.send(&last_telemetry, &mut own_telemetry);
+        self.own_metrics.send(&last_telemetry, &mut own_telemetry);
         let mut uploads = JoinSet::new();
         for store in self.stores.values().filter(|store| store.spool().is_some()) {
             let (store, counters) = (store.clone(), Arc::clone(&self.counters));
@@ -138,11 +140,11 @@ impl Collector {
                 // A store that hangs holds up nobody: what is not put is in the journal.
                 let _ = timeout(last_entries, ended).await;
             })
-            .then("own spans", LAST_SPANS, |_| async {
-                last_spans.cancel();
-                let ended = async { while own_spans.join_next().await.is_some() {} };
-                // They are not worth a long end: what is not sent by then is dropped, and counted.
-                let _ = timeout(LAST_SPANS, ended).await;
+            .then("own telemetry", LAST_TELEMETRY, |_| async {
+                last_telemetry.cancel();
+                let ended = async { while own_telemetry.join_next().await.is_some() {} };
+                // It is not worth a long end: spans that are not sent by then are dropped, and counted.
+                let _ = timeout(LAST_TELEMETRY, ended).await;
             })
             .then("telemetry", LAST_WORDS, |_| async {
                 for dry_run in self.dry_runs.values() {

@@ -187,7 +187,8 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
     }
     let metrics = &config.service.telemetry.metrics;
     for (index, reader) in metrics.readers.iter().flatten().enumerate() {
-        if reader.pull.exporter.prometheus.without_scope_info == Some(false) {
+        let prometheus = reader.prometheus();
+        if prometheus.is_some_and(|of| of.without_scope_info == Some(false)) {
             let path = KeyPath::of(["service", "telemetry", "metrics", "readers"]).index(index);
             let path = path.key("pull").key("exporter").key("prometheus");
             let why = "does nothing here: metrics have no scopes";

@@ -6,7 +6,7 @@ mod types;
 pub(super) use types::why_type;
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 20] = [
+const LEFT_OUT: [(&str, &str, &str); 27] = [
     (
         "tpm",
         "key_pem",
@@ -36,7 +36,7 @@ const LEFT_OUT: [(&str, &str, &str); 20] = [
     (
         "console",
         "otlp",
-        "spans are not printed; use otlp, or level: debug of logs",
+        "what slimspan says of itself is not printed; use otlp, or level: debug of logs",
     ),
     (
         "headers_list",
@@ -74,15 +74,50 @@ const LEFT_OUT: [(&str, &str, &str); 20] = [
         "what an authenticator reads stands in headers; remove it",
     ),
     (
-        "periodic",
-        "pull",
-        "metrics are read here, and not sent; use pull, and let Prometheus or a Collector read them",
+        "temporality_preference",
+        "certificate",
+        "what is sent counts from the start of the process, which is cumulative; remove it",
     ),
     (
-        "views",
-        "readers",
-        "level says which metrics there are; remove it, and drop others where they are read, such as by \
-         metric_relabel_configs of Prometheus",
+        "default_histogram_aggregation",
+        "certificate",
+        "histograms have the buckets that docs/telemetry.md tells of; remove it",
+    ),
+    (
+        "producers",
+        "interval",
+        "slimspan's own metrics are all that is sent; remove it",
+    ),
+    (
+        "cardinality_limits",
+        "interval",
+        "there are as many series as there are components; remove it",
+    ),
+    (
+        "meter_name",
+        "instrument_name",
+        "metrics have no scopes here; name them by instrument_name",
+    ),
+    (
+        "instrument_type",
+        "instrument_name",
+        "name metrics by instrument_name, in which * stands for any text",
+    ),
+    (
+        "unit",
+        "instrument_name",
+        "name metrics by instrument_name, in which * stands for any text",
+    ),
+    (
+        "attribute_keys",
+        "aggregation",
+        "a metric is told with all of its labels or not at all; remove it, and drop labels where metrics are read, \
+         such as by metric_relabel_configs of Prometheus",
+    ),
+    (
+        "explicit_bucket_histogram",
+        "drop",
+        "histograms have the buckets that they have; use drop, or remove the view",
     ),
     (
         "with_resource_constant_labels",

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::logs::config::LogsConfig;
 use super::traces::config::TracesConfig;
+use super::views::Selection;
 use crate::config::HostPort;
+
+pub use super::readers::{Periodic, PeriodicExporter, Prometheus, Pull, PullExporter, Reader};
+pub use super::views::View;
 
 /// The whole section.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,8 +34,11 @@ pub struct TelemetryConfig {
 pub struct MetricsConfig {
     /// How much of it is told.
     pub level: Level,
-    /// Where Prometheus reads it. Where nobody says it, at the usual place, if that is free.
+    /// Where Prometheus reads it, and where it is sent. Where nobody says it, Prometheus reads it at the usual
+    /// place, if that is free.
     pub readers: Option<Vec<Reader>>,
+    /// What is not told of it.
+    pub views: Vec<View>,
     /// What older versions of the Collector had instead of readers.
     pub address: Option<HostPort>,
 }
@@ -50,46 +57,6 @@ pub enum Level {
     Normal,
     /// All there is.
     Detailed,
-}
-
-/// Who reads metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Reader {
-    /// It comes and asks.
-    pub pull: Pull,
-}
-
-/// A reader that comes and asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Pull {
-    /// What it is given.
-    pub exporter: PullExporter,
-}
-
-/// What a reader is given that asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PullExporter {
-    /// The text that Prometheus reads.
-    pub prometheus: Prometheus,
-}
-
-/// A listener for Prometheus.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Prometheus {
-    /// The host to listen on.
-    pub host: String,
-    /// The port; 0 lets the system choose.
-    pub port: u16,
-    /// Whether the names of counters are without `_total`.
-    pub without_type_suffix: bool,
-    /// Whether names are without a unit that the Collector only adds for Prometheus.
-    pub without_units: bool,
-    /// As in the Collector, whose metrics have scopes; here none has one.
-    pub without_scope_info: Option<bool>,
 }
 
 /// How the names of metrics end.
@@ -123,19 +90,8 @@ impl Default for MetricsConfig {
         Self {
             level: Level::Normal,
             readers: None,
+            views: Vec::new(),
             address: None,
-        }
-    }
-}
-
-impl Default for Prometheus {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 8888,
-            without_type_suffix: false,
-            without_units: false,
-            without_scope_info: None,
         }
     }
 }
@@ -145,6 +101,16 @@ impl Default for Naming {
         Self {
             type_suffix: true,
             units: true,
+        }
+    }
+}
+
+impl Naming {
+    /// As OTLP has them, where type and unit stand beside the name.
+    pub fn otlp() -> Self {
+        Self {
+            type_suffix: false,
+            units: false,
         }
     }
 }
@@ -160,14 +126,14 @@ impl MetricsConfig {
         }
         let usual = [Reader::default()];
         let readers = self.readers.as_deref().unwrap_or(&usual).iter().enumerate();
-        let readers = readers.map(|(index, reader)| {
-            let Prometheus { host, port, .. } = &reader.pull.exporter.prometheus;
+        let readers = readers.filter_map(|(index, reader)| {
+            let Prometheus { host, port, .. } = reader.prometheus()?;
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let endpoint = HostPort {
                 host: host.to_owned(),
                 port: *port,
             };
-            (Some(index), endpoint)
+            Some((Some(index), endpoint))
         });
         readers.collect()
     }
@@ -176,13 +142,25 @@ impl MetricsConfig {
     pub fn naming(&self, reader: Option<usize>) -> Naming {
         let mut readers = self.readers.iter().flatten();
         let reader = reader.and_then(|index| readers.nth(index));
-        reader.map_or_else(Naming::default, |reader| {
-            let prometheus = &reader.pull.exporter.prometheus;
-            Naming {
-                type_suffix: !prometheus.without_type_suffix,
-                units: !prometheus.without_units,
-            }
+        let prometheus = reader.and_then(Reader::prometheus);
+        prometheus.map_or_else(Naming::default, |prometheus| Naming {
+            type_suffix: !prometheus.without_type_suffix,
+            units: !prometheus.without_units,
         })
+    }
+
+    /// Who is sent metrics now and then, and by which of the `readers`.
+    pub fn periodic(&self) -> impl Iterator<Item = (usize, &Periodic)> {
+        let told = self.level != Level::None;
+        let readers = self.readers.iter().flatten().enumerate();
+        readers
+            .filter(move |_| told)
+            .filter_map(|(index, reader)| Some((index, reader.periodic.as_ref()?)))
+    }
+
+    /// Which metrics are told.
+    pub fn selection(&self) -> Selection {
+        Selection::new(self.level, &self.views)
     }
 
     /// Whether nobody said where they can be read.
@@ -190,7 +168,7 @@ impl MetricsConfig {
         self.readers.is_none() && self.address.is_none()
     }
 
-    /// What is wrong with it, and at which key.
+    /// What is wrong with the place where metrics are read, and at which key.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         let usual = [Reader::default()];
         let readers = self.readers.as_deref();

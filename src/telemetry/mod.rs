@@ -14,8 +14,10 @@ mod ignoring;
 mod latency;
 pub mod logs;
 pub mod metrics;
+pub mod otlp;
 mod passing;
 mod phase;
+pub mod readers;
 mod receiving;
 mod recent;
 mod seldom;
@@ -24,6 +26,7 @@ mod sights;
 mod sizes;
 mod storing;
 pub mod traces;
+pub mod views;
 
 pub use cataloguing::{CatalogCounts, Catalogued};
 pub use connections::{Connection, Cut};

@@ -37,6 +37,7 @@ mod items;
 mod leftovers;
 mod limits;
 mod memory;
+mod own_metrics;
 mod own_traces;
 mod passing_on;
 mod presets;

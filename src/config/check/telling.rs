@@ -9,7 +9,9 @@ use crate::config::path::KeyPath;
 use crate::exporters::otlp_grpc::Endpoint;
 use crate::exporters::otlp_http::HttpUrl;
 use crate::receivers::otlp::config::Protocols;
-use crate::telemetry::traces::config::{Protocol, TracesConfig};
+use crate::telemetry::config::MetricsConfig;
+use crate::telemetry::otlp::{OtlpBackend, Protocol};
+use crate::telemetry::traces::config::TracesConfig;
 use crate::tls::config::TlsServerConfig;
 
 impl Check<'_> {
@@ -75,9 +77,7 @@ impl Check<'_> {
     pub(super) fn telemetry(&mut self) {
         let telemetry = &self.config.service.telemetry;
         let path = KeyPath::of(["service", "telemetry"]);
-        if let Some((key, message)) = telemetry.metrics.mistake() {
-            self.report(path.key("metrics").key(key), message);
-        }
+        self.own_metrics(&path.key("metrics"), &telemetry.metrics);
         if let Some((key, message)) = telemetry.logs.mistake() {
             self.report(path.key("logs").key(key), message);
         }
@@ -107,6 +107,23 @@ impl Check<'_> {
         }
     }
 
+    fn own_metrics(&mut self, path: &KeyPath, metrics: &MetricsConfig) {
+        if let Some((key, message)) = metrics.mistake() {
+            self.report(path.key(key), message);
+        }
+        for (index, reader) in metrics.readers.iter().flatten().enumerate() {
+            let path = path.key("readers").index(index);
+            if let Some((keys, message)) = reader.mistake() {
+                let path = keys.iter().fold(path.clone(), |path, key| path.key(key));
+                self.report(path, message);
+            }
+            if let Some(periodic) = &reader.periodic {
+                let path = path.key("periodic").key("exporter").key("otlp");
+                self.own_backend(&path, &periodic.exporter.otlp);
+            }
+        }
+    }
+
     fn own_spans(&mut self, path: &KeyPath, traces: &TracesConfig) {
         if let Some((keys, message)) = traces.mistake() {
             let path = keys.iter().fold(path.clone(), |path, key| {
@@ -119,27 +136,32 @@ impl Check<'_> {
             let otlp = &processor.batch.exporter.otlp;
             let path = path.key("processors").index(index).key("batch");
             let path = path.key("exporter").key("otlp");
-            let (wrong, has_tls) = match otlp.protocol {
-                Protocol::Grpc => match otlp.endpoint.parse::<Endpoint>() {
-                    Ok(endpoint) => (None, endpoint.tls.unwrap_or(!otlp.insecure)),
-                    Err(error) => (Some(error.to_string()), true),
-                },
-                Protocol::Http => match otlp.endpoint.parse::<HttpUrl>() {
-                    Ok(_) => (None, otlp.endpoint.to_lowercase().starts_with("https")),
-                    Err(error) => (Some(error.to_string()), true),
-                },
+            self.own_backend(&path, otlp);
+        }
+    }
+
+    /// Where slimspan sends what it says of itself.
+    fn own_backend(&mut self, path: &KeyPath, otlp: &OtlpBackend) {
+        let (wrong, has_tls) = match otlp.protocol {
+            Protocol::Grpc => match otlp.endpoint.parse::<Endpoint>() {
+                Ok(endpoint) => (None, endpoint.tls.unwrap_or(!otlp.insecure)),
+                Err(error) => (Some(error.to_string()), true),
+            },
+            Protocol::Http => match otlp.endpoint.parse::<HttpUrl>() {
+                Ok(_) => (None, otlp.endpoint.to_lowercase().starts_with("https")),
+                Err(error) => (Some(error.to_string()), true),
+            },
+        };
+        if let Some(wrong) = wrong {
+            self.report(path.key("endpoint"), wrong);
+        }
+        if !has_tls && (otlp.certificate.is_some() || otlp.client_certificate.is_some()) {
+            let key = match otlp.certificate {
+                Some(_) => "certificate",
+                None => "client_certificate",
             };
-            if let Some(wrong) = wrong {
-                self.report(path.key("endpoint"), wrong);
-            }
-            if !has_tls && (otlp.certificate.is_some() || otlp.client_certificate.is_some()) {
-                let key = match otlp.certificate {
-                    Some(_) => "certificate",
-                    None => "client_certificate",
-                };
-                let message = "has no effect without TLS: use https://, or remove it";
-                self.report(path.key(key), message);
-            }
+            let message = "has no effect without TLS: use https://, or remove it";
+            self.report(path.key(key), message);
         }
     }
 }

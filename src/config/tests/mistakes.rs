@@ -1137,17 +1137,67 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  pipelines:",
         "  telemetry: {metrics: {readers: [{periodic: {}}]}}\n  pipelines:",
-        "c.yaml:28: service.telemetry.metrics.readers[0].periodic: is not supported: metrics are read here, and not sent; use pull, and let Prometheus or a Collector read them",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic: the field \"exporter\" is required",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{periodic: {interval: 0, exporter: {otlp: {protocol: grpc, endpoint: \"a:1\"}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic.interval: must be from 1 to 86400000, found 0",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {protocol: grpc, endpoint: nowhere}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic.exporter.otlp.endpoint: \"nowhere\" is not an address: use host:port, such as 127.0.0.1:4317",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {protocol: http/protobuf, endpoint: \"http://x:1\", certificate: ca.pem}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic.exporter.otlp.certificate: has no effect without TLS: use https://, or remove it",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {protocol: grpc, endpoint: \"https://x:1\", client_key: k.pem}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic.exporter.otlp.client_key: needs its certificate: add client_certificate",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {protocol: grpc, endpoint: \"a:1\", temporality_preference: delta}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic.exporter.otlp.temporality_preference: is not supported: what is sent counts from the start of the process, which is cumulative; remove it",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{periodic: {exporter: {console: {}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0].periodic.exporter.console: is not supported: what slimspan says of itself is not printed; use otlp, or level: debug of logs",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {readers: [{}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.readers[0]: takes exactly one of pull and periodic",
     ),
     (
         "  pipelines:",
         "  telemetry: {metrics: {readers: [{push: {}}]}}\n  pipelines:",
-        "c.yaml:28: service.telemetry.metrics.readers[0]: has invalid keys: push; known are pull",
+        "c.yaml:28: service.telemetry.metrics.readers[0]: has invalid keys: push; known are pull, periodic",
     ),
     (
         "  pipelines:",
-        "  telemetry: {metrics: {views: []}}\n  pipelines:",
-        "c.yaml:28: service.telemetry.metrics.views: is not supported: level says which metrics there are; remove it, and drop others where they are read, such as by metric_relabel_configs of Prometheus",
+        "  telemetry: {metrics: {views: [{selector: {instrument_name: a}, stream: {aggregation: {drop: }}}]}}\n  pipelines:",
+        "no error",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {views: [{selector: {instrument_name: a}, stream: {attribute_keys: {excluded: [b]}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.views[0].stream.attribute_keys: is not supported: a metric is told with all of its labels or not at all; remove it, and drop labels where metrics are read, such as by metric_relabel_configs of Prometheus",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {views: [{selector: {instrument_name: a}, stream: {aggregation: {explicit_bucket_histogram: {}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.views[0].stream.aggregation.explicit_bucket_histogram: is not supported: histograms have the buckets that they have; use drop, or remove the view",
+    ),
+    (
+        "  pipelines:",
+        "  telemetry: {metrics: {views: [{selector: {meter_name: a}, stream: {aggregation: {drop: {}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.metrics.views[0].selector.meter_name: is not supported: metrics have no scopes here; name them by instrument_name",
     ),
     (
         "  pipelines:",

@@ -5,19 +5,24 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::super::config::{Level, Naming};
+use super::super::config::Naming;
+use super::super::views::Selection;
 use super::read::{Reading, Sample, Value};
 use super::table::{Kind, METRICS, Metric};
 
 /// What [`encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The text of all metrics that there are at this `level`.
-pub fn encode(reading: Reading, level: Level, naming: Naming) -> Result<String, fmt::Error> {
+/// The text of all metrics that are told.
+pub fn encode(
+    reading: Reading,
+    selection: &Selection,
+    naming: Naming,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Told {
         reading,
-        level,
+        selection: selection.clone(),
         naming,
     }));
     let mut told = String::new();
@@ -28,13 +33,13 @@ pub fn encode(reading: Reading, level: Level, naming: Naming) -> Result<String, 
 #[derive(Debug)]
 struct Told {
     reading: Reading,
-    level: Level,
+    selection: Selection,
     naming: Naming,
 }
 
 impl Collector for Told {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for metric in METRICS.iter().filter(|of| of.level <= self.level) {
+        for metric in METRICS.iter().filter(|of| self.selection.has(of)) {
             let unit = metric.unit_in(self.naming).map(unit);
             let mut encoder = encoder.encode_descriptor(
                 metric.name,
@@ -107,7 +112,7 @@ fn unit(name: &str) -> Unit {
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::super::super::Counters;
-    use super::super::super::config::Resource;
+    use super::super::super::config::{Level, Resource};
     use super::*;
 
     #[test]
@@ -117,7 +122,8 @@ mod tests {
             let _ = counters.receiver("otlp", "grpc");
             let reading = Reading::of_all(&counters, &Resource::default());
             let naming = Naming { type_suffix, units };
-            encode(reading, Level::Detailed, naming).unwrap()
+            let selection = Selection::new(Level::Detailed, &[]);
+            encode(reading, &selection, naming).unwrap()
         };
         for (text, expected) in [
             (

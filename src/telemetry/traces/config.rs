@@ -1,15 +1,12 @@
 //! `service.telemetry.traces`, with the keys of the Collector.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::super::config::Level;
-use crate::config::Secret;
-use crate::config::headers::headers;
+use super::super::otlp::{OtlpBackend, named};
 use crate::config::units::{Between, Fraction};
 
 /// Spans of slimspan about the requests that it takes.
@@ -127,61 +124,7 @@ pub struct BatchSpans {
 #[serde(deny_unknown_fields)]
 pub struct SpanExporter {
     /// To a backend for OTLP.
-    pub otlp: OtlpSpans,
-}
-
-/// A backend for spans.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct OtlpSpans {
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// Its URL. Over HTTP one without a path means `/v1/traces` there.
-    pub endpoint: String,
-    /// With gRPC, and where the endpoint has no scheme: whether there is no TLS.
-    #[serde(default)]
-    pub insecure: bool,
-    /// What comes with every request, by name.
-    #[serde(default, deserialize_with = "headers")]
-    #[schemars(schema_with = "crate::config::headers::schema")]
-    pub headers: BTreeMap<String, Secret>,
-    /// How requests are compressed.
-    #[serde(default)]
-    pub compression: Compression,
-    /// What the backend has for one request, in milliseconds.
-    #[serde(default = "timeout", with = "Between::<1, 3_600_000>")]
-    pub timeout: u32,
-    /// The certificates (PEM) to trust instead of those of the system.
-    #[serde(default)]
-    pub certificate: Option<PathBuf>,
-    /// A certificate (PEM) to show to the backend.
-    #[serde(default)]
-    pub client_certificate: Option<PathBuf>,
-    /// Its key (PEM).
-    #[serde(default)]
-    pub client_key: Option<PathBuf>,
-}
-
-/// What a backend for spans speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Protocol {
-    /// OTLP/gRPC
-    #[serde(rename = "grpc")]
-    Grpc,
-    /// OTLP/HTTP
-    #[serde(rename = "http/protobuf")]
-    Http,
-}
-
-/// How requests with spans are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Every backend reads it.
-    #[default]
-    Gzip,
-    /// Not at all.
-    None,
+    pub otlp: OtlpBackend,
 }
 
 fn schedule_delay() -> u32 {
@@ -198,17 +141,6 @@ fn max_queue_size() -> u32 {
 
 fn max_export_batch_size() -> u32 {
     512
-}
-
-fn timeout() -> u32 {
-    10_000
-}
-
-/// What is named is there, also where nothing stands behind it.
-fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 impl Default for TracesConfig {
@@ -253,29 +185,18 @@ impl TracesConfig {
         }
         let mut processors = self.processors.iter().enumerate();
         processors.find_map(|(index, SpanProcessor { batch })| {
-            let (keys, why): (&[&str], String) =
-                if batch.max_export_batch_size > batch.max_queue_size {
-                    let why = format!(
-                        "{} is more than the {} of max_queue_size, so that no batch is ever full",
-                        batch.max_export_batch_size, batch.max_queue_size
-                    );
-                    (&["max_export_batch_size"], why)
-                } else {
-                    let otlp = &batch.exporter.otlp;
-                    match (&otlp.client_certificate, &otlp.client_key) {
-                        (Some(_), None) => (
-                            &["exporter", "otlp", "client_certificate"],
-                            "needs its key: add client_key".to_owned(),
-                        ),
-                        (None, Some(_)) => (
-                            &["exporter", "otlp", "client_key"],
-                            "needs its certificate: add client_certificate".to_owned(),
-                        ),
-                        _ => return None,
-                    }
-                };
+            let (keys, why) = if batch.max_export_batch_size > batch.max_queue_size {
+                let why = format!(
+                    "{} is more than the {} of max_queue_size, so that no batch is ever full",
+                    batch.max_export_batch_size, batch.max_queue_size
+                );
+                (vec!["max_export_batch_size"], why)
+            } else {
+                let (key, why) = batch.exporter.otlp.mistake()?;
+                (vec!["exporter", "otlp", key], why.to_owned())
+            };
             let path = ["processors", &index.to_string(), "batch"].map(ToOwned::to_owned);
-            let keys = keys.iter().map(|key| (*key).to_owned());
+            let keys = keys.into_iter().map(ToOwned::to_owned);
             Some((path.into_iter().chain(keys).collect(), why))
         })
     }

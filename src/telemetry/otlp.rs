@@ -1,0 +1,90 @@
+//! Where slimspan sends what it says of itself, with the keys of the Collector.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::config::Secret;
+use crate::config::headers::headers;
+use crate::config::units::Between;
+
+/// A backend for what slimspan says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpBackend {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Its URL. Over HTTP one without a path means `/v1/traces` or `/v1/metrics` there.
+    pub endpoint: String,
+    /// With gRPC, and where the endpoint has no scheme: whether there is no TLS.
+    #[serde(default)]
+    pub insecure: bool,
+    /// What comes with every request, by name.
+    #[serde(default, deserialize_with = "headers")]
+    #[schemars(schema_with = "crate::config::headers::schema")]
+    pub headers: BTreeMap<String, Secret>,
+    /// How requests are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// What the backend has for one request, in milliseconds.
+    #[serde(default = "timeout", with = "Between::<1, 3_600_000>")]
+    pub timeout: u32,
+    /// The certificates (PEM) to trust instead of those of the system.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// A certificate (PEM) to show to the backend.
+    #[serde(default)]
+    pub client_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[serde(default)]
+    pub client_key: Option<PathBuf>,
+}
+
+/// What a backend speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// OTLP/gRPC
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP/HTTP
+    #[serde(rename = "http/protobuf")]
+    Http,
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Every backend reads it.
+    #[default]
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+impl OtlpBackend {
+    /// What is wrong with it: the key, and why.
+    pub fn mistake(&self) -> Option<(&'static str, &'static str)> {
+        match (&self.client_certificate, &self.client_key) {
+            (Some(_), None) => Some(("client_certificate", "needs its key: add client_key")),
+            (None, Some(_)) => Some((
+                "client_key",
+                "needs its certificate: add client_certificate",
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn timeout() -> u32 {
+    10_000
+}
+
+/// What is named is there, also where nothing stands behind it.
+pub(super) fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
