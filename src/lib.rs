@@ -39,6 +39,7 @@ mod residue;
 pub mod server;
 pub mod shutdown;
 pub mod sift;
+pub mod sockets;
 pub mod storage;
 pub mod tally;
 pub mod telemetry;

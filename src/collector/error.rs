@@ -121,8 +121,8 @@ pub enum StartError {
     Bind {
         /// The path of what wants to.
         owner: String,
-        /// The address.
-        endpoint: HostPort,
+        /// The address, or the Unix socket.
+        endpoint: String,
         /// Why.
         reason: io::Error,
     },

@@ -175,14 +175,14 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
         };
         Some(Wanted {
             owner: extension(id),
-            endpoint,
+            socket: endpoint.into(),
             is_dispensable: false,
         })
     });
     let metrics = &config.service.telemetry.metrics;
     let readers = metrics.endpoints().into_iter().map(|(_, endpoint)| Wanted {
         owner: METRICS.to_owned(),
-        endpoint,
+        socket: endpoint.into(),
         is_dispensable: metrics.is_default_endpoint(),
     });
     extensions.chain(readers).collect()
@@ -199,10 +199,10 @@ async fn listen(
 ) -> io::Result<Listener> {
     let wanted = Wanted {
         owner,
-        endpoint: endpoint.clone(),
+        socket: endpoint.clone().into(),
         is_dispensable: false,
     };
-    Listener::on(listeners.listen(&wanted).await?)
+    Listener::on(listeners.listen(&wanted).await?.tcp()?)
 }
 
 fn not_bound<'a>(

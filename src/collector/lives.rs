@@ -169,7 +169,7 @@ async fn prepare(
             listeners.retain(&wanted(config));
             Err(StartError::Bind {
                 owner: taken.owner,
-                endpoint: taken.endpoint,
+                endpoint: taken.socket.to_string(),
                 reason,
             })
         }

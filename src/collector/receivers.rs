@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::{fmt, io};
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
 use super::error::StartError;
 use crate::admission::Budget;
 use crate::auth::Gate;
-use crate::config::{ComponentId, Config, HostPort, PipelineConfig, ReceiverConfig};
+use crate::config::{ComponentId, Config, InvalidSocket, PipelineConfig, ReceiverConfig, Socket};
 use crate::listeners::{Listeners, Wanted};
 use crate::pipeline::{Pipeline, Pipelines};
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, Protocols};
 use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver, HTTP_ALPN, HttpReceiver};
 use crate::sift::EntryLimit;
+use crate::sockets::Listening;
 use crate::telemetry::Counters;
 use crate::telemetry::traces::Tracer;
 use crate::tls::config::TlsServerConfig;
@@ -94,13 +95,13 @@ pub(super) async fn bind_receivers(
             let is_protected = tls.is_some();
             let authenticator = auth.of_senders(grpc.auth.as_ref());
             let gate = Gate::new(&path, authenticator, grpc.include_metadata);
-            let (socket, address) = listen(listeners, &path, &grpc.endpoint).await?;
+            let (socket, place) = listen(listeners, &path, grpc.socket(), &grpc.endpoint).await?;
             let new = || GrpcReceiver::standing(grpc);
             let standing = listeners.connections.at(&path, new);
             let listener = GrpcReceiver::new(socket, grpc.clone(), tls, gate);
             let listener = listener.with_connections(standing);
             let size = format!("{} MiB", grpc.max_recv_msg_size_mib);
-            let what = listening("gRPC", &path, address, is_protected, &size);
+            let what = listening("gRPC", &path, &place, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));
             receivers.push(Receiver {
                 listener: Listener::Grpc(Box::new(listener)),
@@ -115,13 +116,13 @@ pub(super) async fn bind_receivers(
             let is_protected = tls.is_some();
             let authenticator = auth.of_senders(http.auth.as_ref());
             let gate = Gate::new(&path, authenticator, http.include_metadata);
-            let (socket, address) = listen(listeners, &path, &http.endpoint).await?;
+            let (socket, place) = listen(listeners, &path, http.socket(), &http.endpoint).await?;
             let new = || HttpReceiver::standing(http);
             let standing = listeners.connections.at(&path, new);
             let listener = HttpReceiver::new(socket, http.clone(), tls, gate);
             let listener = listener.with_connections(standing);
             let size = http.max_request_body_size.to_string();
-            let what = listening("HTTP", &path, address, is_protected, &size);
+            let what = listening("HTTP", &path, &place, is_protected, &size);
             summary.insert(receivers.len(), (id.to_string(), what));
             receivers.push(Receiver {
                 listener: Listener::Http(Box::new(listener)),
@@ -132,26 +133,40 @@ pub(super) async fn bind_receivers(
     Ok(receivers)
 }
 
-/// A socket for the listener at `path` of the configuration, and its address: the port is real even
-/// where port 0 was configured.
+/// Where a listener is found: the port is real even where port 0 was configured.
+enum Place {
+    Address(SocketAddr),
+    Local(Socket),
+}
+
+/// A socket for the listener at `path` of the configuration, and where that is.
 async fn listen(
     listeners: &mut Listeners,
     path: &str,
-    endpoint: &HostPort,
-) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bind_error = |reason| StartError::Bind {
+    socket: Result<Socket, InvalidSocket>,
+    endpoint: &str,
+) -> Result<(Listening, Place), StartError> {
+    let bind_error = |endpoint: String, reason| StartError::Bind {
         owner: path.to_owned(),
-        endpoint: endpoint.clone(),
+        endpoint,
         reason,
     };
+    let socket = socket.map_err(|error| {
+        let reason = io::Error::new(io::ErrorKind::InvalidInput, error);
+        bind_error(endpoint.to_owned(), reason)
+    })?;
     let wanted = Wanted {
         owner: path.to_owned(),
-        endpoint: endpoint.clone(),
+        socket,
         is_dispensable: false,
     };
-    let socket = listeners.listen(&wanted).await.map_err(bind_error)?;
-    let address = socket.local_addr().map_err(bind_error)?;
-    Ok((socket, address))
+    let not_bound = |reason| bind_error(wanted.socket.to_string(), reason);
+    let listening = listeners.listen(&wanted).await.map_err(not_bound)?;
+    let place = match listening.address().map_err(not_bound)? {
+        Some(address) => Place::Address(address),
+        None => Place::Local(wanted.socket),
+    };
+    Ok((listening, place))
 }
 
 /// Where the receivers listen that a pipeline names.
@@ -163,17 +178,18 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
             continue;
         }
         let Protocols { grpc, http } = &receiver.protocols;
-        let grpc = grpc.as_ref().map(|grpc| ("grpc", &grpc.endpoint));
-        let http = http.as_ref().map(|http| ("http", &http.endpoint));
-        wanted.extend(
-            grpc.into_iter()
-                .chain(http)
-                .map(|(protocol, endpoint)| Wanted {
+        let grpc = grpc.as_ref().map(|grpc| ("grpc", grpc.socket()));
+        let http = http.as_ref().map(|http| ("http", http.socket()));
+        for (protocol, socket) in grpc.into_iter().chain(http) {
+            // Others are told where they are to be opened.
+            if let Ok(socket) = socket {
+                wanted.push(Wanted {
                     owner: format!("receivers.{id}.protocols.{protocol}"),
-                    endpoint: endpoint.clone(),
+                    socket,
                     is_dispensable: false,
-                }),
-        );
+                });
+            }
+        }
     }
     wanted
 }
@@ -226,18 +242,23 @@ pub(super) fn try_out(id: &ComponentId, receiver: &ReceiverConfig) -> Result<(),
 }
 
 /// What is told of the listener at `path` of the configuration.
-fn listening(
-    protocol: &str,
-    path: &str,
-    address: SocketAddr,
-    is_protected: bool,
-    size: &str,
-) -> String {
-    if !is_protected {
-        warn_of_plain_text(path, address);
+fn listening(protocol: &str, path: &str, place: &Place, is_protected: bool, size: &str) -> String {
+    if let Place::Address(address) = place
+        && !is_protected
+    {
+        warn_of_plain_text(path, *address);
     }
     let protected = if is_protected { ", TLS" } else { "" };
-    format!("listening for OTLP/{protocol} on {address}{protected}, requests up to {size}")
+    format!("listening for OTLP/{protocol} on {place}{protected}, requests up to {size}")
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Local(socket) => socket.fmt(f),
+        }
+    }
 }
 
 /// What protects the connections of `listener`, if its `tls` says so.

@@ -17,6 +17,7 @@ use crate::listeners::{Listeners, Wanted};
 use crate::server::config::ArtifactServerConfig;
 use crate::server::{ArtifactServer, Deletion, Parts, protection_of};
 use crate::shutdown::GRACE;
+use crate::sockets::Listening;
 use crate::storage::Store;
 use crate::telemetry::Counters;
 use crate::tls::ServerTls;
@@ -194,7 +195,7 @@ fn tls(id: &ComponentId, server: &ArtifactServerConfig) -> Result<Option<ServerT
 fn places(id: &ComponentId, server: &ArtifactServerConfig) -> [Wanted; 2] {
     let wanted = |owner: String, endpoint: &HostPort| Wanted {
         owner,
-        endpoint: endpoint.clone(),
+        socket: endpoint.clone().into(),
         is_dispensable: false,
     };
     let path = path(id);
@@ -206,13 +207,16 @@ fn places(id: &ComponentId, server: &ArtifactServerConfig) -> [Wanted; 2] {
 }
 
 async fn listen(listeners: &mut Listeners, wanted: &Wanted) -> Result<TcpListener, StartError> {
-    listeners.listen(wanted).await.map_err(not_bound(wanted))
+    let listening = listeners.listen(wanted).await;
+    listening
+        .and_then(Listening::tcp)
+        .map_err(not_bound(wanted))
 }
 
 fn not_bound(wanted: &Wanted) -> impl FnOnce(std::io::Error) -> StartError + '_ {
     |reason| StartError::Bind {
         owner: format!("{}.endpoint", wanted.owner),
-        endpoint: wanted.endpoint.clone(),
+        endpoint: wanted.socket.to_string(),
         reason,
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A host and a TCP port, written `127.0.0.1:4317`, `localhost:4317` or `[::1]:4317`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^(\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]+):[0-9]{1,5}$"))]
 pub struct HostPort {

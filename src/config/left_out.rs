@@ -127,7 +127,7 @@ const LEFT_OUT: [(&str, &str, &str); 27] = [
     (
         "unix",
         "tcp",
-        "senders come over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
+        "who asks comes over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
     ),
     (
         "tcp4",

@@ -34,6 +34,7 @@ mod schema;
 mod secret;
 mod section;
 mod service;
+mod socket;
 mod source;
 mod tenant;
 #[cfg(test)]
@@ -67,6 +68,10 @@ pub use processors::{MemoryLimit, MemoryLimiterConfig};
 pub use schema::schema;
 pub use secret::Secret;
 pub use service::{PipelineConfig, ServiceConfig};
+pub(crate) use socket::endpoint_by_transport;
+pub use socket::{
+    InvalidPath, InvalidSocket, IpVersion, Socket, SocketPath, Transport, TransportOfPages,
+};
 pub use source::Sources;
 pub use tenant::{ContextKey, TenantConfig};
 

@@ -135,7 +135,7 @@ async fn speak(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
     }
-    let stream: Either<TcpStream, Accepted> = match tls {
+    let stream: Either<TcpStream, Accepted<TcpStream>> = match tls {
         None => Either::Left(stream),
         Some(tls) => match tls.accept(stream).await {
             Ok(accepted) => Either::Right(accepted),

@@ -1,6 +1,7 @@
 //! Connections to a backend, protected or not, for clients that ask for them.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,18 +12,28 @@ use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 use tower::Service;
 
 use super::client::ClientTls;
+use crate::sockets;
 
-/// Connects to the host of a URI, with TLS if it was given any; the scheme says nothing.
+/// Connects to the host of a URI, or to a Unix socket that goes by this name, with TLS if it was given any; the
+/// scheme says nothing.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    tcp: HttpConnector,
+    way: Way,
     tls: Option<Arc<ClientTls>>,
     timeout: Duration,
+}
+
+/// What connections are made of.
+#[derive(Debug, Clone)]
+enum Way {
+    Tcp(HttpConnector),
+    Unix(PathBuf),
 }
 
 impl Connector {
@@ -34,7 +45,21 @@ impl Connector {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(keepalive));
         tcp.set_connect_timeout(Some(timeout));
-        Self { tcp, tls, timeout }
+        Self {
+            way: Way::Tcp(tcp),
+            tls,
+            timeout,
+        }
+    }
+
+    /// The same over the Unix socket at `path`. Nobody is asked whether it is there: the system knows of the end of
+    /// each process.
+    pub fn at(path: PathBuf, tls: Option<Arc<ClientTls>>, timeout: Duration) -> Self {
+        Self {
+            way: Way::Unix(path),
+            tls,
+            timeout,
+        }
     }
 }
 
@@ -44,7 +69,10 @@ impl Service<Uri> for Connector {
     type Future = BoxFuture<'static, io::Result<Self::Response>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_ready(context).map_err(io::Error::other)
+        match &mut self.way {
+            Way::Tcp(tcp) => tcp.poll_ready(context).map_err(io::Error::other),
+            Way::Unix(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
@@ -54,9 +82,21 @@ impl Service<Uri> for Connector {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_owned();
-        let tcp = self.tcp.call(uri);
+        let stream: BoxFuture<'static, io::Result<sockets::Plain>> = match &mut self.way {
+            Way::Tcp(tcp) => {
+                let stream = tcp.call(uri);
+                Box::pin(async move {
+                    let stream = stream.await.map_err(cause);
+                    stream.map(|stream| Either::Left(stream.into_inner()))
+                })
+            }
+            Way::Unix(path) => {
+                let path = path.clone();
+                Box::pin(async move { UnixStream::connect(path).await.map(Either::Right) })
+            }
+        };
         let connect = async move {
-            let stream = tcp.await.map_err(cause)?.into_inner();
+            let stream = stream.await?;
             let Some(tls) = tls else {
                 return Ok(TokioIo::new(ServerStream::Plain(stream)));
             };
@@ -86,9 +126,9 @@ fn cause(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 #[derive(Debug)]
 pub enum ServerStream {
     /// Bytes as they are.
-    Plain(TcpStream),
+    Plain(sockets::Plain),
     /// Protected. On the heap, because it is large.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<sockets::Plain>>),
 }
 
 impl Connection for ServerStream {
@@ -161,6 +201,47 @@ impl AsyncWrite for ServerStream {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::config::Secret;
+    use crate::tls::ServerTls;
+    use crate::tls::config::{TlsClientConfig, TlsServerConfig};
+
+    /// Who listens on a Unix socket is asked for the name in the URI.
+    #[tokio::test]
+    async fn a_unix_socket_is_protected_by_its_name() {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let server = TlsServerConfig {
+            cert_pem: Some(Secret::new(signed.cert.pem())),
+            key_pem: Some(Secret::new(signed.signing_key.serialize_pem())),
+            ..TlsServerConfig::default()
+        };
+        let server = ServerTls::new("test", &server, &["h2"]).unwrap();
+        let trusting = TlsClientConfig {
+            ca_pem: Some(Secret::new(signed.cert.pem())),
+            ..TlsClientConfig::default()
+        };
+        let trusting = Arc::new(ClientTls::new("test", &trusting, &["h2"]).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut connector = Connector::at(path, Some(trusting), Duration::from_secs(30));
+        for (uri, is_right) in [("http://localhost", true), ("http://other", false)] {
+            let accepting = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                server.accept(stream).await
+            };
+            let connecting = connector.call(Uri::from_static(uri));
+            let (connected, _) = tokio::join!(connecting, accepting);
+            assert_eq!(connected.is_ok(), is_right, "{uri}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -27,7 +27,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const BUFFERS: u64 = 128 << 10;
 
 /// A protected connection of a sender. On the heap, because it is large.
-pub type Accepted = Box<TlsStream<TcpStream>>;
+pub type Accepted<T> = Box<TlsStream<T>>;
 
 /// How connections of senders are protected. Its files are looked at as long as somebody has it.
 pub struct ServerTls {
@@ -68,7 +68,10 @@ impl ServerTls {
     }
 
     /// Agrees with a peer on keys, by what holds now; fails where that takes too long.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
+    pub async fn accept<T>(&self, stream: T) -> io::Result<Accepted<T>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         self.terms().accept(stream).await
     }
 }
@@ -80,7 +83,10 @@ impl Terms {
     }
 
     /// Agrees with a peer on keys; fails where that takes too long.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
+    pub async fn accept<T>(&self, stream: T) -> io::Result<Accepted<T>>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         let accepted = timeout(HANDSHAKE, acceptor.accept(stream)).await;
         let accepted = accepted.map_err(|_| {

@@ -69,5 +69,6 @@ mod tenants;
 mod tls;
 mod tls_senders;
 mod transport;
+mod unix_sockets;
 mod untrusted;
 mod volume;

@@ -1,15 +1,15 @@
 //! The receiver of the running slimspan, over whatever it speaks.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use slimspan_proto::Signal;
 
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::auth::config::AuthConfig;
-use crate::config::{Config, HostPort, PipelineConfig, ReceiverConfig};
+use crate::config::{Config, InvalidSocket, PipelineConfig, ReceiverConfig, Socket};
 use crate::exporters::otlp_grpc::config::{Compression, OtlpGrpcConfig};
-use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter};
+use crate::exporters::otlp_grpc::{Endpoint, OtlpGrpcExporter, Place};
 use crate::exporters::otlp_http::OtlpHttpExporter;
 use crate::exporters::otlp_http::config::{self as http, OtlpHttpConfig};
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig};
@@ -45,16 +45,22 @@ impl Receiver {
     }
 
     fn grpc(receiver: &GrpcConfig, endpoint: Option<&Endpoint>) -> anyhow::Result<Self> {
-        let configured = || address(&receiver.endpoint, receiver.tls.is_some());
-        let mut exporter = OtlpGrpcConfig::new(endpoint.cloned().unwrap_or_else(configured));
+        let endpoint = chosen(endpoint, receiver.socket(), receiver.tls.is_some())?;
+        let mut exporter = OtlpGrpcConfig::new(endpoint);
         exporter.tls = tls();
         exporter.compression = Compression::None;
         Ok(Self::Grpc(OtlpGrpcExporter::new("demo", &exporter)?))
     }
 
     fn http(receiver: &HttpConfig, endpoint: Option<&Endpoint>) -> anyhow::Result<Self> {
-        let configured = || address(&receiver.endpoint, receiver.tls.is_some());
-        let Endpoint { address, tls: of } = endpoint.cloned().unwrap_or_else(configured);
+        let endpoint = chosen(endpoint, receiver.socket(), receiver.tls.is_some())?;
+        let Endpoint { place, tls: of } = endpoint;
+        let Place::Tcp(address) = place else {
+            bail!(
+                "the demo sends to {place} over gRPC alone: give the receiver grpc, too, or http without \
+                 transport: unix"
+            );
+        };
         let is_protected = of.unwrap_or_else(|| receiver.tls.is_some());
         let scheme = if is_protected { "https" } else { "http" };
         let path = &receiver.traces_url_path;
@@ -89,11 +95,22 @@ impl Receiver {
     }
 }
 
-fn address(endpoint: &HostPort, is_protected: bool) -> Endpoint {
-    Endpoint {
-        address: endpoint.clone(),
-        tls: Some(is_protected),
+/// Where the receiver is: where somebody says, or where it listens.
+fn chosen(
+    said: Option<&Endpoint>,
+    socket: Result<Socket, InvalidSocket>,
+    is_protected: bool,
+) -> Result<Endpoint, InvalidSocket> {
+    if let Some(said) = said {
+        return Ok(said.clone());
     }
+    Ok(Endpoint {
+        place: match socket? {
+            Socket::Tcp(address, _) => Place::Tcp(address),
+            Socket::Unix(path) => Place::Unix(path),
+        },
+        tls: Some(is_protected),
+    })
 }
 
 /// The files of the demo are known beforehand, so it matters little who gets them. That they are in the

@@ -1,11 +1,9 @@
 //! Who listens, and what slimspan tells of itself.
 
-use std::collections::BTreeMap;
-
 use super::{Check, protocol_path};
-use crate::config::address::HostPort;
 use crate::config::components::{Component as _, ExtensionConfig, ReceiverConfig};
 use crate::config::path::KeyPath;
+use crate::config::socket::{InvalidSocket, Socket};
 use crate::exporters::otlp_grpc::Endpoint;
 use crate::exporters::otlp_http::HttpUrl;
 use crate::receivers::otlp::config::Protocols;
@@ -16,50 +14,55 @@ use crate::tls::config::TlsServerConfig;
 
 impl Check<'_> {
     pub(super) fn listeners_do_not_collide(&mut self) {
-        let mut listeners: BTreeMap<String, String> = BTreeMap::new();
-        for (endpoint, path, owner) in self.listeners() {
-            // With port 0 each gets a port of its own.
-            if endpoint.port == 0 {
-                continue;
+        let mut listeners: Vec<(Socket, String)> = Vec::new();
+        for (socket, path, owner) in self.listeners() {
+            let socket = match socket {
+                Ok(socket) => socket,
+                Err(error) => {
+                    self.report(path, error.to_string());
+                    continue;
+                }
+            };
+            let mut others = listeners.iter().rev();
+            if let Some((_, other)) = others.find(|(other, _)| other.collides_with(&socket)) {
+                self.report(path, format!("{socket} is already the endpoint of {other}"));
             }
-            if let Some(other) = listeners.insert(endpoint.to_string(), owner) {
-                self.report(
-                    path,
-                    format!("{endpoint} is already the endpoint of {other}"),
-                );
-            }
+            listeners.push((socket, owner));
         }
     }
 
     /// Every endpoint that something listens on, its key, and whose it is.
-    fn listeners(&self) -> Vec<(HostPort, KeyPath, String)> {
+    fn listeners(&self) -> Vec<(Result<Socket, InvalidSocket>, KeyPath, String)> {
         let config = self.config;
         let mut listeners = Vec::new();
-        let mut add = |endpoint: &HostPort, path: KeyPath| {
+        let mut add = |socket: Result<Socket, InvalidSocket>, path: KeyPath| {
             let owner = path.to_string();
-            listeners.push((endpoint.clone(), path.key("endpoint"), owner));
+            listeners.push((socket, path.key("endpoint"), owner));
         };
         for (id, ReceiverConfig::Otlp(receiver)) in &config.receivers {
             let Protocols { grpc, http } = &receiver.protocols;
             if let Some(grpc) = grpc {
-                add(&grpc.endpoint, protocol_path(id, "grpc"));
+                add(grpc.socket(), protocol_path(id, "grpc"));
             }
             if let Some(http) = http {
-                add(&http.endpoint, protocol_path(id, "http"));
+                add(http.socket(), protocol_path(id, "http"));
             }
         }
         for (id, extension) in &config.extensions {
             if let ExtensionConfig::ArtifactServer(server) = extension {
                 let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
-                add(&server.endpoint, path.clone());
-                add(&server.pages.endpoint, path.key("pages"));
+                add(Ok(server.endpoint.clone().into()), path.clone());
+                add(Ok(server.pages.endpoint.clone().into()), path.key("pages"));
                 continue;
             }
             let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
             if let Some(health) = extension.health() {
-                add(&health.endpoint, under(path, health.section));
+                add(
+                    Ok(health.endpoint.clone().into()),
+                    under(path, health.section),
+                );
             } else if let ExtensionConfig::Zpages(zpages) = extension {
-                add(&zpages.endpoint, path);
+                add(Ok(zpages.endpoint.clone().into()), path);
             }
         }
         for (reader, endpoint) in config.service.telemetry.metrics.endpoints() {
@@ -69,7 +72,7 @@ impl Check<'_> {
                 Some(index) => metrics.key("readers").index(index),
                 None => metrics.key("address"),
             };
-            listeners.push((endpoint, path, owner));
+            listeners.push((Ok(endpoint.into()), path, owner));
         }
         listeners
     }

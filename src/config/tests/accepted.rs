@@ -197,7 +197,7 @@ service:
     };
     let grpc = receiver.protocols.grpc.as_ref().unwrap();
     assert_eq!(grpc.max_recv_msg_size(), 8 << 20);
-    assert_eq!(grpc.endpoint.host, "::1");
+    assert_eq!(grpc.endpoint, "[::1]:0");
     let parameters = ServerParameters {
         max_connection_idle: Duration::from_secs(11),
         max_connection_age: Duration::ZERO,

@@ -43,6 +43,7 @@ const OF_THE_COLLECTOR: &[(&str, &[(&str, &str)])] = &[
         "receivers.otlp.protocols.http",
         &[
             ("endpoint", "localhost:4318"),
+            ("transport", "tcp"),
             ("max_request_body_size", "20MiB"),
             ("traces_url_path", "/v1/traces"),
             ("metrics_url_path", "/v1/metrics"),
@@ -155,12 +156,16 @@ const OF_THE_COLLECTOR: &[(&str, &[(&str, &str)])] = &[
         "extensions.health_check",
         &[
             ("endpoint", "localhost:13133"),
+            ("transport", "tcp"),
             ("path", "/"),
             ("response_body", "null"),
             ("tls", "null"),
         ],
     ),
-    ("extensions.zpages", &[("endpoint", "localhost:55679")]),
+    (
+        "extensions.zpages",
+        &[("endpoint", "localhost:55679"), ("transport", "tcp")],
+    ),
     ("service.telemetry.metrics", &[("level", "normal")]),
     (
         "service.telemetry.logs",

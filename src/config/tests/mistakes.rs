@@ -527,22 +527,53 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "max_recv_msg_size_mib: 64",
         "transport: unix",
-        "c.yaml:6: receivers.otlp.protocols.grpc.transport: \"unix\" is not supported: senders come over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: \"127.0.0.1:4317\" is an address, and with transport: unix this is the path of a socket: use one such as /run/otel.sock, or transport: tcp",
     ),
     (
-        "max_recv_msg_size_mib: 64",
-        "transport: tcp4",
-        "c.yaml:6: receivers.otlp.protocols.grpc.transport: \"tcp4\" is not supported: the endpoint says which version of IP it is, such as 0.0.0.0:4317; use tcp",
+        "endpoint: 127.0.0.1:4317\n        max_recv_msg_size_mib: 64",
+        "{endpoint: /run/otel.sock, transport: unix}",
+        "no error",
     ),
+    (
+        "endpoint: 127.0.0.1:4317\n        max_recv_msg_size_mib: 64",
+        "{endpoint: otel.sock, transport: unix}",
+        "no error",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317\n        max_recv_msg_size_mib: 64",
+        "{endpoint: \"unix:///run/otel.sock\", transport: unix}",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: \"unix:///run/otel.sock\" is not the path of a socket: write the path alone, such as /run/otel.sock",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317\n        max_recv_msg_size_mib: 64",
+        "{endpoint: \"@otel\", transport: unix}",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: \"@otel\" is a name without a file, whose permissions would say who may send: use a path such as /run/otel.sock",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317",
+        "endpoint: /run/otel.sock",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: \"/run/otel.sock\" is not an address: to listen on a Unix socket write transport: unix, and its path alone, such as /run/otel.sock",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317",
+        "endpoint: unix:///run/otel.sock",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: \"unix:///run/otel.sock\" is not an address: to listen on a Unix socket write transport: unix, and its path alone, such as /run/otel.sock",
+    ),
+    ("max_recv_msg_size_mib: 64", "transport: tcp4", "no error"),
     (
         "max_recv_msg_size_mib: 64",
         "transport: tcp6",
-        "c.yaml:6: receivers.otlp.protocols.grpc.transport: \"tcp6\" is not supported: the endpoint says which version of IP it is, such as \"[::]:4317\"; use tcp",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: 127.0.0.1:4317 is not of the IP version of transport: tcp6: use an address such as [::]:4317, or transport: tcp",
+    ),
+    (
+        "endpoint: 127.0.0.1:4317\n        max_recv_msg_size_mib: 64",
+        "{endpoint: \"[::]:4317\", transport: tcp4}",
+        "c.yaml:5: receivers.otlp.protocols.grpc.endpoint: [::]:4317 is not of the IP version of transport: tcp4: use an address such as 0.0.0.0:4317, or transport: tcp",
     ),
     (
         "max_recv_msg_size_mib: 64",
         "transport: udp",
-        "c.yaml:6: receivers.otlp.protocols.grpc.transport: unknown value \"udp\"; known are tcp",
+        "c.yaml:6: receivers.otlp.protocols.grpc.transport: unknown value \"udp\"; known are tcp, tcp4, tcp6, unix",
     ),
     (
         "max_recv_msg_size_mib: 64",
@@ -791,8 +822,18 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "endpoint: 127.0.0.1:14317",
-        "endpoint: unix:///x",
-        "c.yaml:16: exporters.otlp_grpc.endpoint: Unix sockets are not supported: let the backend listen on a port of 127.0.0.1, and use host:port",
+        "endpoint: unix:///run/otel.sock",
+        "no error",
+    ),
+    (
+        "endpoint: 127.0.0.1:14317",
+        "endpoint: unix://run/otel.sock",
+        "c.yaml:16: exporters.otlp_grpc.endpoint: \"unix://run/otel.sock\" has a host before the path of its socket: use unix:///path with three slashes, or unix:path where it is not a whole path",
+    ),
+    (
+        "endpoint: 127.0.0.1:14317",
+        "endpoint: \"unix-abstract:\"",
+        "c.yaml:16: exporters.otlp_grpc.endpoint: is no name of a socket: use unix-abstract:name with at most 107 bytes on Linux, and elsewhere unix:///path",
     ),
     (
         "endpoint: 127.0.0.1:14317",
@@ -1236,6 +1277,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "extensions:\n",
+        "extensions:\n  health_check: {transport: unix}\n",
+        "c.yaml:23: extensions.health_check.transport: \"unix\" is not supported: who asks comes over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
+    ),
+    (
+        "extensions:\n",
         "extensions:\n  healthcheckv2: {http: }\n",
         "c.yaml:23: extensions.healthcheckv2.http: holds with use_v2: true alone: add that, or write its endpoint beside it\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
     ),
@@ -1252,7 +1298,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true, http: , path: /x}\n",
-        "c.yaml:23: extensions.healthcheckv2.path: holds without use_v2 alone: http has endpoint, tls and status.path\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.path: holds without use_v2 alone: http has endpoint, transport, tls and status.path\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
     ),
     (
         "extensions:\n",
@@ -1571,6 +1617,10 @@ const UNSEEN: &[&str] = &[
     "must come first",
     "is too little for",
     "is already the endpoint of",
+    "is an address, and with transport: unix",
+    "is not the path of a socket",
+    "is a name without a file",
+    "is not of the IP version",
     "is not a header name",
     "has a character that a header cannot carry",
     "is given twice, in different spellings",
@@ -1690,7 +1740,7 @@ fn mistakes_of_an_http_listener() {
         ),
         (
             "http:\n        read_timeouts: 0",
-            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, max_request_body_size, max_items, max_connections, max_connections_per_address, max_strangers_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata, middlewares".to_owned(),
+            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, transport, max_request_body_size, max_items, max_connections, max_connections_per_address, max_strangers_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata, middlewares".to_owned(),
         ),
     ] {
         let text = GOOD.replace(grpc, &format!("      {http}\n"));

@@ -18,7 +18,7 @@ use tonic::{Status, TimeoutExpired};
 use tower::{Service as _, ServiceExt as _};
 
 use super::config::{Compression as Configured, OtlpGrpcConfig};
-use super::naming;
+use super::{Place, naming};
 use crate::answer::Answer;
 use crate::auth::Credentials;
 use crate::compression::Compression;
@@ -94,7 +94,12 @@ impl OtlpGrpcExporter {
         let (path, name) = (path.into(), name.into());
         let tls = config.uses_tls();
         let scheme = if tls { "https" } else { "http" };
-        let backend = format!("{scheme}://{}", config.endpoint.address);
+        let place = &config.endpoint.place;
+        let called = place.authority();
+        let backend = match place {
+            Place::Tcp(address) => format!("{scheme}://{address}"),
+            Place::Unix(_) | Place::Abstract(_) => place.to_string(),
+        };
         let authority = config.authority.as_deref().map(str::parse::<Authority>);
         let authority = authority.transpose().map_err(SetupError::Authority)?;
         let tls = tls.then(|| {
@@ -107,12 +112,15 @@ impl OtlpGrpcExporter {
         let tls = tls.transpose()?.map(Arc::new);
         let origin = match &authority {
             Some(authority) => format!("{scheme}://{authority}"),
-            None => backend.clone(),
+            None => format!("{scheme}://{called}"),
         };
-        let connector = Connector::new(tls, config.timeout, TCP_KEEPALIVE);
+        let connector = match place.local() {
+            Some(path) => Connector::at(path, tls, config.timeout),
+            None => Connector::new(tls, config.timeout, TCP_KEEPALIVE),
+        };
         // The connector protects, and not the transport, which would look for TLS of its own in a
         // URI that says so. What requests say of themselves is the truth.
-        let channel = Channel::from_shared(format!("http://{}", config.endpoint.address))?
+        let channel = Channel::from_shared(format!("http://{called}"))?
             .origin(Uri::from_maybe_shared(origin.into_bytes())?)
             .http2_keep_alive_interval(config.keepalive.time)
             .keep_alive_timeout(config.keepalive.timeout)

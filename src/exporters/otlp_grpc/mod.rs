@@ -6,5 +6,5 @@ mod exporter;
 mod keepalive;
 mod naming;
 
-pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use endpoint::{Endpoint, InvalidEndpoint, Place};
 pub use exporter::{OtlpGrpcExporter, Prepared, SetupError};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Served, Telling};
-use crate::config::HostPort;
+use crate::config::{HostPort, TransportOfPages};
 use crate::tls::config::TlsServerConfig;
 
 /// Says whether slimspan is well.
@@ -13,6 +13,8 @@ use crate::tls::config::TlsServerConfig;
 pub struct HealthCheckConfig {
     /// Where it listens.
     pub endpoint: HostPort,
+    /// What connections are made of.
+    pub transport: TransportOfPages,
     /// The path of the answer that the Collector gives, too.
     pub path: String,
     /// What that answer says, instead of JSON.
@@ -39,6 +41,7 @@ impl Default for HealthCheckConfig {
                 host: "127.0.0.1".to_owned(),
                 port: 13133,
             },
+            transport: TransportOfPages::default(),
             path: "/".to_owned(),
             response_body: None,
             tls: None,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::{HealthCheckConfig, ResponseBody, wrong_path};
 use super::{Served, Telling};
-use crate::config::HostPort;
 use crate::config::units::AnyDurationOrNone;
+use crate::config::{HostPort, TransportOfPages};
 use crate::tls::config::TlsServerConfig;
 
 /// Says whether slimspan is well, with other keys than `health_check`.
@@ -24,6 +24,8 @@ pub struct HealthCheckV2Config {
     pub component_health: ComponentHealthConfig,
     /// Without use_v2: where it listens; 127.0.0.1:13133 unless it is given.
     pub endpoint: Option<HostPort>,
+    /// Without use_v2: what connections are made of.
+    pub transport: Option<TransportOfPages>,
     /// Without use_v2: the path of the answer that the Collector gives, too; / unless it is given.
     pub path: Option<String>,
     /// Without use_v2: what that answer says, instead of JSON.
@@ -38,6 +40,8 @@ pub struct HealthCheckV2Config {
 pub struct HttpHealthConfig {
     /// Where it listens.
     pub endpoint: HostPort,
+    /// What connections are made of.
+    pub transport: TransportOfPages,
     /// How connections are protected; not at all unless it is given.
     pub tls: Option<TlsServerConfig>,
     /// The answer that says how slimspan is.
@@ -88,6 +92,7 @@ impl Default for HttpHealthConfig {
     fn default() -> Self {
         Self {
             endpoint: HealthCheckConfig::default().endpoint,
+            transport: TransportOfPages::default(),
             tls: None,
             status: StatusConfig::default(),
             config: ShownConfig::default(),
@@ -167,12 +172,14 @@ impl HealthCheckV2Config {
         }
         let of_v1 = [
             ("endpoint", self.endpoint.is_some()),
+            ("transport", self.transport.is_some()),
             ("path", self.path.is_some()),
             ("response_body", self.response_body.is_some()),
             ("tls", self.tls.is_some()),
         ];
         if let Some((key, _)) = of_v1.into_iter().find(|(_, is_set)| *is_set) {
-            let why = "holds without use_v2 alone: http has endpoint, tls and status.path";
+            let why =
+                "holds without use_v2 alone: http has endpoint, transport, tls and status.path";
             return Some((vec![key], why.to_owned()));
         }
         let Some(http) = &self.http else {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::HostPort;
+use crate::config::{HostPort, TransportOfPages};
 
 /// Pages that show what passes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -11,6 +11,8 @@ use crate::config::HostPort;
 pub struct ZpagesConfig {
     /// Where it listens.
     pub endpoint: HostPort,
+    /// What connections are made of.
+    pub transport: TransportOfPages,
     /// Names by which browsers may ask for it, beside localhost, IP addresses and the host of the
     /// endpoint.
     pub allowed_hosts: Vec<String>,
@@ -38,6 +40,7 @@ impl Default for ZpagesConfig {
                 host: "127.0.0.1".to_owned(),
                 port: 55679,
             },
+            transport: TransportOfPages::default(),
             allowed_hosts: Vec::new(),
         }
     }

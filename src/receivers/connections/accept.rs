@@ -1,12 +1,12 @@
 //! Accepting, also where the system has nothing to accept with.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
+use crate::peer::Peer;
+use crate::sockets::{Listening, Plain};
 use crate::telemetry::Seldom;
 
 /// How long nothing is accepted after the system could not. A connection that waits makes the
@@ -14,10 +14,7 @@ use crate::telemetry::Seldom;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The next connection, whatever goes wrong before it comes.
-pub(super) async fn accept(
-    listener: &TcpListener,
-    failures: &mut Seldom,
-) -> (TcpStream, SocketAddr) {
+pub(super) async fn accept(listener: &Listening, failures: &mut Seldom) -> (Plain, Peer) {
     persist(failures, || listener.accept()).await
 }
 

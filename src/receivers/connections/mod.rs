@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use self::accept::accept;
 use self::life::live;
+use crate::sockets::{Listening, Plain};
 use crate::telemetry::{Counters, Seldom};
 use crate::tls::{Accepted, ServerTls, Terms};
 
@@ -31,7 +31,7 @@ pub(super) use self::standing::{Answering, Service};
 pub use self::standing::{Standing, Standings};
 
 /// The bytes of a connection: as they came, or decrypted.
-pub(super) type Stream = Either<TcpStream, Accepted>;
+pub(super) type Stream = Either<Plain, Accepted<Plain>>;
 
 /// Accepts until `stop`, and answers with `service`. Each connection is served by what `speak` makes of it, which
 /// tells the connection's [`Requests`] of every request, and answers by [`Answering`]; with `tls`, once keys are
@@ -40,7 +40,7 @@ pub(super) type Stream = Either<TcpStream, Accepted>;
 /// Returns when the last connection has ended. Where they stay for another service, it returns when all requests
 /// under way are answered: those that come later wait for that service.
 pub(super) async fn serve<C>(
-    listener: TcpListener,
+    listener: impl Into<Listening>,
     standing: Arc<Standing>,
     tls: Option<Arc<ServerTls>>,
     counters: &Counters,
@@ -50,7 +50,7 @@ pub(super) async fn serve<C>(
 ) where
     C: GracefulConnection<Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let speak = Arc::new(speak);
+    let (listener, speak) = (listener.into(), Arc::new(speak));
     // The one before may still end.
     let mut connections = standing.connections.lock().await;
     let on_duty = standing.begin(service);
@@ -72,7 +72,7 @@ pub(super) async fn serve<C>(
         };
         // What is left of those that have ended meanwhile.
         while connections.try_join_next().is_some() {}
-        let slot = match standing.slots.take(peer.ip()) {
+        let slot = match standing.slots.take(peer) {
             Ok(slot) => slot,
             Err(full) => {
                 // Closed rather than left waiting: its sender tries again, perhaps elsewhere.
@@ -85,7 +85,9 @@ pub(super) async fn serve<C>(
             }
         };
         // Answers are small and awaited: they do not wait for more to send.
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Either::Left(stream) = &stream
+            && let Err(error) = stream.set_nodelay(true)
+        {
             tracing::debug!(%peer, "cannot set TCP_NODELAY: {error}");
         }
         // Without the rest of `tls`: who looks at its files ends with who accepts, while connections stay.
@@ -123,7 +125,7 @@ pub(super) async fn serve<C>(
 
 /// Agrees on keys, where there is TLS; none where connections are to end meanwhile.
 async fn protect(
-    stream: TcpStream,
+    stream: Plain,
     terms: Option<Arc<Terms>>,
     end: &CancellationToken,
 ) -> io::Result<Option<Stream>> {

@@ -1,12 +1,11 @@
 //! How many connections there may be at a time.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::life::Times;
-use crate::peer::host;
+use crate::peer::Origin;
 
 /// The limits, as they are configured.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +26,7 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     total: u32,
-    by_address: HashMap<IpAddr, Host>,
+    by_address: HashMap<Origin, Host>,
 }
 
 /// The connections from one address.
@@ -45,7 +44,7 @@ pub(super) struct Slot(Arc<Place>);
 #[derive(Debug)]
 struct Place {
     slots: Arc<Slots>,
-    address: IpAddr,
+    address: Origin,
     /// Changes while what is taken is locked.
     is_stranger: AtomicBool,
 }
@@ -105,8 +104,8 @@ impl Slots {
     }
 
     /// A place for a connection from `peer`.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Slot, Full> {
-        let address = host(peer);
+    pub(super) fn take(self: &Arc<Self>, peer: impl Into<Origin>) -> Result<Slot, Full> {
+        let address = peer.into();
         let mut taken = self.taken();
         if taken.total >= self.limits.total {
             return Err(Full::Total(taken.total));
@@ -184,6 +183,8 @@ impl Drop for Slot {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn slots(total: u32, per_address: Option<u32>) -> Arc<Slots> {

@@ -7,7 +7,7 @@ pub use super::http::config::{ContentCoding, CorsConfig, HttpConfig, UrlPath};
 pub use super::keepalive::{EnforcementPolicy, KeepaliveConfig, ServerParameters};
 use crate::auth::config::AuthConfig;
 use crate::config::units::{Between, BetweenOrNone};
-use crate::config::{ComponentId, HostPort};
+use crate::config::{ComponentId, InvalidSocket, Socket, Transport};
 use crate::tls::config::TlsServerConfig;
 
 /// The connections of strangers that there may be from one address: as many senders may connect there at once.
@@ -61,9 +61,10 @@ fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// The gRPC listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(transform = crate::config::endpoint_by_transport)]
 pub struct GrpcConfig {
-    /// The address to listen on.
-    pub endpoint: HostPort,
+    /// The address to listen on; with transport: unix the path of the socket.
+    pub endpoint: String,
     /// What connections are made of.
     pub transport: Transport,
     /// The largest request in MiB, before and after decompression; from 1 to 1024.
@@ -79,8 +80,9 @@ pub struct GrpcConfig {
     /// The connections that may be open at a time; from 1 to a million.
     #[serde(with = "Between::<1, 1_000_000>")]
     pub max_connections: u32,
-    /// The connections that may be open at a time from one address; a quarter of all unless it is
-    /// given, so that nobody alone takes the places of all. Senders behind a proxy have one address.
+    /// The connections that may be open at a time from one address, or over a Unix socket from one process; a
+    /// quarter of all unless it is given, so that nobody alone takes the places of all. Senders behind a proxy
+    /// have one address.
     #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
     /// The connections that may be open at a time from one address and have brought no whole request yet
@@ -113,15 +115,6 @@ pub struct MiddlewareConfig {
     pub id: ComponentId,
 }
 
-/// What connections are made of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// TCP, in whichever version of IP the endpoint is.
-    #[default]
-    Tcp,
-}
-
 impl Protocols {
     /// Who is let in, by protocol.
     pub(crate) fn auth(&self) -> [(&'static str, Option<&AuthConfig>); 2] {
@@ -146,6 +139,11 @@ impl Protocols {
 }
 
 impl GrpcConfig {
+    /// What it listens on.
+    pub fn socket(&self) -> Result<Socket, InvalidSocket> {
+        Socket::of(self.transport, &self.endpoint)
+    }
+
     /// The largest request in bytes.
     pub fn max_recv_msg_size(&self) -> usize {
         usize::from(self.max_recv_msg_size_mib) << 20
@@ -175,10 +173,7 @@ impl GrpcConfig {
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
-            endpoint: HostPort {
-                host: "127.0.0.1".to_owned(),
-                port: 4317,
-            },
+            endpoint: "127.0.0.1:4317".to_owned(),
             transport: Transport::default(),
             max_recv_msg_size_mib: 64,
             max_items: 100_000,

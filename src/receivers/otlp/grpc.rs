@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use slimspan_proto::Signal;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -33,6 +32,7 @@ use crate::receivers::connections::{
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
+use crate::sockets::Listening;
 use crate::telemetry::Counters;
 use crate::tls::ServerTls;
 
@@ -44,7 +44,7 @@ pub const ALPN: &[&str] = &["h2"];
 /// A gRPC listener that is bound and does not accept yet.
 #[derive(Debug)]
 pub struct GrpcReceiver {
-    listener: TcpListener,
+    listener: Listening,
     config: GrpcConfig,
     tls: Option<Arc<ServerTls>>,
     gate: Gate,
@@ -66,14 +66,14 @@ impl GrpcReceiver {
 
     /// Will serve what connects to `listener`, protected by `tls` if there is any.
     pub fn new(
-        listener: TcpListener,
+        listener: impl Into<Listening>,
         config: GrpcConfig,
         tls: Option<ServerTls>,
         gate: Gate,
     ) -> Self {
         let standing = Arc::new(Self::standing(&config));
         Self {
-            listener,
+            listener: listener.into(),
             config,
             tls: tls.map(Arc::new),
             gate,

@@ -345,7 +345,6 @@ async fn what_may_have_been_deleted_is_told_later() {
         assert_eq!(answer.status, StatusCode::GONE, "{answer:?}");
     }
     let index = served.index();
-    index.busy_timeout(Duration::from_secs(30)).unwrap();
     let is_told_later = async |(client, path): (&Client, &String)| {
         let answer = client.get(path).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");

@@ -17,15 +17,18 @@ use crate::auth::config::AuthConfig;
 use crate::compression::Compression;
 use crate::config::headers::headers;
 use crate::config::units::{AnyDuration, Between, BetweenOrNone, PositiveDuration, SizeBetween};
-use crate::config::{AnyCaseGlob, HostPort, Secret};
+use crate::config::{AnyCaseGlob, InvalidSocket, Secret, Socket, Transport};
 use crate::tls::config::TlsServerConfig;
 
 /// The HTTP listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(transform = crate::config::endpoint_by_transport)]
 pub struct HttpConfig {
-    /// The address to listen on.
-    pub endpoint: HostPort,
+    /// The address to listen on; with transport: unix the path of the socket.
+    pub endpoint: String,
+    /// What connections are made of.
+    pub transport: Transport,
     /// The largest body of a request, before and after decompression; up to 1 GiB.
     #[serde(with = "SizeBetween::<1, 1_073_741_824>")]
     pub max_request_body_size: ByteSize,
@@ -36,8 +39,9 @@ pub struct HttpConfig {
     /// The connections that may be open at a time; from 1 to a million.
     #[serde(with = "Between::<1, 1_000_000>")]
     pub max_connections: u32,
-    /// The connections that may be open at a time from one address; a quarter of all unless it is
-    /// given, so that nobody alone takes the places of all. Senders behind a proxy have one address.
+    /// The connections that may be open at a time from one address, or over a Unix socket from one process; a
+    /// quarter of all unless it is given, so that nobody alone takes the places of all. Senders behind a proxy
+    /// have one address.
     #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
     /// The connections that may be open at a time from one address and have brought no whole request yet
@@ -83,6 +87,11 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
+    /// What it listens on.
+    pub fn socket(&self) -> Result<Socket, InvalidSocket> {
+        Socket::of(self.transport, &self.endpoint)
+    }
+
     /// The largest body in bytes.
     pub fn max_request_body_size(&self) -> usize {
         usize::try_from(self.max_request_body_size.as_u64()).unwrap_or(usize::MAX)
@@ -167,10 +176,8 @@ impl Default for HttpConfig {
     fn default() -> Self {
         let path = |signal: Signal| UrlPath(signal.http_path().to_owned());
         Self {
-            endpoint: HostPort {
-                host: "127.0.0.1".to_owned(),
-                port: 4318,
-            },
+            endpoint: "127.0.0.1:4318".to_owned(),
+            transport: Transport::default(),
             max_request_body_size: ByteSize::mib(64),
             max_items: 100_000,
             max_connections: 1000,

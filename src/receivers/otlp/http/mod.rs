@@ -24,7 +24,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use slimspan_proto::Signal;
-use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
@@ -48,6 +47,7 @@ use crate::receivers::connections::{
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
+use crate::sockets::Listening;
 use crate::telemetry::Counters;
 use crate::tls::ServerTls;
 
@@ -68,7 +68,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// An HTTP listener that is bound and does not accept yet.
 #[derive(Debug)]
 pub struct HttpReceiver {
-    listener: TcpListener,
+    listener: Listening,
     config: HttpConfig,
     tls: Option<Arc<ServerTls>>,
     gate: Gate,
@@ -99,14 +99,14 @@ impl HttpReceiver {
 
     /// Will serve what connects to `listener`, protected by `tls` if there is any.
     pub fn new(
-        listener: TcpListener,
+        listener: impl Into<Listening>,
         config: HttpConfig,
         tls: Option<ServerTls>,
         gate: Gate,
     ) -> Self {
         let standing = Arc::new(Self::standing(&config));
         Self {
-            listener,
+            listener: listener.into(),
             config,
             tls: tls.map(Arc::new),
             gate,
