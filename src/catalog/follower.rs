@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
@@ -56,6 +57,8 @@ pub struct Catalog {
     index: Index,
     /// The room for objects that two may read at once: see [`Catalog::for_two`]. Without it each has its own.
     room: Option<Arc<Semaphore>>,
+    /// How often it is looked for what is new.
+    poll: Duration,
 }
 
 /// How far it is looked for new objects.
@@ -113,6 +116,7 @@ impl Catalog {
             bucket,
             index,
             room: None,
+            poll: rounds::POLL,
         })
     }
 
@@ -124,6 +128,7 @@ impl Catalog {
             bucket,
             index,
             room: None,
+            poll: rounds::POLL,
         })
     }
 

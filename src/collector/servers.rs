@@ -140,15 +140,16 @@ fn deletion(path: &str, server: &ArtifactServerConfig, auth: &Auth) -> Deletion 
 async fn catalog(config: &Config, id: &ComponentId, store: &Store) -> Option<Catalog> {
     let mut stores = config.artifact_stores();
     let (_, of) = stores.find(|(other, of)| *other == id && of.catalog.enabled)?;
+    let interval = of.catalog.interval;
     let reason = match Catalog::open(store, &of.catalog.directory).await {
-        Ok(catalog) => return Some(catalog),
+        Ok(catalog) => return Some(catalog.as_often_as(interval)),
         Err(reason) => reason,
     };
     let path = format!("extensions.{id}.catalog.directory");
     match Catalog::open_temporary(store) {
         Ok(catalog) => {
             tracing::warn!("{path}: {reason}; the index of the catalog is read anew at each start");
-            Some(catalog)
+            Some(catalog.as_often_as(interval))
         }
         Err(second) => {
             tracing::error!("{path}: {reason}; nor elsewhere: {second}; artifacts are not listed");

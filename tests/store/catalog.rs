@@ -51,6 +51,7 @@ impl Replica {
         };
         let recorder = Recorder::open(&catalog_config, &store, Arc::default());
         let catalog = Catalog::open(&store, home.path()).await.unwrap();
+        let catalog = catalog.as_often_as(interval);
         let stop = CancellationToken::new();
         let writing = {
             let (recorder, store, stop) = (recorder.clone(), store.clone(), stop.clone());
@@ -297,7 +298,7 @@ async fn measure(what: &str, config: &StoreConfig) {
     let one = Replica::start_with(config, interval).await;
     let two = Replica::start_with(config, interval).await;
     // Each takes seconds.
-    let times: u16 = bound(5, 2);
+    let times: u16 = bound(5, 1);
     let (mut ids, mut listed, mut hidden) = (BTreeSet::new(), Vec::new(), Vec::new());
     for number in 0..times {
         let entry = entry(number, artifact(number).digest);

@@ -26,6 +26,8 @@ async fn is_noticed_once_more(delete: impl AsyncFnOnce(Store, StoreConfig, Diges
     config.timeout = Duration::from_mins(5);
     config.catalog = CatalogConfig {
         directory: home.path().to_owned(),
+        // As often it is looked for deletions.
+        interval: Duration::from_secs(1),
         retention: RetentionConfig {
             max_age: Duration::from_hours(100),
             ..RetentionConfig::default()

@@ -12,8 +12,11 @@ use super::super::error::CatalogError;
 use super::{Catalog, Looked, Reach, Synced};
 use crate::telemetry::Seldom;
 
-/// How often it is looked for what is new.
-const POLL: Duration = Duration::from_secs(2);
+/// How often it is looked for what is new, at least.
+pub(super) const POLL: Duration = Duration::from_secs(2);
+
+/// How often at most: a bucket has its price for each look.
+const SOONEST: Duration = Duration::from_millis(200);
 
 /// How often it is looked further back, for what a slow replica put late, or one whose clock goes otherwise.
 const LOOK_BACK: Duration = Duration::from_mins(1);
@@ -35,6 +38,15 @@ impl Failing {
 }
 
 impl Catalog {
+    /// The same for who has new entries put so often: what others put is to be seen as soon.
+    #[must_use]
+    pub fn as_often_as(self, interval: Duration) -> Self {
+        Self {
+            poll: interval.clamp(SOONEST, POLL),
+            ..self
+        }
+    }
+
     /// Follows what is written, until `stop` is cancelled. `ready` is called when the index first has
     /// everything. However long it takes to list all objects, what is new comes meanwhile.
     pub async fn follow(&self, stop: CancellationToken, ready: impl FnOnce()) {
@@ -81,7 +93,7 @@ impl Catalog {
     async fn look_on(&self, missed: &Notify, failing: &Failing) -> Infallible {
         let mut looked_back = Instant::now();
         loop {
-            sleep(POLL).await;
+            sleep(self.poll).await;
             let begun = Instant::now();
             let reach = if looked_back.elapsed() >= LOOK_BACK {
                 Reach::Back
@@ -100,6 +112,26 @@ impl Catalog {
                 }
                 Err(error) => failing.tell(&error),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::storage::{Store, StoreConfig};
+
+    #[tokio::test]
+    async fn it_is_looked_as_often_as_something_is_put_within_reason() {
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        for (interval, poll) in [
+            (Duration::from_millis(1), SOONEST),
+            (Duration::from_secs(1), Duration::from_secs(1)),
+            (Duration::from_mins(1), POLL),
+        ] {
+            let catalog = Catalog::open_temporary(&store).unwrap();
+            assert_eq!(catalog.as_often_as(interval).poll, poll);
         }
     }
 }

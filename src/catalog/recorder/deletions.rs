@@ -1,6 +1,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::mem;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use slimspan_artifact::Digest;
@@ -15,8 +16,11 @@ use super::Shared;
 use super::warnings::Matter;
 use crate::storage::{BucketError, Store};
 
-/// How often it is looked for what others deleted.
-const POLL: std::time::Duration = std::time::Duration::from_secs(5);
+/// How often it is looked for what others deleted, at least.
+const POLL: Duration = Duration::from_secs(5);
+
+/// How often at most, however often new entries are put: nothing is put meanwhile.
+const SOONEST: Duration = Duration::from_secs(1);
 
 /// How often it is looked again where objects are merged meanwhile.
 const LOOKS: usize = 10;
@@ -32,6 +36,8 @@ pub(super) struct Deletions {
     /// When it worked last; at first, since when it matters.
     looked: Timestamp,
     seen: BTreeSet<String>,
+    /// How often it is looked.
+    poll: Duration,
     due: Instant,
     /// Artifacts that were uploaded while they were deleted: the store may have them again.
     late: Vec<Late>,
@@ -46,13 +52,16 @@ struct Late {
 }
 
 impl Deletions {
-    pub(super) fn new(store: &Store) -> Self {
+    /// Looks as often as new entries are put, where that is not too often.
+    pub(super) fn new(store: &Store, interval: Duration) -> Self {
+        let poll = interval.clamp(SOONEST, POLL);
         let now = Timestamp::now();
         let first = store.spool().and_then(|spool| spool.kept_first());
         Self {
             looked: first.map_or(now, |first| first.min(now)),
             seen: BTreeSet::new(),
-            due: Instant::now() + POLL,
+            poll,
+            due: Instant::now() + poll,
             late: Vec::new(),
         }
     }
@@ -85,7 +94,7 @@ impl Deletions {
             );
             shared.warn(Matter::Deletions, &what);
         }
-        self.due = Instant::now() + POLL;
+        self.due = Instant::now() + self.poll;
     }
 
     async fn notice(&mut self, shared: &Shared, store: &Store) -> Result<(), BucketError> {
@@ -306,7 +315,7 @@ mod tests {
                 ..CatalogConfig::default()
             };
             let recorder = Recorder::open(&config, &store, Arc::default());
-            let mut deletions = Deletions::new(&store);
+            let mut deletions = Deletions::new(&store, POLL);
             let artifact = artifact();
             deletions.late.push(Late {
                 deletion: deletion(&artifact, Timestamp::now()),
@@ -418,7 +427,7 @@ mod tests {
         let merges = async move {
             let catalog = Catalog::open_temporary(&other).unwrap();
             let compaction = Compaction {
-                grace: std::time::Duration::ZERO,
+                grace: Duration::ZERO,
                 ..Compaction::default()
             };
             let compacted = catalog.compact(compaction, |_| ()).await.unwrap();
@@ -434,7 +443,7 @@ mod tests {
         let stores = async || store.put_all(one).await.unwrap().written == 1;
         assert!(stores().await);
         assert!(!stores().await, "it counts as stored");
-        let mut deletions = Deletions::new(&store);
+        let mut deletions = Deletions::new(&store, POLL);
         deletions.looked = Timestamp::now() - hours(31);
         deletions.due = Instant::now();
         deletions.look(&recorder.shared, &store).await;
@@ -463,7 +472,7 @@ mod tests {
         ] {
             assert!(put_again().await);
             assert!(!put_again().await, "it counts as stored");
-            let mut deletions = Deletions::new(&store);
+            let mut deletions = Deletions::new(&store, POLL);
             deletions.looked = Timestamp::now() - looked;
             deletions.due = Instant::now();
             let time = Timestamp::now() - named;

@@ -63,7 +63,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: &Store, drain: CancellationT
         adoption: Adoption::new(),
         settle: Instant::now(),
         again: Instant::now(),
-        deletions: Deletions::new(store),
+        deletions: Deletions::new(store, shared.config.interval),
     };
     writer.deletions.begin(&shared, store, &drain).await;
     let mut draining = false;
