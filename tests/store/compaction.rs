@@ -14,6 +14,7 @@ use slimspan::tenant::TenantId;
 use slimspan_artifact::Digest;
 
 use super::deletions::entry;
+use crate::support::measured::cases;
 
 /// So many hours everything happens in.
 const HOURS: i64 = 48;
@@ -290,7 +291,7 @@ async fn holds(events: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(64), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn merged_deletions_are_missed_by_nobody(events in vec(event(), 1..25)) {

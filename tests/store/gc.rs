@@ -32,6 +32,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::{age, artifact, entries_of};
+use crate::support::measured::cases;
 
 /// The hours for which files of each tenant are kept; of the last one for ever.
 const TENANTS: [(&str, u64); 3] = [("usual", 100), ("short", 40), ("ever", 0)];
@@ -617,7 +618,7 @@ async fn holds(events: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(256), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_reference_dangles_and_nothing_stays(events in events()) {

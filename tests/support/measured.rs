@@ -37,6 +37,11 @@ pub(crate) fn bound<T>(promised: T, everyday: T) -> T {
     if strict() { promised } else { everyday }
 }
 
+/// How many cases that chance makes are tried: a quarter everyday, for each run has others.
+pub(crate) fn cases(all: u32) -> u32 {
+    bound(all, all / 4)
+}
+
 /// A time that the environment makes longer, in seconds.
 pub(crate) fn seconds(name: &str, everyday: Duration) -> Duration {
     let everyday = usize::try_from(everyday.as_secs()).unwrap();
