@@ -27,8 +27,10 @@ const SMALL: usize = 8;
 const LARGE: usize = 128;
 
 /// How many requests tell how fast it goes, after so many others.
-const REQUESTS: usize = 150;
 const BEFORE: usize = 20;
+pub(super) fn counted() -> usize {
+    bound(150, 60)
+}
 
 /// How soon a sender is told that there is no room.
 pub(super) fn told_within() -> Duration {
@@ -51,7 +53,7 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_is_full_waits_for_the_backend() {
-    is_away("sending_queue.queue_size", 300, 64, SMALL).await;
+    is_away("sending_queue.queue_size", bound(300, 120), 64, SMALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +96,7 @@ async fn is_away(cap: &str, queue_size: usize, mib: usize, threshold: usize) {
     };
     let sending = load.begin_patiently(&whereabouts, away() + PATIENCE);
     for part in 0..=3 {
-        before.requests(BEFORE + REQUESTS * part / 3).await;
+        before.requests(BEFORE + counted() * part / 3).await;
     }
     let (mut receipts, nobody) = before.kill().await;
     let unhindered = rate(&receipts, BEFORE);

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::backend_away::{
-    PATIENCE, away, drained_at_least, is_full, told_to_come_back, told_within,
+    PATIENCE, away, counted, drained_at_least, is_full, told_to_come_back, told_within,
 };
 use super::conserved::conserved;
 use super::load::Load;
@@ -28,8 +28,7 @@ use crate::support::workload::Workload;
 const WORKING: &[(Fault, usize)] = &[(Fault::Delay(Duration::from_millis(10)), 1000)];
 const DOWN: &[(Fault, usize)] = &[(Fault::Error, 1000)];
 
-/// How many files tell how fast it goes, after so many others.
-const FILES: usize = 150;
+/// So many files come before those that tell how fast it goes.
 const BEFORE: usize = 20;
 
 /// Those that were tried while the store was away come when their pause is over. It is the oldest
@@ -40,7 +39,7 @@ fn late_at_most() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spool_that_is_full_waits_for_the_store() {
-    let (mib, smallest) = bound((64, 64 << 10), (4, 8 << 10));
+    let (mib, smallest) = bound((64, 64 << 10), (2, 8 << 10));
     let seed = Seed::any();
     let bucket = FaultStore::start(seed.number(), WORKING).await;
     let spool = tempfile::tempdir().unwrap();
@@ -64,7 +63,7 @@ async fn a_spool_that_is_full_waits_for_the_store() {
         },
     };
     let sending = load.begin_patiently(&whereabouts, away() + PATIENCE);
-    bucket.stored(BEFORE + FILES).await;
+    bucket.stored(BEFORE + counted()).await;
     bucket.set(DOWN);
     let unhindered = rate(&bucket.order()[BEFORE..]);
 
