@@ -192,18 +192,23 @@ async fn how_long_connections_live_may_be_said() {
         };
         soon("it is told to connect again", told).await
     };
-    let (_old, mut peer) = asking(json!({ "max_connection_age": "3s" })).await;
-    assert!(told_to_go(&mut peer).await);
-
-    let (_idle, mut peer) = asking(json!({ "max_connection_idle": "200ms" })).await;
-    let taken_back = http2::frame(http2::RST_STREAM, 0, 1, &[0, 0, 0, 8]);
-    peer.send(&taken_back).await.unwrap();
-    assert!(told_to_go(&mut peer).await);
-
+    let old = async {
+        let (_old, mut peer) = asking(json!({ "max_connection_age": "3s" })).await;
+        assert!(told_to_go(&mut peer).await);
+    };
+    let idle = async {
+        let (_idle, mut peer) = asking(json!({ "max_connection_idle": "200ms" })).await;
+        let taken_back = http2::frame(http2::RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+        peer.send(&taken_back).await.unwrap();
+        assert!(told_to_go(&mut peer).await);
+    };
     // It hears the question, and does not answer.
-    let (_silent, mut peer) = asking(json!({ "time": "2s", "timeout": "2s" })).await;
-    let cut = async { while peer.next().await.is_some() {} };
-    soon("it is cut", cut).await;
+    let silent = async {
+        let (_silent, mut peer) = asking(json!({ "time": "2s", "timeout": "2s" })).await;
+        let cut = async { while peer.next().await.is_some() {} };
+        soon("it is cut", cut).await;
+    };
+    tokio::join!(old, idle, silent);
 }
 
 /// Whose request stops arriving has its answer, and is told to connect again.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use futures::stream;
 use http::{Response, StatusCode};
 use http_body::Frame;
@@ -190,7 +191,8 @@ async fn the_backend_says_when_to_come_back() {
 /// What could not be taken is sent again, the same bytes; what is refused for good is not.
 #[tokio::test]
 async fn what_can_help_is_repeated_and_nothing_else() {
-    for (status, times) in [(502, 3), (503, 3), (504, 3), (429, 3), (400, 1), (500, 1)] {
+    let table = [(502, 3), (503, 3), (504, 3), (429, 3), (400, 1), (500, 1)];
+    let repeated = table.map(async |(status, times)| {
         let answers = [status, status, 200].map(|status| response(status, &[], ""));
         let backend = answering(answers).await;
         let mut config = config::over_http(backend.address);
@@ -207,7 +209,8 @@ async fn what_can_help_is_repeated_and_nothing_else() {
             .all(|one| one.message == otlp::plain_span(1));
         assert!(same, "{status}");
         slimspan.stop_well().await;
-    }
+    });
+    join_all(repeated).await;
 }
 
 /// What no backend would say that understood is no success: it may be a page to log in on.
