@@ -440,12 +440,9 @@ async fn every_row_ends_as_it_should() {
     {
         let told = sender.send(Signal::Traces, request).await;
         answers.add(&told);
-        let received = backend.received();
-        let arrived: Vec<_> = received[seen..]
-            .iter()
-            .map(|one| one.message.clone())
-            .collect();
-        seen = received.len();
+        let count = backend.count();
+        let arrived: Vec<_> = (seen..count).map(|one| backend.message(one)).collect();
+        seen = count;
         let context = format!("row {number}, {what}: {told:?}, {} arrived", arrived.len());
         match *end {
             End::Refused(code) => {

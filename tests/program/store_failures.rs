@@ -133,7 +133,7 @@ async fn a_hanging_store_leaves_time_for_the_backend() {
     config["extensions"]["artifact_store"]["timeout"] = "10s".into();
     let slimspan = Slimspan::start(&config).await;
     let request = otlp::span_with(otlp::PICTURE);
-    let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "8S");
+    let call = Call::whole(frames::frame(0, &request)).header("grpc-timeout", "6S");
     let answer = slimspan.sender().await.call(call).await;
     assert_eq!(answer.status().code(), Code::Ok, "{answer:?}");
     assert!(backend.only() == request);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use slimspan_artifact::{Digest, Location, restore};
 use slimspan_proto::Signal;
@@ -592,7 +593,7 @@ async fn what_is_under_way_is_limited_for_each_tenant() {
 /// The same for what may wait in the spool.
 #[tokio::test]
 async fn what_waits_in_the_spool_is_limited_for_each_tenant() {
-    for named in Named::ALL {
+    let ways = Named::ALL.map(async |named| {
         let store = S3::start(Behaviour::Hang).await;
         let backend = Backend::start().await;
         let mut config = config::with_s3(backend.address, store.address);
@@ -621,7 +622,9 @@ async fn what_waits_in_the_spool_is_limited_for_each_tenant() {
             assert_eq!(told.contains(key), code == Code::Unavailable, "{told}");
         }
         slimspan.stop_well().await;
-    }
+    });
+    // Most of the time they wait for a store that hangs.
+    join_all(ways).await;
 }
 
 /// Where the store hangs for one tenant, the puts of others go on, and its own are not tried any more.
@@ -672,7 +675,7 @@ async fn requests_of_two_tenants_are_not_joined() {
     let spans = ["acme", "beta", "acme", "beta"]
         .map(|tenant| otlp::span_of(Some(tenant), [("tenant", otlp::text(tenant))]));
     let sent = spans.iter().map(|span| sender.send(Signal::Traces, span));
-    for answer in futures::future::join_all(sent).await {
+    for answer in join_all(sent).await {
         answer.unwrap();
     }
     let mut joined: Vec<Bytes> = backend

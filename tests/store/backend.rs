@@ -9,6 +9,7 @@ use object_store::path::Path;
 use slimspan::config::Secret;
 use slimspan::storage::{Store, StoreConfig};
 use slimspan_artifact::{Artifact, Digest};
+use slimspan_generators::Random;
 use tempfile::TempDir;
 
 use super::faults::{Faults, FaultyStore};
@@ -139,15 +140,7 @@ pub(super) fn open(config: &StoreConfig) -> Opened {
 
 /// `size` bytes that depend on `seed`.
 pub(super) fn artifact(seed: u32, size: usize) -> Artifact {
-    let mut state = u64::from(seed) + 1;
-    let bytes: Vec<u8> = std::iter::repeat_with(|| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 56) as u8
-    })
-    .take(size)
-    .collect();
+    let bytes = Random::new(seed.into()).bytes(size);
     Artifact {
         digest: Digest::of(&bytes),
         media_type: "image/png".to_owned(),

@@ -20,6 +20,9 @@ const RETENTION: Duration = Duration::from_hours(30 * 24);
 /// What the bucket's rule is set to: retention + refresh + 1 day.
 const EXPIRY: Duration = Duration::from_hours(32 * 24);
 
+/// How many references there are everyday.
+const REFERENCES: usize = 80_000;
+
 #[derive(Debug, Default)]
 struct Outcome {
     references: usize,
@@ -35,7 +38,7 @@ async fn ninety_days(refresh: Duration) -> Outcome {
         ..StoreConfig::new("memory://")
     });
     let mut random = Random::new(1);
-    let wanted = number("SLIMSPAN_REFERENCES", 130_000);
+    let wanted = number("SLIMSPAN_REFERENCES", REFERENCES);
     // As many as are rare enough to expire in between, however many references there are.
     let rare = u32::try_from(wanted * 3 / 130).unwrap();
     let artifacts: Vec<_> = (0..rare).map(|seed| artifact(seed, 40)).collect();
@@ -80,7 +83,7 @@ async fn ninety_days(refresh: Duration) -> Outcome {
 async fn no_reference_dangles_in_ninety_days() {
     let outcome = ninety_days(DAY).await;
     assert!(
-        outcome.references >= number("SLIMSPAN_REFERENCES", 130_000),
+        outcome.references >= number("SLIMSPAN_REFERENCES", REFERENCES),
         "{outcome:?}"
     );
     assert_eq!(outcome.dangling, 0, "{outcome:?}");

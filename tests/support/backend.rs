@@ -238,6 +238,16 @@ impl Backend {
         self.received.borrow().clone()
     }
 
+    /// How many that are.
+    pub(crate) fn count(&self) -> usize {
+        self.received.borrow().len()
+    }
+
+    /// The message of one of them, by its number.
+    pub(crate) fn message(&self, number: usize) -> Bytes {
+        self.received.borrow()[number].message.clone()
+    }
+
     /// Waits for as many requests; returns all of them.
     pub(crate) async fn arrived(&self, count: usize) -> Vec<Received> {
         let mut received = self.received.clone();

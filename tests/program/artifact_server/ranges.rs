@@ -12,8 +12,18 @@ use crate::support::soon;
 
 /// A long artifact of which each byte tells where it stands.
 fn piece(start: u64, len: usize) -> Vec<u8> {
-    let byte = |at: u64| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
-    (start..start + len as u64).map(byte).collect()
+    let words = start / 8..(start + len as u64).div_ceil(8);
+    let mut bytes = Vec::with_capacity(len + 16);
+    // Eight at a time: byte by byte it takes seconds in a build that is not optimized.
+    for word in words {
+        let mixed = word.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bytes.extend_from_slice(&(mixed ^ (mixed >> 29)).to_le_bytes());
+    }
+    let before = (start % 8) as usize;
+    bytes.truncate(before + len);
+    bytes.drain(..before);
+    bytes
 }
 
 #[tokio::test]

@@ -274,11 +274,11 @@ async fn a_head_that_does_not_become_whole_is_cut() {
 /// reads it, and after, nobody waits for it longer than for any other.
 #[tokio::test]
 async fn half_a_head_behind_a_request_is_cut_after_its_answer() {
-    const HEAD: Duration = Duration::from_millis(500);
+    const HEAD: Duration = Duration::from_millis(300);
     let gate = Arc::new(Semaphore::new(0));
     let backend = Backend::gated(&gate).await;
     let mut config = config::with_http(backend.address);
-    config["receivers"]["otlp"]["protocols"]["http"]["read_header_timeout"] = json!("500ms");
+    config["receivers"]["otlp"]["protocols"]["http"]["read_header_timeout"] = json!("300ms");
     let slimspan = Slimspan::start(&config).await;
     for in_pieces in [false, true] {
         let span = otlp::plain_span(1);
