@@ -352,7 +352,7 @@ async fn a_backend_that_does_not_say_that_it_is_there_is_given_up() {
     let mut config = config::standard(network.address);
     let exporter = &mut config["exporters"]["otlp_grpc"];
     exporter["timeout"] = json!("1h");
-    exporter["keepalive"] = json!({ "time": "2s", "timeout": "2s" });
+    exporter["keepalive"] = json!({ "time": "1s", "timeout": "1s" });
     let slimspan = Slimspan::start(&config).await;
     let sender = slimspan.sender().await;
     let span = otlp::plain_span(1);

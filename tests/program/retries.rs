@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tonic::{Code, Status};
@@ -167,10 +168,11 @@ async fn a_wait_that_is_longer_than_the_senders_is_the_senders() {
 #[tokio::test]
 async fn an_attempt_lasts_no_longer_than_its_sender_waits() {
     let backend = Backend::hanging().await;
-    for (mut config, exporter) in [
+    let exporters = [
         (config::standard(backend.address), "otlp_grpc"),
         (config::over_http(backend.address), "otlp_http"),
-    ] {
+    ];
+    let attempts = exporters.map(async |(mut config, exporter)| {
         config["exporters"][exporter]["timeout"] = json!("1h");
         let slimspan = Slimspan::start(&config).await;
         let call = Call::whole(frames::frame(0, &otlp::plain_span(1)));
@@ -185,7 +187,8 @@ async fn an_attempt_lasts_no_longer_than_its_sender_waits() {
         let by_exporter = told.contains("its sender had left");
         assert!(by_backend || by_exporter, "{exporter}: {told}");
         slimspan.stop_well().await;
-    }
+    });
+    join_all(attempts).await;
 }
 
 /// What is left of a sender's time is told the backend, which need not work for nobody: less than the sender

@@ -236,7 +236,7 @@ async fn on_both(bucket: Bucket) {
             if one.artifacts.get(&path).await.status == StatusCode::OK {
                 return;
             }
-            sleep(Duration::from_millis(500)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     })
     .await;
