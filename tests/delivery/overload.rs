@@ -53,7 +53,7 @@ const KEYS: [&str; 16] = [
 ];
 const FILE: usize = 768 << 10;
 
-/// How long senders push: a few seconds everyday, and by then everything is full for long.
+/// How long senders push when everything is full: a few seconds everyday.
 fn span() -> Duration {
     seconds("SLIMSPAN_OVERLOAD_SECONDS", Duration::from_secs(6))
 }
@@ -180,7 +180,13 @@ async fn push_at(backend: &Backend, store: &FaultStore, offered: Offered) -> Pus
             ))
         })
         .collect();
-    // The first ones have to come and to be taken apart.
+    // The first ones have to come and to be taken apart, until there is no room for more.
+    let is_full = async {
+        while told.refused.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("somebody is refused", is_full).await;
     tokio::time::sleep(span() / 4).await;
     let (begun, before) = (Instant::now(), store.bytes());
     tokio::time::sleep(span() * 3 / 4).await;
