@@ -100,6 +100,10 @@ pub struct Config {
     pub exporters: BTreeMap<ComponentId, ExporterConfig>,
     /// What leads from one pipeline to another.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[expect(
+        clippy::zero_sized_map_values,
+        reason = "the one type that there is has nothing to configure"
+    )]
     pub connectors: BTreeMap<ComponentId, ConnectorConfig>,
     /// What the others need beside the path of the telemetry.
     pub extensions: BTreeMap<ComponentId, ExtensionConfig>,

@@ -11,7 +11,7 @@ use slimspan::client::Client;
 use slimspan::config::{Delivery, OnStoreFailure, Secret};
 use slimspan::exporters::otlp_grpc::{OtlpGrpcExporter, config::OtlpGrpcConfig};
 use slimspan::exporters::{self, Exporter};
-use slimspan::pipeline::{Fate, Keeping, Pipeline, Pipelines};
+use slimspan::pipeline::{Destination, Fate, Keeping, Pipeline, Pipelines};
 use slimspan::sift::EntryLimit;
 use slimspan::storage::{Store, StoreConfig};
 use slimspan::telemetry::Counters;
@@ -164,7 +164,10 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
     pipelines.add(Arc::new(Pipeline::new(
         "traces".parse().unwrap(),
         Some((policy.clone(), Fate::Kept(Box::new(keeping)))),
-        vec![(Arc::new(Exporter::Otlp(Box::new(exporter))), None)],
+        vec![Destination::Exporter(
+            Arc::new(Exporter::Otlp(Box::new(exporter))),
+            None,
+        )],
         budget,
         counters,
     )));
