@@ -1,5 +1,6 @@
 //! How bodies and messages are compressed, whatever carries them.
 
+mod lz4;
 mod snappy;
 
 use std::fmt;
@@ -23,6 +24,8 @@ pub enum Compression {
     Snappy,
     /// `x-snappy-framed`: a stream.
     SnappyFramed,
+    /// `lz4`: frames. No gRPC header has it here.
+    Lz4,
 }
 
 /// The windows that a zstd stream may ask for: 8 MiB, what RFC 8878 says everybody should support.
@@ -77,6 +80,7 @@ impl Compression {
             Self::Deflate => "deflate",
             Self::Snappy => "snappy",
             Self::SnappyFramed => "x-snappy-framed",
+            Self::Lz4 => "lz4",
         }
     }
 
@@ -86,7 +90,7 @@ impl Compression {
         self.compress_at(1, message)
     }
 
-    /// Compresses with a level: from 1 to 9, of zstd to 19. Snappy has none.
+    /// Compresses with a level: from 1 to 9, of zstd to 19. Snappy and LZ4 have none.
     pub fn compress_at(self, level: u8, message: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         let of_zlib = flate2::Compression::new(u32::from(level));
@@ -94,6 +98,7 @@ impl Compression {
             Self::Zstd => return zstd::bulk::compress(message, i32::from(level)),
             Self::Snappy => return snappy::compress_block(message),
             Self::SnappyFramed => return snappy::compress_stream(message),
+            Self::Lz4 => return lz4::compress(message),
             Self::Gzip => {
                 out.reserve(message.len() / 4 + 64);
                 GzEncoder::new(message, of_zlib).read_to_end(&mut out)?;
@@ -133,6 +138,7 @@ impl Compression {
             Self::Zstd => size_of_frames(message).map_err(DecompressError::Malformed)?,
             Self::Deflate => None,
             Self::Snappy | Self::SnappyFramed => snappy::size_of_stream(message),
+            Self::Lz4 => lz4::size_of_frames(message).map_err(DecompressError::Malformed)?,
         };
         let mut charged = 0;
         let mut expand = |size| {
@@ -185,6 +191,7 @@ impl Compression {
             Self::Gzip => Box::new(MultiGzDecoder::new(message)),
             Self::Deflate => Box::new(OneStream(ZlibDecoder::new(message))),
             Self::Snappy | Self::SnappyFramed => Box::new(snappy::decoder(message)),
+            Self::Lz4 => Box::new(lz4::decoder(message)),
             Self::Zstd => {
                 let mut decoder =
                     zstd::Decoder::with_buffer(message).map_err(DecompressError::Malformed)?;
@@ -280,12 +287,13 @@ pub struct UnknownCompression;
 mod tests {
     use super::*;
 
-    const ALL: [Compression; 5] = [
+    const ALL: [Compression; 6] = [
         Compression::Gzip,
         Compression::Zstd,
         Compression::Deflate,
         Compression::Snappy,
         Compression::SnappyFramed,
+        Compression::Lz4,
     ];
 
     fn decompress(compression: Compression, message: &[u8]) -> Option<Bytes> {
@@ -307,7 +315,7 @@ mod tests {
 
     #[test]
     fn several_members_are_one_message_and_garbage_is_none() {
-        for compression in [Compression::Gzip, Compression::Zstd] {
+        for compression in [Compression::Gzip, Compression::Zstd, Compression::Lz4] {
             let member = compression.compress(b"half").unwrap();
             let two = [member.clone(), member.clone()].concat();
             assert_eq!(decompress(compression, &two).unwrap(), "halfhalf");
@@ -319,7 +327,11 @@ mod tests {
                 assert_eq!(decompress(compression, broken), None, "{compression}");
             }
         }
-        for (compression, sum) in [(Compression::Gzip, 8), (Compression::Deflate, 4)] {
+        for (compression, sum) in [
+            (Compression::Gzip, 8),
+            (Compression::Deflate, 4),
+            (Compression::Lz4, 4),
+        ] {
             let mut wrong_sum = compression.compress(b"text").unwrap();
             let at = wrong_sum.len() - sum;
             wrong_sum[at] ^= 1;
@@ -386,7 +398,7 @@ mod tests {
             let is_whole = decompress(Compression::Gzip, &lie).is_some();
             assert_eq!(is_whole, told == 1000, "{told}");
         }
-        for compression in [Compression::Gzip, Compression::Zstd] {
+        for compression in [Compression::Gzip, Compression::Zstd, Compression::Lz4] {
             // Of gzip only the last member's size is told.
             let member = compression.compress(&vec![7; 3_000_000]).unwrap();
             let several = [&member[..], &member, &compression.compress(b"end").unwrap()].concat();
@@ -501,11 +513,15 @@ mod tests {
 
     /// Whatever a byte of it becomes, it is an error or a message within the limit.
     #[test]
-    fn damaged_snappy_is_told_or_read() {
+    fn what_is_damaged_is_told_or_read() {
         const LIMIT: usize = 16 << 10;
         let bytes: Vec<u8> = (0..=255).collect();
         let message = [b"slim spans, fat spans".repeat(50), vec![0; 5000], bytes].concat();
-        for compression in [Compression::Snappy, Compression::SnappyFramed] {
+        for compression in [
+            Compression::Snappy,
+            Compression::SnappyFramed,
+            Compression::Lz4,
+        ] {
             let sound = compression.compress(&message).unwrap();
             let mut told = 0;
             for (at, mask) in (0..sound.len()).flat_map(|at| [1, 8, 128].map(|mask| (at, mask))) {

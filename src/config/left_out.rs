@@ -13,9 +13,9 @@ const LEFT_OUT: [(&str, &str, &str); 27] = [
         "keys in a TPM cannot be used; give the key as key_file or key_pem",
     ),
     (
-        "curve_preferences",
-        "key_pem",
-        "all curves that are sound are offered, the best first; remove it",
+        "P521",
+        "P384",
+        "what does the cryptography here has no such curve; use X25519, P256, P384 or X25519MLKEM768",
     ),
     (
         "from_attribute",
@@ -47,11 +47,6 @@ const LEFT_OUT: [(&str, &str, &str); 27] = [
         "grpc",
         "component_health",
         "health is told over HTTP; use http, and a probe that asks there",
-    ),
-    (
-        "lz4",
-        "deflate",
-        "it is not spoken here; use gzip, zstd, deflate or snappy",
     ),
     (
         "b3",

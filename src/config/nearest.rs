@@ -19,6 +19,9 @@ pub(super) fn known_are<K: Display>(
         Some(nearest) => format!("did you mean \"{nearest}\"? "),
         None => String::new(),
     };
+    let known = known.iter().map(String::as_str);
+    let known = known.map(|known| if known.is_empty() { "\"\"" } else { known });
+    let known: Vec<&str> = known.collect();
     format!("; {did_you_mean}{verb} are {}", known.join(", "))
 }
 

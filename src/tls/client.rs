@@ -101,7 +101,7 @@ impl fmt::Debug for ClientTls {
 }
 
 fn load(config: &TlsClientConfig, alpn: Vec<Vec<u8>>) -> Result<ClientConfig, TlsError> {
-    let provider = provider(&config.cipher_suites);
+    let provider = provider(&config.cipher_suites, &config.curve_preferences);
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(config.min_version, config.max_version))
         .map_err(|error| TlsError::new("cipher_suites", error.to_string()))?;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 
+pub use super::curves::Curve;
 use super::identity::Identity;
 use super::pem::Source;
 pub use super::suites::{CipherSuite, Version};
@@ -45,6 +46,8 @@ pub struct TlsClientConfig {
     pub max_version: Option<Version>,
     /// The cipher suites; all that are sound where there are none.
     pub cipher_suites: Vec<CipherSuite>,
+    /// The groups in which both sides agree on keys, the best first; all that are sound where there are none.
+    pub curve_preferences: Vec<Curve>,
     /// As in the Collector; no insecure cipher suite is spoken here, so it can only be false.
     #[schemars(extend("const" = false))]
     pub include_insecure_cipher_suites: bool,
@@ -79,6 +82,8 @@ pub struct TlsServerConfig {
     pub max_version: Option<Version>,
     /// The cipher suites; all that are sound where there are none.
     pub cipher_suites: Vec<CipherSuite>,
+    /// The groups in which both sides agree on keys, the best first; all that are sound where there are none.
+    pub curve_preferences: Vec<Curve>,
     /// As in the Collector; no insecure cipher suite is spoken here, so it can only be false.
     #[schemars(extend("const" = false))]
     pub include_insecure_cipher_suites: bool,
@@ -104,6 +109,7 @@ impl Default for TlsClientConfig {
             min_version: Version::V12,
             max_version: None,
             cipher_suites: Vec::new(),
+            curve_preferences: Vec::new(),
             include_insecure_cipher_suites: false,
             reload_interval: Duration::ZERO,
         }
@@ -123,6 +129,7 @@ impl Default for TlsServerConfig {
             min_version: Version::V12,
             max_version: None,
             cipher_suites: Vec::new(),
+            curve_preferences: Vec::new(),
             include_insecure_cipher_suites: false,
             reload_interval: Duration::ZERO,
         }
@@ -160,6 +167,7 @@ impl TlsClientConfig {
         .or_else(|| own.twice())
         .or_else(missing)
         .or_else(|| range(self.min_version, self.max_version))
+        .or_else(|| without_curve(self.max_version, &self.curve_preferences))
         .or_else(|| insecure(self.include_insecure_cipher_suites))
     }
 
@@ -212,6 +220,8 @@ impl TlsServerConfig {
             .or_else(missing)
             .or_else(reload)
             .or_else(|| range(self.min_version, self.max_version))
+            .or_else(|| without_curve(self.max_version, &self.curve_preferences))
+            .or_else(|| without_curve(self.max_version, &self.curve_preferences))
             .or_else(|| insecure(self.include_insecure_cipher_suites))
     }
 
@@ -266,6 +276,16 @@ fn range(min: Version, max: Option<Version>) -> Option<Mistake> {
     max.is_some_and(|max| max < min).then(|| {
         let message = "is older than min_version, so no version is left";
         ("max_version", message.to_owned())
+    })
+}
+
+/// Versions without any of the groups that are left.
+fn without_curve(max: Option<Version>, curves: &[Curve]) -> Option<Mistake> {
+    let are_new = curves.iter().all(|curve| *curve == Curve::X25519MlKem768);
+    (max == Some(Version::V12) && !curves.is_empty() && are_new).then(|| {
+        let message =
+            "X25519MLKEM768 is of TLS 1.3, and max_version is 1.2: add X25519, P256 or P384";
+        ("curve_preferences", message.to_owned())
     })
 }
 

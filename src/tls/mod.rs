@@ -6,6 +6,7 @@ mod authorities;
 mod client;
 pub mod config;
 mod connector;
+mod curves;
 mod error;
 mod identity;
 mod pem;

@@ -123,7 +123,7 @@ fn watched(config: &TlsServerConfig) -> (Vec<PathBuf>, Duration) {
 }
 
 fn load(config: &TlsServerConfig, alpn: Vec<Vec<u8>>) -> Result<Terms, TlsError> {
-    let provider = provider(&config.cipher_suites);
+    let provider = provider(&config.cipher_suites, &config.curve_preferences);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(config.min_version, config.max_version))
         .map_err(|error| TlsError::new("cipher_suites", error.to_string()))?;

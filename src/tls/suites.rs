@@ -8,6 +8,8 @@ use rustls::{ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion, ve
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::curves::{Curve, groups};
+
 /// A version of TLS, written `"1.2"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -105,14 +107,17 @@ impl TryFrom<String> for CipherSuite {
 }
 
 /// What does the cryptography, with the suites in `only`; a version of which none is named has all,
-/// as in the Collector, where those of TLS 1.3 cannot be chosen.
-pub(super) fn provider(only: &[CipherSuite]) -> Arc<CryptoProvider> {
+/// as in the Collector, where those of TLS 1.3 cannot be chosen. So with the groups of `curves`, if there are any.
+pub(super) fn provider(only: &[CipherSuite], curves: &[Curve]) -> Arc<CryptoProvider> {
     static DEFAULT: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
-    if only.is_empty() {
+    if only.is_empty() && curves.is_empty() {
         return Arc::clone(&DEFAULT);
     }
     let mut provider = CryptoProvider::clone(&DEFAULT);
+    if !curves.is_empty() {
+        provider.kx_groups = groups(curves);
+    }
     let is_named = |suite: &SupportedCipherSuite| only.iter().any(|named| named.0 == name(suite));
     let is_chosen = |version: ProtocolVersion| {
         let mut all = aws_lc_rs::ALL_CIPHER_SUITES.iter();
@@ -137,7 +142,11 @@ mod tests {
     fn chosen(names: &[&str]) -> Vec<String> {
         let only = names.iter().map(|name| (*name).to_owned().try_into());
         let only: Vec<CipherSuite> = only.collect::<Result<_, String>>().unwrap();
-        provider(&only).cipher_suites.iter().map(name).collect()
+        provider(&only, &[])
+            .cipher_suites
+            .iter()
+            .map(name)
+            .collect()
     }
 
     #[test]

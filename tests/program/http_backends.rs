@@ -63,6 +63,7 @@ async fn every_signal_arrives_as_it_was() {
         "zlib",
         "snappy",
         "x-snappy-framed",
+        "lz4",
         "none",
     ] {
         let backend = Backend::start().await;

@@ -1,6 +1,6 @@
 //! gRPC messages by hand: flag, length, bytes.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -60,6 +60,11 @@ pub(crate) fn compress(name: &str, message: &[u8]) -> Vec<u8> {
             encoder.read_to_end(&mut compressed).unwrap();
             compressed
         }
+        "lz4" => {
+            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            encoder.write_all(message).unwrap();
+            encoder.finish().unwrap()
+        }
         other => panic!("no compression is called {other}"),
     }
 }
@@ -75,6 +80,7 @@ pub(crate) fn decompress(name: &str, message: &[u8]) -> Vec<u8> {
         }
         "snappy" => return snap::raw::Decoder::new().decompress_vec(message).unwrap(),
         "x-snappy-framed" => snap::read::FrameDecoder::new(message).read_to_end(&mut expanded),
+        "lz4" => lz4_flex::frame::FrameDecoder::new(message).read_to_end(&mut expanded),
         other => panic!("no compression is called {other}"),
     };
     read.unwrap();

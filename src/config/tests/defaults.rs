@@ -211,6 +211,7 @@ const OF_EXPORTERS: &[(&str, &str)] = &[
     ("tls.min_version", "\"1.2\""),
     ("tls.max_version", "null"),
     ("tls.cipher_suites", "[]"),
+    ("tls.curve_preferences", "[]"),
     ("tls.include_insecure_cipher_suites", "false"),
     ("tls.reload_interval", "0"),
 ];

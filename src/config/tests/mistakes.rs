@@ -156,7 +156,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "{insecure: true}",
         "{insecure_skip_verfy: true}",
-        "c.yaml:19: exporters.otlp_grpc.tls: has invalid keys: insecure_skip_verfy; did you mean \"insecure_skip_verify\"? known are insecure, insecure_skip_verify, server_name_override, ca_file, ca_pem, cert_file, cert_pem, key_file, key_pem, include_system_ca_certs_pool, min_version, max_version, cipher_suites, include_insecure_cipher_suites, reload_interval",
+        "c.yaml:19: exporters.otlp_grpc.tls: has invalid keys: insecure_skip_verfy; did you mean \"insecure_skip_verify\"? known are insecure, insecure_skip_verify, server_name_override, ca_file, ca_pem, cert_file, cert_pem, key_file, key_pem, include_system_ca_certs_pool, min_version, max_version, cipher_suites, curve_preferences, include_insecure_cipher_suites, reload_interval",
     ),
     (
         "refresh: 24h",
@@ -368,6 +368,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "{insecure: true}",
+        "{curve_preferences: [X25519, P521]}",
+        "c.yaml:19: exporters.otlp_grpc.tls.curve_preferences[1]: \"P521\" is not supported: what does the cryptography here has no such curve; use X25519, P256, P384 or X25519MLKEM768",
+    ),
+    (
+        "{insecure: true}",
+        "{curve_preferences: [x25519]}",
+        "c.yaml:19: exporters.otlp_grpc.tls.curve_preferences[0]: unknown value \"x25519\"; did you mean \"X25519\"? known are X25519, P256, P384, X25519MLKEM768",
+    ),
+    (
+        "{insecure: true}",
+        "{curve_preferences: [X25519MLKEM768], max_version: \"1.2\"}",
+        "c.yaml:19: exporters.otlp_grpc.tls.curve_preferences: X25519MLKEM768 is of TLS 1.3, and max_version is 1.2: add X25519, P256 or P384",
+    ),
+    (
+        "{insecure: true}",
         "{reload_interval: often}",
         "c.yaml:19: exporters.otlp_grpc.tls.reload_interval: \"often\" is not a duration: use a number with a unit such as 5s, 200ms or 1h30m",
     ),
@@ -404,7 +419,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "max_recv_msg_size_mib: 64",
         "tls: {cert_file: a, key_file: b, ca_file: c}",
-        "c.yaml:6: receivers.otlp.protocols.grpc.tls: has invalid keys: ca_file; known are cert_file, cert_pem, key_file, key_pem, client_ca_file, client_ca_pem, client_ca_file_reload, min_version, max_version, cipher_suites, include_insecure_cipher_suites, reload_interval",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls: has invalid keys: ca_file; known are cert_file, cert_pem, key_file, key_pem, client_ca_file, client_ca_pem, client_ca_file_reload, min_version, max_version, cipher_suites, curve_preferences, include_insecure_cipher_suites, reload_interval",
     ),
     // Ids.
     (
@@ -1638,6 +1653,7 @@ const UNSEEN: &[&str] = &[
     "is what each line has by itself",
     "needs its ",
     "is older than min_version",
+    "X25519MLKEM768 is of TLS 1.3",
     "is required: ",
     "there is no client_ca_file",
     "must be at most 1024 bytes",
@@ -1711,8 +1727,8 @@ fn mistakes_of_an_http_listener() {
             format!("{at}.logs_url_path: /v1/traces is also traces_url_path: a path is of one signal"),
         ),
         (
-            "http:\n        compression_algorithms: [lz4]",
-            format!("{at}.compression_algorithms[0]: \"lz4\" is not supported: it is not spoken here; use gzip, zstd, deflate or snappy"),
+            "http:\n        compression_algorithms: [br]",
+            format!("{at}.compression_algorithms[0]: unknown value \"br\"; known are \"\", gzip, zstd, zlib, deflate, snappy, x-snappy-framed, lz4"),
         ),
         (
             "http:\n        compression_algorithms: []",
@@ -2095,8 +2111,8 @@ const OVER_HTTP: &[(&str, &str)] = &[
         "c.yaml:3: exporters.otlp_http.encoding: unknown value \"xml\"; known are proto, json",
     ),
     (
-        "{endpoint: http://host, compression: lz4}",
-        "c.yaml:3: exporters.otlp_http.compression: \"lz4\" is not supported: it is not spoken here; use gzip, zstd, deflate or snappy",
+        "{endpoint: http://host, compression: lz4, compression_params: {level: 1}}",
+        "c.yaml:3: exporters.otlp_http.compression_params.level: has no effect with compression: lz4",
     ),
     (
         "{endpoint: http://host, compression: x-snappy-framed, compression_params: {level: 1}}",

@@ -176,6 +176,9 @@ impl OtlpHttpConfig {
                 Compression::Snappy | Compression::SnappyFramed => {
                     return Some((KEY, "has no effect with compression: snappy".to_owned()));
                 }
+                Compression::Lz4 => {
+                    return Some((KEY, "has no effect with compression: lz4".to_owned()));
+                }
                 Compression::Gzip | Compression::Deflate | Compression::Zlib => 9,
                 Compression::Zstd => 19,
             };
@@ -287,6 +290,8 @@ pub enum Compression {
     /// The same as a stream.
     #[serde(rename = "x-snappy-framed")]
     SnappyFramed,
+    /// As cheap, where the backend reads it: a frame.
+    Lz4,
     /// Not at all.
     None,
 }

@@ -332,6 +332,7 @@ fn compression(config: &OtlpHttpConfig) -> Option<Compression> {
         Configured::Deflate | Configured::Zlib => Some(Compression::Deflate),
         Configured::Snappy => Some(Compression::Snappy),
         Configured::SnappyFramed => Some(Compression::SnappyFramed),
+        Configured::Lz4 => Some(Compression::Lz4),
         Configured::None => None,
     }
 }

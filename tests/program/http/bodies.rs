@@ -229,6 +229,31 @@ fn rows() -> Vec<(u32, &'static str, Sent, Expected)> {
         ),
         (
             13,
+            "half a frame of lz4",
+            encoded("lz4", cut(&compress("lz4", &span), 9)),
+            malformed("lz4"),
+        ),
+        (
+            13,
+            "a frame of lz4 without its end",
+            encoded("lz4", cut(&compress("lz4", &span), 4)),
+            malformed("lz4"),
+        ),
+        (13, "no lz4", encoded("lz4", "garbage"), malformed("lz4")),
+        (
+            14,
+            "two frames of lz4",
+            encoded("lz4", members("lz4")),
+            forwarded(),
+        ),
+        (
+            15,
+            "garbage after lz4",
+            encoded("lz4", [&compress("lz4", &span)[..], b"garbage"].concat()),
+            malformed("lz4"),
+        ),
+        (
+            13,
             "a block of snappy that would be 4 GiB",
             encoded("snappy", b"\xff\xff\xff\xff\x0f\x00a".to_vec()),
             malformed("snappy"),
@@ -327,10 +352,10 @@ fn rows() -> Vec<(u32, &'static str, Sent, Expected)> {
             forwarded(),
         ),
         (
-            18,
+            19,
             "lz4",
-            encoded("lz4", span.clone()),
-            unsupported("compression_algorithms"),
+            encoded("lz4", compress("lz4", &span)),
+            forwarded(),
         ),
         (
             19,
@@ -435,6 +460,7 @@ async fn the_limit_is_exact_and_told() {
         "deflate",
         "snappy",
         "x-snappy-framed",
+        "lz4",
     ];
     for encoding in encodings {
         let compressed = |message: &Bytes| match encoding {
@@ -515,12 +541,12 @@ async fn a_bomb_is_refused_within_bounded_memory() {
 }
 
 /// The same of snappy, of which few bytes become twenty times as many at most: twice the limit in 6 MiB, as a
-/// block, which tells it, and as a stream.
+/// block, which tells it, and as a stream; and of lz4, of which they become 255 times as many.
 #[tokio::test]
-async fn a_bomb_of_snappy_is_refused_within_bounded_memory() {
+async fn a_bomb_of_snappy_or_lz4_is_refused_within_bounded_memory() {
     let backend = Backend::start().await;
     let zeros = vec![0; 128 * MIB];
-    for encoding in ["snappy", "x-snappy-framed"] {
+    for encoding in ["snappy", "x-snappy-framed", "lz4"] {
         let bomb = compress(encoding, &zeros);
         let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
         let sender = slimspan.http_sender().await;

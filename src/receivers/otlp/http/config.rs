@@ -269,11 +269,13 @@ pub enum ContentCoding {
     /// `x-snappy-framed`: a stream.
     #[serde(rename = "x-snappy-framed")]
     SnappyFramed,
+    /// `lz4`: frames.
+    Lz4,
 }
 
 impl ContentCoding {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Identity,
         Self::Gzip,
         Self::Zstd,
@@ -281,6 +283,7 @@ impl ContentCoding {
         Self::Deflate,
         Self::Snappy,
         Self::SnappyFramed,
+        Self::Lz4,
     ];
 
     /// Its name.
@@ -293,6 +296,7 @@ impl ContentCoding {
             Self::Deflate => "deflate",
             Self::Snappy => "snappy",
             Self::SnappyFramed => "x-snappy-framed",
+            Self::Lz4 => "lz4",
         }
     }
 
@@ -305,6 +309,7 @@ impl ContentCoding {
             Self::Zlib | Self::Deflate => Some(Compression::Deflate),
             Self::Snappy => Some(Compression::Snappy),
             Self::SnappyFramed => Some(Compression::SnappyFramed),
+            Self::Lz4 => Some(Compression::Lz4),
         }
     }
 }

@@ -137,13 +137,13 @@ mod tests {
             (&["zlib"], Some(Compression::Deflate)),
             (&["snappy"], Some(Compression::Snappy)),
             (&["X-Snappy-Framed"], Some(Compression::SnappyFramed)),
+            (&["LZ4"], Some(Compression::Lz4)),
         ] {
             assert_eq!(of(values, all), Ok(compression), "{values:?}");
         }
         for values in [
             &[""][..],
             &["br"],
-            &["lz4"],
             &["gzip, gzip"],
             &["gzip", "gzip"],
             &["gzip;q=1"],
