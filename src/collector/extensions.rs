@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::error::StartError;
 use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId};
-use crate::extensions::health_check::Served;
+use crate::extensions::health_check::{Health, Served, Telling};
 use crate::extensions::hosts::Hosts;
 use crate::extensions::listener::Listener;
 use crate::extensions::zpages::{About, Wiring, Zpages};
@@ -37,11 +37,12 @@ impl Extensions {
         let mut extensions = Self::default();
         for id in &config.service.extensions {
             let configured = config.extensions.get(id);
-            if let Some(health) = configured.and_then(ExtensionConfig::health) {
+            for health in configured.map(ExtensionConfig::health).unwrap_or_default() {
                 extensions
-                    .start_health(id, &health, counters, listeners)
+                    .start_health(id, &health, config, counters, listeners)
                     .await?;
-            } else if let Some(ExtensionConfig::Zpages(of_zpages)) = configured {
+            }
+            if let Some(ExtensionConfig::Zpages(of_zpages)) = configured {
                 let zpages = Zpages::new(of_zpages, about(config), counters);
                 let bound = listen(listeners, extension(id), &of_zpages.endpoint).await;
                 let listener = bound.map_err(not_bound(id, &of_zpages.endpoint))?;
@@ -61,20 +62,29 @@ impl Extensions {
         &mut self,
         id: &ComponentId,
         health: &Served<'_>,
+        config: &Config,
         counters: &Arc<Counters>,
         listeners: &mut Listeners,
     ) -> Result<(), StartError> {
-        let pages = health_check::pages(health, counters);
-        let bound = listen(listeners, extension(id), &health.endpoint).await;
+        let bound = listen(listeners, place(id, health), &health.endpoint).await;
         let listener = bound.map_err(not_bound(id, &health.endpoint))?;
         let listener = listener.protected(health_tls(id, health)?);
-        let pages = Hosts::guard(pages, listener.address(), &health.endpoint.host);
         let scheme = if health.tls.is_some() {
             "https"
         } else {
             "http"
         };
         let address = listener.address();
+        if health.telling == Telling::Grpc {
+            let pipelines = config.service.pipelines.keys().map(ToString::to_string);
+            let health = Health::new(Arc::clone(counters), pipelines);
+            let what = format!("says at {scheme}://{address}/ whether it runs, over gRPC");
+            self.summary.push((id.to_string(), what));
+            self.tasks.spawn(health.serve(listener));
+            return Ok(());
+        }
+        let pages = health_check::pages(health, counters);
+        let pages = Hosts::guard(pages, address, &health.endpoint.host);
         let what = match &health.path {
             Some(path) => format!(
                 "says at {scheme}://{address}{path} whether it runs, and at /ready whether all is well"
@@ -146,10 +156,14 @@ impl Extensions {
 
 /// What protects connections of who asks whether all is well.
 fn health_tls(id: &ComponentId, health: &Served<'_>) -> Result<Option<ServerTls>, StartError> {
-    let path = extension(id);
+    let path = place(id, health);
+    let alpn = match health.telling {
+        Telling::Grpc => health_check::ALPN,
+        Telling::Available(_) | Telling::Status => &["http/1.1"],
+    };
     let tls = health
         .tls
-        .map(|tls| ServerTls::new(path.clone(), tls, &["http/1.1"]));
+        .map(|tls| ServerTls::new(path.clone(), tls, alpn));
     tls.transpose().map_err(|reason| StartError::Tls {
         listener: path,
         reason,
@@ -159,7 +173,7 @@ fn health_tls(id: &ComponentId, health: &Served<'_>) -> Result<Option<ServerTls>
 /// Finds out what would keep connections from being protected.
 pub(super) fn try_out(config: &Config) -> Result<(), StartError> {
     for (id, extension) in &config.extensions {
-        if let Some(health) = extension.health() {
+        for health in extension.health() {
             health_tls(id, &health)?;
         }
     }
@@ -168,13 +182,21 @@ pub(super) fn try_out(config: &Config) -> Result<(), StartError> {
 
 /// What listens on these addresses, as far as extensions do.
 pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
-    let extensions = config.service.extensions.iter().filter_map(|id| {
-        let endpoint = match config.extensions.get(id)? {
-            ExtensionConfig::Zpages(zpages) => zpages.endpoint.clone(),
-            other => other.health()?.endpoint,
+    let extensions = config.service.extensions.iter().flat_map(|id| {
+        let places = match config.extensions.get(id) {
+            Some(ExtensionConfig::Zpages(zpages)) => {
+                vec![(extension(id), zpages.endpoint.clone())]
+            }
+            other => {
+                let healths = other.map(ExtensionConfig::health).unwrap_or_default();
+                let healths = healths.into_iter();
+                healths
+                    .map(|health| (place(id, &health), health.endpoint))
+                    .collect()
+            }
         };
-        Some(Wanted {
-            owner: extension(id),
+        places.into_iter().map(|(owner, endpoint)| Wanted {
+            owner,
             socket: endpoint.into(),
             is_dispensable: false,
         })
@@ -190,6 +212,14 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
 
 fn extension(id: &ComponentId) -> String {
     format!("extensions.{id}")
+}
+
+/// The section that has the endpoint.
+fn place(id: &ComponentId, health: &Served<'_>) -> String {
+    match health.section {
+        None => extension(id),
+        Some(section) => format!("{}.{section}", extension(id)),
+    }
 }
 
 async fn listen(

@@ -110,11 +110,11 @@ pub enum ExtensionConfig {
 
 impl ExtensionConfig {
     /// What it serves to those who ask whether slimspan is well, if it is for them.
-    pub fn health(&self) -> Option<Served<'_>> {
+    pub fn health(&self) -> Vec<Served<'_>> {
         match self {
-            Self::HealthCheck(health_check) => Some(health_check.served()),
-            Self::HealthCheckV2(health_check) => Some(health_check.served()),
-            _ => None,
+            Self::HealthCheck(health_check) => vec![health_check.served()],
+            Self::HealthCheckV2(health_check) => health_check.served(),
+            _ => Vec::new(),
         }
     }
 }

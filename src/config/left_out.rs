@@ -44,11 +44,6 @@ const LEFT_OUT: [(&str, &str, &str); 27] = [
         "write headers: {name: value}",
     ),
     (
-        "grpc",
-        "component_health",
-        "health is told over HTTP; use http, and a probe that asks there",
-    ),
-    (
         "b3",
         "tracecontext",
         "only the traceparent of W3C is read; remove it",

@@ -12,13 +12,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::either::Either;
 use tower::Service as _;
 
-use crate::tls::ServerTls;
+use crate::tls::{Accepted, ServerTls};
 
 /// Connections that may be open at a time. For more the oldest goes: it has nothing to say, or its answer is
 /// not read, and an orchestrator that waits behind it would take this process for dead.
@@ -29,13 +29,16 @@ const AGE: Duration = Duration::from_mins(2);
 
 /// How long the headers of a request may take, from when a connection could have sent them: one that is
 /// silent holds a place of another.
-const HEADERS: Duration = Duration::from_secs(10);
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// Room for the headers of a request.
 const BUFFER: usize = 16 << 10;
 
 /// How long nothing is accepted after the system could not.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// A connection of who asks.
+pub(super) type Stream = Either<TcpStream, Accepted>;
 
 /// A listener that is bound and does not answer yet.
 #[derive(Debug)]
@@ -70,6 +73,28 @@ impl Listener {
 
     /// Answers with these pages until it is dropped.
     pub async fn serve(self, pages: Router) {
+        let speak = move |stream: Stream| {
+            let pages = pages.clone();
+            let service = service_fn(move |request: Request<Incoming>| pages.clone().call(request));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(SILENCE)
+                .max_buf_size(BUFFER)
+                .serve_connection(TokioIo::new(stream), service);
+            async move {
+                let ended = timeout(AGE, connection).await;
+                ended.map_or(Ok(()), |ended| ended.map_err(io::Error::other))
+            }
+        };
+        self.speak(speak).await;
+    }
+
+    /// Lets `speak` have each connection, until it is dropped.
+    pub(super) async fn speak<S, C>(self, speak: S)
+    where
+        S: Fn(Stream) -> C + Clone + Send + 'static,
+        C: Future<Output = io::Result<()>> + Send + 'static,
+    {
         let mut connections = JoinSet::new();
         let mut open = VecDeque::<AbortHandle>::new();
         loop {
@@ -84,24 +109,16 @@ impl Listener {
             {
                 oldest.abort();
             }
-            let pages = pages.clone();
-            let service = service_fn(move |request: Request<Incoming>| pages.clone().call(request));
-            let tls = self.tls.clone();
+            let (tls, speak) = (self.tls.clone(), speak.clone());
             let connection = async move {
                 let stream = match &tls {
                     None => Either::Left(stream),
                     Some(tls) => Either::Right(tls.accept(stream).await?),
                 };
-                http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEADERS)
-                    .max_buf_size(BUFFER)
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await
-                    .map_err(io::Error::other)
+                speak(stream).await
             };
             open.push_back(connections.spawn(async move {
-                if let Ok(Err(error)) = timeout(AGE, connection).await {
+                if let Err(error) = connection.await {
                     tracing::debug!("a connection of somebody who asks failed: {error}");
                 }
             }));
@@ -114,7 +131,6 @@ impl Listener {
 mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
     use tokio::time::Instant;
 
     use super::*;
@@ -149,10 +165,10 @@ mod tests {
         for _ in 0..2 * CONNECTIONS {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
-        let asked = timeout(HEADERS / 2, ask(address)).await;
-        assert!(asked.is_ok(), "no answer in {:?}", HEADERS / 2);
+        let asked = timeout(SILENCE / 2, ask(address)).await;
+        assert!(asked.is_ok(), "no answer in {:?}", SILENCE / 2);
         // The oldest made room.
-        let closed = timeout(HEADERS / 2, silent.swap_remove(0).read_u8()).await;
+        let closed = timeout(SILENCE / 2, silent.swap_remove(0).read_u8()).await;
         assert!(closed.is_ok_and(|read| read.is_err()), "still open");
     }
 

@@ -12,6 +12,7 @@ use bytesize::ByteSize;
 use jiff::Timestamp;
 use slimspan_artifact::Extraction;
 use slimspan_proto::Signal;
+use tokio::sync::watch;
 
 use self::components::Components;
 use super::connections::{Connection, Connections};
@@ -62,7 +63,7 @@ pub struct Counters {
     refusals: [[[AtomicU64; CODES.len()]; Culprit::ALL.len()]; Signal::ALL.len()],
     components: Mutex<Components>,
     sights: RwLock<Option<Weak<dyn Sights>>>,
-    phase: Mutex<Phase>,
+    phase: watch::Sender<Phase>,
 }
 
 /// When something began, by both clocks.
@@ -111,7 +112,7 @@ impl Default for Counters {
             refusals: Default::default(),
             components: Mutex::default(),
             sights: RwLock::default(),
-            phase: Mutex::default(),
+            phase: watch::Sender::default(),
         }
     }
 }
@@ -270,12 +271,17 @@ impl Counters {
 
     /// The process is in this phase from now on.
     pub fn enter(&self, phase: Phase) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.phase.send_replace(phase);
     }
 
     /// Where the process is in its life.
     pub fn phase(&self) -> Phase {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.phase.borrow()
+    }
+
+    /// The same for who is to know when it changes.
+    pub fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
     }
 }
 

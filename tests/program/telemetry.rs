@@ -285,10 +285,29 @@ async fn files_are_counted_by_shape_and_medium() {
 
 /// Has the Collector's newer extension answer, too.
 fn add_newer_health(config: &mut Value) {
-    config["extensions"]["healthcheckv2"] =
-        json!({ "use_v2": true, "http": { "endpoint": "127.0.0.1:0" } });
+    let endpoint = json!({ "endpoint": "127.0.0.1:0" });
+    config["extensions"]["healthcheckv2"] = json!({ "use_v2": true, "http": endpoint });
+    config["extensions"]["healthcheckv2/grpc"] = json!({ "use_v2": true, "grpc": endpoint });
     let extensions = config["service"]["extensions"].as_array_mut().unwrap();
-    extensions.push(json!("healthcheckv2"));
+    extensions.extend(["healthcheckv2", "healthcheckv2/grpc"].map(Value::from));
+}
+
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// What `HealthCheckResponse` says.
+const SERVING: &[u8] = &[8, 1];
+const NOT_SERVING: &[u8] = &[8, 2];
+
+/// Who asks over gRPC.
+async fn asking(slimspan: &Slimspan) -> Sender {
+    Sender::connect(slimspan.page("healthcheckv2/grpc")).await
+}
+
+/// The question about a pipeline, or about all where it is empty.
+fn about(pipeline: &str) -> Bytes {
+    let len = u8::try_from(pipeline.len()).unwrap();
+    Bytes::from([&[10, len], pipeline.as_bytes()].concat())
 }
 
 /// What that one answers.
@@ -333,6 +352,13 @@ async fn a_store_that_fails_is_told_to_who_asks_whether_all_is_well() {
     let (status, body) = newer_status(&slimspan).await;
     assert_eq!((status, &body["healthy"]), (200, &json!(true)), "{body}");
     assert_eq!(body["status"], "StatusRecoverableError");
+    let over_grpc = asking(&slimspan).await;
+    for pipeline in ["", "traces"] {
+        let told = over_grpc.ask(CHECK, about(pipeline)).await.unwrap();
+        assert_eq!(told, SERVING, "{pipeline}");
+    }
+    let unknown = over_grpc.ask(CHECK, about("traces/none")).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
     let told = body["error"].as_str().unwrap();
     assert!(told.starts_with("extensions.artifact_store: "), "{told}");
     assert_eq!(
@@ -403,6 +429,9 @@ async fn a_slimspan_that_stops_says_so() {
         let sender = slimspan.sender().await;
         let waiting = tokio::spawn(async move { send(&sender, &two_spans()).await });
         backend.arrived(1).await;
+        let over_grpc = asking(&slimspan).await;
+        let mut watched = over_grpc.watch(WATCH, about("")).await.unwrap();
+        assert_eq!(watched.message().await.unwrap().unwrap(), SERVING);
         slimspan.signal("TERM");
         let stopping = async {
             while get(health, "/health").await.status == 200 {
@@ -416,6 +445,11 @@ async fn a_slimspan_that_stops_says_so() {
         let (status, body) = newer_status(&slimspan).await;
         assert_eq!((status, &body["healthy"]), (503, &json!(false)), "{body}");
         assert_eq!(body["status"], "StatusStopping");
+        let told = soon("it is told", watched.message()).await;
+        assert_eq!(told.unwrap().unwrap(), NOT_SERVING);
+        let end = soon("it ends", watched.message()).await.unwrap_err();
+        assert_eq!(end.code(), Code::Cancelled);
+        assert_eq!(over_grpc.ask(CHECK, about("")).await.unwrap(), NOT_SERVING);
         slimspan.kill().await;
         waiting.await.unwrap();
     }

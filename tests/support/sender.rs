@@ -78,17 +78,38 @@ impl Sender {
 
     /// Sends a request as every SDK does; returns the response message.
     pub(crate) async fn send(&self, signal: Signal, request: &Bytes) -> Result<Bytes, Status> {
-        let mut client = tonic::client::Grpc::new(self.channel.clone());
-        client
-            .ready()
-            .await
-            .map_err(|error| Status::from_error(error.into()))?;
-        let path = PathAndQuery::from_static(signal.grpc_path());
-        let request = tonic::Request::new(request.clone());
-        let call = client.unary(request, path, BytesCodec);
+        self.ask(signal.grpc_path(), request.clone()).await
+    }
+
+    /// Asks a method that answers with one message.
+    pub(crate) async fn ask(&self, path: &'static str, request: Bytes) -> Result<Bytes, Status> {
+        let mut client = self.client().await?;
+        let path = PathAndQuery::from_static(path);
+        let call = client.unary(tonic::Request::new(request), path, BytesCodec);
         soon("slimspan answers", call)
             .await
             .map(tonic::Response::into_inner)
+    }
+
+    /// Asks a method that goes on answering.
+    pub(crate) async fn watch(
+        &self,
+        path: &'static str,
+        request: Bytes,
+    ) -> Result<tonic::Streaming<Bytes>, Status> {
+        let mut client = self.client().await?;
+        let path = PathAndQuery::from_static(path);
+        let call = client.server_streaming(tonic::Request::new(request), path, BytesCodec);
+        soon("slimspan answers", call)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    async fn client(&self) -> Result<tonic::client::Grpc<Channel>, Status> {
+        let mut client = tonic::client::Grpc::new(self.channel.clone());
+        let ready = client.ready().await;
+        ready.map_err(|error| Status::from_error(error.into()))?;
+        Ok(client)
     }
 
     /// Sends a request compressed with `gzip` or `zstd`.

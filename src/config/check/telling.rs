@@ -56,12 +56,13 @@ impl Check<'_> {
                 continue;
             }
             let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
-            if let Some(health) = extension.health() {
+            for health in extension.health() {
                 add(
                     Ok(health.endpoint.clone().into()),
-                    under(path, health.section),
+                    under(path.clone(), health.section),
                 );
-            } else if let ExtensionConfig::Zpages(zpages) = extension {
+            }
+            if let ExtensionConfig::Zpages(zpages) = extension {
                 add(Ok(zpages.endpoint.clone().into()), path);
             }
         }
@@ -90,11 +91,11 @@ impl Check<'_> {
         }
         for (id, extension) in &self.config.extensions {
             let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
-            if let Some(health) = extension.health()
-                && let Some((key, message)) = health.tls.and_then(TlsServerConfig::mistake)
-            {
-                let path = under(path.clone(), health.section);
-                self.report(path.key("tls").key(key), message);
+            for health in extension.health() {
+                if let Some((key, message)) = health.tls.and_then(TlsServerConfig::mistake) {
+                    let path = under(path.clone(), health.section);
+                    self.report(path.key("tls").key(key), message);
+                }
             }
             let of_key = |(key, message)| (vec![key], message);
             let mistake = match extension {

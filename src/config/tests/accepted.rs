@@ -545,8 +545,11 @@ fn extensions_of_the_collector_are_taken_as_they_are() {
          healthcheckv2/b: {use_v2: true, http: {endpoint: \"localhost:1\", status: {path: /health/status}, \
          config: {enabled: false, path: /health/config}}}\n  \
          healthcheckv2/c: {endpoint: \"localhost:2\", path: /x}\n  \
-         healthcheckv2/d: {use_v2: true, http: {endpoint: \"localhost:3\", status: {enabled: false}}}\n\
-         service:\n  extensions: [memory_limiter, healthcheckv2, healthcheckv2/b, healthcheckv2/c, healthcheckv2/d]\n  \
+         healthcheckv2/d: {use_v2: true, http: {endpoint: \"localhost:3\", status: {enabled: false}}}\n  \
+         healthcheckv2/e: {use_v2: true, grpc: {endpoint: \"localhost:4\", transport: tcp}}\n  \
+         healthcheckv2/f: {use_v2: true, grpc: }\n\
+         service:\n  extensions: [memory_limiter, healthcheckv2, healthcheckv2/b, healthcheckv2/c, healthcheckv2/d, \
+         healthcheckv2/e, healthcheckv2/f]\n  \
          pipelines: {traces: {receivers: [otlp], exporters: [debug]}}\n",
     );
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
@@ -564,9 +567,11 @@ fn extensions_of_the_collector_are_taken_as_they_are() {
         ("healthcheckv2/b", "localhost:1", Some("/health/status")),
         ("healthcheckv2/c", "localhost:2", Some("/x")),
         ("healthcheckv2/d", "localhost:3", None),
+        ("healthcheckv2/e", "localhost:4", None),
+        ("healthcheckv2/f", "127.0.0.1:13132", None),
     ] {
-        let extension = config.extensions.get(&id(name));
-        let health = extension.and_then(ExtensionConfig::health).unwrap();
+        let extension = config.extensions.get(&id(name)).unwrap();
+        let health = extension.health().remove(0);
         assert_eq!(health.endpoint.to_string(), endpoint, "{name}");
         assert_eq!(health.path.as_deref(), path, "{name}");
     }

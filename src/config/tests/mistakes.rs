@@ -1308,7 +1308,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true}\n",
-        "c.yaml:23: extensions.healthcheckv2.use_v2: needs to know what to serve: add http with nothing behind it, or more\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.use_v2: needs to know what to serve: add http or grpc with nothing behind it, or more\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
     ),
     (
         "extensions:\n",
@@ -1332,8 +1332,18 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "extensions:\n",
-        "extensions:\n  healthcheckv2: {use_v2: true, grpc: }\n",
-        "c.yaml:23: extensions.healthcheckv2.grpc: is not supported: health is told over HTTP; use http, and a probe that asks there",
+        "extensions:\n  healthcheckv2: {grpc: }\n",
+        "c.yaml:23: extensions.healthcheckv2.grpc: holds with use_v2: true alone: add that\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, grpc: {transport: unix}}\n",
+        "c.yaml:23: extensions.healthcheckv2.grpc.transport: \"unix\" is not supported: senders come over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, http: , grpc: {endpoint: \"127.0.0.1:13133\"}}\n",
+        "c.yaml:23: extensions.healthcheckv2.grpc.endpoint: 127.0.0.1:13133 is already the endpoint of extensions.healthcheckv2.http\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
     ),
     // More of YAML itself.
     (

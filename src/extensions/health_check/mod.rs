@@ -1,6 +1,7 @@
 //! Whether slimspan is well, for those who decide whether to start it again or to send it anything.
 
 pub mod config;
+mod grpc;
 mod troubles;
 pub mod v2;
 
@@ -16,6 +17,7 @@ use crate::config::HostPort;
 use crate::telemetry::{Counters, Phase};
 use crate::tls::config::TlsServerConfig;
 use config::ResponseBody;
+pub use grpc::{ALPN, Health};
 pub use troubles::{Trouble, troubles};
 
 const JSON: [(http::HeaderName, &str); 2] = [
@@ -45,6 +47,8 @@ pub enum Telling {
     Available(Option<ResponseBody>),
     /// How it is: that of `healthcheckv2`.
     Status,
+    /// The same over gRPC, which has no path.
+    Grpc,
 }
 
 /// The Collector's answer at its path, and `/live` and `/ready` beside it.
@@ -69,7 +73,7 @@ pub fn pages(served: &Served<'_>, counters: &Arc<Counters>) -> Router {
         let answer = match &telling {
             Telling::Available(Some(words)) => in_words(words, &of_path),
             Telling::Available(None) => available(&of_path),
-            Telling::Status => status(&of_path),
+            Telling::Status | Telling::Grpc => status(&of_path),
         };
         async move { answer }
     };

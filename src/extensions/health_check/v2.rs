@@ -20,6 +20,9 @@ pub struct HealthCheckV2Config {
     /// What there is with use_v2.
     #[serde(deserialize_with = "named", skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpHealthConfig>,
+    /// Who is told over gRPC, with use_v2.
+    #[serde(deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcHealthConfig>,
     /// As in the Collector; what is the matter is told at /ready, with 503 for as long as it is.
     pub component_health: ComponentHealthConfig,
     /// Without use_v2: where it listens; 127.0.0.1:13133 unless it is given.
@@ -48,6 +51,18 @@ pub struct HttpHealthConfig {
     pub status: StatusConfig,
     /// The Collector's answer that shows its configuration; there is none here.
     pub config: ShownConfig,
+}
+
+/// Health over gRPC: `grpc.health.v1.Health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcHealthConfig {
+    /// Where it listens.
+    pub endpoint: HostPort,
+    /// What connections are made of.
+    pub transport: TransportOfPages,
+    /// How connections are protected; not at all unless it is given.
+    pub tls: Option<TlsServerConfig>,
 }
 
 /// An answer that is given unless it is said that it is not.
@@ -84,8 +99,12 @@ pub struct ComponentHealthConfig {
 }
 
 /// What is named is there, also where nothing stands behind it.
-fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HttpHealthConfig>, D::Error> {
-    HttpHealthConfig::deserialize(deserializer).map(Some)
+fn named<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 impl Default for HttpHealthConfig {
@@ -96,6 +115,19 @@ impl Default for HttpHealthConfig {
             tls: None,
             status: StatusConfig::default(),
             config: ShownConfig::default(),
+        }
+    }
+}
+
+impl Default for GrpcHealthConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: HostPort {
+                port: 13132,
+                ..HealthCheckConfig::default().endpoint
+            },
+            transport: TransportOfPages::default(),
+            tls: None,
         }
     }
 }
@@ -139,24 +171,32 @@ impl ComponentHealthConfig {
 
 impl HealthCheckV2Config {
     /// What it serves, and where.
-    pub fn served(&self) -> Served<'_> {
-        if let Some(http) = self.http.as_ref().filter(|_| self.use_v2) {
-            return Served {
+    pub fn served(&self) -> Vec<Served<'_>> {
+        if self.use_v2 {
+            let http = self.http.as_ref().map(|http| Served {
                 section: Some("http"),
                 endpoint: http.endpoint.clone(),
                 tls: http.tls.as_ref(),
                 path: http.status.enabled.then(|| http.status.path.clone()),
                 telling: Telling::Status,
-            };
+            });
+            let grpc = self.grpc.as_ref().map(|grpc| Served {
+                section: Some("grpc"),
+                endpoint: grpc.endpoint.clone(),
+                tls: grpc.tls.as_ref(),
+                path: None,
+                telling: Telling::Grpc,
+            });
+            return http.into_iter().chain(grpc).collect();
         }
         let HealthCheckConfig { endpoint, path, .. } = HealthCheckConfig::default();
-        Served {
+        vec![Served {
             section: None,
             endpoint: self.endpoint.clone().unwrap_or(endpoint),
             tls: self.tls.as_ref(),
             path: Some(self.path.clone().unwrap_or(path)),
             telling: Telling::Available(self.response_body.clone()),
-        }
+        }]
     }
 
     /// What is wrong with it: the keys that lead there, and why.
@@ -166,6 +206,12 @@ impl HealthCheckV2Config {
                 let why =
                     "holds with use_v2: true alone: add that, or write its endpoint beside it";
                 return Some((vec!["http"], why.to_owned()));
+            }
+            if self.grpc.is_some() {
+                return Some((
+                    vec!["grpc"],
+                    "holds with use_v2: true alone: add that".to_owned(),
+                ));
             }
             let why = wrong_path(self.path.as_deref()?)?;
             return Some((vec!["path"], why));
@@ -182,10 +228,12 @@ impl HealthCheckV2Config {
                 "holds without use_v2 alone: http has endpoint, transport, tls and status.path";
             return Some((vec![key], why.to_owned()));
         }
-        let Some(http) = &self.http else {
-            let why = "needs to know what to serve: add http with nothing behind it, or more";
+        if self.http.is_none() && self.grpc.is_none() {
+            let why =
+                "needs to know what to serve: add http or grpc with nothing behind it, or more";
             return Some((vec!["use_v2"], why.to_owned()));
-        };
+        }
+        let http = self.http.as_ref()?;
         if http.config.enabled {
             let why = "would show the configuration to whoever asks, and no listener here does; remove it, \
                        and use slimspan print-config";
