@@ -147,6 +147,9 @@ pub struct HeaderConfig {
     /// The value.
     #[serde(default, deserialize_with = "header_value")]
     pub value: Option<Secret>,
+    /// A file with the value, which is read again when it changes.
+    #[serde(default)]
+    pub value_file: Option<PathBuf>,
     /// The header of the sender that has the value.
     #[serde(default, with = "HeaderOrNone")]
     pub from_context: Option<HeaderName>,
@@ -184,20 +187,27 @@ impl HeaderConfig {
                 ),
             ));
         }
-        let has_source = self.value.is_some() || self.from_context.is_some();
-        match self.action {
-            HeaderAction::Delete if has_source => {
-                mistake("action", "delete takes no value and no from_context")
-            }
-            HeaderAction::Delete => None,
-            _ if !has_source => mistake(
+        let sources = [
+            ("value", self.value.is_some()),
+            ("value_file", self.value_file.is_some()),
+            ("from_context", self.from_context.is_some()),
+        ];
+        let mut sources = sources.into_iter().filter(|(_, is_given)| *is_given);
+        match (self.action, sources.next(), sources.next()) {
+            (HeaderAction::Delete, Some(_), _) => mistake(
+                "action",
+                "delete takes no value, value_file or from_context",
+            ),
+            (HeaderAction::Delete, None, _) => None,
+            (_, None, _) => mistake(
                 "value",
-                "is required: the value, or from_context, the header of the sender that has it",
+                "is required: the value, or value_file, a file with it, or from_context, the header of the \
+                 sender that has it",
             ),
-            _ if self.value.is_some() && self.from_context.is_some() => mistake(
-                "from_context",
-                "cannot stand beside value: give one of them",
-            ),
+            (_, Some((first, _)), Some((second, _))) => {
+                let why = format!("cannot stand beside {first}: give one of them");
+                mistake(second, &why)
+            }
             _ if self.default_value.is_some() && self.from_context.is_none() => {
                 mistake("default_value", "is for from_context, and there is none")
             }

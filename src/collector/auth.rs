@@ -37,17 +37,29 @@ impl Auth {
         let mut left: Vec<_> = setters.collect();
         while !left.is_empty() {
             let before = left.len();
+            let mut failed = None;
             left.retain(|(id, setter)| {
                 let first = setter.additional_auth.as_ref();
                 let known = first.map(|first| auth.of_backends.get(first).cloned());
                 if let Some(None) = known {
                     return true;
                 }
-                let setter = HeadersSetter::new(&setter.headers, known.flatten());
-                let setter = Authorizer::Headers(Arc::new(setter));
-                auth.of_backends.insert((*id).clone(), setter);
+                let name = format!("extensions.{id}");
+                match HeadersSetter::new(&name, &setter.headers, known.flatten()) {
+                    Ok(setter) => {
+                        let setter = Authorizer::Headers(Arc::new(setter));
+                        auth.of_backends.insert((*id).clone(), setter);
+                    }
+                    Err(reason) => {
+                        let id = (*id).clone();
+                        failed = Some(StartError::Auth { id, reason });
+                    }
+                }
                 false
             });
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
             // The configuration has no circle.
             if left.len() == before {
                 break;

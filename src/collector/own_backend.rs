@@ -106,7 +106,7 @@ fn wire(path: &str, otlp: &OtlpBackend, signal: Signal) -> Result<Wire, StartErr
         key_file: otlp.client_key.clone(),
         ..TlsClientConfig::default()
     };
-    let mut headers = otlp.headers.clone();
+    let mut headers = otlp.all_headers();
     for (name, value) in Context::of_own_spans() {
         headers.insert(name.as_str().to_owned(), Secret::new(value));
     }

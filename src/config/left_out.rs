@@ -6,7 +6,7 @@ mod types;
 pub(super) use types::why_type;
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 27] = [
+const LEFT_OUT: [(&str, &str, &str); 23] = [
     (
         "tpm",
         "key_pem",
@@ -24,11 +24,6 @@ const LEFT_OUT: [(&str, &str, &str); 27] = [
          header of the sender, or value",
     ),
     (
-        "value_file",
-        "default_value",
-        "write value: ${env:NAME}, or use a bearertokenauth with filename",
-    ),
-    (
         "simple",
         "batch",
         "spans are sent many at a time, so that no request waits for one; use batch",
@@ -37,11 +32,6 @@ const LEFT_OUT: [(&str, &str, &str); 27] = [
         "console",
         "otlp",
         "what slimspan says of itself is not printed; use otlp, or level: debug of logs",
-    ),
-    (
-        "headers_list",
-        "certificate",
-        "write headers: {name: value}",
     ),
     (
         "b3",

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::Secret;
-use crate::config::headers::headers;
+use crate::config::headers::{headers, headers_list, listed};
 use crate::config::units::Between;
 
 /// A backend for what slimspan says of itself.
@@ -25,6 +25,9 @@ pub struct OtlpBackend {
     #[serde(default, deserialize_with = "headers")]
     #[schemars(schema_with = "crate::config::headers::schema")]
     pub headers: BTreeMap<String, Secret>,
+    /// The same in one text, such as `a=1,b=2`, with `%20` for a space; what is in `headers` comes first.
+    #[serde(default, deserialize_with = "headers_list")]
+    pub headers_list: Option<Secret>,
     /// How requests are compressed.
     #[serde(default)]
     pub compression: Compression,
@@ -65,6 +68,15 @@ pub enum Compression {
 }
 
 impl OtlpBackend {
+    /// What comes with every request.
+    pub fn all_headers(&self) -> BTreeMap<String, Secret> {
+        let listed = self.headers_list.as_ref().map(listed);
+        // What is wrong with it was told when it was read.
+        let mut all = listed.and_then(Result::ok).unwrap_or_default();
+        all.extend(self.headers.clone());
+        all
+    }
+
     /// What is wrong with it: the key, and why.
     pub fn mistake(&self) -> Option<(&'static str, &'static str)> {
         match (&self.client_certificate, &self.client_key) {

@@ -193,13 +193,25 @@ fn what_does_not() {
             &header("key: a"),
             "",
             "",
-            "extensions.headers_setter.headers[0].value: is required: the value, or from_context, the header of the sender that has it",
+            "extensions.headers_setter.headers[0].value: is required: the value, or value_file, a file with it, or from_context, the header of the sender that has it",
         ),
         (
             &header("key: a, value: b, from_context: c"),
             "",
             "",
             "headers[0].from_context: cannot stand beside value: give one of them",
+        ),
+        (
+            &header("key: a, value: b, value_file: c"),
+            "",
+            "",
+            "headers[0].value_file: cannot stand beside value: give one of them",
+        ),
+        (
+            &header("key: a, value_file: b, from_context: c"),
+            "",
+            "",
+            "headers[0].from_context: cannot stand beside value_file: give one of them",
         ),
         (
             &header("key: a, value: b, default_value: c"),
@@ -211,7 +223,7 @@ fn what_does_not() {
             &header("key: a, value: b, action: delete"),
             "",
             "",
-            "headers[0].action: delete takes no value and no from_context",
+            "headers[0].action: delete takes no value, value_file or from_context",
         ),
         (
             &header("key: a, value: b, action: append"),

@@ -1177,6 +1177,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  pipelines:",
+        "  telemetry: {traces: {processors: [{batch: {exporter: {otlp: {protocol: grpc, endpoint: \"http://x:1\", headers_list: \"a=1,hunter2\"}}}}]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.processors[0].batch.exporter.otlp.headers_list: its entry 2 is not name=value",
+    ),
+    (
+        "  pipelines:",
         "  telemetry: {traces: {processors: [{batch: {exporter: {otlp: {protocol: grpc, endpoint: \"http://x:1\", certificate: ca.pem}}}}]}}\n  pipelines:",
         "c.yaml:28: service.telemetry.traces.processors[0].batch.exporter.otlp.certificate: has no effect without TLS: use https://, or remove it",
     ),
@@ -1664,6 +1669,7 @@ const UNSEEN: &[&str] = &[
     "needs its ",
     "is older than min_version",
     "X25519MLKEM768 is of TLS 1.3",
+    "is not name=value",
     "is required: ",
     "there is no client_ca_file",
     "must be at most 1024 bytes",
