@@ -9,6 +9,7 @@ pub mod answer;
 pub mod arriving;
 pub mod auth;
 pub mod backoff;
+pub mod broken;
 pub mod buffers;
 pub mod catalog;
 pub mod cli;

@@ -4,6 +4,7 @@ mod cause;
 mod open;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::error::Error;
 use std::fmt;

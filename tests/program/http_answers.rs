@@ -249,7 +249,11 @@ async fn what_is_no_otlp_is_no_success() {
         (response(200, &[], page), "no OTLP"),
         (
             response(200, &[("content-type", "image/png")], "x"),
-            "image/png",
+            "its answer is image/... and no OTLP",
+        ),
+        (
+            response(200, &[("content-type", "secrets/hunter2; a=hunter2")], "x"),
+            "its answer is of another content type and no OTLP",
         ),
         (response(200, &[PROTOBUF], "\u{7f}garbage"), "no OTLP"),
         (response(200, &[JSON], "not JSON"), "no OTLP/JSON"),

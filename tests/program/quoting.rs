@@ -1,6 +1,7 @@
 //! A backend may quote what it refuses. That is for its sender and for who reads dead letters, and for no log.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use slimspan::answer::Answer;
 use slimspan_proto::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::backend::Backend;
-use crate::support::canaries::CANARY;
+use crate::support::canaries::{self, CANARY};
 use crate::support::http::{Form, HttpSender};
 use crate::support::measured::measured;
 use crate::support::pages::get;
@@ -185,4 +188,61 @@ async fn what_a_backend_quotes_is_told_and_not_logged() {
         "0 words that a backend quotes in log, output and metrics",
         format_args!("0 of {quotes} quotes, at debug"),
     );
+}
+
+/// Reads the first request of a connection of HTTP/2, and ends the connection with these words.
+async fn end(mut stream: TcpStream, words: &[u8]) -> std::io::Result<()> {
+    // No settings.
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
+    stream.read_exact(&mut [0; 24]).await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; len as usize]).await?;
+        // Its headers.
+        if head[3] == 1 {
+            break;
+        }
+    }
+    // GOAWAY: no stream was seen, ENHANCE_YOUR_CALM, the words.
+    let len = u8::try_from(words.len() + 8).unwrap();
+    let goaway = [0, 0, len, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    stream.write_all(&[&goaway[..], words].concat()).await?;
+    // What is not read would end the connection in another way.
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// A backend that ends every connection so.
+async fn ending() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move { end(stream, quote().as_bytes()).await });
+        }
+    });
+    address
+}
+
+/// Why a backend ends a connection it says in its own words, too.
+#[tokio::test]
+async fn what_a_backend_says_when_it_ends_a_connection_is_neither_told_nor_logged() {
+    let mut config = config::standard(ending().await);
+    config["exporters"]["otlp_grpc"]["retry_on_failure"] = json!({ "enabled": false });
+    let slimspan = canaries::start(config).await;
+    let sender = slimspan.sender().await;
+    let request = span("ended", "otlp_grpc");
+    let refused = sender.send(Signal::Traces, &request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(!refused.message().contains(CANARY), "{refused}");
+    let reason = "connection error received: detected excessive load";
+    assert!(refused.message().contains(reason), "{refused}");
+    let ended = slimspan.stop().await;
+    for text in [&ended.stderr, &ended.stdout] {
+        let told = text.lines().find(|line| line.contains(CANARY));
+        assert_eq!(told, None);
+    }
+    assert!(ended.stderr.contains(reason), "{}", ended.stderr);
 }

@@ -21,6 +21,7 @@ use super::config::{Compression as Configured, OtlpGrpcConfig};
 use super::{Place, naming};
 use crate::answer::Answer;
 use crate::auth::Credentials;
+use crate::broken::{root, said};
 use crate::compression::Compression;
 use crate::compute::{self, Panicked};
 use crate::config::headers::to_map;
@@ -245,8 +246,10 @@ impl OtlpGrpcExporter {
             return refused(&status);
         }
         let body = Limited::new(body, ANSWER + message::PREFIX).collect().await;
-        let body =
-            body.map_err(|error| self.unavailable(format_args!("its answer broke: {error}")))?;
+        let body = body.map_err(|error| {
+            let error = root(error.as_ref());
+            self.unavailable(format_args!("its answer broke: {error}"))
+        })?;
         match body.trailers().and_then(Status::from_header_map) {
             Some(status) if status.code() == tonic::Code::Ok => {}
             Some(status) => return refused(&status),
@@ -282,7 +285,7 @@ impl OtlpGrpcExporter {
         {
             return self.timed_out(limit);
         }
-        self.unavailable(cause)
+        self.unavailable(said(cause))
     }
 
     fn timed_out(&self, limit: Duration) -> Refusal {

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use tonic_types::Status;
 use url::Url;
 
-use super::client::root;
 use crate::answer::Answer;
+use crate::broken::root;
 use crate::compression::Compression;
 use crate::exporters::secrets::Secrets;
 use crate::refusal::Refusal;
@@ -136,6 +136,35 @@ fn kind(headers: &HeaderMap) -> Kind {
     }
 }
 
+/// What a body is that is no OTLP, in words from here: a header may say anything.
+fn media(headers: &HeaderMap) -> &'static str {
+    const KNOWN: [&str; 13] = [
+        "text/html",
+        "text/plain",
+        "text/xml",
+        "application/xml",
+        "application/xhtml+xml",
+        "application/octet-stream",
+        "application/grpc",
+        "text/...",
+        "image/...",
+        "audio/...",
+        "video/...",
+        "multipart/...",
+        "application/...",
+    ];
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let value = value.unwrap_or_default().to_ascii_lowercase();
+    let essence = value.split(|byte| *byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    let is = |known: &&str| match known.strip_suffix("...") {
+        Some(kind) => essence.starts_with(kind.as_bytes()),
+        None => essence == known.as_bytes(),
+    };
+    let mut known = KNOWN.into_iter();
+    known.find(is).unwrap_or("of another content type")
+}
+
 /// The OTLP response in the body of a success; an error where it is none, as of a page to log in on.
 fn success(headers: &HeaderMap, body: Bytes, secrets: &Secrets) -> Result<Answer, String> {
     if body.is_empty() {
@@ -148,9 +177,7 @@ fn success(headers: &HeaderMap, body: Bytes, secrets: &Secrets) -> Result<Answer
         // No protobuf message begins with a brace: it would be the end of a group.
         Kind::Untold => body.first() == Some(&b'{'),
         Kind::Text | Kind::Other => {
-            let told = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-            let told = told.unwrap_or_default().escape_ascii();
-            return Err(format!("its answer is {told} and no OTLP"));
+            return Err(format!("its answer is {} and no OTLP", media(headers)));
         }
     };
     if is_json {
@@ -419,6 +446,21 @@ mod tests {
                 &Secrets::default(),
             );
             assert!(found.is_err(), "{kind} {}", body.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_an_answer_says_that_it_is_is_told_in_words_from_here() {
+        for (kind, told) in [
+            ("Text/HTML; charset=c4n4ry", "text/html"),
+            ("text/c4n4ry", "text/..."),
+            ("application/vnd.c4n4ry", "application/..."),
+            ("c4n4ry/html", "of another content type"),
+            ("c4n4ry", "of another content type"),
+        ] {
+            let body = Bytes::from_static(b"x");
+            let why = success(&of_type(kind), body, &Secrets::default()).unwrap_err();
+            assert_eq!(why, format!("its answer is {told} and no OTLP"), "{kind}");
         }
     }
 

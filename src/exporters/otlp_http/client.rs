@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::HttpUrl;
 use super::config::OtlpHttpConfig;
+use crate::broken::root;
 use crate::tls::{ClientConfig, ClientTls, TlsError};
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -156,15 +157,6 @@ fn is_here(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-/// What went wrong at the bottom: the messages above are "error sending request" and the like.
-pub(super) fn root(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// Finds this host for any name: the name is only what its certificate is to say.

@@ -13,11 +13,12 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::answer::{self, Said};
-use super::client::{Destination, SetupError, root};
+use super::client::{Destination, SetupError};
 use super::config::{Compression as Configured, Encoding, OtlpHttpConfig};
 use crate::admission::Budget;
 use crate::answer::Answer;
 use crate::auth::Credentials;
+use crate::broken::root;
 use crate::compression::Compression;
 use crate::compute::{self, Panicked};
 use crate::config::headers::to_map;

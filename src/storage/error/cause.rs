@@ -4,6 +4,9 @@ use std::error::Error;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
+use super::told::redacted;
+use crate::broken::said;
+
 /// The errors behind an error, itself included.
 fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
@@ -64,22 +67,23 @@ pub(super) fn is_forbidden_by_the_system(error: &object_store::Error) -> bool {
     false
 }
 
-/// Longest cause that is printed, in characters: clouds answer with whole XML documents.
+/// Longest cause that is printed, in characters.
 const LONGEST_CAUSE: usize = 600;
 
-/// The error and those behind it, as far as it does not tell them itself.
+/// The error and those behind it, as far as it does not tell them itself. Of what the store says, what says
+/// what is wrong.
 pub(in crate::storage) fn one_line<E: AsRef<dyn Error + Send + Sync>>(error: E) -> String {
     let error = error.as_ref();
-    let mut text = error.to_string();
+    let mut text = said(error);
     let mut next = error.source();
     while let Some(cause) = next {
-        let told = cause.to_string();
+        let told = said(cause);
         if !text.contains(&told) {
             text = text + ": " + &told;
         }
         next = cause.source();
     }
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = redacted(&text);
     if let Some((end, _)) = line.char_indices().nth(LONGEST_CAUSE) {
         line.truncate(end);
         line.push_str("...");

@@ -82,12 +82,31 @@ fn causes_that_an_error_keeps_to_itself_are_told() {
 
 #[test]
 fn a_long_answer_becomes_one_short_line() {
-    let page = format!("<Error>\n  <Code>é</Code>\n{}</Error>", "x".repeat(10_000));
+    let message = "x".repeat(10_000);
+    let page = format!("<Error>\n  <Code>é</Code>\n <Message>{message}</Message></Error>");
     let text = of(generic(std::io::Error::other(page)), Action::Put).to_string();
     assert!(
         text.starts_with("s3://media failed to put artifact ba7816bf"),
         "{text}"
     );
-    assert!(text.contains("<Error> <Code>é</Code> xxx"), "{text}");
+    assert!(text.contains(": Code: é, Message: xxx"), "{text}");
     assert!(text.len() < 800 && !text.contains('\n'), "{text}");
+}
+
+/// As stores answer that do not like a signature.
+#[test]
+fn what_a_store_repeats_of_credentials_is_not_told() {
+    let page = "<Error><Code>SignatureDoesNotMatch</Code><StringToSign>c4n4ry</StringToSign>\
+        <CanonicalRequest>x-amz-security-token:c4n4ry</CanonicalRequest><Key>ab/cd</Key></Error>";
+    let answer = format!("PUT https://a.blob/k?sig=c4n4ry in 3ms - 403 Forbidden: {page}");
+    let text = of(generic(std::io::Error::other(answer)), Action::Put).to_string();
+    assert!(!text.contains("c4n4ry"), "{text}");
+    for part in [
+        "403 Forbidden",
+        "SignatureDoesNotMatch",
+        "ab/cd",
+        "https://a.blob/k?",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

@@ -34,6 +34,10 @@ pub struct LogError {
 /// Says what is worth telling.
 const VARIABLE: &str = "SLIMSPAN_LOG";
 
+/// Libraries that write down what goes over the wire where a level asks for all: what a backend says when it ends a
+/// connection, and requests. They are heard where `SLIMSPAN_LOG` names them.
+const WIRE: &str = "h2=warn,hyper=warn,hyper_util=warn,reqwest=warn,tonic=warn";
+
 /// What is worth telling at the moment.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
@@ -41,8 +45,8 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// was at the start.
 pub fn set_level(config: &LogsConfig) {
     if let Some(filter) = FILTER.get()
-        && EnvFilter::try_from_env(VARIABLE).is_err()
-        && let Err(error) = filter.reload(EnvFilter::new(name(config.level)))
+        && !matches!(from_env(), Some(Ok(_)))
+        && let Err(error) = filter.reload(of_level(config.level))
     {
         tracing::warn!("service.telemetry.logs.level stays as it was: {error}");
     }
@@ -57,14 +61,36 @@ fn name(level: LogLevel) -> &'static str {
     }
 }
 
+fn of_level(level: LogLevel) -> EnvFilter {
+    let name = name(level);
+    filter(name).unwrap_or_else(|_| EnvFilter::new(name))
+}
+
+/// What `SLIMSPAN_LOG` says, if it is set.
+fn from_env() -> Option<Result<EnvFilter, String>> {
+    let said = env::var_os(VARIABLE)?;
+    let said = said.to_str().ok_or_else(|| "it is no UTF-8".to_owned());
+    Some(said.and_then(filter))
+}
+
+/// What `said` asks for, but for libraries that it does not name and that say too much.
+fn filter(said: &str) -> Result<EnvFilter, String> {
+    let filter = if said.is_empty() {
+        EnvFilter::try_new(said)
+    } else {
+        EnvFilter::try_new(format!("{WIRE},{said}"))
+    };
+    filter.map_err(|error| error.to_string())
+}
+
 /// Writes the log of this process as `config` says. `SLIMSPAN_LOG` has the last word on what is worth
 /// telling, in the syntax of `tracing_subscriber::EnvFilter`.
 pub fn init(config: &LogsConfig) -> Result<(), LogError> {
-    let filter = EnvFilter::try_from_env(VARIABLE);
-    let is_set = env::var_os(VARIABLE).is_some();
-    let ignored = filter.as_ref().err().filter(|_| is_set);
-    let ignored = ignored.map(ToString::to_string);
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(name(config.level)));
+    let (filter, ignored) = match from_env() {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(reason)) => (of_level(config.level), Some(reason)),
+        None => (of_level(config.level), None),
+    };
     let log = Log::new(config)?;
     let (filter, handle) = reload::Layer::new(filter);
     // Only one log can be written at a time: a second configuration does not change it.
@@ -126,5 +152,55 @@ impl<S: Subscriber> Layer<S> for Log {
             Encoding::Console => line.to_console(is_terminal),
             Encoding::Json => line.to_json(),
         });
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// The targets that are heard.
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<String>>>);
+
+    impl<S: Subscriber> Layer<S> for Heard {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let target = event.metadata().target().to_owned();
+            self.0.lock().unwrap().push(target);
+        }
+    }
+
+    fn heard(said: &str) -> Vec<String> {
+        let heard = Heard::default();
+        let subscriber = tracing_subscriber::registry()
+            .with(filter(said).unwrap())
+            .with(heard.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "slimspan::exporters", "trying again");
+            tracing::debug!(target: "h2::codec::framed_read", "received");
+            tracing::debug!(target: "hyper_util::client::legacy", "error");
+            tracing::warn!(target: "hyper_util::connect", "error");
+            tracing::debug!(target: "tower::buffer", "static");
+        });
+        heard.0.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn what_goes_over_the_wire_is_heard_where_it_is_asked_for_by_name() {
+        let slimspan = "slimspan::exporters";
+        let wire = ["h2::codec::framed_read", "hyper_util::client::legacy"];
+        let others = ["hyper_util::connect", "tower::buffer"];
+        assert_eq!(heard("debug"), [&[slimspan][..], &others].concat());
+        assert_eq!(
+            heard("debug,h2=debug"),
+            [&[slimspan, wire[0]][..], &others].concat()
+        );
+        assert_eq!(heard("slimspan=debug,hyper_util=off"), [slimspan]);
+        assert_eq!(heard("h2=trace"), [wire[0], others[0]]);
+        assert!(heard("").is_empty());
+        filter("slimspan=loud").unwrap_err();
     }
 }
