@@ -78,7 +78,7 @@ impl Gate {
         let says = says.inspect_err(|refusal| self.tell(refusal))?;
         let client = Client::unknown().with_auth(says);
         Ok(Arc::new(if self.include_metadata {
-            client.with_metadata(headers.clone())
+            client.with_metadata(by_themselves(headers))
         } else {
             client
         }))
@@ -109,6 +109,17 @@ impl Gate {
             tracing::warn!("{listener}: {times} requests were not let in, the last: {refusal}");
         }
     }
+}
+
+/// The same headers in memory of their own: the values of HTTP/1 are parts of all that was read with them, and may be
+/// kept for long.
+fn by_themselves(headers: &HeaderMap) -> HeaderMap {
+    let copies = headers.iter().map(|(name, value)| {
+        let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+        copy.set_sensitive(value.is_sensitive());
+        (name.clone(), copy)
+    });
+    copies.collect()
 }
 
 /// The only value of a header.

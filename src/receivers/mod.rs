@@ -1,6 +1,7 @@
 //! Where telemetry comes in.
 
 mod connections;
+mod heads;
 mod inflow;
 pub mod otlp;
 mod server;

@@ -1,6 +1,7 @@
 //! How many connections there may be, and what one may cost.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -353,4 +354,86 @@ fn all_that_is_allowed(peer: &Peer) -> Vec<u8> {
         }
     }
     all
+}
+
+/// Requests whose heads are as large as they may be, in as many headers, and whose bodies do not come, pin next to
+/// nothing once they are let in. Of more headers than that, each of which is a byte where it comes, none stays.
+#[tokio::test]
+async fn the_heads_of_requests_do_not_stay() {
+    const PEERS: usize = 8;
+    const STREAMS: u32 = 100;
+    const REQUESTS: usize = PEERS * STREAMS as usize;
+    // A head, and what serves its request.
+    const HEAD: usize = 40 << 10;
+    // The second of these by itself, with room.
+    const LASTING: usize = 16 << 10;
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let address = slimspan.addresses[0];
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+    let before = slimspan.memory();
+    let mut peers = Vec::new();
+    for _ in 0..PEERS {
+        peers.push(Peer::connect(address).await.unwrap());
+    }
+
+    // One header is put into the table, and then named by a byte each time.
+    let mut many = Protocol::Grpc.headers(&[]);
+    many.extend_from_slice(&[0x40, 1, b'a', 0]);
+    many.extend_from_slice(&[0xbe; 480]);
+    let refused = peers.iter_mut().map(async |peer| {
+        for number in 0..STREAMS {
+            let flags = http2::END_HEADERS | http2::END_STREAM;
+            let request = http2::frame(http2::HEADERS, flags, 2 * number + 1, &many);
+            peer.send(&request).await.unwrap();
+        }
+        for _ in 0..STREAMS {
+            assert!(peer.answered().await);
+        }
+    });
+    join_all(refused).await;
+
+    let names: Vec<String> = (0..90).map(|number| format!("x{number:03}")).collect();
+    let value = [b'v'; 130];
+    let large = names.iter().map(|name| (name.as_bytes(), &value[..]));
+    let large = Protocol::Grpc.headers(&large.collect::<Vec<_>>());
+    let waiting = peers.iter_mut().map(async |peer| {
+        for number in STREAMS..2 * STREAMS {
+            let stream = 2 * number + 1;
+            let head = http2::frame(http2::HEADERS, http2::END_HEADERS, stream, &large);
+            peer.send(&head).await.unwrap();
+            let begun = http2::data(stream, &announcement(0, MIB));
+            peer.send(&begun).await.unwrap();
+        }
+        assert!(peer.ask().await);
+    });
+    join_all(waiting).await;
+    let most = slimspan.peak_memory().saturating_sub(before);
+    let bound = PEERS * (640 << 10) + REQUESTS * HEAD;
+    assert!(most < bound as u64, "{} MiB", most >> 20);
+    let gone = async {
+        while slimspan.memory().saturating_sub(before) > (REQUESTS * LASTING) as u64 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon("the heads are gone", gone).await;
+    // Nobody who keeps to the rules notices.
+    sender.send(Signal::Traces, &span).await.unwrap();
+    assert_eq!(backend.received().len(), 2);
+    measured(
+        "P17",
+        "program::connections, the heads of requests",
+        &format!(
+            "below {} MiB for {REQUESTS} at once, as documented, and {} MiB when they are let in",
+            bound >> 20,
+            (REQUESTS * LASTING) >> 20
+        ),
+        format_args!(
+            "{} MiB, and then {} MiB",
+            most >> 20,
+            slimspan.memory().saturating_sub(before) >> 20
+        ),
+    );
 }

@@ -20,6 +20,7 @@ use tower::util::BoxCloneSyncService;
 
 use super::slots::{Introduction, Limits, Slots};
 use super::vouched::Vouched;
+use crate::receivers::heads;
 use crate::tls::Authorities;
 
 /// What answers requests.
@@ -173,21 +174,25 @@ impl Turn {
 }
 
 impl Answering {
-    /// Answers a request as soon as there is somebody who does, who is to make its [`Introduction`].
-    pub(in crate::receivers) async fn answer(
+    /// Answers a request as soon as there is somebody who does, who is to make its [`Introduction`]. A head that is
+    /// too large is gone when this returns.
+    pub(in crate::receivers) fn answer(
         mut self,
         mut request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static {
+        heads::limit(&mut request);
+        let excuse = (self.excuse)(request.headers());
         let extensions = request.extensions_mut();
         extensions.insert(self.introduction.clone());
-        let excuse = (self.excuse)(request.headers());
-        let Some(mut taken) = self.taken().await else {
-            return Ok(excuse());
-        };
-        tokio::select! {
-            biased;
-            answer = taken.service.call(request) => answer,
-            () = taken.cut.cancelled() => Ok(excuse()),
+        async move {
+            let Some(mut taken) = self.taken().await else {
+                return Ok(excuse());
+            };
+            tokio::select! {
+                biased;
+                answer = taken.service.call(request) => answer,
+                () = taken.cut.cancelled() => Ok(excuse()),
+            }
         }
     }
 

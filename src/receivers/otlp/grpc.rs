@@ -27,8 +27,9 @@ use crate::compression::Compression;
 use crate::grpc::message::{self, ReadError};
 use crate::pipeline::Pipelines;
 use crate::receivers::connections::{
-    self, Answering, Limits, Requests, Service, Stalled, Standing, Stream,
+    self, Answering, Introduction, Limits, Requests, Service, Stalled, Standing, Stream,
 };
+use crate::receivers::heads::TooLarge;
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -93,8 +94,9 @@ impl GrpcReceiver {
             .tls
             .as_ref()
             .map_or(0, |tls| tls.pinned_by_connection());
-        let each = pinned_by_connection(self.config.max_concurrent_streams) + of_tls;
-        each * u64::from(self.config.max_connections)
+        let config = &self.config;
+        let each = pinned_by_connection(config.max_concurrent_streams, config.include_metadata);
+        (each + of_tls) * u64::from(config.max_connections)
     }
 
     /// Serves until `stop`, then lets requests under way end, and connections where they do not stay.
@@ -158,7 +160,7 @@ async fn export(
     }
     let (head, body) = request.into_parts();
     // What is known of a request by its bytes is caught closer to them.
-    let answered = answer(intake, signal, &head, body);
+    let answered = answer(intake, signal, head, body);
     let what = || "reading".to_owned();
     let answered = intake.panics().guard(what, None, answered);
     match answered.await {
@@ -182,35 +184,50 @@ async fn export(
 async fn answer(
     intake: &Intake,
     signal: Signal,
-    head: &Parts,
+    head: Parts,
     body: axum::body::Body,
 ) -> Result<Answer, Refusal> {
     let turn_away = |refusal| intake.turn_away(signal, refusal);
+    TooLarge::check(&head.extensions).map_err(turn_away)?;
     metadata::check(&head.headers).map_err(turn_away)?;
     let timeout = metadata::timeout(&head.headers).map_err(turn_away)?;
     let gives_up = timeout.map(|after| Instant::now() + after);
     let client = intake.gate.admit(&head.headers).await;
     let client = client.map_err(turn_away)?;
     let span = intake.begin(signal, &head.headers);
-    let arrival = read(intake, head, body);
-    let introduction = head.extensions.get();
+    let compression = compression(&head.headers);
+    let introduction = head.extensions.get::<Introduction>().cloned();
+    // A body may take long to come, and many may take long at once.
+    drop(head);
+    let arrival = read(intake, compression, body);
+    let introduction = introduction.as_ref();
     intake
         .take(signal, client, introduction, gives_up, span, arrival)
         .await
 }
 
-/// The request, which has its share of the budget as long as it is in memory.
-async fn read(intake: &Intake, head: &Parts, body: axum::body::Body) -> Result<Bytes, Refusal> {
-    let compression = match head.headers.get("grpc-encoding") {
-        None => None,
-        Some(name) => Compression::of_header(name.as_bytes()).map_err(|_| {
-            // Without its name: nothing that was sent is told.
-            let accepted = Compression::ACCEPTED;
-            Refusal::unimplemented(format!(
-                "this grpc-encoding is not supported; use one of {accepted}"
-            ))
-        })?,
+/// How the message is compressed if it says that it is.
+fn compression(headers: &HeaderMap) -> Result<Option<Compression>, Refusal> {
+    let Some(name) = headers.get("grpc-encoding") else {
+        return Ok(None);
     };
+    let compression = Compression::of_header(name.as_bytes());
+    compression.map_err(|_| {
+        // Without its name: nothing that was sent is told.
+        let accepted = Compression::ACCEPTED;
+        Refusal::unimplemented(format!(
+            "this grpc-encoding is not supported; use one of {accepted}"
+        ))
+    })
+}
+
+/// The request, which has its share of the budget as long as it is in memory.
+async fn read(
+    intake: &Intake,
+    compression: Result<Option<Compression>, Refusal>,
+    body: axum::body::Body,
+) -> Result<Bytes, Refusal> {
+    let compression = compression?;
     let mut lease = intake.lease();
     let read = message::read(body, intake.limit, &mut lease).await;
     let message = read.map_err(|error| match error {

@@ -206,6 +206,24 @@ async fn heads_extensions_and_trailers_have_an_end() {
         .unwrap();
 }
 
+/// A head may be as large as over HTTP/2, so that a long token has room; whose is larger is told so, also while it
+/// sends its body.
+#[tokio::test]
+async fn a_head_of_more_than_16_kib_is_refused() {
+    let (backend, slimspan) = start(|_| ()).await;
+    let span = otlp::plain_span(1);
+    let whole = format!("content-length: {}\r\nconnection: close\r\n", span.len());
+    for (kib, expected) in [(15, "HTTP/1.1 200"), (17, "HTTP/1.1 431")] {
+        let long = format!("{whole}authorization: {}\r\n", "x".repeat(kib << 10));
+        let request = [&head(&long)[..], &span[..]].concat();
+        let told = told(slimspan.http_addresses[0], &request).await;
+        assert!(told.starts_with(expected), "{kib} KiB: {told}");
+        let is_explained = told.contains("the headers are too large");
+        assert_eq!(is_explained, kib > 16, "{told}");
+    }
+    assert_eq!(backend.received().len(), 1);
+}
+
 /// Row 37: what is no HTTP is closed without waiting for more.
 #[tokio::test]
 async fn what_speaks_something_else_is_closed_at_once() {

@@ -110,7 +110,7 @@ async fn the_start_tells_where_it_listens() {
     let both = slimspan.stop().await;
     let line = format!("listening for OTLP/HTTP on {address}, requests up to 64.0 MiB");
     assert!(both.stdout.contains(&line), "{}", both.stdout);
-    // 1000 connections with 640 KiB each, and 32 requests with 16 KiB.
+    // 1000 connections with 640 KiB each, and 32 requests with 40 KiB.
     let more = pinned(&both.stdout) - pinned(&grpc.stdout);
-    assert_eq!(more, 1000 * (640 + 32 * 16) / 1024);
+    assert_eq!(more, 1000 * (640 + 32 * 40) / 1024);
 }

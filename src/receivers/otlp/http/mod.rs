@@ -42,8 +42,10 @@ use crate::compression::Compression;
 use crate::config::headers::to_map;
 use crate::pipeline::{Pipelines, Received};
 use crate::receivers::connections::{
-    self, Answering, Limits, ON_THE_WAY, Requests, Service, Stalled, Standing, Stream, Times,
+    self, Answering, Introduction, Limits, ON_THE_WAY, Requests, Service, Stalled, Standing,
+    Stream, Times,
 };
+use crate::receivers::heads::TooLarge;
 use crate::receivers::inflow::Watched;
 use crate::receivers::server::{pinned_by_connection, server};
 use crate::refusal::{Culprit, Refusal};
@@ -126,7 +128,8 @@ impl HttpReceiver {
             .tls
             .as_ref()
             .map_or(0, |tls| tls.pinned_by_connection());
-        (pinned_by_connection(STREAMS) + of_tls) * u64::from(self.config.max_connections)
+        let each = pinned_by_connection(STREAMS, self.config.include_metadata);
+        (each + of_tls) * u64::from(self.config.max_connections)
     }
 
     /// Serves until `stop`, then lets requests under way end, and connections where they do not stay.
@@ -206,8 +209,11 @@ impl Routes {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let form = Form::of(&head.headers);
+        let version = head.version;
+        // Who has asked first sends nothing after an answer.
+        let is_held_back = head.headers.contains_key(header::EXPECT);
         // What is known of a request by its bytes is caught closer to them.
-        let taken = async { Ok(self.take(&head, form, &mut body).await) };
+        let taken = async { Ok(self.take(head, form, &mut body).await) };
         let what = || "reading".to_owned();
         let taken = self.intake.panics().guard(what, None, taken);
         let taken = taken.await.unwrap_or_else(|refusal| Err(refusal.into()));
@@ -218,11 +224,14 @@ impl Routes {
                 // Without its path: there are those who put keys into it.
                 let culprit = refusal.culprit();
                 tracing::debug!(%culprit, "{status}: {}", refusal.in_log());
-                self.read_on(&head, body);
+                // One of HTTP/2 ends by itself.
+                if version < Version::HTTP_2 && !is_held_back {
+                    self.read_on(body);
+                }
                 // Who speaks neither can at least read this.
                 let mut response = failure(form.unwrap_or(Form::Json), &declined);
                 // A connection of HTTP/1 ends with this answer anyhow, when that could be read.
-                if refusal.is_stalled() && head.version >= Version::HTTP_2 {
+                if refusal.is_stalled() && version >= Version::HTTP_2 {
                     response.extensions_mut().insert(Stalled);
                 }
                 if let Some(challenge) = self.intake.gate.challenge(&declined.refusal) {
@@ -241,7 +250,7 @@ impl Routes {
 
     async fn take(
         &self,
-        head: &Parts,
+        head: Parts,
         form: Option<Form>,
         body: &mut Incoming,
     ) -> Result<(Form, Signal, Answer), Declined> {
@@ -259,6 +268,10 @@ impl Routes {
                 refusal: Refusal::unimplemented("requests are sent with POST"),
             });
         }
+        TooLarge::check(&head.extensions).map_err(|refusal| Declined {
+            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            refusal: self.intake.turn_away(signal, refusal),
+        })?;
         let client = self.intake.gate.admit(&head.headers).await;
         let client = client.map_err(|refusal| self.intake.turn_away(signal, refusal))?;
         let unsupported = |message: String| Declined {
@@ -278,6 +291,10 @@ impl Routes {
             )));
         }
         let compression = coding(&head.headers, &self.codings).map_err(unsupported)?;
+        let span = self.intake.begin(signal, &head.headers);
+        let introduction = head.extensions.get::<Introduction>().cloned();
+        // A body may take long to come, and many may take long at once.
+        drop(head);
         let begun = Instant::now();
         let arrival = async {
             let read = self.read(signal, form, compression, body);
@@ -291,8 +308,7 @@ impl Routes {
                 ))
             })
         };
-        let span = self.intake.begin(signal, &head.headers);
-        let introduction = head.extensions.get();
+        let introduction = introduction.as_ref();
         let taken = self
             .intake
             .take(signal, client, introduction, None, span, arrival);
@@ -346,10 +362,8 @@ impl Routes {
 
     /// Reads the rest of a request that is refused, and forgets it: a sender of HTTP/1 that is not done
     /// when its connection closes may never read its answer, and then it sends everything again.
-    fn read_on(&self, head: &Parts, mut body: Incoming) {
-        // Who has asked first sends nothing after this answer.
-        let is_held_back = head.headers.contains_key(header::EXPECT);
-        if head.version >= Version::HTTP_2 || is_held_back || body.is_end_stream() {
+    fn read_on(&self, mut body: Incoming) {
+        if body.is_end_stream() {
             return;
         }
         let mut left = 2 * self.intake.limit;
