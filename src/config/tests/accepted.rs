@@ -229,7 +229,7 @@ service:
             http.max_connections_per_address,
             http.max_strangers_per_address
         ),
-        (Some(2), 1)
+        (Some(2), Some(1))
     );
 
     let Some(ProcessorConfig::Artifact(artifact)) = config.processors.get(&id("artifact/x")) else {

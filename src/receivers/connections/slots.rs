@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::life::Times;
 use crate::peer::Origin;
 
+/// The connections of strangers that there may be from one address unless that is given: as many senders may connect
+/// there at once.
+const STRANGERS: u32 = 64;
+
 /// The limits, as they are configured.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::receivers) struct Limits {
@@ -74,17 +78,19 @@ pub(super) enum Full {
 
 impl Limits {
     /// So many connections in `total`, and so many from each address: a quarter of them unless it is given,
-    /// so that nobody alone can take the places of all. Of these so many may be of `strangers`.
+    /// so that nobody alone can take the places of all. Of these so many may be of `strangers`: 64 unless that
+    /// is given. Who gives the number of an address and not this knows that all senders come from there, as behind
+    /// a proxy: there all of them may be.
     pub(in crate::receivers) fn new(
         total: u32,
         per_address: Option<u32>,
-        strangers: u32,
+        strangers: Option<u32>,
         times: Times,
     ) -> Self {
         Self {
             total,
             per_address: per_address.unwrap_or_else(|| total.div_ceil(4)),
-            strangers,
+            strangers: strangers.or(per_address).unwrap_or(STRANGERS),
             times,
         }
     }
@@ -188,12 +194,17 @@ mod tests {
     use super::*;
 
     fn slots(total: u32, per_address: Option<u32>) -> Arc<Slots> {
-        Slots::new(Limits::new(total, per_address, total, Times::default()))
+        Slots::new(Limits::new(
+            total,
+            per_address,
+            Some(total),
+            Times::default(),
+        ))
     }
 
     /// Ten places, five for an address, and two of these for strangers.
     fn slots_with_two_for_strangers() -> Arc<Slots> {
-        Slots::new(Limits::new(10, Some(5), 2, Times::default()))
+        Slots::new(Limits::new(10, Some(5), Some(2), Times::default()))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -234,6 +245,25 @@ mod tests {
             // Of one place nobody can have a part.
             let other = slots.take(ip("10.0.0.2"));
             assert_eq!(other.is_ok(), total > 1, "{total}");
+        }
+    }
+
+    /// Behind a proxy all senders have one address, and many may connect before any of them sends.
+    #[test]
+    fn strangers_have_all_that_an_address_was_given() {
+        for (per_address, strangers, expected) in [
+            (None, None, 64),
+            (Some(500), None, 500),
+            (Some(5), None, 5),
+            (Some(500), Some(7), 7),
+            (None, Some(7), 7),
+        ] {
+            let limits = Limits::new(1000, per_address, strangers, Times::default());
+            let slots = Slots::new(limits);
+            let all = (0..expected).map(|_| slots.take(ip("10.0.0.1")).unwrap());
+            let _taken: Vec<_> = all.collect();
+            let one_more = slots.take(ip("10.0.0.1"));
+            assert!(one_more.is_err(), "{per_address:?} {strangers:?}");
         }
     }
 

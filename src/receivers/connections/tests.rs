@@ -459,7 +459,7 @@ async fn listen_with_tls(stop: &CancellationToken) -> (std::net::SocketAddr, Joi
 
 /// A place for one connection.
 fn place_for_one() -> Standing {
-    let limits = Limits::new(1, None, 1, Times::default());
+    let limits = Limits::new(1, None, Some(1), Times::default());
     let nobody = |_: &http::HeaderMap| -> fn() -> Response<Body> { Response::default };
     Standing::new(limits, nobody)
 }

@@ -10,9 +10,6 @@ use crate::config::units::{Between, BetweenOrNone};
 use crate::config::{ComponentId, InvalidSocket, Socket, Transport};
 use crate::tls::config::TlsServerConfig;
 
-/// The connections of strangers that there may be from one address: as many senders may connect there at once.
-pub(super) const STRANGERS: u32 = 64;
-
 /// `otlp`: takes requests from OpenTelemetry SDKs and collectors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -86,9 +83,10 @@ pub struct GrpcConfig {
     #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
     /// The connections that may be open at a time from one address and have brought no whole request yet
-    /// from somebody who is let in; from 1 to a million, and never more than `max_connections_per_address`.
-    #[serde(with = "Between::<1, 1_000_000>")]
-    pub max_strangers_per_address: u32,
+    /// from somebody who is let in; from 1 to a million, and never more than `max_connections_per_address`. 64
+    /// unless it is given, or as many as that where that is given.
+    #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
+    pub max_strangers_per_address: Option<u32>,
     /// How long connections live.
     pub keepalive: KeepaliveConfig,
     /// As in the Collector; the buffers here have a size of their own.
@@ -180,7 +178,7 @@ impl Default for GrpcConfig {
             max_concurrent_streams: 100,
             max_connections: 1000,
             max_connections_per_address: None,
-            max_strangers_per_address: STRANGERS,
+            max_strangers_per_address: None,
             keepalive: KeepaliveConfig::default(),
             read_buffer_size: None,
             write_buffer_size: None,

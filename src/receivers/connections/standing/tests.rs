@@ -53,7 +53,7 @@ impl Listener {
     }
 
     fn standing(&mut self) -> Arc<Standing> {
-        let limits = Limits::new(9, Some(9), 9, Times::default());
+        let limits = Limits::new(9, Some(9), Some(9), Times::default());
         self.standings.at(PATH, || Standing::new(limits, nobody))
     }
 

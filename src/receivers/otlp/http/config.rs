@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 
-use super::super::config::{MiddlewareConfig, STRANGERS};
+use super::super::config::MiddlewareConfig;
 use crate::auth::config::AuthConfig;
 use crate::compression::Compression;
 use crate::config::headers::headers;
@@ -45,9 +45,10 @@ pub struct HttpConfig {
     #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
     pub max_connections_per_address: Option<u32>,
     /// The connections that may be open at a time from one address and have brought no whole request yet
-    /// from somebody who is let in; from 1 to a million, and never more than `max_connections_per_address`.
-    #[serde(with = "Between::<1, 1_000_000>")]
-    pub max_strangers_per_address: u32,
+    /// from somebody who is let in; from 1 to a million, and never more than `max_connections_per_address`. 64
+    /// unless it is given, or as many as that where that is given.
+    #[serde(with = "BetweenOrNone::<1, 1_000_000>")]
+    pub max_strangers_per_address: Option<u32>,
     /// Where traces are sent to.
     pub traces_url_path: UrlPath,
     /// Where metrics are sent to.
@@ -182,7 +183,7 @@ impl Default for HttpConfig {
             max_items: 100_000,
             max_connections: 1000,
             max_connections_per_address: None,
-            max_strangers_per_address: STRANGERS,
+            max_strangers_per_address: None,
             traces_url_path: path(Signal::Traces),
             metrics_url_path: path(Signal::Metrics),
             logs_url_path: path(Signal::Logs),
