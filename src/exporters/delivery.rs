@@ -250,7 +250,7 @@ impl Way {
             }
             // Somebody may send it yet.
             from.departure.note();
-            let (rejected, told) = self.give_up(signal, single, &refusal).await;
+            let (rejected, told) = self.give_up(signal, single, &refusal, patience).await;
             kept += rejected;
             answer = answer.and(told);
         }
@@ -292,15 +292,22 @@ impl Way {
         retry(&self.retries, patience, &self.stop, attempt).await
     }
 
-    /// Keeps what no backend takes; returns how many items that are, and what the sender is told.
-    async fn give_up(&self, signal: Signal, request: Bytes, refusal: &Refusal) -> (usize, Answer) {
+    /// Keeps what no backend takes, where that is possible while its sender waits; returns how many items that are,
+    /// and what the sender is told.
+    async fn give_up(
+        &self,
+        signal: Signal,
+        request: Bytes,
+        refusal: &Refusal,
+        patience: Patience,
+    ) -> (usize, Answer) {
         let (rejected, len) = (count(signal, &request), request.len());
         let letter = Letter {
             signal,
             request,
             why: format!("{refusal}\n"),
         };
-        let kept = self.dead_letters.keep(letter).await;
+        let kept = self.dead_letters.keep(letter, patience.until()).await;
         let is_kept = usize::from(kept.is_ok());
         self.counts.gave_up(is_kept, 1 - is_kept);
         let fate = match kept {
@@ -346,5 +353,62 @@ impl fmt::Display for Delivery {
             Some(queue) => write!(f, ", {queue}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use futures::future::BoxFuture;
+    use slimspan_generators::wire::nested;
+
+    use super::*;
+    use crate::exporters::Taker;
+    use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+    use crate::journal::FaultyDisk;
+
+    /// A backend for which everything is too large.
+    #[derive(Debug)]
+    struct Narrow;
+
+    impl Taker for Narrow {
+        fn take(
+            &self,
+            _: Bytes,
+            _: Option<Duration>,
+        ) -> BoxFuture<'static, Result<Answer, Refusal>> {
+            Box::pin(std::future::ready(Err(Refusal::too_costly("too large"))))
+        }
+    }
+
+    /// And nobody is told that it is kept.
+    #[tokio::test]
+    async fn a_sender_does_not_wait_for_a_disk_that_hangs() {
+        let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+        let dead_letters = DeadLetterConfig {
+            directory: Some(home.path().to_owned()),
+            ..DeadLetterConfig::default()
+        };
+        let config = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+        let wire = Wire::Taken(Arc::new(Narrow));
+        let way = Way {
+            dead_letters: DeadLetters::on(Arc::new(disk.clone()), "otlp", &dead_letters),
+            ..Way::new("otlp".to_owned(), wire, None, config.delivery())
+        };
+        let held = disk.hold_syncs();
+        let from = Origin {
+            client: &Client::unknown(),
+            onward: &Onward::default(),
+            departure: &Departure::default(),
+        };
+        let request = Bytes::from(nested(&[1, 2, 2, 5], [b'x'; 20 << 10]));
+        let begun = Instant::now();
+        let patience = Patience::Until(begun + Duration::from_millis(50));
+        let delivered = way.deliver(Signal::Traces, request, from, patience, Oversize::Kept);
+        let delivered = tokio::time::timeout(Duration::from_secs(30), delivered).await;
+        drop(held);
+        let Delivered { answer, kept } = delivered.unwrap().unwrap();
+        assert_eq!((answer.rejected(), kept), (Some(1), 1));
+        assert!(!answer.message().contains("kept"), "{}", answer.message());
     }
 }

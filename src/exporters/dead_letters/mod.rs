@@ -5,18 +5,21 @@
 
 pub mod config;
 mod leftovers;
+mod turns;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
+use tokio::time::{Instant, timeout_at};
 
 use crate::journal::{Disk, LocalDisk, write_all};
 use config::DeadLetterConfig;
+use turns::{Turns, turns};
 
 /// The folder. Clones share it.
 #[derive(Debug, Clone)]
@@ -29,12 +32,16 @@ struct Shared {
     disk: Arc<dyn Disk>,
     /// What it is configured at, for messages.
     key: String,
-    folder: Option<PathBuf>,
+    folder: Option<Folder>,
     max_bytes: u64,
 }
 
-/// One at a time: exporters may share a folder, and together they must not exceed its limit.
-static WRITING: Mutex<()> = Mutex::new(());
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// Whose turn it is to write into it.
+    turns: Turns,
+}
 
 /// Why a request could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +61,12 @@ pub enum NotKept {
         limit: u64,
         /// Where that is configured.
         key: String,
+    },
+    /// The disk has not written it by then, and may yet.
+    #[error("it may not be kept, because {} takes too long to be written", folder.display())]
+    Late {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The folder cannot be written.
     #[error("it is not kept, because {} cannot be written: {reason}", folder.display())]
@@ -78,28 +91,52 @@ impl DeadLetters {
         Self::on(Arc::new(LocalDisk), name, config)
     }
 
-    fn on(disk: Arc<dyn Disk>, name: &str, config: &DeadLetterConfig) -> Self {
+    pub(super) fn on(disk: Arc<dyn Disk>, name: &str, config: &DeadLetterConfig) -> Self {
         Self {
             shared: Arc::new(Shared {
                 disk,
                 key: format!("exporters.{name}.dead_letters"),
-                folder: config.directory.clone(),
+                folder: config.directory.as_ref().map(|path| Folder {
+                    path: path.clone(),
+                    turns: turns(path),
+                }),
                 max_bytes: config.max_bytes.as_u64(),
             }),
         }
     }
 
-    /// Keeps a request; returns where. When it is there, it is there for good.
-    pub async fn keep(&self, letter: Letter) -> Result<PathBuf, NotKept> {
-        let mut kept = self.keep_all(vec![letter]).await;
-        kept.pop().unwrap_or_else(|| Err(self.shared.off()))
+    /// Keeps a request; returns where. When it is there, it is there for good. Waits no longer than `until`, if
+    /// somebody waits for that.
+    pub async fn keep(&self, letter: Letter, until: Option<Instant>) -> Result<PathBuf, NotKept> {
+        let keeping = self.keep_all(vec![letter]);
+        let kept = match until {
+            None => Ok(keeping.await),
+            Some(until) => timeout_at(until, keeping).await,
+        };
+        match (kept, &self.shared.folder) {
+            (Ok(mut kept), _) => kept.pop().unwrap_or_else(|| Err(self.shared.off())),
+            (Err(_), Some(Folder { path, .. })) => Err(NotKept::Late {
+                folder: path.clone(),
+            }),
+            (Err(_), None) => Err(self.shared.off()),
+        }
     }
 
     /// Keeps several, which takes less than one after the other; says of each where, in their order.
     pub async fn keep_all(&self, letters: Vec<Letter>) -> Vec<Result<PathBuf, NotKept>> {
         let (shared, count) = (Arc::clone(&self.shared), letters.len());
-        let written = tokio::task::spawn_blocking(move || shared.keep_all(&letters));
-        written.await.unwrap_or_else(|error| {
+        let Some(folder) = &self.shared.folder else {
+            return (0..count).map(|_| Err(shared.off())).collect();
+        };
+        // Waited for here, so that of the threads there are for disks, one that hangs has one.
+        let turn = folder.turns.next().await;
+        let write = move || {
+            let kept = shared.keep_all(&letters);
+            drop(turn);
+            kept
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        written.unwrap_or_else(|error| {
             let failed = |_| Err(self.shared.failed(io::Error::other(error.to_string())));
             (0..count).map(failed).collect()
         })
@@ -118,11 +155,11 @@ pub struct Letter {
 }
 
 impl Shared {
+    /// While it is the turn of whoever calls this.
     fn keep_all(&self, letters: &[Letter]) -> Vec<Result<PathBuf, NotKept>> {
-        let Some(folder) = &self.folder else {
+        let Some(Folder { path: folder, .. }) = &self.folder else {
             return letters.iter().map(|_| Err(self.off())).collect();
         };
-        let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         // Counted each time: people take files out of it. What a kill left takes room from letters.
         let used = self.disk.create_folder(folder);
         let used =
@@ -167,7 +204,11 @@ impl Shared {
 
     fn failed(&self, reason: io::Error) -> NotKept {
         NotKept::Io {
-            folder: self.folder.clone().unwrap_or_default(),
+            folder: self
+                .folder
+                .as_ref()
+                .map(|of| of.path.clone())
+                .unwrap_or_default(),
             reason,
         }
     }
@@ -271,13 +312,48 @@ mod tests {
         }
     }
 
-    async fn keep(letters: &DeadLetters, request: &'static [u8]) -> Result<PathBuf, NotKept> {
-        let letter = Letter {
+    /// What hangs keeps nobody waiting beyond his time, holds one thread, and takes nothing from another folder.
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_up_nobody_else() {
+        let (home, disk, letters) = on_faulty_disk();
+        let (elsewhere, other) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+        let config = DeadLetterConfig {
+            directory: Some(elsewhere.path().to_owned()),
+            ..DeadLetterConfig::default()
+        };
+        let beside = DeadLetters::on(Arc::new(other), "otlp_grpc/other", &config);
+        let held = disk.hold_syncs();
+        let syncing = disk.next_sync();
+        for request in [&b"one"[..], b"two", b"three"] {
+            let until = Instant::now() + Duration::from_millis(20);
+            let kept = letters.keep(letter(request), Some(until)).await;
+            assert!(matches!(kept, Err(NotKept::Late { .. })), "{kept:?}");
+        }
+        let soon = Duration::from_secs(30);
+        timeout(soon, syncing).await.unwrap();
+        let elsewhere = timeout(soon, keep(&beside, b"four")).await;
+        elsewhere.unwrap().unwrap();
+        drop(held);
+        // It is the turn of this one when the one that hung is written, and those that gave up have no turn.
+        let kept = timeout(soon, keep(&letters, b"five")).await;
+        kept.unwrap().unwrap();
+        let files = fs::read_dir(home.path()).unwrap();
+        let requests = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        let mut requests: Vec<_> = requests.filter(|of| of != b"too large").collect();
+        requests.sort_unstable();
+        assert_eq!(requests, [&b"five"[..], b"one"]);
+    }
+
+    fn letter(request: &'static [u8]) -> Letter {
+        Letter {
             signal: Signal::Traces,
             request: Bytes::from_static(request),
             why: "too large".to_owned(),
-        };
-        letters.keep(letter).await
+        }
+    }
+
+    async fn keep(letters: &DeadLetters, request: &'static [u8]) -> Result<PathBuf, NotKept> {
+        letters.keep(letter(request), None).await
     }
 
     #[tokio::test]

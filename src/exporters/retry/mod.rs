@@ -22,12 +22,18 @@ pub enum Patience {
 }
 
 impl Patience {
-    /// What is left of a sender's time.
-    pub fn left(self) -> Option<Duration> {
+    /// When its sender stops waiting, if there is one who waits.
+    pub fn until(self) -> Option<Instant> {
         match self {
-            Self::Until(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+            Self::Until(deadline) => Some(deadline),
             Self::Configured | Self::Endless => None,
         }
+    }
+
+    /// What is left of a sender's time.
+    pub fn left(self) -> Option<Duration> {
+        let until = self.until()?;
+        Some(until.saturating_duration_since(Instant::now()))
     }
 
     fn end(self, config: &RetryConfig, start: Instant) -> Option<Instant> {

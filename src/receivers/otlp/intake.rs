@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use slimspan_proto::Signal;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Budget, Lease};
@@ -128,10 +128,20 @@ impl Intake {
         if left.is_zero() {
             return Err(Refusal::too_late());
         }
-        let deadline = gives_up - (left / 10).min(ON_THE_WAY);
-        self.pipelines
-            .consume(signal, request, client, deadline, trace)
-            .await
+        let on_the_way = (left / 10).min(ON_THE_WAY);
+        let deadline = gives_up - on_the_way;
+        let consumed = self
+            .pipelines
+            .consume(signal, request, client, deadline, trace);
+        // Whatever is waited for ends by the deadline. What does not, such as a disk that hangs where nobody thought of
+        // it, is let go of as where the sender has gone away: it is about to.
+        let ended = timeout_at(gives_up - on_the_way / 2, consumed).await;
+        ended.unwrap_or_else(|_| {
+            Err(Refusal::unavailable(
+                Culprit::Slimspan,
+                "the request was not done with in the time that its sender waits, and may have arrived",
+            ))
+        })
     }
 
     /// Waits until requests that are not there yet are not waited for any more.
@@ -206,5 +216,79 @@ async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use slimspan_generators::wire::nested;
+
+    use super::*;
+    use crate::admission::Limits;
+    use crate::exporters::faulty::{Faulty, HELD};
+    use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
+    use crate::exporters::{Delivery, Exporter, Way, Wire};
+    use crate::pipeline::Pipeline;
+    use crate::telemetry::Counters;
+
+    /// What leads to an exporter that does not keep to the time of a request with [`HELD`] in it.
+    fn intake(counters: &Arc<Counters>) -> Intake {
+        let budget = Budget::new(Limits {
+            limit_mib: 512,
+            spike_mib: 100,
+        });
+        let config = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+        let wire = Wire::Faulty(Faulty::default());
+        let way = Way::new("otlp".to_owned(), wire, None, config.delivery());
+        let exporter = Exporter::Otlp(Box::new(Delivery::new(Arc::new(way), None)));
+        let entries = EntryLimit {
+            most: 1000,
+            key: "max_items".to_owned(),
+        };
+        let mut pipelines = Pipelines::new(entries, budget.clone(), Arc::clone(counters));
+        pipelines.add(Arc::new(Pipeline::new(
+            "traces".parse().unwrap(),
+            None,
+            vec![(Arc::new(exporter), None)],
+            budget.clone(),
+            Arc::clone(counters),
+        )));
+        Intake {
+            pipelines: Arc::new(pipelines),
+            budget,
+            stop: CancellationToken::new(),
+            limit: 1 << 20,
+            limit_key: "max",
+            gate: Gate::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_hangs_there_is_an_answer_in_time() {
+        for patience in [None, Some(1), Some(5), Some(60)] {
+            let counters = Arc::default();
+            let intake = intake(&counters);
+            let begun = Instant::now();
+            let gives_up = patience.map(|seconds| begun + Duration::from_secs(seconds));
+            let request = Bytes::from(nested(&[1, 2, 2, 5], HELD));
+            let arrival = std::future::ready(Ok(request));
+            let taken = intake.take(
+                Signal::Traces,
+                Arc::new(Client::unknown()),
+                None,
+                gives_up,
+                RequestSpan::default(),
+                arrival,
+            );
+            let refusal = taken.await.unwrap_err();
+            assert!(refusal.is_retryable(), "{refusal}");
+            let waits = patience.map_or(PATIENCE, Duration::from_secs).min(PATIENCE);
+            let took = begun.elapsed();
+            assert!((waits * 9 / 10..waits).contains(&took), "{took:?}");
+            let sum = counters.items.of(Signal::Traces).read();
+            assert!(sum.is_even(), "{sum:?}");
+            assert_eq!((sum.received, sum.refused), (1, 1), "{sum:?}");
+        }
     }
 }

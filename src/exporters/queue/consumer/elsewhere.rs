@@ -53,7 +53,8 @@ impl Shared {
             why: whole,
         };
         loop {
-            match self.way.dead_letters().keep(letter.clone()).await {
+            // Nobody waits for it.
+            match self.way.dead_letters().keep(letter.clone(), None).await {
                 Ok(path) => {
                     self.way.counts().gave_up(1, 0);
                     let path = path.display();
