@@ -80,6 +80,8 @@ pub struct Budget {
     of_requests: u64,
     /// What is read back from disk is charged as no more than that, or it might never have its turn.
     most_read_back: usize,
+    /// What leases take a part of, too.
+    share: Option<Arc<Share>>,
     /// Where requests arrive.
     buffers: Buffers,
     limits: Limits,
@@ -112,6 +114,7 @@ impl Budget {
             turn: Arc::new(Semaphore::new(1)),
             waiting: permits(waiting),
             stuck,
+            share: None,
             buffers: Buffers::within(limits.limit_mib),
             limits,
         }

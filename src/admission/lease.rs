@@ -74,7 +74,7 @@ impl Budget {
             has_begun: false,
             has_come: false,
             turn: None,
-            parts: Vec::new(),
+            parts: self.share.iter().map(Part::of).collect(),
             patience: PATIENCE,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::{Lease, UNIT};
+use super::{Budget, COPIES, Lease, UNIT};
 use crate::refusal::{Culprit, Refusal};
 
 /// What leases take that are [`of`](Lease::of) it, beside what they take of the budget.
@@ -25,6 +25,12 @@ pub(super) struct Part {
     held: Option<OwnedSemaphorePermit>,
 }
 
+/// What a request has of a share by itself, until this is dropped.
+#[derive(Debug)]
+pub struct Taken {
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Share {
     /// One of so many bytes; `told` says what they are, behind "more than" and "all is taken of".
     pub fn new(bytes: u64, told: String) -> Self {
@@ -35,6 +41,16 @@ impl Share {
             all,
             told,
         }
+    }
+
+    /// Takes what a request of so many bytes takes of the budget, if that is to be had at once. One that is
+    /// larger than all of it goes alone.
+    pub fn take(&self, bytes: usize) -> Result<Taken, Refusal> {
+        let wanted = bytes.saturating_mul(COPIES).div_ceil(UNIT).min(self.all);
+        let permits = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.free).try_acquire_many_owned(permits);
+        let permit = permit.map_err(|_| self.refused(wanted))?;
+        Ok(Taken { _permit: permit })
     }
 
     /// The bytes that are taken of it now.
@@ -54,8 +70,21 @@ impl Share {
     }
 }
 
+impl Budget {
+    /// The same, where what leases take is taken of `share`, too, if there is one.
+    #[must_use]
+    pub fn within(&self, share: Option<&Arc<Share>>) -> Self {
+        let most = share.map_or(usize::MAX, |share| share.all * UNIT / COPIES);
+        Self {
+            share: share.cloned(),
+            most_read_back: self.most_read_back.min(most),
+            ..self.clone()
+        }
+    }
+}
+
 impl Part {
-    fn of(share: &Arc<Share>) -> Self {
+    pub(super) fn of(share: &Arc<Share>) -> Self {
         Self {
             share: Arc::clone(share),
             held: None,
@@ -197,6 +226,39 @@ mod tests {
         drop(bytes);
         assert_eq!(share.taken(), 4 << 20);
         second.charge(6 * MIB).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_has_its_part_at_once_or_not_at_all() {
+        let share = share(10);
+        let first = share.take(3 * MIB).unwrap();
+        assert_eq!(share.taken(), 6 << 20);
+        let refused = share.take(3 * MIB).unwrap_err();
+        assert!(refused.is_retryable(), "{refused}");
+        share.take(2 * MIB).unwrap();
+        drop(first);
+        // One that is larger than all goes alone.
+        let all = share.take(30 * MIB).unwrap();
+        assert_eq!(share.taken(), 10 << 20);
+        let refused = share.take(1).unwrap_err();
+        assert!(refused.is_retryable(), "{refused}");
+        drop(all);
+        assert_eq!(share.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_may_be_within_a_share() {
+        let (budget, share) = (budget(), share(10));
+        let within = budget.within(Some(&share));
+        let mut lease = within.lease();
+        lease.try_charge(4 * MIB).unwrap();
+        assert_eq!(share.taken(), 8 << 20);
+        assert!(within.lease_for_copy().try_charge(3 * MIB).is_err());
+        // What is read back may be larger, and has its turn.
+        assert!(within.lease_to_send_again(20 * MIB).await.is_err());
+        drop(lease);
+        within.lease_to_send_again(20 * MIB).await.unwrap();
+        budget.within(None).lease().try_charge(20 * MIB).unwrap();
     }
 
     #[tokio::test(start_paused = true)]

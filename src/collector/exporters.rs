@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::auth::Auth;
 use super::error::StartError;
 use super::forgotten::tell_forgotten;
+use super::shares::Shares;
 use crate::admission::Budget;
 use crate::catalog::Recorder;
 use crate::config::{ComponentId, Config, ExporterConfig, ExtensionConfig};
@@ -24,7 +25,7 @@ use crate::telemetry::Counters;
 pub(super) fn set_up_exporters(
     config: &Config,
     auth: &Auth,
-    budget: &Budget,
+    (budget, shares): (&Budget, &Shares),
     counters: &Arc<Counters>,
     recorders: &BTreeMap<ComponentId, Recorder>,
     summary: &mut Vec<(String, String)>,
@@ -41,7 +42,8 @@ pub(super) fn set_up_exporters(
             let way = Way::new(id.to_string(), wire, authorizer, of_exporter);
             let way = Arc::new(way.counted(counters.exporter(&id.to_string())));
             let queue = of_exporter.sending_queue;
-            let queue = open_queue(config, id, queue, &way, (budget, counters), &herald)?;
+            let budget = budget.within(shares.of(id));
+            let queue = open_queue(config, id, queue, &way, (&budget, counters), &herald)?;
             let delivery = Delivery::new(way, queue);
             summary.push((id.to_string(), format!("sends {delivery}")));
             Ok(Exporter::Otlp(Box::new(delivery)))

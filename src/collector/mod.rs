@@ -14,6 +14,7 @@ mod receivers;
 mod rehearsal;
 mod run;
 mod servers;
+mod shares;
 mod sights;
 mod stores;
 
@@ -43,6 +44,7 @@ use own_spans::OwnSpans;
 use receivers::{Receiver, bind_receivers};
 pub use rehearsal::rehearse;
 use servers::Servers;
+use shares::Shares;
 use sights::Running;
 use stores::{artifacts, location, open_recorders, open_stores};
 
@@ -85,8 +87,10 @@ impl Collector {
         let limits = memory_limits(config, memory)?;
         let budget = Budget::new(limits);
         let auth = Auth::open(config)?;
+        let shares = Shares::new(config, &budget);
+        let memory_of = (&budget, &shares);
         let exporters =
-            set_up_exporters(config, &auth, &budget, &counters, &recorders, &mut summary)?;
+            set_up_exporters(config, &auth, memory_of, &counters, &recorders, &mut summary)?;
         let own_spans = OwnSpans::set_up(config, &counters, &mut summary)?;
         let own_metrics = OwnMetrics::set_up(config, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
@@ -113,7 +117,8 @@ impl Collector {
                 budget.clone(),
                 Arc::clone(&counters),
             );
-            let mut pipeline = pipeline.counted(processors, before);
+            let share = shares.of_pipeline(wiring);
+            let mut pipeline = pipeline.counted(processors, before).within(share);
             if let Some((id, batch)) = config.batch_processor(wiring) {
                 let batches = counters.batch(&id.to_string());
                 pipeline = pipeline.with_batch(batch.clone(), batches);

@@ -22,7 +22,7 @@ use slimspan_artifact::{Form, Policy};
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 
-use crate::admission::Budget;
+use crate::admission::{Budget, Share};
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::{BatchConfig, PipelineId};
@@ -81,6 +81,8 @@ pub struct Pipeline {
     artifacts: Option<Artifacts>,
     exporters: Arc<FanOut>,
     budget: Budget,
+    /// What its requests may take together with those that wait for the same backends.
+    share: Option<Arc<Share>>,
     batch: Option<Batch>,
     counters: Arc<Counters>,
     counts: Arc<PipelineCounts>,
@@ -232,6 +234,9 @@ impl Pipelines {
         let unfit = sifted.rejected.as_ref().map_or(0, |of| of.count);
         under_way.passed_on(unfit);
         self.counters.indices(sifted.indices);
+        // Those that take the same request have the same, if any has one.
+        let share = pipelines.iter().find_map(|of| of.share.as_ref());
+        let _taken = share.map(|of| of.take(request.len())).transpose()?;
         let answer = if let [pipeline] = pipelines.as_slice() {
             pipeline.consume(&sifted, terms).await?
         } else {
@@ -275,6 +280,7 @@ impl Pipeline {
             }),
             exporters,
             budget,
+            share: None,
             batch: None,
             counters,
             processors: Processors::default(),
@@ -289,6 +295,13 @@ impl Pipeline {
             processors: Processors::new(processors, before),
             ..self
         }
+    }
+
+    /// The same where its requests take no more than this share of the budget, if there is one, together with all
+    /// that wait for the same backends.
+    #[must_use]
+    pub fn within(self, share: Option<Arc<Share>>) -> Self {
+        Self { share, ..self }
     }
 
     /// The same with a `batch` processor at its end.

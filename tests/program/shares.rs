@@ -1,4 +1,4 @@
-//! P19: what one tenant takes of the memory leaves the others theirs.
+//! P19: what one tenant, or one backend, takes of the memory leaves the others theirs.
 
 use std::time::Duration;
 
@@ -80,4 +80,46 @@ async fn a_tenant_whose_store_hangs_leaves_the_others_their_memory() {
         }
     };
     soon("all is given back", given_back).await;
+}
+
+/// A backend hangs, and requests for it keep what they have been lent: three quarters of what there is, so that
+/// those for another backend get theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_hangs_leaves_the_others_their_memory() {
+    // Of 48 MiB for requests, of which each takes 6.
+    const SENT: usize = 6;
+    let (hanging, backend) = (Backend::hanging().await, Backend::start().await);
+    let mut config = config::standard(hanging.address);
+    config::limit_requests(&mut config, 4);
+    config["processors"]["memory_limiter"]["limit_mib"] = json!(LIMIT_MIB);
+    config["exporters"]["otlp_grpc/other"] = config::exporter(backend.address);
+    config["service"]["pipelines"]["logs"]["exporters"] = json!(["otlp_grpc/other"]);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let request = otlp::sized_span(3 << 20);
+    let mut hung = tokio::task::JoinSet::new();
+    for _ in 0..SENT {
+        let (sender, request) = (sender.clone(), request.clone());
+        hung.spawn(async move { sender.send(Signal::Traces, &request).await });
+    }
+    hanging.arrived(SENT).await;
+    let log = otlp::log(otlp::text("-".repeat(1 << 20)), []);
+    for _ in 0..5 {
+        let told = sender.send(Signal::Traces, &request).await.unwrap_err();
+        assert_eq!(told.code(), Code::Unavailable, "{told}");
+        assert!(told.message().contains("for other exporters"), "{told}");
+        sender.send(Signal::Logs, &log).await.unwrap();
+    }
+    assert_eq!(hanging.received().len(), SENT);
+    assert_eq!(backend.received().len(), 5);
+    // Who goes away gives back what it had.
+    hung.shutdown().await;
+    let again = async {
+        // It is refused until it is noticed that they have gone.
+        while sender.send(Signal::Traces, &request).await.is_err() {}
+    };
+    tokio::select! {
+        () = again => panic!("it hangs"),
+        _ = hanging.arrived(SENT + 1) => {}
+    }
 }
