@@ -13,6 +13,7 @@ mod record;
 mod tests;
 mod tries;
 mod uploader;
+mod usual;
 mod waiting;
 
 use std::fmt;

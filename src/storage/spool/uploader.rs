@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::Store;
 use super::record::{self, Key};
 use super::tries::Tries;
+use super::usual::Usual;
 use super::{Fate, Spool};
 use crate::admission::Budget;
 use crate::backoff::Backoff;
@@ -51,6 +52,7 @@ struct Uploader<'s> {
     lanes: HashMap<TenantId, Lane>,
     /// Counts the tenants' turns.
     turns: u64,
+    usual: Usual,
     failing: Seldom,
 }
 
@@ -101,6 +103,7 @@ impl Spool {
             delayed: HashMap::new(),
             lanes: HashMap::new(),
             turns: 0,
+            usual: Usual::new(Instant::now()),
             failing: Seldom::default(),
         };
         self.free(&drain).await;
@@ -154,6 +157,10 @@ impl Uploader<'_> {
                 // Its turn is kept for it: an upload that ends makes room.
                 return None;
             }
+            if let Some(due) = self.usual.due(now) {
+                return Some(due);
+            }
+            self.usual.began(now);
             self.in_flight.insert(entry.sequence());
             self.spool.shared.waiting().uploads(&key, &entry);
             self.bytes_in_flight += len;
@@ -263,6 +270,9 @@ impl Uploader<'_> {
             Err(Failure::Store(_) | Failure::BrokeOff) => None,
             Err(Failure::Spool(_) | Failure::NoArtifact) => Some(Fate::GivenUp),
         };
+        let was_failing = lane.failures >= FAILURES;
+        self.usual
+            .ended(outcome.is_ok(), was_failing, Instant::now());
         let waited = self.spool.shared.waiting().uploaded(key, entry, fate);
         match outcome {
             Ok(()) => {
@@ -272,7 +282,7 @@ impl Uploader<'_> {
                     self.spool.shared.journal.remove(entry);
                     self.counters.uploaded();
                 }
-                if lane.failures >= FAILURES {
+                if was_failing {
                     let left = self.spool.left();
                     tracing::info!(
                         "{}: {} works again, {left} are left",
@@ -281,7 +291,6 @@ impl Uploader<'_> {
                     );
                     self.failing = Seldom::default();
                 }
-                let was_failing = lane.failures >= FAILURES;
                 lane.failures = 0;
                 lane.paused_until = None;
                 if was_failing {
