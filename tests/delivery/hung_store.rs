@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures::future::join_all;
 use serde_json::json;
 use slimspan_proto::Signal;
-use tonic::Code;
+use tokio::sync::Notify;
+use tonic::{Code, Status};
 
 use crate::support::backend::{Backend, Reply};
 use crate::support::fault_store::{Fault, FaultStore};
@@ -18,6 +19,9 @@ use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp};
 
 const DEADLINE: Duration = Duration::from_secs(2);
+
+/// What holds for senders that say nothing of a deadline, as most SDKs.
+const UNSAID: Duration = Duration::from_secs(10);
 
 /// How long each waits until it sends again, whatever it was told.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -74,14 +78,20 @@ async fn with(policy: &str, expected: Code) {
     let mut config = config::with_s3(backend.address, store.address);
     config["extensions"]["artifact_store"]["timeout"] = "1m".into();
     config["processors"]["artifact"]["on_store_failure"] = json!(policy);
-    // And the one without files.
-    config::expect_at_once(&mut config, senders + 1);
+    // And the one without files, and the one without a deadline.
+    config::expect_at_once(&mut config, senders + 2);
+    config["receivers"]["otlp"]["protocols"]["http"] = json!({ "endpoint": "127.0.0.1:0" });
     let mut slimspan = Slimspan::start(&config).await;
     let other = slimspan.sender().await;
     // Their own clock would end a call at the deadline, and this is about when slimspan does.
     let address = slimspan.addresses[0];
     let connections = join_all((0..senders).map(|_| PatientSender::connect(address))).await;
     let (end, files) = (Instant::now() + hung, AtomicU64::new(0));
+    let (unsaid, unsaid_over_http) = (
+        PatientSender::connect(address).await,
+        slimspan.http_sender().await,
+    );
+    let is_found_out = Notify::new();
 
     let with_files = connections.iter().map(async |sender| {
         let mut answered = Answered::default();
@@ -99,6 +109,35 @@ async fn with(policy: &str, expected: Code) {
             tokio::time::sleep(PAUSE).await;
         }
     });
+    let without_deadline = async {
+        // Those that come before wait for half of the time that they have, which is long for everyday.
+        if hung.is_zero() {
+            is_found_out.notified().await;
+        }
+        let mut answered = Answered::default();
+        loop {
+            let file = || otlp::photo(files.fetch_add(1, Ordering::Relaxed), 20_000);
+            let [one, other] = [file(), file()].map(|file| otlp::span_with(&file));
+            let begun = Instant::now();
+            let grpc = async {
+                let answer = unsaid.call(Call::whole(frame(0, &one))).await;
+                (answer.status().code(), begun.elapsed())
+            };
+            let http = async {
+                let answer = unsaid_over_http.send(Signal::Traces, &other).await;
+                let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+                (code, begun.elapsed())
+            };
+            for (code, took) in <[_; 2]>::from(futures::join!(grpc, http)) {
+                assert_eq!(code, expected, "without a deadline");
+                answered.add(took);
+            }
+            if Instant::now() >= end {
+                return answered;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
     let without_files = async {
         store.begun(1).await;
         let mut answered = Answered::default();
@@ -115,10 +154,20 @@ async fn with(policy: &str, expected: Code) {
         store.begun(1).await;
         let begun = Instant::now();
         slimspan.logs("is not asked any more").await;
+        is_found_out.notify_one();
         (begun.elapsed(), Instant::now(), store.puts())
     };
-    let (with_files, without, (found_out, open, puts)) =
-        futures::join!(join_all(with_files), without_files, found_out);
+    let (with_files, unsaid, without, (found_out, open, puts)) = futures::join!(
+        join_all(with_files),
+        without_deadline,
+        without_files,
+        found_out
+    );
+    let slowest_unsaid = unsaid.slowest;
+    assert!(
+        slowest_unsaid <= UNSAID + allowance,
+        "{policy}: {slowest_unsaid:?} without a deadline"
+    );
     let with_files = Answered::of(&with_files);
     let (slowest, beside) = (with_files.slowest, without.slowest);
     assert!(slowest <= DEADLINE + allowance, "{policy}: {slowest:?}");
@@ -127,8 +176,10 @@ async fn with(policy: &str, expected: Code) {
     assert!(found_out <= soon, "{policy}: {found_out:?}");
     let (asked, whole) = (store.puts() - puts, open.elapsed());
     let probes = whole.as_secs_f64() / PROBE.as_secs_f64();
+    // The two without a deadline wait longer than until it is found out, and have it asked again meanwhile.
+    let waiting = bound(4.0, 0.0);
     assert!(
-        asked as f64 <= probes + 1.0,
+        asked as f64 <= probes + 1.0 + waiting,
         "{policy}: {asked} in {whole:?}"
     );
     let ended = slimspan.stop().await;
@@ -138,9 +189,10 @@ async fn with(policy: &str, expected: Code) {
         &format!("delivery::hung_store, {policy}"),
         "p100 <= deadline of 2 s + 250 ms, not asked after 3 s, then once in 5 s",
         format_args!(
-            "p100 {slowest:.1?} of {} requests of {senders} senders in {whole:.0?}; p100 {beside:.1?} of \
-             {} requests without files beside them; not asked after {found_out:.1?}, then {asked} times",
-            with_files.count, without.count
+            "p100 {slowest:.1?} of {} requests of {senders} senders in {whole:.0?}, {slowest_unsaid:.1?} of {} without \
+             a deadline (of 10 s); p100 {beside:.1?} of {} requests without files beside them; not asked after \
+             {found_out:.1?}, then {asked} times",
+            with_files.count, unsaid.count, without.count
         ),
     );
 }
