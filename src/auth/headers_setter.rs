@@ -254,7 +254,13 @@ mod tests {
             value_file: Some(file.clone()),
             ..header(HeaderAction::Upsert, None, None)
         };
-        let setter = || HeadersSetter::new("extensions.headers_setter", &[config.clone()], None);
+        let setter = || {
+            HeadersSetter::new(
+                "extensions.headers_setter",
+                std::slice::from_ref(&config),
+                None,
+            )
+        };
         for (held, says) in [
             (None, "cannot read"),
             (Some(" \n"), "holds no value"),

@@ -38,7 +38,7 @@ const BUFFER: usize = 16 << 10;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// A connection of who asks.
-pub(super) type Stream = Either<TcpStream, Accepted>;
+pub(super) type Stream = Either<TcpStream, Accepted<TcpStream>>;
 
 /// A listener that is bound and does not answer yet.
 #[derive(Debug)]
