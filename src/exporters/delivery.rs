@@ -401,7 +401,7 @@ mod tests {
             onward: &Onward::default(),
             departure: &Departure::default(),
         };
-        let request = Bytes::from(nested(&[1, 2, 2, 5], [b'x'; 20 << 10]));
+        let request = Bytes::from(nested(&[1, 2, 2, 5], vec![b'x'; 20 << 10]));
         let begun = Instant::now();
         let patience = Patience::Until(begun + Duration::from_millis(50));
         let delivered = way.deliver(Signal::Traces, request, from, patience, Oversize::Kept);
