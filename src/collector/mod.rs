@@ -30,7 +30,7 @@ use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
 use crate::listeners::Listeners;
 use crate::machine;
-use crate::pipeline::{Destination, Pipeline};
+use crate::pipeline::{Destination, Pipeline, Wanted};
 use crate::storage::Store;
 use crate::telemetry::{Counters, Phase, ProcessorCounts};
 use auth::Auth;
@@ -89,8 +89,14 @@ impl Collector {
         let auth = Auth::open(config)?;
         let shares = Shares::new(config, &budget);
         let memory_of = (&budget, &shares);
-        let exporters =
-            set_up_exporters(config, &auth, memory_of, &counters, &recorders, &mut summary)?;
+        let exporters = set_up_exporters(
+            config,
+            &auth,
+            memory_of,
+            &counters,
+            &recorders,
+            &mut summary,
+        )?;
         let own_spans = OwnSpans::set_up(config, &counters, &mut summary)?;
         let own_metrics = OwnMetrics::set_up(config, &counters, &mut summary)?;
         let mut dry_runs = BTreeMap::new();
@@ -102,8 +108,12 @@ impl Collector {
         for (id, wiring) in config.last_first() {
             let artifacts = artifacts(config, wiring, &stores, &recorders, &mut dry_runs)?;
             let to_exporters = wiring.exporters.iter().filter_map(|id| {
-                let form = config.exporters.get(id)?.reference().map(Into::into);
-                Some(Destination::Exporter(exporters.get(id).cloned()?, form))
+                let of_exporter = config.exporters.get(id)?;
+                let wanted = Wanted {
+                    references: of_exporter.reference().map(Into::into),
+                    bytes_values: of_exporter.bytes_values().map(Into::into),
+                };
+                Some(Destination::Exporter(exporters.get(id).cloned()?, wanted))
             });
             let next = config.next_of(id).into_iter();
             let to_pipelines = next

@@ -135,7 +135,8 @@ fn wire(path: &str, otlp: &OtlpBackend, signal: Signal) -> Result<Wire, StartErr
                 .endpoint
                 .parse()
                 .map_err(|error| failed(Box::new(error)))?;
-            let of = |wanted, path: &str| (signal == wanted).then(|| endpoint.clone().or_path(path));
+            let of =
+                |wanted, path: &str| (signal == wanted).then(|| endpoint.clone().or_path(path));
             let config = OtlpHttpConfig {
                 traces_endpoint: of(Signal::Traces, "/v1/traces"),
                 metrics_endpoint: of(Signal::Metrics, "/v1/metrics"),

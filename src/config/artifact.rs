@@ -5,7 +5,7 @@ use std::fmt;
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
+use slimspan_artifact::{Action, BytesValues, Form, Location, MediaTypes, Pattern, Policy, Rule};
 
 use super::glob::{AnyCaseGlob, KeyGlob, MediaTypeGlob};
 use super::id::ComponentId;
@@ -35,6 +35,9 @@ pub struct ArtifactConfig {
     /// How references look.
     #[serde(default)]
     pub reference: ReferenceForm,
+    /// What becomes of bytes values that are not moved: they stay if nothing is said.
+    #[serde(default)]
+    pub bytes_values: Option<BytesForm>,
     /// The media types of the files that are moved; all if empty.
     #[serde(default)]
     pub media_types: Vec<MediaTypeGlob>,
@@ -71,6 +74,7 @@ impl ArtifactConfig {
             text_threshold: None,
             text_preview: default_text_preview(),
             reference: ReferenceForm::default(),
+            bytes_values: None,
             media_types: Vec::new(),
             exclude_media_types: Vec::new(),
             deny_keys: Vec::new(),
@@ -93,6 +97,7 @@ impl ArtifactConfig {
             text_threshold: self.text_threshold.map(bytes),
             preview: bytes(self.text_preview),
             form: self.reference.into(),
+            bytes_values: self.bytes_values.unwrap_or_default().into(),
             rules: self.rules.iter().map(Rule::from).collect(),
             media_types: MediaTypes {
                 include: patterns(&self.media_types),
@@ -127,6 +132,9 @@ impl fmt::Display for ArtifactConfig {
             rules => write!(f, ", {rules} rules")?,
         }
         write!(f, ", {} references", self.reference)?;
+        if self.bytes_values == Some(BytesForm::Text) {
+            f.write_str(", other bytes as text")?;
+        }
         if self.tenant.is_some() {
             f.write_str(", by tenant")?;
         }
@@ -190,6 +198,26 @@ impl From<ReferenceForm> for Form {
             ReferenceForm::Uri => Self::Uri,
             ReferenceForm::Semconv => Self::Semconv,
             ReferenceForm::Logfire => Self::Logfire,
+        }
+    }
+}
+
+/// What becomes of bytes values that no reference comes in place of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BytesForm {
+    /// They stay bytes.
+    #[default]
+    Keep,
+    /// They become texts that hold them.
+    Text,
+}
+
+impl From<BytesForm> for BytesValues {
+    fn from(form: BytesForm) -> Self {
+        match form {
+            BytesForm::Keep => Self::Keep,
+            BytesForm::Text => Self::Text,
         }
     }
 }

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::artifact::{ArtifactConfig, ReferenceForm};
+use super::artifact::{ArtifactConfig, BytesForm, ReferenceForm};
 use super::batch::BatchConfig;
 use super::de::{self, from_node};
 use super::node::Node;
@@ -127,6 +127,16 @@ impl ExporterConfig {
             Self::OtlpHttp(config) => config.reference,
             Self::Debug(config) => config.reference,
             Self::File(config) => config.reference,
+        }
+    }
+
+    /// What becomes of bytes values in what it sends, if not what the processor makes of them.
+    pub fn bytes_values(&self) -> Option<BytesForm> {
+        match self {
+            Self::OtlpGrpc(config) => config.bytes_values,
+            Self::OtlpHttp(config) => config.bytes_values,
+            Self::Debug(config) => config.bytes_values,
+            Self::File(config) => config.bytes_values,
         }
     }
 }

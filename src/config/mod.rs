@@ -48,7 +48,7 @@ use std::sync::Arc;
 
 pub use address::{HostPort, InvalidAddress};
 pub use artifact::{
-    ArtifactConfig, Delivery, OnStoreFailure, ReferenceForm, RuleAction, RuleConfig,
+    ArtifactConfig, BytesForm, Delivery, OnStoreFailure, ReferenceForm, RuleAction, RuleConfig,
 };
 pub use batch::BatchConfig;
 pub(crate) use batch::header_names;

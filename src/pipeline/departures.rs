@@ -58,7 +58,7 @@ impl Rig {
         let mut pipeline = Pipeline::new(
             "traces".parse().unwrap(),
             Some((policy, Fate::Kept(Box::new(keeping)))),
-            vec![Destination::Exporter(Arc::new(exporter), None)],
+            vec![Destination::Exporter(Arc::new(exporter), Wanted::default())],
             budget.clone(),
             Arc::clone(&counters),
         );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use slimspan_artifact::Form;
+use slimspan_artifact::{BytesValues, Form, Policy};
 use slimspan_proto::{Malformed, Signal, count};
 
 use super::Pipeline;
@@ -21,18 +21,53 @@ use crate::refusal::Refusal;
 /// What a pipeline leads to.
 #[derive(Debug)]
 pub enum Destination {
-    /// An exporter, and how references look that go there, if not as the processor has them.
-    Exporter(Arc<Exporter>, Option<Form>),
+    /// An exporter, and how requests look that go there.
+    Exporter(Arc<Exporter>, Wanted),
     /// Another pipeline of the same signal.
     Pipeline(Arc<Pipeline>),
 }
 
-/// The exporters of a pipeline and the pipelines that it leads to, and the forms of references that they want.
+/// How requests look that go to an exporter; as the processor makes them where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// References.
+    pub references: Option<Form>,
+    /// Bytes values that stay.
+    pub bytes_values: Option<BytesValues>,
+}
+
+impl Wanted {
+    /// What an `artifact` processor makes of requests by `policy`.
+    pub(super) fn of(policy: &Policy) -> Self {
+        Self {
+            references: Some(policy.form),
+            bytes_values: Some(policy.bytes_values),
+        }
+    }
+
+    /// The same policy with this outcome.
+    pub(super) fn policy(self, policy: &Policy) -> Policy {
+        Policy {
+            form: self.references.unwrap_or(policy.form),
+            bytes_values: self.bytes_values.unwrap_or(policy.bytes_values),
+            ..policy.clone()
+        }
+    }
+
+    fn or(self, usual: Self) -> Self {
+        Self {
+            references: self.references.or(usual.references),
+            bytes_values: self.bytes_values.or(usual.bytes_values),
+        }
+    }
+}
+
+/// The exporters of a pipeline and the pipelines that it leads to, and the forms of requests that they want.
 #[derive(Debug)]
 pub(super) struct FanOut {
     ways: Vec<Way>,
-    /// Each once; none is the form that an `artifact` processor before this pipeline has.
-    forms: Vec<Option<Form>>,
+    /// Each once; what is not said in one is as an `artifact` processor before this pipeline has it.
+    forms: Vec<Wanted>,
     /// What copies are charged to.
     budget: Budget,
     panics: Arc<Panics>,
@@ -47,22 +82,22 @@ enum Way {
     Pipeline(Arc<Pipeline>, Vec<usize>),
 }
 
-/// One request as its destinations get it: once for each form of references.
+/// One request as its destinations get it: once for each form.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing(Vec<Bytes>);
 
 impl FanOut {
-    /// To all of these; references have the form `usual`, that of the `artifact` processor of this pipeline,
-    /// unless an exporter has another one.
+    /// To all of these; requests look as the `artifact` processor of this pipeline makes them, which is `usual`,
+    /// unless an exporter wants something else.
     pub(super) fn new(
         destinations: Vec<Destination>,
-        usual: Option<Form>,
+        usual: Wanted,
         budget: Budget,
         panics: Arc<Panics>,
     ) -> Self {
-        let mut forms: Vec<Option<Form>> = Vec::new();
-        let mut index_of = |form: Option<Form>| {
-            let form = form.or(usual);
+        let mut forms: Vec<Wanted> = Vec::new();
+        let mut index_of = |wanted: Wanted| {
+            let form = wanted.or(usual);
             let known = forms.iter().position(|known| *known == form);
             known.unwrap_or_else(|| {
                 forms.push(form);
@@ -86,8 +121,8 @@ impl FanOut {
         }
     }
 
-    /// The forms of references that are wanted, each once.
-    pub(super) fn forms(&self) -> &[Option<Form>] {
+    /// The forms that are wanted, each once.
+    pub(super) fn forms(&self) -> &[Wanted] {
         &self.forms
     }
 

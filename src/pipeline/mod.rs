@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use http::HeaderMap;
-use slimspan_artifact::{Form, Policy};
+use slimspan_artifact::Policy;
 use slimspan_proto::{Signal, count};
 use tokio::time::Instant;
 
@@ -38,8 +38,8 @@ use crate::telemetry::{
 use artifacts::Artifacts;
 pub use artifacts::{Fate, Keeping};
 use batch::Batch;
-pub use fan_out::Destination;
 use fan_out::FanOut;
+pub use fan_out::{Destination, Wanted};
 use processors::Processors;
 pub use tenancy::Tenancy;
 
@@ -262,10 +262,10 @@ impl Pipeline {
         budget: Budget,
         counters: Arc<Counters>,
     ) -> Self {
-        let usual = artifacts.as_ref().map(|(policy, _)| policy.form);
+        let usual = artifacts.as_ref().map(|(policy, _)| Wanted::of(policy));
         let exporters = Arc::new(FanOut::new(
             destinations,
-            usual,
+            usual.unwrap_or_default(),
             budget.clone(),
             Arc::clone(&counters.panics),
         ));
@@ -274,9 +274,7 @@ impl Pipeline {
             id,
             counts,
             artifacts: artifacts.map(|(policy, fate)| {
-                let forms = exporters.forms().iter();
-                let forms: Vec<Form> = forms.map(|form| form.unwrap_or(policy.form)).collect();
-                Artifacts::new(&policy, &forms, fate)
+                Artifacts::new(&policy, exporters.forms(), fate, budget.clone())
             }),
             exporters,
             budget,

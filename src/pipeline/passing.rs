@@ -10,12 +10,11 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use slimspan_artifact::Form;
 
 use super::Pipeline;
 use super::artifacts::{Processed, Recording};
 use super::batch::Held;
-use super::fan_out::Outgoing;
+use super::fan_out::{Outgoing, Wanted};
 use super::tenancy::InFlight;
 use crate::answer::Answer;
 use crate::exporters::{Divided, Oversize, Terms};
@@ -92,7 +91,7 @@ impl Pipeline {
     }
 
     /// The forms of references that have to be written before a request comes here.
-    pub(super) fn wanted_forms(&self) -> &[Option<Form>] {
+    pub(super) fn wanted_forms(&self) -> &[Wanted] {
         if self.artifacts.is_some() {
             // What it takes out itself is written here.
             &[None]

@@ -82,7 +82,7 @@ struct Parts {
 
 impl Parts {
     fn to_exporter(&self) -> Destination {
-        Destination::Exporter(Arc::clone(&self.exporter), None)
+        Destination::Exporter(Arc::clone(&self.exporter), Wanted::default())
     }
 
     fn pipeline(&self, id: &str, to: Destination, batch: Option<BatchConfig>) -> Pipeline {

@@ -1,13 +1,18 @@
 //! With the preset of a backend, nothing reaches it that it would cut or refuse.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use serde_json::json;
+use slimspan_artifact::{Location, restore};
 use slimspan_proto::Signal;
 
 use crate::support::backend::Backend;
+use crate::support::references::restored;
+use crate::support::refusing::Refusing;
 use crate::support::slimspan::{Slimspan, run};
 use crate::support::{config, otlp};
 
@@ -168,6 +173,70 @@ async fn links_stand_where_backends_show_them() {
         let expected = format!("https://files.example.com/artifacts/{digest}.png");
         assert_eq!(*url, expected, "{preset}: {text}");
     }
+}
+
+/// Phoenix answers OK and loses a span with bytes in it, however few. It gets none; a backend beside it gets
+/// them as they came, and either request can be made whole.
+#[tokio::test]
+async fn phoenix_gets_no_bytes() {
+    let (phoenix, other) = (Backend::start().await, Backend::start().await);
+    let mut config = config::standard(phoenix.address);
+    let mut of_phoenix = config::exporter(phoenix.address);
+    of_phoenix["preset"] = json!("phoenix");
+    config["exporters"] = json!({
+        "otlp_grpc/phoenix": of_phoenix,
+        "otlp_grpc/other": config::exporter(other.address),
+    });
+    for signal in ["traces", "logs", "metrics"] {
+        config["service"]["pipelines"][signal]["exporters"] =
+            json!(["otlp_grpc/phoenix", "otlp_grpc/other"]);
+    }
+    let slimspan = Slimspan::start(&config).await;
+    let request = otlp::span([
+        ("few", otlp::bytes(&[0, 1, 2, 3, 4])),
+        ("none", otlp::bytes(&[])),
+        ("picture", otlp::bytes(otlp::PICTURE)),
+    ]);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let [one, two, (_, picture)] = &attributes(&phoenix)[..] else {
+        panic!("three attributes");
+    };
+    let text = |(key, text): &(String, String)| format!("{key}: {text}");
+    assert_eq!(text(one), "few: artifact://bytes/base64,AAECAwQ=");
+    assert_eq!(text(two), "none: artifact://bytes/base64,");
+    assert!(picture.starts_with("file://"), "{picture}");
+    let others = otlp::attributes(&other.only());
+    assert_eq!(others[0].1, Value::BytesValue(vec![0, 1, 2, 3, 4]));
+    assert_eq!(others[1].1, Value::BytesValue(vec![]));
+    for slim in [phoenix.only(), other.only()] {
+        assert!(restored(Signal::Traces, &slim, &slimspan.artifacts()) == request);
+    }
+}
+
+/// Also where the store fails, and requests go on with their files.
+#[tokio::test]
+async fn phoenix_gets_no_bytes_where_the_store_fails() {
+    let (phoenix, refusing) = (Backend::start().await, Refusing::start());
+    let mut config = config::with_s3(phoenix.address, refusing.address);
+    config["extensions"]["artifact_store"]["timeout"] = json!("500ms");
+    config["exporters"]["otlp_grpc"]["preset"] = json!("phoenix");
+    let slimspan = Slimspan::start(&config).await;
+    let request = otlp::span([
+        ("few", otlp::bytes(&[0, 1, 2, 3, 4])),
+        ("picture", otlp::bytes(otlp::PICTURE)),
+    ]);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let [(_, few), (_, picture)] = &attributes(&phoenix)[..] else {
+        panic!("two attributes");
+    };
+    assert_eq!(few, "artifact://bytes/base64,AAECAwQ=");
+    let base64 = STANDARD.encode(otlp::PICTURE);
+    assert!(*picture == format!("artifact://bytes/base64,{base64}"));
+    let nowhere = Location::Public("http://nowhere".to_owned());
+    let whole = restore(Signal::Traces, &phoenix.only(), &nowhere, |_| None).unwrap();
+    assert!(whole.request == request);
 }
 
 /// Who validates a configuration sees what presets make of it.

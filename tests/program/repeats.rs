@@ -11,7 +11,7 @@ use slimspan::client::Client;
 use slimspan::config::{Delivery, OnStoreFailure, Secret};
 use slimspan::exporters::otlp_grpc::{OtlpGrpcExporter, config::OtlpGrpcConfig};
 use slimspan::exporters::{self, Exporter};
-use slimspan::pipeline::{Destination, Fate, Keeping, Pipeline, Pipelines};
+use slimspan::pipeline::{Destination, Fate, Keeping, Pipeline, Pipelines, Wanted};
 use slimspan::sift::EntryLimit;
 use slimspan::storage::{Store, StoreConfig};
 use slimspan::telemetry::Counters;
@@ -166,7 +166,7 @@ async fn nothing_is_remembered_of_a_file_that_was_not_stored() {
         Some((policy.clone(), Fate::Kept(Box::new(keeping)))),
         vec![Destination::Exporter(
             Arc::new(Exporter::Otlp(Box::new(exporter))),
-            None,
+            Wanted::default(),
         )],
         budget,
         counters,

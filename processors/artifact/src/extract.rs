@@ -3,6 +3,7 @@
 mod changes;
 mod read_back;
 mod taken;
+mod texts;
 
 use std::collections::HashSet;
 
@@ -14,11 +15,14 @@ use crate::detect::{About, Enclosing, Found, Scanner, Siblings};
 use crate::encoding::Codec;
 use crate::extraction::{Cut, Extraction};
 use crate::placement::{Change, Placement, Replaced, covers, overlapping};
-use crate::policy::{Action, Form, Treatment};
+use crate::policy::{Action, BytesValues, Form, Treatment};
 use crate::recall::Memory;
+use crate::reference::inline::Inline;
 use crate::reference::list::Listed;
 use crate::reference::mention::Mentions;
 use crate::{Digest, Policy, Recall};
+
+pub use self::texts::memory_of_texts;
 
 /// The shortest text that can be a reference, and that anything need be done about.
 pub(crate) const SHORTEST_REFERENCE: usize = 18;
@@ -27,7 +31,8 @@ pub(crate) const SHORTEST_REFERENCE: usize = 18;
 ///
 /// Values of metrics are left where they are. The request is refused where it is not sound
 /// protobuf on the way to a value of at least the smallest threshold; what is smaller is not
-/// looked at. Only what [`restore`](crate::restore) can put back byte for byte is taken.
+/// looked at, unless bytes become texts. Only what [`restore`](crate::restore) can put back byte for byte is
+/// taken.
 pub fn extract(signal: Signal, request: &Bytes, policy: &Policy) -> Result<Extraction, Malformed> {
     extract_with(signal, request, policy, Memory::default())
 }
@@ -52,7 +57,7 @@ fn extract_with(
     memory: Memory<'_>,
 ) -> Result<Extraction, Malformed> {
     let large = Walk {
-        min_len: policy.smallest(),
+        min_len: policy.shortest(),
         on_malformed: OnMalformed::Fail,
     };
     if matches!(signal, Signal::Metrics | Signal::Profiles) {
@@ -69,7 +74,7 @@ fn extract_with(
         // Rare enough to begin again: texts like these are short and anywhere. One that a file
         // was taken out of is none any more.
         let everything = Walk {
-            min_len: SHORTEST_REFERENCE,
+            min_len: SHORTEST_REFERENCE.min(policy.shortest()),
             on_malformed: OnMalformed::StepOver,
         };
         extractor = Extractor::new(request, policy, &mentions, memory, true);
@@ -96,6 +101,8 @@ struct Extractor<'a> {
     marks: bool,
     /// Whether there is a value that the sender made to look like a reference.
     suspicious: bool,
+    /// No value shorter than this has a file.
+    smallest: usize,
     siblings: Siblings<'a>,
     enclosing: Enclosing<'a>,
     /// Whether a key around the value at hand denies what is in it.
@@ -121,6 +128,7 @@ impl<'a> Extractor<'a> {
             memory,
             marks,
             suspicious: false,
+            smallest: policy.smallest(),
             siblings: Siblings::default(),
             enclosing: Enclosing::default(),
             denied: false,
@@ -131,6 +139,10 @@ impl<'a> Extractor<'a> {
     }
 
     fn visit(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
+        // Visited because of bytes alone, which are in none of the others or visited by themselves.
+        if !self.marks && value.kind != ValueKind::Bytes && value.content.len() < self.smallest {
+            return;
+        }
         self.denied = self.enclosing.denies(value, &self.policy.deny_keys);
         match value.kind {
             ValueKind::String => self.string(value, edit),
@@ -142,7 +154,8 @@ impl<'a> Extractor<'a> {
 
     fn string(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
         let content = value.content;
-        let mentions = if self.marks {
+        let holds_bytes = self.marks && Inline::read(content).is_some();
+        let mentions = if self.marks && !holds_bytes {
             self.mentions.within(content)
         } else {
             Vec::new()
@@ -152,6 +165,7 @@ impl<'a> Extractor<'a> {
         // A text that is to come back as it was is not taken apart.
         found.retain(|found| {
             overlapping(&mentions, &found.range).all(|mention| covers(&found.range, &mention.range))
+                && (!holds_bytes || found.range == (0..content.len()))
         });
         let treatment = self.treatment(value);
         if let [one] = &found[..]
@@ -190,28 +204,46 @@ impl<'a> Extractor<'a> {
         for Change { range, with, .. } in changes.made {
             edit.replace(range, with);
         }
+        if holds_bytes {
+            // There is no other change: no file and no reference is in base64.
+            let (range, with) = Inline::mark();
+            edit.replace(range, with);
+            self.extraction.untrusted += 1;
+        }
         self.extraction.untrusted += changes.marked;
         self.moved(value, &found, &changes.replaced);
     }
 
     fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
+        let is_moved = self.moves_bytes(value, edit);
+        // They come back in as few bytes as possible.
+        if !is_moved && self.policy.bytes_values == BytesValues::Text && value.canonical {
+            edit.set_string(&Inline::write(value.content));
+        }
+    }
+
+    /// Whether a reference comes in place of the bytes.
+    fn moves_bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) -> bool {
         let treatment = self.treatment(value);
         if treatment.action == Action::Keep || value.content.len() < treatment.threshold {
-            return;
+            return false;
         }
         let about = self.about(value);
         let scanner = Scanner::new(self.policy, treatment, self.memory);
         let bytes = self.request.slice_ref(value.content);
         let Some(found) = scanner.bytes(&bytes, &about) else {
-            return;
+            return false;
         };
         let placement = self.placement(value);
-        if let Some(whole) = placement.whole(&found)
-            && self.is_read_back(&whole)
-        {
+        let Some(whole) = placement.whole(&found) else {
+            return false;
+        };
+        let is_moved = self.is_read_back(&whole);
+        if is_moved {
             whole.replace(edit);
             self.moved(value, &[found], &[Replaced::whole(value.content, &whole)]);
         }
+        is_moved
     }
 
     /// A kvlist may be a reference that its sender wrote, or a message part that is to become a

@@ -27,13 +27,13 @@ mod value_path;
 use bytes::Bytes;
 
 pub use digest::{Digest, NotADigest};
-pub use extract::{extract, extract_recalling};
+pub use extract::{extract, extract_recalling, memory_of_texts};
 pub use extraction::{Cut, Extraction, Move};
 pub use media_type::extension::media_type as media_type_of_extension;
 pub use media_type::extension::of as extension_of_media_type;
 pub use media_type::magic::any as media_type_of_bytes;
 pub use pattern::Pattern;
-pub use policy::{Action, Form, Location, MediaTypes, Policy, Rule};
+pub use policy::{Action, BytesValues, Form, Location, MediaTypes, Policy, Rule};
 pub use recall::{Facts, Fingerprint, Recall};
 pub use reference::memory::memory_of_references;
 pub use restore::{Restoration, Unrestored, references, restore, restore_within};

@@ -16,6 +16,8 @@ pub struct Policy {
     pub preview: usize,
     /// How references look.
     pub form: Form,
+    /// What becomes of bytes values that stay.
+    pub bytes_values: BytesValues,
     /// Where references point to.
     pub location: Location,
     /// Exceptions for attributes by their key: the first that fits holds.
@@ -43,6 +45,17 @@ pub enum Form {
     Semconv,
     /// The object with the type `logfire.artifact`.
     Logfire,
+}
+
+/// What becomes of bytes values that no reference comes in place of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum BytesValues {
+    /// They stay bytes.
+    #[default]
+    Keep,
+    /// They become texts that hold them, whatever their keys and lengths are: for backends that lose
+    /// what is around a bytes value.
+    Text,
 }
 
 /// Where the artifacts are to be found.
@@ -104,6 +117,7 @@ impl Policy {
             text_threshold: None,
             preview: 256,
             form: Form::default(),
+            bytes_values: BytesValues::default(),
             location,
             rules: Vec::new(),
             media_types: MediaTypes::default(),
@@ -112,7 +126,7 @@ impl Policy {
         }
     }
 
-    /// No value shorter than this is changed.
+    /// No value shorter than this is moved.
     pub fn smallest(&self) -> usize {
         let rules = self.rules.iter().filter(|rule| rule.action != Action::Keep);
         rules
@@ -122,6 +136,29 @@ impl Policy {
             .chain([self.threshold])
             .min()
             .unwrap_or_default()
+    }
+
+    /// The same with no file moved.
+    #[must_use]
+    pub fn leaving_files(&self) -> Self {
+        let all = Rule {
+            attributes: vec![Pattern::new("*")],
+            action: Action::Keep,
+            threshold: None,
+            text_threshold: None,
+        };
+        Self {
+            rules: vec![all],
+            ..self.clone()
+        }
+    }
+
+    /// The shortest value that is looked at.
+    pub(crate) fn shortest(&self) -> usize {
+        match self.bytes_values {
+            BytesValues::Keep => self.smallest(),
+            BytesValues::Text => 0,
+        }
     }
 
     /// Where the artifact is to be found, unless its bytes are given up.

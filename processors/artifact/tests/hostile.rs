@@ -419,6 +419,10 @@ fn the_memory_of_references_is_known_before_they_are_looked_for() {
     assert_eq!(of_references(&object.repeat(10)), 10 * one);
     let dropped = format!("artifact://dropped/{digest}.png?size=4 ");
     assert_eq!(of_references(&dropped.repeat(10)), 10 * one);
+    // What holds bytes is decoded beside it.
+    let held = "artifact://bytes/base64,AAEC";
+    assert_eq!(of_references(held), one + body(held).len());
+    assert_eq!(memory("artifact://apps/a/users/b"), 0);
     // A token can say of any number of characters how they are written.
     let escaping = format!("{uri}?as=base64{}", "&esc=a.".repeat(1000));
     assert!(of_references(&escaping) > one + 64 * 1000);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
+use slimspan_artifact::{Action, BytesValues, Form, Location, MediaTypes, Pattern, Policy, Rule};
 use slimspan_proto::Signal;
 
 use crate::config::*;
@@ -142,6 +142,7 @@ processors:
     text_threshold: 64KiB
     text_preview: 0
     reference: semconv
+    bytes_values: text
     media_types: [image/*, "*pdf"]
     exclude_media_types: [Image/SVG+XML]
     deny_keys: ["*.Sealed"]
@@ -169,7 +170,8 @@ exporters:
     user_agent: mine/1 (a b)
     tls: {insecure: true, include_insecure_cipher_suites: false, ca_file: /ca.pem, server_name_override: backend}
     reference: logfire
-  debug: {verbosity: detailed, sampling_initial: 5, sampling_thereafter: 0, output_paths: [stderr, "file:///tmp/shown"]}
+    bytes_values: keep
+  debug: {verbosity: detailed, bytes_values: text, sampling_initial: 5, sampling_thereafter: 0, output_paths: [stderr, "file:///tmp/shown"]}
 extensions:
   file_storage/q: {directory: /var/lib/queue, create_directory: false, timeout: 3s, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
   artifact_store/y:
@@ -256,6 +258,7 @@ service:
         text_threshold: Some(64 << 10),
         preview: 0,
         form: Form::Semconv,
+        bytes_values: BytesValues::Text,
         rules: vec![
             rule(&["input.value"], Action::Move, None, None),
             rule(
@@ -279,7 +282,7 @@ service:
     assert_eq!(
         artifact.to_string(),
         "would move files of 1 B and more, texts of 64.0 KiB and more, only image/* *pdf, \
-         not Image/SVG+XML, 4 rules, semconv references, by tenant"
+         not Image/SVG+XML, 4 rules, semconv references, other bytes as text, by tenant"
     );
     let tenant = TenantConfig {
         from_context: Some(ContextKey::Metadata("x-scope-orgid".to_owned())),
@@ -351,6 +354,7 @@ service:
         preset: None,
         auth: None,
         reference: Some(ReferenceForm::Logfire),
+        bytes_values: Some(BytesForm::Keep),
     };
     assert!(exporter.uses_tls(), "https has the last word");
     assert_eq!(
@@ -364,6 +368,7 @@ service:
         use_internal_logger: None,
         output_paths: vec!["stderr".to_owned(), "file:///tmp/shown".to_owned()],
         reference: None,
+        bytes_values: Some(BytesForm::Text),
     };
     assert_eq!(
         config.exporters.get(&id("debug")),
@@ -627,6 +632,7 @@ exporters:
     max_request_bytes: 1MiB
     dead_letters: {directory: null}
     reference: uri
+    bytes_values: text
     tls: {ca_file: /ca.pem}
 service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
 "#,
@@ -674,6 +680,7 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
             ..DeadLetterConfig::default()
         },
         reference: Some(ReferenceForm::Uri),
+        bytes_values: Some(BytesForm::Text),
         preset: None,
         auth: None,
         tls: TlsClientConfig {
@@ -716,7 +723,7 @@ fn a_file_exporter_as_a_collector_has_it() {
         "receivers: {otlp: }\nexporters:\n  file/all:\n    path: ./foo\n    append: true\n    rotation:\n      \
          max_megabytes: 10\n      max_days: 3\n      max_backups: 3\n      localtime: true\n    format: proto\n    \
          compression: zstd\n    flush_interval: 5s\n    fsync: true\n    create_directory: true\n    \
-         directory_permissions: \"0750\"\n    max_damaged_bytes: 5MiB\n    reference: uri\n  file: {path: a, rotation: }\n\
+         directory_permissions: \"0750\"\n    max_damaged_bytes: 5MiB\n    reference: uri\n    bytes_values: text\n  file: {path: a, rotation: }\n\
          service: {pipelines: {traces: {receivers: [otlp], exporters: [file/all, file]}}}\n",
     );
     assert_eq!(warnings, []);
@@ -737,6 +744,7 @@ fn a_file_exporter_as_a_collector_has_it() {
         directory_permissions: Some(0o750),
         max_damaged_bytes: ByteSize::mib(5),
         reference: Some(ReferenceForm::Uri),
+        bytes_values: Some(BytesForm::Text),
     };
     let rotating = FileConfig {
         rotation: Some(RotationConfig::default()),

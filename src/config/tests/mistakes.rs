@@ -91,7 +91,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "threshold: 8KiB",
         "treshold: 8KiB",
-        "c.yaml:12: processors.artifact: has invalid keys: treshold; did you mean \"threshold\"? known are store, preset, threshold, text_threshold, text_preview, reference, media_types, exclude_media_types, deny_keys, dry_run, delivery, on_store_failure, rules, tenant",
+        "c.yaml:12: processors.artifact: has invalid keys: treshold; did you mean \"threshold\"? known are store, preset, threshold, text_threshold, text_preview, reference, bytes_values, media_types, exclude_media_types, deny_keys, dry_run, delivery, on_store_failure, rules, tenant",
     ),
     (
         "threshold: 8KiB",

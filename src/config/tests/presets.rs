@@ -85,6 +85,7 @@ fn every_preset_is_what_the_table_says() {
         let Values {
             max_request_bytes,
             reference,
+            bytes_values,
             threshold,
             text_threshold,
             ..
@@ -106,7 +107,16 @@ fn every_preset_is_what_the_table_says() {
                 expected,
                 "{preset} {component}"
             );
-            let set = [max_request_bytes, reference, threshold, text_threshold];
+            let exporter = config.exporters.get(&id(component)).unwrap();
+            let of_bytes = bytes_values.map(|_| BytesForm::Text);
+            assert_eq!(exporter.bytes_values(), of_bytes, "{preset} {component}");
+            let set = [
+                max_request_bytes,
+                reference,
+                bytes_values,
+                threshold,
+                text_threshold,
+            ];
             assert_eq!(config.presets.len(), set.into_iter().flatten().count());
         }
         assert!(!preset.values().source.is_empty(), "{preset}: who says so?");
@@ -129,11 +139,12 @@ fn row(preset: Preset) -> String {
         .unconfirmed
         .map(|what| format!(". Not confirmed: {what}"));
     format!(
-        "| `{preset}` | {} | {} | {} | {} | {}{} | {} |",
+        "| `{preset}` | {} | {} | {} | {} | {} | {}{} | {} |",
         show(values.max_request_bytes),
         show(values.threshold),
         show(values.text_threshold),
         show(values.reference),
+        show(values.bytes_values),
         values.because,
         unconfirmed.unwrap_or_default(),
         values.source,
@@ -174,8 +185,37 @@ fn a_processor_may_have_a_preset_of_its_own() {
     let shown: Vec<_> = config.presets.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,
-        ["processors.artifact.reference: native (preset phoenix)"]
+        [
+            "processors.artifact.reference: native (preset phoenix)",
+            "processors.artifact.bytes_values: text (preset phoenix)",
+        ]
     );
+    assert_eq!(artifact(&config).bytes_values, Some(BytesForm::Text));
+}
+
+/// Where spans are lost without it, it is not enough to spell out that nothing is said; what is said counts.
+#[test]
+fn a_null_does_not_keep_bytes_from_a_backend_that_loses_spans_for_them() {
+    for (of_exporter, of_processor, expected) in [
+        ("null", "null", Some(BytesForm::Text)),
+        ("keep", "null", Some(BytesForm::Keep)),
+        ("null", "keep", None),
+        ("text", "keep", Some(BytesForm::Text)),
+    ] {
+        let config = parse(
+            &format!("preset: phoenix, bytes_values: {of_exporter}"),
+            &format!("bytes_values: {of_processor}"),
+        );
+        let exporter = config.exporters.get(&id("otlp_http")).unwrap();
+        let why = format!("{of_exporter} {of_processor}");
+        assert_eq!(exporter.bytes_values(), expected, "{why}");
+        let set = config.presets.iter().map(|set| set.path.as_str());
+        let is_set = set.filter(|path| path.ends_with("bytes_values")).count();
+        assert_eq!(is_set, usize::from(of_exporter == of_processor), "{why}");
+    }
+    // Everywhere else a null is as good as a value.
+    let config = parse("preset: phoenix, reference: null", "");
+    assert_eq!(outcome(&config, "otlp_http").1, None);
 }
 
 #[test]

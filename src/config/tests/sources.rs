@@ -267,7 +267,7 @@ const MISTAKES: &[(&[&str], &[&str], &str)] = &[
     (
         &["part.yaml"],
         &[],
-        "broken.yaml:2: exporters.otlp_grpc: has invalid keys: endpiont; did you mean \"endpoint\"? known are endpoint, compression, headers, timeout, retry_on_failure, sending_queue, max_request_bytes, dead_letters, preset, keepalive, authority, user_agent, balancer_name, wait_for_ready, read_buffer_size, write_buffer_size, tls, auth, reference",
+        "broken.yaml:2: exporters.otlp_grpc: has invalid keys: endpiont; did you mean \"endpoint\"? known are endpoint, compression, headers, timeout, retry_on_failure, sending_queue, max_request_bytes, dead_letters, preset, keepalive, authority, user_agent, balancer_name, wait_for_ready, read_buffer_size, write_buffer_size, tls, auth, reference, bytes_values",
     ),
     (
         &["pipeline.yaml"],

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ReferenceForm;
 use crate::config::units::Between;
+use crate::config::{BytesForm, ReferenceForm};
 use crate::telemetry::logs::config::{is_output_path, not_output_path};
 
 /// `debug`: prints what arrives.
@@ -26,6 +26,8 @@ pub struct DebugConfig {
     /// How references look in what it prints; as the `artifact` processor has them if nothing is
     /// said.
     pub reference: Option<ReferenceForm>,
+    /// What becomes of bytes values; what the `artifact` processor makes of them if nothing is said.
+    pub bytes_values: Option<BytesForm>,
 }
 
 impl Default for DebugConfig {
@@ -37,6 +39,7 @@ impl Default for DebugConfig {
             use_internal_logger: None,
             output_paths: vec!["stdout".to_owned()],
             reference: None,
+            bytes_values: None,
         }
     }
 }

@@ -9,8 +9,8 @@ use serde::de::{Deserializer, Error};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ReferenceForm;
 use crate::config::units::{Between, PositiveDuration, PositiveSize};
+use crate::config::{BytesForm, ReferenceForm};
 
 /// `file`: writes requests to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +61,9 @@ pub struct FileConfig {
     /// How references look that are written; as the `artifact` processor has them if nothing is said.
     #[serde(default)]
     pub reference: Option<ReferenceForm>,
+    /// What becomes of bytes values; what the `artifact` processor makes of them if nothing is said.
+    #[serde(default)]
+    pub bytes_values: Option<BytesForm>,
 }
 
 /// `rotation`: the file is renamed, and a new one begun.
@@ -132,6 +135,7 @@ impl FileConfig {
             directory_permissions: None,
             max_damaged_bytes: max_damaged_bytes(),
             reference: None,
+            bytes_values: None,
         }
     }
 

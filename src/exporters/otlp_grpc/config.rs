@@ -13,7 +13,7 @@ use super::naming;
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
 use crate::config::units::{BetweenOrNone, PositiveDuration, PositiveSize};
-use crate::config::{Preset, ReferenceForm, Secret};
+use crate::config::{BytesForm, Preset, ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
@@ -84,6 +84,10 @@ pub struct OtlpGrpcConfig {
     /// How references look that go there; as the `artifact` processor has them if nothing is said.
     #[serde(default)]
     pub reference: Option<ReferenceForm>,
+    /// What becomes of bytes values that go there; what the `artifact` processor makes of them if nothing is
+    /// said.
+    #[serde(default)]
+    pub bytes_values: Option<BytesForm>,
 }
 
 impl OtlpGrpcConfig {
@@ -109,6 +113,7 @@ impl OtlpGrpcConfig {
             preset: None,
             auth: None,
             reference: None,
+            bytes_values: None,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{BaseUrl, HttpUrl, ProxyUrl};
 use crate::auth::config::AuthConfig;
 use crate::config::headers::headers;
 use crate::config::units::{AnyDuration, BetweenOrNone, PositiveDuration, PositiveSize};
-use crate::config::{Preset, ReferenceForm, Secret};
+use crate::config::{BytesForm, Preset, ReferenceForm, Secret};
 use crate::exporters::DeliveryConfig;
 use crate::exporters::dead_letters::config::DeadLetterConfig;
 use crate::exporters::queue::config::{QueueConfig, sending_queue};
@@ -87,6 +87,10 @@ pub struct OtlpHttpConfig {
     pub dead_letters: DeadLetterConfig,
     /// How references look that go there; as the `artifact` processor has them if nothing is said.
     pub reference: Option<ReferenceForm>,
+    /// What becomes of bytes values that go there; what the `artifact` processor makes of them if nothing is
+    /// said.
+    #[serde(default)]
+    pub bytes_values: Option<BytesForm>,
     /// What says to the backend who sends.
     pub auth: Option<AuthConfig>,
     /// The backend whose limits hold where nothing else is said.
@@ -125,6 +129,7 @@ impl Default for OtlpHttpConfig {
             max_request_bytes: ByteSize::mib(20),
             dead_letters: DeadLetterConfig::default(),
             reference: None,
+            bytes_values: None,
             preset: None,
             auth: None,
             tls: TlsClientConfig::default(),

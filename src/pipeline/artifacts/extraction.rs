@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use slimspan_artifact::{
-    Extraction, Facts, Fingerprint, Policy, Recall, extract, extract_recalling,
+    self as artifact, BytesValues, Extraction, Facts, Fingerprint, Policy, Recall, extract,
+    extract_recalling,
 };
 use slimspan_proto::{OnMalformed, Signal, ValueKind, Walk, walk};
 
@@ -93,6 +94,19 @@ pub(super) async fn run_extract(
     let work = move || memory.extract(signal, &request, &policy);
     let extraction = compute::run(work).await;
     Ok(extraction.unwrap_or_else(Panicked::go_on)?)
+}
+
+/// The most memory that it takes to write bytes as texts, where `policy` asks for that.
+pub(super) async fn memory_of_texts(signal: Signal, request: &Bytes, policy: &Policy) -> usize {
+    if policy.bytes_values == BytesValues::Keep {
+        return 0;
+    }
+    if request.len() <= WALKED {
+        return artifact::memory_of_texts(signal, request, policy);
+    }
+    let (request, policy) = (request.clone(), policy.clone());
+    let work = move || artifact::memory_of_texts(signal, &request, &policy);
+    compute::run(work).await.unwrap_or_else(Panicked::go_on)
 }
 
 /// The bytes that extraction may have to decode and hash. To look costs next to nothing.

@@ -11,14 +11,15 @@ use std::sync::atomic::Ordering;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use slimspan_artifact::{Form, Policy};
+use slimspan_artifact::{BytesValues, Policy};
 use slimspan_proto::Signal;
 
 use self::extraction::{Memory, run_extract};
 use self::process::{Made, Process};
 pub(super) use self::recording::Recording;
-use super::fan_out::Outgoing;
+use super::fan_out::{Outgoing, Wanted};
 use super::tenancy::{InFlight, Tenancy};
+use crate::admission::Budget;
 use crate::catalog::{Entry, Recorder};
 use crate::config::{Delivery, OnStoreFailure};
 use crate::dry_run::DryRun;
@@ -36,9 +37,11 @@ const RUNS: usize = 8;
 /// The `artifact` processor: what it takes out, and what becomes of that.
 #[derive(Debug)]
 pub(super) struct Artifacts {
-    /// What is taken out: the same with every form of references that some exporter wants.
+    /// What is taken out: the same in every form that some exporter wants.
     policies: Arc<[Policy]>,
     fate: Fate,
+    /// What is charged that requests grow by.
+    budget: Budget,
 }
 
 /// What becomes of the files in a request.
@@ -99,15 +102,13 @@ impl Processed {
 }
 
 impl Artifacts {
-    /// Takes out what `policy` says, with references in all of these `forms`.
-    pub(super) fn new(policy: &Policy, forms: &[Form], fate: Fate) -> Self {
-        let in_form = |form: &Form| Policy {
-            form: *form,
-            ..policy.clone()
-        };
+    /// Takes out what `policy` says, and leaves requests in all of these `forms`. What they grow by is
+    /// charged to the `budget`.
+    pub(super) fn new(policy: &Policy, forms: &[Wanted], fate: Fate, budget: Budget) -> Self {
         Self {
-            policies: forms.iter().map(in_form).collect(),
+            policies: forms.iter().map(|form| form.policy(policy)).collect(),
             fate,
+            budget,
         }
     }
 
@@ -125,7 +126,12 @@ impl Artifacts {
             Fate::Counted(dry_run) => {
                 let request = &sifted.request;
                 if let Some(policy) = self.policies.first() {
-                    match run_extract(signal, request, policy, Memory::None).await {
+                    // What nobody gets need not be written.
+                    let policy = Policy {
+                        bytes_values: BytesValues::Keep,
+                        ..policy.clone()
+                    };
+                    match run_extract(signal, request, &policy, Memory::None).await {
                         Ok(extraction) => dry_run.add(&extraction, request.len()),
                         Err(refusal) => tracing::warn!("not in a dry run, refused: {refusal}"),
                     }
@@ -140,6 +146,7 @@ impl Artifacts {
             policies,
             store,
             keeping,
+            budget: &self.budget,
             counters,
             trace: &terms.trace,
         };

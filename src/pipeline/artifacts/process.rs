@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slimspan_artifact::{Artifact, Digest, Extraction, Policy};
+use slimspan_artifact::{Artifact, BytesValues, Digest, Extraction, Policy};
 use slimspan_proto::Signal;
 use tokio::time::{Instant, timeout_at};
 
 use super::Keeping;
-use super::extraction::{Memory, run_extract};
-use crate::admission;
+use super::extraction::{Memory, memory_of_texts, run_extract};
+use crate::admission::{self, Budget};
 use crate::catalog::{Entry, State, Taken as Told};
 use crate::config::OnStoreFailure;
 use crate::crash::{self, Point};
@@ -24,11 +24,13 @@ use crate::telemetry::traces::{Stage, Trace};
 pub(super) struct Process<'a> {
     pub(super) signal: Signal,
     pub(super) request: &'a Bytes,
-    /// One for each form of references.
+    /// One for each form.
     pub(super) policies: Arc<[Policy]>,
     /// That of its tenant.
     pub(super) store: Store,
     pub(super) keeping: &'a Keeping,
+    /// What is charged that it grows by.
+    pub(super) budget: &'a Budget,
     pub(super) counters: &'a Counters,
     /// For the spans of its stages.
     pub(super) trace: &'a Trace,
@@ -122,7 +124,7 @@ impl Process<'_> {
         tracing::warn!("{}: {failure}", self.signal);
         match self.keeping.on_failure {
             OnStoreFailure::Forward => Ok(Made {
-                outgoing: Outgoing::same(self.request, self.policies.len()),
+                outgoing: self.with_files().await?,
                 is_forwarded: true,
                 artifacts: (0, 0),
                 entries: Vec::new(),
@@ -135,7 +137,7 @@ impl Process<'_> {
         }
     }
 
-    /// Takes the files out once for each form of references; what the first time showed of a value
+    /// Takes the files out once for each form; what the first time showed of a value
     /// is not found out again.
     async fn take_out(&self, memory: Memory) -> Result<Taken, Refusal> {
         let mut taken = Taken {
@@ -153,7 +155,7 @@ impl Process<'_> {
                 }
                 memory => memory.clone(),
             };
-            let mut extraction = run_extract(self.signal, self.request, policy, memory).await?;
+            let mut extraction = self.extract(policy, memory).await?;
             learned.extend(extraction.learned.iter().copied());
             let artifacts = std::mem::take(&mut extraction.artifacts).into_iter();
             taken
@@ -167,6 +169,38 @@ impl Process<'_> {
         Ok(taken)
     }
 
+    /// Takes the files out in one form. What the request grows by with bytes that become texts is charged
+    /// before, and as long as it is there.
+    async fn extract(&self, policy: &Policy, memory: Memory) -> Result<Extraction, Refusal> {
+        let grows = memory_of_texts(self.signal, self.request, policy).await;
+        let mut lease = None;
+        if grows > 0 {
+            let mut more = self.budget.lease_for_copy();
+            more.charge_ahead(grows).await?;
+            lease = Some(more);
+        }
+        let mut extraction = run_extract(self.signal, self.request, policy, memory).await?;
+        if let Some(lease) = lease {
+            extraction.request = lease.hold(extraction.request);
+        }
+        Ok(extraction)
+    }
+
+    /// The request with its files, as it came but for bytes where they have to become texts.
+    async fn with_files(&self) -> Result<Outgoing, Refusal> {
+        let mut requests = Vec::new();
+        for policy in self.policies.iter() {
+            requests.push(match policy.bytes_values {
+                BytesValues::Keep => self.request.clone(),
+                BytesValues::Text => {
+                    let policy = policy.leaving_files();
+                    self.extract(&policy, Memory::None).await?.request
+                }
+            });
+        }
+        Ok(Outgoing::in_forms(requests))
+    }
+
     /// The request with a mark in place of every file.
     async fn mark(&self, taken: Taken) -> Result<Made, Refusal> {
         let digests = taken.artifacts.iter().map(|artifact| artifact.digest);
@@ -178,7 +212,7 @@ impl Process<'_> {
                 ..policy.clone()
             };
             let memory = Memory::Of(self.store.clone());
-            let marked = run_extract(self.signal, self.request, &policy, memory).await?;
+            let marked = self.extract(&policy, memory).await?;
             if number == 0 {
                 self.counters.extracted(&marked, 0, 0);
             }

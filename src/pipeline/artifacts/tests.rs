@@ -8,6 +8,7 @@ use slimspan_generators::wire::nested;
 use tokio::time::{Instant, timeout};
 
 use super::*;
+use crate::admission::Limits;
 use crate::client::Client;
 use crate::exporters::{Departure, Divided, Oversize};
 use crate::storage::spool::FaultyDisk;
@@ -39,6 +40,10 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
         isolated: Vec::new(),
         indices: 0,
     };
+    let budget = Budget::new(Limits {
+        limit_mib: 128,
+        spike_mib: 0,
+    });
     for on_failure in [OnStoreFailure::Refuse, OnStoreFailure::Forward] {
         let keeping = Keeping {
             store: store.clone().with_spool(spool.clone()),
@@ -47,7 +52,12 @@ async fn a_spool_that_hangs_holds_nobody_beyond_its_share() {
             tenancy: None,
             recorder: None,
         };
-        let artifacts = Artifacts::new(&policy, &[Form::default()], Fate::Kept(Box::new(keeping)));
+        let artifacts = Artifacts::new(
+            &policy,
+            &[Wanted::default()],
+            Fate::Kept(Box::new(keeping)),
+            budget.clone(),
+        );
         let held = disk.hold_syncs();
         let begun = Instant::now();
         let counters = Arc::<Counters>::default();

@@ -9,7 +9,7 @@ use super::plan::{Place, Plan, Surroundings, THRESHOLD};
 use crate::config::{BatchConfig, ContextKey, Delivery as When, TenantConfig};
 use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
 use crate::exporters::{Delivery, Exporter, Way, Wire};
-use crate::pipeline::{Destination, Fate, Keeping, Pipeline, Pipelines, Tenancy};
+use crate::pipeline::{Destination, Fate, Keeping, Pipeline, Pipelines, Tenancy, Wanted};
 use crate::sift::EntryLimit;
 use crate::storage::gated::Gate;
 use crate::storage::{Spool, Store, StoreConfig};
@@ -64,7 +64,7 @@ pub(super) fn pipelines(
     let mut pipeline = Pipeline::new(
         "traces".parse().unwrap(),
         Some((policy, Fate::Kept(Box::new(keeping)))),
-        vec![Destination::Exporter(Arc::new(exporter), None)],
+        vec![Destination::Exporter(Arc::new(exporter), Wanted::default())],
         budget.clone(),
         Arc::clone(counters),
     );

@@ -229,7 +229,7 @@ mod tests {
     use crate::exporters::faulty::{Faulty, HELD};
     use crate::exporters::otlp_grpc::config::OtlpGrpcConfig;
     use crate::exporters::{Delivery, Exporter, Way, Wire};
-    use crate::pipeline::{Destination, Pipeline};
+    use crate::pipeline::{Destination, Pipeline, Wanted};
     use crate::telemetry::Counters;
 
     /// What leads to an exporter that does not keep to the time of a request with [`HELD`] in it.
@@ -250,7 +250,7 @@ mod tests {
         pipelines.add(Arc::new(Pipeline::new(
             "traces".parse().unwrap(),
             None,
-            vec![Destination::Exporter(Arc::new(exporter), None)],
+            vec![Destination::Exporter(Arc::new(exporter), Wanted::default())],
             budget.clone(),
             Arc::clone(counters),
         )));

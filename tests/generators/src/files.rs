@@ -38,6 +38,54 @@ pub fn value(random: &mut Random) -> Value {
     }
 }
 
+/// The same, or bytes of any length in some place, or a text that a sender wrote like one that holds bytes.
+pub fn value_with_bytes(random: &mut Random) -> Value {
+    match random.below(6) {
+        0 => bytes(random),
+        1 => Value::StringValue(holding(random)),
+        2 => Value::ArrayValue(ArrayValue {
+            values: (0..random.below(4))
+                .map(|_| any(value_with_bytes(random)))
+                .collect(),
+        }),
+        3 => {
+            let payload = Value::BytesValue(file(random));
+            let text = |text: &str| Value::StringValue(text.to_owned());
+            list(&[
+                ("type".to_owned(), text("blob")),
+                ("mime_type".to_owned(), text("image/png")),
+                ("content".to_owned(), payload),
+                ("note".to_owned(), value_with_bytes(random)),
+            ])
+        }
+        _ => value(random),
+    }
+}
+
+fn bytes(random: &mut Random) -> Value {
+    let len = random.pick(&[0, 1, 2, 3, 5, 20, 99, 100, 150, 700]);
+    Value::BytesValue(random.bytes(len))
+}
+
+/// A text that reads as if it held bytes, or nearly so.
+fn holding(random: &mut Random) -> String {
+    let marks = "untrusted/".repeat(random.pick(&[0, 0, 1, 2]));
+    let long = STANDARD.encode(file(random));
+    let base64 = random.pick(&[
+        "",
+        "AA==",
+        "AAEC",
+        "AB==",
+        "untrusted/8=",
+        "A",
+        long.as_str(),
+    ]);
+    let text = format!("artifact://bytes/{marks}base64,{base64}");
+    let around = random.pick(&[["", ""], ["", ""], ["see ", ""], ["", " "], ["\"", "\""]]);
+    let [before, after] = around;
+    format!("{before}{text}{after}")
+}
+
 fn any(value: Value) -> AnyValue {
     AnyValue { value: Some(value) }
 }

@@ -1,6 +1,6 @@
 //! Choices that the bytes of an input make.
 
-use slimspan_artifact::{Action, Form, Location, MediaTypes, Pattern, Policy, Rule};
+use slimspan_artifact::{Action, BytesValues, Form, Location, MediaTypes, Pattern, Policy, Rule};
 use slimspan_generators::files;
 use slimspan_proto::Signal;
 
@@ -79,6 +79,9 @@ impl<'a> Choices<'a> {
         }
         if bits & 8 != 0 {
             policy.deny_keys = vec![Pattern::any_case("*data*")];
+        }
+        if bits & 16 != 0 {
+            policy.bytes_values = BytesValues::Text;
         }
         if bits & 0xf0 == 0xf0 {
             policy.rules.push(rule("*", Action::Drop, None));

@@ -110,6 +110,12 @@ pub(super) fn encode(alphabet: Alphabet, padded: bool, bytes: &[u8]) -> Vec<u8> 
     engine(alphabet, padded).encode(bytes).into_bytes()
 }
 
+/// The bytes of usual base64, padded; `None` where encoding them again would not give the very same
+/// text.
+pub(crate) fn decode_padded(text: &[u8]) -> Option<Vec<u8>> {
+    engine(Alphabet::Standard, true).decode(text).ok()
+}
+
 /// The alphabet that a text is in, if it is in one. Text with the characters of both fails later.
 fn alphabet(text: &[u8]) -> Alphabet {
     // Most texts have one of these four characters within their first hundred.

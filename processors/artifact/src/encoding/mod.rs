@@ -10,7 +10,7 @@ mod written;
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use base64_text::{Base64Text, HEAD};
+pub(crate) use base64_text::{Base64Text, HEAD, decode_padded};
 pub(crate) use lines::Lines;
 pub(crate) use numbers::Numbers;
 pub(crate) use written::{AllEscaped, PartToken, Target, Written};

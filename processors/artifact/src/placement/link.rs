@@ -7,7 +7,7 @@ use super::part::{fit, token};
 use crate::detect::{About, Found, Labels};
 use crate::encoding::{Codec, Written};
 use crate::pattern::Pattern;
-use crate::policy::Form;
+use crate::policy::{BytesValues, Form};
 use crate::reference::Standing;
 use crate::shapes::{Around, Fit, Word};
 
@@ -77,6 +77,17 @@ impl<'a> Placement<'_, '_, 'a> {
         }
         let members: Vec<Member<'a>> = all.iter().take(MAX_MEMBERS + 1).collect();
         if members.len() > MAX_MEMBERS || !all.are_all() {
+            return None;
+        }
+        // A list that becomes a link is not looked into any more.
+        let may_hold_bytes = |member: &Member<'_>| {
+            let kinds = [ValueKind::Bytes, ValueKind::Array, ValueKind::KeyValueList];
+            kinds.contains(&member.kind)
+        };
+        let mut others = members.iter().enumerate();
+        if self.policy.bytes_values == BytesValues::Text
+            && others.any(|(number, member)| number != payload && may_hold_bytes(member))
+        {
             return None;
         }
         let word = |bytes| std::str::from_utf8(bytes).ok();

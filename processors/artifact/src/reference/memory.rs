@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 
+use super::inline;
 use super::mention::{Mention, Mentions};
 use crate::placement::Change;
 use crate::{Location, Unrestored};
@@ -37,6 +38,12 @@ pub fn memory_of_references(request: &[u8], location: &Location) -> usize {
     let escapes = escapes.saturating_mul(GROWING * size_of::<(u8, Vec<u8>)>() + SMALL);
     // What a token says at length, such as a prefix, is kept beside it, and is never longer than it is there.
     let said = request.len();
+    // The same of the bytes that a text holds, which are decoded before they are put in its place.
+    let held = match memmem::find(request, inline::STEM.as_bytes()) {
+        Some(_) => request.len(),
+        None => 0,
+    };
     let all = references.saturating_mul(OF_ONE);
-    all.saturating_add(escapes).saturating_add(said)
+    let texts = said.saturating_add(held);
+    all.saturating_add(escapes).saturating_add(texts)
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::object::Stem;
-use super::uri::Bases;
+use super::uri::{Bases, is_of_scheme};
 use super::{Standing, list, object};
 use crate::Location;
 
@@ -50,36 +50,38 @@ impl Mentions {
     /// Finds URIs at this location, and objects.
     pub(crate) fn of(location: &Location) -> Self {
         let bases = Bases::of(location);
-        let [here, dropped] = bases
+        let [here, scheme] = bases
             .needles()
             .map(|needle| memmem::Finder::new(needle).into_owned());
         Self {
             bases,
-            finders: [here, dropped, memmem::Finder::new(object::NEEDLE)],
+            finders: [here, scheme, memmem::Finder::new(object::NEEDLE)],
         }
     }
 
-    /// Whether there can be a reference in `bytes`, which are a part of a request that nothing was
-    /// taken out of: references that reach beyond it count.
+    /// Whether there can be a reference in `bytes`, or a text that holds bytes; they are a part of a
+    /// request that nothing was taken out of: references that reach beyond it count.
     pub(crate) fn any(&self, bytes: &[u8]) -> bool {
-        let [here, dropped, objects] = &self.finders;
+        let [here, scheme, objects] = &self.finders;
         here.find(bytes).is_some()
-            || dropped.find(bytes).is_some()
+            || scheme.find_iter(bytes).any(|at| is_of_scheme(bytes, at))
             || objects.find_iter(bytes).any(|at| is_of_object(bytes, at))
     }
 
-    /// The most references that there can be in `bytes`, which are as for [`any`](Self::any).
+    /// The most references, and texts that hold bytes, that there can be in `bytes`, which are as for
+    /// [`any`](Self::any).
     pub(crate) fn at_most(&self, bytes: &[u8]) -> usize {
-        let [here, dropped, objects] = &self.finders;
+        let [here, scheme, objects] = &self.finders;
         let objects = objects.find_iter(bytes);
+        let schemes = scheme.find_iter(bytes);
         here.find_iter(bytes).count()
-            + dropped.find_iter(bytes).count()
+            + schemes.filter(|at| is_of_scheme(bytes, *at)).count()
             + objects.filter(|at| is_of_object(bytes, *at)).count()
     }
 
     /// The references in `text`, in ascending order.
     pub(crate) fn within(&self, text: &[u8]) -> Vec<Mention> {
-        let [here, dropped, objects] = &self.finders;
+        let [here, scheme, objects] = &self.finders;
         let mut all: Vec<Mention> = objects
             .find_iter(text)
             .filter_map(|at| Stem::before(text, at)?.read(text))
@@ -93,7 +95,7 @@ impl Mentions {
                 marks: sighting.marks,
             })
             .collect();
-        let uris = [here, dropped].into_iter().flat_map(|finder| {
+        let uris = [here, scheme].into_iter().flat_map(|finder| {
             finder.find_iter(text).filter_map(|start| {
                 let (standing, len, mark_at, marks) = self.bases.read(text.get(start..)?)?;
                 Some(Mention {

@@ -1,8 +1,10 @@
 //! What stands in a request in place of an artifact, and how it is found there again.
 //!
 //! There are three ways to write one: a URI, an object as JSON text, and an object as a kvlist.
-//! All carry the digest and the same token (see [`Written`]).
+//! All carry the digest and the same token (see [`Written`]). What holds its bytes itself is none of them,
+//! and found by what it holds them in: see [`inline`].
 
+pub(crate) mod inline;
 pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod mention;

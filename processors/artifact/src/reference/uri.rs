@@ -4,10 +4,13 @@
 //! `?as=<token>`. Nothing in it is escaped in JSON or in URLs, so it reads the same at any depth of
 //! nesting. A `~` ends it where the text behind it would read on.
 
-use super::{Reference, Standing, UNTRUSTED};
+use super::{Reference, Standing, UNTRUSTED, inline};
 use crate::encoding::Written;
 use crate::media_type::extension;
 use crate::{Digest, Location};
+
+/// The scheme of what has no address.
+const SCHEME: &str = "artifact://";
 
 /// Where artifacts are that are nowhere.
 const DROPPED: &str = "artifact://dropped/";
@@ -97,9 +100,9 @@ impl Bases {
         }
     }
 
-    /// What to look for.
+    /// What to look for: where artifacts are, and the scheme of what has no address.
     pub(super) fn needles(&self) -> [&[u8]; 2] {
-        [&self.location, DROPPED.as_bytes()]
+        [&self.location, SCHEME.as_bytes()]
     }
 
     /// Reads the URI at the start of `text`: what it says, its length, where a mark goes in, and
@@ -169,6 +172,12 @@ impl Bases {
     pub(super) fn mark() -> Vec<u8> {
         format!("{UNTRUSTED}/").into_bytes()
     }
+}
+
+/// Whether what begins with the scheme at `at` can be ours: others use it, too.
+pub(super) fn is_of_scheme(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.starts_with(DROPPED.as_bytes()) || rest.starts_with(inline::STEM.as_bytes())
 }
 
 /// The token that a query says, or the usual one; `None` where the query is none of ours.

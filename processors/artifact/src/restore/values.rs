@@ -8,6 +8,7 @@ use crate::Digest;
 use crate::encoding::Codec;
 use crate::placement::{Change, REF, restore_link};
 use crate::reference::Standing;
+use crate::reference::inline::Inline;
 use crate::reference::list::Listed;
 use crate::reference::mention::{Mention, Mentions};
 
@@ -56,6 +57,10 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
 
     fn string(&mut self, value: &Value<'_>, edit: &mut Edit<'_>) {
         let content = value.content;
+        if let Some(inline) = Inline::read(content) {
+            self.inline(content.len(), &inline, edit);
+            return;
+        }
         let mentions = self.mentions.within(content);
         if let [mention] = &mentions[..]
             && mention.range == (0..content.len())
@@ -67,6 +72,18 @@ impl<F: FnMut(Digest) -> Option<Bytes>> Restorer<'_, F> {
         }
         for Change { range, with, .. } in self.changes(content, &mentions) {
             edit.replace(range, with);
+        }
+    }
+
+    /// A text of so many bytes that holds others.
+    fn inline(&mut self, len: usize, inline: &Inline, edit: &mut Edit<'_>) {
+        if inline.is_marked() {
+            let mark = Inline::unmark();
+            self.originals.shrunk(mark.len(), 0);
+            edit.replace(mark, Vec::new());
+        } else {
+            self.originals.shrunk(len, inline.bytes.len());
+            edit.set_bytes(&inline.bytes);
         }
     }
 

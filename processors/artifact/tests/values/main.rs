@@ -10,6 +10,7 @@
 
 mod request;
 
+mod bytes_values;
 mod cut;
 mod forged;
 mod labels;

@@ -270,3 +270,28 @@ fn media_types_are_moved_by_what_the_bytes_show() {
 fn text_of(text: &str) -> bytes::Bytes {
     crate::request::text(text)
 }
+
+/// What docs/presets.md says to leave to Langfuse, which makes uploads of its own out of it.
+#[test]
+fn audio_parts_stay_where_their_keys_are_denied() {
+    let sound = [b"WAVEfmt ", &noise(THRESHOLD)[..]].concat();
+    let audio = base64(&[b"RIFF", &(sound.len() as u32).to_le_bytes()[..], &sound].concat());
+    let policy = Policy {
+        deny_keys: patterns(&["input_audio", "audio"]),
+        ..policy()
+    };
+    for data in [audio.clone(), format!("data:audio/wav;base64,{audio}")] {
+        for part in [
+            format!(
+                r#"[{{"role":"user","content":[{{"type":"input_audio","input_audio":{{"data":"{data}","format":"wav"}}}}]}}]"#
+            ),
+            format!(
+                r#"{{"role":"assistant","audio":{{"id":"a","data":"{data}","transcript":"words"}}}}"#
+            ),
+        ] {
+            assert_untouched_by(Traces, &text_of(&part), &policy, "denied");
+            let moved = slim(Traces, &text_of(&part), &crate::request::policy());
+            assert_eq!(moved.moves.len(), 1, "{}", &part[..60]);
+        }
+    }
+}
