@@ -13,8 +13,13 @@ import sys
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
-if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "http/protobuf":
+protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+if protocol == "http/protobuf":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Exporter
+
+    exporter = Exporter()
+elif protocol == "http/json":
+    from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter as Exporter
 
     exporter = Exporter()
 else:

@@ -100,6 +100,10 @@ tests)
     install azurite npm_package "azurite@3.37.0"
     install otel python_packages \
         "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-grpc==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
+    # A pre-release, which is found by its exact version alone. It shares a package with the others, each wants another
+    # version of it, and so it has a place of its own.
+    install otel-json python_packages \
+        "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-json-http==0.66b1"
     install duckdb python_packages "duckdb==1.5.6"
     rotel="rotel==0.0.1a15"
     if rotel_fits; then
