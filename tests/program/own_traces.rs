@@ -4,15 +4,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
 use tonic::Status;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::support::backend::Backend;
+use crate::support::certificates::Authority;
 use crate::support::http::{Form, post};
 use crate::support::otlp::{photo, span_with};
 use crate::support::pages::Metrics;
@@ -367,4 +372,74 @@ async fn requests_never_wait_for_spans() {
     };
     soon("spans are dropped", dropped).await;
     assert_eq!(backend.received().len(), 30);
+}
+
+/// Over TLS they go to whom `certificate` is of and to nobody else, with the certificate that slimspan is to show,
+/// over both protocols.
+#[tokio::test]
+async fn own_spans_go_over_tls_to_whom_is_trusted_and_show_a_certificate() {
+    let (authority, stranger) = (&Authority::new(), &Authority::new());
+    let own = &authority.issue("slimspan.test");
+    let server = authority.issue("127.0.0.1");
+    let asking = &ServerTlsConfig::new()
+        .identity(Identity::from_pem(&server.certificate, &server.key))
+        .client_ca_root(Certificate::from_pem(authority.pem()));
+    let cases = ["grpc", "http/protobuf"].into_iter().flat_map(|protocol| {
+        [
+            ("ca.pem", Some("own"), true),
+            ("stranger.pem", Some("own"), false),
+            ("ca.pem", Some("strange"), false),
+            ("ca.pem", None, false),
+        ]
+        .map(|case| (protocol, case))
+    });
+    let attempts = cases.map(|(protocol, (trusted, shown, arrives))| async move {
+        let backend = Backend::start().await;
+        let collecting = Backend::with_tls(asking.clone()).await;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        std::fs::write(folder.path().join("stranger.pem"), stranger.pem()).unwrap();
+        own.write(folder.path(), "own");
+        let strange = stranger.issue("slimspan.test");
+        strange.write(folder.path(), "strange");
+        let mut config = traced(backend.address, collecting.address, protocol);
+        let batch = &mut config["service"]["telemetry"]["traces"]["processors"][0]["batch"];
+        let to = &mut batch["exporter"]["otlp"];
+        to["endpoint"] = json!(format!("https://{}", collecting.address));
+        to["certificate"] = json!(trusted);
+        if let Some(name) = shown {
+            to["client_certificate"] = json!(format!("{name}.pem"));
+            to["client_key"] = json!(format!("{name}.key"));
+        }
+        if !arrives {
+            // Until then it is tried again.
+            batch["export_timeout"] = json!(300);
+        }
+        let slimspan = Slimspan::start_in(folder, &config).await;
+        let sender = slimspan.sender().await;
+        let request = otlp::plain_span(1);
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let what = format!("{protocol}, trusting {trusted}, showing {shown:?}");
+        if arrives {
+            spans(&collecting, "/TraceDataReceived").await;
+            let der = CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap();
+            for received in collecting.received() {
+                assert_eq!(received.shown.as_deref(), Some(&*der), "{what}");
+            }
+            return;
+        }
+        let dropped = async {
+            while Metrics::of(slimspan.page("telemetry"))
+                .await
+                .count("slimspan_own_spans_dropped_total", &[])
+                == 0
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        soon(&what, dropped).await;
+        assert!(collecting.received().is_empty(), "{what}");
+        assert_eq!(backend.received().len(), 1, "{what}");
+    });
+    join_all(attempts).await;
 }
