@@ -2,7 +2,8 @@
 
 A picture of several MiB in a span is refused by Phoenix over gRPC. The same span through slimspan
 arrives, and a real browser shows the picture: it loads it from the artifact_server of the same
-slimspan, by the URL that slimspan wrote in its place, and the audit log of that has who read it. It is
+slimspan, by the URL that slimspan wrote in its place, and the audit log of that has who read it. Bytes
+beside it, for which Phoenix loses a span, arrive as text. It is
 sent in two shapes: as OpenInference's instrumentation of the OpenAI client writes it, and as a `blob`
 part of the GenAI conventions.
 
@@ -112,6 +113,8 @@ def send(image):
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
         "gen_ai.request.model": "gpt-4o",
+        # Phoenix would lose the span for it, and say that all is well.
+        "session.key": bytes(range(5)),
         "gen_ai.input.messages": json.dumps([{"role": "user", "parts": parts}]),
     }
     with provider.get_tracer("genai").start_as_current_span("chat gpt-4o", attributes=attributes):
@@ -166,7 +169,11 @@ def through_slimspan(image, digest, folder):
         "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{RECEIVER}"}}}},
         "processors": {"artifact": {"store": "artifact_store"}},
         "exporters": {
-            "otlp_grpc": {"endpoint": f"127.0.0.1:{PHOENIX_GRPC}", "tls": {"insecure": True}}
+            "otlp_grpc": {
+                "endpoint": f"127.0.0.1:{PHOENIX_GRPC}",
+                "tls": {"insecure": True},
+                "preset": "phoenix",
+            }
         },
         "extensions": {
             "artifact_store": {"url": str(folder / "artifacts")},
@@ -224,6 +231,8 @@ def through_slimspan(image, digest, folder):
 
         listed = until("Phoenix has the spans", 60, arrived)
         check("spans in Phoenix", len(listed), 2)
+        held = "artifact://bytes/base64,AAECAwQ="
+        check("the bytes of one as text", json.dumps(listed).count(held), 1)
         slim = max(len(json.dumps(span)) for span in listed)
         check(f"the largest of them has {slim:,} bytes, less than 10,000", slim < 10_000, True)
 

@@ -3,12 +3,17 @@
 //!
 //! Both have exporters for gRPC, and for protobuf and JSON over HTTP; Python's for JSON is a package of its own.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::future::join_all;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
 use prost::Message as _;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
@@ -18,6 +23,7 @@ use tokio::time::timeout;
 use crate::support::backend::{Backend, Received};
 use crate::support::certificates::Authority;
 use crate::support::references::{path_in, references, restored};
+use crate::support::rotel::Rotel;
 use crate::support::slimspan::Slimspan;
 use crate::support::tools::tool;
 use crate::support::{SOON, config, otlp};
@@ -58,8 +64,8 @@ impl Sdk {
         })
     }
 
-    /// Sends the picture in several ways to a listener of `slimspan`.
-    fn script(&self, slimspan: &Slimspan, protocol: &str, scheme: &str) -> Command {
+    /// Has the script of this name send the picture to a listener of `slimspan`.
+    fn script(&self, name: &str, slimspan: &Slimspan, protocol: &str, scheme: &str) -> Command {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = match protocol {
             "http/json" => &self.of_json,
@@ -71,8 +77,8 @@ impl Sdk {
         };
         command
             .arg(root.join(match self.language {
-                Language::Python => "tests/sdk/send.py",
-                Language::Node => "tests/sdk/send.mjs",
+                Language::Python => format!("tests/sdk/{name}.py"),
+                Language::Node => format!("tests/sdk/{name}.mjs"),
             }))
             .arg(root.join("src/cli/demo/picture.png"))
             .arg(protocol)
@@ -94,12 +100,13 @@ impl Sdk {
     /// The script over TLS, trusting whom `trusted` is the file of, with a token.
     fn secured(
         &self,
+        name: &str,
         slimspan: &Slimspan,
         protocol: &str,
         [trusted, token]: [&str; 2],
         patience: Duration,
     ) -> Command {
-        let mut command = self.script(slimspan, protocol, "https");
+        let mut command = self.script(name, slimspan, protocol, "https");
         let headers = format!("authorization=Bearer%20{token}");
         command
             .env(
@@ -191,7 +198,12 @@ fn check_restored(received: &[Received], artifacts: &Path) {
     assert!(blob[0]["parts"][1]["content"] == base64 && blob[0]["parts"][1]["type"] == "blob");
 
     assert_eq!(received[4].signal, Signal::Logs);
-    let log = ExportLogsServiceRequest::decode(log[0].clone()).unwrap();
+    check_log(&log[0]);
+}
+
+/// The picture is the bytes in the body of the log record, which is a map.
+fn check_log(whole: &Bytes) {
+    let log = ExportLogsServiceRequest::decode(whole.clone()).unwrap();
     let body = log.resource_logs[0].scope_logs[0].log_records[0]
         .body
         .clone();
@@ -211,7 +223,7 @@ async fn pictures_get_stored(sdk: &Sdk, ways: &[(&str, Option<&str>)]) {
         takes_only(&mut config, *compression);
         let slimspan = Slimspan::start(&config).await;
         let output = sdk
-            .script(&slimspan, protocol, "http")
+            .script("send", &slimspan, protocol, "http")
             .envs(compression.map(|name| ("OTEL_EXPORTER_OTLP_COMPRESSION", name)))
             .output();
         let what = format!("{:?} {protocol} {compression:?}", sdk.language);
@@ -256,13 +268,13 @@ async fn the_node_sdk_gets_its_pictures_stored() {
 
 /// Over TLS with the certificate of an authority that `ca.pem` beside the configuration is of, and for those
 /// who have the right token; `stranger.pem` is of somebody else.
-async fn over_tls(backend: &Backend, compression: Option<&str>) -> Slimspan {
+async fn over_tls(backend: SocketAddr, compression: Option<&str>) -> Slimspan {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let folder = tempfile::tempdir().unwrap();
     authority.issue("127.0.0.1").write(folder.path(), "server");
     std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
     std::fs::write(folder.path().join("stranger.pem"), stranger.pem()).unwrap();
-    let mut config = config::with_tls_and_token(backend.address, "right");
+    let mut config = config::with_tls_and_token(backend, "right");
     takes_only(&mut config, compression);
     Slimspan::start_in(folder, &config).await
 }
@@ -275,11 +287,13 @@ const GOOD: [&str; 2] = ["ca.pem", "right"];
 async fn comes_over_tls_with_its_token(sdk: &Sdk) {
     for protocol in PROTOCOLS {
         let backend = Backend::start().await;
-        let slimspan = over_tls(&backend, None).await;
+        let slimspan = over_tls(backend.address, None).await;
         for who in [["stranger.pem", "right"], ["ca.pem", "wrong"], GOOD] {
             // Who is not trusted is tried again until then.
             let patience = Duration::from_secs(if who == GOOD { 10 } else { 1 });
-            let output = sdk.secured(&slimspan, protocol, who, patience).output();
+            let output = sdk
+                .secured("send", &slimspan, protocol, who, patience)
+                .output();
             let what = format!("{:?} {protocol} {who:?}", sdk.language);
             let output = ended(&what, output).await;
             let results = results(&what, &output);
@@ -300,9 +314,9 @@ async fn comes_over_tls_with_its_token(sdk: &Sdk) {
 async fn comes_over_tls_compressed(sdk: &Sdk) {
     for protocol in PROTOCOLS {
         let backend = Backend::start().await;
-        let slimspan = over_tls(&backend, Some("gzip")).await;
+        let slimspan = over_tls(backend.address, Some("gzip")).await;
         let output = sdk
-            .secured(&slimspan, protocol, GOOD, Duration::from_secs(10))
+            .secured("send", &slimspan, protocol, GOOD, Duration::from_secs(10))
             .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
             .output();
         let what = format!("{:?} {protocol} over TLS with gzip", sdk.language);
@@ -337,5 +351,71 @@ async fn the_python_sdk_comes_over_tls_compressed() {
 async fn the_node_sdk_comes_over_tls_compressed() {
     if let Some(sdk) = Sdk::node() {
         comes_over_tls_compressed(&sdk).await;
+    }
+}
+
+/// Logs and metrics over TLS with a token, and behind slimspan a Collector that others made, which reads all of
+/// it and writes it again: the picture comes out as a reference, and the metric as it was.
+async fn logs_and_metrics_reach_a_collector(sdk: &Sdk) {
+    let ways = PROTOCOLS.map(|protocol| async move {
+        let backend = Backend::start().await;
+        let Some(rotel) = Rotel::start(backend.address).await else {
+            return;
+        };
+        let slimspan = over_tls(rotel.address, None).await;
+        let output = sdk
+            .secured(
+                "signals",
+                &slimspan,
+                protocol,
+                GOOD,
+                Duration::from_secs(10),
+            )
+            .output();
+        let what = format!("{:?} {protocol} logs and metrics", sdk.language);
+        let output = ended(&what, output).await;
+        assert_eq!(results(&what, &output), ["SUCCESS"; 2], "{what}");
+
+        let received = backend.arrived(2).await;
+        let of = |signal| {
+            let mut of = received.iter().filter(|one| one.signal == signal);
+            let one = of.next();
+            one.unwrap_or_else(|| panic!("{what}: no {signal}"))
+        };
+        let log = of(Signal::Logs);
+        assert!(log.message.len() < 1_000, "{what}");
+        let found = references(Signal::Logs, &log.message);
+        let found: Vec<_> = found.iter().map(|one| &one.sha256).collect();
+        let digest = Digest::of(otlp::PICTURE).to_string();
+        assert_eq!(found, [&digest], "{what}");
+        check_log(&restored(Signal::Logs, &log.message, &slimspan.artifacts()));
+        let metrics = &*of(Signal::Metrics).message;
+        let metrics = ExportMetricsServiceRequest::decode(metrics).unwrap();
+        let metric = &metrics.resource_metrics[0].scope_metrics[0].metrics[0];
+        assert_eq!(metric.name, "pictures.sent", "{what}");
+        let Some(metric::Data::Sum(sum)) = &metric.data else {
+            panic!("{what}: {metric:?}");
+        };
+        let is_three = match sum.data_points[0].value {
+            Some(number_data_point::Value::AsInt(sent)) => sent == 3,
+            Some(number_data_point::Value::AsDouble(sent)) => (sent - 3.0).abs() < f64::EPSILON,
+            None => false,
+        };
+        assert!(is_three, "{what}: {metric:?}");
+    });
+    join_all(ways).await;
+}
+
+#[tokio::test]
+async fn logs_and_metrics_of_the_python_sdk_reach_a_collector() {
+    if let Some(sdk) = Sdk::python() {
+        logs_and_metrics_reach_a_collector(&sdk).await;
+    }
+}
+
+#[tokio::test]
+async fn logs_and_metrics_of_the_node_sdk_reach_a_collector() {
+    if let Some(sdk) = Sdk::node() {
+        logs_and_metrics_reach_a_collector(&sdk).await;
     }
 }

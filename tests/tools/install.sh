@@ -122,6 +122,8 @@ tests)
     node="0.301.0"
     install otel-node npm_package \
         "@opentelemetry/api@1.10.0 @opentelemetry/sdk-trace@3.1.0 @opentelemetry/sdk-logs@3.1.0 \
+        @opentelemetry/sdk-metrics@3.1.0 @opentelemetry/exporter-metrics-otlp-grpc@$node \
+        @opentelemetry/exporter-metrics-otlp-proto@$node @opentelemetry/exporter-metrics-otlp-http@$node \
         @opentelemetry/exporter-trace-otlp-grpc@$node @opentelemetry/exporter-logs-otlp-grpc@$node \
         @opentelemetry/exporter-trace-otlp-proto@$node @opentelemetry/exporter-logs-otlp-proto@$node \
         @opentelemetry/exporter-trace-otlp-http@$node @opentelemetry/exporter-logs-otlp-http@$node"
