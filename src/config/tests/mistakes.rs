@@ -136,7 +136,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "verbosity: normal",
         "verbose: true",
-        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference",
+        "c.yaml:21: exporters.debug: has invalid keys: verbose; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference, bytes_values",
     ),
     (
         "verbosity: normal",
@@ -1597,7 +1597,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "    verbosity: normal",
         "    ${yaml:verbosity}: normal",
-        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference",
+        "c.yaml:21: exporters.debug: has invalid keys: ${yaml:verbosity}; known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference, bytes_values",
     ),
 ];
 

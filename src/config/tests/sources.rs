@@ -257,7 +257,7 @@ const MISTAKES: &[(&[&str], &[&str], &str)] = &[
     (
         &["yaml:exporters::debug::verbosty: normal"],
         &[],
-        "yaml:1: exporters.debug: has invalid keys: verbosty; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference",
+        "yaml:1: exporters.debug: has invalid keys: verbosty; did you mean \"verbosity\"? known are verbosity, sampling_initial, sampling_thereafter, use_internal_logger, output_paths, reference, bytes_values",
     ),
     (
         &["overlay.yaml"],
