@@ -16,7 +16,7 @@ pub(super) fn validate(file: &ConfigFile) -> ExitCode {
         Ok(config) => config,
         Err(exit_code) => return exit_code,
     };
-    let path = file.config.join(", ");
+    let path = file.sources().names();
     if let Err(error) = rehearsed(&config) {
         complain(format_args!("{path}: {error:#}"));
         return ExitCode::from(USAGE);

@@ -12,7 +12,10 @@ use super::path::KeyPath;
 use super::yaml;
 
 /// The schemes of `--config`, and of `${...}`.
-pub(super) const SCHEMES: [&str; 3] = ["env", "file", "yaml"];
+pub(super) const SCHEMES: [&str; 3] = ["env", "file", YAML];
+
+/// The scheme of a location that is the text itself.
+const YAML: &str = "yaml";
 
 /// The largest file, which is far more than a configuration ever needs.
 const MAX_BYTES: u64 = 4 << 20;
@@ -28,6 +31,12 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// What the locations are called where people read it, as mistakes in them are.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.locations.iter().map(|at| name_of(at)).collect();
+        names.join(", ")
+    }
+
     /// Reads and merges them all. What is wrong with any of them is told.
     pub(super) fn read(
         &self,
@@ -74,6 +83,14 @@ pub(super) fn scheme(location: &str) -> Option<(&str, &str)> {
     well_formed.then_some((scheme, rest))
 }
 
+/// What a location is called. One that is the text itself is not repeated: there may be secrets in it.
+fn name_of(location: &str) -> &str {
+    match scheme(location) {
+        Some((YAML, _)) => YAML,
+        _ => location,
+    }
+}
+
 /// Why a scheme is not supported.
 pub(super) fn unsupported(scheme: &str) -> String {
     if matches!(scheme, "http" | "https") {
@@ -96,9 +113,9 @@ fn read_location(
     match scheme(location) {
         None => read_path(location),
         Some(("file", path)) => read_path(path),
-        Some(("yaml", text)) => parse(text, "yaml"),
+        Some((YAML, text)) => parse(text, name_of(location)),
         Some(("env", name)) => match env(name) {
-            Some(text) => parse(&text, location),
+            Some(text) => parse(&text, name_of(location)),
             None => Err(ConfigError::whole(
                 "--config",
                 format!("the environment variable {name} is not set"),

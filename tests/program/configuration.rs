@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use slimspan_generators::mistakes::{Mutant, mutants, with_backend};
 
+use crate::support::canaries::CANARY;
 use crate::support::measured::{bound, measured, strict};
 use crate::support::seed::Seed;
 use crate::support::slimspan::{Ended, run};
@@ -59,6 +60,40 @@ async fn what_holds_is_printed() {
     let ended = run_with(&apart, &unchecked).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("- other\n"), "{ended:?}");
+}
+
+/// A source that is the text itself is called by its scheme, whether it is right or wrong: such a text holds secrets.
+#[tokio::test]
+async fn what_stands_on_the_command_line_is_not_repeated() {
+    let text = format!(
+        "yaml:exporters: {{otlp_grpc: {{endpoint: 'localhost:4317', headers: {{token: {CANARY}}}}}}}"
+    );
+    for (setting, code, told) in [
+        (
+            "exporters.debug=",
+            0,
+            "collector.yaml, yaml: valid; pipelines: ",
+        ),
+        (
+            "extensions.artifact_store.url=ftp://host/artifacts",
+            2,
+            "collector.yaml, yaml: extensions.artifact_store.url: ",
+        ),
+        ("exporters.otlp_grpc.tokn=1", 2, "has invalid keys: tokn"),
+    ] {
+        let files = [
+            "validate",
+            "--config",
+            "collector.yaml",
+            "--config",
+            text.as_str(),
+        ];
+        let ended = run_with(SHIPPED, &[&files[..], &["--set", setting]].concat()).await;
+        assert_eq!(ended.code, Some(code), "{setting}: {ended:?}");
+        let said = ended.stdout + &ended.stderr;
+        assert!(said.contains(told), "{setting}: {said}");
+        assert!(!said.contains(CANARY), "{setting}: {said}");
+    }
 }
 
 /// Programs that know the Collector find what it says, where it says it.
