@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::redacted::of_any;
+
 /// A host and a TCP port, written `127.0.0.1:4317`, `localhost:4317` or `[::1]:4317`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -19,7 +21,7 @@ pub struct HostPort {
     pub port: u16,
 }
 
-/// A text that is not `host:port`; it holds the text.
+/// A text that is not `host:port`; it holds the text, without what may be a credential in it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is not an address: use host:port, such as 127.0.0.1:4317")]
 pub struct InvalidAddress(String);
@@ -27,7 +29,7 @@ pub struct InvalidAddress(String);
 impl InvalidAddress {
     /// Says that `text` should have held a host and a port.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(of_any(&text.into()).into_owned())
     }
 }
 

@@ -29,6 +29,7 @@ mod preset;
 mod printed;
 mod problem;
 mod processors;
+pub(crate) mod redacted;
 mod scalar;
 mod schema;
 mod secret;

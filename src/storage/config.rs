@@ -20,7 +20,10 @@ use crate::tenant::TenantId;
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// A path, or a URL such as `s3://bucket/prefix`, `gs://`, `az://` or `memory://`. Required.
-    #[serde(deserialize_with = "url")]
+    #[serde(
+        deserialize_with = "url",
+        serialize_with = "crate::config::redacted::url_or_path"
+    )]
     #[schemars(length(min = 1))]
     pub url: String,
     /// Where people read the artifacts, without a slash at its end: references lead there if it is

@@ -17,6 +17,7 @@ pub struct OtlpBackend {
     /// What it speaks.
     pub protocol: Protocol,
     /// Its URL. Over HTTP one without a path means `/v1/traces` or `/v1/metrics` there.
+    #[serde(serialize_with = "crate::config::redacted::endpoint")]
     pub endpoint: String,
     /// With gRPC, and where the endpoint has no scheme: whether there is no TLS.
     #[serde(default)]

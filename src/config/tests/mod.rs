@@ -8,6 +8,7 @@ mod defaults;
 mod mistakes;
 mod mutated;
 mod presets;
+mod redacted;
 mod schema;
 mod servers;
 mod shipped;

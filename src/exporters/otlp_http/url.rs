@@ -10,7 +10,7 @@ use slimspan_proto::Signal;
 use thiserror::Error;
 use url::Url;
 
-use crate::config::Secret;
+use crate::config::redacted;
 
 /// Where requests of one signal go, such as `https://api.example.com/v1/traces?region=eu`.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -155,32 +155,16 @@ macro_rules! read_from_text {
 }
 read_from_text!(HttpUrl, BaseUrl, ProxyUrl);
 
-impl Serialize for HttpUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut shown = self.0.clone();
-        if !Secret::is_exposed() && shown.query().is_some() {
-            shown.set_query(Some(Secret::REDACTED));
+macro_rules! shown_without_credentials {
+    ($($url:ty),*) => {$(
+        impl Serialize for $url {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                redacted::url_or_path(self.0.as_str(), serializer)
+            }
         }
-        shown.as_str().serialize(serializer)
-    }
+    )*};
 }
-
-impl Serialize for BaseUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.as_str().serialize(serializer)
-    }
-}
-
-impl Serialize for ProxyUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut shown = self.0.clone();
-        if !Secret::is_exposed() && shown.password().is_some() {
-            // Fails only for a URL that could have had none.
-            let _ = shown.set_password(Some(Secret::REDACTED));
-        }
-        shown.as_str().serialize(serializer)
-    }
-}
+shown_without_credentials!(HttpUrl, BaseUrl, ProxyUrl);
 
 /// Without the query, which may hold a key.
 impl fmt::Display for HttpUrl {
