@@ -21,7 +21,7 @@ impl Auth {
     /// Reads what the extensions name.
     pub(super) fn open(config: &Config) -> Result<Self, StartError> {
         let mut auth = Self::default();
-        for (id, extension) in &config.extensions {
+        for (id, extension) in config.started_extensions() {
             let opened = auth.add(id, extension);
             opened.map_err(|reason| StartError::Auth {
                 id: id.clone(),
@@ -29,8 +29,8 @@ impl Auth {
             })?;
         }
         // Those that ask others come after these, and the last of a chain asks nobody.
-        let extensions = config.extensions.iter();
-        let setters = extensions.filter_map(|(id, extension)| match extension {
+        let started = config.started_extensions();
+        let setters = started.filter_map(|(id, extension)| match extension {
             ExtensionConfig::HeadersSetter(setter) => Some((id, setter)),
             _ => None,
         });

@@ -172,7 +172,7 @@ fn health_tls(id: &ComponentId, health: &Served<'_>) -> Result<Option<ServerTls>
 
 /// Finds out what would keep connections from being protected.
 pub(super) fn try_out(config: &Config) -> Result<(), StartError> {
-    for (id, extension) in &config.extensions {
+    for (id, extension) in config.started_extensions() {
         for health in extension.health() {
             health_tls(id, &health)?;
         }

@@ -18,7 +18,7 @@ pub(super) fn tell_forgotten<'c>(
             used.push(storage.folder_of(id));
         }
     }
-    for (id, extension) in &config.extensions {
+    for (id, extension) in config.started_extensions() {
         let ExtensionConfig::FileStorage(storage) = extension else {
             continue;
         };

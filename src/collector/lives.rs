@@ -179,9 +179,8 @@ async fn prepare(
 /// How long another process may hold on to the folders of queues.
 fn others_release(config: &Config) -> Duration {
     let storages = config
-        .extensions
-        .values()
-        .filter_map(|extension| match extension {
+        .started_extensions()
+        .filter_map(|(_, extension)| match extension {
             ExtensionConfig::FileStorage(storage) => Some(storage.timeout),
             _ => None,
         });

@@ -18,7 +18,7 @@ pub fn rehearse(config: &Config) -> Result<(), StartError> {
     for (id, store) in config.artifact_stores() {
         location(id, store)?;
     }
-    for (id, extension) in &config.extensions {
+    for (id, extension) in config.started_extensions() {
         if let ExtensionConfig::FileStorage(storage) = extension {
             storage.check().map_err(|reason| StartError::Queue {
                 id: id.clone(),

@@ -163,7 +163,6 @@ async fn catalog(config: &Config, id: &ComponentId, store: &Store) -> Option<Cat
 pub(super) fn are_same(one: &Config, other: &Config) -> bool {
     let of = |config: &Config| -> Vec<_> {
         let servers = config.artifact_servers();
-        let servers = servers.filter(|(id, _)| config.service.extensions.contains(id));
         let servers = servers.map(|(id, server)| (id.clone(), server.clone()));
         servers.collect()
     };

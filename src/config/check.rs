@@ -7,6 +7,7 @@ mod limits;
 mod servers;
 mod signals;
 mod telling;
+mod unlisted;
 
 use std::collections::BTreeMap;
 
@@ -129,14 +130,7 @@ impl Check<'_> {
             &config.service.extensions,
             &config.extensions,
         );
-        for id in config.extensions.keys() {
-            if !config.service.extensions.contains(id) {
-                self.report(
-                    KeyPath::of([ExtensionConfig::SECTION]).key(id),
-                    format!("would not be started: add \"{id}\" to service.extensions"),
-                );
-            }
-        }
+        self.needed_extensions_are_listed();
         for (id, processor) in &config.processors {
             if let ProcessorConfig::Batch(batch) = processor
                 && let Some((key, message)) = batch.mistake()

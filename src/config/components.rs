@@ -7,6 +7,7 @@ use super::artifact::{ArtifactConfig, BytesForm, ReferenceForm};
 use super::batch::BatchConfig;
 use super::de::{self, from_node};
 use super::node::Node;
+use super::pprof::PprofConfig;
 use super::processors::MemoryLimiterConfig;
 use crate::auth::config::{BasicAuthConfig, BearerTokenConfig, HeadersSetterConfig};
 use crate::exporters::DeliveryConfig;
@@ -106,6 +107,8 @@ pub enum ExtensionConfig {
     Zpages(ZpagesConfig),
     /// `memory_limiter`, as a middleware of receivers
     MemoryLimiter(MemoryLimiterConfig),
+    /// `pprof`
+    Pprof(PprofConfig),
 }
 
 impl ExtensionConfig {
@@ -356,6 +359,14 @@ impl Component for ExtensionConfig {
             signals: &[],
             read: |node| from_node(node).map(Self::MemoryLimiter),
             schema: |of| of.subschema_for::<MemoryLimiterConfig>(),
+        },
+        ComponentType {
+            name: "pprof",
+            alias: None,
+            stability: Stability::Alpha,
+            signals: &[],
+            read: |node| from_node(node).map(Self::Pprof),
+            schema: |of| of.subschema_for::<PprofConfig>(),
         },
     ];
 }

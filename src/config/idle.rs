@@ -149,6 +149,17 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
     }
     for (id, extension) in &config.extensions {
         let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+        if matches!(extension, ExtensionConfig::Pprof(_)) {
+            let why = "does nothing here: there is no Go in it to profile; use the profiler of the system, such as \
+                       perf";
+            idle.push((path, why));
+            continue;
+        }
+        if !config.starts(id) {
+            let why = "does nothing: service.extensions does not name it, and nothing that runs refers to it";
+            idle.push((path, why));
+            continue;
+        }
         if let ExtensionConfig::MemoryLimiter(limiter) = extension {
             let named = |limiter: MemoryLimiter<'_>| {
                 limiter.section == ExtensionConfig::SECTION && limiter.id == id

@@ -25,6 +25,7 @@ mod merge;
 mod nearest;
 mod node;
 mod path;
+mod pprof;
 mod preset;
 mod printed;
 mod problem;
@@ -63,6 +64,7 @@ pub use id::{ComponentId, InvalidId, PipelineId};
 pub use idle::{CompactionConfig, GarbageCollection};
 pub use inventory::Inventory;
 pub(crate) use memory::MemoryLimiter;
+pub use pprof::{PprofConfig, PprofDialer};
 pub use preset::{Preset, PresetValue, Values as PresetValues};
 pub use printed::Printed;
 pub use processors::{MemoryLimit, MemoryLimiterConfig};
@@ -173,20 +175,31 @@ impl Config {
         sizes.max()
     }
 
-    /// The artifact stores there are.
+    /// Whether an extension is started.
+    pub(crate) fn starts(&self, id: &ComponentId) -> bool {
+        self.service.extensions.contains(id)
+    }
+
+    /// The extensions that are started. The others do nothing.
+    pub(crate) fn started_extensions(
+        &self,
+    ) -> impl Iterator<Item = (&ComponentId, &ExtensionConfig)> {
+        let all = self.extensions.iter();
+        all.filter(move |(id, _)| self.starts(id))
+    }
+
+    /// The artifact stores that are started.
     pub fn artifact_stores(&self) -> impl Iterator<Item = (&ComponentId, &StoreConfig)> {
-        self.extensions
-            .iter()
+        self.started_extensions()
             .filter_map(|(id, extension)| match extension {
                 ExtensionConfig::ArtifactStore(store) => Some((id, store)),
                 _ => None,
             })
     }
 
-    /// The artifact servers there are.
+    /// The artifact servers that are started.
     pub fn artifact_servers(&self) -> impl Iterator<Item = (&ComponentId, &ArtifactServerConfig)> {
-        self.extensions
-            .iter()
+        self.started_extensions()
             .filter_map(|(id, extension)| match extension {
                 ExtensionConfig::ArtifactServer(server) => Some((id, server.as_ref())),
                 _ => None,

@@ -96,6 +96,35 @@ async fn what_stands_on_the_command_line_is_not_repeated() {
     }
 }
 
+/// What `service.extensions` does not name is not started, whatever it would need; nor is what is not for this program.
+#[tokio::test]
+async fn an_extension_that_nobody_starts_keeps_nobody_from_starting() {
+    const LISTED: &str = "[artifact_store, artifact_server, health_check]";
+    let more = "\nextensions:\n  pprof: {endpoint: \"localhost:1777\"}\n  \
+                bearertokenauth/x: {filename: /no/such/token}\n  zpages:\n";
+    let yaml = SHIPPED.replacen("\nextensions:\n", more, 1);
+    let yaml = yaml.replace(LISTED, &LISTED.replace('[', "[pprof, "));
+    let ended = run_with(&yaml, &["validate", "--config", "collector.yaml"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told: Vec<_> = ended.stderr.lines().collect();
+    assert_eq!(told.len(), 3, "{ended:?}");
+    for (told, id) in told.iter().zip(["bearertokenauth/x", "pprof", "zpages"]) {
+        assert!(told.starts_with("warning: collector.yaml:"), "{told}");
+        assert!(
+            told.contains(&format!("extensions.{id}: does nothing")),
+            "{told}"
+        );
+    }
+    let needed = yaml.replace(
+        "    protocols:\n      grpc:\n",
+        "    protocols:\n      grpc:\n        auth: { authenticator: bearertokenauth/x }\n",
+    );
+    let needed = needed.replacen("        auth: null\n", "", 1);
+    let ended = run_with(&needed, &["validate", "--config", "collector.yaml"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("would not be started"), "{ended:?}");
+}
+
 /// Programs that know the Collector find what it says, where it says it.
 #[tokio::test]
 async fn components_are_listed() {

@@ -48,7 +48,7 @@ impl Check<'_> {
                 add(http.socket(), protocol_path(id, "http"));
             }
         }
-        for (id, extension) in &config.extensions {
+        for (id, extension) in config.started_extensions() {
             if let ExtensionConfig::ArtifactServer(server) = extension {
                 let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
                 add(Ok(server.endpoint.clone().into()), path.clone());

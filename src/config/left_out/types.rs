@@ -140,11 +140,6 @@ const TYPES: &[Types] = &[
     },
     Types {
         kind: "extension",
-        names: &["pprof"],
-        why: "there is no Go in it to profile; remove it, and use the profiler of the system, such as perf",
-    },
-    Types {
-        kind: "extension",
         names: &["memory_ballast"],
         why: "there is no garbage to collect, so nothing is gained by memory that nobody uses; remove it",
     },

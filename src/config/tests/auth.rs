@@ -298,7 +298,8 @@ fn credentials_are_not_shown() {
 /// Who forgets to start it is told.
 #[test]
 fn an_authenticator_has_to_be_started() {
-    let text = "receivers: {otlp: }\nexporters: {debug: }\nextensions: {bearertokenauth: {token: a}}\n\
+    let text = "receivers: {otlp: {protocols: {grpc: {auth: {authenticator: bearertokenauth}}}}}\n\
+                exporters: {debug: }\nextensions: {bearertokenauth: {token: a}}\n\
                 service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}\n";
     let errors = Config::parse(text, "c.yaml", |_| None).unwrap_err();
     assert_eq!(

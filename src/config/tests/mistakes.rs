@@ -220,11 +220,6 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  artifact_store:\n",
-        "  pprof:\n",
-        "c.yaml:23: extensions.pprof: the extension type \"pprof\" is not supported: there is no Go in it to profile; remove it, and use the profiler of the system, such as perf",
-    ),
-    (
-        "  artifact_store:\n",
         "  oidc:\n",
         "c.yaml:23: extensions.oidc: the extension type \"oidc\" is not supported: use bearertokenauth or basicauth, or a proxy before slimspan that knows who sends",
     ),
@@ -241,7 +236,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  lock:\n",
-        "c.yaml:23: extensions.lock: unknown extension type \"lock\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, healthcheckv2, zpages, memory_limiter",
+        "c.yaml:23: extensions.lock: unknown extension type \"lock\"; known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, healthcheckv2, zpages, memory_limiter, pprof",
     ),
     (
         "service:\n",
@@ -1293,7 +1288,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "extensions:\n",
         "extensions:\n  health_check: {path: /ready}\n",
-        "c.yaml:23: extensions.health_check.path: \"/ready\" has an answer of its own; take another path\nc.yaml:23: extensions.health_check: would not be started: add \"health_check\" to service.extensions",
+        "c.yaml:23: extensions.health_check.path: \"/ready\" has an answer of its own; take another path",
     ),
     (
         "extensions:\n",
@@ -1303,37 +1298,37 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {http: }\n",
-        "c.yaml:23: extensions.healthcheckv2.http: holds with use_v2: true alone: add that, or write its endpoint beside it\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.http: holds with use_v2: true alone: add that, or write its endpoint beside it",
     ),
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {path: /ready}\n",
-        "c.yaml:23: extensions.healthcheckv2.path: \"/ready\" has an answer of its own; take another path\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.path: \"/ready\" has an answer of its own; take another path",
     ),
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true}\n",
-        "c.yaml:23: extensions.healthcheckv2.use_v2: needs to know what to serve: add http or grpc with nothing behind it, or more\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.use_v2: needs to know what to serve: add http or grpc with nothing behind it, or more",
     ),
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true, http: , path: /x}\n",
-        "c.yaml:23: extensions.healthcheckv2.path: holds without use_v2 alone: http has endpoint, transport, tls and status.path\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.path: holds without use_v2 alone: http has endpoint, transport, tls and status.path",
     ),
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true, http: {config: {enabled: true}}}\n",
-        "c.yaml:23: extensions.healthcheckv2.http.config.enabled: would show the configuration to whoever asks, and no listener here does; remove it, and use slimspan print-config\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.http.config.enabled: would show the configuration to whoever asks, and no listener here does; remove it, and use slimspan print-config",
     ),
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true, http: {status: {path: status}}}\n",
-        "c.yaml:23: extensions.healthcheckv2.http.status.path: \"status\" is not a path: it begins with / and has letters, digits, -, _, . and ~\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.http.status.path: \"status\" is not a path: it begins with / and has letters, digits, -, _, . and ~",
     ),
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true, http: {tls: {}}}\n",
-        "c.yaml:23: extensions.healthcheckv2.http.tls.cert_file: is required: the certificate to show to senders, or cert_pem\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.http.tls.cert_file: is required: the certificate to show to senders, or cert_pem",
     ),
     (
         "extensions:\n",
@@ -1435,7 +1430,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "  artifact_store:\n",
         "  artefact_store:\n",
-        "c.yaml:23: extensions.artefact_store: unknown extension type \"artefact_store\"; did you mean \"artifact_store\"? known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, healthcheckv2, zpages, memory_limiter",
+        "c.yaml:23: extensions.artefact_store: unknown extension type \"artefact_store\"; did you mean \"artifact_store\"? known are artifact_store, artifact_server, file_storage, bearertokenauth, basicauth, headers_setter, health_check, healthcheckv2, zpages, memory_limiter, pprof",
     ),
     (
         "    traces:",

@@ -13,3 +13,4 @@ mod schema;
 mod servers;
 mod shipped;
 mod sources;
+mod unlisted;
