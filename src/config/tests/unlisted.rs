@@ -11,7 +11,7 @@ fn told(
 ) -> Result<Vec<String>, String> {
     let text = format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{{receiver}}}}}}}}}\n\
-         processors: {{artifact: }}\n\
+         processors: {{artifact: {{store: artifact_store}}}}\n\
          exporters: {{otlp_grpc: {{endpoint: \"backend:4317\", {exporter}}}, otlp_grpc/unused: {{endpoint: \
          \"backend:4317\", auth: {{authenticator: bearertokenauth}}, sending_queue: {{storage: file_storage}}}}}}\n\
          extensions: {{artifact_store: {{url: ./x}}, bearertokenauth: {{token: a}}, file_storage: , \
