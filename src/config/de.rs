@@ -16,6 +16,7 @@ use super::nearest::known_are;
 use super::node::{Entry, Node, Value};
 use super::path::Step;
 use super::scalar::{Origin, Scalar, Typed};
+use super::text_or_fields::TextOrFields;
 
 /// Reads a value of the type `T` from a node.
 pub(super) fn from_node<T: DeserializeOwned>(node: &Node) -> Result<T, Error> {
@@ -30,12 +31,27 @@ pub(super) struct Error {
     steps: Vec<Step>,
     /// Whether the culprit is a key that its mapping cannot have.
     is_unknown_key: bool,
+    /// Whether it is a key with nothing behind it, of a mapping that has only certain keys.
+    is_null_key: bool,
+    /// The key that has to be there.
+    missing: Option<&'static str>,
 }
 
 impl Error {
     fn inside(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
+    }
+
+    /// The steps from the node that was read to a key with nothing behind it, if that is what is wrong.
+    pub(super) fn null_key(&self) -> Option<Vec<Step>> {
+        self.is_null_key
+            .then(|| self.steps.iter().rev().cloned().collect())
+    }
+
+    /// The key that has to be there, if that is what is wrong.
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        self.missing
     }
 
     /// The steps from the node that was read to the culprit, what is wrong with it, and whether that
@@ -60,6 +76,8 @@ impl de::Error for Error {
             message: message.to_string(),
             steps: Vec::new(),
             is_unknown_key: false,
+            is_null_key: false,
+            missing: None,
         }
     }
 
@@ -97,7 +115,10 @@ impl de::Error for Error {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::custom(format!("the field \"{field}\" is required"))
+        Self {
+            missing: Some(field),
+            ..Self::custom(format!("the field \"{field}\" is required"))
+        }
     }
 }
 
@@ -139,6 +160,20 @@ impl<'de> NodeDeserializer<'de> {
             );
         }
         error
+    }
+
+    /// Its keys and values; `are_known` where it has only certain keys.
+    fn entries(self, are_known: bool) -> Result<Entries<'de>, Error> {
+        let entries: &[Entry] = match &self.node.value {
+            Value::Mapping(entries) => entries,
+            _ if self.node.is_null() => &[],
+            _ => return Err(self.wrong_type("a mapping")),
+        };
+        Ok(Entries {
+            entries: entries.iter(),
+            current: None,
+            are_known,
+        })
     }
 
     fn text(self) -> Result<&'de str, Error> {
@@ -195,10 +230,14 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
+        match &self.node.value {
+            Value::Mapping(_) if name == TextOrFields::NAME => self.deserialize_map(visitor),
+            _ if name == TextOrFields::NAME => self.deserialize_str(visitor),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -213,15 +252,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let entries: &[Entry] = match &self.node.value {
-            Value::Mapping(entries) => entries,
-            _ if self.node.is_null() => &[],
-            _ => return Err(self.wrong_type("a mapping")),
-        };
-        visitor.visit_map(Entries {
-            entries: entries.iter(),
-            current: None,
-        })
+        visitor.visit_map(self.entries(false)?)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -230,7 +261,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
+        visitor.visit_map(self.entries(true)?)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -272,6 +303,8 @@ struct Entries<'de> {
     entries: slice::Iter<'de, Entry>,
     /// The entry whose key has been read.
     current: Option<&'de Entry>,
+    /// Whether there can only be certain keys.
+    are_known: bool,
 }
 
 impl<'de> de::MapAccess<'de> for Entries<'de> {
@@ -295,7 +328,11 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
             return Err(de::Error::custom("the value was asked for before its key"));
         };
         seed.deserialize(NodeDeserializer { node: &entry.value })
-            .map_err(|error| error.inside(Step::Key(entry.key.clone())))
+            .map_err(|mut error| {
+                let is_this = error.steps.is_empty();
+                error.is_null_key |= is_this && self.are_known && entry.value.is_null();
+                error.inside(Step::Key(entry.key.clone()))
+            })
     }
 }
 

@@ -83,7 +83,7 @@ fn is_written(root: &Node, path: &KeyPath) -> bool {
         Step::Key(key) => node.get(key).map(|entry| &entry.value),
         Step::Index(_) => None,
     });
-    value.is_some()
+    value.is_some_and(|value| !value.is_null())
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
         );
         let root = yaml::parse(&text, &"c.yaml".into()).unwrap();
         let mut problems = Vec::new();
-        let mut config = Config::read(&root, &mut problems);
+        let mut config = Config::read(&root, &mut Vec::new(), &mut problems);
         assert_eq!(problems, []);
         let told = fit(&root, &mut config, || Some(200 << 20));
         let told = told

@@ -18,6 +18,7 @@ mod glob;
 pub(crate) mod headers;
 mod id;
 mod idle;
+mod instead;
 mod inventory;
 mod left_out;
 mod memory;
@@ -41,7 +42,9 @@ mod source;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod text_or_fields;
 pub(crate) mod units;
+mod unsaid;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -77,6 +80,7 @@ pub use socket::{
 };
 pub use source::Sources;
 pub use tenant::{ContextKey, TenantConfig};
+pub use text_or_fields::TextOrFields;
 
 use serde::Serialize;
 
@@ -323,9 +327,10 @@ impl Config {
     ) -> Result<(Self, Vec<Told>), Vec<Problem>> {
         let Expansion { unset, problems } = expand::expand(root, env);
         unless_any(problems)?;
+        let mut told = instead::replace(root);
         let presets = preset::apply(root);
         let mut problems = Vec::new();
-        let mut config = Self::read(root, &mut problems);
+        let mut config = Self::read(root, &mut told, &mut problems);
         config.presets = presets;
         unless_any(problems)?;
         config.lead_references_to_servers();
@@ -334,14 +339,14 @@ impl Config {
             (path, message)
         });
         let fitted = fitting::fit(root, &mut config, machine::memory);
-        let told = unset.chain(fitted).collect();
+        let told = unset.chain(told).chain(fitted).collect();
         if thorough == Thorough::Checked {
             unless_any(check::check(&config))?;
         }
         Ok((config, told))
     }
 
-    fn read(root: &Node, problems: &mut Vec<Problem>) -> Self {
+    fn read(root: &Node, told: &mut Vec<Told>, problems: &mut Vec<Problem>) -> Self {
         const SERVICE: &str = "service";
         let mut config = Self::default();
         let Value::Mapping(sections) = &root.value else {
@@ -353,15 +358,18 @@ impl Config {
         for section in sections {
             let node = &section.value;
             match section.key.as_str() {
-                ReceiverConfig::SECTION => config.receivers = read_section(node, problems),
-                ProcessorConfig::SECTION => config.processors = read_section(node, problems),
-                ExporterConfig::SECTION => config.exporters = read_section(node, problems),
-                ConnectorConfig::SECTION => config.connectors = read_section(node, problems),
-                ExtensionConfig::SECTION => config.extensions = read_section(node, problems),
-                SERVICE => match de::from_node(node) {
-                    Ok(service) => config.service = service,
-                    Err(error) => problems.push(Problem::under(&KeyPath::of([SERVICE]), error)),
-                },
+                ReceiverConfig::SECTION => config.receivers = read_section(node, told, problems),
+                ProcessorConfig::SECTION => config.processors = read_section(node, told, problems),
+                ExporterConfig::SECTION => config.exporters = read_section(node, told, problems),
+                ConnectorConfig::SECTION => config.connectors = read_section(node, told, problems),
+                ExtensionConfig::SECTION => config.extensions = read_section(node, told, problems),
+                SERVICE => {
+                    let path = KeyPath::of([SERVICE]);
+                    match unsaid::read(node, &path, de::from_node, told) {
+                        Ok(service) => config.service = service,
+                        Err(error) => problems.push(Problem::under(&path, error)),
+                    }
+                }
                 unknown => {
                     let known = [
                         ReceiverConfig::SECTION,

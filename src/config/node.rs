@@ -115,6 +115,36 @@ impl Node {
         }
     }
 
+    /// The value to which `steps` lead.
+    pub(super) fn at(&self, steps: &[Step]) -> Option<&Self> {
+        steps.iter().try_fold(self, |node, step| match step {
+            Step::Key(key) => Some(&node.get(key)?.value),
+            Step::Index(index) => match &node.value {
+                Value::Sequence(items) => items.get(*index),
+                Value::Scalar(_) | Value::Mapping(_) => None,
+            },
+        })
+    }
+
+    /// Takes away the value to which `steps` lead; whether there was one.
+    pub(super) fn take_away(&mut self, steps: &[Step]) -> bool {
+        match (steps, &mut self.value) {
+            ([Step::Key(key)], Value::Mapping(entries)) => {
+                let before = entries.len();
+                entries.retain(|entry| entry.key != *key);
+                entries.len() < before
+            }
+            ([Step::Key(key), rest @ ..], Value::Mapping(entries)) => entries
+                .iter_mut()
+                .find(|entry| entry.key == *key)
+                .is_some_and(|entry| entry.value.take_away(rest)),
+            ([Step::Index(index), rest @ ..], Value::Sequence(items)) => items
+                .get_mut(*index)
+                .is_some_and(|item| item.take_away(rest)),
+            _ => false,
+        }
+    }
+
     /// Where the value at `path` stands, or its closest ancestor that exists.
     pub(super) fn place_at(&self, path: &KeyPath) -> &Place {
         let mut node = self;

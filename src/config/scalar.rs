@@ -21,6 +21,8 @@ pub(super) enum Origin {
     Variable,
     /// The environment variable of this name, which is not set: null.
     UnsetVariable(String),
+    /// Something that is as if nothing were written: null.
+    Unwritten,
 }
 
 /// The type of a scalar by the core schema of YAML 1.2.
@@ -38,7 +40,7 @@ impl Scalar {
     pub(super) fn typed(&self) -> Typed<'_> {
         match self.origin {
             Origin::Quoted => Typed::Str(&self.text),
-            Origin::UnsetVariable(_) => Typed::Null,
+            Origin::UnsetVariable(_) | Origin::Unwritten => Typed::Null,
             Origin::Plain | Origin::Variable => core_schema(&self.text),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::components::{
     Component, ConnectorConfig, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
+use super::instead::{ROWS, Row, UNASKED};
 use super::service::ServiceConfig;
 
 /// The definition of a value that comes from elsewhere.
@@ -37,6 +38,14 @@ pub fn schema() -> Value {
     properties.insert("service".to_owned(), service.to_value());
     let mut definitions = generator.take_definitions(true);
     for definition in definitions.values_mut() {
+        let keys = definition.get_mut("properties");
+        if let Some(Value::Object(keys)) = keys {
+            for unasked in UNASKED {
+                if keys.contains_key(unasked.beside) {
+                    keys.insert(unasked.key.to_owned(), (unasked.schema)());
+                }
+            }
+        }
         loosen(definition);
     }
     let mut root = json!({
@@ -59,7 +68,60 @@ pub fn schema() -> Value {
     if let Value::Object(root) = &mut root {
         root.insert("definitions".to_owned(), Value::Object(definitions));
     }
+    ROWS.iter().for_each(|row| admit_instead(&mut root, row));
     root
+}
+
+/// Admits a value that means another here.
+fn admit_instead(root: &mut Value, row: &Row) {
+    let section = find(root, "", row.section);
+    let components: Vec<_> = if row.types.is_empty() {
+        section.into_iter().collect()
+    } else {
+        let types = row.types.iter();
+        types
+            .filter_map(|name| find(root, section.as_deref()?, name))
+            .collect()
+    };
+    for component in components {
+        let mut keys = row.keys.iter();
+        let Some(at) = keys.try_fold(component, |at, key| find(root, &at, key)) else {
+            continue;
+        };
+        let value = root.pointer_mut(&at);
+        if let Some(Value::Array(several)) = value.and_then(|value| value.get_mut("anyOf")) {
+            let schemas = row.written.schemas();
+            let new = schemas.into_iter().filter(|new| !several.contains(new));
+            let new: Vec<_> = new.collect();
+            several.extend(new);
+        }
+    }
+}
+
+/// Where the schema of a key stands, or that of components of a type, in the schema at `at`: both are JSON pointers.
+fn find(root: &Value, at: &str, key: &str) -> Option<String> {
+    let schema = root.pointer(at)?;
+    if let Some(Value::String(reference)) = schema.get("$ref") {
+        return find(root, reference.trim_start_matches('#'), key);
+    }
+    if schema
+        .get("properties")
+        .is_some_and(|keys| keys.get(key).is_some())
+    {
+        return Some(format!("{at}/properties/{key}"));
+    }
+    let patterns = schema.get("patternProperties").and_then(Value::as_object);
+    let mut patterns = patterns.into_iter().flat_map(Map::keys);
+    let is_of = |pattern: &&String| pattern.split(['^', '(', '|', ')']).any(|name| name == key);
+    if let Some(pattern) = patterns.find(is_of) {
+        let pattern = pattern.replace('~', "~0").replace('/', "~1");
+        return Some(format!("{at}/patternProperties/{pattern}"));
+    }
+    ["anyOf", "allOf", "oneOf"].iter().find_map(|several| {
+        let count = schema.get(several).and_then(Value::as_array).map(Vec::len);
+        (0..count.unwrap_or_default())
+            .find_map(|index| find(root, &format!("{at}/{several}/{index}"), key))
+    })
 }
 
 /// The section of one kind of component, and its schema.
@@ -96,6 +158,17 @@ fn loosen(schema: &mut Value) {
     for key in ["properties", "patternProperties"] {
         if let Some(Value::Object(of_keys)) = schema.get_mut(key) {
             of_keys.values_mut().for_each(loosen_value);
+        }
+    }
+    let needed = schema.get("required").cloned().unwrap_or_default();
+    if let Some(Value::Object(of_keys)) = schema.get_mut("properties") {
+        for (key, of_key) in of_keys {
+            let is_needed = needed
+                .as_array()
+                .is_some_and(|needed| needed.iter().any(|needed| needed == key));
+            if !is_needed {
+                admit_nothing(of_key);
+            }
         }
     }
     for key in ["items", "additionalProperties"] {
@@ -151,6 +224,18 @@ fn is_free_text(schema: &Map<String, Value>) -> bool {
         && !["pattern", "enum", "const"]
             .iter()
             .any(|key| schema.contains_key(*key))
+}
+
+/// Admits a key with nothing behind it.
+fn admit_nothing(schema: &mut Value) {
+    let Value::Object(schema) = schema else {
+        return;
+    };
+    if is_free_text(schema) {
+        admit(schema, &["null"]);
+    } else if let Some(Value::Array(several)) = schema.get_mut("anyOf") {
+        several.push(json!({ "type": "null" }));
+    }
 }
 
 fn admit(schema: &mut Map<String, Value>, more: &[&str]) {

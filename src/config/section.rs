@@ -9,10 +9,12 @@ use super::nearest::nearest;
 use super::node::{Node, Value};
 use super::path::KeyPath;
 use super::problem::Problem;
+use super::{Told, unsaid};
 
 /// Reads the section of one kind of component, as far as it can be read.
 pub(super) fn read_section<C: Component>(
     section: &Node,
+    told: &mut Vec<Told>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<ComponentId, C> {
     let path = KeyPath::of([C::SECTION]);
@@ -31,7 +33,7 @@ pub(super) fn read_section<C: Component>(
     };
     for entry in entries {
         let path = path.key(&entry.key);
-        match read_component(&entry.key, &entry.value, &path) {
+        match read_component(&entry.key, &entry.value, &path, told) {
             Ok((id, component)) => {
                 components.insert(id, component);
             }
@@ -45,6 +47,7 @@ fn read_component<C: Component>(
     id: &str,
     node: &Node,
     path: &KeyPath,
+    told: &mut Vec<Told>,
 ) -> Result<(ComponentId, C), Problem> {
     let id: ComponentId = id
         .parse()
@@ -53,7 +56,8 @@ fn read_component<C: Component>(
         .iter()
         .find(|known| known.name == id.component_type() || known.alias == Some(id.component_type()))
         .ok_or_else(|| Problem::at(path, unknown_type::<C>(&id)))?;
-    let component = (component_type.read)(node).map_err(|error| Problem::under(path, error))?;
+    let component = unsaid::read(node, path, component_type.read, told)
+        .map_err(|error| Problem::under(path, error))?;
     Ok((id, component))
 }
 

@@ -5,6 +5,7 @@ mod auth;
 mod connectors;
 mod context;
 mod defaults;
+mod instead;
 mod mistakes;
 mod mutated;
 mod presets;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::config::TextOrFields;
 use crate::config::units::PositiveDuration;
 
 /// How the log looks, and where it goes.
@@ -24,7 +25,7 @@ pub struct LogsConfig {
     /// Where it is told that a line could not be written.
     pub error_output_paths: Vec<String>,
     /// What each line has beside its own fields.
-    pub initial_fields: BTreeMap<String, String>,
+    pub initial_fields: BTreeMap<String, TextOrFields>,
     /// What becomes of lines that come again and again.
     pub sampling: SamplingConfig,
     /// Whether lines do not say where in the code they come from.

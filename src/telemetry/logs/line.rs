@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
+use crate::config::TextOrFields;
 use crate::terminal::is_unsafe;
 
 /// What is told of an event.
@@ -21,6 +22,7 @@ enum Said {
     Text(String),
     Number(serde_json::Number),
     Bool(bool),
+    Fields(serde_json::Value),
 }
 
 impl Line {
@@ -43,9 +45,14 @@ impl Line {
     }
 
     /// Adds fields that do not come from the event.
-    pub(super) fn add(&mut self, fields: &[(String, String)]) {
-        let fields = fields.iter().cloned();
-        let fields = fields.map(|(key, value)| (key, Said::Text(value)));
+    pub(super) fn add(&mut self, fields: &[(String, TextOrFields)]) {
+        let fields = fields.iter().map(|(key, value)| {
+            let said = match value {
+                TextOrFields::Text(text) => Said::Text(text.clone()),
+                TextOrFields::Fields(_) => Said::Fields(value.to_json()),
+            };
+            (key.clone(), said)
+        });
         self.fields.extend(fields);
     }
 
@@ -89,6 +96,7 @@ impl Line {
                 Said::Text(text) => text.clone().into(),
                 Said::Number(number) => number.clone().into(),
                 Said::Bool(bool) => (*bool).into(),
+                Said::Fields(fields) => fields.clone(),
             };
             object.insert(key.clone(), value);
         }
@@ -165,6 +173,7 @@ impl fmt::Display for Said {
             Self::Text(text) => f.write_str(text),
             Self::Number(number) => number.fmt(f),
             Self::Bool(bool) => bool.fmt(f),
+            Self::Fields(fields) => fields.fmt(f),
         }
     }
 }
@@ -193,6 +202,22 @@ mod tests {
             line().to_console(false),
             "2026-01-02T03:04:05.678000Z  WARN one\\n\\u{1b}[31mtwo\\u{202e} signal=traces items=3\n"
         );
+    }
+
+    #[test]
+    fn mappings_of_the_configuration_are_objects() {
+        let inside = TextOrFields::Text("eu".to_owned());
+        let site = TextOrFields::Fields([("zone".to_owned(), inside.clone())].into());
+        let mut line = line();
+        line.add(&[("site".to_owned(), site), ("short".to_owned(), inside)]);
+        let text = line.to_console(false);
+        assert!(
+            text.ends_with(" site={\"zone\":\"eu\"} short=eu\n"),
+            "{text}"
+        );
+        let json: serde_json::Value = serde_json::from_str(&line.to_json()).unwrap();
+        assert_eq!(json["site"], serde_json::json!({ "zone": "eu" }));
+        assert_eq!(json["short"], "eu");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
+use crate::config::TextOrFields;
 use config::{Encoding, LogLevel, LogsConfig};
 use line::Line;
 pub(crate) use outputs::Output;
@@ -112,7 +113,7 @@ pub fn init(config: &LogsConfig) -> Result<(), LogError> {
 /// Writes a line for each event.
 struct Log {
     encoding: Encoding,
-    initial_fields: Vec<(String, String)>,
+    initial_fields: Vec<(String, TextOrFields)>,
     caller: bool,
     sampling: Option<Sampling>,
     outputs: Outputs,

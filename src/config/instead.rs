@@ -1,0 +1,426 @@
+//! Values of the Collector that nothing here does. Each means what comes nearest, and whoever writes one down is told
+//! so. They are replaced in the tree of nodes, before that is read.
+
+use serde_json::{Value as Json, json};
+
+use super::node::{Entry, Node, Value};
+use super::path::KeyPath;
+use super::scalar::{Origin, Scalar, Typed};
+use Instead::{Everywhere, TheDefault, This};
+use Written::{Empty, Port, Word, Zero};
+
+/// A value that a key may have in the Collector, and what holds here.
+pub(super) struct Row {
+    pub(super) section: &'static str,
+    /// The types of the component; none of what is no component.
+    pub(super) types: &'static [&'static str],
+    /// The keys in it.
+    pub(super) keys: &'static [&'static str],
+    pub(super) written: Written,
+    pub(super) instead: Instead,
+}
+
+/// What is written.
+pub(super) enum Written {
+    /// A number or time of 0.
+    Zero,
+    /// The empty text.
+    Empty,
+    /// One of these, in whatever case.
+    Word(&'static [&'static str]),
+    /// A port without a host: all addresses, to programs in Go.
+    Port,
+}
+
+/// What holds instead, and what is told of it where it is not the same.
+pub(super) enum Instead {
+    /// What holds where nothing is written.
+    TheDefault(Option<&'static str>),
+    This(&'static str, Option<&'static str>),
+    /// The port on every address.
+    Everywhere,
+}
+
+const OTLP: &[&str] = &["otlp"];
+const OVER_GRPC: &[&str] = &["otlp_grpc", "otlp"];
+const OVER_HTTP: &[&str] = &["otlp_http", "otlphttp"];
+const GRPC: &str = "grpc";
+const HTTP: &str = "http";
+
+const fn row(
+    section: &'static str,
+    types: &'static [&'static str],
+    keys: &'static [&'static str],
+    written: Written,
+    instead: Instead,
+) -> Row {
+    Row {
+        section,
+        types,
+        keys,
+        written,
+        instead,
+    }
+}
+
+const fn receiver(keys: &'static [&'static str], told: &'static str) -> Row {
+    row("receivers", OTLP, keys, Zero, TheDefault(Some(told)))
+}
+
+const fn exporter(
+    types: &'static [&'static str],
+    keys: &'static [&'static str],
+    told: &'static str,
+) -> Row {
+    row("exporters", types, keys, Zero, TheDefault(Some(told)))
+}
+
+const fn listener(
+    section: &'static str,
+    types: &'static [&'static str],
+    keys: &'static [&'static str],
+) -> Row {
+    row(section, types, keys, Port, Everywhere)
+}
+
+const SIZE: &str = "0 is the default, which is not that of the Collector";
+const NEVER: &str = "0 is the default here: a peer that is gone without a word is noticed";
+
+/// Each value, by where it stands.
+pub(super) const ROWS: &[Row] = &[
+    receiver(&["protocols", GRPC, "max_recv_msg_size_mib"], SIZE),
+    receiver(
+        &["protocols", GRPC, "max_concurrent_streams"],
+        "0 is the default here, and not any number: what one connection can pin is bounded",
+    ),
+    receiver(
+        &[
+            "protocols",
+            GRPC,
+            "keepalive",
+            "server_parameters",
+            "max_connection_age_grace",
+        ],
+        "0 is the default here, and not for ever: a request that never ends keeps no connection",
+    ),
+    receiver(
+        &["protocols", GRPC, "keepalive", "server_parameters", "time"],
+        NEVER,
+    ),
+    receiver(
+        &[
+            "protocols",
+            GRPC,
+            "keepalive",
+            "server_parameters",
+            "timeout",
+        ],
+        NEVER,
+    ),
+    receiver(&["protocols", HTTP, "max_request_body_size"], SIZE),
+    receiver(
+        &["protocols", HTTP, "read_header_timeout"],
+        "0 is the default here, and not for ever: who sends nothing keeps no place",
+    ),
+    listener("receivers", OTLP, &["protocols", GRPC, "endpoint"]),
+    listener("receivers", OTLP, &["protocols", HTTP, "endpoint"]),
+    // One of the two may be 0, which is none.
+    row(
+        "processors",
+        &["memory_limiter"],
+        &["limit_mib"],
+        Zero,
+        TheDefault(None),
+    ),
+    row(
+        "processors",
+        &["memory_limiter"],
+        &["limit_percentage"],
+        Zero,
+        TheDefault(None),
+    ),
+    row(
+        "extensions",
+        &["memory_limiter"],
+        &["limit_mib"],
+        Zero,
+        TheDefault(None),
+    ),
+    row(
+        "extensions",
+        &["memory_limiter"],
+        &["limit_percentage"],
+        Zero,
+        TheDefault(None),
+    ),
+    row(
+        "processors",
+        &["batch"],
+        &["metadata_cardinality_limit"],
+        Zero,
+        This(
+            "1000000",
+            Some("0 is a million here, and not any number: what waits is bounded"),
+        ),
+    ),
+    row(
+        "exporters",
+        OVER_GRPC,
+        &["compression"],
+        Empty,
+        This("none", None),
+    ),
+    row(
+        "exporters",
+        OVER_HTTP,
+        &["compression"],
+        Empty,
+        This("none", None),
+    ),
+    exporter(
+        OVER_GRPC,
+        &["timeout"],
+        "0 is the default here, and not for ever: write as long a time as the backend needs",
+    ),
+    exporter(
+        OVER_HTTP,
+        &["timeout"],
+        "0 is the default here, and not for ever: write as long a time as the backend needs",
+    ),
+    exporter(OVER_GRPC, &["keepalive", "time"], NEVER),
+    exporter(OVER_GRPC, &["keepalive", "timeout"], NEVER),
+    // In Go it means its default, which is the one here.
+    row(
+        "exporters",
+        OVER_HTTP,
+        &["http2_ping_timeout"],
+        Zero,
+        TheDefault(None),
+    ),
+    listener("extensions", &["health_check"], &["endpoint"]),
+    listener("extensions", &["healthcheckv2"], &["endpoint"]),
+    listener("extensions", &["healthcheckv2"], &["http", "endpoint"]),
+    listener("extensions", &["zpages"], &["endpoint"]),
+    listener("service", &[], &["telemetry", "metrics", "address"]),
+    row(
+        "service",
+        &[],
+        &["telemetry", "logs", "level"],
+        Word(&["dpanic", "panic", "fatal"]),
+        This(
+            "error",
+            Some(
+                "means error here: nothing that is told is worse, and a panic is told as an error",
+            ),
+        ),
+    ),
+];
+
+/// A key that is left out here, with a value that asks for nothing: it is as if it were not there.
+pub(super) struct Unasked {
+    /// The keys that lead there, from behind; `*` is any.
+    above: &'static [&'static str],
+    pub(super) key: &'static str,
+    /// A key that stands where it would.
+    pub(super) beside: &'static str,
+    asks_nothing: fn(&Node) -> bool,
+    /// The schema of such a value.
+    pub(super) schema: fn() -> Json,
+}
+
+pub(super) const UNASKED: &[Unasked] = &[
+    Unasked {
+        above: &["tls"],
+        key: "tpm",
+        beside: "key_pem",
+        asks_nothing: is_disabled,
+        schema: || {
+            json!({
+                "type": ["object", "null"],
+                "properties": { "enabled": { "const": false, "description": "As in the Collector." } },
+                "description": "As in the Collector; no TPM is used here, so it cannot be enabled.",
+            })
+        },
+    },
+    Unasked {
+        above: &["auth"],
+        key: "request_params",
+        beside: "authenticator",
+        asks_nothing: is_empty,
+        schema: || {
+            json!({
+                "type": ["array", "null"],
+                "maxItems": 0,
+                "description": "As in the Collector; credentials stand in headers here, so it is empty.",
+            })
+        },
+    },
+    Unasked {
+        above: &["exporters", "*"],
+        key: "middlewares",
+        beside: "retry_on_failure",
+        asks_nothing: is_empty,
+        schema: || {
+            json!({
+                "type": ["array", "null"],
+                "maxItems": 0,
+                "description": "As in the Collector; nothing stands before a backend here, so it is empty.",
+            })
+        },
+    },
+];
+
+/// Replaces them all, and tells of those that do not mean the same.
+pub(super) fn replace(root: &mut Node) -> Vec<(KeyPath, String)> {
+    strip(root, &[]);
+    let mut told = Vec::new();
+    for row in ROWS {
+        let path = KeyPath::of([row.section]);
+        let Some(section) = at(root, row.section) else {
+            continue;
+        };
+        if row.types.is_empty() {
+            told.extend(row.apply(section, &path));
+            continue;
+        }
+        let Value::Mapping(components) = &mut section.value else {
+            continue;
+        };
+        for Entry { key: id, value, .. } in components {
+            let name = id.split('/').next().unwrap_or_default();
+            if row.types.contains(&name) {
+                told.extend(row.apply(value, &path.key(&*id)));
+            }
+        }
+    }
+    told
+}
+
+impl Row {
+    /// Replaces its value in a component; returns what there is to tell of that.
+    fn apply(&self, component: &mut Node, path: &KeyPath) -> Option<(KeyPath, String)> {
+        let mut keys = self.keys.iter();
+        let node = keys.try_fold(component, |node, key| at(node, key))?;
+        let Value::Scalar(scalar) = &mut node.value else {
+            return None;
+        };
+        if !self.written.is(scalar) {
+            return None;
+        }
+        let (instead, told) = match self.instead {
+            TheDefault(told) => (None, told.map(ToOwned::to_owned)),
+            This(value, told) => (Some(value.to_owned()), told.map(ToOwned::to_owned)),
+            Everywhere => {
+                let address = format!("0.0.0.0{}", scalar.text);
+                let told = format!("means {address} here: every address of this machine");
+                (Some(address), Some(told))
+            }
+        };
+        *scalar = Scalar {
+            origin: match instead {
+                Some(_) => Origin::Plain,
+                None => Origin::Unwritten,
+            },
+            text: instead.unwrap_or_default(),
+        };
+        let path = self
+            .keys
+            .iter()
+            .fold(path.clone(), |path, key| path.key(key));
+        Some((path, told?))
+    }
+}
+
+impl Written {
+    fn is(&self, scalar: &Scalar) -> bool {
+        match (self, scalar.typed()) {
+            (Zero, Typed::Int(number)) => number == 0,
+            (Zero, Typed::Str(text)) => is_no_time(text),
+            (Empty, Typed::Str(text)) => text.is_empty(),
+            (Word(words), Typed::Str(text)) => {
+                words.iter().any(|word| text.eq_ignore_ascii_case(word))
+            }
+            (Port, Typed::Str(text)) => text
+                .strip_prefix(':')
+                .is_some_and(|port| !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())),
+            _ => false,
+        }
+    }
+
+    /// The schemas of what it may look like.
+    pub(super) fn schemas(&self) -> Vec<Json> {
+        match self {
+            Zero => vec![
+                json!({ "const": 0 }),
+                json!({ "type": "string", "pattern": "^0[0.]*(ns|us|µs|μs|ms|s|m|h)?$" }),
+            ],
+            Empty => vec![json!({ "const": "" })],
+            Word(words) => {
+                let upper = words.iter().map(|word| word.to_ascii_uppercase());
+                let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+                vec![json!({ "enum": words.into_iter().chain(upper).collect::<Vec<_>>() })]
+            }
+            Port => vec![json!({ "type": "string", "pattern": "^:[0-9]{1,5}$" })],
+        }
+    }
+}
+
+/// Whether it is a duration of nothing, such as `0s`.
+fn is_no_time(text: &str) -> bool {
+    let unit = text.trim_start_matches(['0', '.']);
+    text.starts_with('0')
+        && matches!(
+            unit,
+            "" | "ns" | "us" | "µs" | "μs" | "ms" | "s" | "m" | "h"
+        )
+}
+
+/// The value of a key.
+fn at<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+    match &mut node.value {
+        Value::Mapping(entries) => {
+            let entry = entries.iter_mut().find(|entry| entry.key == key)?;
+            Some(&mut entry.value)
+        }
+        Value::Scalar(_) | Value::Sequence(_) => None,
+    }
+}
+
+/// Takes away what asks for nothing under the keys `above`.
+fn strip(node: &mut Node, above: &[&str]) {
+    let Value::Mapping(entries) = &mut node.value else {
+        return;
+    };
+    entries.retain(|entry| !UNASKED.iter().any(|unasked| unasked.is(above, entry)));
+    for entry in entries {
+        let above = [above, &[entry.key.as_str()]].concat();
+        strip(&mut entry.value, &above);
+    }
+}
+
+impl Unasked {
+    fn is(&self, above: &[&str], entry: &Entry) -> bool {
+        let mut from_behind = above.iter().rev().zip(self.above.iter().rev());
+        let is_there =
+            above.len() >= self.above.len() && from_behind.all(|(key, of)| *of == "*" || key == of);
+        is_there && entry.key == self.key && (self.asks_nothing)(&entry.value)
+    }
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
+        Value::Sequence(items) => items.is_empty(),
+        Value::Scalar(_) | Value::Mapping(_) => node.is_null(),
+    }
+}
+
+fn is_disabled(node: &Node) -> bool {
+    let enabled = node.get("enabled").map(|entry| &entry.value.value);
+    match (&node.value, enabled) {
+        (Value::Mapping(_), None) => true,
+        (Value::Mapping(_), Some(Value::Scalar(scalar))) => {
+            matches!(scalar.typed(), Typed::Bool(false) | Typed::Null)
+        }
+        _ => node.is_null(),
+    }
+}
