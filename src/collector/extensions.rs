@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::error::StartError;
+use super::plain_text::{Told, warn_of_plain_text};
 use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId};
 use crate::extensions::health_check::{Health, Served, Telling};
 use crate::extensions::hosts::Hosts;
@@ -15,9 +16,13 @@ use crate::extensions::{health_check, prometheus};
 use crate::listeners::{Listeners, Wanted};
 use crate::telemetry::Counters;
 use crate::tls::ServerTls;
+use crate::tls::config::TlsServerConfig;
 
 /// Where metrics are read.
 const METRICS: &str = "service.telemetry.metrics";
+
+/// What is spoken where there are pages.
+const PAGES: &[&str] = &["http/1.1"];
 
 /// The listeners that run. They end when this is dropped.
 #[derive(Debug, Default)]
@@ -46,7 +51,16 @@ impl Extensions {
                 let zpages = Zpages::new(of_zpages, about(config), counters);
                 let bound = listen(listeners, extension(id), &of_zpages.endpoint).await;
                 let listener = bound.map_err(not_bound(id, &of_zpages.endpoint))?;
-                let what = format!("shows what passes at http://{}/", listener.address());
+                let address = listener.address();
+                let scheme = if of_zpages.tls.is_some() {
+                    "https"
+                } else {
+                    warn_of_plain_text(&extension(id), address, Told::Pages);
+                    "http"
+                };
+                let listener =
+                    listener.protected(protection(extension(id), of_zpages.tls.as_ref(), PAGES)?);
+                let what = format!("shows what passes at {scheme}://{address}/");
                 extensions.tasks.spawn(zpages.clone().remember());
                 extensions.serve(id.to_string(), what, listener, zpages.pages());
                 extensions.zpages.push(zpages);
@@ -122,10 +136,9 @@ impl Extensions {
                 endpoint: endpoint.clone(),
                 reason,
             })?;
-            let what = format!(
-                "metrics for Prometheus at http://{}/metrics",
-                listener.address()
-            );
+            let address = listener.address();
+            warn_of_plain_text(METRICS, address, Told::Metrics);
+            let what = format!("metrics for Prometheus at http://{address}/metrics");
             let selection = telemetry.metrics.selection();
             let naming = telemetry.metrics.naming(reader);
             let resource = telemetry.resource.clone();
@@ -156,14 +169,20 @@ impl Extensions {
 
 /// What protects connections of who asks whether all is well.
 fn health_tls(id: &ComponentId, health: &Served<'_>) -> Result<Option<ServerTls>, StartError> {
-    let path = place(id, health);
     let alpn = match health.telling {
         Telling::Grpc => health_check::ALPN,
-        Telling::Available(_) | Telling::Status => &["http/1.1"],
+        Telling::Available(_) | Telling::Status => PAGES,
     };
-    let tls = health
-        .tls
-        .map(|tls| ServerTls::new(path.clone(), tls, alpn));
+    protection(place(id, health), health.tls, alpn)
+}
+
+/// What protects connections of who asks what listens at this path of the configuration, if its `tls` says so.
+fn protection(
+    path: String,
+    tls: Option<&TlsServerConfig>,
+    alpn: &[&str],
+) -> Result<Option<ServerTls>, StartError> {
+    let tls = tls.map(|tls| ServerTls::new(path.clone(), tls, alpn));
     tls.transpose().map_err(|reason| StartError::Tls {
         listener: path,
         reason,
@@ -172,9 +191,12 @@ fn health_tls(id: &ComponentId, health: &Served<'_>) -> Result<Option<ServerTls>
 
 /// Finds out what would keep connections from being protected.
 pub(super) fn try_out(config: &Config) -> Result<(), StartError> {
-    for (id, extension) in config.started_extensions() {
-        for health in extension.health() {
+    for (id, configured) in config.started_extensions() {
+        for health in configured.health() {
             health_tls(id, &health)?;
+        }
+        if let ExtensionConfig::Zpages(zpages) = configured {
+            protection(extension(id), zpages.tls.as_ref(), PAGES)?;
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod memory;
 mod own_backend;
 mod own_metrics;
 mod own_spans;
+mod plain_text;
 mod receivers;
 mod rehearsal;
 mod run;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
 use super::error::StartError;
+use super::plain_text::{Told, warn_of_plain_text};
 use crate::admission::Budget;
 use crate::auth::Gate;
 use crate::config::{ComponentId, Config, InvalidSocket, PipelineConfig, ReceiverConfig, Socket};
@@ -246,7 +247,7 @@ fn listening(protocol: &str, path: &str, place: &Place, is_protected: bool, size
     if let Place::Address(address) = place
         && !is_protected
     {
-        warn_of_plain_text(path, *address);
+        warn_of_plain_text(path, *address, Told::Requests);
     }
     let protected = if is_protected { ", TLS" } else { "" };
     format!("listening for OTLP/{protocol} on {place}{protected}, requests up to {size}")
@@ -272,14 +273,4 @@ fn server_tls(
         listener: listener.to_owned(),
         reason,
     })
-}
-
-/// Tells who may read along.
-fn warn_of_plain_text(listener: &str, address: SocketAddr) {
-    if !address.ip().to_canonical().is_loopback() {
-        tracing::warn!(
-            "{listener}: {address} can be reached from other machines, and without tls anybody on the \
-             way reads and changes what is sent: add {listener}.tls, or listen on 127.0.0.1"
-        );
-    }
 }

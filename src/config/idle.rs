@@ -15,6 +15,9 @@ use super::memory::MemoryLimiter;
 use super::path::KeyPath;
 use super::processors::MemoryLimiterConfig;
 use super::units::AnyDurationOrNone;
+use crate::extensions::health_check::Served;
+use crate::receivers::otlp::config::Protocols;
+use crate::tls::config::TlsServerConfig;
 
 /// How often the Collector collects garbage at least and at most, while its memory is scarce and while it
 /// is full.
@@ -186,6 +189,13 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
             }));
         }
     }
+    for (path, tls) in of_listeners(config) {
+        idle.extend(tls.of_clients().map(|key| {
+            let why =
+                "does nothing here: client_ca_file says whom a listener trusts among its senders";
+            (path.key(key), why)
+        }));
+    }
     let logs = &config.service.telemetry.logs;
     let path = KeyPath::of(["service", "telemetry", "logs"]);
     if logs.development {
@@ -207,6 +217,36 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         }
     }
     idle
+}
+
+/// What protects connections of listeners, and where that stands.
+fn of_listeners(config: &Config) -> Vec<(KeyPath, &TlsServerConfig)> {
+    let receivers = config.receivers.iter();
+    let receivers = receivers.flat_map(|(id, ReceiverConfig::Otlp(receiver))| {
+        let path = KeyPath::of([ReceiverConfig::SECTION]).key(id);
+        let path = path.key("protocols");
+        let Protocols { grpc, http } = &receiver.protocols;
+        let grpc = grpc.as_ref().and_then(|grpc| grpc.tls.as_ref());
+        let http = http.as_ref().and_then(|http| http.tls.as_ref());
+        [("grpc", grpc), ("http", http)].map(|(protocol, tls)| (path.key(protocol), tls))
+    });
+    let extensions = config.started_extensions().map(|(id, extension)| {
+        let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
+        match extension {
+            ExtensionConfig::ArtifactServer(server) => (path, server.tls.as_ref()),
+            ExtensionConfig::Zpages(zpages) => (path, zpages.tls.as_ref()),
+            other => match other.health() {
+                Some(Served { section, tls, .. }) => (
+                    section.map_or_else(|| path.clone(), |section| path.key(section)),
+                    tls,
+                ),
+                None => (path, None),
+            },
+        }
+    });
+    let all = receivers.chain(extensions);
+    all.filter_map(|(path, tls)| Some((path.key("tls"), tls?)))
+        .collect()
 }
 
 /// How often garbage is to be collected at `path`.

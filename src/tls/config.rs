@@ -91,6 +91,12 @@ pub struct TlsServerConfig {
     /// never.
     #[serde(with = "AnyDuration")]
     pub reload_interval: Duration,
+    /// As in the Collector; a listener trusts senders by `client_ca_file`.
+    pub ca_file: Option<PathBuf>,
+    /// As in the Collector; a listener trusts senders by `client_ca_pem`.
+    pub ca_pem: Option<Secret>,
+    /// As in the Collector; a listener trusts senders by `client_ca_file`.
+    pub include_system_ca_certs_pool: bool,
 }
 
 impl Default for TlsClientConfig {
@@ -132,6 +138,9 @@ impl Default for TlsServerConfig {
             curve_preferences: Vec::new(),
             include_insecure_cipher_suites: false,
             reload_interval: Duration::ZERO,
+            ca_file: None,
+            ca_pem: None,
+            include_system_ca_certs_pool: false,
         }
     }
 }
@@ -223,6 +232,20 @@ impl TlsServerConfig {
             .or_else(|| without_curve(self.max_version, &self.curve_preferences))
             .or_else(|| without_curve(self.max_version, &self.curve_preferences))
             .or_else(|| insecure(self.include_insecure_cipher_suites))
+    }
+
+    /// The keys that are set and say whom a client trusts, which no listener is.
+    pub(crate) fn of_clients(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            ("ca_file", self.ca_file.is_some()),
+            ("ca_pem", self.ca_pem.is_some()),
+            (
+                "include_system_ca_certs_pool",
+                self.include_system_ca_certs_pool,
+            ),
+        ];
+        keys.into_iter()
+            .filter_map(|(key, is_set)| is_set.then_some(key))
     }
 
     pub(super) fn clients(&self) -> Option<Source> {

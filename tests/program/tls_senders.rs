@@ -446,33 +446,41 @@ async fn assert_ends(folder: &Path, config: &Value, says: &str) {
     assert!(ended.stderr.contains(&says), "{says}: {ended:?}");
 }
 
-/// Who asks whether all is well does so over TLS, where that is configured, and learns nothing otherwise.
+/// Who asks whether all is well, or what passes, does so over TLS, where that is configured, and learns nothing
+/// otherwise.
 #[tokio::test]
-async fn health_is_told_over_tls() {
+async fn health_and_pages_are_told_over_tls() {
     let backend = Backend::start().await;
     let authority = Authority::new();
     let issued = authority.issue("127.0.0.1");
     let mut config = config::standard(backend.address);
-    config["extensions"]["health_check"] =
-        json!({ "endpoint": "127.0.0.1:0", "tls": from_files() });
-    let extensions = config["service"]["extensions"].as_array_mut().unwrap();
-    extensions.push(json!("health_check"));
+    for extension in ["health_check", "zpages"] {
+        config["extensions"][extension] = json!({ "endpoint": "127.0.0.1:0", "tls": from_files() });
+        let extensions = config["service"]["extensions"].as_array_mut().unwrap();
+        extensions.push(json!(extension));
+    }
     let slimspan = Slimspan::start_in(folder_with(&issued), &config).await;
-    let address = slimspan.page("health_check");
-    let request = b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    for (extension, path, word) in [
+        ("health_check", "/ready", "\"ready\""),
+        ("zpages", "/debug/servicez", "<h1>Service</h1>"),
+    ] {
+        let address = slimspan.page(extension);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
 
-    let mut protected = connect(address, &authority, BOTH, &[]).await.unwrap();
-    protected.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    let read = protected.read_to_string(&mut answer);
-    soon("an answer", read).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains("\"ready\""), "{answer}");
+        let mut protected = connect(address, &authority, BOTH, &[]).await.unwrap();
+        protected.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = protected.read_to_string(&mut answer);
+        soon("an answer", read).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains(word), "{answer}");
 
-    let mut plain = TcpStream::connect(address).await.unwrap();
-    plain.write_all(request).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = soon("the end", plain.read_to_end(&mut answer)).await;
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(!answer.contains("HTTP"), "{answer}");
+        let mut plain = TcpStream::connect(address).await.unwrap();
+        plain.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = soon("the end", plain.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("HTTP"), "{answer}");
+    }
 }

@@ -97,6 +97,11 @@ impl Check<'_> {
                     self.report(path.key("tls").key(key), message);
                 }
             }
+            if let ExtensionConfig::Zpages(zpages) = extension
+                && let Some((key, message)) = zpages.tls.as_ref().and_then(TlsServerConfig::mistake)
+            {
+                self.report(path.key("tls").key(key), message);
+            }
             let of_key = |(key, message)| (vec![key], message);
             let mistake = match extension {
                 ExtensionConfig::HealthCheck(health_check) => health_check.mistake().map(of_key),

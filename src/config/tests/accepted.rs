@@ -540,6 +540,40 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
     assert_eq!(parse(&written).0, config);
 }
 
+/// The Collector has the keys of clients in the `tls` of listeners, too.
+#[test]
+fn whom_a_client_trusts_does_nothing_for_a_listener() {
+    const TLS: &str =
+        "tls: {cert_file: a, key_file: b, ca_file: c, include_system_ca_certs_pool: true}";
+    let (_, warnings) = parse(&format!(
+        "receivers:\n  otlp: {{protocols: {{grpc: {{{TLS}}}, http: {{tls: {{cert_file: a, key_file: b, ca_pem: c, \
+         include_system_ca_certs_pool: false}}}}}}}}\nexporters: {{debug: }}\n\
+         extensions:\n  artifact_store: {{url: ./x}}\n  artifact_server: {{{TLS}}}\n  health_check: {{{TLS}}}\n  \
+         healthcheckv2: {{use_v2: true, http: {{endpoint: \"localhost:1\", {TLS}}}}}\n  zpages: {{{TLS}}}\n\
+         service:\n  extensions: [artifact_store, artifact_server, health_check, healthcheckv2, zpages]\n  \
+         pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}\n",
+    ));
+    let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let both = ["ca_file", "include_system_ca_certs_pool"];
+    let listeners = [
+        (2, "receivers.otlp.protocols.grpc", &both[..]),
+        (2, "receivers.otlp.protocols.http", &["ca_pem"]),
+        (6, "extensions.artifact_server", &both),
+        (7, "extensions.health_check", &both),
+        (8, "extensions.healthcheckv2.http", &both),
+        (9, "extensions.zpages", &both),
+    ];
+    let told = listeners.iter().flat_map(|(line, path, keys)| {
+        let told = |key| format!("c.yaml:{line}: {path}.tls.{key}: does nothing here: ");
+        keys.iter().map(told)
+    });
+    let told: Vec<String> = told.collect();
+    assert_eq!(shown.len(), told.len(), "{shown:#?}");
+    for (shown, told) in shown.iter().zip(told) {
+        assert!(shown.starts_with(&told), "{shown}: {told}");
+    }
+}
+
 #[test]
 fn extensions_of_the_collector_are_taken_as_they_are() {
     let (config, warnings) = parse(

@@ -164,7 +164,11 @@ const OF_THE_COLLECTOR: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "extensions.zpages",
-        &[("endpoint", "localhost:55679"), ("transport", "tcp")],
+        &[
+            ("endpoint", "localhost:55679"),
+            ("transport", "tcp"),
+            ("tls", "null"),
+        ],
     ),
     ("service.telemetry.metrics", &[("level", "normal")]),
     (

@@ -413,8 +413,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "max_recv_msg_size_mib: 64",
-        "tls: {cert_file: a, key_file: b, ca_file: c}",
-        "c.yaml:6: receivers.otlp.protocols.grpc.tls: has invalid keys: ca_file; known are cert_file, cert_pem, key_file, key_pem, client_ca_file, client_ca_pem, client_ca_file_reload, min_version, max_version, cipher_suites, curve_preferences, include_insecure_cipher_suites, reload_interval",
+        "tls: {cert_file: a, key_file: b, ca_files: c}",
+        "c.yaml:6: receivers.otlp.protocols.grpc.tls: has invalid keys: ca_files; did you mean \"ca_file\"? known are cert_file, cert_pem, key_file, key_pem, client_ca_file, client_ca_pem, client_ca_file_reload, min_version, max_version, cipher_suites, curve_preferences, include_insecure_cipher_suites, reload_interval, ca_file, ca_pem, include_system_ca_certs_pool",
     ),
     // Ids.
     (

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{HostPort, TransportOfPages};
+use crate::tls::config::TlsServerConfig;
 
 /// Pages that show what passes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +17,8 @@ pub struct ZpagesConfig {
     /// Names by which browsers may ask for it, beside localhost, IP addresses and the host of the
     /// endpoint.
     pub allowed_hosts: Vec<String>,
+    /// How connections are protected; not at all unless it is given.
+    pub tls: Option<TlsServerConfig>,
 }
 
 impl ZpagesConfig {
@@ -42,6 +45,7 @@ impl Default for ZpagesConfig {
             },
             transport: TransportOfPages::default(),
             allowed_hosts: Vec::new(),
+            tls: None,
         }
     }
 }
