@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 
 use super::error::StartError;
 use super::plain_text::{Told, warn_of_plain_text};
-use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId};
-use crate::extensions::health_check::{Health, Served, Telling};
+use crate::config::{ComponentId, Config, ExtensionConfig, HostPort, PipelineId, ProcessorConfig};
+use crate::extensions::health_check::{Health, Part, Parts, Served, Status, Telling};
 use crate::extensions::hosts::Hosts;
 use crate::extensions::listener::Listener;
 use crate::extensions::zpages::{About, Wiring, Zpages};
@@ -97,7 +97,12 @@ impl Extensions {
             self.tasks.spawn(health.serve(listener));
             return Ok(());
         }
-        let pages = health_check::pages(health, counters);
+        let status = Arc::new(Status::new(parts(config), health.recovery));
+        if health.recovery.is_some() {
+            self.tasks
+                .spawn(Arc::clone(&status).watch(Arc::clone(counters)));
+        }
+        let pages = health_check::pages(health, counters, &status);
         let pages = Hosts::guard(pages, address, &health.endpoint.host);
         let what = match &health.path {
             Some(path) => format!(
@@ -280,5 +285,42 @@ fn about(config: &Config) -> About {
     About {
         pipelines: pipelines.collect(),
         extensions: names(&config.service.extensions),
+    }
+}
+
+/// What runs, and where troubles of it are told to be.
+fn parts(config: &Config) -> Parts {
+    let part = |kind: &str, id: &ComponentId, places: Vec<String>| Part {
+        name: format!("{kind}:{id}"),
+        places,
+    };
+    let of_store = |id: &ComponentId| {
+        let place = extension(id);
+        vec![format!("{place}.spool"), place]
+    };
+    let pipelines = config.service.pipelines.iter().map(|(id, wiring)| {
+        let receivers = wiring.receivers.iter();
+        let receivers = receivers.map(|id| part("receiver", id, Vec::new()));
+        let processors = wiring.processors.iter().map(|id| {
+            let places = match config.processors.get(id) {
+                Some(ProcessorConfig::Artifact(artifact)) => of_store(&artifact.store),
+                _ => Vec::new(),
+            };
+            part("processor", id, places)
+        });
+        let exporters = wiring.exporters.iter().map(|id| {
+            let place = format!("exporters.{id}");
+            let places = vec![format!("{place}.sending_queue"), place];
+            part("exporter", id, places)
+        });
+        let all = receivers.chain(processors).chain(exporters);
+        (id.to_string(), all.collect())
+    });
+    let extensions = config.service.extensions.iter();
+    Parts {
+        pipelines: pipelines.collect(),
+        extensions: extensions
+            .map(|id| part("extension", id, of_store(id)))
+            .collect(),
     }
 }

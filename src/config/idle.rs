@@ -175,10 +175,8 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         }
         if let ExtensionConfig::HealthCheckV2(health_check) = extension {
             let path = path.key("component_health");
-            idle.extend(health_check.component_health.set().map(|key| {
-                let why = "does nothing here: what is the matter is told at /ready, with 503 for as long as it is";
-                (path.key(key), why)
-            }));
+            let keys = health_check.component_health.idle(health_check.use_v2);
+            idle.extend(keys.map(|(key, why)| (path.key(key), why)));
         }
         if let ExtensionConfig::FileStorage(storage) = extension {
             let path = path.key("compaction");

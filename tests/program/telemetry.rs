@@ -288,8 +288,18 @@ fn add_newer_health(config: &mut Value) {
     let endpoint = json!({ "endpoint": "127.0.0.1:0" });
     config["extensions"]["healthcheckv2"] = json!({ "use_v2": true, "http": endpoint });
     config["extensions"]["healthcheckv2/grpc"] = json!({ "use_v2": true, "grpc": endpoint });
+    config["extensions"]["healthcheckv2/strict"] = json!({
+        "use_v2": true,
+        "http": endpoint,
+        "component_health": { "include_recoverable_errors": true, "recovery_duration": "0s" },
+    });
     let extensions = config["service"]["extensions"].as_array_mut().unwrap();
-    extensions.extend(["healthcheckv2", "healthcheckv2/grpc"].map(Value::from));
+    let newer = [
+        "healthcheckv2",
+        "healthcheckv2/grpc",
+        "healthcheckv2/strict",
+    ];
+    extensions.extend(newer.map(Value::from));
 }
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -361,6 +371,18 @@ async fn a_store_that_fails_is_told_to_who_asks_whether_all_is_well() {
     assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
     let told = body["error"].as_str().unwrap();
     assert!(told.starts_with("extensions.artifact_store: "), "{told}");
+    // Where what may pass counts, it is not well.
+    for (query, code) in [
+        ("", 500),
+        ("?pipeline=traces&verbose", 500),
+        ("?pipeline=traces/nowhere", 404),
+    ] {
+        let path = format!("/status{query}");
+        let page = get(slimspan.page("healthcheckv2/strict"), &path).await;
+        assert_eq!(page.status, code, "{path}: {}", page.body);
+        let is_each = page.body.contains("\"processor:artifact\":{");
+        assert_eq!(is_each, query.contains("verbose"), "{path}: {}", page.body);
+    }
     assert_eq!(
         get(slimspan.page("healthcheckv2"), "/ready").await.status,
         503

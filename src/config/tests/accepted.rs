@@ -581,9 +581,10 @@ fn extensions_of_the_collector_are_taken_as_they_are() {
          extensions:\n  memory_limiter: {check_interval: 1s, limit_mib: 600, spike_limit_mib: 100, \
          min_gc_interval_when_soft_limited: 10s}\n  healthcheckv2: {use_v2: true, http: , component_health: \
          {include_permanent_errors: false, include_recoverable_errors: true, recovery_duration: 5m}}\n  \
-         healthcheckv2/b: {use_v2: true, http: {endpoint: \"localhost:1\", status: {path: /health/status}, \
+         healthcheckv2/b: {use_v2: true, component_health: {include_permanent_errors: true, recovery_duration: 1m}, \
+         http: {endpoint: \"localhost:1\", status: {path: /health/status}, \
          config: {enabled: false, path: /health/config}}}\n  \
-         healthcheckv2/c: {endpoint: \"localhost:2\", path: /x}\n  \
+         healthcheckv2/c: {endpoint: \"localhost:2\", path: /x, component_health: {include_recoverable_errors: true}}\n  \
          healthcheckv2/d: {use_v2: true, http: {endpoint: \"localhost:3\", status: {enabled: false}}}\n  \
          healthcheckv2/e: {use_v2: true, grpc: {endpoint: \"localhost:4\", transport: tcp}}\n  \
          healthcheckv2/f: {use_v2: true, grpc: }\n\
@@ -593,8 +594,9 @@ fn extensions_of_the_collector_are_taken_as_they_are() {
     );
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let told = [
-        "c.yaml:6: extensions.healthcheckv2.component_health.include_recoverable_errors: does nothing here: ",
-        "c.yaml:6: extensions.healthcheckv2.component_health.recovery_duration: does nothing here: ",
+        "c.yaml:7: extensions.healthcheckv2/b.component_health.include_permanent_errors: does nothing here: ",
+        "c.yaml:7: extensions.healthcheckv2/b.component_health.recovery_duration: does nothing without include_",
+        "c.yaml:8: extensions.healthcheckv2/c.component_health.include_recoverable_errors: does nothing without use_v2",
         "c.yaml:5: extensions.memory_limiter.min_gc_interval_when_soft_limited: does nothing here: ",
     ];
     assert_eq!(shown.len(), told.len(), "{shown:#?}");

@@ -58,6 +58,7 @@ impl HealthCheckConfig {
             tls: self.tls.as_ref(),
             path: Some(self.path.clone()),
             telling: Telling::Available(self.response_body.clone()),
+            recovery: None,
         }
     }
 

@@ -2,15 +2,17 @@
 
 pub mod config;
 mod grpc;
+mod status;
 mod troubles;
 pub mod v2;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use http::{StatusCode, header};
+use http::{StatusCode, Uri, header};
 use serde_json::json;
 
 use crate::config::HostPort;
@@ -18,6 +20,7 @@ use crate::telemetry::{Counters, Phase};
 use crate::tls::config::TlsServerConfig;
 use config::ResponseBody;
 pub use grpc::{ALPN, Health};
+pub use status::{Part, Parts, Status};
 pub use troubles::{Trouble, troubles};
 
 const JSON: [(http::HeaderName, &str); 2] = [
@@ -38,6 +41,8 @@ pub struct Served<'c> {
     pub path: Option<String>,
     /// Which one that is.
     pub telling: Telling,
+    /// How long something may be the matter that may pass, if not for ever.
+    pub recovery: Option<Duration>,
 }
 
 /// The Collector's answers.
@@ -52,7 +57,7 @@ pub enum Telling {
 }
 
 /// The Collector's answer at its path, and `/live` and `/ready` beside it.
-pub fn pages(served: &Served<'_>, counters: &Arc<Counters>) -> Router {
+pub fn pages(served: &Served<'_>, counters: &Arc<Counters>, status: &Arc<Status>) -> Router {
     let (of_path, of_live, of_ready) = (counters.clone(), counters.clone(), counters.clone());
     let live = move || {
         let answer = live(&of_live);
@@ -68,12 +73,14 @@ pub fn pages(served: &Served<'_>, counters: &Arc<Counters>) -> Router {
     let Some(path) = &served.path else {
         return pages;
     };
-    let telling = served.telling.clone();
-    let at_path = move || {
+    let (telling, status) = (served.telling.clone(), Arc::clone(status));
+    let at_path = move |uri: Uri| {
         let answer = match &telling {
             Telling::Available(Some(words)) => in_words(words, &of_path),
             Telling::Available(None) => available(&of_path),
-            Telling::Status | Telling::Grpc => status(&of_path),
+            Telling::Status | Telling::Grpc => {
+                status.answer(&of_path, uri.query().unwrap_or_default())
+            }
         };
         async move { answer }
     };
@@ -101,36 +108,6 @@ fn available(counters: &Counters) -> Response {
         "uptime": format!("{:.3}s", uptime.as_secs_f64()),
     });
     (StatusCode::OK, JSON, body.to_string()).into_response()
-}
-
-/// What the Collector's newer extension answers. As there, what may pass is told, and does not make it unwell.
-fn status(counters: &Counters) -> Response {
-    let phase = counters.phase();
-    let troubles = match phase {
-        Phase::Running => troubles(counters),
-        Phase::Starting | Phase::Stopping => Vec::new(),
-    };
-    let trouble = troubles.first();
-    let told = match phase {
-        Phase::Starting => "StatusStarting",
-        Phase::Running if trouble.is_none() => "StatusOK",
-        Phase::Running => "StatusRecoverableError",
-        Phase::Stopping => "StatusStopping",
-    };
-    let mut body = json!({
-        "start_time": counters.began.at.to_string(),
-        "healthy": phase == Phase::Running,
-        "status": told,
-    });
-    if let Some(Trouble { component, problem }) = trouble {
-        body["error"] = format!("{component}: {problem}").into();
-    }
-    let code = if phase == Phase::Running {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (code, JSON, body.to_string()).into_response()
 }
 
 /// Who can answer is alive. To start slimspan again would mend nothing that is wrong around it.

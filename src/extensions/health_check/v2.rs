@@ -23,7 +23,7 @@ pub struct HealthCheckV2Config {
     /// Who is told over gRPC, with use_v2.
     #[serde(deserialize_with = "named", skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcHealthConfig>,
-    /// As in the Collector; what is the matter is told at /ready, with 503 for as long as it is.
+    /// What counts as not well.
     pub component_health: ComponentHealthConfig,
     /// Without use_v2: where it listens; 127.0.0.1:13133 unless it is given.
     pub endpoint: Option<HostPort>,
@@ -85,15 +85,15 @@ pub struct ShownConfig {
     pub path: String,
 }
 
-/// What the Collector counts as not well. Here all of it is told at `/ready`, and nothing at the other paths.
+/// What counts as not well at `status.path`. At `/ready` all does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ComponentHealthConfig {
-    /// As in the Collector.
+    /// As in the Collector; nothing here is wrong for good.
     pub include_permanent_errors: Option<bool>,
-    /// As in the Collector.
+    /// Whether what may pass counts, such as a backend that is away.
     pub include_recoverable_errors: Option<bool>,
-    /// As in the Collector.
+    /// After which time it does; at once unless it is given.
     #[serde(with = "AnyDurationOrNone")]
     pub recovery_duration: Option<Duration>,
 }
@@ -151,21 +151,36 @@ impl Default for ShownConfig {
 }
 
 impl ComponentHealthConfig {
-    /// The keys that are set, and not to what is done without them.
-    pub fn set(&self) -> impl Iterator<Item = &'static str> {
+    /// How long something may be the matter that may pass, if not for ever.
+    fn recovery(&self) -> Option<Duration> {
+        let is_included = self.include_recoverable_errors == Some(true);
+        is_included.then(|| self.recovery_duration.unwrap_or_default())
+    }
+
+    /// The keys that are set, and not to what is done without them, and do nothing; and why. So do all without
+    /// `use_v2`.
+    pub fn idle(&self, use_v2: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let of_v2 = "does nothing without use_v2: true";
+        let recoverable = self.include_recoverable_errors == Some(true);
         let keys = [
             (
                 "include_permanent_errors",
                 self.include_permanent_errors == Some(true),
+                "does nothing here: whatever is the matter may pass, and counts as recoverable",
             ),
+            ("include_recoverable_errors", recoverable && !use_v2, of_v2),
             (
-                "include_recoverable_errors",
-                self.include_recoverable_errors == Some(true),
+                "recovery_duration",
+                self.recovery_duration.is_some() && !(recoverable && use_v2),
+                if use_v2 {
+                    "does nothing without include_recoverable_errors: true"
+                } else {
+                    of_v2
+                },
             ),
-            ("recovery_duration", self.recovery_duration.is_some()),
         ];
         keys.into_iter()
-            .filter_map(|(key, is_set)| is_set.then_some(key))
+            .filter_map(|(key, is_idle, why)| is_idle.then_some((key, why)))
     }
 }
 
@@ -179,6 +194,7 @@ impl HealthCheckV2Config {
                 tls: http.tls.as_ref(),
                 path: http.status.enabled.then(|| http.status.path.clone()),
                 telling: Telling::Status,
+                recovery: self.component_health.recovery(),
             });
             let grpc = self.grpc.as_ref().map(|grpc| Served {
                 section: Some("grpc"),
@@ -186,6 +202,7 @@ impl HealthCheckV2Config {
                 tls: grpc.tls.as_ref(),
                 path: None,
                 telling: Telling::Grpc,
+                recovery: None,
             });
             return http.into_iter().chain(grpc).collect();
         }
@@ -196,6 +213,7 @@ impl HealthCheckV2Config {
             tls: self.tls.as_ref(),
             path: Some(self.path.clone().unwrap_or(path)),
             telling: Telling::Available(self.response_body.clone()),
+            recovery: None,
         }]
     }
 
