@@ -113,7 +113,7 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
     for (id, processor) in &config.processors {
         if let ProcessorConfig::MemoryLimiter(limiter) = processor {
             let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
-            idle.extend(garbage(&path, limiter));
+            idle.extend(polled(&path, limiter));
         }
     }
     for (id, exporter) in &config.exporters {
@@ -171,7 +171,7 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
                 let why = "does nothing: no receiver of a pipeline has it among its middlewares";
                 idle.push((path.clone(), why));
             }
-            idle.extend(garbage(&path, limiter));
+            idle.extend(polled(&path, limiter));
         }
         if let ExtensionConfig::HealthCheckV2(health_check) = extension {
             let path = path.key("component_health");
@@ -247,18 +247,25 @@ fn of_listeners(config: &Config) -> Vec<(KeyPath, &TlsServerConfig)> {
         .collect()
 }
 
-/// How often garbage is to be collected at `path`.
-fn garbage(
+/// How often memory is to be looked at, and garbage collected, at `path`.
+fn polled(
     path: &KeyPath,
     limiter: &MemoryLimiterConfig,
 ) -> impl Iterator<Item = (KeyPath, &'static str)> {
     let GarbageCollection(intervals) = &limiter.garbage_collection;
     let set = OF_GARBAGE.into_iter().zip(intervals);
-    set.filter(|(_, interval)| interval.is_some()).map(|(key, _)| {
+    let set = set.filter(|(_, interval)| interval.is_some());
+    let garbage = set.map(|(key, _)| {
         let why = "does nothing here: there is no garbage to collect, memory is given back with the last byte of \
                    a request";
         (path.key(key), why)
-    })
+    });
+    let usual = MemoryLimiterConfig::default().check_interval;
+    let interval = (limiter.check_interval != usual).then(|| {
+        let why = "does nothing here: every byte is counted before it is kept, so nothing is looked at now and then";
+        (path.key("check_interval"), why)
+    });
+    interval.into_iter().chain(garbage)
 }
 
 /// The sizes of buffers that are set at `path`.

@@ -6,7 +6,7 @@ mod types;
 pub(super) use types::why_type;
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 23] = [
+const LEFT_OUT: [(&str, &str, &str); 24] = [
     (
         "tpm",
         "key_pem",
@@ -37,6 +37,11 @@ const LEFT_OUT: [(&str, &str, &str); 23] = [
         "b3",
         "tracecontext",
         "only the traceparent of W3C is read; remove it",
+    ),
+    (
+        "baggage",
+        "tracecontext",
+        "nothing here looks at the baggage of senders; remove it",
     ),
     (
         "limits",

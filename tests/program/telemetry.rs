@@ -55,11 +55,12 @@ fn two_spans() -> Bytes {
 }
 
 /// The pages that are there for people.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "/",
     "/debug/servicez",
     "/debug/pipelinez",
     "/debug/extensionz",
+    "/debug/featurez",
     "/debug/tracez",
 ];
 
@@ -498,6 +499,12 @@ async fn pages_are_for_who_knows_this_machine() {
     assert!(page.headers.contains("default-src 'none'"), "{page:?}");
     assert!(page.body.contains("http-equiv=\"refresh\""), "{page:?}");
     assert!(!page.body.contains("<script"), "{page:?}");
+    let gates = get(zpages, "/debug/featurez").await;
+    assert!(gates.body.contains("no feature gates"), "{gates:?}");
+    // A page of Go says why it is not here.
+    let variables = get(zpages, "/debug/expvarz").await;
+    assert_eq!(variables.status, 404, "{variables:?}");
+    assert!(variables.body.contains("/metrics"), "{variables:?}");
     let pipelines = get(zpages, "/debug/pipelinez").await.body;
     assert!(
         pipelines.contains("memory_limiter, artifact"),

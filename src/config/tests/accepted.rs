@@ -135,7 +135,7 @@ receivers:
         idle_timeout: 0
         keep_alives_enabled: false
 processors:
-  memory_limiter/small: {limit_mib: 256, spike_limit_mib: 32, check_interval: 5s}
+  memory_limiter/small: {limit_mib: 256, spike_limit_mib: 32, check_interval: 1s}
   artifact/x:
     store: artifact_store/y
     threshold: 1
@@ -498,7 +498,7 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
          balancer_name: round_robin, wait_for_ready: false, authority: \"\", user_agent: \"\", write_buffer_size: 524288}, \
          otlp/a: {endpoint: \"a:1\", balancer_name: pick_first, wait_for_ready: true}, otlp_http: {endpoint: \"http://a\", read_buffer_size: 1}}\n\
          processors:\n  memory_limiter:\n    min_gc_interval_when_soft_limited: 10s\n    \
-         min_gc_interval_when_hard_limited: 0s\n    max_gc_interval_when_hard_limited: null\n\
+         min_gc_interval_when_hard_limited: 0s\n    max_gc_interval_when_hard_limited: null\n    check_interval: 5s\n\
          extensions:\n  file_storage:\n    timeout: 1s\n    compaction:\n      on_start: false\n      \
          on_rebound: true\n      check_interval: 5s\n      rebound_needed_threshold_mib: 100\n\
          service:\n  extensions: [file_storage]\n  telemetry:\n    logs: {development: true, \
@@ -514,6 +514,7 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
          nothing here: ",
         "c.yaml:1: receivers.otlp.protocols.grpc.read_buffer_size: does nothing here: ",
         "c.yaml:1: receivers.otlp.protocols.grpc.write_buffer_size: does nothing here: ",
+        "c.yaml:8: processors.memory_limiter.check_interval: does nothing here: ",
         "c.yaml:5: processors.memory_limiter.min_gc_interval_when_soft_limited: does nothing here: ",
         "c.yaml:6: processors.memory_limiter.min_gc_interval_when_hard_limited: does nothing here: ",
         "c.yaml:2: exporters.debug.use_internal_logger: does nothing here: ",
@@ -523,12 +524,12 @@ fn keys_of_the_collector_that_do_nothing_are_taken_and_told() {
         "c.yaml:2: exporters.otlp/a.balancer_name: does nothing here: ",
         "c.yaml:2: exporters.otlp/a.wait_for_ready: does nothing here: ",
         "c.yaml:2: exporters.otlp_http.read_buffer_size: does nothing here: ",
-        "c.yaml:13: extensions.file_storage.compaction.on_rebound: does nothing here: ",
-        "c.yaml:15: extensions.file_storage.compaction.rebound_needed_threshold_mib: does nothing",
-        "c.yaml:14: extensions.file_storage.compaction.check_interval: does nothing here: ",
-        "c.yaml:19: service.telemetry.logs.development: does nothing here: ",
-        "c.yaml:19: service.telemetry.logs.disable_stacktrace: does nothing here: ",
-        "c.yaml:23: service.telemetry.metrics.readers[1].pull.exporter.prometheus.without_scope_info: does \
+        "c.yaml:14: extensions.file_storage.compaction.on_rebound: does nothing here: ",
+        "c.yaml:16: extensions.file_storage.compaction.rebound_needed_threshold_mib: does nothing",
+        "c.yaml:15: extensions.file_storage.compaction.check_interval: does nothing here: ",
+        "c.yaml:20: service.telemetry.logs.development: does nothing here: ",
+        "c.yaml:20: service.telemetry.logs.disable_stacktrace: does nothing here: ",
+        "c.yaml:24: service.telemetry.metrics.readers[1].pull.exporter.prometheus.without_scope_info: does \
          nothing here: ",
     ];
     assert_eq!(shown.len(), told.len(), "{shown:#?}");

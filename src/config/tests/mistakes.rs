@@ -1142,6 +1142,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "  pipelines:",
+        "  telemetry: {traces: {propagators: [tracecontext, baggage]}}\n  pipelines:",
+        "c.yaml:28: service.telemetry.traces.propagators[1]: \"baggage\" is not supported: nothing here looks at the baggage of senders; remove it",
+    ),
+    (
+        "  pipelines:",
         "  telemetry: {traces: {sampler: {}}}\n  pipelines:",
         "c.yaml:28: service.telemetry.traces.sampler: takes exactly one of always_on, always_off, trace_id_ratio_based and parent_based, such as trace_id_ratio_based: {ratio: 0.1}",
     ),

@@ -47,7 +47,8 @@ impl Html {
             "<title>{title} - slimspan</title><style>{STYLE}</style></head><body>\
              <nav aria-label=\"pages\"><a href=\"/\">live</a> \
              <a href=\"/debug/servicez\">servicez</a> <a href=\"/debug/pipelinez\">pipelinez</a> \
-             <a href=\"/debug/extensionz\">extensionz</a> <a href=\"/debug/tracez\">tracez</a></nav>\
+             <a href=\"/debug/extensionz\">extensionz</a> <a href=\"/debug/featurez\">featurez</a> \
+             <a href=\"/debug/tracez\">tracez</a></nav>\
              <main><h1>{title}</h1>"
         );
         Self(html)
@@ -59,6 +60,15 @@ impl Html {
 
     pub(super) fn paragraph(&mut self, text: &str) {
         let _ = write!(self.0, "<p>{}</p>", escape(text));
+    }
+
+    /// A table in which nothing ever is.
+    pub(super) fn heads(&mut self, heads: &[&str]) {
+        self.0.push_str("<table><thead><tr>");
+        for head in heads {
+            let _ = write!(self.0, "<th scope=\"col\">{}</th>", escape(head));
+        }
+        self.0.push_str("</tr></thead></table>");
     }
 
     /// A table, or a word if there is nothing in it.

@@ -100,8 +100,17 @@ impl Zpages {
             .route("/debug/pipelinez", page(wiring::pipelines))
             .route("/debug/extensionz", page(wiring::extensions))
             .route("/debug/tracez", page(live::requests))
+            .route("/debug/featurez", page(wiring::gates))
+            .route("/debug/expvarz", get(not_of_this_program))
             .layer(middleware::from_fn_with_state(shared, guard))
     }
+}
+
+/// Why a page of the Collector is not here.
+async fn not_of_this_program() -> Response {
+    let why = "there is no Go in this program whose variables could be shown: metrics of its memory are where \
+               service.telemetry.metrics says, at /metrics\n";
+    (StatusCode::NOT_FOUND, why).into_response()
 }
 
 /// Answers nobody who was led here by a name of somebody else.

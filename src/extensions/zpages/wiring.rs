@@ -55,3 +55,14 @@ pub(super) fn extensions(shared: &Shared) -> String {
     html.table(&["extension"], rows);
     html.finish()
 }
+
+/// The Collector's table of feature gates. There are none here.
+pub(super) fn gates(_: &Shared) -> String {
+    let mut html = Html::new("Feature gates", None);
+    html.paragraph(
+        "There are no feature gates: --feature-gates is taken, and does nothing. What there is, the \
+         configuration says.",
+    );
+    html.heads(&["id", "enabled", "stage", "description"]);
+    html.finish()
+}
