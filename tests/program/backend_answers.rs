@@ -1,6 +1,7 @@
 //! What the backend says is what the sender hears.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,17 +10,21 @@ use http::Response;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use slimspan_proto::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::backend::{Answer, Backend, Reply};
 use crate::support::frames::frame;
+use crate::support::http2::PING;
 use crate::support::proxy::{Conditions, Proxy};
 use crate::support::refusing::Refusing;
 use crate::support::sender::{Call, retry_after};
 use crate::support::slimspan::Slimspan;
-use crate::support::{config, otlp};
+use crate::support::{config, otlp, soon};
 
 /// A backend that gives these answers, one after the other.
 async fn answering(answers: impl IntoIterator<Item = Answer>) -> Backend {
@@ -371,4 +376,61 @@ async fn a_backend_that_does_not_say_that_it_is_there_is_given_up() {
     network.set(Conditions::default());
     sender.send(Signal::Traces, &span).await.unwrap();
     assert!(network.connections() > 1);
+}
+
+/// Stands before a backend, for one connection, and counts the questions whether it is there. Its address.
+async fn counting_questions(backend: SocketAddr) -> (SocketAddr, watch::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        let (down, _) = listener.accept().await.unwrap();
+        let up = TcpStream::connect(backend).await.unwrap();
+        let (mut from_down, mut to_down) = down.into_split();
+        let (mut from_up, mut to_up) = up.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut from_up, &mut to_down).await });
+        let mut preface = [0; 24];
+        from_down.read_exact(&mut preface).await.unwrap();
+        to_up.write_all(&preface).await.unwrap();
+        let mut head = [0; 9];
+        while from_down.read_exact(&mut head).await.is_ok() {
+            let [a, b, c, kind, flags, ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            from_down.read_exact(&mut payload).await.unwrap();
+            // With a flag it is an answer.
+            if (kind, flags) == (PING, 0) {
+                count.send_modify(|count| *count += 1);
+            }
+            let frame = [&head[..], &payload].concat();
+            to_up.write_all(&frame).await.unwrap();
+        }
+    });
+    (address, counted)
+}
+
+/// A backend to which nothing is sent is asked whether it is there where that is permitted, and else it is not: many take
+/// it for an abuse.
+#[tokio::test]
+async fn a_backend_without_requests_is_asked_where_that_is_permitted() {
+    let backend = Backend::start().await;
+    let (permitted, mut asked) = counting_questions(backend.address).await;
+    let (other, left_alone) = counting_questions(backend.address).await;
+    let mut config = config::standard(other);
+    let exporters = &mut config["exporters"];
+    exporters["otlp_grpc"]["keepalive"] = json!({ "time": "300ms" });
+    exporters["otlp_grpc/asked"] = config::exporter(permitted);
+    exporters["otlp_grpc/asked"]["keepalive"] =
+        json!({ "time": "300ms", "permit_without_stream": true });
+    let pipeline = &mut config["service"]["pipelines"]["traces"];
+    pipeline["exporters"] = json!(["otlp_grpc", "otlp_grpc/asked"]);
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+    // It may have been asked for a slow answer.
+    let before = *left_alone.borrow();
+    let more = *asked.borrow() + 2;
+    let questions = asked.wait_for(|count| *count >= more);
+    soon("questions", questions).await.unwrap();
+    assert_eq!(*left_alone.borrow(), before);
 }
