@@ -313,8 +313,8 @@ fn parts(config: &Config) -> Parts {
             let places = vec![format!("{place}.sending_queue"), place];
             part("exporter", id, places)
         });
-        let all = receivers.chain(processors).chain(exporters);
-        (id.to_string(), all.collect())
+        let all: Vec<Part> = receivers.chain(processors).chain(exporters).collect();
+        (id.to_string(), all)
     });
     let extensions = config.service.extensions.iter();
     Parts {

@@ -39,10 +39,12 @@ mod section;
 mod service;
 mod socket;
 mod source;
+mod started;
 mod tenant;
 #[cfg(test)]
 mod tests;
 mod text_or_fields;
+mod unasked;
 pub(crate) mod units;
 mod unsaid;
 mod yaml;
@@ -86,8 +88,6 @@ use serde::Serialize;
 
 use crate::machine;
 use crate::receivers::otlp::config::Protocols;
-use crate::server::config::ArtifactServerConfig;
-use crate::storage::config::StoreConfig;
 use components::Component;
 use expand::{Expansion, Unset};
 use nearest::known_are;
@@ -177,37 +177,6 @@ impl Config {
             grpc.max(http)
         });
         sizes.max()
-    }
-
-    /// Whether an extension is started.
-    pub(crate) fn starts(&self, id: &ComponentId) -> bool {
-        self.service.extensions.contains(id)
-    }
-
-    /// The extensions that are started. The others do nothing.
-    pub(crate) fn started_extensions(
-        &self,
-    ) -> impl Iterator<Item = (&ComponentId, &ExtensionConfig)> {
-        let all = self.extensions.iter();
-        all.filter(move |(id, _)| self.starts(id))
-    }
-
-    /// The artifact stores that are started.
-    pub fn artifact_stores(&self) -> impl Iterator<Item = (&ComponentId, &StoreConfig)> {
-        self.started_extensions()
-            .filter_map(|(id, extension)| match extension {
-                ExtensionConfig::ArtifactStore(store) => Some((id, store)),
-                _ => None,
-            })
-    }
-
-    /// The artifact servers that are started.
-    pub fn artifact_servers(&self) -> impl Iterator<Item = (&ComponentId, &ArtifactServerConfig)> {
-        self.started_extensions()
-            .filter_map(|(id, extension)| match extension {
-                ExtensionConfig::ArtifactServer(server) => Some((id, server.as_ref())),
-                _ => None,
-            })
     }
 
     /// Has references lead to the server of their store, where the store itself says nothing else: the
@@ -327,6 +296,7 @@ impl Config {
     ) -> Result<(Self, Vec<Told>), Vec<Problem>> {
         let Expansion { unset, problems } = expand::expand(root, env);
         unless_any(problems)?;
+        unasked::take_away(root);
         let mut told = instead::replace(root);
         let presets = preset::apply(root);
         let mut problems = Vec::new();

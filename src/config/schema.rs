@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::components::{
     Component, ConnectorConfig, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
-use super::instead::{ROWS, Row, UNASKED};
+use super::instead::{ROWS, Row};
 use super::service::ServiceConfig;
+use super::unasked::UNASKED;
 
 /// The definition of a value that comes from elsewhere.
 const SUBSTITUTION: &str = "#/definitions/Substitution";
