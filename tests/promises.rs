@@ -84,7 +84,7 @@ fn module(root: &Path, segments: &[&str]) -> Option<String> {
 }
 
 /// Whether this is a test, a module with tests, or one that tests are made of.
-fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let segments: Vec<_> = name
         .split("::")
