@@ -6,6 +6,7 @@
 //! `limits::the_limit_is_exact`, 11 in `limits` (bombs), 33 in `connections::tests` and
 //! `inflow::watched` (replies that are not read), 34 in `connections::tests` (silence).
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
 
+use super::floods::floods;
+use super::http::bodies;
+use crate::promises::exists;
 use crate::support::backend::Backend;
 use crate::support::frames::{announcement, compress, frame};
 use crate::support::http2::{self, END_HEADERS, HEADERS, Peer, Protocol};
@@ -45,7 +49,9 @@ async fn every_call_has_the_answer_that_its_row_says() {
     let other = slimspan.sender().await;
     let good = otlp::plain_span(1);
     let mut forwarded = 0;
-    for (row, what, call, expected) in rows() {
+    let rows = rows();
+    assert_none_is_left_out(rows.iter().map(|row| row.0));
+    for (row, what, call, expected) in rows {
         let before = slimspan.peak_memory();
         let answer = same.call(call).await;
         let status = answer.status();
@@ -82,6 +88,74 @@ async fn every_call_has_the_answer_that_its_row_says() {
     }
     let ended = slimspan.stop().await;
     assert!(!ended.stderr.contains(SECRET), "{}", ended.stderr);
+}
+
+/// Rows that need more than one call, or other connections than those of gRPC.
+const ELSEWHERE: [(u32, &str); 14] = [
+    (3, "grpc::message::tests::a_call_that_stalls_ends"),
+    (4, "program::limits::the_limit_is_exact"),
+    (
+        11,
+        "program::limits::a_bomb_is_refused_within_bounded_memory",
+    ),
+    (
+        11,
+        "program::http::bodies::a_bomb_is_refused_within_bounded_memory",
+    ),
+    (
+        20,
+        "program::http::connections::a_body_that_ends_early_is_not_acknowledged",
+    ),
+    (
+        21,
+        "program::http::connections::a_request_with_two_ends_is_none",
+    ),
+    (
+        22,
+        "program::http::connections::heads_extensions_and_trailers_have_an_end",
+    ),
+    (
+        31,
+        "program::floods::too_many_headers_cost_their_request_only",
+    ),
+    (
+        33,
+        "receivers::connections::tests::who_does_not_take_its_answers_is_cut",
+    ),
+    (
+        33,
+        "receivers::inflow::watched::tests::who_does_not_read_is_not_written_to_for_ever",
+    ),
+    (
+        34,
+        "receivers::connections::tests::who_says_nothing_is_closed",
+    ),
+    (
+        34,
+        "program::http::connections::a_head_that_does_not_become_whole_is_cut",
+    ),
+    (
+        37,
+        "program::transport::what_speaks_something_else_is_closed_at_once",
+    ),
+    (
+        37,
+        "program::http::connections::what_speaks_something_else_is_closed_at_once",
+    ),
+];
+
+/// Each row of transport and framing has a test: one of these, one of HTTP, a flood, or one that is named.
+fn assert_none_is_left_out(here: impl Iterator<Item = u32>) {
+    let mut covered: BTreeSet<u32> = here.chain(bodies::ROWS).collect();
+    for (what, ..) in floods(Protocol::Grpc) {
+        let (number, _) = what.split_once(' ').unwrap();
+        covered.insert(number.parse().unwrap());
+    }
+    for (number, test) in ELSEWHERE {
+        assert!(exists(test), "row {number}: there is no {test}");
+        covered.insert(number);
+    }
+    assert!(covered.into_iter().eq(1..=37), "rows are left out");
 }
 
 /// No base64, and nothing that anybody should read in a log.

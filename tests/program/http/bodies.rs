@@ -1,6 +1,7 @@
 //! What comes in the place of a sound request, row by row of the inputs that must not hurt: rows 10 to
 //! 19 and 23 to 25.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,6 +21,9 @@ use crate::support::slimspan::Slimspan;
 use crate::support::{config, measured::measured};
 
 const MIB: usize = 1 << 20;
+
+/// The rows that are here.
+pub(in crate::program) const ROWS: [u32; 12] = [10, 12, 13, 14, 15, 16, 17, 18, 19, 23, 24, 25];
 
 type Sent = Request<Full<Bytes>>;
 
@@ -43,11 +47,13 @@ async fn every_request_has_the_answer_that_its_row_says() {
     let good = canaries::span();
     let (mut forwarded, mut answers) = (0, canaries::Answers::default());
     let other = slimspan.http_sender().await;
+    let mut covered = BTreeSet::new();
     for same in [
         slimspan.http_sender().await,
         HttpSender::http2(slimspan.http_addresses[0]).await,
     ] {
         for (row, what, request, expected) in rows() {
+            covered.insert(row);
             let before = slimspan.peak_memory();
             let form = match request.headers().get("content-type") {
                 Some(value) if value == Form::Protobuf.media_type() => Form::Protobuf,
@@ -84,6 +90,7 @@ async fn every_request_has_the_answer_that_its_row_says() {
             assert_eq!(backend.count(), forwarded, "{row} {what}");
         }
     }
+    assert!(covered.into_iter().eq(ROWS), "rows are left out");
     let ended = answers.end(slimspan, "program::http::bodies").await;
     let traces = conserved_of(Signal::Traces, &ended.stderr);
     assert_eq!(traces.delivered, forwarded as u64);

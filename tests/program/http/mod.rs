@@ -2,7 +2,7 @@
 
 mod agreement;
 mod answers;
-mod bodies;
+pub(super) mod bodies;
 mod connections;
 mod cors;
 mod json;
