@@ -90,11 +90,21 @@ impl Peer {
 
     /// Whether a request is answered, before the connection ends or the request is reset.
     pub(crate) async fn answered(&mut self) -> bool {
+        self.headers().await.is_some()
+    }
+
+    /// The status of the first answer of a connection; none where it ends, or the request is reset, before.
+    pub(crate) async fn status(&mut self) -> Option<u16> {
+        self.headers().await.map(|block| status(&block))
+    }
+
+    /// The headers of an answer, in HPACK.
+    async fn headers(&mut self) -> Option<Vec<u8>> {
         loop {
-            match self.next().await {
-                Some((HEADERS, ..)) => return true,
-                Some((RST_STREAM | GOAWAY, ..)) | None => return false,
-                Some(_) => {}
+            match self.next().await? {
+                (HEADERS, _, block) => return Some(block),
+                (RST_STREAM | GOAWAY, ..) => return None,
+                _ => {}
             }
         }
     }
@@ -224,6 +234,25 @@ impl Protocol {
             literal(&new, value);
         }
         block
+    }
+}
+
+/// The status that headers begin with, as RFC 7541 has it in its tables, or in Huffman's code behind their eighth name.
+fn status(block: &[u8]) -> u16 {
+    const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+    match *block {
+        [index @ 0x88..=0x8e, ..] => INDEXED[usize::from(index - 0x88)],
+        [0x08 | 0x48, 0x82 | 0x83, a, b, c, ..] => {
+            let mut bits = u32::from_be_bytes([a, b, c, 0]);
+            (0..3).fold(0, |status, _| {
+                // Digits up to 2 have five bits, the others six.
+                let (five, six) = (bits >> 27, bits >> 26);
+                let (digit, len) = if five < 3 { (five, 5) } else { (six - 0x16, 6) };
+                bits <<= len;
+                status * 10 + u16::try_from(digit).unwrap()
+            })
+        }
+        _ => panic!("no status at the beginning of {block:02x?}"),
     }
 }
 
