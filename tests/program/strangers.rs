@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::floods::{Flood, Way, floods};
+use super::floods::{CPU as FLOOD, Flood, Way, floods};
 use crate::support::backend::{Backend, Reply};
 use crate::support::frames::announcement;
 use crate::support::http2::{Peer, Protocol, data, hello, open_from};
@@ -55,6 +55,9 @@ const ALONE: Duration = Duration::from_secs(10);
 
 /// What is below this is the machine's, whose few cores senders, strangers, slimspan and backend share.
 const UNNOTICED: Duration = Duration::from_millis(10);
+
+/// What a flood of the frames of row 32 may cost before it is cut: 5 % of a core, for who comes back every second.
+pub(super) const OF_FRAMES: Duration = Duration::from_millis(50);
 
 /// Somebody who attacks until he is told to end.
 struct Stranger {
@@ -471,6 +474,10 @@ struct Kept {
     beside: Duration,
     alone: Duration,
     what: &'static str,
+    /// The largest part of a core that slimspan had meanwhile, in percent, good senders and all, and beside what.
+    busy: (u128, &'static str),
+    /// The most that a flood of frames took of that until it was cut.
+    of_frames: Duration,
 }
 
 /// One attack after the other, beside good senders, none of which may notice.
@@ -491,6 +498,7 @@ async fn keep_up(
             // A connection that lasted for all attacks would come of age.
             let senders = join_all((0..GOOD).map(|_| good(slimspan, protocol))).await;
             let alone = p99(&senders, alone_for).await;
+            let (begun, busy) = (Instant::now(), slimspan.cpu_time());
             let stranger = (attack.begin)(address);
             let beside = p99(&senders, attack.time).await;
             if !attack.takes_all {
@@ -499,8 +507,18 @@ async fn keep_up(
             let cut = stranger.end().await;
             assert!(cut > 0 || !attack.is_cut, "{what} goes on");
             cuts += cut;
+            let busy = slimspan.cpu_time().saturating_sub(busy);
+            let percent = 100 * busy.as_micros() / begun.elapsed().as_micros();
+            kept.busy = kept.busy.max((percent, what));
+            if what.starts_with("32 ") {
+                let each = busy / u32::try_from(cut).unwrap();
+                assert!(each < bound(OF_FRAMES, FLOOD), "{what}: {each:?} each");
+                kept.of_frames = kept.of_frames.max(each);
+            }
             let ratio = beside.as_secs_f64() / alone.as_secs_f64();
-            eprintln!("{what}: cut {cut} times, p99 {beside:.1?}, {alone:.1?} alone: {ratio:.2}");
+            eprintln!(
+                "{what}: cut {cut} times, p99 {beside:.1?}, {alone:.1?} alone: {ratio:.2}, {percent} % of a core"
+            );
             let is_noticed = ratio >= noticed.times && beside >= noticed.and;
             if is_noticed && attempt < ATTEMPTS {
                 continue;
@@ -600,16 +618,20 @@ async fn a_stranger_slows_nobody(protocol: Protocol, name: &str) {
         beside,
         alone,
         what,
+        busy: (percent, busiest),
+        of_frames,
     } = kept;
     let (count, cuts) = (cuts.len(), cuts.join(", "));
     let ratio = beside.as_secs_f64() / alone.as_secs_f64();
     measured(
         "P17",
         &format!("program::strangers, over {name}"),
-        "p99 of 8 good senders < 2 times what it is alone, or 10 ms; at most 256 MiB, cut again and again",
+        "p99 of 8 good senders < 2 times what it is alone, or 10 ms; at most 256 MiB, cut again and again; a flood of \
+         frames costs < 50 ms of CPU, 5 % of a core for who comes back every second",
         format_args!(
             "{count} attacks, kept up for {each:?} each: p99 {beside:.1?} at most ({what}; {ratio:.2} times the \
-             {alone:.1?} before it), {peak} MiB; each was cut so often: {cuts}"
+             {alone:.1?} before it), {peak} MiB, {percent} % of a core at most ({busiest}), good senders and all, and \
+             {of_frames:.2?} for a flood of frames; each was cut so often: {cuts}"
         ),
     );
 }
