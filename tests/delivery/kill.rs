@@ -98,6 +98,10 @@ struct Rest {
     ledger: Ledger,
     /// Lives that were long enough to accept a request.
     used: usize,
+    /// Lives that were to be longer than what makes good an earlier one.
+    long: usize,
+    /// Those of them that acknowledged fewer requests than they do on the average.
+    few: usize,
     /// Lives that ended before they were ready.
     unready: usize,
     /// Lives that ended by a second signal.
@@ -121,6 +125,7 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
     };
     let sending = load.begin(&whereabouts);
     let (mut used, mut unready, mut hurried, mut in_memory) = (0, 0, 0, 0);
+    let (mut long, mut few) = (0, 0);
     for number in 1..=plan.lives {
         if let Some(Spool { bucket, faults, .. }) = behind.spool {
             // A spool that is full by the last one would have to wait.
@@ -128,7 +133,8 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
             bucket.set(if is_down { DOWN } else { faults });
         }
         let in_a_hurry = random.one_in(4);
-        let end = Instant::now() + plan.span(random);
+        let span = plan.span(random);
+        let end = Instant::now() + span;
         let mut life = subject.start().await;
         let before = sending.ledger.acknowledged();
         let is_ready = tokio::select! {
@@ -158,7 +164,12 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
         };
         in_memory += usize::from(said.contains(IN_MEMORY));
         announce.send_replace(None);
-        used += usize::from(sending.ledger.acknowledged() > before);
+        let acknowledged = sending.ledger.acknowledged() - before;
+        used += usize::from(acknowledged > 0);
+        if span > RECOVERY {
+            long += 1;
+            few += usize::from(acknowledged < ACKNOWLEDGED);
+        }
     }
     let mut life = subject.start().await;
     announce.send_replace(Some(life.ready().await));
@@ -167,6 +178,8 @@ async fn lives(subject: &Subject, plan: &Plan, random: &mut Random, behind: &Beh
     Rest {
         ledger,
         used,
+        long,
+        few,
         unready,
         hurried,
         in_memory,
@@ -223,6 +236,10 @@ struct Survived {
     lives: usize,
     /// Those that were long enough to acknowledge something.
     used: usize,
+    /// Those that were to be longer than what makes good an earlier one.
+    long: usize,
+    /// And those of them that acknowledged fewer requests than they do on the average.
+    few: usize,
     /// Those that ended before they were ready.
     unready: usize,
     /// Those that ended by a second signal.
@@ -280,15 +297,18 @@ async fn survives(way: &Way, everyday: usize) {
         "P1, P3, P4",
         &format!("delivery::kill, {}", way.name),
         "0 lost, 0 early or dangling, 1 object a file, none missing in the catalog, repeated <= in flight, \
-         >= 50 requests acknowledged a life",
+         >= 50 requests acknowledged a life on the average",
         format_args!(
-            "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each, and \
+            "0 lost, 0 early or dangling in {} lives, of which {} acknowledged, {} requests each on the average; of {} \
+             that were to be longer than a start {} acknowledged fewer than {ACKNOWLEDGED}; \
              {} ended while they began, {} by a second signal: {checked} of at most {} in flight; 0 of {} files \
              missing in the catalog, {} lives whose entries were in memory alone left out; {} leftovers of writes that \
              were cut off; {:.1?} a life",
             all.lives,
             all.used,
             each,
+            all.long,
+            all.few,
             all.unready,
             all.hurried,
             all.in_flight,
@@ -323,6 +343,8 @@ async fn survives_for(way: &Way, plan: Plan, mut random: Random) -> Survived {
         checked,
         lives: plan.lives,
         used: rest.used,
+        long: rest.long,
+        few: rest.few,
         unready: rest.unready,
         hurried: rest.hurried,
         acknowledged: rest.ledger.acknowledged(),
@@ -338,6 +360,8 @@ impl AddAssign for Survived {
         self.checked += other.checked;
         self.lives += other.lives;
         self.used += other.used;
+        self.long += other.long;
+        self.few += other.few;
         self.unready += other.unready;
         self.hurried += other.hurried;
         self.acknowledged += other.acknowledged;
