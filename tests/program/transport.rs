@@ -449,8 +449,9 @@ fn skipped(size: usize) -> Vec<u8> {
 /// they are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_to_be_skipped_takes_as_long_as_there_is_of_it() {
-    /// The machine has other things to do, but not each time.
+    /// The machine has other things to do, but not each time; and not so often.
     const TIMES: usize = 5;
+    const MOST: usize = 30;
     let backend = Backend::start().await;
     let slimspan = Slimspan::start(&config::standard(backend.address)).await;
     let sender = slimspan.sender().await;
@@ -464,7 +465,10 @@ async fn what_is_to_be_skipped_takes_as_long_as_there_is_of_it() {
     for (what, of_size) in kinds {
         let messages = [mib / 2, mib].map(|mib| frame(1, &of_size(mib * MIB)));
         let mut least = [Duration::MAX; 2];
-        for _ in 0..TIMES {
+        let mut ratio = f64::INFINITY;
+        // What goes over everything once more for each frame would take four times as long.
+        let most = bound(2.3, 3.3);
+        for times in 1..=MOST {
             for (message, least) in messages.iter().zip(&mut least) {
                 let call = Call::whole(message.clone()).header("grpc-encoding", "zstd");
                 let begun = Instant::now();
@@ -473,13 +477,13 @@ async fn what_is_to_be_skipped_takes_as_long_as_there_is_of_it() {
                 let status = answer.status();
                 assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status}");
             }
+            ratio = least[1].as_secs_f64() / least[0].as_secs_f64();
+            if times >= TIMES && ratio < most {
+                break;
+            }
         }
         let [half, whole] = least;
-        let ratio = whole.as_secs_f64() / half.as_secs_f64();
-        assert!(
-            ratio < bound(2.3, 20.0),
-            "{what}: {whole:?}, {half:?} for half of it"
-        );
+        assert!(ratio < most, "{what}: {whole:?}, {half:?} for half of it");
         (worst, slowest) = (worst.max(ratio), slowest.max(whole));
     }
     measured(
