@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::json;
+use slimspan_artifact::Digest;
 use tokio::sync::watch;
 
 use super::conserved::conserved;
 use super::full_disk::{config_for, load};
-use super::ways::QUEUE_ON_DISK;
+use super::ways::{BACKGROUND, QUEUE_ON_DISK};
+use crate::support::backend::Backend;
 use crate::support::checker::{Checked, Rules, Scenario};
 use crate::support::config;
+use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::insistent::PATIENCE;
 use crate::support::ledger::{Entry, Outcome};
 use crate::support::measured::{bound, measured, seconds};
@@ -23,6 +26,7 @@ use crate::support::references::files;
 use crate::support::refusing::Refusing;
 use crate::support::seed::Seed;
 use crate::support::slimspan::Slimspan;
+use crate::support::spool::is_empty;
 use crate::support::verifying::{Reaction, Verifying, in_folder};
 
 const DISK: usize = 32 << 20;
@@ -266,6 +270,77 @@ async fn a_queue_on_a_disk_that_dies_keeps_what_it_took() {
         format_args!(
             "0 of {taken} acknowledged lost, dead for {held:?}: {refusals} refusals, all retryable, 5 requests \
              served {healed:.1?} after the start: {checked}"
+        ),
+    );
+}
+
+/// The same of a spool, whose store is away: what it took is uploaded by the slimspan that is started on the disk when it
+/// is mounted again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spool_on_a_disk_that_dies_keeps_what_it_took() {
+    let seed = Seed::any();
+    let Some(disk) = Disk::new(DISK) else {
+        return;
+    };
+    let spool = disk.path().join("spool");
+    let bucket = FaultStore::start(seed.number(), &[(Fault::Error, 1000)]).await;
+    let backend = Backend::start().await;
+    let mut config = config::with_s3(backend.address, bucket.address);
+    (BACKGROUND.change)(&mut config);
+    config["extensions"]["artifact_store"]["spool"]["directory"] = json!(spool);
+    let slimspan = Slimspan::start(&config).await;
+    let (here, whereabouts) = watch::channel(Some(slimspan.place()));
+    let held = seconds("SLIMSPAN_FULL_SECONDS", Duration::ZERO);
+    let sending = load(seed.number(), 20).begin_patiently(&whereabouts, PATIENCE + held);
+    let ledger = &sending.ledger;
+    let pass = "requests pass";
+    ledger
+        .until(pass, |ledger| ledger.acknowledged() >= 10)
+        .await;
+    if disk.shut_down().is_none() {
+        return;
+    }
+    let refused = "senders are asked to come back";
+    ledger
+        .until(refused, |ledger| ledger.postponed() >= 4)
+        .await;
+    tokio::time::sleep(held).await;
+    let taken = ledger.acknowledged();
+    let refusals = all_retryable(&ledger.entries());
+    assert_eq!(bucket.objects().len(), 0);
+
+    here.send_replace(None);
+    slimspan.kill().await;
+    disk.mount_again().await;
+    let slimspan = Slimspan::start(&config).await;
+    let well = Instant::now();
+    here.send_replace(Some(slimspan.place()));
+    ledger
+        .until("requests pass again", |ledger| {
+            ledger.acknowledged() >= taken + 5
+        })
+        .await;
+    let healed = well.elapsed();
+    bucket.heal();
+    let entries = sending.rest().await.entries();
+    is_empty(&spool).await;
+    slimspan.stop_well().await;
+    let items = entries.iter().flat_map(|entry| &entry.items);
+    let files: BTreeSet<Digest> = items.flat_map(|item| item.blobs.clone()).collect();
+    let fetch = bucket.fetch();
+    let is_lost = |file: &&Digest| fetch(file).is_none_or(|bytes| Digest::of(&bytes) != **file);
+    let lost: Vec<_> = files.iter().filter(is_lost).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    let most = Duration::from_secs(bound(2, 15));
+    assert!(healed < most, "{healed:?}");
+    measured(
+        "P8",
+        "delivery::failing_disk, EIO, background, the spool",
+        "0 acknowledged lost, all refusals retryable, serving 2 s after a start on it when it is well",
+        format_args!(
+            "0 of {} files lost, of which {taken} requests were acknowledged before; dead for {held:?}: {refusals} \
+             refusals, all retryable, 5 requests served {healed:.1?} after the start",
+            files.len()
         ),
     );
 }

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
 use crate::support::fault_store::{Fault, FaultStore};
-use crate::support::measured::measured;
+use crate::support::measured::{bound, measured, seconds};
 use crate::support::mounted::{Disk, Mounted};
 use crate::support::pages::Metrics;
 use crate::support::references::{files, references};
@@ -368,30 +368,73 @@ async fn a_full_spool_drops_files_if_it_is_told_so() {
     assert!(log.contains("artifacts dropped 1"), "{log}");
 }
 
-/// A disk without room is a full spool, and heals without a restart.
+/// A disk without room is a full spool, for as long as that is so, and heals without a restart: by room, and by a store
+/// that takes what is in the way.
 #[tokio::test]
 async fn a_full_disk_is_a_full_spool() {
-    let Some(disk) = Mounted::memory(1 << 20) else {
+    let Some(disk) = Mounted::memory(2 << 20) else {
         return;
     };
+    let filler = disk.path().join("filler");
+    std::fs::write(&filler, vec![1; 1 << 20]).unwrap();
     let rig = Rig::start(DOWN).await;
     let slimspan = rig.start_in(disk.path()).await;
     let (request, answer) = fill(&rig, &slimspan).await;
-    let status = answer.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "{status}");
-    assert!(retry_after(&status).is_some(), "{status}");
-    let key = "extensions.artifact_store.spool.directory";
-    assert!(status.message().contains(key), "{status}");
+    assert_no_room(&answer.unwrap_err());
     let accepted = rig.backend.received().len();
     assert!((2..=3).contains(&accepted), "{accepted}");
-
-    rig.store.heal();
-    rig.store.stored(accepted).await;
     let sender = slimspan.sender().await;
-    let accepts = async { while sender.send(Signal::Traces, &request).await.is_err() {} };
-    soon("it has room again", accepts).await;
+    let held = seconds("SLIMSPAN_FULL_SECONDS", std::time::Duration::ZERO);
+    let (full, mut refused) = (Instant::now(), 1);
+    while full.elapsed() < held {
+        assert_no_room(&sender.send(Signal::Traces, &request).await.unwrap_err());
+        refused += 1;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let freed = Instant::now();
+    std::fs::remove_file(&filler).unwrap();
+    let accepts = async |request: &Bytes| {
+        while sender.send(Signal::Traces, request).await.is_err() {}
+    };
+    soon("it has room again", accepts(&request)).await;
+    let healed = freed.elapsed();
+    let most = std::time::Duration::from_secs(bound(2, 15));
+    assert!(healed < most, "{healed:?}");
+
+    // All the room that is left, but for some KiB.
+    let _ = std::fs::write(&filler, vec![1; 2 << 20]);
+    let filled = std::fs::metadata(&filler).unwrap().len();
+    let filler = std::fs::File::options().write(true).open(&filler);
+    filler.unwrap().set_len(filled - (64 << 10)).unwrap();
+    let file = otlp::photo(1000, 300_000);
+    let request = otlp::span_with(&file);
+    assert_no_room(&sender.send(Signal::Traces, &request).await.unwrap_err());
+    rig.store.heal();
     rig.store.stored(accepted + 1).await;
+    soon("what waited is gone", accepts(&request)).await;
+    rig.store.stored(accepted + 2).await;
+    let photos = (0..=accepted as u64).map(|number| otlp::photo(number, 300_000));
+    let lost = photos.chain([file]).filter(|file| !rig.has(file));
+    assert_eq!(lost.count(), 0);
     slimspan.stop_well().await;
+    measured(
+        "P8",
+        "program::background, a full disk",
+        "0 acknowledged lost, all refusals retryable, serving 2 s after freeing",
+        format_args!(
+            "0 of {} files lost, full for {held:?}: {refused} refusals, all retryable, serving {healed:.1?} after \
+             freeing",
+            accepted + 2
+        ),
+    );
+}
+
+/// The sender is asked to come back, and told what has no room.
+fn assert_no_room(status: &Status) {
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(retry_after(status).is_some(), "{status}");
+    let key = "extensions.artifact_store.spool.directory";
+    assert!(status.message().contains(key), "{status}");
 }
 
 /// Whatever the store does, what is not acknowledged before it is stored is nowhere else.

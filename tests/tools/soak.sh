@@ -108,7 +108,7 @@ tests delivery::hung_store program::store_recovery delivery::full_disk delivery:
 # What the emulators of stores need beside the tests.
 cargo build --profile "$profile" --locked --examples || result=$?
 # One at a time, or each would measure the others, too.
-tests delivery:: store::lifecycle program::background::a_power_cut program::queue::a_power_cut \
+tests delivery:: store::lifecycle program::background::a_power_cut program::background::a_full_disk program::queue::a_power_cut \
     program::queue::a_full_disk program::bombs program::bad_protobuf program::artifact_server::slow_readers \
     program::items program::memory program::isolation program::limits program::http::bodies \
     program::http::answers program::floods program::strangers program::connections::what_connections \
