@@ -70,7 +70,7 @@ reliability: export SOAK_SECONDS ?= 600
 reliability: soak ## Kill, break and cut for ten minutes and more: 200 lives in all
 
 .PHONY: soak
-soak: ## Kill, break and cut for SOAK_SECONDS (7200): 2,000 lives; writes docs/reliability.md
+soak: ## Kill, break and cut for SOAK_SECONDS (7200): 2,000 lives; from 1800 on it writes docs/reliability.md
 	tests/tools/soak.sh
 
 .PHONY: lint

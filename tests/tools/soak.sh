@@ -1,8 +1,9 @@
 #!/bin/bash
 # The long forms of the tests in tests/delivery, one after the other, for about SOAK_SECONDS in all, and
 # the other tests that keep a promise with a number; and what they measured as a table: printed, and
-# put into docs/reliability.md. Each is held to the very number that its row says (SLIMSPAN_STRICT). What
-# is set already stays as it is, so SLIMSPAN_LIVES=2000 makes as many lives however long that takes.
+# put into docs/reliability.md if SOAK_SECONDS is 1800 at least. Each is held to the very number that its row says
+# (SLIMSPAN_STRICT). What is set already stays as it is, so SLIMSPAN_LIVES=2000 makes as many lives however long that
+# takes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,6 +14,9 @@ case "$seconds" in
     exit 2
     ;;
 esac
+
+# What was asked for, besides.
+given="$(env | grep -E '^SLIMSPAN_[A-Z_]+=[0-9]+$' | grep -v '^SLIMSPAN_LIVES=' | LC_ALL=C sort | tr '\n' ' ' || true)"
 
 # A number that grows with the time: what it is in the whole of it, and the least.
 share() {
@@ -123,18 +127,21 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::back
 cargo test --profile dev --locked --test integration -- delivery::points --nocapture --test-threads=1 || result=$?
 cargo test --profile "$profile" --locked --lib -- journal::tests pipeline::schedules config::tests::mutated || result=$?
 
-# Each line ends with: how often the time doubles with the input, and the time for a byte.
-target='doubling the input < 2.3x the time, <= 50 ns a byte'
+# Each line ends with: how often the time doubles with the input, and the time for a byte. A star is behind the
+# first where that says which of the two fits into the caches.
+target='doubling the input < 2.3x the time, unless a byte takes < 0.5 ns; <= 50 ns a byte'
 linear="$built/linear.txt"
 for mib in 8 32; do
     if SLIMSPAN_LINEAR_MIB=$mib cargo run --release --locked --quiet --package slimspan-bench --bin linear |
         tee "$linear"; then
         awk -v OFS='\t' -v target="$target" -v mib=$mib '/ ns a byte$/ {
             inputs++; ratio = $(NF - 4) + 0; time = $(NF - 3) + 0
-            if (ratio > worst) worst = ratio
+            if ($(NF - 4) ~ /[*]/) plain++
+            else if (ratio > worst) worst = ratio
             if (time > slowest) slowest = time
         } END { print "P20", "make bench, linear: " mib " and " 2 * mib " MiB", target,
-            inputs " inputs: at most " worst "x, and " slowest " ns a byte" }' "$linear" \
+            inputs " inputs: at most " worst + 0 "x, without " plain + 0 " that take < 0.5 ns a byte; all " \
+            "at most " slowest + 0 " ns a byte" }' "$linear" \
             >>"$SLIMSPAN_MEASURED"
     else
         result=1
@@ -196,10 +203,16 @@ if [ "$result" -ne 0 ]; then
 fi
 
 took=$((SECONDS - began))
+# The table of a longer run tells more.
+if [ "$seconds" -lt 1800 ]; then
+    echo "docs/reliability.md stays as it is: SOAK_SECONDS=$seconds is less than 1800" >&2
+    exit 0
+fi
+with="SOAK_SECONDS=$seconds SLIMSPAN_LIVES=$SLIMSPAN_LIVES${given:+ ${given% }}"
 {
     sed '/^<!-- measured -->$/q' docs/reliability.md
     echo
-    echo "Measured on $(date -u +%Y-%m-%d) at $head in $took s, on $(nproc) cores, profile $profile:"
+    echo "Measured on $(date -u +%Y-%m-%d) at $head with \`$with\`, in $took s, on $(nproc) cores, profile $profile:"
     echo
     echo "$table"
 } >"$built/reliability.md"
