@@ -15,7 +15,7 @@ use slimspan_generators::Random;
 use tokio::sync::watch;
 
 use super::load::Load;
-use super::ways::{BACKGROUND, QUEUE_ON_DISK, SYNC, Way};
+use super::ways::{BACKGROUND, BACKGROUND_WITH_QUEUE, QUEUE_ON_DISK, SYNC, Way};
 use crate::support::checker::{Checked, Scenario};
 use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::ledger::{Entry, Ledger};
@@ -43,6 +43,8 @@ enum Kept {
     Queue,
     /// Artifacts that wait for a bucket elsewhere.
     Spool,
+    /// The same, and requests that wait for the backend.
+    SpoolAndQueue,
 }
 
 impl Kept {
@@ -51,6 +53,7 @@ impl Kept {
             Self::Store => "sync",
             Self::Queue => "sending_queue in file_storage",
             Self::Spool => "background, the spool",
+            Self::SpoolAndQueue => "background, the spool and sending_queue in file_storage",
         }
     }
 
@@ -59,25 +62,35 @@ impl Kept {
             Self::Store => &SYNC,
             Self::Queue => &QUEUE_ON_DISK,
             Self::Spool => &BACKGROUND,
+            Self::SpoolAndQueue => &BACKGROUND_WITH_QUEUE,
         }
+    }
+
+    /// Whether artifacts wait for a bucket.
+    fn is_spooled(self) -> bool {
+        self.way().spool
+    }
+
+    /// Whether requests wait for the backend.
+    fn is_queued(self) -> bool {
+        self.way().queue
     }
 
     /// A slimspan that keeps everything on this disk.
     fn config(self, disk: &Path, backend: SocketAddr, bucket: SocketAddr) -> Value {
-        let mut config = if self == Self::Spool {
+        let mut config = if self.is_spooled() {
             config::with_s3(backend, bucket)
         } else {
             config::standard(backend)
         };
         (self.way().change)(&mut config);
         let extensions = &mut config["extensions"];
-        match self {
-            Self::Spool => extensions["artifact_store"]["spool"]["directory"] = json!(spool(disk)),
-            Self::Store | Self::Queue => {
-                extensions["artifact_store"]["url"] = json!(artifacts(disk));
-            }
+        if self.is_spooled() {
+            extensions["artifact_store"]["spool"]["directory"] = json!(spool(disk));
+        } else {
+            extensions["artifact_store"]["url"] = json!(artifacts(disk));
         }
-        if self == Self::Queue {
+        if self.is_queued() {
             extensions["file_storage"]["directory"] = json!(disk.join("queue"));
         }
         // Who is stopped for long finds that the store did not answer.
@@ -87,9 +100,10 @@ impl Kept {
 
     /// Where files are, past slimspan.
     fn fetch(self, disk: &Path, bucket: &FaultStore) -> Fetch {
-        match self {
-            Self::Store | Self::Queue => in_folder(artifacts(disk)),
-            Self::Spool => stored_or_spooled(bucket.fetch(), spool(disk)),
+        if self.is_spooled() {
+            stored_or_spooled(bucket.fetch(), spool(disk))
+        } else {
+            in_folder(artifacts(disk))
         }
     }
 }
@@ -108,8 +122,9 @@ fn spool(disk: &Path) -> PathBuf {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes root and a minute: make soak"]
 async fn what_was_acknowledged_survives_a_power_cut() {
-    let cuts = number("SLIMSPAN_CUTS", 12).div_ceil(3);
-    for kept in [Kept::Store, Kept::Queue, Kept::Spool] {
+    let disks = [Kept::Store, Kept::Queue, Kept::Spool, Kept::SpoolAndQueue];
+    let cuts = number("SLIMSPAN_CUTS", 12).div_ceil(disks.len());
+    for kept in disks {
         let seed = Seed::any();
         let mut random = seed.random();
         let (mut left, mut all) = (cuts, Cuts::default());
@@ -156,7 +171,7 @@ async fn cut(kept: Kept, cuts: usize, random: &mut Random) -> Option<Cuts> {
     // It takes its time, so that files wait for it.
     let slow = [(Fault::Delay(Duration::from_millis(50)), 1000)];
     let bucket = FaultStore::start(0, &slow).await;
-    let is_queued = kept == Kept::Queue;
+    let is_queued = kept.is_queued();
     let backend = Verifying::reacting(kept.fetch(disk.path(), &bucket), move |request| {
         // And so does this, so that requests wait.
         if is_queued && request % 2 == 0 {
@@ -211,7 +226,7 @@ async fn cut(kept: Kept, cuts: usize, random: &mut Random) -> Option<Cuts> {
             }
         }
         all.waiting += wait.len();
-        if kept == Kept::Spool {
+        if kept.is_spooled() {
             let files = items.flat_map(|item| &item.blobs);
             let moved: BTreeSet<_> = files.map(ToString::to_string).collect();
             let missing = |name: &&String| !stored.contains(name);
@@ -252,7 +267,7 @@ async fn goes_on_with(
     let more = Load::small(!0, 1, 8).send(slimspan.place()).await;
     let items = more.entries().into_iter().flat_map(|entry| entry.items);
     let files: Vec<_> = items.flat_map(|item| item.blobs).collect();
-    if kept == Kept::Spool {
+    if kept.is_spooled() {
         is_empty(&spool(left.path())).await;
         let fetch = bucket.fetch();
         let moved = files.iter().filter(|file| fetch(file).is_some());
