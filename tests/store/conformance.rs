@@ -11,7 +11,7 @@ use slimspan::storage::{StoreError, Stored};
 use slimspan_artifact::Digest;
 
 use super::backend::{Backend, Kind, artifact};
-use crate::support::measured::{bound, measured};
+use crate::support::measured::{bound, measured, number};
 
 macro_rules! properties {
     ($($property:ident)*) => {
@@ -132,7 +132,25 @@ async fn content_types(backend: &Backend) {
 }
 
 async fn a_hundred_puts_of_one_digest_are_one_upload(backend: &Backend) {
-    let prefix = "hundred";
+    let rounds = number("SLIMSPAN_ROUNDS", 1);
+    let (mut looks, mut reads) = (0, 0);
+    for round in 0..rounds {
+        let told = a_hundred_puts(backend, &format!("hundred-{round}")).await;
+        (looks, reads) = (looks + told.0, reads + told.1);
+    }
+    measured(
+        "P21",
+        &format!("store::conformance, {}", backend.name),
+        "1 object and 1 put, each read whole or nothing",
+        format_args!(
+            "{rounds} rounds of 100 puts of 8 MiB at once, {looks} looks, {reads} of them at all of it, the others at \
+             nothing"
+        ),
+    );
+}
+
+/// One round of that: how often it was looked for meanwhile, and how often it was there.
+async fn a_hundred_puts(backend: &Backend, prefix: &str) -> (usize, usize) {
     let opened = backend.open(prefix);
     let artifact = artifact(5, 8 << 20);
     // Somebody who looks for it all the time finds nothing or all of it.
@@ -173,19 +191,11 @@ async fn a_hundred_puts_of_one_digest_are_one_upload(backend: &Backend) {
     assert_eq!((written, opened.faults.begun()), (1, 1));
     done.store(true, Ordering::SeqCst);
     let (looks, reads) = reader.await.unwrap();
-    measured(
-        "P21",
-        &format!("store::conformance, {}", backend.name),
-        "1 object and 1 put, each read whole or nothing",
-        format_args!(
-            "100 puts of {} bytes at once, {looks} looks, {reads} of them at all of it, the others at nothing",
-            artifact.bytes.len()
-        ),
-    );
     assert_eq!(
         opened.store.get(&artifact.digest).await.unwrap(),
         artifact.bytes
     );
+    (looks, reads)
 }
 
 async fn many_digests_side_by_side(backend: &Backend) {
