@@ -182,6 +182,20 @@ fn rows() -> Vec<Row> {
             ..usual()
         },
         Row {
+            what: "the sender has no credential",
+            change: |config| {
+                config["extensions"]["bearertokenauth"] = json!({ "token": "s3cret" });
+                config["service"]["extensions"] = json!(["artifact_store", "bearertokenauth"]);
+                for listener in ["grpc", "http"] {
+                    let listener = &mut config["receivers"]["otlp"]["protocols"][listener];
+                    listener["auth"] = json!({ "authenticator": "bearertokenauth" });
+                }
+            },
+            code: Code::Unauthenticated,
+            http: 401,
+            ..usual()
+        },
+        Row {
             what: "the backend knows no such user",
             backend: Some(Status::unauthenticated("who are you")),
             code: Code::Unauthenticated,
@@ -333,19 +347,30 @@ async fn pressure_is_no_refusal_for_good() {
         waiting.push(tokio::spawn(async move { sender.try_call(call).await }));
         backend.arrived(there).await;
     }
+    let says = "memory_limiter.limit_mib";
+    let sender = slimspan.sender().await;
+    let status = sender.send(Signal::Traces, &request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(status.message().contains(says), "{status}");
+    let delay = retry_after(&status);
+    assert!(delay.is_some(), "{status}");
     let sender = slimspan.http_sender().await;
     for form in Form::ALL {
         let answer = sender
             .post(Signal::Traces, form, form.write(Signal::Traces, &request))
             .await;
         assert_eq!(answer.status, 503, "{answer:?}");
-        assert!(answer.retry_after().is_some());
+        assert_eq!(answer.retry_after(), delay, "{answer:?}");
         let told = answer.refusal(form);
-        assert!(
-            told.message().contains("memory_limiter.limit_mib"),
-            "{told}"
-        );
+        assert_eq!(told.code(), Code::Unavailable, "{told}");
+        assert!(told.message().contains(says), "{told}");
     }
+    measured(
+        "P11",
+        "program::http::answers, too much at once",
+        "UNAVAILABLE and when to come back, by gRPC and HTTP in both forms",
+        format_args!("the same by 3 ways: come back after {delay:?}"),
+    );
     for waiting in waiting {
         waiting.abort();
     }
