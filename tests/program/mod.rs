@@ -36,6 +36,7 @@ mod isolation;
 mod items;
 mod leftovers;
 mod limits;
+mod linear;
 mod memory;
 mod own_metrics;
 mod own_traces;

@@ -115,7 +115,7 @@ cargo build --profile "$profile" --locked --examples || result=$?
 # One at a time, or each would measure the others, too.
 tests delivery:: store::lifecycle program::background::a_power_cut program::background::a_full_disk program::queue::a_power_cut \
     program::queue::a_full_disk program::bombs program::bad_protobuf program::artifact_server::slow_readers \
-    program::items program::memory program::isolation program::limits program::http::bodies \
+    program::items program::memory program::isolation program::limits program::linear program::http::bodies \
     program::http::answers program::floods program::strangers program::connections::what_connections \
     program::leftovers program::shutdown program::tenants program::sizes program::retries program::transport \
     program::http_answers program::artifact_server::ranges program::artifact_server::reading \
