@@ -11,7 +11,7 @@ use slimspan::storage::{StoreError, Stored};
 use slimspan_artifact::Digest;
 
 use super::backend::{Backend, Kind, artifact};
-use crate::support::measured::{bound, measured, number};
+use crate::support::measured::{bound, measured};
 
 macro_rules! properties {
     ($($property:ident)*) => {
@@ -132,7 +132,7 @@ async fn content_types(backend: &Backend) {
 }
 
 async fn a_hundred_puts_of_one_digest_are_one_upload(backend: &Backend) {
-    let rounds = number("SLIMSPAN_ROUNDS", 1);
+    let rounds = crate::support::measured::number("SLIMSPAN_ROUNDS", 1);
     let (mut looks, mut reads) = (0, 0);
     for round in 0..rounds {
         let told = a_hundred_puts(backend, &format!("hundred-{round}")).await;
