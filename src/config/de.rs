@@ -170,7 +170,7 @@ impl<'de> NodeDeserializer<'de> {
             _ => return Err(self.wrong_type("a mapping")),
         };
         Ok(Entries {
-            entries: entries.iter(),
+            left: entries.iter(),
             current: None,
             are_known,
         })
@@ -300,7 +300,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
 }
 
 struct Entries<'de> {
-    entries: slice::Iter<'de, Entry>,
+    left: slice::Iter<'de, Entry>,
     /// The entry whose key has been read.
     current: Option<&'de Entry>,
     /// Whether there can only be certain keys.
@@ -314,7 +314,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
-        let Some(entry) = self.entries.next() else {
+        let Some(entry) = self.left.next() else {
             return Ok(None);
         };
         self.current = Some(entry);

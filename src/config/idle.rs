@@ -15,7 +15,6 @@ use super::memory::MemoryLimiter;
 use super::path::KeyPath;
 use super::processors::MemoryLimiterConfig;
 use super::units::AnyDurationOrNone;
-use crate::extensions::health_check::Served;
 use crate::receivers::otlp::config::Protocols;
 use crate::tls::config::TlsServerConfig;
 
@@ -228,18 +227,18 @@ fn of_listeners(config: &Config) -> Vec<(KeyPath, &TlsServerConfig)> {
         let http = http.as_ref().and_then(|http| http.tls.as_ref());
         [("grpc", grpc), ("http", http)].map(|(protocol, tls)| (path.key(protocol), tls))
     });
-    let extensions = config.started_extensions().map(|(id, extension)| {
+    let extensions = config.started_extensions().flat_map(|(id, extension)| {
         let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
         match extension {
-            ExtensionConfig::ArtifactServer(server) => (path, server.tls.as_ref()),
-            ExtensionConfig::Zpages(zpages) => (path, zpages.tls.as_ref()),
-            other => match other.health() {
-                Some(Served { section, tls, .. }) => (
-                    section.map_or_else(|| path.clone(), |section| path.key(section)),
-                    tls,
-                ),
-                None => (path, None),
-            },
+            ExtensionConfig::ArtifactServer(server) => vec![(path, server.tls.as_ref())],
+            ExtensionConfig::Zpages(zpages) => vec![(path, zpages.tls.as_ref())],
+            other => {
+                let healths = other.health().into_iter();
+                let at = |section: Option<_>| {
+                    section.map_or_else(|| path.clone(), |section| path.key(section))
+                };
+                healths.map(|of| (at(of.section), of.tls)).collect()
+            }
         }
     });
     let all = receivers.chain(extensions);

@@ -131,6 +131,7 @@ impl Preset {
                          [endpoint](https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-otlp/), \
                          [attributes](https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-best-practices-attributes/)",
                 unconfirmed: Some("whether the 1 MB are counted before compression; here they are"),
+                ..DEFAULTS
             },
             Self::Honeycomb => Values {
                 reference: SEMCONV,

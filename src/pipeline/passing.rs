@@ -94,7 +94,10 @@ impl Pipeline {
     pub(super) fn wanted_forms(&self) -> &[Wanted] {
         if self.artifacts.is_some() {
             // What it takes out itself is written here.
-            &[None]
+            &[Wanted {
+                references: None,
+                bytes_values: None,
+            }]
         } else {
             self.exporters.forms()
         }

@@ -403,9 +403,9 @@ async fn a_full_disk_is_a_full_spool() {
 
     // All the room that is left, but for some KiB.
     let _ = std::fs::write(&filler, vec![1; 2 << 20]);
-    let filled = std::fs::metadata(&filler).unwrap().len();
+    let whole = std::fs::metadata(&filler).unwrap().len();
     let filler = std::fs::File::options().write(true).open(&filler);
-    filler.unwrap().set_len(filled - (64 << 10)).unwrap();
+    filler.unwrap().set_len(whole - (64 << 10)).unwrap();
     let file = otlp::photo(1000, 300_000);
     let request = otlp::span_with(&file);
     assert_no_room(&sender.send(Signal::Traces, &request).await.unwrap_err());

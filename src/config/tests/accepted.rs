@@ -565,7 +565,7 @@ fn whom_a_client_trusts_does_nothing_for_a_listener() {
         (9, "extensions.zpages", &both),
     ];
     let told = listeners.iter().flat_map(|(line, path, keys)| {
-        let told = |key| format!("c.yaml:{line}: {path}.tls.{key}: does nothing here: ");
+        let told = move |key| format!("c.yaml:{line}: {path}.tls.{key}: does nothing here: ");
         keys.iter().map(told)
     });
     let told: Vec<String> = told.collect();
