@@ -1,8 +1,9 @@
 //! Who is at the other end of a connection.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use http::Extensions;
 use tokio::net::UnixStream;
 
 /// The other end of a connection.
@@ -28,6 +29,18 @@ pub enum Origin {
     Host(IpAddr),
     /// Those of a process; of those without a number, those of a user.
     Process(Process),
+}
+
+/// The address that a request came from, which it says in its extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote(pub IpAddr);
+
+impl Remote {
+    /// Where the request with these came from.
+    pub fn of(extensions: &Extensions) -> IpAddr {
+        let remote = extensions.get::<Self>();
+        remote.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Self(address)| *address)
+    }
 }
 
 impl Process {

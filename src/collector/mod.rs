@@ -169,7 +169,7 @@ impl Collector {
         .await?;
         let receivers = bind_receivers(
             config,
-            &auth,
+            (&auth, &servers),
             &pipelines,
             &budget,
             (&counters, own_spans.tracer()),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::auth::Auth;
 use super::error::StartError;
 use super::plain_text::{Told, warn_of_plain_text};
+use super::servers::Servers;
 use crate::admission::Budget;
 use crate::auth::Gate;
 use crate::config::{ComponentId, Config, InvalidSocket, PipelineConfig, ReceiverConfig, Socket};
@@ -60,7 +61,7 @@ impl Receiver {
 /// the `summary`.
 pub(super) async fn bind_receivers(
     config: &Config,
-    auth: &Auth,
+    (auth, servers): (&Auth, &Servers),
     pipelines: &[(&PipelineConfig, Arc<Pipeline>)],
     budget: &Budget,
     (counters, tracer): (&Arc<Counters>, &Tracer),
@@ -121,9 +122,18 @@ pub(super) async fn bind_receivers(
             let new = || HttpReceiver::standing(http);
             let standing = listeners.connections.at(&path, new);
             let listener = HttpReceiver::new(socket, http.clone(), tls, gate);
-            let listener = listener.with_connections(standing);
+            let server = http.artifact_server.as_ref();
+            let door = server.and_then(|id| Some((id, servers.door(id)?)));
+            let artifacts = door.map(|(_, door)| door.routes(is_protected));
+            let listener = listener
+                .with_connections(standing)
+                .with_artifacts(artifacts);
             let size = http.max_request_body_size.to_string();
             let what = listening("HTTP", &path, &place, is_protected, &size);
+            let what = match door {
+                Some((id, _)) => format!("{what}; programs put artifacts into {id} there"),
+                None => what,
+            };
             summary.insert(receivers.len(), (id.to_string(), what));
             receivers.push(Receiver {
                 listener: Listener::Http(Box::new(listener)),

@@ -12,10 +12,13 @@ use super::error::StartError;
 use crate::admission::Budget;
 use crate::auth::Gate;
 use crate::catalog::{Catalog, Recorder};
-use crate::config::{ComponentId, Config, ContextKey, ExtensionConfig, HostPort, ProcessorConfig};
+use crate::config::{
+    ComponentId, Config, ContextKey, ExtensionConfig, HostPort, ProcessorConfig, ReceiverConfig,
+    Socket,
+};
 use crate::listeners::{Listeners, Wanted};
 use crate::server::config::ArtifactServerConfig;
-use crate::server::{ArtifactServer, Deletion, Parts, protection_of};
+use crate::server::{ArtifactServer, Deletion, Door, Parts, protection_of};
 use crate::shutdown::GRACE;
 use crate::sockets::Listening;
 use crate::storage::Store;
@@ -26,6 +29,8 @@ use crate::tls::ServerTls;
 #[derive(Debug, Default)]
 pub(super) struct Servers {
     tasks: JoinSet<()>,
+    /// Lets in at receivers who puts artifacts.
+    doors: BTreeMap<ComponentId, Door>,
     stop: CancellationToken,
 }
 
@@ -61,6 +66,7 @@ impl Servers {
         summary: &mut Vec<(String, String)>,
     ) -> Result<Self, StartError> {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let mut doors = BTreeMap::new();
         for id in &config.service.extensions {
             let Some(ExtensionConfig::ArtifactServer(server)) = config.extensions.get(id) else {
                 continue;
@@ -86,6 +92,7 @@ impl Servers {
                 counts: counters.server(&id.to_string()),
                 budget: budget.clone(),
                 users_are_tenants: users_are_tenants(config, &server.store),
+                names: names_of_receivers(config, id),
                 artifacts: listen(listeners, &of_artifacts).await?,
                 pages: listen(listeners, &of_pages).await?,
             };
@@ -104,9 +111,15 @@ impl Servers {
                     started.pages_url()
                 ),
             ));
+            doors.insert(id.clone(), started.door());
             started.serve(&mut tasks, &stop);
         }
-        Ok(Self { tasks, stop })
+        Ok(Self { tasks, doors, stop })
+    }
+
+    /// What lets in at a receiver who puts artifacts into this one, if it runs.
+    pub(super) fn door(&self, id: &ComponentId) -> Option<&Door> {
+        self.doors.get(id)
     }
 
     /// From now on they take no more requests.
@@ -119,6 +132,19 @@ impl Servers {
         self.stop();
         LastAnswers(self.tasks)
     }
+}
+
+/// The hosts on which receivers listen that take artifacts for this server.
+fn names_of_receivers(config: &Config, id: &ComponentId) -> Vec<String> {
+    let receivers = config.receivers.values();
+    let listeners = receivers.filter_map(|ReceiverConfig::Otlp(otlp)| otlp.protocols.http.as_ref());
+    let theirs = listeners.filter(|http| http.artifact_server.as_ref() == Some(id));
+    let sockets = theirs.filter_map(|http| http.socket().ok());
+    let hosts = sockets.filter_map(|socket| match socket {
+        Socket::Tcp(endpoint, _) => Some(endpoint.host),
+        Socket::Unix(_) => None,
+    });
+    hosts.collect()
 }
 
 /// Who may delete at a server.

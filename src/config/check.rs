@@ -45,6 +45,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     check.exporters();
     check.authenticators();
     check.artifact_servers();
+    check.receivers_of_artifacts();
     check.middlewares();
     check.memory_limits();
     check.spools();

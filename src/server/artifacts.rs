@@ -17,7 +17,6 @@ use super::address::Address;
 use super::audit::Deed;
 use super::catalogued::why;
 use super::links::{Disposition, Signature, parameter};
-use super::listener::Peer;
 use super::media::Media;
 use super::naming::disposition;
 use super::pieces::{OpenError, Opened, Reading};
@@ -26,6 +25,7 @@ use super::range::{Part, lists};
 use super::slots::Slot;
 use super::{Server, counted};
 use crate::catalog::CatalogError;
+use crate::peer::Remote;
 use crate::storage::StoreError;
 
 /// What the one route is called where requests are counted.
@@ -104,7 +104,7 @@ impl Server {
         if is_visit && signature == Signature::None {
             return Err(self.to_the_page(&address).into());
         }
-        let peer = Peer::of(&request.extensions);
+        let peer = Remote::of(&request.extensions);
         let reader = match signature {
             Signature::Good(key) => Reader {
                 name: format!("link {key}"),

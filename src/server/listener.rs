@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use http::{Extensions, Request};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,6 +24,7 @@ use tower::Service as _;
 use super::connections::{Connections, Doing};
 use super::kept::keep;
 use super::no_http::{Headed, Lines};
+use crate::peer::Remote;
 use crate::tls::{Accepted, ServerTls};
 
 /// What is spoken over TLS: a request at a time, so that a slow reader holds up nobody but itself.
@@ -46,17 +47,6 @@ const WINDOW: Duration = Duration::from_secs(30);
 
 /// How long nothing is accepted after the system could not.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(IpAddr);
-
-impl Peer {
-    pub(super) fn of(extensions: &Extensions) -> IpAddr {
-        let peer = extensions.get::<Self>();
-        peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Self(address)| *address)
-    }
-}
 
 /// A listener that is bound and does not answer yet.
 #[derive(Debug)]
@@ -149,7 +139,7 @@ async fn speak(
     let headed = Headed::new(paced, Arc::clone(&doing), unasked);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let answering = doing.asked();
-        request.extensions_mut().insert(Peer(peer.ip()));
+        request.extensions_mut().insert(Remote(peer.ip()));
         let answer = routes.clone().call(request);
         async move {
             let answer = answer.await.unwrap_or_else(|never| match never {});

@@ -13,6 +13,7 @@ mod catalogued;
 pub mod config;
 mod connections;
 mod counted;
+mod door;
 mod headers;
 mod kept;
 mod letting_in;
@@ -48,6 +49,7 @@ pub use self::address::Address;
 use self::api::Rooms;
 use self::audit::Audit;
 use self::config::ArtifactServerConfig;
+pub use self::door::Door;
 use self::headers::Protection;
 use self::links::{Disposition, Links};
 use self::listener::{ALPN, Listener};
@@ -163,6 +165,8 @@ pub struct Parts {
     pub budget: Budget,
     /// Whether a user is the tenant of that name.
     pub users_are_tenants: bool,
+    /// Names by which it may be asked for beside those of its configuration.
+    pub names: Vec<String>,
     /// Where artifacts are read.
     pub artifacts: TcpListener,
     /// Where pages and the API are.
@@ -238,7 +242,7 @@ impl ArtifactServer {
             max_upload_size: config.max_upload_size.as_u64(),
             absences: Absences::default(),
             protection: Protection::new(config),
-            hosts: Hosts::new("localhost", &config.hosts()),
+            hosts: Hosts::new("localhost", &[config.hosts(), parts.names].concat()),
             urls,
         };
         Ok(Self {
@@ -256,6 +260,11 @@ impl ArtifactServer {
     /// Where people are told to go for pages.
     pub fn pages_url(&self) -> &str {
         &self.server.urls.pages
+    }
+
+    /// What lets in at another listener who puts artifacts.
+    pub fn door(&self) -> Door {
+        Door::of(Arc::clone(&self.server))
     }
 
     /// Answers until `stop` is cancelled. What it answers then is sent to its end, unless `tasks` are dropped

@@ -25,7 +25,11 @@ pub(super) fn routes(server: Arc<Server>) -> Router {
 }
 
 /// What holds for every request on this listener, and every answer.
-async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(server): State<Arc<Server>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let route = pattern(request.uri().path());
     let asked = Asked::of(&server.counts, request.method(), route);
     let mut response = match server.site_takes(&request) {

@@ -1,7 +1,8 @@
 //! Artifact servers, and what they serve.
 
-use super::{Check, not_configured, wrong_type};
-use crate::config::components::{Component, ExtensionConfig};
+use super::{Check, not_configured, protocol_path, wrong_type};
+use crate::config::Socket;
+use crate::config::components::{Component, ExtensionConfig, ReceiverConfig};
 use crate::config::path::KeyPath;
 
 impl Check<'_> {
@@ -27,6 +28,35 @@ impl Check<'_> {
                     let message = not_configured(ExtensionConfig::KIND, store, known);
                     self.report(path.key("store"), message);
                 }
+            }
+        }
+    }
+
+    /// Receivers at which artifacts are put, too.
+    pub(super) fn receivers_of_artifacts(&mut self) {
+        let config = self.config;
+        for (receiver, ReceiverConfig::Otlp(otlp)) in &config.receivers {
+            let Some(http) = &otlp.protocols.http else {
+                continue;
+            };
+            let Some(id) = &http.artifact_server else {
+                continue;
+            };
+            let message = match config.extensions.get(id) {
+                Some(ExtensionConfig::ArtifactServer(server)) => match http.socket() {
+                    Ok(Socket::Tcp(endpoint, _)) => server.mistake_at(&endpoint),
+                    // What is wrong with an endpoint is told there.
+                    Ok(Socket::Unix(_)) | Err(_) => None,
+                },
+                Some(_) => Some(wrong_type(id, "an artifact_server")),
+                None => {
+                    let known = config.extensions.keys();
+                    Some(not_configured(ExtensionConfig::KIND, id, known))
+                }
+            };
+            if let Some(message) = message {
+                let path = protocol_path(receiver, "http").key("artifact_server");
+                self.report(path, message);
             }
         }
     }

@@ -1767,7 +1767,7 @@ fn mistakes_of_an_http_listener() {
         ),
         (
             "http:\n        read_timeouts: 0",
-            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, transport, max_request_body_size, max_items, max_connections, max_connections_per_address, max_strangers_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata, middlewares".to_owned(),
+            "c.yaml:5: receivers.otlp.protocols.http: has invalid keys: read_timeouts; did you mean \"read_timeout\"? known are endpoint, transport, max_request_body_size, max_items, max_connections, max_connections_per_address, max_strangers_per_address, traces_url_path, metrics_url_path, logs_url_path, compression_algorithms, cors, response_headers, read_timeout, write_timeout, read_header_timeout, idle_timeout, keep_alives_enabled, tls, auth, include_metadata, middlewares, artifact_server".to_owned(),
         ),
     ] {
         let text = GOOD.replace(grpc, &format!("      {http}\n"));

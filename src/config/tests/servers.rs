@@ -155,3 +155,54 @@ fn mistakes() {
         assert!(!errors.contains("short"), "{errors}");
     }
 }
+
+#[test]
+fn a_receiver_takes_artifacts_only_for_a_server_that_knows_who_may() {
+    let parse = |server: &str, http: &str| {
+        let yaml = format!(
+            "receivers:\n  otlp: {{protocols: {{http: {{{http}}}}}}}\nexporters:\n  debug:\nextensions:\n  \
+             artifact_store: {{url: memory://}}\n  bearertokenauth: {{token: a}}\n  artifact_server: {{{server}}}\n\
+             service:\n  extensions: [artifact_store, artifact_server, bearertokenauth]\n  \
+             pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}\n"
+        );
+        let parsed = Config::parse(&yaml, "c.yaml", |_| None);
+        parsed.map(drop).map_err(|errors| errors.to_string())
+    };
+    let (here, anywhere) = ("endpoint: 127.0.0.1:4318", "endpoint: 0.0.0.0:4318");
+    let auth = "auth: {authenticator: bearertokenauth}";
+    for (server, http) in [
+        ("", here),
+        (auth, anywhere),
+        ("open_to_everybody: true", anywhere),
+    ] {
+        let http = format!("{http}, artifact_server: artifact_server");
+        assert_eq!(parse(server, &http), Ok(()), "{server} {http}");
+    }
+    for (http, told) in [
+        (
+            format!("{anywhere}, artifact_server: artifact_server"),
+            "receivers.otlp.protocols.http.artifact_server: 0.0.0.0:4318 can be reached from other machines",
+        ),
+        (
+            format!("{here}, artifact_server: artifact_store"),
+            "receivers.otlp.protocols.http.artifact_server: references extension \"artifact_store\" which is not \
+             an artifact_server",
+        ),
+        (
+            format!("{here}, artifact_server: artifact_server/b"),
+            "references extension \"artifact_server/b\" which is not configured",
+        ),
+        (
+            format!("{here}, artifact_server: artifact_server, logs_url_path: /v1/artifacts/logs"),
+            "receivers.otlp.protocols.http.logs_url_path: /v1/artifacts/logs is where artifact_server takes \
+             artifacts",
+        ),
+    ] {
+        let errors = parse("", &http).unwrap_err();
+        assert!(errors.contains(told), "{http}: {errors}");
+    }
+    assert_eq!(
+        parse("", &format!("{here}, logs_url_path: /v1/artifacts/logs")),
+        Ok(())
+    );
+}

@@ -11,6 +11,7 @@ mod vouched;
 
 use std::error::Error;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::accept::accept;
 use self::life::live;
+use crate::peer::Remote;
 use crate::sockets::{Listening, Plain};
 use crate::telemetry::{Counters, Seldom};
 use crate::tls::{Accepted, ServerTls, Terms};
@@ -121,6 +123,19 @@ pub(super) async fn serve<C>(
     } else {
         standing.close(&mut connections).await;
     }
+}
+
+/// Where requests come from over this, if that is still known; who comes over a Unix socket is of this machine.
+pub(super) fn remote(stream: &Stream) -> Option<Remote> {
+    let plain = match stream {
+        Either::Left(plain) => plain,
+        Either::Right(accepted) => accepted.get_ref().0,
+    };
+    let address = match plain {
+        Either::Left(tcp) => tcp.peer_addr().ok()?.ip(),
+        Either::Right(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    Some(Remote(address))
 }
 
 /// Agrees on keys, where there is TLS; none where connections are to end meanwhile.

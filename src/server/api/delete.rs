@@ -296,6 +296,7 @@ mod tests {
                 spike_mib: 8,
             }),
             users_are_tenants: false,
+            names: Vec::new(),
             artifacts: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             pages: TcpListener::bind("127.0.0.1:0").await.unwrap(),
         };
@@ -306,6 +307,7 @@ mod tests {
                 scope: Scope::All,
             },
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            elsewhere: None,
             headers: HeaderMap::new(),
             query: String::new(),
             place: None,

@@ -116,7 +116,7 @@ pub(crate) async fn register(
     if address.tenant != asking.reader.scope.usual() {
         query.append_pair("tenant", address.tenant.as_str());
     }
-    let here = server.site_url(&asking.headers);
+    let here = server.url_for(&asking);
     let upload = UploadTarget {
         method: "PUT",
         url: format!("{here}/v1/artifacts/{digest}/blob?{}", query.finish()),
@@ -315,12 +315,14 @@ impl Server {
         }
     }
 
-    /// Where this server is for who asks it: as it was asked, unless it is told.
-    fn site_url(&self, headers: &http::HeaderMap) -> String {
-        let host = headers.get(header::HOST);
+    /// Where this server is for who asks it: as it was asked, unless it is told. Who asks elsewhere need not reach
+    /// what it is told.
+    fn url_for(&self, asking: &Asking) -> String {
+        let host = asking.headers.get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok());
-        match (self.urls.pages_are_public, host) {
-            (false, Some(host)) => format!("{}://{host}", self.urls.scheme),
+        match (&asking.elsewhere, self.urls.pages_are_public, host) {
+            (Some(elsewhere), _, Some(host)) => format!("{}://{host}", elsewhere.scheme),
+            (None, false, Some(host)) => format!("{}://{host}", self.urls.scheme),
             _ => self.urls.pages.clone(),
         }
     }

@@ -23,16 +23,17 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Request};
 use axum::routing::{MethodRouter, delete as delete_route, get, post, put};
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use url::form_urlencoded;
 
 use super::Server;
 use super::access::Reader;
 use super::address::Address;
-use super::listener::Peer;
+use super::door::Elsewhere;
 use super::place::Place;
 use crate::catalog::Tenants;
+use crate::peer::Remote;
 use crate::tenant::TenantId;
 pub(super) use answer::ApiError;
 pub(super) use restore::Rooms;
@@ -76,11 +77,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
+/// Of these, what puts an artifact.
+pub(super) fn routes_of_who_puts() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/v1/artifacts", post(handshake::register))
+        .route("/v1/artifacts/{sha256}/blob", put(handshake::upload))
+        .route("/v1/artifacts/{sha256}/finalize", post(handshake::finalize))
+        .fallback(only_put)
+        .method_not_allowed_fallback(only_put)
+}
+
+/// What is told where nothing but that is answered.
+async fn only_put() -> ApiError {
+    let told = "only what puts an artifact is answered here; everything else is at the artifact_server itself";
+    ApiError::Told(StatusCode::NOT_FOUND, told.to_owned())
+}
+
 /// A request of somebody who may ask.
 #[derive(Debug)]
 struct Asking {
     reader: Reader,
     peer: IpAddr,
+    /// What was asked for it, where that is no listener of this server.
+    elsewhere: Option<Elsewhere>,
     headers: HeaderMap,
     query: String,
     /// Where it has its place, unless it has another one.
@@ -111,12 +130,13 @@ impl Asking {
 
     fn of(server: &Server, request: Request, reader: Reader) -> Result<(Self, Body), ApiError> {
         let (head, body) = request.into_parts();
-        let peer = Peer::of(&head.extensions);
+        let peer = Remote::of(&head.extensions);
         server.rate_allows(&reader, peer)?;
         let query = head.uri.query().unwrap_or_default().to_owned();
         let asking = Self {
             reader,
             peer,
+            elsewhere: Elsewhere::of(&head.extensions),
             headers: head.headers,
             query,
             place: Place::of(&head.extensions),

@@ -26,6 +26,18 @@ impl ArtifactServerConfig {
         self.auth.is_none() && self.reached().is_none() && self.known_elsewhere().is_none()
     }
 
+    /// What is wrong with taking what is put at a receiver that listens there.
+    pub fn mistake_at(&self, receiver: &HostPort) -> Option<String> {
+        if self.auth.is_some() || self.open_to_everybody || is_loopback(&receiver.host) {
+            return None;
+        }
+        Some(format!(
+            "{receiver} can be reached from other machines, and without auth anybody there can store artifacts of \
+             any tenant, and learn which there are: add auth to the artifact_server, listen on 127.0.0.1, or say \
+             open_to_everybody: true there"
+        ))
+    }
+
     /// A listener that other machines reach.
     fn reached(&self) -> Option<(Vec<&'static str>, &HostPort)> {
         let mut endpoints = [

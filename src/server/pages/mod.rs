@@ -36,10 +36,10 @@ use super::artifacts::insert;
 use super::audit::Deed;
 use super::config::origin_of;
 use super::links::Disposition;
-use super::listener::Peer;
 use super::place::Place;
 use super::{Address, Scope, Server, path_of};
 use crate::catalog::{CatalogError, Tenants};
+use crate::peer::Remote;
 use crate::tenant::TenantId;
 pub(super) use artifact::artifact;
 use explained::Explained;
@@ -140,7 +140,7 @@ impl Visit {
             return Err(response);
         }
         let (head, _) = request.into_parts();
-        let peer = Peer::of(&head.extensions);
+        let peer = Remote::of(&head.extensions);
         let reader = server.person(&head.headers).await;
         let reader = reader.map_err(|refused| Explained::refused(&refused).page(&site))?;
         let allowed = server.rate_allows(&reader, peer);

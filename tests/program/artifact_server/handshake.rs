@@ -17,7 +17,7 @@ use crate::support::{config, otlp};
 
 /// A client that does what the SDK does whose requests were captured: it registers, follows what it is told,
 /// and finalizes. Every answer that it gets is returned.
-async fn put(client: &Client, claim: &Value, bytes: &Bytes) -> Vec<HttpAnswer> {
+pub(super) async fn put(client: &Client, claim: &Value, bytes: &Bytes) -> Vec<HttpAnswer> {
     let posting = client.with("content-type", "application/json");
     let registered = posting
         .ask(Method::POST, "/v1/artifacts", claim.to_string())
@@ -47,7 +47,7 @@ async fn put(client: &Client, claim: &Value, bytes: &Bytes) -> Vec<HttpAnswer> {
     answers
 }
 
-fn claim(bytes: &[u8]) -> Value {
+pub(super) fn claim(bytes: &[u8]) -> Value {
     json!({
         "sha256": Digest::of(bytes).to_string(),
         "size_bytes": bytes.len(),
@@ -56,7 +56,7 @@ fn claim(bytes: &[u8]) -> Value {
     })
 }
 
-fn statuses(answers: &[HttpAnswer]) -> Vec<u16> {
+pub(super) fn statuses(answers: &[HttpAnswer]) -> Vec<u16> {
     answers
         .iter()
         .map(|answer| answer.status.as_u16())
@@ -66,6 +66,11 @@ fn statuses(answers: &[HttpAnswer]) -> Vec<u16> {
 #[tokio::test]
 async fn what_an_sdk_sends_is_stored_once() {
     let served = Served::start(&with_server()).await;
+    put_as_captured(&served, &served.pages).await;
+}
+
+/// Sends there what was captured, and looks at what comes of it.
+pub(super) async fn put_as_captured(served: &Served, address: &Client) {
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/rest");
     let read = |name: &str| -> Value {
         let text = std::fs::read(captures.join(name)).unwrap();
@@ -78,7 +83,7 @@ async fn what_an_sdk_sends_is_stored_once() {
         let headers = capture["headers"].as_object().unwrap();
         let client = headers
             .iter()
-            .fold(served.pages.clone(), |client, (name, value)| {
+            .fold(address.clone(), |client, (name, value)| {
                 match name.to_ascii_lowercase().as_str() {
                     "host" | "content-length" | "connection" => client,
                     name => client.with(name, value.as_str().unwrap()),

@@ -28,6 +28,7 @@ mod python;
 mod questions;
 mod ranges;
 mod reading;
+mod receivers;
 mod reloads;
 mod restoring;
 mod restoring_files;

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 
 use super::super::config::MiddlewareConfig;
+use super::artifacts::is_of_artifacts;
 use crate::auth::config::AuthConfig;
 use crate::compression::Compression;
 use crate::config::headers::headers;
 use crate::config::units::{AnyDuration, Between, BetweenOrNone, PositiveDuration, SizeBetween};
-use crate::config::{AnyCaseGlob, InvalidSocket, Secret, Socket, Transport};
+use crate::config::{AnyCaseGlob, ComponentId, InvalidSocket, Secret, Socket, Transport};
 use crate::tls::config::TlsServerConfig;
 
 /// The HTTP listener.
@@ -85,6 +86,9 @@ pub struct HttpConfig {
     pub include_metadata: bool,
     /// What stands before the receiver: the extension `memory_limiter`, or nothing.
     pub middlewares: Vec<MiddlewareConfig>,
+    /// The `artifact_server` that takes what programs put at this address, under /v1/artifacts; nothing does unless it
+    /// is given.
+    pub artifact_server: Option<ComponentId>,
 }
 
 impl HttpConfig {
@@ -113,6 +117,7 @@ impl HttpConfig {
             auth,
             include_metadata,
             middlewares,
+            artifact_server,
             ..
         } = Self::default();
         Self {
@@ -128,6 +133,7 @@ impl HttpConfig {
             auth,
             include_metadata,
             middlewares,
+            artifact_server,
             ..self.clone()
         }
     }
@@ -156,6 +162,15 @@ impl HttpConfig {
             return Some((
                 key,
                 format!("{path} is where profiles are sent to: a path is of one signal"),
+            ));
+        }
+        let of_artifacts = paths
+            .into_iter()
+            .find(|one| is_of_artifacts(one.1.as_str()));
+        if let (Some((key, path)), Some(server)) = (of_artifacts, &self.artifact_server) {
+            return Some((
+                key,
+                format!("{path} is where {server} takes artifacts: a path is of one of them"),
             ));
         }
         let same = pairs.into_iter().find(|(one, other)| one.1 == other.1);
@@ -200,6 +215,7 @@ impl Default for HttpConfig {
             auth: None,
             include_metadata: false,
             middlewares: Vec::new(),
+            artifact_server: None,
         }
     }
 }

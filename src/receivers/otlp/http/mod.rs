@@ -1,6 +1,7 @@
 //! OTLP over HTTP, in protobuf that stays bytes, or in JSON.
 
 mod answer;
+mod artifacts;
 pub(super) mod config;
 mod content;
 mod cors;
@@ -14,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
@@ -30,6 +32,7 @@ use tower::util::option_layer;
 use tower::{Layer as _, ServiceExt as _};
 
 use self::answer::{Declined, failure, success};
+use self::artifacts::beside;
 pub(crate) use self::config::ContentCoding;
 use self::config::HttpConfig;
 pub(crate) use self::content::{Form, coding};
@@ -75,6 +78,8 @@ pub struct HttpReceiver {
     tls: Option<Arc<ServerTls>>,
     gate: Gate,
     standing: Arc<Standing>,
+    /// What answers who puts artifacts here.
+    artifacts: Option<Router>,
 }
 
 impl HttpReceiver {
@@ -113,6 +118,7 @@ impl HttpReceiver {
             tls: tls.map(Arc::new),
             gate,
             standing,
+            artifacts: None,
         }
     }
 
@@ -120,6 +126,12 @@ impl HttpReceiver {
     #[must_use]
     pub fn with_connections(self, standing: Arc<Standing>) -> Self {
         Self { standing, ..self }
+    }
+
+    /// The same, and who puts artifacts there is answered by these, if there are any.
+    #[must_use]
+    pub fn with_artifacts(self, artifacts: Option<Router>) -> Self {
+        Self { artifacts, ..self }
     }
 
     /// The most bytes that all connections can pin beside the requests that are read from them.
@@ -163,12 +175,20 @@ impl HttpReceiver {
         });
         let cors = config.cors.as_ref().and_then(cors::layer);
         let answering = option_layer(cors).layer(answering);
-        let service = Service::new(answering.map_response(|answer| answer.map(Body::new)));
+        let mut service = Service::new(answering.map_response(|answer| answer.map(Body::new)));
+        if let Some(artifacts) = self.artifacts {
+            service = beside(artifacts, to_map(&config.response_headers), service);
+        }
         let mut server = server(STREAMS);
         server.http1().keep_alive(config.keep_alives_enabled);
         let speak = move |io: TokioIo<Stream>, requests: Requests, answering: Answering| {
-            let io = Watched::either(io.into_inner(), requests.clone(), head, unread);
-            let service = service_fn(move |request: Request<Incoming>| {
+            let stream = io.into_inner();
+            let remote = connections::remote(&stream);
+            let io = Watched::either(stream, requests.clone(), head, unread);
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                if let Some(remote) = remote {
+                    request.extensions_mut().insert(remote);
+                }
                 let under_way = requests.begin();
                 let answer = answering.clone().answer(request);
                 async move { Ok::<_, Infallible>(under_way.until_sent(answer.await?)) }
