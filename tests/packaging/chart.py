@@ -22,6 +22,7 @@ KINDS = {
     "v1": ["ConfigMap", "Secret", "Service", "ServiceAccount"],
     "apps/v1": ["DaemonSet", "Deployment", "StatefulSet"],
     "autoscaling/v2": ["HorizontalPodAutoscaler"],
+    "batch/v1": ["CronJob"],
     "networking.k8s.io/v1": ["NetworkPolicy"],
     "policy/v1": ["PodDisruptionBudget"],
     "monitoring.coreos.com/v1": ["PodMonitor"],

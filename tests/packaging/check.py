@@ -7,7 +7,9 @@ deploy/kubernetes/slimspan.yaml has to be what the chart makes; --write writes i
 """
 
 import json
+import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,8 +27,9 @@ PACKAGES = pathlib.Path(sys.argv[2]).resolve()
 
 PLAIN_HEADER = """\
 # One gateway without Helm: kubectl apply -n observability -f slimspan.yaml
-# Set the endpoint of the backend and the url of the store first. Credentials of the store come from
-# a Secret called slimspan, as environment variables.
+# Set the endpoint of the backend, the url of the store, and where people open files (public_url) first. A
+# Secret called slimspan has the credentials of the store as environment variables, and with them
+# SLIMSPAN_TOKEN, by which files are opened, and SLIMSPAN_LINKS, which signs links: openssl rand -hex 32.
 #
 # The chart makes this file, with values.yaml: make packaging WRITE=1
 """
@@ -39,7 +42,7 @@ def problem(where, what):
     problems.append(f"{where}: {what}")
 
 
-def check_pod(where, pod):
+def check_pod(where, pod, runs_on=True):
     """What the `restricted` standard asks for, and a root file system that cannot be written to."""
     security = pod.get("securityContext", {})
     rules = {
@@ -54,8 +57,8 @@ def check_pod(where, pod):
     mounted = {volume["name"] for volume in pod.get("volumes", [])}
     for container in pod["containers"]:
         own = container.get("securityContext", {})
-        names = {port["name"] for port in container["ports"]}
-        for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:
+        names = {port["name"] for port in container.get("ports", [])}
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"] if runs_on else []:
             asked = container.get(probe, {}).get("httpGet", {}).get("port")
             rules[f"{probe} asks a port that there is"] = asked in names
         rules |= {
@@ -100,6 +103,29 @@ def check_document(where, document):
         check_pod(f"{where}: {kind}", template["spec"])
 
 
+def check_jobs(where, slimspan, documents):
+    """What is run by a schedule is a command of slimspan, in a pod that belongs to nothing else."""
+    specs = [it.get("spec", {}) for it in documents]
+    selectors = [spec["selector"] for spec in specs if isinstance(spec.get("selector"), dict)]
+    selectors += [spec["podSelector"] for spec in specs if "podSelector" in spec]
+    for document in documents:
+        if document["kind"] != "CronJob":
+            continue
+        name = f"{where}: {document['metadata']['name']}"
+        template = document["spec"]["jobTemplate"]["spec"]["template"]
+        check_pod(name, template["spec"], runs_on=False)
+        labels = template["metadata"]["labels"].items()
+        for selector in selectors:
+            if selector.get("matchLabels", selector).items() <= labels:
+                problem(name, f"its pods are selected by {selector}")
+        [container] = template["spec"]["containers"]
+        command = [slimspan, *container["args"], "--help"]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode != 0:
+            problem(name, f"slimspan does not take {container['args']}: {result.stderr}")
+        checked.add("CronJob")
+
+
 def check_ports(where, config, documents):
     """What the configuration listens on is what the containers say, and the other way round."""
     pods = [it["spec"]["template"]["spec"] for it in documents if "template" in it.get("spec", {})]
@@ -112,6 +138,9 @@ def check_ports(where, config, documents):
     [reader] = config["service"]["telemetry"]["metrics"]["readers"]
     prometheus = reader["pull"]["exporter"]["prometheus"]
     listening["metrics"] = f"{prometheus['host']}:{prometheus['port']}"
+    if server := config["extensions"].get("artifact_server"):
+        listening["files"] = server["endpoint"]
+        listening["pages"] = server["pages"]["endpoint"]
     expected = {name: f"0.0.0.0:{port}" for name, port in said.items()}
     if listening != expected:
         problem(where, f"listens on {listening}, and the container says {expected}")
@@ -122,7 +151,10 @@ def check_config(where, slimspan, text):
         file = pathlib.Path(folder) / "collector.yaml"
         file.write_text(text)
         command = [slimspan, "validate", "--config", file]
-        result = subprocess.run(command, capture_output=True, text=True)
+        # What a Secret would have.
+        names = re.findall(r"\$\{env:(\w+)\}", text)
+        secrets = {name: f"{name}-{'x' * 64}" for name in names}
+        result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **secrets})
     if result.returncode != 0:
         problem(where, f"slimspan does not take the configuration: {result.stderr}")
 
@@ -138,6 +170,7 @@ def check_values(configuration, slimspan, file):
             text = document["data"]["collector.yaml"]
             check_config(where, slimspan, text)
             check_ports(where, yaml.safe_load(text), documents)
+    check_jobs(where, slimspan, documents)
     if "sidecar" in file.name:
         check_sidecar(where, notes)
     print(f"ok: {where}: {', '.join(sorted(kinds))}")
@@ -157,6 +190,13 @@ def check_sidecar(where, notes):
     check_pod(where, {**pod, "containers": [container]})
 
 
+# An artifact_server that says this of itself.
+SERVED = (
+    "{artifactServer: {enabled: true}, config: {exporters: {otlp_grpc: {endpoint: 'a:1'}}, "
+    "extensions: {artifact_store: {url: 's3://b'}, artifact_server: {%s}}}}"
+)
+SERVED_AT = "public_url: 'https://f.example.com', pages: {public_url: 'https://p.example.com'}"
+
 # Values that the chart refuses, each with a word of the reason.
 REFUSED = [
     ("{}", "endpoint"),
@@ -167,6 +207,12 @@ REFUSED = [
     ("{persistence: {enabled: true}, autoscaling: {enabled: true}}", "autoscaling"),
     ("{podMonitor: {enabled: true}, mode: sidecar}", "podMonitor"),
     ("{image: {digest: latest}}", "digest"),
+    ("{artifactServer: {enabled: true}}", "public_url"),
+    ("{artifactServer: {enabled: true}, mode: sidecar}", "mode: gateway"),
+    (SERVED % "public_url: 'https://f.example.com'", "pages.public_url"),
+    (SERVED % SERVED_AT, "artifact_server.auth"),
+    (SERVED % f"{SERVED_AT}, auth: {{authenticator: basicauth}}", "links.keys"),
+    ("{upkeep: {gc: {enabled: true}}}", "max_age"),
 ]
 
 
@@ -174,7 +220,7 @@ def check_refusals(configuration):
     complete = yaml.safe_load((CHART / "ci/gateway.yaml").read_text())
     for text, reason in REFUSED:
         values = yaml.safe_load(text)
-        if values.get("mode") == "sidecar" or "persistence" in values:
+        if values.get("mode") == "sidecar" or values.keys() & {"persistence", "artifactServer", "upkeep"}:
             values = {**complete, **values}
         try:
             render(configuration, CHART, values)
@@ -195,8 +241,8 @@ def main():
         for file in sorted((CHART / "ci").glob("*.yaml")):
             check_values(configuration, slimspan, file)
         check_refusals(configuration)
-        if not checked:
-            problem("deploy/helm/slimspan/ci", "no file of it has a PodMonitor made")
+        for kind in {"PodMonitor", "CronJob"} - checked:
+            problem("deploy/helm/slimspan/ci", f"no file of it has a {kind} made")
         manifest = check_values(configuration, slimspan, PLAIN / "values.yaml")
     # Nothing of it is Helm's.
     lines = manifest.strip().splitlines()

@@ -1,4 +1,4 @@
-{{/* The configuration: what the values say, with what persistence adds to it. */}}
+{{/* The configuration: what the values say, with what artifactServer and persistence add to it. */}}
 {{- define "slimspan.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- range $id, $exporter := $config.exporters }}
@@ -20,6 +20,13 @@
 {{- if and (hasPrefix "artifact_store" $id) (not (dig "url" "" (default dict $extension))) }}
 {{- fail (printf "config.extensions.%s.url: say where files go, such as s3://bucket/prefix" $id) }}
 {{- end }}
+{{- end }}
+{{- if .Values.artifactServer.enabled }}
+{{- $_ := set $config.extensions "artifact_server" (include "slimspan.artifactServer" . | fromYaml) }}
+{{- $server := get $config.extensions "artifact_server" }}
+{{- $deletion := default dict (get (default dict $server.deletion) "auth") }}
+{{- $ids := list "artifact_server" (get (default dict $server.auth) "authenticator") (get $deletion "authenticator") }}
+{{- $_ := set $config.service "extensions" (uniq (concat $config.service.extensions (compact $ids))) }}
 {{- end }}
 {{- if .Values.persistence.enabled }}
 {{- if ne .Values.mode "gateway" }}

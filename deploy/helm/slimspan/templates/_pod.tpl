@@ -10,21 +10,21 @@ ports:
     containerPort: {{ $port }}
     protocol: TCP
 {{- end }}
+{{- if .Values.artifactServer.enabled }}
+  - name: files
+    containerPort: {{ .Values.artifactServer.filesPort }}
+    protocol: TCP
+  - name: pages
+    containerPort: {{ .Values.artifactServer.pagesPort }}
+    protocol: TCP
+{{- end }}
   - name: health
     containerPort: {{ .Values.healthPort }}
     protocol: TCP
   - name: metrics
     containerPort: {{ .Values.metricsPort }}
     protocol: TCP
-{{- with .Values.existingSecret }}
-envFrom:
-  - secretRef:
-      name: {{ . }}
-{{- end }}
-{{- with .Values.extraEnv }}
-env:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "slimspan.environment" . }}
 {{- include "slimspan.probes" . }}
 {{- if .Values.preStopSleepSeconds }}
 lifecycle:
@@ -49,6 +49,18 @@ volumeMounts:
   - name: slimspan-data
     mountPath: /var/lib/slimspan
 {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "slimspan.environment" }}
+{{- with .Values.existingSecret }}
+envFrom:
+  - secretRef:
+      name: {{ . }}
+{{- end }}
+{{- with .Values.extraEnv }}
+env:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
@@ -89,6 +101,31 @@ readinessProbe:
 {{- end }}
 {{- end }}
 
+{{/* What all pods have, also those of jobs: as whom they run, and where. */}}
+{{- define "slimspan.podBasis" -}}
+serviceAccountName: {{ include "slimspan.serviceAccount" . }}
+# slimspan asks nothing of Kubernetes. Identities of clouds bring tokens of their own.
+automountServiceAccountToken: false
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* What the pods of all kinds of workloads are made of. */}}
 {{- define "slimspan.podTemplate" -}}
 metadata:
@@ -104,16 +141,8 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "slimspan.serviceAccount" . }}
-  # slimspan asks nothing of Kubernetes. Identities of clouds bring tokens of their own.
-  automountServiceAccountToken: false
+  {{- include "slimspan.podBasis" . | nindent 2 }}
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
-  securityContext:
-    {{- toYaml .Values.podSecurityContext | nindent 4 }}
-  {{- with .Values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
@@ -121,18 +150,6 @@ spec:
     - {{- include "slimspan.container" . | nindent 6 }}
   volumes:
     {{- include "slimspan.volumes" . | nindent 4 }}
-  {{- with .Values.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
   {{- if .Values.topologySpreadConstraints }}
   topologySpreadConstraints:
     {{- toYaml .Values.topologySpreadConstraints | nindent 4 }}
