@@ -34,8 +34,21 @@ pub struct CatalogConfig {
     /// up, and counted.
     #[serde(with = "SizeBetween::<{ 1 << 20 }, { 1 << 40 }>")]
     pub max_bytes: ByteSize,
+    /// What happens to a request whose entries neither the folder nor the bucket takes in time.
+    pub on_failure: OnCatalogFailure,
     /// How long files are kept that nothing refers to any more: `slimspan gc` removes them.
     pub retention: RetentionConfig,
+}
+
+/// What happens to a request whose entries would be lost with the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCatalogFailure {
+    /// The sender is asked to try again later.
+    #[default]
+    Refuse,
+    /// It is answered as if they were written down, and the log warns.
+    Forward,
 }
 
 /// `retention`: how long files are kept after the last reference to them.
@@ -132,6 +145,7 @@ impl Default for CatalogConfig {
             interval: Duration::from_secs(5),
             max_batch: ByteSize::mib(1),
             max_bytes: ByteSize::mib(256),
+            on_failure: OnCatalogFailure::default(),
             retention: RetentionConfig::default(),
         }
     }

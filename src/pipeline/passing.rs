@@ -3,6 +3,7 @@
 //! A connector leads from a pipeline to others of its signal. The one waits for the others as it waits for its
 //! exporters, so the answer of a sender is about all that its request reached.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -125,10 +126,15 @@ impl Pipeline {
         let watch = Watch::start();
         let processed = artifacts.process(signal, sifted, terms, counters).await;
         self.processors.took(signal, watch.read());
+        let processed = processed.and_then(|mut processed| {
+            let recording = artifacts.recording(mem::take(&mut processed.entries))?;
+            Ok((processed, recording))
+        });
         if processed.is_err() && !self.exporters.has_exporters() {
             // It reaches no pipeline that would count it.
             counters.received(bytes);
         }
+        let (processed, recording) = processed?;
         let Processed {
             outgoing,
             is_forwarded,
@@ -136,12 +142,11 @@ impl Pipeline {
             rejected,
             tenants,
             in_flight,
-            entries,
-        } = processed?;
+            entries: _,
+        } = processed;
         let not_passed = rejected.as_ref().map_or(0, |of| of.count);
         let left = items.saturating_sub(not_passed);
         self.processors.passed(signal, left as u64);
-        let recording = artifacts.recording(entries);
         let mut terms = terms.clone();
         terms.tenants = tenants.into();
         let watched = recording.as_deref().map(Recording::departure);
@@ -162,7 +167,10 @@ impl Pipeline {
             // Before the sender hears of it: else a kill could leave a reference that nobody knows of, and
             // that is not sent again. What one of several backends refused has left to the others, and so
             // may what was not answered in time. Where the sender goes away meanwhile, it is let go of.
-            recording.ended(terms.deadline).await;
+            let told = recording.ended(terms.deadline).await;
+            if outcome.is_ok() {
+                told?;
+            }
         }
         match outcome {
             Ok(answer) => {

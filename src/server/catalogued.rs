@@ -103,14 +103,20 @@ impl Server {
         known.ok()??.file_name
     }
 
-    /// Writes down that an artifact was put by itself.
-    pub(super) async fn record(&self, file: PutFile) {
+    /// Writes down that an artifact was put by itself; an error where a kill could leave nobody who knows.
+    pub(super) async fn record(&self, file: PutFile) -> Result<(), ApiError> {
         let Some(recorder) = &self.recorder else {
-            return;
+            return Ok(());
         };
-        if let Some(entry) = file.entry() {
-            recorder.record(vec![entry]).await;
+        let entries: Vec<_> = file.entry().into_iter().collect();
+        if recorder.record(entries).await {
+            return Ok(());
         }
+        let told = "what refers to it cannot be written down at the moment: see catalog.on_failure";
+        Err(ApiError::Told(
+            StatusCode::SERVICE_UNAVAILABLE,
+            told.to_owned(),
+        ))
     }
 
     /// When an artifact was deleted last, whether or not it came again, as far as that is known here.

@@ -13,6 +13,7 @@ use slimspan_proto::Signal;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
+use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::references::files;
@@ -269,6 +270,7 @@ async fn what_a_queue_on_disk_sends_later_is_listed_whoever_took_it() {
         std::fs::write(path, "in the way").unwrap();
     }
     let mut config = with_catalog(&backend, "50ms");
+    config["extensions"]["artifact_store"]["catalog"]["on_failure"] = json!("forward");
     config["exporters"]["otlp_grpc"]["sending_queue"] = json!({ "storage": "file_storage" });
     config["extensions"]["file_storage"] = json!({});
     config["service"]["extensions"] = json!(["artifact_store", "file_storage"]);
@@ -295,16 +297,58 @@ async fn what_a_queue_on_disk_sends_later_is_listed_whoever_took_it() {
     assert_eq!(entry.state, State::Stored);
 }
 
-/// A catalog that cannot be written costs no telemetry, is told, and is made good when it can.
-#[tokio::test]
-async fn telemetry_does_not_fail_for_its_catalog() {
-    let backend = Backend::start().await;
+/// A folder in which a catalog has neither a place to wait nor one to be put into.
+fn without_a_place() -> TempDir {
     let folder = TempDir::new().unwrap();
-    // Neither a folder to wait in nor one to be put into.
     std::fs::create_dir(folder.path().join("artifacts")).unwrap();
     std::fs::write(folder.path().join("artifacts/catalog"), "in the way").unwrap();
     std::fs::write(folder.path().join("catalog"), "in the way").unwrap();
+    folder
+}
+
+/// What is acknowledged is in the catalog: where nobody can write down what refers to a file, its sender keeps it. When
+/// that is known, the backend does not get it once more each time.
+#[tokio::test]
+async fn what_nobody_can_write_down_is_refused_until_somebody_can() {
+    let backend = Backend::start().await;
+    let home = Arc::new(without_a_place());
+    let artifacts = home.path().join("artifacts");
+    let yaml = serde_json::to_string(&with_catalog(&backend, "50ms")).unwrap();
+    let mut slimspan = Slimspan::spawn(Arc::clone(&home), &yaml);
+    assert!(slimspan.ready().await, "{}", slimspan.stderr());
+    let sender = slimspan.sender().await;
+    let request = otlp::span_with(otlp::PICTURE);
+    for round in 0..3 {
+        let refused = sender.send(Signal::Traces, &request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{round}: {refused}");
+        assert!(
+            refused.message().contains("catalog.on_failure"),
+            "{refused}"
+        );
+        slimspan.logs("the catalog waits for the store").await;
+    }
+    assert_eq!(backend.received().len(), 1);
+    // What refers to nothing is no matter of the catalog.
+    let plain = otlp::plain_span(1);
+    sender.send(Signal::Traces, &plain).await.unwrap();
+    std::fs::remove_file(artifacts.join("catalog")).unwrap();
+    soon("it is taken", async {
+        while sender.send(Signal::Traces, &request).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let log = slimspan.kill().await;
+    assert_eq!(entries(&artifacts).await.len(), 1, "{log}");
+}
+
+/// A catalog that cannot be written costs no telemetry where that is preferred, is told, and is made good when it can.
+#[tokio::test]
+async fn telemetry_does_not_fail_for_its_catalog() {
+    let backend = Backend::start().await;
+    let folder = without_a_place();
     let mut config = with_catalog(&backend, "50ms");
+    config["extensions"]["artifact_store"]["catalog"]["on_failure"] = json!("forward");
     // Nor one for the index of a server.
     config["extensions"]["artifact_server"] =
         json!({ "endpoint": "127.0.0.1:0", "pages": { "endpoint": "127.0.0.1:0" } });
@@ -331,11 +375,9 @@ async fn telemetry_does_not_fail_for_its_catalog() {
 #[tokio::test]
 async fn entries_that_nobody_took_are_told_at_the_end() {
     let backend = Backend::start().await;
-    let folder = TempDir::new().unwrap();
-    std::fs::create_dir(folder.path().join("artifacts")).unwrap();
-    std::fs::write(folder.path().join("artifacts/catalog"), "in the way").unwrap();
-    std::fs::write(folder.path().join("catalog"), "in the way").unwrap();
-    let mut slimspan = Slimspan::start_in(folder, &with_catalog(&backend, "50ms")).await;
+    let mut config = with_catalog(&backend, "50ms");
+    config["extensions"]["artifact_store"]["catalog"]["on_failure"] = json!("forward");
+    let mut slimspan = Slimspan::start_in(without_a_place(), &config).await;
     let told = "1 entries are missing in the catalog";
     let request = otlp::span_with(otlp::PICTURE);
     let sender = slimspan.sender().await;

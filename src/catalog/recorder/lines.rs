@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::super::entry::Entry;
 use super::queue::{Home, Record};
 use super::warnings::Matter;
 use super::{PATIENCE, Shared};
@@ -82,4 +83,29 @@ impl Shared {
             }
         }
     }
+}
+
+/// Entries as they stand in journals and objects.
+pub(in crate::catalog) fn to_lines(entries: &[Entry]) -> Bytes {
+    let mut lines = Vec::with_capacity(entries.len() * 512);
+    for entry in entries {
+        // There is nothing in an entry that JSON does not have.
+        if serde_json::to_writer(&mut lines, entry).is_ok() {
+            lines.push(b'\n');
+        }
+    }
+    lines.into()
+}
+
+/// The entries of an object or a journal's record, and how many lines are none.
+pub(in crate::catalog) fn from_lines(lines: &[u8]) -> (Vec<Entry>, usize) {
+    let mut unreadable = 0;
+    let lines = lines.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    let entries = lines.filter_map(|line| {
+        let entry = serde_json::from_slice(line);
+        unreadable += usize::from(entry.is_err());
+        entry.ok()
+    });
+    (entries.collect(), unreadable)
 }

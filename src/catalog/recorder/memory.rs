@@ -38,6 +38,8 @@ pub(super) struct Memory {
     pub(super) bytes: usize,
     /// Whether the bucket takes what comes, so that requests may wait for it.
     takes: bool,
+    /// Whether it did not take what came last.
+    fails: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,12 @@ impl Memory {
     /// From now on requests may wait for the bucket.
     fn flushes(&mut self) {
         self.takes = true;
+        self.fails = false;
+    }
+
+    /// Whether the bucket did not take what came last.
+    pub(super) fn fails(&self) -> bool {
+        self.fails
     }
 
     /// Nobody waits for the bucket any more, until it takes something.
@@ -229,16 +237,23 @@ impl Shared {
             // Before anybody is answered whose entries these are.
             self.warn_of_memory(reason);
         }
-        self.memory().flushes_no_more();
+        let mut memory = self.memory();
+        memory.flushes_no_more();
+        memory.fails = true;
     }
 
-    /// Waits until entries that are in memory alone are in the bucket, but no longer than their sender waits.
-    pub(super) async fn flushed(&self, told: oneshot::Receiver<()>, deadline: Option<Instant>) {
+    /// Waits until entries that are in memory alone are in the bucket, but no longer than their sender waits; whether
+    /// they outlive the process.
+    pub(super) async fn flushed(
+        &self,
+        told: oneshot::Receiver<()>,
+        deadline: Option<Instant>,
+    ) -> bool {
         let longest = Instant::now() + FLUSH;
         let until = deadline.map_or(longest, |deadline| deadline.min(longest));
         // Where the bucket fails that is told before this ends.
-        if timeout_at(until, told).await.is_ok() {
-            return;
+        if let Ok(told) = timeout_at(until, told).await {
+            return told.is_ok();
         }
         if until == longest {
             self.bucket_fails(&format!("the store did not take them within {FLUSH:?}"));
@@ -246,6 +261,7 @@ impl Shared {
             let reason = "neither the disk nor the store took them while their sender waited";
             self.warn_of_memory(reason);
         }
+        false
     }
 
     /// A span that refers to a file is not to be forgotten because two things are slow for a moment.

@@ -2,12 +2,13 @@
 //! object.
 //!
 //! What the disk does not take in time waits in memory and is put at once, together with all that waits then, and its
-//! request is answered when the bucket has it. Telemetry never fails for its catalog: where the bucket does not take it,
-//! either, that is told, and nobody waits. What does not fit into memory, or is still there alone at the end, is counted
-//! and told.
+//! request is answered when the bucket has it. Where the bucket does not take it, either, that is told, and nobody waits:
+//! the request is refused, and so are those that come then, or they are answered all the same, as it is configured. What
+//! does not fit into memory, or is still there alone at the end, is counted and told.
 
 mod adoption;
 mod deletions;
+mod disk;
 mod finishing;
 mod journals;
 mod lines;
@@ -33,7 +34,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::config::CatalogConfig;
+use super::config::{CatalogConfig, OnCatalogFailure};
 use super::entry::Entry;
 use super::error::CatalogError;
 use crate::storage::{Bucket, Store};
@@ -42,9 +43,11 @@ use finishing::Finishing;
 use journals::Journals;
 pub(super) use journals::journals_in;
 use lines::Unread;
+pub(super) use lines::{from_lines, to_lines};
 pub(crate) use memory::KEEPING;
 use memory::Memory;
 use queue::{Queue, Record};
+use recording::Written;
 use warnings::Warnings;
 
 /// How long a request waits at most for its entries to be on disk. Group commits take milliseconds.
@@ -84,6 +87,8 @@ struct Shared {
     abandoned: Arc<Semaphore>,
     /// Until when nobody waits for the disk.
     resting: Mutex<Option<Instant>>,
+    /// Where the disk did not take what came last: when the next one finds out whether it does.
+    failing: Mutex<Option<Instant>>,
     /// What is read from it for longer than anybody waits.
     unread: Unread,
     warnings: Warnings,
@@ -120,6 +125,7 @@ impl Recorder {
                 writing: TaskTracker::new(),
                 abandoned: Arc::new(Semaphore::new(ABANDONED)),
                 resting: Mutex::default(),
+                failing: Mutex::default(),
                 unread: Unread::default(),
                 warnings: Warnings::default(),
             }),
@@ -137,8 +143,8 @@ impl Recorder {
     }
 
     /// Writes entries down. When this ends they outlive the process, or it was told that they may not; it ends within
-    /// some seconds. Where nobody waits for it, it goes on.
-    pub fn record(&self, entries: Vec<Entry>) -> impl Future<Output = ()> + Send + use<> {
+    /// some seconds. Where nobody waits for it, it goes on. Returns whether who waits may hear that all is well.
+    pub fn record(&self, entries: Vec<Entry>) -> impl Future<Output = bool> + Send + use<> {
         self.record_by(entries, None)
     }
 
@@ -148,7 +154,7 @@ impl Recorder {
         &self,
         entries: Vec<Entry>,
         deadline: Option<Instant>,
-    ) -> impl Future<Output = ()> + Send + use<> {
+    ) -> impl Future<Output = bool> + Send + use<> {
         let shared = Arc::clone(&self.shared);
         let written = (!entries.is_empty()).then(|| {
             let shared = Arc::clone(&shared);
@@ -157,13 +163,23 @@ impl Recorder {
                 .spawn(async move { shared.record(entries).await })
         });
         async move {
-            let Some(written) = written else { return };
-            // Where it did not end, they are counted as lost.
-            if let Ok(Some(told)) = written.await {
+            let Some(written) = written else { return true };
+            let is_durable = match written.await {
+                Ok(Written::OnDisk) => true,
                 // Not in the task: the end waits for these before it puts what is left.
-                shared.flushed(told, deadline).await;
-            }
+                Ok(Written::Awaited(told)) => shared.flushed(told, deadline).await,
+                // Where it did not end, they are counted as lost.
+                Ok(Written::AtRisk) | Err(_) => false,
+            };
+            is_durable || !shared.insists()
         }
+    }
+
+    /// Whether entries that come now may be written down, as far as is known: a request that would only be refused is
+    /// not to leave before. Now and then one finds out whether the disk takes something again.
+    pub fn takes(&self) -> bool {
+        let shared = &self.shared;
+        !shared.insists() || !shared.memory().fails() || shared.disk_may_take()
     }
 
     /// Writes entries down for which nobody waits any more, or counts them as lost where there are too many
@@ -208,7 +224,8 @@ impl Recorder {
             let reason = "a later version of slimspan left them in a queue on disk";
             self.shared.lost(unreadable, reason);
         }
-        self.record(entries).await;
+        // Nobody is told of it.
+        let _ = self.record(entries).await;
     }
 
     /// Puts what is written down into the bucket until `drain` is cancelled; then what is left, unless that
@@ -260,6 +277,12 @@ impl Shared {
         self.journals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether entries have to outlive this process before anybody is answered. What refers to a store in memory does
+    /// not: its files are gone, too.
+    fn insists(&self) -> bool {
+        self.outlives && self.config.on_failure == OnCatalogFailure::Refuse
+    }
+
     /// What an earlier process left.
     fn take_up(&self, found: Vec<Record>) {
         if found.is_empty() {
@@ -277,31 +300,6 @@ impl Shared {
         drop(queue);
         self.arrived.notify_one();
     }
-}
-
-/// Entries as they stand in journals and objects.
-pub(super) fn to_lines(entries: &[Entry]) -> Bytes {
-    let mut lines = Vec::with_capacity(entries.len() * 512);
-    for entry in entries {
-        // There is nothing in an entry that JSON does not have.
-        if serde_json::to_writer(&mut lines, entry).is_ok() {
-            lines.push(b'\n');
-        }
-    }
-    lines.into()
-}
-
-/// The entries of an object or a journal's record, and how many lines are none.
-pub(super) fn from_lines(lines: &[u8]) -> (Vec<Entry>, usize) {
-    let mut unreadable = 0;
-    let lines = lines.split(|byte| *byte == b'\n');
-    let lines = lines.filter(|line| !line.is_empty());
-    let entries = lines.filter_map(|line| {
-        let entry = serde_json::from_slice(line);
-        unreadable += usize::from(entry.is_err());
-        entry.ok()
-    });
-    (entries.collect(), unreadable)
 }
 
 impl fmt::Debug for Recorder {

@@ -2,20 +2,18 @@
 //! time.
 
 use std::mem;
-use std::sync::PoisonError;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::super::entry::{Entry, State};
 use super::memory::Holding;
 use super::queue::{Home, Record};
-use super::{PATIENCE, REST, Shared, to_lines};
+use super::{Shared, to_lines};
 
 impl Shared {
-    /// Writes entries down; what tells that they are in the bucket, where the disk did not take them.
-    pub(super) async fn record(&self, entries: Vec<Entry>) -> Option<oneshot::Receiver<()>> {
+    /// Writes entries down.
+    pub(super) async fn record(&self, entries: Vec<Entry>) -> Written {
         let mut unwritten = Unwritten {
             shared: self,
             count: entries.len(),
@@ -37,19 +35,20 @@ impl Shared {
             // That was told when it was opened.
             None => Err(String::new()),
         };
-        let (home, told) = match written {
-            Ok(home) => (home, None),
+        let (home, written) = match written {
+            Ok(home) => (home, Written::OnDisk),
             Err(reason) => {
                 let held = self.memory().hold(lines.clone(), unwritten.count);
                 let Some(Holding { id, told }) = held else {
                     let why = if reason.is_empty() { "" } else { "; " };
                     unwritten.told(&format!("{reason}{why}what waits in memory is full"));
-                    return None;
+                    return Written::AtRisk;
                 };
                 if !reason.is_empty() && told.is_none() {
                     self.warn_of_memory(&format!("{reason}; nobody waits for the store now"));
                 }
-                (Home::Memory(id), told)
+                let written = told.map_or(Written::AtRisk, Written::Awaited);
+                (Home::Memory(id), written)
             }
         };
         self.counts
@@ -61,28 +60,21 @@ impl Shared {
             waits,
             recorded: recorded.unwrap_or_default(),
             since: Instant::now(),
-            is_awaited: told.is_some(),
+            is_awaited: matches!(written, Written::Awaited(_)),
         });
         self.arrived.notify_one();
-        told
+        written
     }
+}
 
-    async fn append(
-        &self,
-        journal: &crate::journal::Journal,
-        lines: Bytes,
-    ) -> Result<crate::journal::Entry, String> {
-        let resting = *self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        if resting.is_some_and(|until| Instant::now() < until) {
-            return Err("the disk did not write in time a moment ago".to_owned());
-        }
-        if let Ok(appended) = timeout(PATIENCE, journal.append(&[lines])).await {
-            return appended.map_err(|error| error.to_string());
-        }
-        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        *resting = Some(Instant::now() + REST);
-        Err(format!("the disk did not write them within {PATIENCE:?}"))
-    }
+/// What became of entries that were to be written down.
+pub(super) enum Written {
+    /// They are.
+    OnDisk,
+    /// They are in memory until the bucket has them, which this tells.
+    Awaited(oneshot::Receiver<()>),
+    /// They are in memory alone, or lost.
+    AtRisk,
 }
 
 /// Entries that are lost unless they are written down.

@@ -274,6 +274,58 @@ async fn nobody_waits_for_a_bucket_that_fails() {
     assert_eq!((recorder.waiting(), on_disk.counts().lost), (0, 0));
 }
 
+/// What a kill would take along is not acknowledged, and what comes then is not let out, but for one now and then that
+/// finds out whether the disk is back.
+#[tokio::test]
+async fn nothing_is_acknowledged_that_neither_of_them_has() {
+    let mut on_disk = OnDisk::new();
+    on_disk.config.interval = Duration::from_millis(10);
+    on_disk.break_bucket();
+    let recorder = on_disk.open_resting();
+    assert!(recorder.takes(), "nothing is known yet");
+    let (running, drain) = on_disk.begin(&recorder);
+    assert!(!recorder.record(vec![entry()]).await);
+    on_disk.has_failed(1).await;
+    assert!(!recorder.takes());
+    pause();
+    advance(REST).await;
+    resume();
+    assert!(recorder.takes(), "one finds out");
+    assert!(!recorder.takes(), "others wait for that");
+    assert!(!recorder.record(vec![entry()]).await);
+    // The disk is back, and then the bucket.
+    *recorder.shared.resting.lock().unwrap() = None;
+    assert!(recorder.record(vec![entry()]).await);
+    assert!(recorder.takes() && recorder.takes());
+    fs::remove_file(on_disk.home.path().join("bucket/catalog")).unwrap();
+    drain.cancel();
+    timeout(Duration::from_mins(1), running)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((recorder.waiting(), on_disk.counts().lost), (0, 0));
+}
+
+/// Unless that is what somebody wants; and what refers to a store in memory needs to outlive nothing.
+#[tokio::test]
+async fn what_neither_of_them_has_is_acknowledged_where_it_may_be() {
+    let mut on_disk = OnDisk::new();
+    on_disk.config.interval = Duration::from_millis(10);
+    on_disk.config.on_failure = OnCatalogFailure::Forward;
+    on_disk.break_bucket();
+    let recorder = on_disk.open_resting();
+    let (running, _drain) = on_disk.begin(&recorder);
+    for _ in 0..2 {
+        assert!(recorder.takes());
+        assert!(recorder.record(vec![entry()]).await);
+        on_disk.has_failed(1).await;
+    }
+    running.abort();
+    let (_store, recorder) = opened();
+    assert!(recorder.takes());
+    assert!(recorder.record(vec![entry()]).await);
+}
+
 /// One that does not answer is waited for once, and by nobody for longer than its sender waits.
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_hangs_is_waited_for_once() {

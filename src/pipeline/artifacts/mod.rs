@@ -224,15 +224,18 @@ impl Artifacts {
         })
     }
 
-    /// What tells the catalog of a request if it leaves; none where there is nothing to tell.
-    pub(super) fn recording(&self, entries: Vec<Entry>) -> Option<Arc<Recording>> {
-        match &self.fate {
-            Fate::Kept(keeping) if !entries.is_empty() => {
-                let recorder = keeping.recorder.clone()?;
-                Some(Arc::new(Recording::new(entries, recorder)))
-            }
+    /// What tells the catalog of a request if it leaves; none where there is nothing to tell, and an error where it is
+    /// not to leave because nobody could be told.
+    pub(super) fn recording(&self, entries: Vec<Entry>) -> Result<Option<Arc<Recording>>, Refusal> {
+        let recorder = match &self.fate {
+            Fate::Kept(keeping) if !entries.is_empty() => keeping.recorder.clone(),
             _ => None,
+        };
+        let recording = recorder.map(|recorder| Recording::new(entries, recorder));
+        if let Some(recording) = &recording {
+            recording.may_leave()?;
         }
+        Ok(recording.map(Arc::new))
     }
 
     /// What is taken out where references lead to `store`.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::catalog::{Entry, Recorder};
 use crate::exporters::{Departure, Notice, Notices};
+use crate::refusal::{Culprit, Refusal};
 
 /// The entries of a request until it is known what became of it. Where it is let go of before somebody has
 /// waited for its end, and some of the request may have left, they are written down all the same: its sender
@@ -41,15 +42,40 @@ impl Recording {
         &self.departure
     }
 
-    /// The request has gone as far as it goes. Ends within some seconds; where the disk of the catalog does not do its
-    /// part in one, not much later than at `deadline`.
-    pub(in crate::pipeline) async fn ended(&self, deadline: Instant) {
-        if self.departure.is_possible() {
-            let entries = self.untold.take();
-            let recorder = &self.untold.recorder;
-            recorder.record_by(entries, Some(deadline)).await;
+    /// Refuses a request before it leaves, where it would have to be refused afterwards: then its backend would get it
+    /// once more each time that it comes.
+    pub(in crate::pipeline) fn may_leave(&self) -> Result<(), Refusal> {
+        if self.untold.recorder.takes() {
+            Ok(())
+        } else {
+            Err(untellable())
         }
     }
+
+    /// The request has gone as far as it goes. Ends within some seconds; where the disk of the catalog does not do its
+    /// part in one, not much later than at `deadline`. An error where it is not to be acknowledged, because a kill could
+    /// leave a reference that nobody knows of.
+    pub(in crate::pipeline) async fn ended(&self, deadline: Instant) -> Result<(), Refusal> {
+        if !self.departure.is_possible() {
+            return Ok(());
+        }
+        let entries = self.untold.take();
+        let recorder = &self.untold.recorder;
+        if recorder.record_by(entries, Some(deadline)).await {
+            Ok(())
+        } else {
+            Err(untellable())
+        }
+    }
+}
+
+/// What the sender of a request is told that nobody can write down.
+fn untellable() -> Refusal {
+    Refusal::unavailable(
+        Culprit::Store,
+        "neither the disk nor the store of the catalog takes at the moment what refers to files: see \
+         catalog.on_failure of the artifact_store",
+    )
 }
 
 impl Drop for Recording {

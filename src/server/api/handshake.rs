@@ -104,7 +104,7 @@ pub(crate) async fn register(
         let (size, name) = (claim.size_bytes, claim.filename.clone());
         let file = put_file(&address, size, media, name);
         // Each time: a deletion may have hidden what was written down before.
-        server.record(PutFile { is_spooled, ..file }).await;
+        server.record(PutFile { is_spooled, ..file }).await?;
         return Ok(exists(StatusCode::OK));
     }
     // What was said goes with the upload: it may come to another replica.
@@ -193,7 +193,7 @@ pub(crate) async fn upload(
     server.counts.received(size);
     let file_name = asking.parameter("filename");
     let file = put_file(&address, size, media, file_name);
-    server.record(file).await;
+    server.record(file).await?;
     Ok(json(status, &server.finalized(&address, size, media)))
 }
 
@@ -239,7 +239,7 @@ pub(crate) async fn finalize(
         let name = server.own_name(&address).await;
         let file = put_file(&address, opened.size, opened.media, name);
         let is_spooled = stored.is_spooled;
-        server.record(PutFile { is_spooled, ..file }).await;
+        server.record(PutFile { is_spooled, ..file }).await?;
     }
     let finalized = server.finalized(&address, opened.size, opened.media);
     Ok(json(StatusCode::OK, &finalized))
