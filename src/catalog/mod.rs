@@ -38,6 +38,7 @@ pub use put::PutFile;
 pub(crate) use recorder::KEEPING;
 pub use recorder::Recorder;
 pub use tombstone::{Deleted, KeptBack, Tombstone};
+pub use withheld::Withholding;
 
 use std::path::{Path, PathBuf};
 

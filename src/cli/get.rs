@@ -14,7 +14,7 @@ use super::destination::{Destination, Target};
 use super::progress::Progress;
 use super::stores::{Named, StoreArguments, named};
 use super::{USAGE, complain, say};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Withholding};
 use crate::server::{Address, Media};
 use crate::storage::{Store, StoreError};
 use crate::tenant::TenantId;
@@ -78,16 +78,19 @@ pub(super) fn get(get: &Get) -> anyhow::Result<ExitCode> {
 async fn refuse_deleted(store: &Store, digest: &Digest) -> anyhow::Result<()> {
     let asked = async {
         // Not the index of a slimspan that runs: who reads a file need not be able to write there.
-        let catalog = Catalog::open_temporary(store)?;
-        catalog.withheld(store, digest).await
+        let mut withholding = Withholding::of(Catalog::open_temporary(store)?);
+        withholding.among(store, vec![*digest]).await
     };
     match asked.await {
-        Ok(None) => {}
-        Ok(Some(tombstone)) => bail!(
-            "{digest} was deleted at {:.0}: {}",
-            tombstone.time,
-            tombstone.reason
-        ),
+        Ok(withheld) => {
+            if let Some((_, tombstone)) = withheld.first() {
+                bail!(
+                    "{digest} was deleted at {:.0}: {}",
+                    tombstone.time,
+                    tombstone.reason
+                );
+            }
+        }
         // Who may read files need not be allowed to list what was deleted, and not every store tells that from other
         // failures.
         Err(error) => complain(format_args!(

@@ -49,7 +49,7 @@ pub(super) struct Restore {
     /// there.
     #[arg(long, short, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
-    /// Leave references in place whose artifacts are missing or damaged, and go on
+    /// Leave references in place whose artifacts are missing, deleted or damaged, and go on
     ///
     /// Each is told on standard error, and the exit code is 1 after everything is written. A
     /// store that cannot be reached ends it all the same.
@@ -81,7 +81,7 @@ pub(super) fn restore(restore: &Restore) -> anyhow::Result<ExitCode> {
     let targets = targets(&inputs, restore.output.as_deref())?;
     let mut restoring = Restoring {
         location: Store::location_of(store_config, &restore.tenant)?,
-        artifacts: Artifacts::new(store)?,
+        artifacts: Artifacts::new(store, store_config.catalog.enabled)?,
         options: ReadOptions {
             format: restore.format,
             signal: restore.signal,
@@ -230,7 +230,9 @@ impl Restoring {
         let restoration = if needed.is_empty() {
             found
         } else {
-            self.artifacts.fetch(&needed)?;
+            let progress = &self.progress;
+            let complain = |told: String| progress.complain(told);
+            self.artifacts.fetch(&needed, complain)?;
             put_back(signal, slim, &self.location, |digest| {
                 self.artifacts.get(&digest)
             })?
@@ -252,7 +254,7 @@ impl Restoring {
         match left {
             Unrestored::Missing(digest) | Unrestored::Corrupt(digest) => {
                 let lost = self.artifacts.why_lost(digest);
-                lost.map_or_else(|| left.to_string(), ToString::to_string)
+                lost.map_or_else(|| left.to_string(), str::to_owned)
             }
             Unrestored::Dropped(_) | Unrestored::TooLarge(_) | Unrestored::NoRoom(_) => {
                 left.to_string()

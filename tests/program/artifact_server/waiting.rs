@@ -45,6 +45,21 @@ async fn get(served: &Served, digest: &Digest) -> Ended {
     run(served.slimspan.folder(), &arguments).await
 }
 
+/// Puts the files back into what was captured.
+async fn restore(served: &Served, more: &[&str]) -> Ended {
+    let files = ["--signal", "traces", "-o", "whole.pb", "slim.pb"];
+    let arguments = ["restore", "--config", "collector.yaml"];
+    let arguments = [&arguments[..], more, &files[..]].concat();
+    run(served.slimspan.folder(), &arguments).await
+}
+
+/// Which of these files are in it then.
+fn come_back(served: &Served, files: &[Vec<u8>; 2]) -> [bool; 2] {
+    let whole = std::fs::read(served.slimspan.folder().join("whole.pb")).unwrap();
+    let has = |file: &Vec<u8>| whole.windows(file.len()).any(|some| some == file);
+    files.each_ref().map(has)
+}
+
 /// Deletes a trace; how many of its files wait.
 async fn delete(served: &Served, trace: &str, reason: &str) -> u64 {
     let path = format!("/v1/traces/{trace}?reason={reason}");
@@ -68,7 +83,7 @@ async fn what_waits_to_go_is_told_to_be_deleted_at_once() {
     let sender = served.slimspan.sender().await;
     sender.send(Signal::Traces, &request).await.unwrap();
     let slim = backend.received()[0].message.clone();
-    let [own, shared] = photos.map(|photo| Digest::of(&photo));
+    let [own, shared] = photos.each_ref().map(|photo| Digest::of(photo));
     refer(&served, &shared, OTHER, 1).await;
     listed(&served, &own, 1).await;
     listed(&served, &shared, 2).await;
@@ -86,7 +101,8 @@ async fn what_waits_to_go_is_told_to_be_deleted_at_once() {
     assert!(stored.is_file(), "another trace may refer to it");
     // Nor is it put back.
     let client = served.pages.with("content-type", "application/x-protobuf");
-    let restored = client.ask(Method::POST, "/v1/restore/traces", slim).await;
+    let restoring = client.ask(Method::POST, "/v1/restore/traces", slim.clone());
+    let restored = restoring.await;
     assert_eq!(restored.status, StatusCode::OK, "{restored:?}");
     assert_eq!(restored.headers["slimspan-references-left"], "1");
     // Nor does who has the store itself read it by mistake.
@@ -96,6 +112,16 @@ async fn what_waits_to_go_is_told_to_be_deleted_at_once() {
     assert!(!served.slimspan.folder().join("got").exists());
     let got = get(&served, &shared).await;
     assert_eq!(got.code, Some(0), "{got:?}");
+    // Nor does it come back into what was captured.
+    let folder = served.slimspan.folder();
+    std::fs::write(folder.join("slim.pb"), slim).unwrap();
+    let restored = restore(&served, &[]).await;
+    assert_eq!(restored.code, Some(1), "{restored:?}");
+    assert!(restored.stderr.contains("a-person-asked"), "{restored:?}");
+    assert!(!folder.join("whole.pb").exists());
+    let restored = restore(&served, &["--keep-going"]).await;
+    assert_eq!(restored.code, Some(1), "{restored:?}");
+    assert_eq!(come_back(&served, &photos), [false, true]);
 
     // Another trace does refer to it.
     refer(&served, &own, OTHER, 2).await;
@@ -103,6 +129,9 @@ async fn what_waits_to_go_is_told_to_be_deleted_at_once() {
     is(&served, &own, StatusCode::OK, "").await;
     let got = get(&served, &own).await;
     assert_eq!(got.code, Some(0), "{got:?}");
+    let restored = restore(&served, &[]).await;
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert_eq!(come_back(&served, &photos), [true, true]);
 
     // What came again is there, also before it is known what refers to it.
     assert_eq!(delete(&served, OTHER, "so-did-another").await, 2);
