@@ -162,6 +162,28 @@ for mib in 8 32; do
     fi
 done
 
+# A catalog of a million entries, in objects as they are put where there is much, and as a month of little leaves them.
+target='1,000,000 entries listed <= 30 s after a start, < 300 MiB, p99 of each question <= 100 ms'
+catalog="$built/catalog.txt"
+cargo build --release --locked --quiet --bin slimspan || result=$?
+for lines in 2000 20; do
+    if cargo run --release --locked --quiet --package slimspan-bench --bin catalog -- --lines-per-object $lines |
+        tee "$catalog"; then
+        awk -v OFS='\t' -v target="$target" -v lines=$lines '
+            /^PASS  process start to a listing of all of it / { listed = $(NF - 1) }
+            /^PASS  a start with the index that is there / { again = $(NF - 1) }
+            /^PASS  a second start until every object was listed / { again = $(NF - 1) }
+            /^PASS  peak memory of the (second )?process / { mib = $(NF - 1) + 0; if (mib > most) most = mib }
+            / p99 +[0-9.]+ ms$/ { questions++; time = $(NF - 1) + 0; if (time > slowest) slowest = time }
+            END { print "catalog", "make bench, catalog: " lines " lines an object", target,
+                "listed after " listed " s, and after " again " s with the index that is there; " most \
+                " MiB at most; p99 of " questions " questions <= " slowest " ms" }' "$catalog" \
+            >>"$SLIMSPAN_MEASURED"
+    else
+        result=1
+    fi
+done
+
 # What all of them come to together.
 least=$((seconds < 1800 ? 100000 * seconds / 1800 : 100000))
 references="$(awk -F '\t' '$1 ~ /P1|P3/ && $4 ~ /^0 (lost, 0 )?early/ && match($4, /[0-9]+ references/) {
