@@ -47,6 +47,15 @@ pub struct Erased {
     pub until: Option<Timestamp>,
 }
 
+/// How far a deletion has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erasing {
+    /// So many artifacts are to go, as far as they may.
+    Begins(u64),
+    /// It is known of one more whether it is gone.
+    Looked,
+}
+
 /// What was said to be deleted.
 struct Announced {
     tombstones: Vec<Tombstone>,
@@ -79,8 +88,23 @@ impl Catalog {
         deleted: Deleted,
         reason: &str,
     ) -> Result<Erased, CatalogError> {
+        let told = |_| {};
+        self.erase_telling(store, tenant, deleted, reason, &told)
+            .await
+    }
+
+    /// The same, and tells how far it has come.
+    pub async fn erase_telling(
+        &self,
+        store: &Store,
+        tenant: &TenantId,
+        deleted: Deleted,
+        reason: &str,
+        told: &impl Fn(Erasing),
+    ) -> Result<Erased, CatalogError> {
         if let Deleted::Trace { trace } = deleted {
-            return self.erase_trace(store, tenant, trace, reason).await;
+            let erasing = self.erase_trace(store, tenant, trace, reason, told);
+            return erasing.await;
         }
         self.sync(Reach::Back).await?;
         let tombstone = Tombstone {
@@ -100,7 +124,7 @@ impl Catalog {
             // They were listed.
             _ => false,
         };
-        let mut erased = self.remove(announced, removals, None).await?;
+        let mut erased = self.remove(announced, removals, None, told).await?;
         if is_absent {
             erased.absent = mem::take(&mut erased.artifacts);
         }
@@ -153,11 +177,12 @@ impl Catalog {
         announced: Announced,
         removals: Removals<F>,
         last: Option<Timestamp>,
+        told: &impl Fn(Erasing),
     ) -> Result<Erased, CatalogError>
     where
         F: Future<Output = Result<Fate, BucketError>>,
     {
-        let removed = Removed::of(removals).await;
+        let removed = Removed::of(removals, told).await;
         let now = Timestamp::now();
         let until = removed.next(later(now, BREAKS_OFF)).or(last);
         let Announced { key, lines, .. } = announced;
@@ -219,13 +244,15 @@ struct Removed {
 }
 
 impl Removed {
-    async fn of<F>(removals: Removals<F>) -> Self
+    async fn of<F>(removals: Removals<F>, told: &impl Fn(Erasing)) -> Self
     where
         F: Future<Output = Result<Fate, BucketError>>,
     {
+        told(Erasing::Begins(removals.len() as u64));
         let mut removed = Self::default();
         let mut removals = stream::iter(removals).buffer_unordered(CONCURRENT);
         while let Some(fate) = removals.next().await {
+            told(Erasing::Looked);
             match fate {
                 Ok(Fate::Gone) => removed.gone += 1,
                 Ok(Fate::Absent) => removed.absent += 1,

@@ -25,7 +25,7 @@ mod withheld;
 
 pub use compact::{Compacted, Compaction};
 pub use entry::{Entry, State};
-pub use erase::Erased;
+pub use erase::{Erased, Erasing};
 pub use error::CatalogError;
 pub use facts::{ArtifactFacts, Count, Menus, TraceArtifacts, TracedSpan};
 pub use filter::{Cursor, Filter, MAX_PAGE, Page, Tenants, TypePattern};

@@ -183,3 +183,23 @@ async fn a_terminal_shows_how_far_the_removal_of_old_files_is() {
     has_bar(&bar, &["removing ", " 1 of 1, ", " left"]);
     assert!(!path.exists());
 }
+
+/// Also that of everything of a tenant, which is as long as it has files; that of one file is not worth a bar.
+#[tokio::test]
+async fn a_terminal_shows_how_far_a_deletion_is() {
+    let home = home();
+    let on = async |arguments: &[&str]| {
+        let (name, rest) = arguments.split_first().unwrap();
+        let arguments = [&[*name, "--config", "c.yaml"], rest].concat();
+        shown(home.path(), &arguments).await
+    };
+    for name in ["one", "two", "three"] {
+        fs::write(home.path().join(name), name).unwrap();
+    }
+    assert_eq!(on(&["put", "one", "two", "three"]).await, "");
+    let one = Digest::of(b"one").to_string();
+    assert_eq!(on(&["rm", "--artifact", &one, "--yes"]).await, "");
+    let bar = on(&["rm", "--all", "--yes"]).await;
+    has_bar(&bar, &["deleting ", " 2 of 2, ", " left"]);
+    assert_eq!(on(&["rm", "--all"]).await, "", "it only looks");
+}

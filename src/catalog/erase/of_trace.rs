@@ -22,7 +22,7 @@ use super::super::filter::Tenants;
 use super::super::follower::{Catalog, Reach};
 use super::super::ids::{EntryId, TraceId};
 use super::super::tombstone::{Deleted, NOTHING, Tombstone};
-use super::{Erased, Fate, Removals, later};
+use super::{Erased, Erasing, Fate, Removals, later};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
 
@@ -43,6 +43,7 @@ impl Catalog {
         tenant: &TenantId,
         trace: TraceId,
         reason: &str,
+        told: &impl Fn(Erasing),
     ) -> Result<Erased, CatalogError> {
         let known = self.known(store, Timestamp::now()).await?;
         let artifacts = self.index().only_in(tenant, trace, Timestamp::MAX).await?;
@@ -62,7 +63,7 @@ impl Catalog {
         let removals = known.removals(&store.of_tenant(tenant), artifacts, &spooled, time);
         let last = later(time, known.settles);
         let announced = self.announce(tombstones).await?;
-        let erased = self.remove(announced, removals, Some(last)).await?;
+        let erased = self.remove(announced, removals, Some(last), told).await?;
         match known.doubt {
             Some(doubt) if !erased.waiting.is_empty() => Err(doubt),
             _ => Ok(erased),

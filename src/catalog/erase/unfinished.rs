@@ -99,11 +99,11 @@ impl Catalog {
                 let of_tenant = store.of_tenant(&asked.tenant);
                 let removals = known.removals(&of_tenant, artifacts, &HashSet::new(), now);
                 let last = later(asked.time, known.settles);
-                (Removed::of(removals).await, Some(last))
+                (Removed::of(removals, &|_| {}).await, Some(last))
             }
             Deleted::Artifact { .. } | Deleted::Tenant => {
                 let removals = self.removals(store, &asked).await?;
-                (Removed::of(removals).await, None)
+                (Removed::of(removals, &|_| {}).await, None)
             }
         };
         let last = last.filter(|last| *last > now);

@@ -1,5 +1,6 @@
 mod everywhere;
 
+use std::cell::RefCell;
 use std::process::ExitCode;
 
 use anyhow::ensure;
@@ -7,10 +8,11 @@ use clap::{ArgGroup, Args};
 use serde_json::json;
 use slimspan_artifact::Digest;
 
+use super::super::progress::Progress;
 use super::super::say;
 use super::block_on;
-use super::opened::OfStore;
-use crate::catalog::{Deleted, Filter, Tenants, TraceId};
+use super::opened::{OfStore, Opened};
+use crate::catalog::{CatalogError, Deleted, Erased, Erasing, Filter, Tenants, TraceId};
 use crate::tenant::TenantId;
 
 /// Delete a file, the files of a trace, or all of a tenant
@@ -90,10 +92,7 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let erased = opened
-            .catalog
-            .erase(&opened.store, tenant, deleted, &remove.reason)
-            .await?;
+        let erased = erase(remove, &opened, deleted).await?;
         if remove.json {
             let waiting: Vec<_> = erased.waiting.iter().map(ToString::to_string).collect();
             let told = json!({
@@ -127,4 +126,33 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Deletes it, and shows how far that has come.
+async fn erase(remove: &Remove, opened: &Opened, deleted: Deleted) -> Result<Erased, CatalogError> {
+    let (catalog, store) = (&opened.catalog, &opened.store);
+    let (tenant, reason) = (&remove.tenant, &remove.reason);
+    if remove.artifact.is_some() {
+        // One file is gone at once.
+        return catalog.erase(store, tenant, deleted, reason).await;
+    }
+    let looking = Progress::searching("looking for what is to be deleted");
+    let progress = RefCell::new(Some(looking));
+    let told = |erasing| {
+        let mut progress = progress.borrow_mut();
+        match erasing {
+            Erasing::Begins(count) => {
+                // The one before goes first.
+                *progress = None;
+                *progress = Some(Progress::counting(count, "deleting"));
+            }
+            Erasing::Looked => {
+                if let Some(progress) = progress.as_ref() {
+                    progress.add(1);
+                }
+            }
+        }
+    };
+    let erasing = catalog.erase_telling(store, tenant, deleted, reason, &told);
+    erasing.await
 }
