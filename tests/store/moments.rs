@@ -76,7 +76,7 @@ async fn what_is_stored_while_somebody_deletes_it() {
         let catalog = Catalog::open_temporary(&store).unwrap();
         let (usual, deleted) = (TenantId::default(), Deleted::Artifact { digest });
         let erased = catalog.erase(&store, &usual, deleted, "a");
-        assert_eq!(erased.await.unwrap().artifacts, 1);
+        assert_eq!(Box::pin(erased).await.unwrap().artifacts, 1);
     })
     .await;
 }

@@ -35,6 +35,8 @@ fn needed(config: &Config) -> BTreeSet<&ComponentId> {
                 needed.extend(auth.filter_map(|(_, auth)| Some(&auth?.authenticator)));
                 let before = receiver.protocols.middlewares();
                 needed.extend(before.map(|middleware| &middleware.id));
+                let http = receiver.protocols.http.as_ref();
+                needed.extend(http.and_then(|http| http.artifact_server.as_ref()));
             }
         }
         for id in &pipeline.processors {

@@ -37,9 +37,9 @@ async fn one_address_takes_telemetry_and_artifacts() {
     let http = &mut config["receivers"]["otlp"]["protocols"]["http"];
     http["response_headers"] = json!({ "x-of-receiver": "yes" });
     // Where people go, and programs need not get.
-    let server = &mut config["extensions"]["artifact_server"];
-    server["open_to_everybody"] = json!(true);
-    server["pages"]["public_url"] = json!("https://files.example.com");
+    let extension = &mut config["extensions"]["artifact_server"];
+    extension["open_to_everybody"] = json!(true);
+    extension["pages"]["public_url"] = json!("https://files.example.com");
     let served = Served::start(&config).await;
     let sender = at_receiver(&served);
     put_as_captured(&served, &sender).await;
