@@ -200,6 +200,7 @@ pub(super) const ROWS: &[Row] = &[
     listener("extensions", &["health_check"], &["endpoint"]),
     listener("extensions", &["healthcheckv2"], &["endpoint"]),
     listener("extensions", &["healthcheckv2"], &["http", "endpoint"]),
+    listener("extensions", &["healthcheckv2"], &["grpc", "endpoint"]),
     listener("extensions", &["zpages"], &["endpoint"]),
     listener("service", &[], &["telemetry", "metrics", "address"]),
     row(

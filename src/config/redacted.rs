@@ -26,6 +26,15 @@ pub(crate) fn endpoint<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok
     }
 }
 
+/// Serialises what is listened on: a host and a port, or the path of a socket, of which an @ may be a part.
+pub(crate) fn listener<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    if text.contains(':') && !text.starts_with(['/', '.']) {
+        endpoint(text, serializer)
+    } else {
+        serializer.serialize_str(text)
+    }
+}
+
 /// A URL without user and password, and without what follows its path. One that has none of these is as it was
 /// written, and so is a path.
 fn of_url(text: &str) -> Cow<'_, str> {

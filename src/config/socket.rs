@@ -248,8 +248,8 @@ pub(crate) fn endpoint_by_transport(schema: &mut Schema) {
         "properties": {
             "endpoint": {
                 "description": "The address to listen on.",
-                "type": "string",
-                "pattern": "^(\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]+):[0-9]{1,5}$|\\$\\{.+\\}",
+                "type": ["string", "null"],
+                "pattern": "^(\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]*):[0-9]{1,5}$|\\$\\{.+\\}",
             },
         },
     });

@@ -1333,17 +1333,17 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {grpc: }\n",
-        "c.yaml:23: extensions.healthcheckv2.grpc: holds with use_v2: true alone: add that\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "c.yaml:23: extensions.healthcheckv2.grpc: holds with use_v2: true alone: add that",
     ),
     (
         "extensions:\n",
         "extensions:\n  healthcheckv2: {use_v2: true, grpc: {transport: unix}}\n",
-        "c.yaml:23: extensions.healthcheckv2.grpc.transport: \"unix\" is not supported: senders come over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
+        "c.yaml:23: extensions.healthcheckv2.grpc.transport: \"unix\" is not supported: who asks comes over TCP; use tcp, and an endpoint on 127.0.0.1 for those of this machine",
     ),
     (
-        "extensions:\n",
-        "extensions:\n  healthcheckv2: {use_v2: true, http: , grpc: {endpoint: \"127.0.0.1:13133\"}}\n",
-        "c.yaml:23: extensions.healthcheckv2.grpc.endpoint: 127.0.0.1:13133 is already the endpoint of extensions.healthcheckv2.http\nc.yaml:23: extensions.healthcheckv2: would not be started: add \"healthcheckv2\" to service.extensions",
+        "    refresh: 24h\nservice:\n  extensions: [artifact_store]\n",
+        "  healthcheckv2: {use_v2: true, http: , grpc: {endpoint: \"127.0.0.1:13133\"}}\nservice:\n  extensions: [artifact_store, healthcheckv2]\n",
+        "c.yaml:25: extensions.healthcheckv2.grpc.endpoint: 127.0.0.1:13133 is already the endpoint of extensions.healthcheckv2.http",
     ),
     // More of YAML itself.
     (
@@ -1638,6 +1638,12 @@ const UNSEEN: &[&str] = &[
     "references ",
     "is listed twice",
     "would not be started",
+    "has an answer of its own",
+    "holds with use_v2: true alone",
+    "holds without use_v2 alone",
+    "needs to know what to serve",
+    "would show the configuration to whoever asks",
+    "is not a path: it begins with /",
     "must have at least one",
     "must come first",
     "is too little for",

@@ -61,6 +61,7 @@ fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 #[schemars(transform = crate::config::endpoint_by_transport)]
 pub struct GrpcConfig {
     /// The address to listen on; with transport: unix the path of the socket.
+    #[serde(serialize_with = "crate::config::redacted::listener")]
     pub endpoint: String,
     /// What connections are made of.
     pub transport: Transport,

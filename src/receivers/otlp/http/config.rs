@@ -27,6 +27,7 @@ use crate::tls::config::TlsServerConfig;
 #[schemars(transform = crate::config::endpoint_by_transport)]
 pub struct HttpConfig {
     /// The address to listen on; with transport: unix the path of the socket.
+    #[serde(serialize_with = "crate::config::redacted::listener")]
     pub endpoint: String,
     /// What connections are made of.
     pub transport: Transport,
