@@ -42,7 +42,7 @@ pub(super) fn set_up_exporters(
             let way = Way::new(id.to_string(), wire, authorizer, of_exporter);
             let way = Arc::new(way.counted(counters.exporter(&id.to_string())));
             let queue = of_exporter.sending_queue;
-            let budget = budget.within(shares.of(id));
+            let budget = budget.within(shares.of_queue(id));
             let queue = open_queue(config, id, queue, &way, (&budget, counters), &herald)?;
             let delivery = Delivery::new(way, queue);
             summary.push((id.to_string(), format!("sends {delivery}")));

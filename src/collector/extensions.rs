@@ -300,7 +300,14 @@ fn parts(config: &Config) -> Parts {
     };
     let pipelines = config.service.pipelines.iter().map(|(id, wiring)| {
         let receivers = wiring.receivers.iter();
-        let receivers = receivers.map(|id| part("receiver", id, Vec::new()));
+        let receivers = receivers.map(|id| {
+            let kind = if config.connectors.contains_key(id) {
+                "connector"
+            } else {
+                "receiver"
+            };
+            part(kind, id, Vec::new())
+        });
         let processors = wiring.processors.iter().map(|id| {
             let places = match config.processors.get(id) {
                 Some(ProcessorConfig::Artifact(artifact)) => of_store(&artifact.store),
@@ -309,6 +316,9 @@ fn parts(config: &Config) -> Parts {
             part("processor", id, places)
         });
         let exporters = wiring.exporters.iter().map(|id| {
+            if config.connectors.contains_key(id) {
+                return part("connector", id, Vec::new());
+            }
             let place = format!("exporters.{id}");
             let places = vec![format!("{place}.sending_queue"), place];
             part("exporter", id, places)

@@ -128,7 +128,7 @@ impl Collector {
                 budget.clone(),
                 Arc::clone(&counters),
             );
-            let share = shares.of_pipeline(wiring);
+            let share = shares.of_pipeline(&config.end_to_end(id, wiring));
             let mut pipeline = pipeline.counted(processors, before).within(share);
             if let Some((id, batch)) = config.batch_processor(wiring) {
                 let batches = counters.batch(&id.to_string());

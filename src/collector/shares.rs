@@ -12,10 +12,18 @@ use crate::config::{ComponentId, Config, ExporterConfig, PipelineConfig};
 /// last quarter.
 const OF_ALL: (u64, u64) = (3, 4);
 
-/// The share of each exporter that has one.
+/// The shares of each exporter that has some.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    by_exporter: BTreeMap<ComponentId, Arc<Share>>,
+    by_exporter: BTreeMap<ComponentId, Both>,
+}
+
+/// Requests whose senders wait, and those in queues: one that goes into a queue is both for a moment, and has to find
+/// its place there beside the one that it has.
+#[derive(Debug, Clone)]
+struct Both {
+    requests: Arc<Share>,
+    queues: Arc<Share>,
 }
 
 /// Pipelines whose requests wait for one another: they have an exporter in common, or take the same requests.
@@ -42,8 +50,11 @@ impl Shares {
                 bytes >> 20,
                 names.join(", ")
             );
-            let share = Arc::new(Share::new(bytes, told));
-            let of_each = move |id: &ComponentId| (id.clone(), Arc::clone(&share));
+            let shares = Both {
+                requests: Arc::new(Share::new(bytes, told.clone())),
+                queues: Arc::new(Share::new(bytes, told)),
+            };
+            let of_each = move |id: &ComponentId| (id.clone(), shares.clone());
             group.exporters.into_iter().map(of_each)
         });
         Self {
@@ -51,27 +62,31 @@ impl Shares {
         }
     }
 
-    /// That of an exporter.
-    pub(super) fn of(&self, exporter: &ComponentId) -> Option<&Arc<Share>> {
-        self.by_exporter.get(exporter)
+    /// That of an exporter's queue.
+    pub(super) fn of_queue(&self, exporter: &ComponentId) -> Option<&Arc<Share>> {
+        Some(&self.by_exporter.get(exporter)?.queues)
     }
 
     /// That of a pipeline.
     pub(super) fn of_pipeline(&self, pipeline: &PipelineConfig) -> Option<Arc<Share>> {
         let mut exporters = pipeline.exporters.iter();
-        exporters.find_map(|id| self.of(id)).cloned()
+        exporters.find_map(|id| Some(Arc::clone(&self.by_exporter.get(id)?.requests)))
     }
 }
 
 fn groups(config: &Config) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for (id, pipeline) in &config.service.pipelines {
-        // Nobody waits for what only prints.
-        let waited_for = pipeline.exporters.iter().filter(|id| {
-            let exporter = config.exporters.get(*id);
-            !matches!(exporter, None | Some(ExporterConfig::Debug(_)))
+        // Requests wait for what is behind connectors, too; and nobody waits for what only prints.
+        let whole = config.end_to_end(id, pipeline);
+        let waited_for = whole.exporters.iter().filter_map(|id| {
+            let (id, exporter) = config.exporters.get_key_value(id)?;
+            (!matches!(exporter, ExporterConfig::Debug(_))).then_some(id)
         });
-        let sources = pipeline.receivers.iter();
+        let sources = whole
+            .receivers
+            .iter()
+            .filter_map(|id| Some(config.receivers.get_key_value(id)?.0));
         let group = Group {
             exporters: waited_for.collect(),
             sources: sources.map(|receiver| (receiver, id.signal)).collect(),
@@ -113,6 +128,7 @@ exporters:
   otlp_grpc/a: {endpoint: a:1}
   otlp_grpc/b: {endpoint: b:1}
   otlp_grpc/c: {endpoint: c:1}
+connectors: {forward: }
 service:
   pipelines:
 ";
@@ -127,7 +143,13 @@ service:
         });
         let shares = Shares::new(&config, &budget);
         let mut told: Vec<(Arc<Share>, Vec<String>)> = Vec::new();
-        for (id, share) in &shares.by_exporter {
+        for (
+            id,
+            Both {
+                requests: share, ..
+            },
+        ) in &shares.by_exporter
+        {
             match told.iter_mut().find(|(of, _)| Arc::ptr_eq(of, share)) {
                 Some((_, ids)) => ids.push(id.to_string()),
                 None => told.push((Arc::clone(share), vec![id.to_string()])),
@@ -165,6 +187,19 @@ service:
                      metrics: {receivers: [otlp], exporters: [otlp_grpc/c]}\n    \
                      logs: {receivers: [otlp], exporters: [otlp_grpc/a, otlp_grpc/b]}\n",
                 &["otlp_grpc/a otlp_grpc/b", "otlp_grpc/c"],
+            ),
+            // What waits behind a connector waits here.
+            (
+                "    traces: {receivers: [otlp], exporters: [forward]}\n    \
+                     traces/2: {receivers: [forward], exporters: [otlp_grpc/a]}\n    \
+                     logs: {receivers: [otlp], exporters: [otlp_grpc/b]}\n",
+                &["otlp_grpc/a", "otlp_grpc/b"],
+            ),
+            (
+                "    traces: {receivers: [otlp], exporters: [forward, otlp_grpc/c]}\n    \
+                     traces/2: {receivers: [forward], exporters: [otlp_grpc/a]}\n    \
+                     logs: {receivers: [otlp], exporters: [otlp_grpc/b]}\n",
+                &["otlp_grpc/a otlp_grpc/c", "otlp_grpc/b"],
             ),
         ] {
             assert_eq!(shares(pipelines), expected, "{pipelines}");

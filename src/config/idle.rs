@@ -174,7 +174,9 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         }
         if let ExtensionConfig::HealthCheckV2(health_check) = extension {
             let path = path.key("component_health");
-            let keys = health_check.component_health.idle(health_check.use_v2);
+            let keys = health_check
+                .component_health
+                .idle(health_check.use_v2, health_check.grpc.is_some());
             idle.extend(keys.map(|(key, why)| (path.key(key), why)));
         }
         if let ExtensionConfig::FileStorage(storage) = extension {

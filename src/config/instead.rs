@@ -245,9 +245,20 @@ pub(super) fn replace(root: &mut Node) -> Vec<(KeyPath, String)> {
 impl Row {
     /// Replaces its value in a component; returns what there is to tell of that.
     fn apply(&self, component: &mut Node, path: &KeyPath) -> Option<(KeyPath, String)> {
-        let mut keys = self.keys.iter();
-        let node = keys.try_fold(component, |node, key| at(node, key))?;
-        let Value::Scalar(scalar) = &mut node.value else {
+        let (last, section) = self.keys.split_last()?;
+        let listener = section
+            .iter()
+            .try_fold(component, |node, key| at(node, key))?;
+        let transport = listener.get("transport").map(|entry| &entry.value.value);
+        let any = match transport {
+            Some(Value::Scalar(scalar)) => match scalar.text() {
+                Some("tcp6") => Some("[::]"),
+                Some("unix") => None,
+                _ => Some("0.0.0.0"),
+            },
+            _ => Some("0.0.0.0"),
+        };
+        let Value::Scalar(scalar) = &mut at(listener, last)?.value else {
             return None;
         };
         if !self.written.is(scalar) {
@@ -257,8 +268,16 @@ impl Row {
             TheDefault(told) => (None, told.map(ToOwned::to_owned)),
             This(value, told) => (Some(value.to_owned()), told.map(ToOwned::to_owned)),
             Everywhere => {
-                let address = format!("0.0.0.0{}", scalar.text);
-                let told = format!("means {address} here: every address of this machine");
+                let any = any?;
+                let address = format!("{any}{}", scalar.text);
+                let told = if any == "0.0.0.0" {
+                    format!(
+                        "means {address} here, every IPv4 address of this machine; write \"[::]{}\" for IPv6, too",
+                        scalar.text
+                    )
+                } else {
+                    format!("means {address} here, every IPv6 address of this machine")
+                };
                 (Some(address), Some(told))
             }
         };

@@ -11,6 +11,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::address::{HostPort, InvalidAddress};
+use super::redacted::of_any;
 
 /// The longest path that the system takes for a socket.
 const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -133,7 +134,7 @@ impl Socket {
         };
         let address = endpoint.parse::<HostPort>().map_err(|error| {
             if endpoint.starts_with("unix:") || endpoint.starts_with(['/', '.', '@']) {
-                InvalidSocket::PathOverTcp(endpoint.to_owned())
+                InvalidSocket::PathOverTcp(of_any(endpoint).into_owned())
             } else {
                 InvalidSocket::Address(error)
             }
@@ -169,7 +170,7 @@ impl Socket {
 
 /// A Unix socket.
 fn local(endpoint: &str) -> Result<Socket, InvalidSocket> {
-    let text = || endpoint.to_owned();
+    let text = || of_any(endpoint).into_owned();
     if endpoint.parse::<HostPort>().is_ok() {
         return Err(InvalidSocket::AddressOverUnix(text()));
     }
@@ -178,7 +179,7 @@ fn local(endpoint: &str) -> Result<Socket, InvalidSocket> {
     }
     // As the Collector writes them.
     if endpoint.starts_with('@') {
-        return Err(InvalidSocket::Abstract(text()));
+        return Err(InvalidSocket::Abstract(endpoint.to_owned()));
     }
     Ok(Socket::Unix(endpoint.parse()?))
 }
@@ -216,7 +217,7 @@ impl FromStr for SocketPath {
 
     fn from_str(text: &str) -> Result<Self, InvalidPath> {
         if text.is_empty() || text.ends_with('/') || text.contains('\0') {
-            return Err(InvalidPath::NoFile(text.to_owned()));
+            return Err(InvalidPath::NoFile(of_any(text).into_owned()));
         }
         if text.len() > LONGEST {
             return Err(InvalidPath::TooLong(text.len()));

@@ -11,8 +11,9 @@ use tokio::net::UnixStream;
 /// A socket that is listened on. Its file goes with it.
 #[derive(Debug)]
 pub(super) struct Local {
-    socket: UnixListener,
+    /// The file goes first: as long as the socket listens nobody takes its place.
     file: SocketFile,
+    socket: UnixListener,
 }
 
 /// The file of a socket, as long as it is ours. It is removed when this is dropped.
@@ -35,7 +36,7 @@ impl Local {
             path: path.to_owned(),
             id: id(&fs::symlink_metadata(path)?),
         };
-        Ok(Self { socket, file })
+        Ok(Self { file, socket })
     }
 
     /// Whether who opens the file comes here: somebody may have removed it.

@@ -230,7 +230,6 @@ impl TlsServerConfig {
             .or_else(reload)
             .or_else(|| range(self.min_version, self.max_version))
             .or_else(|| without_curve(self.max_version, &self.curve_preferences))
-            .or_else(|| without_curve(self.max_version, &self.curve_preferences))
             .or_else(|| insecure(self.include_insecure_cipher_suites))
     }
 

@@ -217,7 +217,12 @@ impl<'a> Extractor<'a> {
     fn bytes(&mut self, value: &Value<'a>, edit: &mut Edit<'_>) {
         let is_moved = self.moves_bytes(value, edit);
         // They come back in as few bytes as possible.
-        if !is_moved && self.policy.bytes_values == BytesValues::Text && value.canonical {
+        if !is_moved
+            && self.policy.bytes_values == BytesValues::Text
+            && value.canonical
+            // A sender's list with a text in it could be a reference that has no mark.
+            && !self.siblings.are_of_reference(value)
+        {
             edit.set_string(&Inline::write(value.content));
         }
     }

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use slimspan_artifact::{
-    Digest, Extraction, Form, Location, Pattern, Policy, Unrestored, extract, memory_of_references,
-    references, restore, restore_within,
+    BytesValues, Digest, Extraction, Form, Location, Pattern, Policy, Unrestored, extract,
+    memory_of_references, references, restore, restore_within,
 };
 use slimspan_generators::wire::nested;
 use slimspan_generators::{Random, Request, fake_file};
@@ -30,6 +30,14 @@ fn policy(form: Form) -> Policy {
     let mut policy = Policy::new(100, Location::Store("memory:/default/sha256".to_owned()));
     policy.form = form;
     policy
+}
+
+/// Bytes become texts.
+fn texts(form: Form) -> Policy {
+    Policy {
+        bytes_values: BytesValues::Text,
+        ..policy(form)
+    }
 }
 
 /// A request for the log record whose body is the text.
@@ -170,6 +178,40 @@ fn no_reference_comes_about_where_bytes_were() {
     ] {
         for form in FORMS {
             comes_back(&body_of_members(&members(preview.clone())), &policy(form));
+            comes_back(&body_of_members(&members(preview.clone())), &texts(form));
+        }
+    }
+}
+
+/// Nor where bytes become texts, which such a list may have in some places.
+#[test]
+fn no_reference_comes_about_where_bytes_become_texts() {
+    const OPTIONAL: [&str; 3] = ["filename", "preview", "uri"];
+    let types = ["artifact", "logfire.artifact", "artifact.untrusted"];
+    for (kind, in_bytes) in types
+        .iter()
+        .flat_map(|kind| OPTIONAL.map(|key| (kind, key)))
+    {
+        for content in [b"".to_vec(), b"abc".to_vec(), picture(300)] {
+            let mut members = vec![
+                string("type", kind),
+                string("sha256", ELSEWHERE),
+                string("content_type", "image/png"),
+                Member::encode_int(b"size_bytes", 3),
+            ];
+            members.extend(OPTIONAL.map(|key| {
+                if key == in_bytes {
+                    Member::encode(key.as_bytes(), ValueKind::Bytes, &content)
+                } else {
+                    string(key, "x")
+                }
+            }));
+            members.push(string("encoding", "base64"));
+            let request = body_of_members(&members);
+            for form in FORMS {
+                let extraction = comes_back(&request, &texts(form));
+                assert_eq!(extraction.request, request, "{kind}, {in_bytes}");
+            }
         }
     }
 }

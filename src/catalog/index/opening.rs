@@ -52,9 +52,14 @@ pub(super) fn open(path: &Path, place: &str) -> Result<Pool, CatalogError> {
             Err(error) => return Err(failed(path, error)),
         }
     }
-    Err(CatalogError::InUse {
-        path: path.to_owned(),
-    })
+    // The last attempt may have emptied it.
+    match opened(path, place) {
+        Ok(Some(pool)) => Ok(pool),
+        Ok(None) => Err(CatalogError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(error) => Err(failed(path, error)),
+    }
 }
 
 /// The index that the file has, or that comes to be in it where it has nothing; none where it has another one.

@@ -179,7 +179,12 @@ impl Recorder {
     /// not to leave before. Now and then one finds out whether the disk takes something again.
     pub fn takes(&self) -> bool {
         let shared = &self.shared;
-        !shared.insists() || !shared.memory().fails() || shared.disk_may_take()
+        // Where nothing waits for the bucket any more, nothing else would find out that it takes something again.
+        let bucket_may_take = {
+            let memory = shared.memory();
+            !memory.fails() || memory.is_empty()
+        };
+        !shared.insists() || bucket_may_take || shared.disk_may_take()
     }
 
     /// Writes entries down for which nobody waits any more, or counts them as lost where there are too many

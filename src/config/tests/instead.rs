@@ -69,7 +69,7 @@ fn each_value_means_what_comes_nearest_and_that_is_told() {
             Instead::TheDefault(told) => (None, told),
             Instead::This(value, told) => (Some(value), told),
             Instead::Everywhere => {
-                let told = "means 0.0.0.0:0 here: every address of this machine";
+                let told = "means 0.0.0.0:0 here, every IPv4 address of this machine; write \"[::]:0\" for IPv6, too";
                 (Some("0.0.0.0:0"), Some(told))
             }
         };

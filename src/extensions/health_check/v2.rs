@@ -159,7 +159,11 @@ impl ComponentHealthConfig {
 
     /// The keys that are set, and not to what is done without them, and do nothing; and why. So do all without
     /// `use_v2`.
-    pub fn idle(&self, use_v2: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub fn idle(
+        &self,
+        use_v2: bool,
+        has_grpc: bool,
+    ) -> impl Iterator<Item = (&'static str, &'static str)> {
         let of_v2 = "does nothing without use_v2: true";
         let recoverable = self.include_recoverable_errors == Some(true);
         let keys = [
@@ -169,6 +173,11 @@ impl ComponentHealthConfig {
                 "does nothing here: whatever is the matter may pass, and counts as recoverable",
             ),
             ("include_recoverable_errors", recoverable && !use_v2, of_v2),
+            (
+                "include_recoverable_errors",
+                recoverable && use_v2 && has_grpc,
+                "holds at http.status alone: over grpc SERVING is told as long as requests are taken",
+            ),
             (
                 "recovery_duration",
                 self.recovery_duration.is_some() && !(recoverable && use_v2),

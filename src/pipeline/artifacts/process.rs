@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use slimspan_artifact::{Artifact, BytesValues, Digest, Extraction, Policy};
+use slimspan_artifact::{Artifact, Digest, Extraction, Policy};
 use slimspan_proto::Signal;
 use tokio::time::{Instant, timeout_at};
 
@@ -186,17 +186,13 @@ impl Process<'_> {
         Ok(extraction)
     }
 
-    /// The request with its files, as it came but for bytes where they have to become texts.
+    /// The request with its files, as it came but for bytes where they have to become texts, and for marks
+    /// in what a sender wrote like a reference.
     async fn with_files(&self) -> Result<Outgoing, Refusal> {
         let mut requests = Vec::new();
         for policy in self.policies.iter() {
-            requests.push(match policy.bytes_values {
-                BytesValues::Keep => self.request.clone(),
-                BytesValues::Text => {
-                    let policy = policy.leaving_files();
-                    self.extract(&policy, Memory::None).await?.request
-                }
-            });
+            let policy = policy.leaving_files();
+            requests.push(self.extract(&policy, Memory::None).await?.request);
         }
         Ok(Outgoing::in_forms(requests))
     }

@@ -127,7 +127,11 @@ impl Uploader<'_> {
         loop {
             // Who ends does not wait for a store that fails.
             let giving_up = draining && self.lanes.values().any(|lane| lane.failures > 0);
-            let wake = if giving_up { None } else { self.begin() };
+            let wake = if giving_up {
+                None
+            } else {
+                self.begin(draining)
+            };
             if draining && self.uploads.is_empty() && wake.is_none() {
                 return;
             }
@@ -144,8 +148,9 @@ impl Uploader<'_> {
         }
     }
 
-    /// Begins all uploads that may begin; returns when the next one may, if that is a matter of time.
-    fn begin(&mut self) -> Option<Instant> {
+    /// Begins all uploads that may begin; returns when the next one may, if that is a matter of time. Who is
+    /// `draining` has no time to ease a store that works again.
+    fn begin(&mut self, draining: bool) -> Option<Instant> {
         let now = Instant::now();
         loop {
             let (key, entry) = match self.next(now) {
@@ -157,7 +162,7 @@ impl Uploader<'_> {
                 // Its turn is kept for it: an upload that ends makes room.
                 return None;
             }
-            if let Some(due) = self.usual.due(now) {
+            if !draining && let Some(due) = self.usual.due(now) {
                 return Some(due);
             }
             self.usual.began(now);

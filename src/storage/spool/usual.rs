@@ -18,7 +18,7 @@ const LEAST: f64 = 8.0;
 /// What is usual shows in this time.
 const SEEN: Duration = Duration::from_secs(10);
 
-/// A store that ends nothing for so long, though there is something to end, is away.
+/// A store that ends nothing for so long, though there is more than one to end, is away. One alone may just be slow.
 const AWAY: Duration = Duration::from_secs(2);
 
 /// The uploads of a spool.
@@ -79,11 +79,13 @@ impl Usual {
 
     /// One has ended, well or not; `was_failing` if it is the first for which the store did not fail.
     pub(super) fn ended(&mut self, is_stored: bool, was_failing: bool, now: Instant) {
-        self.under_way = self.under_way.saturating_sub(1);
+        let were = self.under_way;
+        self.under_way = were.saturating_sub(1);
         if !is_stored {
             return;
         }
-        if was_failing || now.duration_since(self.quiet_since) >= AWAY {
+        let quiet = now.duration_since(self.quiet_since);
+        if was_failing || (were > 1 && quiet >= AWAY) {
             self.works_again(now);
         }
         self.quiet_since = now;
@@ -154,6 +156,7 @@ mod tests {
             let before = upload(&mut usual, begun, away, fifty_ms);
             assert_eq!(before, 400, "as fast as it goes");
             usual.began(away);
+            usual.began(away);
             let back = away + Duration::from_mins(5);
             if was_failing {
                 usual.ended(false, false, away + fifty_ms);
@@ -168,6 +171,20 @@ mod tests {
             let after = upload(&mut usual, full, full + EASED, quick);
             assert!(after > 9_900, "{after}");
         }
+    }
+
+    #[test]
+    fn one_that_is_slow_alone_is_no_outage() {
+        let begun = Instant::now();
+        let mut usual = Usual::new(begun);
+        let slow = begun + Duration::from_secs(1);
+        upload(&mut usual, begun, slow, Duration::from_millis(50));
+        usual.began(slow);
+        let ended = slow + AWAY * 2;
+        usual.ended(true, false, ended);
+        let quick = Duration::from_millis(1);
+        let after = upload(&mut usual, ended, ended + Duration::from_secs(1), quick);
+        assert_eq!(after, 1_000, "as fast as it goes");
     }
 
     #[test]

@@ -76,7 +76,11 @@ fn from_env() -> Option<Result<EnvFilter, String>> {
 
 /// What `said` asks for, but for libraries that it does not name and that say too much.
 fn filter(said: &str) -> Result<EnvFilter, String> {
-    let filter = if said.is_empty() {
+    // A rule for one library would be louder than these.
+    let is_quiet = ["off", "error"]
+        .iter()
+        .any(|level| said.trim().eq_ignore_ascii_case(level));
+    let filter = if said.is_empty() || is_quiet {
         EnvFilter::try_new(said)
     } else {
         EnvFilter::try_new(format!("{WIRE},{said}"))

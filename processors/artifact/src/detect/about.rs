@@ -68,7 +68,7 @@ const FILE_NAME: [&[u8]; 6] = [
 ];
 
 /// The member that every reference has.
-const DIGEST: &[u8] = b"sha256";
+pub(super) const DIGEST: &[u8] = b"sha256";
 
 /// File names that are longer are no names.
 const MAX_FILE_NAME: usize = 255;

@@ -7,6 +7,7 @@ use slimspan_proto::{Members, Value, ValueKind};
 use super::about::{self, About, Labels, MAX_LABEL};
 use crate::pattern::Pattern;
 use crate::placement::REF;
+use crate::reference::object;
 
 /// What the lists of values say that were asked for, so that each is read once.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Siblings<'a> {
     lists: HashMap<usize, ByPrefix<'a>>,
     /// The keys that end like the name of a reference.
     refs: HashMap<usize, HashSet<&'a [u8]>>,
+    /// Whether kvlists can be references.
+    references: HashMap<usize, bool>,
     last: Option<Last<'a>>,
     /// Whether the attribute that was asked for last is denied.
     denied: Option<(&'a [u8], bool)>,
@@ -44,6 +47,9 @@ type ByPrefix<'a> = HashMap<&'a [u8], Labels>;
 
 /// Labels of one list that are kept: nobody writes more.
 const MAX_LABELS: usize = 256;
+
+/// A kvlist with more members is no reference.
+const MAX_OF_REFERENCE: usize = 12;
 
 impl<'a> Siblings<'a> {
     /// What stands beside `value`.
@@ -115,6 +121,24 @@ impl<'a> Siblings<'a> {
             keys.filter(|key| key.ends_with(REF)).collect()
         });
         !value.key.is_empty() && !refs.contains(&*[value.key, REF].concat())
+    }
+
+    /// Whether `value` stands in a kvlist that could be a reference if the value were a string.
+    pub(crate) fn are_of_reference(&mut self, value: &Value<'a>) -> bool {
+        let Some(members) = value.members.filter(|_| value.nested) else {
+            return false;
+        };
+        // The labels of a list would take more memory than there is for a few bytes.
+        let of_list = self.references.entry(members.start());
+        *of_list.or_insert_with(|| {
+            let members = members.iter().take(MAX_OF_REFERENCE);
+            let (mut has_type, mut has_digest) = (false, false);
+            for member in members.filter(|member| member.kind == ValueKind::String) {
+                has_type |= member.key == b"type" && object::is_type(member.content);
+                has_digest |= member.key == about::DIGEST;
+            }
+            has_type && has_digest
+        })
     }
 
     /// What the members say that have the same prefix as `key`, up to its last dot.

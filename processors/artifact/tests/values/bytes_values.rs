@@ -153,6 +153,24 @@ fn a_text_that_a_sender_wrote_is_marked_whatever_becomes_of_bytes() {
     }
 }
 
+/// A request that goes on with its files is as it came but for marks.
+#[test]
+fn what_a_sender_wrote_is_marked_where_files_stay() {
+    let file = bytes(png(THRESHOLD));
+    let of = |mark: &str| {
+        let text = string(format!("artifact://bytes/{mark}base64,AAEC"));
+        span(&[("a", text), ("file", file.clone())])
+    };
+    for one in FORMS {
+        let policy = form(one).leaving_files();
+        let extraction = slim(Traces, &of(""), &policy);
+        assert_eq!(extraction.request, of("untrusted/"), "{one:?}");
+        assert_eq!(extraction.moves, []);
+        let plain = span(&[("file", file.clone())]);
+        assert_untouched_by(Traces, &plain, &policy, "files stay");
+    }
+}
+
 /// A long one is a file or a text like any other where these are moved.
 #[test]
 fn a_long_text_that_a_sender_wrote_comes_back_too() {
