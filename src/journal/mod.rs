@@ -42,4 +42,4 @@ pub use error::{AppendError, OpenError, ReadError};
 pub use owner::{Journal, Options, Recovered};
 pub use reader::Reader;
 #[cfg(test)]
-pub(crate) use tests::faulty_disk::FaultyDisk;
+pub(crate) use tests::faulty_disk::{FaultyDisk, HeldSyncs};

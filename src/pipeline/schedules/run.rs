@@ -21,6 +21,7 @@ use crate::client::Client;
 use crate::pipeline::Pipelines;
 use crate::refusal::Refusal;
 use crate::storage::gated::{Ending, Gate, Waiting};
+use crate::storage::spool::HeldSyncs;
 use crate::telemetry::traces::Trace;
 
 /// How long a sender waits.
@@ -136,6 +137,8 @@ struct Run<'s> {
     departures: usize,
     begun: Instant,
     spooled: Option<&'s Spooled>,
+    /// The disk does nothing until it is its turn.
+    held: Option<HeldSyncs<'s>>,
 }
 
 /// Goes through one schedule. All that is left to chance in it follows from the seed: the requests, the
@@ -190,13 +193,11 @@ impl<'s> Run<'s> {
             plan,
             begun: Instant::now(),
             spooled,
+            held: spooled.map(|spooled| spooled.disk.hold_syncs()),
         }
     }
 
     async fn go(mut self) -> Told {
-        let spooled = self.spooled;
-        let hold_syncs = || spooled.map(|spooled| spooled.disk.hold_syncs());
-        let mut held = hold_syncs();
         for step in 0.. {
             sleep(MOMENT).await;
             self.hear().await;
@@ -213,13 +214,7 @@ impl<'s> Run<'s> {
             let is_faulty = step < FAULTY;
             let choices = self.choices(is_faulty);
             let choice = self.random.pick(&choices);
-            if matches!(choice, Choice::Disk) {
-                drop(held.take());
-            }
             self.choose(choice, is_faulty).await;
-            if held.is_none() {
-                held = hold_syncs();
-            }
         }
         let book = self.backend.book();
         Told {
@@ -287,7 +282,7 @@ impl<'s> Run<'s> {
         if let Some(spooled) = self.spooled {
             let fails = is_faulty && self.plan.has_faults && self.random.one_in(3);
             self.backend.tell(format!("the disk fails: {fails}"));
-            spooled.sync(fails);
+            self.held = Some(spooled.sync(fails, self.held.take()));
         }
     }
 

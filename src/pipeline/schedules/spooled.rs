@@ -10,8 +10,8 @@ use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Surroundings;
-use crate::storage::spool::FaultyDisk;
 use crate::storage::spool::config::SpoolConfig;
+use crate::storage::spool::{FaultyDisk, HeldSyncs};
 use crate::storage::{Spool, Store};
 
 /// A spool and its disk.
@@ -51,12 +51,14 @@ impl Spooled {
     }
 
     /// All that was asked of the disk is done, or none of it. Nothing else goes on meanwhile, however long the thread
-    /// of the journal takes. Nobody may hold its syncs.
-    pub(super) fn sync(&self, fails: bool) {
-        // However many of those that wait share a sync.
+    /// of the journal takes.
+    pub(super) fn sync<'s>(&'s self, fails: bool, held: Option<HeldSyncs<'s>>) -> HeldSyncs<'s> {
+        // However many of those that wait share a sync. It is known before the first of them goes on.
         self.disk.fail_syncs(if fails { usize::MAX } else { 0 });
+        drop(held);
         wait_here(self.spool.settle());
         self.disk.fail_syncs(0);
+        self.disk.hold_syncs()
     }
 }
 

@@ -30,7 +30,7 @@ use tokio::sync::{Notify, watch};
 use super::flights::Flights;
 use crate::crash::{self, Point};
 #[cfg(test)]
-pub(crate) use crate::journal::FaultyDisk;
+pub(crate) use crate::journal::{FaultyDisk, HeldSyncs};
 use crate::journal::{Journal, OpenError, Options, ReadError, Recovered};
 use crate::telemetry::{Lately, SpoolSight};
 use crate::tenant::TenantId;
