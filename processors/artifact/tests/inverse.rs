@@ -77,7 +77,11 @@ proptest! {
         // around them can be a byte shorter then.
         let (slim, location) = (&extraction.request, &policy.location);
         let marks = memchr::memmem::find_iter(slim, b"untrusted").count() * ("untrusted/".len() + 16);
-        let restored = restore_within(request.len() + marks, signal, slim, location, |digest| {
+        // And bytes that stand there as texts are longer than they were until it is their turn.
+        let texts = memchr::memmem::find_iter(slim, b"artifact://bytes/").count();
+        let longer = if texts > 0 { 40 * texts + slim.len() / 3 } else { 0 };
+        let room = request.len() + marks + longer;
+        let restored = restore_within(room, signal, slim, location, |digest| {
             stored.get(&digest).cloned()
         });
         let restored = restored.unwrap();
@@ -96,7 +100,9 @@ proptest! {
         let policy = Policy { bytes_values: BytesValues::Text, ..policy(!seed) };
         let extraction = extract(signal, &request, &policy).unwrap();
         let mut slim = Request::decode(signal, &extraction.request).unwrap();
-        if !noisy && signal != Signal::Metrics {
+        // Those in what a sender wrote like a reference stay, lest they make it one.
+        let has_forged = memchr::memmem::find(&request, b"sha256").is_some();
+        if !noisy && !has_forged && signal != Signal::Metrics {
             slim.visit(&mut |_, _, _, value| {
                 assert!(!matches!(value.value, Some(Value::BytesValue(_))), "{policy:?}");
             });
