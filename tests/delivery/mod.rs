@@ -28,6 +28,7 @@ mod reads;
 mod reloads;
 mod retries;
 mod same_file;
+mod steady;
 mod store_away;
 mod store_faults;
 mod store_heals;

@@ -153,6 +153,17 @@ impl FaultStore {
         })
     }
 
+    /// Has this no more, and has never had it: what was asked for for hours would be too much for a test.
+    pub(crate) fn forget(&self, digest: &Digest) {
+        let name = digest.to_string();
+        self.shared.asked.lock().unwrap().remove(&name);
+        let mut objects = self.shared.objects.lock().unwrap();
+        if objects.remove(&name).is_some() {
+            let mut order = self.shared.order.lock().unwrap();
+            order.retain(|(one, _)| *one != name);
+        }
+    }
+
     /// The names of all artifacts, without what stands before them.
     pub(crate) fn objects(&self) -> Vec<String> {
         let objects = self.shared.objects.lock().unwrap();
