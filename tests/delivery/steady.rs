@@ -372,7 +372,10 @@ async fn hours_of_the_same_cost_no_more_in_the_end() {
         .into_iter()
         .filter(|sample| sample.at > warm)
         .collect();
-    let (grows, hours) = (slope(&samples), span().saturating_sub(warm).as_secs_f64() / HOUR);
+    let (grows, hours) = (
+        slope(&samples),
+        span().saturating_sub(warm).as_secs_f64() / HOUR,
+    );
     let most = if hours >= 1.0 {
         1.0
     } else {

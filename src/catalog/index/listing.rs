@@ -1,3 +1,4 @@
+use memchr::memchr2_iter;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -256,11 +257,29 @@ fn rare(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<&'s
     Ok((found < most).then_some("entry_by_size"))
 }
 
-/// The words in which a text is, in any case of ASCII letters.
+/// The words in which a text is, in any case of ASCII letters. All are gone through, where what SQL has for this
+/// would write each down in small letters first.
 fn words_with(connection: &Connection, text: &str) -> rusqlite::Result<Vec<i64>> {
-    let mut words = connection.prepare("SELECT id FROM word WHERE instr(lower(text), ?) > 0")?;
-    let words = words.query_map([text.to_ascii_lowercase()], |row| row.get(0))?;
-    words.collect()
+    let mut words = connection.prepare("SELECT id, text FROM word")?;
+    let (mut words, mut found) = (words.query([])?, Vec::new());
+    while let Some(word) = words.next()? {
+        if has(word.get_ref(1)?.as_bytes()?, text.as_bytes()) {
+            found.push(word.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a part is in a whole, in any case of ASCII letters.
+fn has(whole: &[u8], part: &[u8]) -> bool {
+    let Some((first, rest)) = part.split_first() else {
+        return true;
+    };
+    let (small, large) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    memchr2_iter(small, large, whole).any(|at| {
+        let behind = whole.get(at + 1..at + part.len());
+        behind.is_some_and(|behind| behind.eq_ignore_ascii_case(rest))
+    })
 }
 
 /// The entries with one of these words for a name; none where that are many.
@@ -387,4 +406,27 @@ fn condition(
         }
     }
     Ok(Some(condition))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has;
+
+    #[test]
+    fn a_part_is_found_wherever_it_is_and_however_it_is_written() {
+        for (whole, part) in [
+            ("Invoice.PDF", "invoice"),
+            ("Invoice.PDF", "PDF"),
+            ("Invoice.PDF", ".p"),
+            ("aab", "ab"),
+            ("Größe", "öß"),
+            ("x", ""),
+            ("", ""),
+        ] {
+            assert!(has(whole.as_bytes(), part.as_bytes()), "{part} in {whole}");
+        }
+        for (whole, part) in [("Invoice", "invoices"), ("aa", "ab"), ("Ö", "ö"), ("", "a")] {
+            assert!(!has(whole.as_bytes(), part.as_bytes()), "{part} in {whole}");
+        }
+    }
 }
