@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A journal cannot be opened. Damage inside of it is no reason.
+/// A journal cannot be opened. Damage inside of it is no reason, as long as the disk gives it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -13,6 +13,18 @@ pub enum OpenError {
     InUse {
         /// The folder.
         folder: PathBuf,
+    },
+    /// The disk does not give the file that says which records are done. All of them would come again.
+    #[error(
+        "cannot read {file}, which says what of this folder is done already: {source}. Make its disk \
+         work, or the file readable for this user, and start again. Where it is lost for good, move it \
+         away: what still stands beside it is then delivered once more"
+    )]
+    Marks {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The folder cannot be made, read or locked.
     #[error("cannot use the folder {folder}: {source}")]

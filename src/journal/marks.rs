@@ -121,13 +121,18 @@ impl History {
     }
 }
 
+/// Where the marks of the journal in `folder` are.
+pub(super) fn file(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}
+
 /// What the file says. `removed` is told of each record that is done.
 pub(super) fn read(
     disk: &dyn Disk,
     folder: &Path,
     mut removed: impl FnMut(u64, u64),
 ) -> io::Result<Option<(History, u64)>> {
-    let mut window = match Window::open(disk, &folder.join(FILE)) {
+    let mut window = match Window::open(disk, &file(folder)) {
         Ok(window) => window,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -180,7 +185,7 @@ const WORTH_IT: u64 = 1 << 20;
 impl MarksFile {
     pub(super) fn new(folder: &Path) -> Self {
         Self {
-            path: folder.join(FILE),
+            path: file(folder),
             file: None,
             len: 0,
             needed: 0,

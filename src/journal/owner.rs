@@ -15,6 +15,7 @@ use super::damage::Damage;
 use super::disk::{self, Disk, LocalDisk};
 use super::entry::Entry;
 use super::error::{AppendError, OpenError, ReadError};
+use super::marks;
 use super::parts::Parts;
 use super::quarantine::Quarantine;
 use super::read;
@@ -134,6 +135,11 @@ impl Journal {
         disk.create_folder(folder).map_err(failed)?;
         let lock = lock(folder)?;
         let mut survey = Survey::of(disk.as_ref(), folder).map_err(failed)?;
+        // They are written anew below. What is done would come again, and be done twice.
+        if let Some(source) = survey.unread_marks.take() {
+            let file = marks::file(folder);
+            return Err(OpenError::Marks { file, source });
+        }
         crash::at(Point::JournalFound);
         if survey.damage.is_any() {
             tracing::warn!("damage in {}: {}", folder.display(), survey.damage);

@@ -26,6 +26,12 @@ impl Reader {
             folder: folder.to_owned(),
             source,
         })?;
+        if let Some(error) = &survey.unread_marks {
+            tracing::error!(
+                "cannot read which records of {} are done: {error}",
+                folder.display()
+            );
+        }
         let segments = survey.segments.into_iter();
         Ok(Self {
             entries: survey.entries,

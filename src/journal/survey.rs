@@ -13,6 +13,13 @@ use super::scan::Scan;
 use super::sequences::Sequences;
 use super::window::Window;
 
+/// Of a file that nothing tells the segment of.
+const NAMELESS: SegmentHeader = SegmentHeader {
+    number: 0,
+    id: 0,
+    first_sequence: 0,
+};
+
 /// All that is found in the folder of a journal. To look changes nothing.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
@@ -23,6 +30,8 @@ pub(super) struct Survey {
     /// What was removed, by the id of the segment.
     pub(super) removed: HashMap<u64, Sequences>,
     pub(super) history: History,
+    /// Why nobody knows what was removed, though it is written down.
+    pub(super) unread_marks: Option<io::Error>,
     pub(super) damage: Damage,
     /// Of the segment that is begun next.
     pub(super) next_number: u64,
@@ -44,7 +53,7 @@ pub(super) struct Found {
     pub(super) live: u64,
     /// Whether another file has records that stand here, too.
     pub(super) is_copy: bool,
-    /// Whether the disk gave all of it.
+    /// Whether the disk gave all of it, in a version that this slimspan reads.
     pub(super) is_whole: bool,
 }
 
@@ -61,21 +70,39 @@ struct Looked {
     records: Vec<super::scan::Record>,
 }
 
+impl Looked {
+    /// One that nothing can be read of: it takes room, and what was removed of it is not forgotten, for
+    /// another start may read it.
+    fn unread(path: &Path) -> Self {
+        Self {
+            found: Found {
+                path: path.to_owned(),
+                header: named(path).unwrap_or(NAMELESS),
+                len: fs::metadata(path).map_or(0, |metadata| metadata.len()),
+                holes: Vec::new(),
+                torn: None,
+                live: 0,
+                is_copy: false,
+                is_whole: false,
+            },
+            records: Vec::new(),
+        }
+    }
+}
+
 impl Survey {
     pub(super) fn of(disk: &dyn Disk, folder: &Path) -> io::Result<Self> {
         let mut survey = Self::default();
         let mut looked = Vec::new();
-        let mut unreadable = Vec::new();
         for path in segment_files(folder)? {
             match look(disk, &path, &mut survey.damage) {
-                Ok(Some(one)) => looked.push(one),
-                Ok(None) => unreadable.extend(named(&path)),
+                Ok(one) => looked.push(one),
                 // Its records were removed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    unreadable.extend(named(&path));
                     tracing::error!("cannot read {}, which stays: {error}", path.display());
                     survey.damage.unreadable_segments += 1;
+                    looked.push(Looked::unread(&path));
                 }
             }
         }
@@ -84,7 +111,7 @@ impl Survey {
             key(one).cmp(&key(other))
         });
         survey.read_marks(disk, folder, &looked);
-        survey.count_what_is_missing(&looked, &unreadable);
+        survey.count_what_is_missing(&looked);
         survey.compare(looked);
         Ok(survey)
     }
@@ -116,18 +143,14 @@ impl Survey {
             Ok(None) => self.damage.damaged_marks = u64::from(!looked.is_empty()),
             Err(error) => {
                 self.damage.damaged_marks = 1;
-                tracing::error!(
-                    "cannot read which records of {} are done: {error}",
-                    folder.display()
-                );
+                self.unread_marks = Some(error);
             }
         }
     }
 
-    fn count_what_is_missing(&mut self, looked: &[Looked], unreadable: &[SegmentHeader]) {
+    fn count_what_is_missing(&mut self, looked: &[Looked]) {
         let headers = looked.iter().map(|one| &one.found.header);
         let present: BTreeMap<u64, u64> = headers
-            .chain(unreadable)
             .map(|header| (header.number, header.first_sequence))
             .collect();
         for (number, first_sequence) in &present {
@@ -248,10 +271,12 @@ fn segment_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        // What the disk says nothing of is one: to look into it tells why.
+        let is_file = || fs::metadata(&path).map_or(true, |metadata| metadata.is_file());
         if path
             .extension()
             .is_some_and(|extension| extension == EXTENSION)
-            && path.is_file()
+            && is_file()
         {
             files.push(path);
         }
@@ -264,8 +289,8 @@ fn named(path: &Path) -> Option<SegmentHeader> {
     SegmentHeader::of_file_name(path.file_name()?.to_str()?)
 }
 
-/// Looks into one file; none if a later slimspan wrote it.
-fn look(disk: &dyn Disk, path: &Path, damage: &mut Damage) -> io::Result<Option<Looked>> {
+/// Looks into one file.
+fn look(disk: &dyn Disk, path: &Path, damage: &mut Damage) -> io::Result<Looked> {
     let mut window = Window::open(disk, path)?;
     let named = named(path);
     let mut scan = Scan::default();
@@ -281,7 +306,7 @@ fn look(disk: &dyn Disk, path: &Path, damage: &mut Damage) -> io::Result<Option<
                 path.display()
             );
             damage.unreadable_segments += 1;
-            return Ok(None);
+            return Ok(Looked::unread(path));
         }
         Beginning::Damaged if window.len() < begin && named.is_some() => {
             scan.torn = Some(0);
@@ -308,15 +333,10 @@ fn look(disk: &dyn Disk, path: &Path, damage: &mut Damage) -> io::Result<Option<
             path.display()
         );
     }
-    let header = header.unwrap_or(SegmentHeader {
-        number: 0,
-        id: 0,
-        first_sequence: 0,
-    });
-    Ok(Some(Looked {
+    Ok(Looked {
         found: Found {
             path: path.to_owned(),
-            header,
+            header: header.unwrap_or(NAMELESS),
             len: window.len(),
             holes: scan.holes,
             torn: scan.torn,
@@ -325,5 +345,5 @@ fn look(disk: &dyn Disk, path: &Path, damage: &mut Damage) -> io::Result<Option<
             is_whole: ran.is_ok(),
         },
         records: scan.records,
-    }))
+    })
 }

@@ -43,6 +43,10 @@ impl Journals {
                     journals.own.get_or_insert(number);
                 }
                 Err(error) if error.is_in_use() => {}
+                // What is in it waits for another start. The next one may be fine.
+                Err(error @ journal::OpenError::Marks { .. }) => {
+                    tracing::error!("extensions.artifact_store.catalog.directory: {error}");
+                }
                 Err(error) => {
                     if journals.own.is_none() {
                         tracing::warn!(

@@ -2,9 +2,13 @@
 //! lost or damaged, and nothing is deleted.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::faulty_disk::FaultyDisk;
 use super::{SMALL, bodies, body, on_faulty_disk, open_on, segments};
-use crate::journal::{Damage, Options, ReadError};
+use crate::journal::format::{SEGMENT_HEADER, crc};
+use crate::journal::{AppendError, Damage, Journal, OpenError, Options, ReadError};
 
 const ROOMY: Options = Options {
     segment_bytes: 64 << 20,
@@ -60,6 +64,97 @@ async fn what_a_start_cannot_read_stays_for_the_next_one() {
     assert_eq!(found.damage, Damage::default());
     let left = [1, 2].map(|number| body(number, LEN));
     assert!(bodies(&journal, &found.entries) == left);
+}
+
+/// A journal of three records in one segment, the first of which is done.
+async fn with_one_done() -> (tempfile::TempDir, FaultyDisk, PathBuf) {
+    let (folder, disk, journal) = on_faulty_disk(ROOMY);
+    let first = journal.append(&[body(0, 500)]).await.unwrap();
+    for number in 1..3 {
+        journal.append(&[body(number, 500)]).await.unwrap();
+    }
+    journal.remove(&first);
+    drop(journal);
+    let file = segments(folder.path()).remove(0);
+    (folder, disk, file)
+}
+
+/// A start that reads nothing of the segment: it stays, and takes the room that it takes.
+async fn start_without(disk: &FaultyDisk, folder: &Path, file: &Path) {
+    let before = fs::read(file).unwrap();
+    let len = before.len() as u64;
+    let options = Options {
+        max_bytes: len + 1_000,
+        ..ROOMY
+    };
+    let (journal, found) = open_on(disk, folder, options);
+    assert!(found.entries.is_empty());
+    let unreadable = Damage {
+        unreadable_segments: 1,
+        ..Damage::default()
+    };
+    assert_eq!(found.damage, unreadable);
+    assert_eq!(journal.held(), len);
+    let full = journal.append(&[body(8, 1_000)]).await;
+    assert!(matches!(full, Err(AppendError::Full { .. })), "{full:?}");
+    // What comes and goes meanwhile takes nothing along.
+    let entry = journal.append(&[body(9, 100)]).await.unwrap();
+    journal.remove(&entry);
+    drop(journal);
+    assert!(fs::read(file).unwrap() == before);
+}
+
+/// The next start reads everything, and what was done is not there.
+fn start_with_all(disk: &FaultyDisk, folder: &Path) {
+    let (journal, found) = open_on(disk, folder, ROOMY);
+    assert_eq!(found.damage, Damage::default());
+    let left = [1, 2].map(|number| body(number, 500));
+    assert!(bodies(&journal, &found.entries) == left);
+}
+
+#[tokio::test]
+async fn what_is_done_in_a_segment_that_cannot_be_read_does_not_come_again() {
+    let (folder, disk, file) = with_one_done().await;
+    disk.fail_reads_of(&file, 0);
+    for _ in 0..2 {
+        start_without(&disk, folder.path(), &file).await;
+    }
+    disk.mend_reads();
+    start_with_all(&disk, folder.path());
+}
+
+/// An older slimspan is started for a while, and then the one that wrote it.
+#[tokio::test]
+async fn what_is_done_in_a_segment_of_a_later_version_does_not_come_again() {
+    let (folder, disk, file) = with_one_done().await;
+    let written = fs::read(&file).unwrap();
+    let mut later = written.clone();
+    later[8] = 2;
+    let sum = crc(&later[..SEGMENT_HEADER - 4]);
+    later[SEGMENT_HEADER - 4..SEGMENT_HEADER].copy_from_slice(&sum.to_le_bytes());
+    fs::write(&file, later).unwrap();
+    start_without(&disk, folder.path(), &file).await;
+    fs::write(&file, written).unwrap();
+    start_with_all(&disk, folder.path());
+}
+
+/// Without them all that is done would be done again, and they would be written anew without it.
+#[tokio::test]
+async fn marks_that_cannot_be_read_are_not_replaced() {
+    let (folder, disk, _) = with_one_done().await;
+    let marks = folder.path().join("marks");
+    let before = fs::read(&marks).unwrap();
+    disk.fail_reads_of(&marks, 0);
+    let opened = Journal::open_on(Arc::new(disk.clone()), folder.path(), ROOMY);
+    let error = opened.unwrap_err();
+    assert!(
+        matches!(&error, OpenError::Marks { file, .. } if *file == marks),
+        "{error}"
+    );
+    assert!(error.to_string().contains(marks.to_str().unwrap()));
+    assert!(fs::read(&marks).unwrap() == before);
+    disk.mend_reads();
+    start_with_all(&disk, folder.path());
 }
 
 /// A copy of a segment goes, unless the disk keeps back what only the copy may have.
