@@ -50,12 +50,18 @@ pub(super) async fn upload(shared: Arc<Shared>, artifact: Artifact) -> Result<Ou
             let store = Arc::clone(&shared.common.place);
             Err(StoreError::lost(store, Action::Put, artifact.digest, error))
         });
-        match outcome {
+        let error = match outcome {
             Ok(()) => return Ok(Outcome::Written),
-            Err(error) if error.is_outage() && attempts.again().await => {}
+            Err(error) if error.is_outage() && attempts.again().await => error,
             Err(error) => return Err(error),
-        }
+        };
         slot = shared.pace.slot(patience).await;
+        // Its time may have ended while it waited for others. An attempt that is cut off as it begins would
+        // count against a store that was never asked.
+        if attempts.left().is_zero() {
+            slot.failed();
+            return Err(error);
+        }
     }
 }
 
@@ -132,8 +138,56 @@ pub(super) fn content_type(media_type: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::iter;
+
+    use futures::FutureExt as _;
+    use futures::future::join;
+    use slimspan_artifact::Digest;
+    use tokio::time::sleep;
+
     use super::*;
+    use crate::storage::config::StoreConfig;
+    use crate::storage::gated::{Ending, Gate};
+    use crate::storage::store::Store;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_until_its_time_is_over_does_not_count_against_the_store() {
+        const LONG: Duration = Duration::from_hours(1);
+        let gate = Gate::default();
+        let config = StoreConfig {
+            timeout: Duration::from_secs(1),
+            ..StoreConfig::new("memory:///prefix")
+        };
+        let store = Store::open_with(&config, |inner| gate.before(inner)).unwrap();
+        let shared = &store.shared;
+        // All places but one are taken.
+        let slot = || shared.pace.slot(LONG).now_or_never();
+        let mut going: Vec<_> = iter::from_fn(slot).collect();
+        for slot in &mut going {
+            slot.failed();
+        }
+        drop(going.pop());
+        let artifact = Artifact {
+            digest: Digest::of(b"one"),
+            media_type: "image/png".to_owned(),
+            bytes: Bytes::from_static(b"one"),
+        };
+        let upload = tokio::spawn(upload(Arc::clone(shared), artifact));
+        while gate.waiting().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // Somebody comes between its first attempt and the next one.
+        let fails = async { gate.end(0, Ending::Reset) };
+        let (mut between, ()) = join(shared.pace.slot(LONG), fails).await;
+        sleep(Duration::from_secs(10)).await;
+        between.failed();
+        drop(between);
+        let error = upload.await.unwrap().unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+        assert!(shared.breaker.admit(LONG).is_ok(), "it failed once");
+    }
 
     #[test]
     fn only_a_media_type_becomes_a_content_type() {
