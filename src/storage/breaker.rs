@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::error::StoreError;
+use super::together::Together;
 use crate::telemetry::Lately;
 
 /// Failures in a row that open it.
@@ -21,11 +22,14 @@ const TROUBLE: Duration = Duration::from_secs(2);
 /// How often an open one lets an attempt through, to see whether the store works again.
 pub(super) const PROBE: Duration = Duration::from_secs(5);
 
-/// Counts what becomes of attempts.
+/// Counts what becomes of one tenant's attempts.
 #[derive(Debug)]
 pub(super) struct Breaker {
     /// The store, for the log.
     place: Arc<str>,
+    together: Arc<Together>,
+    /// What it is called there.
+    tenant: u64,
     state: Mutex<State>,
 }
 
@@ -50,9 +54,9 @@ enum Circuit {
 #[derive(Debug, Clone)]
 struct Outage {
     since: Timestamp,
-    /// When an attempt is let through again.
-    probe: Instant,
-    /// Whether one is under way.
+    /// When the last attempt was let through; at first, when it was known.
+    asked: Instant,
+    /// Whether it is under way.
     probing: bool,
     /// What the last attempt failed with.
     cause: Arc<str>,
@@ -81,9 +85,11 @@ pub(super) struct Refused {
 }
 
 impl Breaker {
-    pub(super) fn new(place: Arc<str>) -> Arc<Self> {
+    pub(super) fn new(place: Arc<str>, together: Arc<Together>) -> Arc<Self> {
         Arc::new(Self {
             place,
+            tenant: together.join(),
+            together,
             state: Mutex::new(State {
                 circuit: Circuit::Closed {
                     failures: 0,
@@ -99,25 +105,24 @@ impl Breaker {
     pub(super) fn admit(self: &Arc<Self>, telling: Duration) -> Result<Permit, Refused> {
         let now = Instant::now();
         let mut state = self.lock();
+        let is_open = matches!(state.circuit, Circuit::Open(_));
+        let leave = self.together.admit(is_open, now)?;
         let probe = match &mut state.circuit {
             Circuit::Closed { .. } => false,
-            Circuit::Open(outage) if outage.probing || now < outage.probe => {
-                let until_probe = outage.probe.saturating_duration_since(now);
-                return Err(Refused {
-                    since: outage.since,
-                    // The store may work again in a moment, and who is told to come back after the next
-                    // probe would come late.
-                    wait: if outage.probing {
-                        Duration::ZERO
-                    } else {
-                        until_probe
-                    },
-                    cause: Arc::clone(&outage.cause),
-                });
-            }
             Circuit::Open(outage) => {
+                let wait = outage.wait(now);
+                let is_old = leave.healed.is_some_and(|healed| healed > outage.asked);
+                if !leave.is_for_all && !is_old && (outage.probing || !wait.is_zero()) {
+                    return Err(Refused {
+                        since: outage.since,
+                        // The store may work again in a moment, and who is told to come back after the
+                        // next probe would come late.
+                        wait: if outage.probing { Duration::ZERO } else { wait },
+                        cause: Arc::clone(&outage.cause),
+                    });
+                }
                 outage.probing = true;
-                outage.probe = now + PROBE;
+                outage.asked = now;
                 true
             }
         };
@@ -151,13 +156,21 @@ impl Breaker {
         if let Circuit::Open(outage) = before {
             tracing::info!("{} works again, after {}", self.place, outage.since);
         }
+        self.together.worked();
     }
 
     fn failed(&self, permit: &Permit, cause: &dyn Fn() -> Arc<str>) {
+        let is_open = self.count(permit, cause);
+        self.together
+            .failed(self.tenant, permit.began, is_open, cause);
+    }
+
+    /// Counts a failure, and returns whether that shows that the store does not work.
+    fn count(&self, permit: &Permit, cause: &dyn Fn() -> Arc<str>) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
         if state.worked.is_some_and(|worked| worked > permit.began) {
-            return;
+            return false;
         }
         match &mut state.circuit {
             Circuit::Open(outage) => {
@@ -172,11 +185,11 @@ impl Breaker {
                 let since = *since.get_or_insert(now);
                 let enough = *failures >= FAILURES || *failures > 1 && now - since >= TROUBLE;
                 if !enough {
-                    return;
+                    return false;
                 }
                 let outage = Outage {
                     since: Timestamp::now(),
-                    probe: now + PROBE,
+                    asked: now,
                     probing: false,
                     cause: cause(),
                     failed: Lately::now(),
@@ -190,11 +203,19 @@ impl Breaker {
                 );
             }
         }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock panics half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outage {
+    /// Until an attempt is let through again.
+    fn wait(&self, now: Instant) -> Duration {
+        (self.asked + PROBE).saturating_duration_since(now)
     }
 }
 
@@ -240,7 +261,8 @@ mod tests {
     const SHORTLY: Duration = Duration::from_millis(4_999);
 
     fn breaker() -> Arc<Breaker> {
-        Breaker::new("s3://media".into())
+        let place: Arc<str> = "s3://media".into();
+        Breaker::new(Arc::clone(&place), Together::new(place))
     }
 
     fn silence() -> Result<(), StoreError> {

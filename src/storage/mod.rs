@@ -27,6 +27,7 @@ mod retry;
 mod s3;
 pub mod spool;
 mod store;
+mod together;
 
 pub use abandoned::{Abandoned, abandoned};
 pub use bucket::{Bucket, BucketError, Listed};

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::together::Together;
+
 /// At the beginning, when nothing is known.
 const FIRST: usize = 16;
 
@@ -20,6 +22,8 @@ const MOST: usize = 512;
 /// How many puts go at a time, and who goes next. Clones are of the same.
 #[derive(Debug, Clone)]
 pub(super) struct Pace {
+    /// Who know of an outage for all; none in what all share themselves.
+    together: Option<Arc<Together>>,
     slots: Arc<Semaphore>,
     state: Arc<Mutex<State>>,
 }
@@ -28,6 +32,8 @@ pub(super) struct Pace {
 struct State {
     /// So many go at a time.
     width: usize,
+    /// Never more than that.
+    most: usize,
     /// So many more do that went before it became narrower.
     surplus: usize,
     /// Quick ones since it last changed.
@@ -46,14 +52,28 @@ pub(super) struct Slot {
     slow: Duration,
     /// Whether how long it took says nothing.
     is_odd: bool,
+    /// Its place among those of all tenants, right after an outage.
+    of_all: Option<Box<Slot>>,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
+    /// That of one tenant.
+    pub(super) fn new(together: Arc<Together>) -> Self {
+        Self::of(Some(together), MOST)
+    }
+
+    /// That of all tenants right after an outage.
+    pub(super) fn of_all() -> Self {
+        Self::of(None, Semaphore::MAX_PERMITS)
+    }
+
+    fn of(together: Option<Arc<Together>>, most: usize) -> Self {
         Self {
+            together,
             slots: Arc::new(Semaphore::new(FIRST)),
             state: Arc::new(Mutex::new(State {
                 width: FIRST,
+                most,
                 surplus: 0,
                 quick: 0,
                 narrowed: None,
@@ -63,14 +83,40 @@ impl Pace {
 
     /// Waits until a put may go that has `patience`.
     pub(super) async fn slot(&self, patience: Duration) -> Slot {
+        let permit = self.permit().await;
+        let of_all = match self.together.as_ref().and_then(|all| all.eased()) {
+            Some(all) => {
+                let permit = all.permit().await;
+                Some(Box::new(all.begin(permit, patience, None)))
+            }
+            None => None,
+        };
+        self.begin(permit, patience, of_all)
+    }
+
+    /// Whether one more could go at once.
+    pub(super) fn is_free(&self) -> bool {
+        self.slots.available_permits() > 0
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
-        let permit = Arc::clone(&self.slots).acquire_owned().await.ok();
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    fn begin(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        patience: Duration,
+        of_all: Option<Box<Slot>>,
+    ) -> Slot {
         Slot {
             pace: self.clone(),
             permit,
             began: Instant::now(),
             slow: patience / 2,
             is_odd: false,
+            of_all,
         }
     }
 
@@ -85,7 +131,7 @@ impl State {
     fn quick(&mut self) -> usize {
         self.quick += 1;
         // Twice as many each time round until one was slow, then one more each time.
-        if self.width == MOST || self.narrowed.is_some() && self.quick < self.width {
+        if self.width >= self.most || self.narrowed.is_some() && self.quick < self.width {
             return 0;
         }
         self.quick = 0;
@@ -111,6 +157,9 @@ impl Slot {
     /// The store did not do what it was asked, so how quick it was says nothing.
     pub(super) fn failed(&mut self) {
         self.is_odd = true;
+        if let Some(of_all) = &mut self.of_all {
+            of_all.failed();
+        }
     }
 }
 
@@ -143,6 +192,10 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(4);
 
+    fn pace() -> Pace {
+        Pace::new(Together::new("s3://media".into()))
+    }
+
     /// As many as may go now.
     fn all(pace: &Pace) -> Vec<Slot> {
         let slot = || unconstrained(pace.slot(PATIENCE)).now_or_never();
@@ -158,7 +211,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn quick_ones_bring_more_and_slow_ones_fewer() {
-        let pace = Pace::new();
+        let pace = pace();
         let quick = Duration::from_millis(50);
         for expected in [16, 32, 64, 128, 256, 512, 512] {
             assert_eq!(round(&pace, quick).await, expected);
@@ -178,7 +231,7 @@ mod tests {
     /// A store that answers at once that it does not work is not a quick one.
     #[tokio::test(start_paused = true)]
     async fn what_fails_at_once_brings_no_more() {
-        let pace = Pace::new();
+        let pace = pace();
         for _ in 0..10 {
             let mut going = all(&pace);
             assert_eq!(going.len(), FIRST);
@@ -188,7 +241,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_came_first_goes_first() {
-        let pace = Pace::new();
+        let pace = pace();
         let mut going = all(&pace);
         let mut first = Box::pin(pace.slot(PATIENCE));
         let mut second = Box::pin(pace.slot(PATIENCE));

@@ -28,6 +28,7 @@ use super::open;
 use super::pace::Pace;
 use super::recollections::Recollections;
 use super::spool::{Beside, Spool, SpoolSeen};
+use super::together::Together;
 use crate::config::Delivery;
 use crate::telemetry::StoreCounts;
 use crate::tenant::TenantId;
@@ -60,7 +61,8 @@ enum SpoolAccess {
     Beside(Arc<Beside>),
 }
 
-/// What belongs to one tenant: where a store hangs for one of them, the others go on.
+/// What belongs to one tenant: where a store hangs for one of them, the others go on. Where it fails for
+/// several and works for none, they know that together.
 struct Shared {
     common: Arc<Common>,
     tenant: TenantId,
@@ -82,6 +84,7 @@ struct Common {
     folder: Option<PathBuf>,
     config: StoreConfig,
     counts: Arc<StoreCounts>,
+    together: Arc<Together>,
 }
 
 impl Store {
@@ -144,7 +147,8 @@ impl Store {
     pub fn is_failing(&self) -> bool {
         let mut others = self.tenants.iter();
         self.shared.common.counts.failed_last()
-            && (self.shared.breaker.is_failing()
+            && (self.shared.common.together.is_failing()
+                || self.shared.breaker.is_failing()
                 || others.any(|(_, of_tenant)| of_tenant.breaker.is_failing()))
     }
 
@@ -180,6 +184,7 @@ impl Store {
         let common = Arc::new(Common {
             client: wrap(opened.client),
             root: opened.root,
+            together: Together::new(Arc::clone(&place)),
             place,
             keeps_content_type: opened.keeps_content_type,
             keeps_memory: opened.keeps_memory,
@@ -274,13 +279,13 @@ impl Shared {
     ) -> Self {
         Self {
             layout: common.root.of(&tenant),
-            breaker: Breaker::new(Arc::clone(&common.place)),
+            breaker: Breaker::new(Arc::clone(&common.place), Arc::clone(&common.together)),
+            pace: Pace::new(Arc::clone(&common.together)),
             common,
             tenant,
             known,
             recollections,
             uploads: Flights::new(),
-            pace: Pace::new(),
         }
     }
 
