@@ -1,5 +1,7 @@
 //! Reads YAML text into a tree of nodes, within limits on its size and depth.
 
+mod merge_key;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -81,9 +83,19 @@ enum Items {
         entries: Vec<Entry>,
         /// The line of each key seen.
         lines: HashMap<String, usize>,
-        /// The key whose value comes next, and its line.
-        key: Option<(String, usize)>,
+        /// The key whose value comes next.
+        key: Option<Key>,
+        /// The mappings whose keys it has, too.
+        merged: Vec<Vec<Entry>>,
     },
+}
+
+/// A key of a mapping whose value has not come yet.
+struct Key {
+    name: String,
+    line: usize,
+    /// Whether it takes the keys of others.
+    is_merge: bool,
 }
 
 impl Builder {
@@ -116,13 +128,21 @@ impl Builder {
                     entries: Vec::new(),
                     lines: HashMap::new(),
                     key: None,
+                    merged: Vec::new(),
                 },
             ),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(collection) => {
                     let value = match collection.items {
                         Items::Sequence(items) => Value::Sequence(items),
-                        Items::Mapping { entries, .. } => Value::Mapping(entries),
+                        Items::Mapping {
+                            mut entries,
+                            merged,
+                            ..
+                        } => {
+                            merge_key::add(&mut entries, merged);
+                            Value::Mapping(entries)
+                        }
                     };
                     self.add(value, collection.line, collection.anchor)
                 }
@@ -182,12 +202,27 @@ impl Builder {
         match self.open.last_mut().map(|collection| &mut collection.items) {
             None => self.root = Some(node),
             Some(Items::Sequence(items)) => items.push(node),
-            Some(Items::Mapping { entries, key, .. }) => match key.take() {
-                Some((key, line)) => entries.push(Entry {
-                    key,
+            Some(Items::Mapping {
+                entries,
+                key,
+                merged,
+                ..
+            }) => match key.take() {
+                Some(key) if key.is_merge => match merge_key::mappings(node) {
+                    Some(mappings) => *merged = mappings,
+                    None => {
+                        return Err(SyntaxError {
+                            path: self.path().key(key.name),
+                            line: key.line,
+                            message: merge_key::NOT_MAPPINGS.to_owned(),
+                        });
+                    }
+                },
+                Some(key) => entries.push(Entry {
+                    key: key.name,
                     place: Place {
                         source,
-                        line: Some(line),
+                        line: Some(key.line),
                     },
                     value: node,
                 }),
@@ -198,17 +233,23 @@ impl Builder {
     }
 
     fn place_key(&mut self, value: Value) -> Result<(), SyntaxError> {
-        let Value::Scalar(Scalar { text, .. }) = value else {
+        let Value::Scalar(scalar) = value else {
             return Err(self.error("a key must be a single word, not a list or mapping"));
         };
+        let is_merge = merge_key::is(&scalar);
+        let name = scalar.text;
         let here = self.line;
         if let Some(Collection {
             items: Items::Mapping { lines, key, .. },
             ..
         }) = self.open.last_mut()
         {
-            let first = lines.insert(text.clone(), here);
-            *key = Some((text, here));
+            let first = lines.insert(name.clone(), here);
+            *key = Some(Key {
+                name,
+                line: here,
+                is_merge,
+            });
             if let Some(first) = first {
                 return Err(self.error(format!("this key already stands in line {first}")));
             }
@@ -246,7 +287,10 @@ impl Builder {
             .iter()
             .filter_map(|collection| match &collection.items {
                 Items::Sequence(items) => Some(Step::Index(items.len())),
-                Items::Mapping { key, .. } => key.clone().map(|(key, _)| Step::Key(key)),
+                Items::Mapping { key, .. } => {
+                    let key = key.as_ref()?;
+                    Some(Step::Key(key.name.clone()))
+                }
             })
             .collect();
         steps.into()
