@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, InstrumentationScope, KeyValue, any_value::Value,
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use slimspan_proto::Signal;
@@ -21,7 +21,7 @@ use crate::exporters::otlp_http::config::{Compression as OverHttp, OtlpHttpConfi
 use crate::exporters::otlp_http::{HttpUrl, OtlpHttpExporter};
 use crate::exporters::{Delivery, DeliveryConfig, Departure, Divided, Oversize, Terms, Way, Wire};
 use crate::tally::Tickets;
-use crate::telemetry::config as telemetry;
+use crate::telemetry::config::{self as telemetry, AttributeValue};
 use crate::telemetry::otlp::{Compression, OtlpBackend, Protocol};
 use crate::telemetry::traces::{Context, Onward, Trace};
 use crate::tls::config::TlsClientConfig;
@@ -75,14 +75,25 @@ pub(super) fn resource(resource: &telemetry::Resource) -> Resource {
         attributes: attributes
             .map(|(key, value)| KeyValue {
                 key,
-                value: Some(AnyValue {
-                    value: Some(Value::StringValue(value)),
-                }),
+                value: Some(any_value(value)),
                 ..KeyValue::default()
             })
             .collect(),
         ..Resource::default()
     }
+}
+
+fn any_value(value: AttributeValue) -> AnyValue {
+    let value = match value {
+        AttributeValue::Text(text) => Value::StringValue(text),
+        AttributeValue::Bool(value) => Value::BoolValue(value),
+        AttributeValue::Int(value) => Value::IntValue(value),
+        AttributeValue::Double(value) => Value::DoubleValue(value),
+        AttributeValue::List(items) => Value::ArrayValue(ArrayValue {
+            values: items.into_iter().map(any_value).collect(),
+        }),
+    };
+    AnyValue { value: Some(value) }
 }
 
 /// What of it tells.
@@ -132,7 +143,7 @@ fn wire(path: &str, otlp: &OtlpBackend, signal: Signal) -> Result<Wire, StartErr
         }
         Protocol::Http => {
             let endpoint: HttpUrl = otlp
-                .endpoint
+                .url()
                 .parse()
                 .map_err(|error| failed(Box::new(error)))?;
             let of =
@@ -151,6 +162,58 @@ fn wire(path: &str, otlp: &OtlpBackend, signal: Signal) -> Result<Wire, StartErr
             };
             let http = OtlpHttpExporter::at(path, path, &config);
             Ok(http.map_err(|error| failed(Box::new(error)))?.into())
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_attribute_is_sent_as_what_it_is() {
+        let list = |items: &[&str]| {
+            let items = items.iter();
+            AttributeValue::List(
+                items
+                    .map(|item| AttributeValue::Text((*item).to_owned()))
+                    .collect(),
+            )
+        };
+        let values = [
+            ("text", AttributeValue::Text("edge".to_owned())),
+            ("bool", AttributeValue::Bool(true)),
+            ("int", AttributeValue::Int(-7)),
+            ("double", AttributeValue::Double(0.5)),
+            ("list", list(&["a", "b"])),
+        ];
+        let attributes = values.map(|(name, value)| telemetry::Attribute {
+            name: name.to_owned(),
+            value: Some(value),
+        });
+        let sent = resource(&telemetry::Resource {
+            attributes: attributes.into(),
+            ..telemetry::Resource::default()
+        });
+        let text = |text: &str| Value::StringValue(text.to_owned());
+        let any = |value| AnyValue { value: Some(value) };
+        for (name, expected) in [
+            ("text", text("edge")),
+            ("bool", Value::BoolValue(true)),
+            ("int", Value::IntValue(-7)),
+            ("double", Value::DoubleValue(0.5)),
+            (
+                "list",
+                Value::ArrayValue(ArrayValue {
+                    values: vec![any(text("a")), any(text("b"))],
+                }),
+            ),
+            ("service.name", text("slimspan")),
+        ] {
+            let of = |attribute: &&KeyValue| attribute.key == name;
+            let found = sent.attributes.iter().find(of).unwrap();
+            assert_eq!(found.value, Some(any(expected)), "{name}");
         }
     }
 }

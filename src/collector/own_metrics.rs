@@ -147,7 +147,7 @@ impl Sending {
                     metrics: families(&reading, &self.selection, period),
                     ..ScopeMetrics::default()
                 }],
-                ..ResourceMetrics::default()
+                schema_url: self.resource.schema_url.clone().unwrap_or_default(),
             }],
         };
         request.encode_to_vec().into()

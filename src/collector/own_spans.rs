@@ -35,6 +35,7 @@ struct Sending {
     batch: BatchSpans,
     delivery: Delivery,
     resource: Resource,
+    schema_url: String,
     counts: Arc<SpanCounts>,
     /// Where it is configured.
     path: String,
@@ -65,6 +66,7 @@ impl OwnSpans {
                 batch: batch.clone(),
                 delivery,
                 resource: own_backend::resource(&telemetry.resource),
+                schema_url: telemetry.resource.schema_url.clone().unwrap_or_default(),
                 counts: Arc::clone(&counts),
                 path,
                 failures: Seldom::default(),
@@ -153,7 +155,7 @@ impl Sending {
                     spans,
                     ..ScopeSpans::default()
                 }],
-                ..ResourceSpans::default()
+                schema_url: self.schema_url.clone(),
             }],
         };
         let terms = own_backend::terms(Instant::now() + self.batch.patience());

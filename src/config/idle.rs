@@ -15,6 +15,7 @@ use super::memory::MemoryLimiter;
 use super::path::KeyPath;
 use super::processors::MemoryLimiterConfig;
 use super::units::AnyDurationOrNone;
+use crate::extensions::health_check::config::PipelineCheck;
 use crate::receivers::otlp::config::Protocols;
 use crate::tls::config::TlsServerConfig;
 
@@ -172,6 +173,14 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
             }
             idle.extend(polled(&path, limiter));
         }
+        let check = match extension {
+            ExtensionConfig::HealthCheck(of) => of.check_collector_pipeline.as_ref(),
+            ExtensionConfig::HealthCheckV2(of) => of.check_collector_pipeline.as_ref(),
+            _ => None,
+        };
+        if let Some((key, why)) = PipelineCheck::idle(check) {
+            idle.push((path.key("check_collector_pipeline").key(key), why));
+        }
         if let ExtensionConfig::HealthCheckV2(health_check) = extension {
             let path = path.key("component_health");
             let keys = health_check
@@ -204,6 +213,10 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
     if !logs.disable_stacktrace {
         let why = "does nothing here: errors say what to do, and have no stack traces";
         idle.push((path.key("disable_stacktrace"), why));
+    }
+    if logs.disable_zap_resource == Some(false) {
+        let why = "does nothing here: lines do not say what resource says; initial_fields says what they have";
+        idle.push((path.key("disable_zap_resource"), why));
     }
     let metrics = &config.service.telemetry.metrics;
     for (index, reader) in metrics.readers.iter().flatten().enumerate() {

@@ -5,8 +5,21 @@ mod types;
 
 pub(super) use types::why_type;
 
+const SMALL: &str = "what slimspan says of itself is small, and so are the answers; remove it";
+const NOT_DETECTED: &str =
+    "nothing is found out about this machine; write what backends are to know under attributes";
+const TARGET_INFO: &str =
+    "what is in resource are labels of target_info; remove it, and join that in queries";
+const ALWAYS_TARGET: &str =
+    "target_info says who it is that is measured; remove it, and drop that where metrics are read";
+const STRATEGY: &str = "translation_strategy says how names end; use \
+                        underscore_escaping_without_suffixes/development, or remove it";
+const WITH_SUFFIXES: &str = "underscore_escaping_with_suffixes";
+const TRANSLATED: &str = "names have letters, digits and _, as Prometheus always read them; use \
+                          underscore_escaping_with_suffixes";
+
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 24] = [
+const LEFT_OUT: [(&str, &str, &str); 43] = [
     (
         "tpm",
         "key_pem",
@@ -60,24 +73,53 @@ const LEFT_OUT: [(&str, &str, &str); 24] = [
     ),
     (
         "temporality_preference",
-        "certificate",
+        "headers_list",
         "what is sent counts from the start of the process, which is cumulative; remove it",
     ),
     (
         "default_histogram_aggregation",
-        "certificate",
+        "headers_list",
         "histograms have the buckets that docs/telemetry.md tells of; remove it",
     ),
     (
+        "encoding",
+        "headers_list",
+        "what slimspan says of itself is sent as protobuf; remove it",
+    ),
+    ("max_request_size", "headers_list", SMALL),
+    ("max_response_size", "headers_list", SMALL),
+    (
+        "http/json",
+        "http/protobuf",
+        "what slimspan says of itself is sent as protobuf; use http/protobuf",
+    ),
+    (
+        "otlp_file/development",
+        "otlp",
+        "what slimspan says of itself is written to no files; use otlp, or output_paths of logs",
+    ),
+    (
         "producers",
-        "interval",
+        "exporter",
         "slimspan's own metrics are all that is sent; remove it",
     ),
     (
         "cardinality_limits",
-        "interval",
+        "exporter",
         "there are as many series as there are components; remove it",
     ),
+    (
+        "processors",
+        "initial_fields",
+        "the log is written, and not sent; remove it, and have a Collector read what output_paths names",
+    ),
+    (
+        "attributes_list",
+        "schema_url",
+        "each attribute stands by itself; write it as - {name: …, value: …} under attributes",
+    ),
+    ("detectors", "schema_url", NOT_DETECTED),
+    ("detection/development", "schema_url", NOT_DETECTED),
     (
         "meter_name",
         "instrument_name",
@@ -107,8 +149,34 @@ const LEFT_OUT: [(&str, &str, &str); 24] = [
     (
         "with_resource_constant_labels",
         "without_units",
-        "what is in resource are labels of target_info; remove it, and join that in queries",
+        TARGET_INFO,
     ),
+    (
+        "with_resource_constant_labels",
+        "translation_strategy",
+        TARGET_INFO,
+    ),
+    (
+        "resource_constant_labels",
+        "translation_strategy",
+        TARGET_INFO,
+    ),
+    ("without_units", "translation_strategy", STRATEGY),
+    ("without_type_suffix", "translation_strategy", STRATEGY),
+    ("without_target_info", "translation_strategy", ALWAYS_TARGET),
+    (
+        "target_info_enabled/development",
+        "translation_strategy",
+        ALWAYS_TARGET,
+    ),
+    ("no_translation/development", WITH_SUFFIXES, TRANSLATED),
+    ("NoTranslation", WITH_SUFFIXES, TRANSLATED),
+    (
+        "no_utf8_escaping_with_suffixes/development",
+        WITH_SUFFIXES,
+        TRANSLATED,
+    ),
+    ("NoUTF8EscapingWithSuffixes", WITH_SUFFIXES, TRANSLATED),
     (
         "unix",
         "tcp",

@@ -58,7 +58,140 @@ pub(super) const UNASKED: &[Unasked] = &[
             })
         },
     },
+    Unasked {
+        above: &["telemetry", "logs"],
+        key: "processors",
+        beside: "initial_fields",
+        asks_nothing: is_hollow,
+        schema: || hollow("the log is written, and not sent"),
+    },
+    Unasked {
+        above: RESOURCE,
+        key: "detectors",
+        beside: "schema_url",
+        asks_nothing: is_hollow,
+        schema: || hollow("nothing is found out about this machine"),
+    },
+    Unasked {
+        above: RESOURCE,
+        key: "detection/development",
+        beside: "schema_url",
+        asks_nothing: is_hollow,
+        schema: || hollow("nothing is found out about this machine"),
+    },
+    Unasked {
+        above: &["prometheus"],
+        key: "with_resource_constant_labels",
+        beside: "without_units",
+        asks_nothing: is_hollow,
+        schema: || hollow("target_info has what is in resource"),
+    },
+    Unasked {
+        above: NEWER,
+        key: "with_resource_constant_labels",
+        beside: STRATEGY,
+        asks_nothing: is_hollow,
+        schema: || hollow("target_info has what is in resource"),
+    },
+    Unasked {
+        above: NEWER,
+        key: "resource_constant_labels",
+        beside: STRATEGY,
+        asks_nothing: is_hollow,
+        schema: || hollow("target_info has what is in resource"),
+    },
+    Unasked {
+        above: NEWER,
+        key: "without_scope_info",
+        beside: STRATEGY,
+        asks_nothing: is_flag,
+        schema: || word(json!([true, false, null]), "metrics have no scopes here"),
+    },
+    Unasked {
+        above: NEWER,
+        key: "scope_info_enabled",
+        beside: STRATEGY,
+        asks_nothing: is_flag,
+        schema: || word(json!([true, false, null]), "metrics have no scopes here"),
+    },
+    Unasked {
+        above: NEWER,
+        key: "without_target_info",
+        beside: STRATEGY,
+        asks_nothing: |node| is(node, Typed::Bool(false)),
+        schema: || word(json!([false, null]), "there always is a target_info here"),
+    },
+    Unasked {
+        above: NEWER,
+        key: "target_info_enabled/development",
+        beside: STRATEGY,
+        asks_nothing: |node| is(node, Typed::Bool(true)),
+        schema: || word(json!([true, null]), "there always is a target_info here"),
+    },
+    Unasked {
+        above: BACKEND,
+        key: "temporality_preference",
+        beside: "headers_list",
+        asks_nothing: |node| is(node, Typed::Str("cumulative")),
+        schema: || word(json!(["cumulative", null]), "that is what is sent"),
+    },
+    Unasked {
+        above: BACKEND,
+        key: "default_histogram_aggregation",
+        beside: "headers_list",
+        asks_nothing: |node| is(node, Typed::Str("explicit_bucket_histogram")),
+        schema: || {
+            word(
+                json!(["explicit_bucket_histogram", null]),
+                "that is what is sent",
+            )
+        },
+    },
+    Unasked {
+        above: &["exporter", "otlp_http"],
+        key: "encoding",
+        beside: "headers_list",
+        asks_nothing: |node| is(node, Typed::Str("protobuf")),
+        schema: || word(json!(["protobuf", null]), "that is what is sent"),
+    },
+    Unasked {
+        above: READER,
+        key: "producers",
+        beside: "exporter",
+        asks_nothing: is_hollow,
+        schema: || hollow("own metrics are all that is sent"),
+    },
+    Unasked {
+        above: READER,
+        key: "cardinality_limits",
+        beside: "exporter",
+        asks_nothing: is_hollow,
+        schema: || hollow("there are as many series as there are components"),
+    },
 ];
+
+const RESOURCE: &[&str] = &["telemetry", "resource"];
+const READER: &[&str] = &["metrics", "readers", "*"];
+/// A backend for what slimspan says of itself.
+const BACKEND: &[&str] = &["exporter", "*"];
+const NEWER: &[&str] = &["prometheus/development"];
+/// What only the newer form of a listener for Prometheus has.
+const STRATEGY: &str = "translation_strategy";
+
+/// The schema of something in which nothing stands.
+fn hollow(why: &str) -> Json {
+    json!({
+        "type": ["array", "object", "null"],
+        "maxItems": 0,
+        "additionalProperties": { "type": ["array", "null"], "maxItems": 0 },
+        "description": format!("As in the Collector; {why}, so it is empty."),
+    })
+}
+
+/// The schema of one of a few words.
+fn word(words: Json, why: &str) -> Json {
+    json!({ "enum": words, "description": format!("As in the Collector; {why}.") })
+}
 
 /// Takes them all away.
 pub(super) fn take_away(root: &mut Node) {
@@ -67,8 +200,10 @@ pub(super) fn take_away(root: &mut Node) {
 
 /// Takes away what asks for nothing under the keys `above`.
 fn strip(node: &mut Node, above: &[&str]) {
-    let Value::Mapping(entries) = &mut node.value else {
-        return;
+    let entries = match &mut node.value {
+        Value::Mapping(entries) => entries,
+        Value::Sequence(items) => return items.iter_mut().for_each(|item| strip(item, above)),
+        Value::Scalar(_) => return,
     };
     entries.retain(|entry| !UNASKED.iter().any(|unasked| unasked.is(above, entry)));
     for entry in entries {
@@ -91,6 +226,27 @@ fn is_empty(node: &Node) -> bool {
         Value::Sequence(items) => items.is_empty(),
         Value::Scalar(_) | Value::Mapping(_) => node.is_null(),
     }
+}
+
+/// Whether nothing stands in it.
+fn is_hollow(node: &Node) -> bool {
+    match &node.value {
+        Value::Sequence(items) => items.is_empty(),
+        Value::Mapping(entries) => entries.iter().all(|entry| is_empty(&entry.value)),
+        Value::Scalar(_) => node.is_null(),
+    }
+}
+
+/// Whether it is just this, or nothing.
+fn is(node: &Node, wanted: Typed<'_>) -> bool {
+    match &node.value {
+        Value::Scalar(scalar) => scalar.typed() == wanted || node.is_null(),
+        Value::Sequence(_) | Value::Mapping(_) => false,
+    }
+}
+
+fn is_flag(node: &Node) -> bool {
+    is(node, Typed::Bool(true)) || is(node, Typed::Bool(false))
 }
 
 fn is_disabled(node: &Node) -> bool {

@@ -1,10 +1,10 @@
 //! `service.telemetry`: how slimspan tells of itself.
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::borrow::Cow;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::logs::config::LogsConfig;
 use super::traces::config::TracesConfig;
@@ -12,6 +12,7 @@ use super::views::Selection;
 use crate::config::HostPort;
 
 pub use super::readers::{Periodic, PeriodicExporter, Prometheus, Pull, PullExporter, Reader};
+pub use super::resource::{Attribute, AttributeValue, Resource};
 pub use super::views::View;
 
 /// The whole section.
@@ -44,9 +45,7 @@ pub struct MetricsConfig {
 }
 
 /// How much is told.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Nothing.
@@ -68,10 +67,8 @@ pub struct Naming {
     pub units: bool,
 }
 
-/// Attributes of this process, beside or instead of those that it has by itself. Null takes one away.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Resource(pub BTreeMap<String, Option<String>>);
+/// The names of all levels.
+const LEVELS: [&str; 4] = ["none", "basic", "normal", "detailed"];
 
 impl Level {
     /// Its name in the configuration.
@@ -82,6 +79,32 @@ impl Level {
             Self::Normal => "normal",
             Self::Detailed => "detailed",
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Level {
+    /// In whatever case, as in the Collector.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut all = [Self::None, Self::Basic, Self::Normal, Self::Detailed].into_iter();
+        let level = all.find(|level| text.eq_ignore_ascii_case(level.name()));
+        level.ok_or_else(|| D::Error::unknown_variant(&text, &LEVELS))
+    }
+}
+
+impl JsonSchema for Level {
+    fn schema_name() -> Cow<'static, str> {
+        "Level".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "How much is told: nothing, what everybody needs, what helps to find out why, or all.",
+            "anyOf": [
+                { "enum": LEVELS },
+                { "type": "string", "pattern": "^([nN][oO][nN][eE]|[bB][aA][sS][iI][cC]|[nN][oO][rR][mM][aA][lL]|[dD][eE][tT][aA][iI][lL][eE][dD])$" },
+            ],
+        })
     }
 }
 
@@ -179,75 +202,5 @@ impl MetricsConfig {
             ));
         }
         None
-    }
-}
-
-impl Resource {
-    /// What is wrong with it.
-    pub fn mistake(&self) -> Option<&'static str> {
-        let is_nameless = self.0.contains_key("");
-        is_nameless.then_some("a key is empty, and Prometheus reads no label without a name")
-    }
-
-    /// The attributes of this process.
-    pub fn attributes(&self) -> BTreeMap<String, String> {
-        static INSTANCE: OnceLock<String> = OnceLock::new();
-        let instance = INSTANCE.get_or_init(|| {
-            let random: u128 = rand::random();
-            // As the Collector has it: a UUID of version 4.
-            let id = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
-            let hex = format!("{id:032x}");
-            let parts = [
-                &hex[..8],
-                &hex[8..12],
-                &hex[12..16],
-                &hex[16..20],
-                &hex[20..],
-            ];
-            parts.join("-")
-        });
-        let own = [
-            ("service.name", "slimspan"),
-            ("service.version", env!("CARGO_PKG_VERSION")),
-            ("service.instance.id", instance),
-        ];
-        let own = own.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
-        let mut all = BTreeMap::from(own);
-        all.extend(self.0.clone());
-        let some = |(key, value): (String, Option<String>)| Some((key, value?));
-        all.into_iter().filter_map(some).collect()
-    }
-
-    /// The attributes as labels.
-    pub fn labels(&self) -> Vec<(String, String)> {
-        let label = |(key, value): (String, String)| {
-            let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-            let key: String = key.chars().map(word).collect();
-            let digit = key.starts_with(|c: char| c.is_ascii_digit());
-            (if digit { format!("_{key}") } else { key }, value)
-        };
-        let labels: BTreeMap<_, _> = self.attributes().into_iter().map(label).collect();
-        labels.into_iter().collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_resource_is_what_the_process_is_unless_it_is_told_otherwise() {
-        let resource = Resource(BTreeMap::from([
-            ("service.name".to_owned(), Some("edge".to_owned())),
-            ("service.version".to_owned(), None),
-            ("2 words".to_owned(), Some("x".to_owned())),
-        ]));
-        let labels = resource.labels();
-        let keys: Vec<_> = labels.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["_2_words", "service_instance_id", "service_name"]);
-        assert_eq!(labels[2].1, "edge");
-        let (id, again) = (&labels[1].1, &resource.labels()[1].1);
-        assert_eq!(id, again);
-        assert_eq!((id.len(), &id[14..15]), (36, "4"), "{id}");
     }
 }

@@ -4,12 +4,14 @@
 //! much waits, whether a store is asked) is [looked at](Sights) when somebody asks for it. Nothing here
 //! holds a word of what was sent: names come from the configuration or from fixed lists.
 
+mod attribute;
 mod cataloguing;
 pub mod config;
 mod connections;
 mod counters;
 mod exporting;
 mod finding;
+mod forms;
 mod ignoring;
 mod latency;
 pub mod logs;
@@ -20,6 +22,7 @@ mod phase;
 pub mod readers;
 mod receiving;
 mod recent;
+mod resource;
 mod seldom;
 mod serving;
 mod sights;

@@ -1,5 +1,6 @@
 //! Where slimspan sends what it says of itself, with the keys of the Collector.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ pub struct OtlpBackend {
     /// Its URL. Over HTTP one without a path means `/v1/traces` or `/v1/metrics` there.
     #[serde(serialize_with = "crate::config::redacted::endpoint")]
     pub endpoint: String,
-    /// With gRPC, and where the endpoint has no scheme: whether there is no TLS.
+    /// Where the endpoint has no scheme: whether there is no TLS.
     #[serde(default)]
     pub insecure: bool,
     /// What comes with every request, by name.
@@ -69,6 +70,15 @@ pub enum Compression {
 }
 
 impl OtlpBackend {
+    /// Its endpoint over HTTP: one without a scheme has TLS, unless it is `insecure`.
+    pub fn url(&self) -> Cow<'_, str> {
+        if self.endpoint.contains("://") {
+            return Cow::Borrowed(&self.endpoint);
+        }
+        let scheme = if self.insecure { "http" } else { "https" };
+        Cow::Owned(format!("{scheme}://{}", self.endpoint))
+    }
+
     /// What comes with every request.
     pub fn all_headers(&self) -> BTreeMap<String, Secret> {
         let listed = self.headers_list.as_ref().map(listed);
@@ -91,7 +101,7 @@ impl OtlpBackend {
     }
 }
 
-fn timeout() -> u32 {
+pub(super) fn timeout() -> u32 {
     10_000
 }
 

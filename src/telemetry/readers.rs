@@ -5,7 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::otlp::{OtlpBackend, named};
+pub use super::forms::OtlpExporter as PeriodicExporter;
+use super::forms::ToPrometheus;
+use super::otlp::named;
 use crate::config::units::Between;
 
 /// Who reads metrics: one of these.
@@ -39,7 +41,7 @@ pub struct Pull {
 
 /// What a reader is given that asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "ToPrometheus")]
 pub struct PullExporter {
     /// The text that Prometheus reads.
     pub prometheus: Prometheus,
@@ -73,14 +75,6 @@ pub struct Periodic {
     pub timeout: u32,
     /// Where they are sent.
     pub exporter: PeriodicExporter,
-}
-
-/// Where metrics are sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PeriodicExporter {
-    /// To a backend for OTLP.
-    pub otlp: OtlpBackend,
 }
 
 fn interval() -> u32 {

@@ -156,8 +156,8 @@ impl Check<'_> {
                 Ok(endpoint) => (None, endpoint.tls.unwrap_or(!otlp.insecure)),
                 Err(error) => (Some(error.to_string()), true),
             },
-            Protocol::Http => match otlp.endpoint.parse::<HttpUrl>() {
-                Ok(_) => (None, otlp.endpoint.to_lowercase().starts_with("https")),
+            Protocol::Http => match otlp.url().parse::<HttpUrl>() {
+                Ok(_) => (None, otlp.url().to_lowercase().starts_with("https")),
                 Err(error) => (Some(error.to_string()), true),
             },
         };

@@ -801,7 +801,7 @@ fn what_has_a_dollar_means_the_same_when_it_is_printed() {
          service:\n  telemetry: {resource: {a: \"$${x}\", b: \"00$$1\"}}\n  \
          pipelines: {traces: {receivers: [otlp], exporters: [otlp_grpc]}}\n",
     );
-    let resource = &config.service.telemetry.resource.0;
+    let resource = &config.service.telemetry.resource.inline;
     assert_eq!(resource["a"].as_deref(), Some("${x}"));
     assert_eq!(resource["b"].as_deref(), Some("00$1"));
     let Some(ExporterConfig::OtlpGrpc(grpc)) = config.exporters.get(&id("otlp_grpc")) else {

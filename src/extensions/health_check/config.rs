@@ -1,9 +1,12 @@
 //! The configuration of `health_check`.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Served, Telling};
+use crate::config::units::AnyDurationOrNone;
 use crate::config::{HostPort, TransportOfPages};
 use crate::tls::config::TlsServerConfig;
 
@@ -21,6 +24,21 @@ pub struct HealthCheckConfig {
     pub response_body: Option<ResponseBody>,
     /// How connections are protected; not at all unless it is given.
     pub tls: Option<TlsServerConfig>,
+    /// The Collector's look at its exporters, which does not work there; `/ready` knows of backends that fail.
+    pub check_collector_pipeline: Option<PipelineCheck>,
+}
+
+/// What would be looked at, and is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PipelineCheck {
+    /// Whether it is wanted, which changes nothing.
+    pub enabled: bool,
+    /// As in the Collector.
+    #[serde(with = "AnyDurationOrNone")]
+    pub interval: Option<Duration>,
+    /// As in the Collector.
+    pub exporter_failure_threshold: Option<u64>,
 }
 
 /// Answers in the configuration's own words.
@@ -45,7 +63,16 @@ impl Default for HealthCheckConfig {
             path: "/".to_owned(),
             response_body: None,
             tls: None,
+            check_collector_pipeline: None,
         }
+    }
+}
+
+impl PipelineCheck {
+    /// The key that is set and does nothing, and why.
+    pub fn idle(check: Option<&Self>) -> Option<(&'static str, &'static str)> {
+        let why = "does nothing here, as in the Collector, where it does not work: /ready has 503 while a backend fails";
+        check?.enabled.then_some(("enabled", why))
     }
 }
 

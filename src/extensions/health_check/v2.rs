@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::config::{HealthCheckConfig, ResponseBody, wrong_path};
+use super::config::{HealthCheckConfig, PipelineCheck, ResponseBody, wrong_path};
 use super::{Served, Telling};
 use crate::config::units::AnyDurationOrNone;
 use crate::config::{HostPort, TransportOfPages};
@@ -35,6 +35,8 @@ pub struct HealthCheckV2Config {
     pub response_body: Option<ResponseBody>,
     /// Without use_v2: how connections are protected; not at all unless it is given.
     pub tls: Option<TlsServerConfig>,
+    /// The Collector's look at its exporters, which does not work there; `/ready` knows of backends that fail.
+    pub check_collector_pipeline: Option<PipelineCheck>,
 }
 
 /// Health over HTTP.

@@ -32,6 +32,8 @@ pub struct LogsConfig {
     pub disable_caller: bool,
     /// Whether errors do not say how the code got there.
     pub disable_stacktrace: bool,
+    /// Whether lines do not say what `resource` says; here none does.
+    pub disable_zap_resource: Option<bool>,
 }
 
 /// What is worth telling.
@@ -97,6 +99,7 @@ impl Default for LogsConfig {
             sampling: SamplingConfig::default(),
             disable_caller: true,
             disable_stacktrace: true,
+            disable_zap_resource: None,
         }
     }
 }

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::config::Level;
-use super::super::otlp::{OtlpBackend, named};
+pub use super::super::forms::OtlpExporter as SpanExporter;
+use super::super::otlp::named;
 use crate::config::units::{Between, Fraction};
 
 /// Spans of slimspan about the requests that it takes.
@@ -117,14 +118,6 @@ pub struct BatchSpans {
     pub max_export_batch_size: u32,
     /// Where they are sent.
     pub exporter: SpanExporter,
-}
-
-/// Where spans are sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SpanExporter {
-    /// To a backend for OTLP.
-    pub otlp: OtlpBackend,
 }
 
 fn schedule_delay() -> u32 {
