@@ -180,10 +180,15 @@ const STRATEGY: &str = "translation_strategy";
 
 /// The schema of something in which nothing stands.
 fn hollow(why: &str) -> Json {
+    let list = json!({ "type": ["array", "null"], "maxItems": 0 });
     json!({
         "type": ["array", "object", "null"],
         "maxItems": 0,
-        "additionalProperties": { "type": ["array", "null"], "maxItems": 0 },
+        "additionalProperties": {
+            "type": ["array", "object", "null"],
+            "maxItems": 0,
+            "additionalProperties": list,
+        },
         "description": format!("As in the Collector; {why}, so it is empty."),
     })
 }
@@ -228,11 +233,11 @@ fn is_empty(node: &Node) -> bool {
     }
 }
 
-/// Whether nothing stands in it.
+/// Whether nothing stands in it, however deep.
 fn is_hollow(node: &Node) -> bool {
     match &node.value {
         Value::Sequence(items) => items.is_empty(),
-        Value::Mapping(entries) => entries.iter().all(|entry| is_empty(&entry.value)),
+        Value::Mapping(entries) => entries.iter().all(|entry| is_hollow(&entry.value)),
         Value::Scalar(_) => node.is_null(),
     }
 }

@@ -146,6 +146,37 @@ fn what_asks_for_nothing_may_stand_there() {
             &["[]", ""],
             "[token]",
         ),
+        (
+            ["service: {telemetry: {logs: {", "}}}"],
+            "processors",
+            &["[]", ""],
+            "[{batch: }]",
+        ),
+        (
+            ["service: {telemetry: {resource: {", "}}}"],
+            "detectors",
+            &["{}", "{attributes: {included: []}}", ""],
+            "{attributes: {included: [a]}}",
+        ),
+        (
+            [
+                "service: {telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {",
+                "}}}}]}}}",
+            ],
+            "with_resource_constant_labels",
+            &["{included: []}", "{included: , excluded: []}", "{}", ""],
+            "{excluded: [a]}",
+        ),
+        (
+            [
+                "service: {telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {protocol: grpc, endpoint: \
+                 \"a:1\", ",
+                "}}}}]}}}",
+            ],
+            "temporality_preference",
+            &["cumulative", ""],
+            "delta",
+        ),
     ] {
         let with = |value: &str| format!("{}{key}: {value}{}", around[0], around[1]);
         let (without, _) = load(&around.concat()).unwrap();

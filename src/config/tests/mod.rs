@@ -2,6 +2,7 @@
 
 mod accepted;
 mod auth;
+mod brought;
 mod connectors;
 mod context;
 mod defaults;
