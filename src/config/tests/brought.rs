@@ -567,6 +567,10 @@ fn what_is_taken_in_another_form_means_the_same() {
             "metrics: {level: detailed}".to_owned(),
         ),
         (
+            "logs: {level: Warn}".to_owned(),
+            "logs: {level: warn}".to_owned(),
+        ),
+        (
             "resource: {attributes: }".to_owned(),
             "resource: {}".to_owned(),
         ),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::TextOrFields;
 use crate::config::units::PositiveDuration;
@@ -37,20 +38,16 @@ pub struct LogsConfig {
 }
 
 /// What is worth telling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Also what only helps to find out why.
-    #[serde(alias = "DEBUG")]
     Debug,
     /// Also what is as it should be.
-    #[serde(alias = "INFO")]
     Info,
     /// Also what slimspan can live with.
-    #[serde(alias = "WARN")]
     Warn,
     /// What somebody has to do something about.
-    #[serde(alias = "ERROR")]
     Error,
 }
 
@@ -80,11 +77,34 @@ pub struct SamplingConfig {
     pub thereafter: u64,
 }
 
+/// The names of all levels.
+const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
+
 /// As the Collector has them, which shouts in some of its examples.
 fn levels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "enum": ["debug", "info", "warn", "error", "DEBUG", "INFO", "WARN", "ERROR"],
+        "anyOf": [
+            { "enum": LEVELS },
+            {
+                "type": "string",
+                "pattern": "^([dD][eE][bB][uU][gG]|[iI][nN][fF][oO]|[wW][aA][rR][nN]|[eE][rR][rR][oO][rR])$",
+            },
+        ],
     })
+}
+
+impl<'de> Deserialize<'de> for LogLevel {
+    /// In whatever case, as in the Collector.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.to_ascii_lowercase().as_str() {
+            "debug" => Ok(Self::Debug),
+            "info" => Ok(Self::Info),
+            "warn" => Ok(Self::Warn),
+            "error" => Ok(Self::Error),
+            _ => Err(D::Error::unknown_variant(&text, &LEVELS)),
+        }
+    }
 }
 
 impl Default for LogsConfig {
