@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 pub use self::lease::{Lease, tie};
 pub use self::share::Share;
 use crate::buffers::Buffers;
-use crate::refusal::{Culprit, Refusal};
+use crate::refusal::Refusal;
 
 /// What a permit of the semaphore stands for: fine enough to be fair, coarse enough to be cheap.
 const UNIT: usize = 1024;
@@ -147,7 +147,7 @@ impl Budget {
             let kept = of_requests_kib(spike_mib) >> 10;
             format!("{all} but {kept} MiB, which are for those that have begun")
         };
-        Refusal::unavailable(Culprit::Slimspan, message)
+        Refusal::no_memory(message)
     }
 }
 

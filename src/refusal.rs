@@ -54,6 +54,7 @@ pub struct Refusal {
     is_in_doubt: bool,
     is_stalled: bool,
     is_for_size: bool,
+    is_for_memory: bool,
     /// So many bytes at the end of the message are the other side's own words.
     quoted: usize,
 }
@@ -117,6 +118,14 @@ impl Refusal {
         }
     }
 
+    /// There is no memory for it now: other requests have it.
+    pub fn no_memory(message: impl Into<String>) -> Self {
+        Self {
+            is_for_memory: true,
+            ..Self::unavailable(Culprit::Slimspan, message)
+        }
+    }
+
     /// slimspan failed at the request. That may pass, unless the fault has shown to be a lasting one.
     pub fn fault(message: impl Into<String>, is_lasting: bool) -> Self {
         let refusal = if is_lasting {
@@ -157,6 +166,7 @@ impl Refusal {
             is_in_doubt: false,
             is_stalled: false,
             is_for_size: false,
+            is_for_memory: false,
             quoted: 0,
         }
     }
@@ -233,6 +243,11 @@ impl Refusal {
     /// Whether slimspan failed at it, so that a part of it may be no matter.
     pub fn is_fault(&self) -> bool {
         self.is_fault
+    }
+
+    /// Whether other requests had the memory that it takes.
+    pub fn is_for_memory(&self) -> bool {
+        self.is_for_memory
     }
 
     /// Whether it may be the size of the request that is refused, for good, so that a smaller one may be taken:

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::{Budget, COPIES, Lease, UNIT};
-use crate::refusal::{Culprit, Refusal};
+use crate::refusal::Refusal;
 
 /// What leases take that are [`of`](Lease::of) it, beside what they take of the budget.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Share {
         if wanted > self.all {
             Refusal::too_costly(format!("the request takes more than {told}"))
         } else {
-            Refusal::unavailable(Culprit::Slimspan, format!("all is taken of {told}"))
+            Refusal::no_memory(format!("all is taken of {told}"))
         }
     }
 }

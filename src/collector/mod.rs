@@ -26,14 +26,14 @@ use slimspan_artifact::Location;
 
 use crate::admission::Budget;
 use crate::catalog::Recorder;
-use crate::config::{ComponentId, Config, PipelineConfig, PipelineId};
+use crate::config::{ComponentId, Config, PipelineConfig, PipelineId, ProcessorConfig};
 use crate::dry_run::DryRun;
 use crate::exporters::Exporter;
 use crate::listeners::Listeners;
 use crate::machine;
 use crate::pipeline::{Destination, Pipeline, Wanted};
 use crate::storage::Store;
-use crate::telemetry::{Counters, Phase, ProcessorCounts};
+use crate::telemetry::{Counters, LimiterCounts, Phase, ProcessorCounts};
 use auth::Auth;
 pub use error::StartError;
 use exporters::set_up_exporters;
@@ -129,7 +129,10 @@ impl Collector {
                 Arc::clone(&counters),
             );
             let share = shares.of_pipeline(&config.end_to_end(id, wiring));
-            let mut pipeline = pipeline.counted(processors, before).within(share);
+            let mut pipeline = pipeline
+                .counted(processors, before)
+                .limited(limiters(config, wiring, &counters))
+                .within(share);
             if let Some((id, batch)) = config.batch_processor(wiring) {
                 let batches = counters.batch(&id.to_string());
                 pipeline = pipeline.with_batch(batch.clone(), batches);
@@ -234,6 +237,19 @@ fn processors(
     let before = ids.iter().position(|id| Some(id) == artifact);
     let counts = ids.iter().map(|id| counters.processor(&id.to_string()));
     (counts.collect(), before.unwrap_or(ids.len()))
+}
+
+/// What is counted of the `memory_limiter` processors of a pipeline.
+fn limiters(
+    config: &Config,
+    wiring: &PipelineConfig,
+    counters: &Counters,
+) -> Vec<Arc<LimiterCounts>> {
+    let ids = wiring.processors.iter().filter(|id| {
+        let processor = config.processors.get(*id);
+        matches!(processor, Some(ProcessorConfig::MemoryLimiter(_)))
+    });
+    ids.map(|id| counters.limiter(&id.to_string())).collect()
 }
 
 fn describe(config: &Config, wiring: &PipelineConfig) -> String {

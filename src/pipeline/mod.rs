@@ -7,6 +7,7 @@
 mod artifacts;
 mod batch;
 mod fan_out;
+mod limiters;
 mod passing;
 mod processors;
 mod tenancy;
@@ -33,13 +34,14 @@ use crate::sift::{EntryLimit, Rejected, sift};
 use crate::tally::{Ticket, UnderWay};
 use crate::telemetry::traces::{Onward, RequestSpan, Trace, Tracer};
 use crate::telemetry::{
-    BatchCounts, Counters, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling,
+    BatchCounts, Counters, LimiterCounts, PipelineCounts, ProcessorCounts, ReceiverCounts, Spelling,
 };
 use artifacts::Artifacts;
 pub use artifacts::{Fate, Keeping};
 use batch::Batch;
 use fan_out::FanOut;
 pub use fan_out::{Destination, Wanted};
+use limiters::Limiters;
 use processors::Processors;
 pub use tenancy::Tenancy;
 
@@ -87,6 +89,7 @@ pub struct Pipeline {
     counters: Arc<Counters>,
     counts: Arc<PipelineCounts>,
     processors: Processors,
+    limiters: Limiters,
 }
 
 impl Pipelines {
@@ -227,6 +230,10 @@ impl Pipelines {
             Ok(sifted) => sifted,
             Err(unfit) => {
                 under_way.counted(unfit.count);
+                for pipeline in pipelines {
+                    let limiters = &pipeline.limiters;
+                    limiters.refused(signal, unfit.count, &unfit.refusal);
+                }
                 return Err(unfit.refusal);
             }
         };
@@ -236,7 +243,13 @@ impl Pipelines {
         self.counters.indices(sifted.indices);
         // Those that take the same request have the same, if any has one.
         let share = pipelines.iter().find_map(|of| of.share.as_ref());
-        let _taken = share.map(|of| of.take(request.len())).transpose()?;
+        let taken = share.map(|of| of.take(request.len())).transpose();
+        let _taken = taken.inspect_err(|refusal| {
+            for pipeline in pipelines {
+                let limiters = &pipeline.limiters;
+                limiters.refused(signal, sifted.count.saturating_sub(unfit), refusal);
+            }
+        })?;
         let answer = if let [pipeline] = pipelines.as_slice() {
             pipeline.consume(&sifted, terms).await?
         } else {
@@ -282,6 +295,7 @@ impl Pipeline {
             batch: None,
             counters,
             processors: Processors::default(),
+            limiters: Limiters::default(),
         }
     }
 
@@ -291,6 +305,15 @@ impl Pipeline {
     pub fn counted(self, processors: Vec<Arc<ProcessorCounts>>, before: usize) -> Self {
         Self {
             processors: Processors::new(processors, before),
+            ..self
+        }
+    }
+
+    /// Counts what comes through the `memory_limiter` processors.
+    #[must_use]
+    pub fn limited(self, limiters: Vec<Arc<LimiterCounts>>) -> Self {
+        Self {
+            limiters: Limiters::new(limiters),
             ..self
         }
     }

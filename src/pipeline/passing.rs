@@ -41,7 +41,8 @@ impl Pipeline {
     pub(super) async fn consume(&self, sifted: &Sifted, terms: &Terms) -> Result<Answer, Refusal> {
         let rejected = sifted.rejected.as_ref().map_or(0, |of| of.count);
         let items = sifted.count.saturating_sub(rejected);
-        self.process(sifted, items, terms).await
+        let entered = self.limiters.enter(self.id.signal, items);
+        entered.ended(self.process(sifted, items, terms).await)
     }
 
     /// Takes a request that another pipeline hands over, in the forms that are [wanted](Self::wanted_forms) here.
@@ -62,7 +63,8 @@ impl Pipeline {
                     isolated: isolated.to_vec(),
                     indices: 0,
                 };
-                return self.process(&sifted, items, terms).await;
+                let entered = self.limiters.enter(self.id.signal, items);
+                return entered.ended(self.process(&sifted, items, terms).await);
             }
             let bytes = if carried.came.is_empty() {
                 outgoing.len()
@@ -71,7 +73,9 @@ impl Pipeline {
             };
             if terms.divided == Divided::Never {
                 self.came(items, bytes);
-                return self.send(items, outgoing, isolated, terms, carried).await;
+                let entered = self.limiters.enter(self.id.signal, items);
+                let sent = self.send(items, outgoing, isolated, terms, carried);
+                return entered.ended(sent.await);
             }
             let outcome = self.send(items, outgoing, isolated, terms, carried).await;
             // What comes again in halves is counted then.
@@ -80,6 +84,8 @@ impl Pipeline {
                 .is_err_and(|of| terms.divided.goes_again(of));
             if !comes_again {
                 self.came(items, bytes);
+                let entered = self.limiters.enter(self.id.signal, items);
+                return entered.ended(outcome);
             }
             outcome
         }

@@ -304,6 +304,29 @@ async fn a_fault_in_a_batch_is_told_to_the_sender_of_what_caused_it() {
     }
 }
 
+/// What is read and finds no memory did not come through the processor; what fails behind it did.
+#[tokio::test]
+async fn what_there_is_no_memory_for_is_refused_by_the_limiter() {
+    let share = Arc::new(Share::new(1 << 20, "the memory".to_owned()));
+    let rig = rig_with(|parts| {
+        let pipeline = parts.pipeline("traces", parts.to_exporter(), None);
+        let limiter = parts.counters.limiter("memory_limiter");
+        let pipeline = pipeline.limited(vec![limiter]);
+        vec![pipeline.within(Some(Arc::clone(&share)))]
+    })
+    .await;
+    let counts = rig.counters.limiter("memory_limiter");
+    let read = || [&counts.accepted, &counts.refused].map(|of| of.get(Signal::Traces));
+    let taken = share.take(1 << 20).unwrap();
+    assert_eq!(rig.send(By::Grpc, "sound").await.code, 14);
+    assert_eq!(read(), [0, 1]);
+    drop(taken);
+    assert_eq!(rig.send(By::Grpc, "sound").await.code, 0);
+    assert_eq!(read(), [1, 1]);
+    assert_eq!(rig.send(By::Grpc, POISON).await.code, 14);
+    assert_eq!(read(), [2, 1]);
+}
+
 /// What a batch sends again in halves into another pipeline has come there once.
 #[tokio::test]
 async fn what_goes_in_halves_is_counted_once_behind_a_connector() {

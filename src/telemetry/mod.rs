@@ -38,7 +38,7 @@ pub use exporting::{Attempt, ExporterCounts, InFlight};
 pub use finding::{Findings, Medium};
 pub use ignoring::{Ignored, Spelling};
 pub use latency::{Latency, Spread};
-pub use passing::{BatchCounts, PipelineCounts, TenantCounts};
+pub use passing::{BatchCounts, LimiterCounts, PipelineCounts, TenantCounts};
 pub use phase::Phase;
 pub(crate) use receiving::Watch;
 pub use receiving::{ProcessorCounts, ReceiverCounts};

@@ -1,4 +1,4 @@
-//! What is counted of batches, pipelines and tenants.
+//! What is counted of batches, limits of memory, pipelines and tenants.
 
 use std::sync::atomic::AtomicU64;
 
@@ -40,6 +40,16 @@ impl BatchCounts {
             combinations: AtomicU64::new(0),
         }
     }
+}
+
+/// What a `memory_limiter` processor lets through.
+#[derive(Debug, Default)]
+pub struct LimiterCounts {
+    pub(crate) processor: String,
+    /// Items that came through it.
+    pub(crate) accepted: BySignal,
+    /// Items that were refused because other requests had the memory.
+    pub(crate) refused: BySignal,
 }
 
 /// What goes through a pipeline.

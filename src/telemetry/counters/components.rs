@@ -8,8 +8,8 @@ use slimspan_proto::Signal;
 use super::Counters;
 use crate::telemetry::passing::{OTHER_TENANTS, TENANTS, TENANTS_TOLD};
 use crate::telemetry::{
-    BatchCounts, ExporterCounts, PipelineCounts, ProcessorCounts, ReceiverCounts, ServerCounts,
-    StoreCounts, TenantCounts,
+    BatchCounts, ExporterCounts, LimiterCounts, PipelineCounts, ProcessorCounts, ReceiverCounts,
+    ServerCounts, StoreCounts, TenantCounts,
 };
 
 /// What is counted for each component. A component of a later configuration that has the name of an
@@ -22,6 +22,7 @@ pub(super) struct Components {
     stores: BTreeMap<String, Arc<StoreCounts>>,
     servers: BTreeMap<String, Arc<ServerCounts>>,
     batches: BTreeMap<String, Arc<BatchCounts>>,
+    limiters: BTreeMap<String, Arc<LimiterCounts>>,
     pipelines: BTreeMap<String, Arc<PipelineCounts>>,
     tenants: BTreeMap<String, Arc<TenantCounts>>,
 }
@@ -75,6 +76,17 @@ impl Counters {
         Arc::clone(counts.or_insert_with(|| Arc::new(BatchCounts::of(id))))
     }
 
+    /// What is counted of a `memory_limiter` processor.
+    pub fn limiter(&self, id: &str) -> Arc<LimiterCounts> {
+        let mut components = self.components();
+        let counts = components.limiters.entry(id.to_owned());
+        let new = || LimiterCounts {
+            processor: id.to_owned(),
+            ..LimiterCounts::default()
+        };
+        Arc::clone(counts.or_insert_with(|| Arc::new(new())))
+    }
+
     /// What is counted of a pipeline.
     pub fn pipeline(&self, id: &str) -> Arc<PipelineCounts> {
         let mut components = self.components();
@@ -123,6 +135,10 @@ impl Counters {
 
     pub(crate) fn batches(&self) -> Vec<Arc<BatchCounts>> {
         self.components().batches.values().cloned().collect()
+    }
+
+    pub(crate) fn limiters(&self) -> Vec<Arc<LimiterCounts>> {
+        self.components().limiters.values().cloned().collect()
     }
 
     pub(crate) fn pipelines(&self) -> Vec<Arc<PipelineCounts>> {

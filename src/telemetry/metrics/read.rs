@@ -43,6 +43,8 @@ type OfSignals = [&'static Metric; 3];
 const ACCEPTED: OfSignals = [of::ACCEPTED_SPANS, of::ACCEPTED_POINTS, of::ACCEPTED_LOGS];
 const REFUSED: OfSignals = [of::REFUSED_SPANS, of::REFUSED_POINTS, of::REFUSED_LOGS];
 const UNFIT: OfSignals = [of::UNFIT_SPANS, of::UNFIT_POINTS, of::UNFIT_LOGS];
+const LET_THROUGH: OfSignals = [of::LET_SPANS, of::LET_POINTS, of::LET_LOGS];
+const HELD_BACK: OfSignals = [of::HELD_SPANS, of::HELD_POINTS, of::HELD_LOGS];
 const SENT: OfSignals = [of::SENT_SPANS, of::SENT_POINTS, of::SENT_LOGS];
 const FAILED: OfSignals = [of::FAILED_SPANS, of::FAILED_POINTS, of::FAILED_LOGS];
 const UNQUEUED: OfSignals = [of::UNQUEUED_SPANS, of::UNQUEUED_POINTS, of::UNQUEUED_LOGS];
@@ -155,6 +157,13 @@ impl Reading {
     }
 
     fn passing(&mut self, counters: &Counters) {
+        for limiter in counters.limiters() {
+            let labels = || vec![limiter.processor.clone()];
+            for (index, signal) in Signal::READ.into_iter().enumerate() {
+                self.count(LET_THROUGH[index], labels(), limiter.accepted.get(signal));
+                self.count(HELD_BACK[index], labels(), limiter.refused.get(signal));
+            }
+        }
         for batch in counters.batches() {
             let labels = || vec![batch.processor.clone()];
             self.count(of::BATCH_FULL, labels(), get(&batch.full));
