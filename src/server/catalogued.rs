@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::Server;
 use super::address::Address;
 use super::api::ApiError;
-use crate::catalog::{Catalog, CatalogError, Index, KeptBack, PutFile, Tenants, Tombstone};
+use crate::catalog::{Catalog, CatalogError, Index, KeptBack, PutFile, State, Tenants, Tombstone};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
 
@@ -41,6 +41,20 @@ impl Server {
     /// Whether nothing is missing only because the catalog is still read.
     pub(super) fn is_catalog_read(&self) -> bool {
         self.catalog.is_none() || self.catalog_is_whole.load(Ordering::Relaxed)
+    }
+
+    /// Whether the bytes that an entry leads to are here, as far as that is known without asking the store.
+    pub(super) async fn is_here(&self, address: &Address, state: State) -> bool {
+        match state {
+            State::Stored => true,
+            // It may wait on the disk of another.
+            State::Spooled => {
+                let store = self.store.of_tenant(&address.tenant);
+                let waiting = store.spooled_size(&address.digest).await;
+                waiting.is_ok_and(|size| size.is_some())
+            }
+            State::Dropped | State::Truncated => false,
+        }
     }
 
     /// Why an artifact was deleted that is not there, if it was. Where that is not known, it cannot be said that it

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::Asking;
 use super::answer::{ApiError, json};
 use super::responses::{Any, NoCatalog, NoSense};
-use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, State as Whereabouts, TypePattern};
+use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, TypePattern};
 use crate::server::Server;
 use crate::server::address::Address;
 
@@ -162,20 +162,6 @@ impl Server {
             references,
             next: page.next.map(|next| next.to_string()),
         })
-    }
-
-    /// Whether the bytes that an entry leads to are here, as far as that is known without asking the store.
-    async fn is_here(&self, address: &Address, state: Whereabouts) -> bool {
-        match state {
-            Whereabouts::Stored => true,
-            // It may wait on the disk of another.
-            Whereabouts::Spooled => {
-                let store = self.store.of_tenant(&address.tenant);
-                let waiting = store.spooled_size(&address.digest).await;
-                waiting.is_ok_and(|size| size.is_some())
-            }
-            Whereabouts::Dropped | Whereabouts::Truncated => false,
-        }
     }
 
     async fn reference(&self, entry: &Entry) -> Reference {

@@ -62,12 +62,14 @@ pub(super) async fn cards(
             }
         }
         let mut card = Card::of(visit, entry);
-        if let Some(digest) = entry.digest
-            && is_thumb(entry)
-        {
+        if let Some(digest) = entry.digest {
             let address = address(&entry.tenant, digest);
-            let thumb = server.shown(visit, &address, Disposition::Inline).await?;
-            card.thumb = Some(thumb);
+            if !server.is_here(&address, entry.state).await {
+                card.is_not_here(entry.state);
+            } else if is_thumb(entry) {
+                let thumb = server.shown(visit, &address, Disposition::Inline).await?;
+                card.thumb = Some(thumb);
+            }
         }
         cards.push(card);
     }
@@ -121,6 +123,13 @@ impl Card {
         }
     }
 
+    /// Its bytes cannot be had here, at least for now.
+    fn is_not_here(&mut self, state: State) {
+        if state == State::Spooled {
+            self.state = Some("on its way, not here yet");
+        }
+    }
+
     /// The same below the head of its span, on the page of its trace: what is said there is not said again.
     #[must_use]
     pub(super) fn below_its_span(self) -> Self {
@@ -139,8 +148,7 @@ impl Card {
 }
 
 fn is_thumb(entry: &Entry) -> bool {
-    let is_there = matches!(entry.state, State::Stored | State::Spooled);
-    is_there && kind(&entry.content_type) == "image" && entry.size <= LARGEST_THUMB
+    kind(&entry.content_type) == "image" && entry.size <= LARGEST_THUMB
 }
 
 /// As what a file is shown among others that is said to be of this type.

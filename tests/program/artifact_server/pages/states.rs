@@ -177,12 +177,14 @@ async fn what_is_on_its_way_and_what_was_cut_are_said_to_be() {
         .unwrap();
     let gallery = viewed.page_with("/", "2 references").await;
     for words in [
-        "on its way to the store",
+        "on its way, not here yet",
         "cut before it came",
         "elsewhere.png",
     ] {
         assert!(gallery.contains(words), "{words}: {gallery}");
     }
+    // There is nothing to be loaded of it here, whichever page it is on.
+    assert!(!gallery.contains("<img src=\"http"), "{gallery}");
     let page = viewed.pages().get(&format!("/artifacts/{digest}")).await;
     assert_eq!(page.status, StatusCode::OK);
     let page = text(&page);
