@@ -291,13 +291,20 @@ pub(super) fn escape(text: &str, html: &mut String) {
             '>' => html.push_str("&gt;"),
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
-            '\t' | '\n' => html.push(c),
-            '\r' => {}
-            '\0'..='\x1f' => html.push(char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}')),
-            '\x7f' => html.push('\u{2421}'),
-            // What turns the direction of what follows can make a text seem to be another.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => html.push('\u{fffd}'),
-            c => html.push(c),
+            c => html.extend(seen(c)),
         }
     }
+}
+
+/// What is shown for a character, so that it is seen; nothing for the half of a line's end.
+pub(super) fn seen(c: char) -> Option<char> {
+    Some(match c {
+        '\t' | '\n' => c,
+        '\r' => return None,
+        '\0'..='\x1f' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
+        '\x7f' => '\u{2421}',
+        // What turns the direction of what follows can make a text seem to be another.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c => c,
+    })
 }

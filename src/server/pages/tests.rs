@@ -163,6 +163,9 @@ fn a_text_is_never_more_than_text() {
             let html = render(inner.as_bytes(), inner.len() as u64, form)
                 .text
                 .unwrap();
+            // Nor is there anything in it that is not seen, or turns what is.
+            let unseen = ['\u{202e}', '\0', '\u{1b}', '\u{7}'];
+            assert!(!html.contains(unseen), "{form:?} {html:?}");
             for element in elements(&html) {
                 let name = element.split(' ').next().unwrap();
                 let name = name.trim_start_matches('/');
@@ -192,6 +195,23 @@ fn a_link_in_a_text_is_told_and_leads_nowhere() {
     assert!(html.contains("here <span class=\"target\">(https://evil.example/?q=1)</span>"));
     assert!(html.contains("pixel <span class=\"target\">(http://evil.example/p.gif)</span>"));
     assert!(!html.contains("<a") && !html.contains("<img"), "{html}");
+}
+
+/// The policy of a page lets no element have a style.
+#[test]
+fn columns_of_a_table_stand_as_they_are_to_without_a_style() {
+    let text = "|a|b|c|d|\n|---|:--|:-:|--:|\n|1|2|3|4|\n|5|6|7|8|\n";
+    let html = render(text.as_bytes(), text.len() as u64, Form::Markdown);
+    let html = html.text.unwrap();
+    for (cell, names) in [("th", ["a", "b", "c", "d"]), ("td", ["5", "6", "7", "8"])] {
+        let [a, b, c, d] = names;
+        let row = format!(
+            "<{cell}>{a}</{cell}><{cell} class=\"left\">{b}</{cell}>\
+             <{cell} class=\"center\">{c}</{cell}><{cell} class=\"right\">{d}</{cell}>"
+        );
+        assert!(html.contains(&row), "{row}: {html}");
+    }
+    assert!(!html.contains("style"), "{html}");
 }
 
 #[test]

@@ -161,7 +161,7 @@ The three sources agree on **two** of the points:
 2. Nobody knows why; see [the report](https://example.com/report).
 
 | quarter | orders |
-|---|---|
+|---|---:|
 | Q2 | 1,204 |
 | Q3 | 1,349 |
 
