@@ -16,6 +16,7 @@ use super::access::{Reader, Scope};
 use super::address::Address;
 use super::audit::Deed;
 use super::catalogued::why;
+use super::instead::instead_of;
 use super::links::{Disposition, Signature, parameter};
 use super::media::Media;
 use super::naming::disposition;
@@ -30,6 +31,9 @@ use crate::storage::StoreError;
 
 /// What the one route is called where requests are counted.
 const ROUTE: &str = "/artifacts/{sha256}";
+
+/// What a card asks for a picture with: something else, if it is too large for one.
+pub(super) const ON_CARD: &str = "card";
 
 /// What is told of what is not there, and of what may not be seen.
 const NOTHING: &str = "there is no such artifact\n";
@@ -71,6 +75,8 @@ struct Asked<'r> {
     headers: &'r HeaderMap,
     disposition: Disposition,
     is_picture: bool,
+    /// Whether it is one of many on a page of this server.
+    is_on_card: bool,
     has_body: bool,
 }
 
@@ -123,6 +129,7 @@ impl Server {
             headers,
             disposition,
             is_picture: purpose == Purpose::Picture,
+            is_on_card: wants(ON_CARD),
             has_body,
         };
         let payer = self.payer(&asked.reader, peer);
@@ -201,6 +208,11 @@ impl Server {
             })
             .await?;
         let (size, media) = (opened.size, opened.media);
+        if asked.is_on_card
+            && let Some(instead) = instead_of(media)
+        {
+            return Ok(instead);
+        }
         let given = match asked.disposition {
             Disposition::Attachment => self.given_name(address).await,
             Disposition::Inline => None,

@@ -2,6 +2,8 @@
 
 use slimspan_artifact::{extension_of_media_type, media_type_of_bytes};
 
+use super::pixels::Pixels;
+
 /// How many bytes of an artifact are looked at.
 pub(crate) const HEAD: usize = 4096;
 
@@ -40,12 +42,15 @@ pub(crate) struct Media {
     pub(crate) extension: &'static str,
     /// Whether a browser may show it by itself.
     pub(crate) is_inline: bool,
+    /// How large it is where it is a picture, if that is to be seen.
+    pub(crate) pixels: Option<Pixels>,
 }
 
 impl Media {
-    /// By the first bytes, of which there should be [`HEAD`] if the artifact has as many.
-    pub(crate) fn of(head: &[u8]) -> Self {
-        let head = head.get(..HEAD).unwrap_or(head);
+    /// By the first bytes, of which there should be [`HEAD`] if the artifact has as many. How large a picture is may
+    /// stand behind them.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let head = bytes.get(..HEAD).unwrap_or(bytes);
         if let Some(shown) = media_type_of_bytes(head) {
             let is_inline = SHOWN.contains(&shown);
             return Self {
@@ -53,6 +58,7 @@ impl Media {
                 content_type: if is_inline { shown } else { UNKNOWN },
                 extension: extension_of_media_type(shown),
                 is_inline,
+                pixels: Pixels::of(shown, bytes),
             };
         }
         let Some(text) = text(head) else {
@@ -79,6 +85,7 @@ impl Media {
             content_type: TEXT,
             extension: if is_json { "json" } else { "txt" },
             is_inline: true,
+            pixels: None,
         }
     }
 
@@ -103,12 +110,22 @@ impl Media {
         }
     }
 
+    /// Whether a browser has no more than so many pixels to decode of it. An SVG has none, and as many as there is room
+    /// for.
+    pub(super) fn has_at_most(self, pixels: u64) -> bool {
+        match self.pixels {
+            Some(of) => of.count() <= pixels,
+            None => self.shown == SVG,
+        }
+    }
+
     fn unknown() -> Self {
         Self {
             shown: UNKNOWN,
             content_type: UNKNOWN,
             extension: extension_of_media_type(UNKNOWN),
             is_inline: false,
+            pixels: None,
         }
     }
 
@@ -219,6 +236,26 @@ mod tests {
         for other in [&b"<html><svg>"[..], b"<script>", b"%PDF-", b"a"] {
             let media = Media::of(other);
             assert_eq!(media.as_picture(), media);
+        }
+    }
+
+    #[test]
+    fn a_picture_that_does_not_say_how_large_it_is_is_too_large() {
+        for (head, most) in [
+            (
+                &b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x03\0\0\0\x05"[..],
+                Some(15),
+            ),
+            (b"\xff\xd8\xff\xe0\xff\xff", None),
+            (b"%PDF-1.7", None),
+            (b"<svg/>", Some(0)),
+        ] {
+            let media = Media::of(head);
+            assert_eq!(media.has_at_most(u64::MAX), most.is_some(), "{media:?}");
+            if let Some(most) = most {
+                assert!(media.has_at_most(most), "{media:?}");
+                assert!(most == 0 || !media.has_at_most(most - 1), "{media:?}");
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use axum::response::Response;
 
+use super::super::artifacts::ON_CARD;
 use super::super::media::Media;
+use super::preview::asking;
 use super::{Disposition, Server, Visit, address, words};
 use crate::catalog::{Entry, State};
 
@@ -68,7 +70,7 @@ pub(super) async fn cards(
                 card.is_not_here(entry.state);
             } else if is_thumb(entry) {
                 let thumb = server.shown(visit, &address, Disposition::Inline).await?;
-                card.thumb = Some(thumb);
+                card.thumb = Some(asking(&thumb, ON_CARD));
             }
         }
         cards.push(card);

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::super::audit::Deed;
 use super::super::pieces::{OpenError, Opened, PIECE, Reading};
+use super::super::pixels::Pixels;
 use super::super::slots::{Full, Slot};
 use super::cards::group;
 use super::{Address, Disposition, Server, Visit, json, markdown, pdf, words};
@@ -23,6 +24,9 @@ const LONGEST: u64 = 32 << 20;
 
 /// A larger picture is not loaded into a page by itself.
 const LARGEST: u64 = 32 << 20;
+
+/// Nor one of more pixels: of each a browser makes four bytes, however few there are in the file.
+const MOST_PIXELS: u64 = 50_000_000;
 
 /// What is shown of an artifact; at most one of these.
 #[derive(Debug, Default)]
@@ -76,8 +80,9 @@ impl Server {
                     "Pictures of more than {largest} are not shown here. Download it to see it."
                 );
             }
+            "image" if !media.has_at_most(MOST_PIXELS) => preview.note = too_large(media.pixels),
             "image" => {
-                preview.alone = alone(&url);
+                preview.alone = asking(&url, "raw");
                 preview.image = Some(url);
             }
             // What is given as nothing but a download is not played.
@@ -229,10 +234,25 @@ fn form(shown: &str, facts: Option<&ArtifactFacts>) -> Form {
     }
 }
 
-/// Where a picture is seen by itself: who goes to the place from which a page loads it comes back to that page.
-fn alone(url: &str) -> String {
+/// An address with one more question: `raw`, say, for a picture by itself, for who goes to the place from which a page
+/// loads it comes back to that page.
+pub(super) fn asking(url: &str, question: &str) -> String {
     let join = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{join}raw")
+    format!("{url}{join}{question}")
+}
+
+/// Why a picture is not shown that would take too much of a browser.
+fn too_large(pixels: Option<Pixels>) -> String {
+    match pixels {
+        Some(Pixels { width, height }) => format!(
+            "This picture has {width} × {height} pixels, and those of more than {} million are not shown here. \
+             Download it to see it.",
+            MOST_PIXELS / 1_000_000
+        ),
+        None => "How many pixels this picture has does not show at its beginning, so it is not shown here. Download \
+                 it to see it."
+            .to_owned(),
+    }
 }
 
 /// The beginning of a text of `size` bytes.

@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 use self::checks::Checks;
 use self::place::{Place, check, check_and};
 use super::address::Address;
-use super::media::{HEAD, Media};
+use super::media::Media;
 use super::slots::{Full, Slots};
 use crate::admission::{Budget, Lease, Share};
 use crate::storage::{Store, StoreError};
@@ -28,6 +28,9 @@ use crate::telemetry::ServerCounts;
 
 /// The most that is in memory of an artifact for one who reads it.
 pub(crate) const PIECE: u64 = 1 << 20;
+
+/// What is read of a long one to know what it is: where it is a picture, how large it is may stand behind a lot of facts.
+const LOOKED_AT: u64 = 256 << 10;
 
 /// What is longer is checked on the way, if it is asked for from its beginning to its end, and in turns if not.
 const CHECKED_BEFORE: u64 = 8 << 20;
@@ -234,7 +237,7 @@ impl Pieces {
         let reading = reading(size);
         let is_short = size <= CHECKED_BEFORE;
         if reading == Reading::KnownFacts || reading == Reading::Facts && !is_short {
-            let head = place.read(0..HEAD as u64).await?;
+            let head = place.read(0..LOOKED_AT).await?;
             return Ok(Opened {
                 size,
                 media: Media::of(&head),

@@ -43,7 +43,7 @@ async fn a_span_leads_to_its_picture_and_the_picture_to_its_spans() {
     let trace = "07".repeat(16);
 
     let gallery = viewed.page_with("/", "3 references").await;
-    let src = format!("<img src=\"http://{artifacts}/artifacts/{digest}\"");
+    let src = format!("<img src=\"http://{artifacts}/artifacts/{digest}?card\"");
     assert_eq!(gallery.matches(&src).count(), 1, "{gallery}");
     assert!(gallery.contains("×2"), "{gallery}");
     assert!(gallery.contains("alt=\"PNG in again of chat gpt-4o\""));

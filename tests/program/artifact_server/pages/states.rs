@@ -229,6 +229,38 @@ async fn large_pictures_are_not_loaded_by_themselves() {
     assert!(page.contains("?download"), "{page}");
 }
 
+/// Nor is one of few bytes that takes gigabytes where it is decoded. Who asks for the file has it.
+#[tokio::test]
+async fn pictures_of_many_pixels_are_not_decoded_for_a_page() {
+    let viewed = Viewed::start().await;
+    let few = otlp::photo(1, 20_000);
+    let mut many = otlp::photo(2, 20_000);
+    many[8..24].copy_from_slice(b"\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20");
+    let mut sent = span(&few);
+    sent.attributes.push(("many", otlp::bytes(&many)));
+    viewed.send(&[sent]).await;
+    let gallery = viewed.page_with("/", "2 references").await;
+    let artifacts = &viewed.served.artifacts;
+    let told = "20000 × 20000 pixels";
+    for (photo, is_shown) in [(&few, true), (&many, false)] {
+        let path = format!("/artifacts/{}", Digest::of(photo));
+        let card = format!("{path}?card");
+        let source = format!("src=\"http://{}{card}\"", artifacts.address);
+        assert!(gallery.contains(&source), "{gallery}");
+        let answer = artifacts.get(&card).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.body == *photo, is_shown, "{card}");
+        if !is_shown {
+            assert_eq!(header(&answer, "content-type"), "image/svg+xml");
+            assert!(text(&answer).contains(told), "{answer:?}");
+        }
+        assert!(artifacts.get(&path).await.body == *photo, "{path}");
+        let page = text(&viewed.pages().get(&path).await);
+        assert_eq!(page.contains("<img src=\"http"), is_shown, "{page}");
+        assert_eq!(page.contains(told), !is_shown, "{page}");
+    }
+}
+
 #[tokio::test]
 async fn a_catalog_that_is_empty_says_what_to_do() {
     let viewed = Viewed::start().await;
