@@ -52,13 +52,15 @@ pub struct Compacted {
     pub lines: usize,
     /// Lines that are left: one for each entry that is not deleted.
     pub entries: usize,
+    /// Lines that are left of what was deleted with a trace: one for each file of it.
+    pub hidden: usize,
     /// Objects with deletions that were merged.
     pub deletions: usize,
 }
 
 impl Catalog {
     /// Merges small objects with deletions, and small objects of a day, and leaves out lines that a later one
-    /// took the place of, and what was deleted. Readers miss nothing meanwhile: the new object is there before
+    /// took the place of, and what was deleted, but for what has to be known of a trace that was. Readers miss nothing meanwhile: the new object is there before
     /// the old ones go, and stands behind them in the order of names. `told` hears of each that was written.
     pub async fn compact(
         &self,
@@ -122,20 +124,23 @@ impl Catalog {
             return Ok(());
         }
         let latest = latest.into_values().collect();
-        let mut entries = self.index().uncovered(latest).await?;
-        entries.sort_by_key(|entry| (entry.recorded, entry.id));
+        let lasting = self.index().lasting(latest).await?;
+        compacted.entries += lasting.entries.len();
+        compacted.hidden += lasting.hidden.len();
+        let mut left = lasting.entries;
+        left.extend(lasting.hidden);
+        left.sort_by_key(|entry| (entry.recorded, entry.id));
         let key = layout::merged(&last.key);
-        if !entries.is_empty() {
-            self.bucket().put(&key, to_lines(&entries)).await?;
+        if !left.is_empty() {
+            self.bucket().put(&key, to_lines(&left)).await?;
             sleep(compaction.grace).await;
         }
         for key in &merged {
             self.bucket().delete(key).await?;
         }
         compacted.merged += merged.len();
-        compacted.written += usize::from(!entries.is_empty());
+        compacted.written += usize::from(!left.is_empty());
         compacted.lines += lines;
-        compacted.entries += entries.len();
         Ok(())
     }
 

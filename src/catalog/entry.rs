@@ -80,6 +80,28 @@ impl Entry {
         self.order() > other.order()
     }
 
+    /// What is left of it when it was deleted with its trace: that it led to this file, and when a spool gave that to
+    /// the store. Nothing is left of what its sender said.
+    pub(super) fn deleted(self) -> Self {
+        Self {
+            time: self.recorded,
+            service: String::new(),
+            span: None,
+            span_name: String::new(),
+            carrier: String::new(),
+            carrier_index: None,
+            event_name: None,
+            attribute: String::new(),
+            path: None,
+            position: 0,
+            shape: String::new(),
+            content_type: String::new(),
+            size: 0,
+            file_name: None,
+            ..self
+        }
+    }
+
     /// Of several lines the greatest holds. A later reference stands before whatever became of an earlier
     /// one, which a deletion between the two hides.
     fn order(&self) -> (i64, Option<i64>, State) {

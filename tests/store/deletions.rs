@@ -151,7 +151,7 @@ async fn tombstones(catalog: &Catalog) -> usize {
 }
 
 /// All lines about an artifact, as they stand in the bucket.
-async fn lines_about(catalog: &Catalog, digest: &Digest) -> Vec<Entry> {
+pub(super) async fn lines_about(catalog: &Catalog, digest: &Digest) -> Vec<Entry> {
     let mut lines = Vec::new();
     for object in catalog.bucket().list("catalog", None).await.unwrap() {
         if object.key.contains("tombstones") {

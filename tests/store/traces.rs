@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use slimspan::catalog::{
-    Catalog, CatalogError, Compaction, Deleted, Entry, Erased, State, TraceId,
+    Catalog, CatalogError, Compacted, Compaction, Deleted, Entry, Erased, State, TraceId,
+    Withholding,
 };
 use slimspan::storage::{Store, StoreConfig};
 use slimspan::tenant::TenantId;
@@ -11,7 +12,9 @@ use slimspan_artifact::Artifact;
 use tempfile::TempDir;
 
 use super::backend::{age, artifact, key, open, stored_in};
-use super::deletions::{Replica, SETTLED, beside, entry, is_due, seen, unfinished, until};
+use super::deletions::{
+    Replica, SETTLED, beside, entry, is_due, lines_about, seen, unfinished, until,
+};
 
 /// An entry comes into the bucket, in an object that is named at `time`.
 pub(super) async fn tell(catalog: &Catalog, entry: &Entry, time: Timestamp) -> String {
@@ -36,6 +39,16 @@ async fn erase(catalog: &Catalog, store: &Store) -> Result<Erased, CatalogError>
 
 fn stored(artifact: &Artifact, trace: u8) -> Entry {
     entry(&TenantId::default(), artifact.digest, trace, State::Stored)
+}
+
+/// Merges all objects with entries that there are.
+async fn compact(catalog: &Catalog) -> Compacted {
+    let compaction = Compaction {
+        older_than: std::time::Duration::ZERO,
+        grace: std::time::Duration::ZERO,
+        ..Compaction::default()
+    };
+    catalog.compact(compaction, |_| ()).await.unwrap()
 }
 
 /// All that is stored was stored so long ago that nobody counts it as that.
@@ -120,13 +133,9 @@ async fn what_waited_goes_with_the_next_deletion() {
     }
     let erased = erase(&catalog, &store).await.unwrap();
     assert_eq!((erased.artifacts, erased.waiting.len()), (0, 2));
-    let compaction = Compaction {
-        older_than: std::time::Duration::ZERO,
-        grace: std::time::Duration::ZERO,
-        ..Compaction::default()
-    };
-    let compacted = catalog.compact(compaction, |_| ()).await.unwrap();
-    assert_eq!((compacted.lines, compacted.entries), (2, 0));
+    let compacted = compact(&catalog).await;
+    let left = (compacted.entries, compacted.hidden);
+    assert_eq!((compacted.lines, left), (2, (0, 2)));
 
     settles(&bucket);
     // One of them was stored again meanwhile.
@@ -393,6 +402,76 @@ async fn what_was_in_a_journal_goes_by_itself() {
     finish(&replica, 55).await;
     assert!(!store.has(&late.digest).await.unwrap());
     assert!(unfinished(&catalog).await.is_empty());
+}
+
+/// The same where the lines that say so were merged before: to whoever comes then they still say which files go. What
+/// the sender said is not in them any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_in_a_journal_goes_also_where_lines_are_merged() {
+    let (bucket, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, catalog) = beside(&bucket);
+    let late = [0, 1].map(|seed| artifact(seed, 10_000));
+    store.put_all(&late).await.unwrap();
+    let entries = late.each_ref().map(|artifact| stored(artifact, 1));
+    let erased = erase(&catalog, &store).await.unwrap();
+    assert_eq!((erased.artifacts, erased.waiting), (0, Vec::new()));
+    let day: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    for (number, entry) in (0..).zip(&entries) {
+        tell(&catalog, entry, day + SignedDuration::from_mins(number)).await;
+    }
+    let compacted = compact(&catalog).await;
+    let left = (compacted.entries, compacted.hidden);
+    assert_eq!((compacted.lines, left), (2, (0, 2)));
+    for artifact in &late {
+        let lines = lines_about(&catalog, &artifact.digest).await;
+        let said = |line: &Entry| line.service.clone() + &line.attribute + &line.content_type;
+        let said: Vec<_> = lines.iter().map(said).collect();
+        assert_eq!(said, [""]);
+    }
+
+    let replica = Replica::start(&bucket, &home);
+    finish(&replica, 55).await;
+    for artifact in &late {
+        assert!(!store.has(&artifact.digest).await.unwrap());
+    }
+    assert!(unfinished(&catalog).await.is_empty());
+    assert!(
+        seen(&beside(&bucket).1).await.is_empty(),
+        "nothing is shown"
+    );
+}
+
+/// A spool gave a file to the store after its trace was deleted. Who comes when the lines that say so were merged does
+/// not take it for one that came again.
+#[tokio::test]
+async fn what_came_late_is_kept_back_also_where_lines_are_merged() {
+    let bucket = tempfile::tempdir().unwrap();
+    let (store, catalog) = beside(&bucket);
+    let late = artifact(0, 10_000);
+    let spooled = entry(&TenantId::default(), late.digest, 1, State::Spooled);
+    let day: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    tell(&catalog, &spooled, day).await;
+    let erased = erase(&catalog, &store).await.unwrap();
+    assert_eq!(erased.waiting, [late.digest]);
+    store.put_all(std::slice::from_ref(&late)).await.unwrap();
+    let uploaded = Entry {
+        settled: Some(Timestamp::now()),
+        state: State::Stored,
+        ..spooled
+    };
+    tell(&catalog, &uploaded, day + SignedDuration::from_mins(1)).await;
+    let compacted = compact(&catalog).await;
+    let left = (compacted.entries, compacted.hidden);
+    assert_eq!((compacted.lines, left), (2, (0, 1)));
+
+    let (again, new) = beside(&bucket);
+    let withheld = Withholding::of(new).among(&again, vec![late.digest]).await;
+    let withheld = withheld.unwrap();
+    let [(digest, tombstone)] = &withheld[..] else {
+        panic!("{withheld:?}");
+    };
+    assert_eq!(*digest, late.digest);
+    assert_eq!(tombstone.reason, "a secret");
 }
 
 /// A process that runs does it, a few seconds after it began.

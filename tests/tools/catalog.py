@@ -10,6 +10,7 @@ duckdb.sql(
     f"""
     CREATE VIEW entries AS
     SELECT * FROM read_json('{objects}')
+    WHERE shape <> ''
     QUALIFY row_number() OVER (PARTITION BY id ORDER BY recorded DESC, settled DESC NULLS LAST) = 1
     """
 )

@@ -5,6 +5,7 @@
 //! is new. Several processes of one machine may share the file.
 
 mod apply;
+mod lasting;
 mod listing;
 mod objects;
 mod opening;
@@ -32,6 +33,7 @@ use super::ids::TraceId;
 use super::tombstone::{KeptBack, Tombstone};
 use crate::tenant::TenantId;
 pub use apply::Applied;
+use lasting::Lasting;
 use pool::Pool;
 
 /// The entries of a trace that are shown at once.
@@ -215,9 +217,9 @@ impl Index {
             .await
     }
 
-    /// Those of these entries that were not deleted.
-    pub(super) async fn uncovered(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, CatalogError> {
-        self.read(move |connection| tombstones::uncovered(connection, entries))
+    /// What of these entries is kept where they are merged.
+    pub(super) async fn lasting(&self, entries: Vec<Entry>) -> Result<Lasting, CatalogError> {
+        self.read(move |connection| lasting::lasting(connection, entries))
             .await
     }
 

@@ -176,21 +176,6 @@ impl<'c> Covering<'c> {
     }
 }
 
-/// Those of these entries that were not deleted.
-pub(super) fn uncovered(
-    connection: &Connection,
-    entries: Vec<Entry>,
-) -> rusqlite::Result<Vec<Entry>> {
-    let mut covering = Covering::of(connection)?;
-    let mut left = Vec::with_capacity(entries.len());
-    for entry in entries {
-        if matches!(covering.covers(&entry)?, Covered::No) {
-            left.push(entry);
-        }
-    }
-    Ok(left)
-}
-
 pub(super) fn of_artifact(
     connection: &Connection,
     tenant: &TenantId,

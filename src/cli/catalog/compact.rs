@@ -61,6 +61,7 @@ pub(crate) fn catalog(catalog: &CatalogCommand) -> anyhow::Result<ExitCode> {
                 "written": compacted.written,
                 "lines": compacted.lines,
                 "entries": compacted.entries,
+                "hidden": compacted.hidden,
                 "deletions": compacted.deletions,
             });
             say(format_args!("{told:#}\n"));
@@ -69,6 +70,12 @@ pub(crate) fn catalog(catalog: &CatalogCommand) -> anyhow::Result<ExitCode> {
                 "{} objects with {} lines became {} with {}\n",
                 compacted.merged, compacted.lines, compacted.written, compacted.entries
             ));
+            if compacted.hidden > 0 {
+                say(format_args!(
+                    "{} lines more tell what went with a deleted trace\n",
+                    compacted.hidden
+                ));
+            }
             if compacted.deletions > 0 {
                 say(format_args!(
                     "{} objects with deletions were merged\n",
