@@ -25,32 +25,59 @@ pub(crate) fn at_listing(
     folder: &'static str,
     happens: BoxFuture<'static, ()>,
 ) -> std::result::Result<Store, OpenError> {
-    open(config, Some((folder, happens)), false)
+    let meddling = Meddling {
+        listed: Some((folder, happens)),
+        ..Meddling::default()
+    };
+    open(config, meddling)
 }
 
 /// Nobody is told whether something is there.
 pub(crate) fn without_heads(config: &StoreConfig) -> std::result::Result<Store, OpenError> {
-    open(config, None, true)
+    let meddling = Meddling {
+        has_no_heads: true,
+        ..Meddling::default()
+    };
+    open(config, meddling)
 }
 
-fn open(
-    config: &StoreConfig,
-    listed: Option<Listed>,
-    has_no_heads: bool,
-) -> std::result::Result<Store, OpenError> {
+/// What has this name is listed, and is not there.
+pub(crate) fn losing(config: &StoreConfig, name: String) -> std::result::Result<Store, OpenError> {
+    let meddling = Meddling {
+        lost: Some(name),
+        ..Meddling::default()
+    };
+    open(config, meddling)
+}
+
+fn open(config: &StoreConfig, meddling: Meddling) -> std::result::Result<Store, OpenError> {
+    let Meddling {
+        listed,
+        has_no_heads,
+        lost,
+    } = meddling;
     Store::open_with(config, |inner| {
         Arc::new(Meddled {
             inner,
             listed: Mutex::new(listed),
             has_no_heads,
+            lost,
         })
     })
+}
+
+#[derive(Default)]
+struct Meddling {
+    listed: Option<Listed>,
+    has_no_heads: bool,
+    lost: Option<String>,
 }
 
 struct Meddled {
     inner: Arc<dyn ObjectStore>,
     listed: Mutex<Option<Listed>>,
     has_no_heads: bool,
+    lost: Option<String>,
 }
 
 impl Meddled {
@@ -98,6 +125,12 @@ impl ObjectStore for Meddled {
         if self.has_no_heads && options.head {
             return Err(Error::Generic {
                 store: "meddled",
+                source: "as the test wants it".into(),
+            });
+        }
+        if self.lost.is_some() && location.filename() == self.lost.as_deref() {
+            return Err(Error::NotFound {
+                path: location.to_string(),
                 source: "as the test wants it".into(),
             });
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path as Key;
-use object_store::{ListResult, ObjectStore as _};
+use object_store::{ListResult, ObjectMeta, ObjectStore as _};
 use slimspan_artifact::Digest;
 use tokio::time::timeout;
 
@@ -79,20 +79,44 @@ impl Store {
     pub async fn list_shard(&self, shard: u8) -> Result<Vec<ListedArtifact>, ListError> {
         let layout = &self.shared.layout;
         let folder = layout.folder().clone().join(format!("{shard:02x}"));
-        let objects = self.shared.common.client.list(Some(&folder));
-        let listed = objects.map_ok(|object| {
-            let name = object.location.filename();
-            let digest = name.and_then(|name| name.parse::<Digest>().ok());
-            ListedArtifact {
-                digest: digest.filter(|digest| layout.key(digest) == object.location),
-                key: object.location.to_string(),
-                size: object.size,
-            }
-        });
-        let listed: Result<Vec<_>, _> = listed.try_collect().await;
-        let mut listed = listed.map_err(|error| self.not_listed(error))?;
+        let mut listed = self.list_below(&folder).await?;
         listed.sort_unstable();
         Ok(listed)
+    }
+
+    /// What is beside all those folders, sorted: no artifact belongs there.
+    pub async fn list_strays(&self) -> Result<Vec<ListedArtifact>, ListError> {
+        let client = &self.shared.common.client;
+        let inside = client.list_with_delimiter(Some(self.shared.layout.folder()));
+        let inside = inside.await.map_err(|error| self.not_listed(error))?;
+        let objects = inside.objects.into_iter();
+        let mut strays: Vec<_> = objects.map(|object| self.listed(object)).collect();
+        for folder in &inside.common_prefixes {
+            if !folder.filename().is_some_and(is_shard) {
+                strays.extend(self.list_below(folder).await?);
+            }
+        }
+        strays.sort_unstable();
+        Ok(strays)
+    }
+
+    /// All that is somewhere below `folder`, which is one of this tenant's.
+    async fn list_below(&self, folder: &Key) -> Result<Vec<ListedArtifact>, ListError> {
+        let objects = self.shared.common.client.list(Some(folder));
+        let listed = objects.map_ok(|object| self.listed(object));
+        let listed: Result<Vec<_>, _> = listed.try_collect().await;
+        listed.map_err(|error| self.not_listed(error))
+    }
+
+    fn listed(&self, object: ObjectMeta) -> ListedArtifact {
+        let name = object.location.filename();
+        let digest = name.and_then(|name| name.parse::<Digest>().ok());
+        let key = |digest: &Digest| self.shared.layout.key(digest);
+        ListedArtifact {
+            digest: digest.filter(|digest| key(digest) == object.location),
+            key: object.location.to_string(),
+            size: object.size,
+        }
     }
 
     fn not_listed(&self, error: object_store::Error) -> ListError {
@@ -102,6 +126,12 @@ impl Store {
             cause: one_line(cause),
         }
     }
+}
+
+/// Whether a folder is one of those of artifacts, by the first two digits.
+fn is_shard(name: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.len() == 2 && name.bytes().all(is_digit)
 }
 
 #[cfg(test)]

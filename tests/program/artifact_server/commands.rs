@@ -114,24 +114,70 @@ async fn a_store_is_read_again_and_what_is_wrong_is_told() {
     let mut damaged = fs::read(&file).unwrap();
     damaged[100_000] ^= 4;
     fs::write(&file, &damaged).unwrap();
-    let stray = artifacts.join("default/sha256/00/stray");
-    fs::create_dir_all(stray.parent().unwrap()).unwrap();
-    fs::write(&stray, "x").unwrap();
+    // An artifact, too, where none belongs.
+    let astray = format!("default/sha256/{photo}");
+    let strays = [
+        "default/sha256/00/stray",
+        "default/sha256/zz/stray",
+        astray.as_str(),
+    ];
+    for stray in strays {
+        let stray = artifacts.join(stray);
+        fs::create_dir_all(stray.parent().unwrap()).unwrap();
+        fs::write(&stray, "x").unwrap();
+    }
     let before = files(&artifacts);
     let (code, told) = report(&[]).await;
     assert_eq!(code, Some(1));
     assert_eq!(told["right"], 3, "{told}");
-    let key = |findings: &str| told[findings][0]["key"].as_str().unwrap().to_owned();
-    assert!(key("damaged").ends_with(&photo));
-    assert!(key("misplaced").ends_with("stray"));
+    let keys = |findings: &str| {
+        let findings = told[findings].as_array().unwrap().iter();
+        let mut keys: Vec<_> = findings.map(|of| of["key"].as_str().unwrap()).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert!(keys("damaged")[0].ends_with(&photo), "{told}");
+    let (misplaced, mut strays) = (keys("misplaced"), strays);
+    strays.sort_unstable();
+    assert_eq!(misplaced.len(), strays.len(), "{told}");
+    for (key, stray) in misplaced.iter().zip(strays) {
+        assert!(key.ends_with(stray), "{told}");
+    }
     assert_eq!(files(&artifacts), before, "nothing is moved");
     let told = ask(home.path(), &["verify"]).await;
     assert_eq!(told.code, Some(1));
     assert!(told.stdout.contains("3 artifacts of"), "{told:?}");
-    assert!(told.stdout.contains("1 damaged\n1 misplaced\n"), "{told:?}");
+    assert!(told.stdout.contains("1 damaged\n3 misplaced\n"), "{told:?}");
     assert!(told.stderr.contains(&photo), "{told:?}");
     let wrong = ask(home.path(), &["verify", "--sample", "much"]).await;
     assert_eq!(wrong.code, Some(2));
+}
+
+/// A name that nobody has may be mistyped; digits with which no artifact begins are no mistake.
+#[tokio::test]
+async fn that_there_is_nothing_to_read_is_told() {
+    let home = folder();
+    fs::create_dir(home.path().join("artifacts")).unwrap();
+    let none = ask(home.path(), &["verify"]).await;
+    assert_eq!(none.code, Some(0), "{none:?}");
+    assert!(none.stdout.contains("nothing is stored there"), "{none:?}");
+    fs::write(home.path().join("a.txt"), "a text").unwrap();
+    for tenant in ["acme", "beta"] {
+        let put = ask(home.path(), &["put", "--tenant", tenant, "a.txt"]).await;
+        assert_eq!(put.code, Some(0), "{put:?}");
+    }
+    let typo = ask(home.path(), &["verify", "--tenant", "acne"]).await;
+    assert_eq!((typo.code, typo.stdout.as_str()), (Some(1), ""), "{typo:?}");
+    let told = "nothing is stored for the tenant acne, but for acme, beta\n";
+    assert!(typo.stderr.ends_with(told), "{typo:?}");
+    let nothing = Digest::of(b"nothing").to_string();
+    let others = ask(home.path(), &["verify", "--prefix", &nothing]).await;
+    assert_eq!(others.code, Some(0), "{others:?}");
+    let told = format!("no artifact begins with {nothing}\n");
+    assert!(others.stdout.ends_with(&told), "{others:?}");
+    let of_acme = ["verify", "--tenant", "acme", "--prefix", &nothing];
+    let of_acme = ask(home.path(), &of_acme).await;
+    assert_eq!(of_acme.code, Some(0), "{of_acme:?}");
 }
 
 /// Of so many it is all or none by chance once in 2^63 times.
