@@ -556,6 +556,8 @@ async fn files_are_listed_shown_and_deleted_from_the_command_line() {
 
     // Nothing goes before somebody says so.
     let told = slimspan_does(&["rm", "--trace", &trace]).await;
+    let of_others = "files that were put by themselves";
+    assert!(told.stderr.contains(of_others), "{}", told.stderr);
     assert!(told.stdout.contains("with 2 references"), "{}", told.stdout);
     assert_eq!(listed(&[]).await.len(), 3);
     let rm = ["rm", "--trace", &trace, "--yes", "--reason", "a face"];

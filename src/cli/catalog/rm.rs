@@ -9,17 +9,22 @@ use serde_json::json;
 use slimspan_artifact::Digest;
 
 use super::super::progress::Progress;
-use super::super::say;
+use super::super::{complain, say};
 use super::block_on;
 use super::opened::{OfStore, Opened};
 use crate::catalog::{CatalogError, Deleted, Erased, Erasing, Filter, Tenants, TraceId};
 use crate::tenant::TenantId;
 
+/// What is said wherever a trace is deleted.
+const BY_THEMSELVES: &str = "files that were put by themselves (slimspan put, logfire.Artifact) do not go with a \
+                             trace, whatever its spans refer to: rm --artifact deletes them";
+
 /// Delete a file, the files of a trace, or all of a tenant
 ///
 /// The bytes go, and a tombstone says why: whoever asks for them is told. Of a trace, files that something
 /// else refers to stay; and those that were stored lately wait until it is known that nothing does, and go then by
-/// themselves. Nothing is deleted without --yes; what would be is told.
+/// themselves. Files that were put by themselves do not go with a trace: they are deleted by their digests. Nothing
+/// is deleted without --yes; what would be is told.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub(crate) struct Remove {
@@ -89,6 +94,7 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
                 say(format_args!(
                     "would delete {what} of the tenant {tenant}, with {hidden} references: --yes does it\n"
                 ));
+                tell_what_stays(deleted);
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -123,9 +129,17 @@ pub(crate) fn rm(remove: &Remove) -> anyhow::Result<ExitCode> {
                     say(format_args!("  {digest}\n"));
                 }
             }
+            tell_what_stays(deleted);
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Nobody sees from a trace which files were put for it.
+fn tell_what_stays(deleted: Deleted) {
+    if matches!(deleted, Deleted::Trace { .. }) {
+        complain(BY_THEMSELVES);
+    }
 }
 
 /// Deletes it, and shows how far that has come.
