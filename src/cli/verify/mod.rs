@@ -183,7 +183,11 @@ fn sample(text: &str) -> Result<f64, String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 mod tests {
     use bytes::Bytes;
     use futures::FutureExt as _;
