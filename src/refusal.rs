@@ -52,6 +52,7 @@ pub struct Refusal {
     retry_after: Option<Duration>,
     is_fault: bool,
     is_in_doubt: bool,
+    is_unreached: bool,
     is_stalled: bool,
     is_for_size: bool,
     is_for_memory: bool,
@@ -148,6 +149,15 @@ impl Refusal {
         }
     }
 
+    /// Whether nobody was there to see the request.
+    #[must_use]
+    pub fn unreached(self, is_unreached: bool) -> Self {
+        Self {
+            is_unreached,
+            ..self
+        }
+    }
+
     /// Whether it is known to be for what the request takes, and not for what its sender may still send.
     fn for_size(self, is_for_size: bool) -> Self {
         Self {
@@ -164,6 +174,7 @@ impl Refusal {
             retry_after: None,
             is_fault: false,
             is_in_doubt: false,
+            is_unreached: false,
             is_stalled: false,
             is_for_size: false,
             is_for_memory: false,
@@ -233,6 +244,11 @@ impl Refusal {
     /// Whether the other side may have the request all the same: its answer came too late, or broke.
     pub fn is_in_doubt(&self) -> bool {
         self.is_in_doubt
+    }
+
+    /// Whether nobody was there to see the request, so that it is not about what is in it.
+    pub fn is_unreached(&self) -> bool {
+        self.is_unreached
     }
 
     /// Whether the rest of the request did not come.

@@ -16,6 +16,7 @@ use super::dead_letters::config::DeadLetterConfig;
 use super::dead_letters::{DeadLetters, Letter};
 use super::departure::Departure;
 use super::fitting::{Largest, Sent, send_fitting};
+use super::heard::Heard;
 use super::queue::config::QueueConfig;
 use super::queue::{Load, Queue};
 use super::retry::config::RetryConfig;
@@ -25,6 +26,7 @@ use super::wire::Wire;
 use crate::answer::Answer;
 use crate::auth::config::AuthConfig;
 use crate::auth::{Authorizer, Credentials};
+use crate::backoff::Backoff;
 use crate::client::Client;
 use crate::crash::{self, Point};
 use crate::refusal::Refusal;
@@ -80,6 +82,8 @@ pub(super) struct Origin<'a> {
     pub(super) onward: &'a Onward,
     /// Where it is noted that it may have left.
     pub(super) departure: &'a Departure,
+    /// What was heard of its parts before, where it goes on after a pause.
+    pub(super) heard: Option<&'a Heard>,
 }
 
 /// What became of a request on its way.
@@ -116,6 +120,7 @@ impl Delivery {
                     client: &terms.client,
                     onward: &terms.onward,
                     departure: &terms.departure,
+                    heard: None,
                 };
                 let way = &self.way;
                 let in_flight = terms.begin(&way.counts, signal, &request);
@@ -197,6 +202,11 @@ impl Way {
         &self.name
     }
 
+    /// The pauses between attempts.
+    pub(super) fn backoff(&self) -> Backoff {
+        self.retries.backoff()
+    }
+
     /// Refuses a client of which nothing could be sent later.
     pub(super) fn check(&self, client: &Client) -> Result<(), Refusal> {
         let authorizer = self.authorizer.as_ref();
@@ -238,7 +248,21 @@ impl Way {
         patience: Patience,
         oversize: Oversize,
     ) -> Result<Delivered, Refusal> {
-        let deliver = |part| self.send(signal, part, from, patience);
+        let mut number = 0;
+        let deliver = |part| {
+            let known = from.heard.and_then(|heard| heard.of(number));
+            number += 1;
+            async move {
+                if let Some(known) = known {
+                    return known;
+                }
+                let outcome = self.send(signal, part, from, patience).await;
+                if let Some(heard) = from.heard {
+                    heard.note(&outcome);
+                }
+                outcome
+            }
+        };
         let Sent {
             mut answer,
             oversize: singles,
@@ -271,7 +295,7 @@ impl Way {
             authorizer: self.authorizer.as_ref(),
             client: from.client,
         };
-        let (prepared, mut repeats) = (&prepared, false);
+        let (prepared, mut repeats) = (&prepared, patience.is_repeat());
         let attempt = || {
             let (left, is_repeat) = (patience.left(), std::mem::replace(&mut repeats, true));
             async move {
@@ -400,6 +424,7 @@ mod tests {
             client: &Client::unknown(),
             onward: &Onward::default(),
             departure: &Departure::default(),
+            heard: None,
         };
         let request = Bytes::from(nested(&[1, 2, 2, 5], vec![b'x'; 20 << 10]));
         let begun = Instant::now();

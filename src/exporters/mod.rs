@@ -8,6 +8,7 @@ mod departure;
 mod doubts;
 pub mod file;
 mod fitting;
+mod heard;
 pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod queue;

@@ -172,7 +172,8 @@ impl OtlpGrpcExporter {
         let begun = begun.load(Ordering::Relaxed);
         outcome.map_err(|refusal| {
             let is_in_doubt = begun && refusal.is_in_doubt();
-            refusal.in_doubt(is_in_doubt)
+            let is_unreached = !begun && refusal.is_unreached();
+            refusal.in_doubt(is_in_doubt).unreached(is_unreached)
         })
     }
 
@@ -285,19 +286,22 @@ impl OtlpGrpcExporter {
         {
             return self.timed_out(limit);
         }
-        self.unavailable(said(cause))
+        // Unless it had begun to go out.
+        self.unavailable(said(cause)).unreached(true)
     }
 
     fn timed_out(&self, limit: Duration) -> Refusal {
-        if limit < self.timeout {
-            return self.unavailable(format_args!(
+        let refusal = if limit < self.timeout {
+            self.unavailable(format_args!(
                 "no answer in the {limit:?} that its sender had left to wait"
-            ));
-        }
-        self.unavailable(format_args!(
-            "no answer within {limit:?}; see {}.timeout",
-            self.path
-        ))
+            ))
+        } else {
+            self.unavailable(format_args!(
+                "no answer within {limit:?}; see {}.timeout",
+                self.path
+            ))
+        };
+        refusal.unreached(true)
     }
 
     fn unavailable(&self, reason: impl fmt::Display) -> Refusal {

@@ -202,7 +202,8 @@ impl OtlpHttpExporter {
                     self.unavailable(to, root(&error))
                 };
                 // Without a connection nothing has left.
-                return Err(refusal.in_doubt(!error.is_connect()));
+                let is_unreached = error.is_connect();
+                return Err(refusal.in_doubt(!is_unreached).unreached(is_unreached));
             }
         };
         if let Some(connections) = &self.connections {

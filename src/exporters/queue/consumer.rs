@@ -11,6 +11,9 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use tokio::time::{Instant, sleep};
 
+use super::line::Waits as _;
+use super::tries::Later;
+use super::turns::{Ended, Turn};
 use super::{Held, Queued, Sender, Shared, record};
 use crate::answer::Answer;
 use crate::crash::{self, Point};
@@ -32,6 +35,19 @@ const UNREAD: Duration = Duration::from_secs(1);
 struct Part {
     queued: Queued,
     request: Bytes,
+    /// What the backend said of it, if it said something.
+    said: Option<Said>,
+}
+
+/// What a backend said of a request.
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    /// It took it, or what it does not take of it has its end elsewhere.
+    Answered,
+    /// It may take it another time.
+    Later(Later),
+    /// That was slimspan, which failed at it.
+    Nothing,
 }
 
 impl Queued {
@@ -45,23 +61,27 @@ impl Queued {
 impl Shared {
     pub(super) async fn consume(self: Arc<Self>) {
         while !self.is_over()
-            && let Some(batch) = self.waiting.next(self.journal.is_some()).await
+            && let Some(Turn { ones, went }) = self.waiting.next(self.journal.is_some()).await
         {
-            let left = self.finish(batch).await;
-            self.waiting.put_back(left);
+            let ended = self.finish(ones, went.is_repeat()).await;
+            self.waiting.ended(went, ended);
         }
     }
 
     /// Delivers requests as one, or keeps them elsewhere; returns those for which neither was possible and
     /// which stay on disk.
-    pub(super) async fn finish(&self, batch: Vec<Queued>) -> Vec<Queued> {
+    pub(super) async fn finish(&self, batch: Vec<Queued>, is_repeat: bool) -> Ended<Queued> {
         let (mut parts, mut left) = (Vec::new(), Vec::new());
         let mut untold = Vec::new();
         for (index, mut queued) in batch.into_iter().enumerate() {
             match self.load(&mut queued, index == 0).await {
                 Ok((request, notices)) => {
                     untold.extend(notices);
-                    parts.push(Part { queued, request });
+                    parts.push(Part {
+                        queued,
+                        request,
+                        said: None,
+                    });
                 }
                 Err(Unread::Later(reason)) => {
                     if left.is_empty() {
@@ -87,10 +107,27 @@ impl Shared {
         // Before they leave: what they refer to is to be known then.
         let told = untold.into_iter().map(|notice| self.herald.tell(notice));
         join_all(told).await;
-        self.settle(&mut parts).await;
-        let stays = parts.into_iter().map(|part| part.queued);
-        let stays = stays.filter(|queued| !queued.is_done);
-        stays.chain(left).collect()
+        self.settle(&mut parts, is_repeat).await;
+        let mut ended = Ended {
+            is_answered: false,
+            again: Vec::new(),
+            refused: Vec::new(),
+            later: None,
+        };
+        for Part { queued, said, .. } in parts {
+            ended.is_answered |= matches!(said, Some(Said::Answered));
+            match said {
+                _ if queued.is_done => {}
+                Some(Said::Later(later)) => {
+                    ended.refused.push(queued);
+                    let others = ended.later.unwrap_or(later);
+                    ended.later = Some(others.and(later));
+                }
+                _ => ended.again.push(queued),
+            }
+        }
+        ended.again.extend(left);
+        ended
     }
 
     /// A request as it is sent, with what is to be told of it before. The first one of a batch waits for memory,
@@ -115,23 +152,23 @@ impl Shared {
 
     /// Sends requests as one, in halves where one of them may be what is refused: none takes another one
     /// along. Where there is no memory to join them, each goes alone.
-    fn settle<'a>(&'a self, parts: &'a mut [Part]) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, parts: &'a mut [Part], is_repeat: bool) -> BoxFuture<'a, ()> {
         async move {
             if parts.is_empty() {
                 return;
             }
             let Some(request) = self.join(parts) else {
                 for alone in parts.chunks_mut(1) {
-                    self.settle(alone).await;
+                    self.settle(alone, is_repeat).await;
                 }
                 return;
             };
-            match self.deliver(parts, request.clone()).await {
+            match self.deliver(parts, request.clone(), is_repeat).await {
                 Err(refusal) if parts.len() > 1 && may_be_about_one(&refusal) => {
                     drop(request);
                     let (first, second) = parts.split_at_mut(parts.len() / 2);
-                    self.settle(first).await;
-                    self.settle(second).await;
+                    self.settle(first, is_repeat).await;
+                    self.settle(second, is_repeat).await;
                 }
                 outcome => self.end(parts, request, outcome).await,
             }
@@ -154,6 +191,14 @@ impl Shared {
     /// Tells what became of requests that went as one, or keeps what was not taken.
     async fn end(&self, parts: &mut [Part], request: Bytes, outcome: Result<Delivered, Refusal>) {
         let items: Vec<_> = parts.iter().map(|part| part.queued.items).collect();
+        let said = said(&outcome);
+        for part in &mut *parts {
+            part.said = Some(said);
+        }
+        if matches!(said, Said::Answered) && self.journal.is_some() {
+            // Before this one waits for anything: others go on.
+            self.waiting.answered();
+        }
         if self.config.wait_for_result {
             let answers: Vec<Result<Answer, Refusal>> = match outcome {
                 Ok(delivered) => shares(&items, &delivered.answer)
@@ -241,11 +286,16 @@ impl Shared {
         self.room.give_back(queued.size);
     }
 
-    async fn deliver(&self, parts: &[Part], request: Bytes) -> Result<Delivered, Refusal> {
+    async fn deliver(
+        &self,
+        parts: &[Part],
+        request: Bytes,
+        is_repeat: bool,
+    ) -> Result<Delivered, Refusal> {
         let Some(Part { queued: first, .. }) = parts.first() else {
             return Err(self.refusal("nothing was to be sent"));
         };
-        if self.config.batch.is_some() {
+        if self.config.batch.is_some() && !is_repeat {
             let items = parts.iter().map(|part| part.queued.items);
             self.way.counts().batched(items.sum(), request.len());
         }
@@ -253,8 +303,10 @@ impl Shared {
         let patience = match (&first.held, end) {
             (_, Some(end)) => Patience::Until(end),
             (Held::Memory(_), None) => Patience::Configured,
-            (Held::Disk(_), None) => Patience::Endless,
+            (Held::Disk(_), None) => Patience::Once { is_repeat },
         };
+        let of = parts.iter().map(|part| part.queued.sequence());
+        first.heard.begin(of.collect());
         let onward = Onward::default();
         let departures = parts.iter().map(|part| &part.queued.departure);
         let departure = Departure::joined(departures);
@@ -264,6 +316,8 @@ impl Shared {
             // Its trace is over by now.
             onward: &onward,
             departure: &departure,
+            // In memory it is tried until it has an end.
+            heard: self.journal.is_some().then_some(&first.heard),
         };
         let (signal, kept) = (first.signal, Oversize::Kept);
         // What is refused may be halved, or stay on disk: what became of it is counted at the end.
@@ -277,7 +331,7 @@ impl Shared {
         let delivery = panics.guard(what, Some(&request), delivery);
         tokio::select! {
             outcome = delivery => outcome,
-            () = self.waiting.ended() => Err(self.refusal("slimspan stops")),
+            () = self.waiting.over() => Err(self.refusal("slimspan stops")),
         }
     }
 
@@ -340,4 +394,15 @@ pub(super) enum Unread {
     Later(String),
     /// It is damaged.
     Lost(String),
+}
+
+/// What the outcome of an attempt says of the backend.
+fn said(outcome: &Result<Delivered, Refusal>) -> Said {
+    match outcome {
+        Err(refusal) if refusal.is_fault() => Said::Nothing,
+        Err(refusal) if refusal.is_retryable() => Said::Later(Later::of(refusal)),
+        // Who lets nobody in takes nothing.
+        Err(refusal) if refusal.is_outage() => Said::Nothing,
+        _ => Said::Answered,
+    }
 }

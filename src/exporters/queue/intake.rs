@@ -12,6 +12,7 @@ use super::{Held, Queued, Sender, Shared, record};
 use crate::answer::Answer;
 use crate::crash::{self, Point};
 use crate::exporters::departure::Departure;
+use crate::exporters::heard::Heard;
 use crate::exporters::terms::Terms;
 use crate::joining::Divided;
 use crate::journal::{AppendError, Entry, Journal, ReadError};
@@ -76,6 +77,7 @@ impl Shared {
             tickets,
             departure,
             is_found: false,
+            heard: Heard::default(),
             is_done: false,
         };
         if self.waiting.push(queued, self.journal.is_some()).is_err() {
@@ -207,6 +209,7 @@ impl Shared {
             tickets: Some(ticket.into()),
             departure: Departure::default(),
             is_found: true,
+            heard: Heard::default(),
             is_done: false,
         };
         // Nothing is too late for what may stay.

@@ -19,6 +19,9 @@ pub(super) trait Waits {
 
     /// When its sender stops waiting, if it waits.
     fn deadline(&self) -> Option<Instant>;
+
+    /// Its place on disk, if it has one: older ones have smaller numbers.
+    fn sequence(&self) -> u64;
 }
 
 /// How much goes as one, and how long that is waited for.
@@ -117,19 +120,9 @@ impl<T: Waits> Line<T> {
     /// What is to go now, the oldest first: one, or several as one. Where nothing is, the time at which
     /// something will be, if anything waits. Where `all` is to go, nothing waits for more.
     pub(super) fn take(&mut self, now: Instant, all: bool) -> Result<Vec<T>, Option<Instant>> {
-        let (of_batches, unhurried) = (self.batches.as_ref(), self.unhurried);
-        let lanes = self.lanes.iter();
-        let ready = lanes.filter(|(partition, lane)| {
-            let first = lane.places.front();
-            let is_hurried = || first.is_some_and(|first| first.number < unhurried);
-            all || partition.is_none() || is_hurried() || lane.is_ready(of_batches, now)
-        });
-        let oldest = ready.min_by_key(|(_, lane)| lane.places.front().map(|first| first.number));
-        let Some(partition) = oldest.map(|(partition, _)| partition.clone()) else {
-            let soonest = self.lanes.values().filter_map(Lane::due);
-            return Err(soonest.min());
-        };
-        let go_alone = partition.is_none();
+        let (partition, _) = self.ready(now, all)?;
+        let partition = partition.clone();
+        let (of_batches, go_alone) = (self.batches.as_ref(), partition.is_none());
         let mut taken = Vec::new();
         if let Entry::Occupied(mut lane) = self.lanes.entry(partition) {
             taken = lane.get_mut().take(of_batches, go_alone);
@@ -139,6 +132,33 @@ impl<T: Waits> Line<T> {
         }
         self.len -= taken.len();
         Ok(taken)
+    }
+
+    /// The place on disk of what is to go now, without taking it.
+    pub(super) fn first(&self, now: Instant, all: bool) -> Result<u64, Option<Instant>> {
+        let (_, lane) = self.ready(now, all)?;
+        let first = lane.places.front();
+        first.map(|first| first.one.sequence()).ok_or(None)
+    }
+
+    /// The lane that is to go now, with what those in it have in common.
+    fn ready(
+        &self,
+        now: Instant,
+        all: bool,
+    ) -> Result<(&Option<Partition>, &Lane<T>), Option<Instant>> {
+        let (of_batches, unhurried) = (self.batches.as_ref(), self.unhurried);
+        let lanes = self.lanes.iter();
+        let ready = lanes.filter(|(partition, lane)| {
+            let first = lane.places.front();
+            let is_hurried = || first.is_some_and(|first| first.number < unhurried);
+            all || partition.is_none() || is_hurried() || lane.is_ready(of_batches, now)
+        });
+        let oldest = ready.min_by_key(|(_, lane)| lane.places.front().map(|first| first.number));
+        oldest.ok_or_else(|| {
+            let soonest = self.lanes.values().filter_map(Lane::due);
+            soonest.min()
+        })
     }
 
     /// All of it, in order.
@@ -259,6 +279,10 @@ mod tests {
         fn deadline(&self) -> Option<Instant> {
             None
         }
+
+        fn sequence(&self) -> u64 {
+            u64::try_from(*self).unwrap()
+        }
     }
 
     /// So many items of ten bytes each.
@@ -288,6 +312,10 @@ mod tests {
 
         fn deadline(&self) -> Option<Instant> {
             self.deadline
+        }
+
+        fn sequence(&self) -> u64 {
+            0
         }
     }
 

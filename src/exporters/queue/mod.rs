@@ -7,11 +7,15 @@ pub mod config;
 mod consumer;
 mod intake;
 mod line;
+mod outlook;
 mod partition;
 mod record;
+mod resting;
 mod room;
 #[cfg(test)]
 mod tests;
+mod tries;
+mod turns;
 mod waiting;
 
 use std::fmt;
@@ -29,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Way;
 use super::departure::{Departure, Herald};
+use super::heard::Heard;
 use super::terms::Terms;
 use crate::admission::Budget;
 use crate::answer::Answer;
@@ -105,6 +110,8 @@ struct Queued {
     departure: Departure,
     /// Whether another process took it, which may have ended before it told what stands beside it.
     is_found: bool,
+    /// What the backend said of its parts, where it went in several and not all of them are there.
+    heard: Heard,
     /// Whether nothing is left to be done with it.
     is_done: bool,
 }
@@ -123,6 +130,13 @@ impl Waits for Queued {
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    fn sequence(&self) -> u64 {
+        match &self.held {
+            Held::Memory(_) => 0,
+            Held::Disk(entry) => entry.sequence(),
+        }
     }
 }
 
@@ -196,7 +210,7 @@ impl Queue {
             room: Room::new(config.queue_size),
             config: config.clone(),
             partition: partition.unwrap_or_default(),
-            waiting: Waiting::new(batches),
+            waiting: Waiting::new(batches, way.backoff(), config.num_consumers),
             journal,
             budget,
             counters,

@@ -91,8 +91,8 @@ fn terms(queue: &Queue) -> Terms {
 
 /// The only request that is to go next.
 async fn next(queue: &Queue) -> Queued {
-    let batch = queue.shared.waiting.next(true).await.unwrap();
-    let [only] = <[_; 1]>::try_from(batch).unwrap();
+    let turn = queue.shared.waiting.next(true).await.unwrap();
+    let [only] = <[_; 1]>::try_from(turn.ones).unwrap();
     only
 }
 
@@ -270,7 +270,8 @@ async fn where_there_is_no_memory_it_stays_where_it_is() {
     let limit = usize::try_from(shared.budget.limit()).unwrap();
     all.charge(limit / 2).await.unwrap();
     let queued = next(&queue).await;
-    let left = timeout(HOUR, shared.finish(vec![queued])).await.unwrap();
+    let ended = timeout(HOUR, shared.finish(vec![queued], false)).await;
+    let left = ended.unwrap().again;
     let [queued] = &left[..] else {
         panic!("it is gone")
     };
@@ -298,7 +299,8 @@ async fn what_the_disk_does_not_give_is_neither_lost_nor_damaged() {
     let queued = next(&queue).await;
     disk.fail_reads();
     pause();
-    let left = timeout(HOUR, shared.finish(vec![queued])).await.unwrap();
+    let ended = timeout(HOUR, shared.finish(vec![queued], false)).await;
+    let left = ended.unwrap().again;
     let [queued] = &left[..] else {
         panic!("it was given up")
     };

@@ -3,22 +3,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::line::{Batches, Line, Waits};
+use super::line::{Batches, Waits};
+use super::turns::{Ended, Turn, Turns, Went};
+use crate::backoff::Backoff;
 
 /// What waits for one of several consumers, in order.
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
-    line: Mutex<Line<T>>,
+    turns: Mutex<Turns<T>>,
     more: Notify,
     /// When all has to have ended, once that is known.
     end: watch::Sender<Option<Instant>>,
 }
 
 impl<T: Waits> Waiting<T> {
-    /// Each goes alone, or in `batches`.
-    pub(super) fn new(batches: Option<Batches>) -> Self {
+    /// Each goes alone, or in `batches`, to so many consumers. What is refused for now rests as `backoff` says.
+    pub(super) fn new(batches: Option<Batches>, backoff: Backoff, consumers: usize) -> Self {
         Self {
-            line: Mutex::new(Line::new(batches)),
+            turns: Mutex::new(Turns::new(batches, backoff, consumers)),
             more: Notify::new(),
             end: watch::Sender::new(None),
         }
@@ -26,20 +28,20 @@ impl<T: Waits> Waiting<T> {
 
     /// To the end of the line; back where it is too late and it `may_stay` nowhere.
     pub(super) fn push(&self, one: T, may_stay: bool) -> Result<(), T> {
-        let mut line = self.lock();
+        let mut turns = self.lock();
         // Under the lock, so that nothing is pushed behind the back of the last consumer.
         if self.end().is_some() && !may_stay {
             return Err(one);
         }
-        line.push_back(one);
-        drop(line);
+        turns.line().push_back(one);
+        drop(turns);
         self.more.notify_one();
         Ok(())
     }
 
     /// No more can come, so that nothing waits for it.
     pub(super) fn hurry(&self) {
-        self.lock().hurry();
+        self.lock().line().hurry();
         self.more.notify_one();
     }
 
@@ -48,13 +50,16 @@ impl<T: Waits> Waiting<T> {
         self.lock().take_rest()
     }
 
-    /// To the front, where they came from. Nobody is told: they are there for the next start, or for who
-    /// put them back.
-    pub(super) fn put_back(&self, several: Vec<T>) {
-        let mut line = self.lock();
-        for one in several.into_iter().rev() {
-            line.push_front(one);
-        }
+    /// The backend takes requests. Who waited for that is told.
+    pub(super) fn answered(&self) {
+        self.lock().answered();
+        self.more.notify_one();
+    }
+
+    /// What became of what had its turn. Nobody is told: what is left of it is there for the next start, or for
+    /// who had it, and who takes the next one tells others of what is left.
+    pub(super) fn ended(&self, went: Went, ended: Ended<T>) {
+        self.lock().ended(went, ended);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -63,7 +68,7 @@ impl<T: Waits> Waiting<T> {
 
     /// The next, or those that go with it; `None` at the end. What may stay is not begun any more after
     /// [`close`](Self::close), and what may not does not wait for more then.
-    pub(super) async fn next(&self, may_stay: bool) -> Option<Vec<T>> {
+    pub(super) async fn next(&self, may_stay: bool) -> Option<Turn<T>> {
         let mut end = self.end.subscribe();
         loop {
             let more = self.more.notified();
@@ -72,10 +77,10 @@ impl<T: Waits> Waiting<T> {
                 return None;
             }
             let due = {
-                let mut line = self.lock();
-                match line.take(Instant::now(), closed) {
+                let mut turns = self.lock();
+                match turns.take(Instant::now(), closed) {
                     Ok(next) => {
-                        if line.len() > 0 {
+                        if turns.len() > 0 {
                             // Who comes next may have slept through what this one knew of.
                             self.more.notify_one();
                         }
@@ -97,7 +102,7 @@ impl<T: Waits> Waiting<T> {
 
     /// Nothing more comes, and what is under way ends by `end`.
     pub(super) fn close(&self, end: Instant) {
-        let _line = self.lock();
+        let _turns = self.lock();
         self.end.send_replace(Some(end));
     }
 
@@ -107,7 +112,7 @@ impl<T: Waits> Waiting<T> {
     }
 
     /// Waits until all has to have ended.
-    pub(super) async fn ended(&self) {
+    pub(super) async fn over(&self) {
         let mut end = self.end.subscribe();
         let known = end
             .wait_for(Option::is_some)
@@ -117,8 +122,8 @@ impl<T: Waits> Waiting<T> {
         until(known).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line<T>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Turns<T>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,16 +141,21 @@ mod tests {
 
     use super::*;
 
+    fn waiting() -> Waiting<i32> {
+        let second = Duration::from_secs(1);
+        Waiting::new(None, Backoff::doubling(second, second), 4)
+    }
+
     #[tokio::test]
     async fn every_one_has_one_consumer() {
-        let waiting = Arc::new(Waiting::new(None));
+        let waiting = Arc::new(waiting());
         let consumers: Vec<_> = (0..4)
             .map(|_| {
                 let waiting = Arc::clone(&waiting);
                 tokio::spawn(async move {
                     let mut had = Vec::new();
-                    while let Some(one) = waiting.next(false).await {
-                        had.extend(one);
+                    while let Some(turn) = waiting.next(false).await {
+                        had.extend(turn.ones);
                         tokio::task::yield_now().await;
                     }
                     had
@@ -169,22 +179,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_stay_stays_after_the_close() {
-        let waiting = Waiting::new(None);
+        let waiting = waiting();
         for one in [1, 2] {
             assert_eq!(waiting.push(one, true), Ok(()));
         }
-        assert_eq!(waiting.next(true).await, Some(vec![1]));
-        waiting.put_back(vec![1]);
+        let turn = waiting.next(true).await;
+        let Some(Turn { ones, went }) = turn else {
+            unreachable!("two are there")
+        };
+        assert_eq!(ones, [1]);
+        let ended = Ended {
+            is_answered: false,
+            again: ones,
+            refused: Vec::new(),
+            later: None,
+        };
+        waiting.ended(went, ended);
         let end = Instant::now() + Duration::from_secs(1);
         waiting.close(end);
-        assert_eq!(waiting.next(true).await, None);
+        assert!(waiting.next(true).await.is_none());
         assert_eq!((waiting.len(), waiting.end()), (2, Some(end)));
         assert_eq!(
             (waiting.push(3, true), waiting.push(4, false)),
             (Ok(()), Err(4))
         );
         assert_eq!(waiting.take_rest(), [1, 2, 3]);
-        waiting.ended().await;
+        waiting.over().await;
         assert_eq!(Instant::now(), end);
     }
 }

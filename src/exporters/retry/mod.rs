@@ -17,8 +17,11 @@ pub enum Patience {
     Until(Instant),
     /// As long as `max_elapsed_time` allows: nobody waits.
     Configured,
-    /// As long as it takes: it is kept on disk, and nowhere else.
-    Endless,
+    /// Not at all: it is kept on disk, and who took it from there comes back with it.
+    Once {
+        /// Whether it was tried before.
+        is_repeat: bool,
+    },
 }
 
 impl Patience {
@@ -26,7 +29,7 @@ impl Patience {
     pub fn until(self) -> Option<Instant> {
         match self {
             Self::Until(deadline) => Some(deadline),
-            Self::Configured | Self::Endless => None,
+            Self::Configured | Self::Once { .. } => None,
         }
     }
 
@@ -34,6 +37,11 @@ impl Patience {
     pub fn left(self) -> Option<Duration> {
         let until = self.until()?;
         Some(until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether its first attempt repeats another one.
+    pub fn is_repeat(self) -> bool {
+        matches!(self, Self::Once { is_repeat: true })
     }
 
     fn end(self, config: &RetryConfig, start: Instant) -> Option<Instant> {
@@ -46,8 +54,7 @@ impl Patience {
             Self::Until(deadline) => {
                 Some(given_up.map_or(deadline, |given_up| given_up.min(deadline)))
             }
-            Self::Configured => given_up,
-            Self::Endless => None,
+            Self::Configured | Self::Once { .. } => given_up,
         }
     }
 }
@@ -55,12 +62,17 @@ impl Patience {
 /// The longest wait that a backend is granted: what asks for more is a mistake, or malice.
 const LONGEST: Duration = Duration::from_mins(5);
 
+/// How long a backend asks to be left alone with a request.
+pub(super) fn asked(refusal: &Refusal) -> Duration {
+    refusal.asked_delay().unwrap_or(Duration::ZERO).min(LONGEST)
+}
+
 /// Makes attempts until one succeeds, is refused for good, or would come too late. The last
 /// refusal is the answer. Between attempts it waits as long as the backend asks for, and at least
 /// as long as the backoff says, but not beyond `stop`.
 ///
-/// What is kept on disk, and nowhere else, is repeated even where retries are switched off: there is
-/// nobody to do it instead.
+/// What is kept on disk, and nowhere else, has one attempt: its memory is not held while it waits. Its queue repeats
+/// it even where retries are switched off, for there is nobody to do it instead.
 pub async fn retry<T, F>(
     config: &RetryConfig,
     patience: Patience,
@@ -74,14 +86,13 @@ where
     let end = patience.end(config, start);
     let backoff = config.backoff();
     let mut times = 0;
-    let repeats = config.enabled || patience == Patience::Endless;
+    let repeats = config.enabled && !matches!(patience, Patience::Once { .. });
     loop {
         let refusal = match attempt().await {
             Err(refusal) if repeats && refusal.is_retryable() => refusal,
             outcome => return outcome,
         };
-        let asked = refusal.asked_delay().unwrap_or(Duration::ZERO).min(LONGEST);
-        let wait = backoff.wait(times).max(asked);
+        let wait = backoff.wait(times).max(asked(&refusal));
         times += 1;
         if end.is_some_and(|end| end.saturating_duration_since(Instant::now()) <= wait) {
             return Err(refusal);
@@ -154,9 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_else_has_is_tried_for_ever() {
-        let (made, outcome) = attempts(&config(), Patience::Endless, 1_000, down()).await;
-        assert_eq!((made.len(), outcome), (1_001, Ok(())));
+    async fn without_an_end_it_is_tried_for_ever() {
         let mut for_ever = config();
         for_ever.max_elapsed_time = Duration::ZERO;
         let (made, _) = attempts(&for_ever, Patience::Configured, 1_000, down()).await;
@@ -175,7 +184,7 @@ mod tests {
         let (made, _) = attempts(&config(), Patience::Configured, 1, asking(1)).await;
         assert_eq!(made, [0, 5]);
         for patience in [
-            Patience::Endless,
+            Patience::Configured,
             Patience::Until(Instant::now() + 3 * LONGEST),
         ] {
             let mut unlimited = config();
@@ -188,7 +197,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_final_or_switched_off_is_tried_once() {
         let last = Refusal::malformed("no");
-        let (made, outcome) = attempts(&config(), Patience::Endless, 9, last.clone()).await;
+        let (made, outcome) = attempts(&config(), Patience::Configured, 9, last.clone()).await;
         assert_eq!((made, outcome), (vec![0], Err(last)));
         let off = RetryConfig {
             enabled: false,
@@ -196,16 +205,20 @@ mod tests {
         };
         let (made, outcome) = attempts(&off, Patience::Configured, 9, down()).await;
         assert_eq!((made, outcome.unwrap_err()), (vec![0], down()));
-        let (made, outcome) = attempts(&off, Patience::Endless, 2, down()).await;
-        assert_eq!((made.len(), outcome), (3, Ok(())));
+        for is_repeat in [false, true] {
+            let once = Patience::Once { is_repeat };
+            let (made, outcome) = attempts(&config(), once, 2, down()).await;
+            assert_eq!((made, outcome.unwrap_err()), (vec![0], down()));
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_ends_the_wait() {
         let start = Instant::now();
-        let (config, stop) = (config(), CancellationToken::new());
+        let (mut config, stop) = (config(), CancellationToken::new());
+        config.max_elapsed_time = Duration::ZERO;
         let attempt = || std::future::ready(Err::<(), _>(down()));
-        let retries = retry(&config, Patience::Endless, &stop, attempt);
+        let retries = retry(&config, Patience::Configured, &stop, attempt);
         let (outcome, ()) = tokio::join!(retries, async {
             sleep(Duration::from_secs(6)).await;
             stop.cancel();
