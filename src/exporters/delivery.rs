@@ -9,6 +9,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use http::{HeaderMap, HeaderName};
 use slimspan_proto::{Signal, count};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,8 @@ pub struct Way {
     /// Nothing is repeated after it.
     pub(super) stop: CancellationToken,
     counts: Arc<ExporterCounts>,
+    /// Who waits to try again is told that others were answered.
+    works_again: Notify,
 }
 
 /// What all exporters for OTLP have in their configuration.
@@ -185,6 +188,7 @@ impl Way {
             },
             stop: CancellationToken::new(),
             counts: Arc::default(),
+            works_again: Notify::new(),
         }
     }
 
@@ -309,11 +313,21 @@ impl Way {
                 leaving.ended(&outcome);
                 let took = watch.read();
                 let what = what_it_shows(&outcome, took, left);
+                let was_failing = self.counts.is_failing();
                 self.counts.attempted(is_repeat, took, what);
+                if was_failing && what == Attempt::Answered {
+                    self.works_again.notify_waiters();
+                }
                 outcome
             }
         };
-        retry(&self.retries, patience, &self.stop, attempt).await
+        let Self {
+            retries,
+            stop,
+            works_again,
+            ..
+        } = self;
+        retry(retries, patience, stop, works_again, attempt).await
     }
 
     /// Keeps what no backend takes, where that is possible while its sender waits; returns how many items that are,

@@ -398,6 +398,39 @@ async fn what_is_refused_for_good_becomes_a_dead_letter() {
     }
 }
 
+/// What a backend does not take yet, as that of a tenant over its limit, rests on disk: not even the last consumer
+/// waits with it.
+#[tokio::test]
+async fn what_a_backend_does_not_take_yet_holds_up_nobody_else() {
+    let backend = Backend::answering(|received| {
+        if (0..4).any(|number| received.message == otlp::plain_span(number)) {
+            Err(Status::unavailable("not this one"))
+        } else {
+            Ok(Bytes::new())
+        }
+    })
+    .await;
+    let config = on_disk(backend.address, json!({ "num_consumers": 2 }));
+    let slimspan = Slimspan::start(&config).await;
+    send_all(&slimspan, 0..24).await;
+    let others = spans(4..24);
+    let until_all = async {
+        loop {
+            let received = backend.received();
+            let mut taken = messages(&received);
+            taken.retain(|message| others.contains(message));
+            if taken.len() == others.len() {
+                return taken;
+            }
+            backend.arrived(received.len() + 1).await;
+        }
+    };
+    assert_eq!(soon("the others arrive", until_all).await, others);
+    // And it is asked for these again.
+    backend.arrived(24 + 12).await;
+    assert_eq!(ends(&slimspan.stop().await), (20, 0, 4));
+}
+
 /// What is only in memory is delivered before the end, or kept as dead letters where it cannot be.
 #[tokio::test]
 async fn a_stop_empties_the_queue_in_memory() {

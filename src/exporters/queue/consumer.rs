@@ -1,6 +1,7 @@
 //! What empties a queue.
 
 mod elsewhere;
+mod said;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +13,6 @@ use futures::future::{BoxFuture, join_all};
 use tokio::time::{Instant, sleep};
 
 use super::line::Waits as _;
-use super::tries::Later;
 use super::turns::{Ended, Turn};
 use super::{Held, Queued, Sender, Shared, record};
 use crate::answer::Answer;
@@ -26,6 +26,7 @@ use crate::journal::{Entry, ReadError};
 use crate::refusal::Refusal;
 use crate::telemetry::traces::Onward;
 use elsewhere::Reason;
+use said::Said;
 
 /// How long one waits that cannot be read.
 const UNREAD: Duration = Duration::from_secs(1);
@@ -37,17 +38,6 @@ struct Part {
     request: Bytes,
     /// What the backend said of it, if it said something.
     said: Option<Said>,
-}
-
-/// What a backend said of a request.
-#[derive(Debug, Clone, Copy)]
-enum Said {
-    /// It took it, or what it does not take of it has its end elsewhere.
-    Answered,
-    /// It may take it another time.
-    Later(Later),
-    /// That was slimspan, which failed at it.
-    Nothing,
 }
 
 impl Queued {
@@ -191,7 +181,7 @@ impl Shared {
     /// Tells what became of requests that went as one, or keeps what was not taken.
     async fn end(&self, parts: &mut [Part], request: Bytes, outcome: Result<Delivered, Refusal>) {
         let items: Vec<_> = parts.iter().map(|part| part.queued.items).collect();
-        let said = said(&outcome);
+        let said = Said::of(&outcome);
         for part in &mut *parts {
             part.said = Some(said);
         }
@@ -394,15 +384,4 @@ pub(super) enum Unread {
     Later(String),
     /// It is damaged.
     Lost(String),
-}
-
-/// What the outcome of an attempt says of the backend.
-fn said(outcome: &Result<Delivered, Refusal>) -> Said {
-    match outcome {
-        Err(refusal) if refusal.is_fault() => Said::Nothing,
-        Err(refusal) if refusal.is_retryable() => Said::Later(Later::of(refusal)),
-        // Who lets nobody in takes nothing.
-        Err(refusal) if refusal.is_outage() => Said::Nothing,
-        _ => Said::Answered,
-    }
 }

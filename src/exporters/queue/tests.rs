@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod away;
 mod batches;
 
 use std::sync::atomic::Ordering;

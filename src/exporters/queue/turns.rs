@@ -417,8 +417,8 @@ mod tests {
         }
         let woken = go(&mut turns, 4, |_| true).await;
         assert_eq!(woken, [1, 2, 3, 4]);
-        assert_eq!(begun.elapsed(), 5 * SECOND);
+        assert_eq!(begun.elapsed().as_secs(), 5);
         assert_eq!(go(&mut turns, 1, |_| true).await, [0]);
-        assert_eq!(begun.elapsed(), 300 * SECOND);
+        assert_eq!(begun.elapsed().as_secs(), 300);
     }
 }

@@ -4,6 +4,7 @@ pub mod config;
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -71,12 +72,16 @@ pub(super) fn asked(refusal: &Refusal) -> Duration {
 /// refusal is the answer. Between attempts it waits as long as the backend asks for, and at least
 /// as long as the backoff says, but not beyond `stop`.
 ///
+/// Where others find that the backend `works_again`, it waits only for as long as it was asked to, and for the first
+/// interval.
+///
 /// What is kept on disk, and nowhere else, has one attempt: its memory is not held while it waits. Its queue repeats
 /// it even where retries are switched off, for there is nobody to do it instead.
 pub async fn retry<T, F>(
     config: &RetryConfig,
     patience: Patience,
     stop: &CancellationToken,
+    works_again: &Notify,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, Refusal>
 where
@@ -92,7 +97,14 @@ where
             Err(refusal) if repeats && refusal.is_retryable() => refusal,
             outcome => return outcome,
         };
-        let wait = backoff.wait(times).max(asked(&refusal));
+        let asked = asked(&refusal);
+        let wait = backoff.wait(times).max(asked);
+        let (since, least) = (Instant::now(), asked.max(backoff.first).min(wait));
+        let woken = works_again.notified();
+        let woken = async {
+            woken.await;
+            sleep(least.saturating_sub(since.elapsed())).await;
+        };
         times += 1;
         if end.is_some_and(|end| end.saturating_duration_since(Instant::now()) <= wait) {
             return Err(refusal);
@@ -100,6 +112,7 @@ where
         tracing::debug!("trying again in {wait:?}: {}", refusal.in_log());
         tokio::select! {
             () = sleep(wait) => {}
+            () = woken => {}
             () = stop.cancelled() => return Err(refusal),
         }
     }
@@ -133,8 +146,8 @@ mod tests {
     ) -> (Vec<u64>, Result<(), Refusal>) {
         let start = Instant::now();
         let mut made = Vec::new();
-        let stop = CancellationToken::new();
-        let outcome = retry(config, patience, &stop, || {
+        let (stop, works_again) = (CancellationToken::new(), Notify::new());
+        let outcome = retry(config, patience, &stop, &works_again, || {
             made.push(start.elapsed().as_secs());
             std::future::ready(if made.len() > failures {
                 Ok(())
@@ -212,13 +225,44 @@ mod tests {
         }
     }
 
+    /// But not before it was asked to come, and not at once: whoever is refused alone would never wait.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_goes_when_others_find_that_the_backend_works() {
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(9)));
+        let status = Status::with_error_details(Code::Unavailable, "busy", details);
+        for (refusal, last) in [
+            (down(), 20),
+            (Refusal::of_backend("otlp_grpc", &status), 27),
+        ] {
+            let start = Instant::now();
+            let (stop, works_again) = (CancellationToken::new(), Notify::new());
+            let (config, mut made) = (config(), Vec::new());
+            let attempt = || {
+                made.push(start.elapsed().as_secs());
+                let is_back = start.elapsed() >= Duration::from_secs(20);
+                std::future::ready(if is_back {
+                    Ok(())
+                } else {
+                    Err(refusal.clone())
+                })
+            };
+            let retries = retry(&config, Patience::Configured, &stop, &works_again, attempt);
+            let (outcome, ()) = tokio::join!(retries, async {
+                sleep(Duration::from_secs(20)).await;
+                works_again.notify_waiters();
+            });
+            assert_eq!((outcome, made.last()), (Ok(()), Some(&last)), "{made:?}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_stop_ends_the_wait() {
         let start = Instant::now();
         let (mut config, stop) = (config(), CancellationToken::new());
         config.max_elapsed_time = Duration::ZERO;
         let attempt = || std::future::ready(Err::<(), _>(down()));
-        let retries = retry(&config, Patience::Configured, &stop, attempt);
+        let nobody = Notify::new();
+        let retries = retry(&config, Patience::Configured, &stop, &nobody, attempt);
         let (outcome, ()) = tokio::join!(retries, async {
             sleep(Duration::from_secs(6)).await;
             stop.cancel();
