@@ -88,7 +88,7 @@ fn open_store(
         .all(|(other, other_store)| other == id || other_store.spool.directory != *directory);
     // What an earlier run left there has references that lead to the store.
     if config.fills_spool_of(id) || (is_mine && directory.is_dir()) {
-        let spool = Spool::open(&of.spool, format!("extensions.{id}.spool"))?;
+        let spool = Spool::open(&of.spool, format!("extensions.{id}.spool"), &store)?;
         counters.damage_given_up(spool.given_up());
         return Ok(store.with_spool(spool));
     }

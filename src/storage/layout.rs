@@ -26,6 +26,11 @@ impl Root {
         &self.prefix
     }
 
+    /// The store's URL down to there.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// `prefix` is a place in the store, `base` the store's URL down to there.
     pub(super) fn new(prefix: Path, base: String) -> Self {
         Self { prefix, base }

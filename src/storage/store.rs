@@ -240,6 +240,16 @@ impl Store {
         common.config.location(layout.uri_base(), tenant)
     }
 
+    /// The URL that its artifacts, whosever they are, stand below; without anything that may be secret.
+    pub fn base(&self) -> &str {
+        self.shared.common.root.base()
+    }
+
+    /// The same of such a store; opens and makes nothing.
+    pub fn base_of(config: &StoreConfig) -> Result<String, OpenError> {
+        Ok(open::root(config)?.base().to_owned())
+    }
+
     /// What stands before `/<first two hex digits>/<digest>` in an artifact's URI.
     pub fn uri_base(&self) -> &str {
         self.shared.layout.uri_base()

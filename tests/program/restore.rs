@@ -394,7 +394,7 @@ async fn what_waits_in_a_spool_comes_back_unless_it_is_half_written() {
         directory: archive.path("data/spool"),
         ..SpoolConfig::default()
     };
-    let spool = Spool::open(&config, "spool".to_owned()).unwrap();
+    let spool = Spool::open(&config, "spool".to_owned(), &archive.store).unwrap();
     let spooled = archive.store.clone().with_spool(spool);
     let policy = archive.policy(Form::Object);
     let names = ["one.pb", "two.pb"];

@@ -46,8 +46,8 @@ impl Replica {
             directory: home.path().join("spool"),
             ..SpoolConfig::default()
         };
-        let spool = Spool::open(&spool, "spool".to_owned()).unwrap();
         let mut opened = open(&config);
+        let spool = Spool::open(&spool, "spool".to_owned(), &opened.store).unwrap();
         opened.store = opened.store.with_spool(spool.clone());
         let catalog = CatalogConfig {
             directory: home.path().join("catalog"),

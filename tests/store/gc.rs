@@ -348,7 +348,8 @@ impl World {
     /// A file comes into the spool of the machine on which gc runs.
     async fn spool_here(&mut self, file: File) {
         let (_, behind) = self.spool.get_or_insert_with(|| {
-            let spool = Spool::open(&self.config.spool, "spool".to_owned()).unwrap();
+            let of = &self.config.spool;
+            let spool = Spool::open(of, "spool".to_owned(), &self.store).unwrap();
             let behind = self.store.clone().with_spool(spool.clone());
             (spool, behind)
         });
@@ -822,8 +823,9 @@ async fn what_waits_on_this_machine_is_kept() {
         let one = std::slice::from_ref(artifact);
         store.put_all(one).await.unwrap();
     }
-    let spool = Spool::open(&config.spool, "spool".to_owned()).unwrap();
-    let behind = Store::open(&config).unwrap().with_spool(spool);
+    let behind = Store::open(&config).unwrap();
+    let spool = Spool::open(&config.spool, "spool".to_owned(), &behind).unwrap();
+    let behind = behind.with_spool(spool);
     let one = std::slice::from_ref(&spooled);
     behind.keep_all(one, Delivery::Background).await.unwrap();
     let recorder = Recorder::open(&config.catalog, &store, Arc::default());

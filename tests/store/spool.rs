@@ -33,8 +33,8 @@ fn spooled_by(change: impl FnOnce(&mut StoreConfig)) -> (TempDir, Opened, Spool)
         directory: folder.path().join("spool"),
         ..SpoolConfig::default()
     };
-    let spool = Spool::open(&spool, "spool".to_owned()).unwrap();
     let mut opened = open(&config);
+    let spool = Spool::open(&spool, "spool".to_owned(), &opened.store).unwrap();
     opened.store = opened.store.with_spool(spool.clone());
     (folder, opened, spool)
 }

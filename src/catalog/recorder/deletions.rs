@@ -307,8 +307,8 @@ mod tests {
                 directory: spool,
                 ..SpoolConfig::default()
             };
-            let spool = Spool::open(&spool, "spool".to_owned()).unwrap();
             let store = Store::open(&StoreConfig::new(bucket.to_str().unwrap())).unwrap();
+            let spool = Spool::open(&spool, "spool".to_owned(), &store).unwrap();
             let store = store.with_spool(spool);
             let config = CatalogConfig {
                 directory,

@@ -392,7 +392,7 @@ async fn what_waits_for_the_spool_stays_in_memory() {
     on_disk.config.interval = Duration::from_millis(10);
     let mut of_spool = StoreConfig::new("memory://").spool;
     of_spool.directory = on_disk.home.path().join("spool");
-    let spool = Spool::open(&of_spool, "spool".to_owned()).unwrap();
+    let spool = Spool::open(&of_spool, "spool".to_owned(), &on_disk.store).unwrap();
     on_disk.store = on_disk.store.clone().with_spool(spool);
     let bytes = Bytes::from_static(b"file");
     let artifact = Artifact {

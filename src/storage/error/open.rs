@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 
 use super::cause::one_line;
+use crate::storage::spool::OfAnother;
 
 /// The store cannot be opened as configured. Trying again does not help.
 ///
@@ -41,6 +43,21 @@ pub enum OpenError {
     /// The spool cannot be opened.
     #[error("spool.directory: {0}")]
     Spool(#[from] crate::journal::OpenError),
+    /// What waits in the spool is for another store.
+    #[error("spool.directory: {0}")]
+    Spooled(Box<OfAnother>),
+    /// It cannot be found out, or written down, for which store the spool is.
+    #[error(
+        "spool.directory: cannot {what} {file}, which says for which store the spool is: {source}"
+    )]
+    Label {
+        /// What was tried.
+        what: &'static str,
+        /// The file that says it.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The client of the cloud refuses its configuration.
     #[error("url: cannot open {url}: {}", one_line(.source))]
     Client {

@@ -147,6 +147,12 @@ mod tests {
     use super::super::Spool;
     use super::super::config::SpoolConfig;
     use super::*;
+    use crate::storage::{Store, StoreConfig};
+
+    fn open(config: &SpoolConfig) -> Spool {
+        let store = Store::open(&StoreConfig::new("memory://")).unwrap();
+        Spool::open(config, "spool".to_owned(), &store).unwrap()
+    }
 
     fn artifact(number: u8) -> Artifact {
         let bytes = Bytes::from(vec![number; 5_000]);
@@ -169,7 +175,7 @@ mod tests {
         assert!(!beside.is_there());
         let nothing = beside.get(&tenant, &artifact(0).digest);
         assert_eq!(nothing.unwrap(), None);
-        let spool = Spool::open(&config, "spool".to_owned()).unwrap();
+        let spool = open(&config);
         let artifacts: Vec<_> = (0..20).map(artifact).collect();
         let (late, early) = artifacts.split_last().unwrap();
         spool.keep_all(&tenant, early, |_| false).await.unwrap();
@@ -205,7 +211,7 @@ mod tests {
         };
         let tenant = TenantId::default();
         let both = [artifact(1), artifact(2)];
-        let spool = Spool::open(&config, "spool".to_owned()).unwrap();
+        let spool = open(&config);
         for one in &both {
             let one = std::slice::from_ref(one);
             spool.keep_all(&tenant, one, |_| false).await.unwrap();

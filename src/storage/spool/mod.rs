@@ -7,6 +7,7 @@
 mod beside;
 pub mod config;
 mod keep;
+mod label;
 mod pieces;
 mod record;
 #[cfg(test)]
@@ -27,17 +28,21 @@ use jiff::Timestamp;
 use slimspan_artifact::Digest;
 use tokio::sync::{Notify, watch};
 
+use super::Store;
+use super::error::OpenError;
 use super::flights::Flights;
 use crate::crash::{self, Point};
 #[cfg(test)]
 pub(crate) use crate::journal::{FaultyDisk, HeldSyncs};
-use crate::journal::{Journal, OpenError, Options, ReadError, Recovered};
+use crate::journal::{Journal, LocalDisk, Options, ReadError, Recovered};
 use crate::telemetry::{Lately, SpoolSight};
 use crate::tenant::TenantId;
 pub(super) use beside::Beside;
 pub(crate) use beside::{left_in, waiting_in};
 use config::SpoolConfig;
 pub use keep::SpoolError;
+pub use label::OfAnother;
+pub(crate) use label::meant_for;
 pub(super) use pieces::SpoolSeen;
 use record::Key;
 pub(crate) use waiting::Fate;
@@ -72,15 +77,20 @@ struct Shared {
 }
 
 impl Spool {
-    /// Opens the spool and finds what waits in it; `key` is the path of its configuration.
-    pub fn open(config: &SpoolConfig, key: String) -> Result<Self, OpenError> {
+    /// Opens the spool of `store` and finds what waits in it, which must not be for another one; `key` is the path
+    /// of its configuration.
+    pub fn open(config: &SpoolConfig, key: String, store: &Store) -> Result<Self, OpenError> {
         let (journal, found) = Journal::open(&config.directory, options(config))?;
+        label::claim(&LocalDisk, &config.directory, store.base(), held(&found))?;
         Ok(Self::begin(config, key, journal, found))
     }
 
     /// The same on a disk that can be broken.
     #[cfg(test)]
-    pub(crate) fn open_on(disk: &FaultyDisk, config: &SpoolConfig) -> Result<Self, OpenError> {
+    pub(crate) fn open_on(
+        disk: &FaultyDisk,
+        config: &SpoolConfig,
+    ) -> Result<Self, crate::journal::OpenError> {
         let disk = Arc::new(disk.clone());
         let (journal, found) = Journal::open_on(disk, &config.directory, options(config))?;
         Ok(Self::begin(config, "spool".to_owned(), journal, found))
@@ -302,6 +312,20 @@ fn options(config: &SpoolConfig) -> Options {
         max_bytes: config.max_bytes.as_u64(),
         fsync: true,
         max_damaged_bytes: config.max_damaged_bytes.as_u64(),
+    }
+}
+
+/// All that may be an artifact, for people; none where that is nothing.
+fn held(found: &Recovered) -> Option<String> {
+    let lens = found.entries.iter().map(|entry| entry.len() as u64);
+    let left = Left {
+        artifacts: found.entries.len(),
+        bytes: lens.sum(),
+    };
+    match (left.artifacts, found.damage.unreadable_segments) {
+        (0, 0) => None,
+        (_, 0) => Some(left.to_string()),
+        (_, segments) => Some(format!("{left} and {segments} unreadable segments")),
     }
 }
 
