@@ -38,6 +38,14 @@ pub enum StartError {
         /// Whether somebody else has it open.
         in_use: bool,
     },
+    /// A spool in which something waits would be left behind.
+    #[error("extensions.{id}.spool.directory: {reason}")]
+    Spool {
+        /// The store that has it.
+        id: ComponentId,
+        /// Why.
+        reason: String,
+    },
     /// A part of the memory is the limit, and nobody tells how much there is.
     #[error(
         "{section}.{id}.limit_percentage: the system does not tell how much memory there is; \

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::run::Remains;
+use super::spools::refuse_to_leave;
 use super::{Collector, StartError, extensions, receivers, rehearse, servers};
 use crate::config::{Config, ExtensionConfig};
 use crate::listeners::{Listeners, Wanted};
@@ -105,7 +106,7 @@ pub async fn run(
         if must_wait {
             listeners.retain(&wanted(&next));
         }
-        let collector = match start(&next, &mut listeners, &counters, RELEASE).await {
+        let collector = match follow(&config, &next, &mut listeners, &counters).await {
             Ok(collector) => {
                 config = next;
                 logs::set_level(&config.service.telemetry.logs);
@@ -201,6 +202,17 @@ async fn start(
             outcome => return outcome,
         }
     }
+}
+
+/// Starts the one after `before`, which has ended, unless that would leave something to nobody.
+async fn follow(
+    before: &Config,
+    next: &Config,
+    listeners: &mut Listeners,
+    counters: &Arc<Counters>,
+) -> Result<Collector, StartError> {
+    refuse_to_leave(before, next)?;
+    start(next, listeners, counters, RELEASE).await
 }
 
 /// A collector that runs.

@@ -17,6 +17,7 @@ mod run;
 mod servers;
 mod shares;
 mod sights;
+mod spools;
 mod stores;
 
 use std::collections::BTreeMap;

@@ -1,18 +1,18 @@
 //! The stores and processors of artifacts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use slimspan_artifact::{Location, Policy};
 
 use super::error::StartError;
+use super::spools::{tell_orphans, tell_unattended};
 use crate::catalog::Recorder;
 use crate::config::{ComponentId, Config, ExtensionConfig, PipelineConfig};
 use crate::dry_run::DryRun;
 use crate::pipeline::{Fate, Keeping, Tenancy};
 use crate::storage::config::StoreConfig;
-use crate::storage::{OpenError, Spool, Store, spool};
+use crate::storage::{OpenError, Spool, Store};
 use crate::telemetry::Counters;
 use crate::tenant::TenantId;
 
@@ -23,12 +23,7 @@ pub(super) fn open_stores(
 ) -> Result<BTreeMap<ComponentId, Store>, StartError> {
     let mut stores = BTreeMap::new();
     for id in &config.service.extensions {
-        let wirings = config.service.pipelines.values();
-        let mut users = wirings
-            .filter_map(|wiring| config.artifact_processor(wiring))
-            .filter(|(_, processor)| processor.store == *id)
-            .peekable();
-        if users.peek().is_some() && users.all(|(_, processor)| processor.dry_run) {
+        if !is_needed(config, id) {
             continue;
         }
         if let Some(ExtensionConfig::ArtifactStore(store)) = config.extensions.get(id) {
@@ -40,38 +35,28 @@ pub(super) fn open_stores(
         }
     }
     tell_orphans(config, &stores);
+    tell_unattended(config, &stores);
     Ok(stores)
 }
 
-/// Tells of spools in which something waits for one of several stores, none of which fills it.
-fn tell_orphans(config: &Config, stores: &BTreeMap<ComponentId, Store>) {
-    let mut ids_by_directory: BTreeMap<&Path, Vec<&ComponentId>> = BTreeMap::new();
-    for (id, store) in config.artifact_stores() {
-        let ids = ids_by_directory.entry(&store.spool.directory);
-        ids.or_default().push(id);
-    }
-    for (directory, ids) in ids_by_directory {
-        let is_taken_up =
-            |id: &&ComponentId| stores.get(*id).is_some_and(|of| of.spool().is_some());
-        let is_open = |id: &&ComponentId| stores.contains_key(*id);
-        let is_orphan = ids.len() > 1 && ids.iter().any(is_open) && !ids.iter().any(is_taken_up);
-        if !is_orphan || !directory.is_dir() {
-            continue;
-        }
-        let named: Vec<String> = ids.iter().map(|id| format!("extensions.{id}")).collect();
-        let named = named.join(" and ");
-        let left = match spool::left_in(directory) {
-            Ok(left) if left.artifacts == 0 => continue,
-            Ok(left) => left.to_string(),
-            Err(error) => format!("nobody knows how much ({error})"),
-        };
-        tracing::warn!(
-            "{} is the spool.directory of {named}, so what waits there is not uploaded: {left}. \
-             References to it lead nowhere until it is: let only the store that it was spooled for \
-             keep this directory, give the others one of their own, and start again",
-            directory.display()
-        );
-    }
+/// Whether a store has to run: a dry run needs none.
+pub(super) fn is_needed(config: &Config, id: &ComponentId) -> bool {
+    let wirings = config.service.pipelines.values();
+    let mut users = wirings
+        .filter_map(|wiring| config.artifact_processor(wiring))
+        .filter(|(_, processor)| processor.store == *id)
+        .peekable();
+    users.peek().is_none() || !users.all(|(_, processor)| processor.dry_run)
+}
+
+/// Whether a store that runs has its spool open: something is or may be in there, and for no other store.
+pub(super) fn has_spool(config: &Config, id: &ComponentId, of: &StoreConfig) -> bool {
+    let directory = &of.spool.directory;
+    let is_mine = config
+        .artifact_stores()
+        .all(|(other, other_store)| other == id || other_store.spool.directory != *directory);
+    // What an earlier run left there has references that lead to the store.
+    config.fills_spool_of(id) || (is_mine && directory.is_dir())
 }
 
 /// A store, and its spool if something is or may be in there.
@@ -82,12 +67,7 @@ fn open_store(
     counters: &Counters,
 ) -> Result<Store, OpenError> {
     let store = Store::open_counted(of, counters.store(&id.to_string()))?;
-    let directory = &of.spool.directory;
-    let is_mine = config
-        .artifact_stores()
-        .all(|(other, other_store)| other == id || other_store.spool.directory != *directory);
-    // What an earlier run left there has references that lead to the store.
-    if config.fills_spool_of(id) || (is_mine && directory.is_dir()) {
+    if has_spool(config, id, of) {
         let spool = Spool::open(&of.spool, format!("extensions.{id}.spool"), &store)?;
         counters.damage_given_up(spool.given_up());
         return Ok(store.with_spool(spool));
