@@ -61,6 +61,15 @@ impl Rig {
         Slimspan::start(&config).await
     }
 
+    /// Its configuration with the store at `url`, and the spool in a folder in `home`.
+    fn configured(&self, home: &Path, url: &str, spool: &str) -> Value {
+        let mut config = self.config.clone();
+        let store = &mut config["extensions"]["artifact_store"];
+        store["url"] = json!(url);
+        store["spool"]["directory"] = json!(home.join(spool));
+        config
+    }
+
     fn has(&self, file: &[u8]) -> bool {
         let fetched = (self.store.fetch())(&Digest::of(file));
         fetched.is_some_and(|bytes| bytes == file)
@@ -264,6 +273,92 @@ async fn what_is_left_for_one_of_two_stores_is_told() {
     rig.store.stored(3).await;
     let log = slimspan.stop().await.stderr;
     assert!(!log.contains("spool.directory"), "{log}");
+}
+
+/// References to it are with the backend: they lead to the store that it was kept for.
+#[tokio::test]
+async fn what_waits_for_one_store_goes_to_no_other() {
+    let mut rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let photos = photos(3);
+    let slimspan = rig.start_in(home.path()).await;
+    deliver(&slimspan, &photos).await;
+    slimspan.stop().await;
+    rig.store.heal();
+
+    let folder = tempfile::tempdir().unwrap();
+    let other = rig.configured(home.path(), "s3://media/y", "spool");
+    std::fs::write(folder.path().join("collector.yaml"), other.to_string()).unwrap();
+    let refused = run(folder.path(), &["--config", "collector.yaml"]).await;
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    let spool = home.path().join("spool").display().to_string();
+    let told = format!(
+        "extensions.artifact_store.spool.directory: {spool} holds 3 artifacts of 58.9 KiB for s3://media/x, where \
+         references to them lead, and the url is s3://media/y now: set the url back to s3://media/x until"
+    );
+    assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+
+    // With a spool of its own it starts, and tells of the one that it leaves.
+    let moved = rig.configured(home.path(), "s3://media/y", "other");
+    let mut slimspan = Slimspan::start(&moved).await;
+    let told = "spool holds 3 artifacts of 58.9 KiB for s3://media/x, and nothing uploads them";
+    slimspan.logs(told).await;
+    slimspan.stop_well().await;
+    assert_eq!(rig.store.objects(), [""; 0]);
+
+    let slimspan = rig.start_in(home.path()).await;
+    rig.store.stored(3).await;
+    for photo in &photos {
+        assert!(rig.has(photo));
+    }
+    let log = slimspan.stop().await.stderr;
+    assert!(!log.contains("holds"), "{log}");
+    // Where nothing waits, it is anybody's.
+    let other = Slimspan::start(&other).await;
+    other.stop_well().await;
+}
+
+/// A reload cannot have it forgotten, either.
+#[tokio::test]
+async fn what_waits_is_not_left_behind_by_a_reload() {
+    let rig = Rig::start(DOWN).await;
+    let home = tempfile::tempdir().unwrap();
+    let config = |url, spool| rig.configured(home.path(), url, spool);
+    let of_it = config("s3://media/x", "spool");
+    let mut slimspan = Slimspan::start(&of_it).await;
+    deliver(&slimspan, &photos(3)).await;
+    let holds = "spool holds 3 artifacts of 58.9 KiB for s3://media/x, ";
+    for (times, (config, why)) in (1..).zip([
+        (
+            config("s3://media/y", "spool"),
+            "where references to them lead, and the url is s3://media/y now",
+        ),
+        (
+            config("s3://media/x", "other"),
+            "and no store of the new configuration has that folder",
+        ),
+    ]) {
+        slimspan.write(&config.to_string());
+        slimspan.signal("HUP");
+        let again = "the configuration before runs again";
+        slimspan.logs_times(again, times).await;
+        slimspan.logs(&format!("{holds}{why}")).await;
+    }
+    assert!(!slimspan.stderr().contains("reloaded the"));
+
+    let mut dry_run = of_it.clone();
+    dry_run["processors"]["artifact"]["dry_run"] = json!(true);
+    slimspan.write(&dry_run.to_string());
+    slimspan.signal("HUP");
+    slimspan.logs("reloaded the configuration").await;
+    let told = "and nothing uploads them, so references to them lead nowhere: all that use extensions.artifact_store";
+    slimspan.logs(&format!("{holds}{told}")).await;
+
+    rig.store.heal();
+    slimspan.write(&of_it.to_string());
+    slimspan.signal("HUP");
+    rig.store.stored(3).await;
+    slimspan.stop_well().await;
 }
 
 #[tokio::test]
