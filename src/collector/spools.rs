@@ -162,6 +162,9 @@ fn beside(directory: &Path) -> Vec<PathBuf> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if !parent.is_dir() {
+        return Vec::new();
+    }
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let folders = entries.map(|entry| entry.path()).chain([parent.to_owned()]);
     folders
