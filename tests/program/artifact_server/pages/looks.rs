@@ -61,7 +61,7 @@ async fn a_span_leads_to_its_picture_and_the_picture_to_its_spans() {
 
     let answer = viewed.pages().get(&format!("/artifacts/{digest}")).await;
     let page = text(&answer);
-    assert!(page.contains(&src), "{page}");
+    assert!(page.contains(&src.replace("?card", "")), "{page}");
     for (service, span, attribute) in [
         ("eyes", "look", "picture"),
         ("shop", "chat gpt-4o", "again"),
