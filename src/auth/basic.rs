@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -123,26 +124,64 @@ impl fmt::Debug for BasicServer {
 
 /// The user that an exporter is.
 pub struct BasicClient {
-    value: HeaderValue,
+    value: Arc<Reloaded<HeaderValue>>,
 }
 
 impl BasicClient {
-    /// The user of `config`.
-    pub fn new(config: &ClientAuthConfig) -> Result<Self, AuthError> {
-        let ClientAuthConfig { username, password } = config;
-        if username.contains(':') {
-            let reason = "cannot have a colon: that is where the password begins";
-            return Err(AuthError::new("client_auth.username", reason));
-        }
-        let credential = STANDARD.encode(format!("{username}:{}", password.expose()));
-        let value = sensitive(&format!("Basic {credential}"));
-        let value = value.ok_or_else(|| AuthError::new("client_auth", "is no header"))?;
+    /// The user of `config`, who may change in its files. In the log it is called `name`, such as
+    /// `extensions.basicauth`.
+    pub fn new(name: impl Into<String>, config: &ClientAuthConfig) -> Result<Self, AuthError> {
+        let config = config.clone();
+        let files = [&config.username_file, &config.password_file];
+        let files = files.into_iter().flatten().cloned().collect();
+        let value = Reloaded::load(name.into(), files, OFTEN, move || credential(&config))?;
         Ok(Self { value })
     }
 
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
-        headers.insert(header::AUTHORIZATION, self.value.clone());
+        let value = HeaderValue::clone(&self.value.get());
+        headers.insert(header::AUTHORIZATION, value);
     }
+}
+
+/// The header of a user. As in the Collector, what stands in a file comes first.
+fn credential(config: &ClientAuthConfig) -> Result<HeaderValue, AuthError> {
+    let (of_name, name) = match &config.username_file {
+        Some(file) => {
+            let key = "client_auth.username_file";
+            (key, held(key, file)?)
+        }
+        None => (
+            "client_auth.username",
+            config.username.clone().unwrap_or_default(),
+        ),
+    };
+    if name.contains(':') {
+        let reason = "cannot have a colon: that is where the password begins";
+        return Err(AuthError::new(of_name, reason));
+    }
+    let password = match (&config.password_file, &config.password) {
+        (Some(file), _) => held("client_auth.password_file", file)?,
+        (None, Some(password)) => password.expose().to_owned(),
+        (None, None) => String::new(),
+    };
+    let encoded = STANDARD.encode(format!("{name}:{password}"));
+    let value = sensitive(&format!("Basic {encoded}"));
+    value.ok_or_else(|| AuthError::new("client_auth", "is no header"))
+}
+
+/// What a file holds, without the white space around it.
+fn held(key: &'static str, file: &Path) -> Result<String, AuthError> {
+    let text = std::fs::read_to_string(file).map_err(|reason| {
+        let reason = format!("cannot read {}: {reason}", file.display());
+        AuthError::new(key, reason)
+    })?;
+    let text = text.trim();
+    if text.is_empty() {
+        let reason = format!("{} is empty", file.display());
+        return Err(AuthError::new(key, reason));
+    }
+    Ok(text.to_owned())
 }
 
 impl fmt::Debug for BasicClient {
@@ -255,5 +294,62 @@ mod tests {
         // What is known is known at once, without a turn for anybody else.
         let again = futures::FutureExt::now_or_never(server.authenticate(&headers));
         again.unwrap().unwrap();
+    }
+
+    /// What files hold is used as soon as it is new, and stays in use where it is no good. As in the Collector, it
+    /// comes first.
+    #[tokio::test(start_paused = true)]
+    async fn a_user_in_files_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let [name, password] = ["name", "password"].map(|file| folder.path().join(file));
+        let config = ClientAuthConfig {
+            username: Some("nobody".to_owned()),
+            username_file: Some(name.clone()),
+            password: Some(Secret::new("nothing".to_owned())),
+            password_file: Some(password.clone()),
+        };
+        let client = || BasicClient::new("extensions.basicauth", &config);
+        std::fs::write(&name, "ca:nary\n").unwrap();
+        std::fs::write(&password, "canary").unwrap();
+        let error = client().unwrap_err().to_string();
+        assert!(
+            error.starts_with("client_auth.username_file: cannot have a colon"),
+            "{error}"
+        );
+        std::fs::write(&name, "lovelace\n").unwrap();
+        for (held, says) in [(Some(" \n"), "is empty"), (None, "cannot read")] {
+            match held {
+                Some(held) => std::fs::write(&password, held).unwrap(),
+                None => std::fs::remove_file(&password).unwrap(),
+            }
+            let error = client().unwrap_err().to_string();
+            assert!(error.starts_with("client_auth.password_file: "), "{error}");
+            assert!(
+                error.contains(says) && !error.contains("lovelace"),
+                "{error}"
+            );
+        }
+        std::fs::write(&password, " first word\r\n").unwrap();
+        let client = client().unwrap();
+        assert!(!format!("{client:?}").contains("first"));
+        let sent = || {
+            let mut headers = HeaderMap::new();
+            client.apply(&mut headers);
+            let value = headers.remove(header::AUTHORIZATION).unwrap();
+            assert!(value.is_sensitive());
+            decode(&value).unwrap()
+        };
+        assert_eq!(sent(), "lovelace:first word");
+        std::fs::write(&password, "second\n").unwrap();
+        std::fs::write(&name, "eve").unwrap();
+        for _ in 0..100 {
+            if sent() != "eve:second" {
+                tokio::time::sleep(OFTEN).await;
+            }
+        }
+        assert_eq!(sent(), "eve:second");
+        std::fs::write(&password, "").unwrap();
+        tokio::time::sleep(3 * OFTEN).await;
+        assert_eq!(sent(), "eve:second");
     }
 }

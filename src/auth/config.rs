@@ -87,19 +87,21 @@ pub struct BasicAuthConfig {
 }
 
 impl BasicAuthConfig {
-    /// What is wrong between its keys; none for the whole.
-    pub fn mistake(&self) -> Option<(Option<&'static str>, String)> {
-        match (&self.htpasswd, &self.client_auth) {
-            (None, None) => Some((
-                None,
-                "needs htpasswd, for a receiver, or client_auth, for an exporter".to_owned(),
-            )),
-            (Some(htpasswd), _) if htpasswd.file.is_none() && htpasswd.inline.is_none() => Some((
-                Some("htpasswd"),
-                "needs a file, or lines as inline".to_owned(),
-            )),
-            _ => None,
+    /// What is wrong between its keys: the keys that lead there, and why.
+    pub fn mistake(&self) -> Option<(&'static [&'static str], &'static str)> {
+        let Self {
+            htpasswd,
+            client_auth,
+        } = self;
+        if htpasswd.is_none() && client_auth.is_none() {
+            let why = "needs htpasswd, for a receiver, or client_auth, for an exporter";
+            return Some((&[], why));
         }
+        let of_senders = htpasswd.as_ref();
+        if of_senders.is_some_and(|of| of.file.is_none() && of.inline.is_none()) {
+            return Some((&["htpasswd"], "needs a file, or lines as inline"));
+        }
+        client_auth.as_ref().and_then(ClientAuthConfig::mistake)
     }
 }
 
@@ -114,13 +116,53 @@ pub struct HtpasswdConfig {
 }
 
 /// The user that an exporter is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct ClientAuthConfig {
     /// The name.
-    pub username: String,
+    pub username: Option<String>,
+    /// A file with the name, which comes before `username` and is read again when it changes.
+    pub username_file: Option<PathBuf>,
     /// The password.
-    pub password: Secret,
+    pub password: Option<Secret>,
+    /// A file with the password, which comes before `password` and is read again when it changes.
+    pub password_file: Option<PathBuf>,
+}
+
+impl ClientAuthConfig {
+    /// What is missing: the keys that lead there, and why it is needed.
+    fn mistake(&self) -> Option<(&'static [&'static str], &'static str)> {
+        if self.username.is_none() && self.username_file.is_none() {
+            let why = "is required: the name, or username_file, a file with it";
+            return Some((&["client_auth", "username"], why));
+        }
+        if self.password.is_none() && self.password_file.is_none() {
+            let why = "is required: the password, or password_file, a file with it";
+            return Some((&["client_auth", "password"], why));
+        }
+        None
+    }
+
+    /// What a file takes the place of, as in the Collector, and why it does nothing.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let name = self.username.as_ref().is_some_and(|name| !name.is_empty());
+        let password = self.password.as_ref();
+        let password = password.is_some_and(|password| !password.expose().is_empty());
+        let keys = [
+            (
+                name && self.username_file.is_some(),
+                "username",
+                "does nothing beside username_file, which comes first",
+            ),
+            (
+                password && self.password_file.is_some(),
+                "password",
+                "does nothing beside password_file, which comes first",
+            ),
+        ];
+        let keys = keys.into_iter().filter(|(is_idle, ..)| *is_idle);
+        keys.map(|(_, key, why)| (key, why))
+    }
 }
 
 /// `headers_setter`: headers of an exporter's requests, by what their senders' had.

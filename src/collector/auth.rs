@@ -79,13 +79,14 @@ impl Auth {
                 self.of_backends.insert(id.clone(), of_backends);
             }
             ExtensionConfig::BasicAuth(config) => {
-                if let Some(server) = BasicServer::new(name, config)? {
+                if let Some(server) = BasicServer::new(name.clone(), config)? {
                     let of_senders = Authenticator::Basic(Arc::new(server));
                     self.of_senders.insert(id.clone(), of_senders);
                 }
                 if let Some(client) = &config.client_auth {
-                    let of_backends = Authorizer::Basic(Arc::new(BasicClient::new(client)?));
-                    self.of_backends.insert(id.clone(), of_backends);
+                    let client = Arc::new(BasicClient::new(name, client)?);
+                    self.of_backends
+                        .insert(id.clone(), Authorizer::Basic(client));
                 }
             }
             _ => {}

@@ -20,8 +20,8 @@ impl Check<'_> {
                     }
                 }
                 ExtensionConfig::BasicAuth(basic) => {
-                    if let Some((key, message)) = basic.mistake() {
-                        let path = key.map_or_else(|| path.clone(), |key| path.key(key));
+                    if let Some((keys, message)) = basic.mistake() {
+                        let path = keys.iter().fold(path, |path, key| path.key(key));
                         self.report(path, message);
                     }
                 }

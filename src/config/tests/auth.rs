@@ -56,6 +56,11 @@ fn what_fits() {
             "",
             "auth: {authenticator: basicauth}",
         ),
+        (
+            "basicauth: {client_auth: {username_file: ./u, password_file: ./p}}",
+            "",
+            "auth: {authenticator: basicauth}",
+        ),
         (PASS_ON, METADATA, BY_SETTER),
         (
             PASS_ON,
@@ -175,7 +180,13 @@ fn what_does_not() {
             "basicauth: {client_auth: {username: a}}",
             "",
             "",
-            "extensions.basicauth.client_auth: the field \"password\" is required",
+            "extensions.basicauth.client_auth.password: is required: the password, or password_file, a file with it",
+        ),
+        (
+            "basicauth: {client_auth: {password_file: ./p}}",
+            "",
+            "",
+            "extensions.basicauth.client_auth.username: is required: the name, or username_file, a file with it",
         ),
         (
             "headers_setter: {}",
