@@ -38,7 +38,14 @@ pub(super) fn memory_limits(config: &Config, memory: Option<u64>) -> Result<Limi
             smallest = Some(limits);
         }
     }
-    Ok(smallest.unwrap_or_else(|| MemoryLimiterConfig::default().limits(0)))
+    Ok(smallest.unwrap_or_else(|| {
+        let limit = config.default_limit_mib();
+        let limiter = MemoryLimiterConfig {
+            limit: MemoryLimit::Mib { limit, spike: None },
+            ..MemoryLimiterConfig::default()
+        };
+        limiter.limits(0)
+    }))
 }
 
 #[cfg(test)]
@@ -70,6 +77,19 @@ service:
         let (config, _) = Config::parse(&used, "c.yaml", |_| None).unwrap();
         let error = memory_limits(&config, Some(600 << 20)).unwrap_err();
         assert!(error.to_string().contains("4096 are needed"), "{error}");
+    }
+
+    #[test]
+    fn without_a_limiter_there_is_room_for_the_largest_request() {
+        for (mib, limit) in [(64, 512), (130, 520)] {
+            let text = CONFIG
+                .replace("processors: [memory_limiter], ", "")
+                .replace("size_mib: 64", &format!("size_mib: {mib}"));
+            let (config, _) = Config::parse(&text, "c.yaml", |_| None).unwrap();
+            let limits = memory_limits(&config, None).unwrap();
+            assert_eq!(limits.limit_mib, limit);
+            assert_eq!(limits.spike_mib, limit / 5);
+        }
     }
 
     /// It holds as soon as a receiver that is used names it, and no sooner.

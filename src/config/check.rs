@@ -27,10 +27,11 @@ use super::tenant::TenantConfig;
 use crate::exporters::otlp_http::config::OtlpHttpConfig;
 use crate::receivers::otlp::config::Protocols;
 
-/// Every mistake between the parts of `config`, each of which is fine by itself.
-pub(super) fn check(config: &Config) -> Vec<Problem> {
+/// Every mistake between the parts of `config`, each of which is fine by itself. `memory` is what the machine has.
+pub(super) fn check(config: &Config, memory: fn() -> Option<u64>) -> Vec<Problem> {
     let mut check = Check {
         config,
+        memory,
         problems: Vec::new(),
     };
     check.something_runs();
@@ -55,6 +56,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
 
 struct Check<'c> {
     config: &'c Config,
+    memory: fn() -> Option<u64>,
     problems: Vec<Problem>,
 }
 
@@ -284,10 +286,6 @@ impl Check<'_> {
         };
         for (index, id) in pipeline.processors.iter().enumerate() {
             let message = match self.config.processors.get(id) {
-                Some(ProcessorConfig::MemoryLimiter(_)) if index > 0 => format!(
-                    "\"{id}\" must come first, so that it sees requests before anything is made \
-                     of them"
-                ),
                 Some(ProcessorConfig::Artifact(_)) => match (artifact.replace(id), batch) {
                     (Some(other), _) if other != id => both(other, id, "artifact"),
                     (_, Some(batch)) => format!(

@@ -1,6 +1,8 @@
 //! Keys of the Collector that are understood and have nothing to do here. Whoever writes one down is told
 //! why.
 
+mod exporters;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use super::components::{
-    Component as _, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
-};
+use super::components::{Component as _, ExtensionConfig, ProcessorConfig, ReceiverConfig};
 use super::memory::MemoryLimiter;
 use super::path::KeyPath;
 use super::processors::MemoryLimiterConfig;
@@ -116,40 +116,18 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
             idle.extend(polled(&path, limiter));
         }
     }
-    for (id, exporter) in &config.exporters {
-        let path = KeyPath::of([ExporterConfig::SECTION]).key(id);
-        match exporter {
-            ExporterConfig::OtlpGrpc(grpc) => {
-                if grpc.balancer_name.is_some() {
-                    let why = "does nothing here: one connection carries all requests of an exporter; for \
-                               several backends put a load balancer before them";
-                    idle.push((path.key("balancer_name"), why));
-                }
-                if grpc.wait_for_ready.is_some() {
-                    let why = "does nothing here: a request waits for a connection as long as timeout says, \
-                               and goes again as retry_on_failure says";
-                    idle.push((path.key("wait_for_ready"), why));
-                }
-                idle.extend(buffers(
-                    &path,
-                    grpc.read_buffer_size,
-                    grpc.write_buffer_size,
-                ));
+    for (id, pipeline) in &config.service.pipelines {
+        let path = KeyPath::of(["service", "pipelines"]).key(id);
+        let path = path.key("processors");
+        for (index, processor) in pipeline.processors.iter().enumerate().skip(1) {
+            if let Some(ProcessorConfig::MemoryLimiter(_)) = config.processors.get(processor) {
+                let why = "counts as if it stood first: there is one limit for all requests, and each is charged \
+                           before it is read";
+                idle.push((path.index(index), why));
             }
-            ExporterConfig::OtlpHttp(http) => idle.extend(buffers(
-                &path,
-                http.read_buffer_size,
-                http.write_buffer_size,
-            )),
-            ExporterConfig::Debug(debug) => {
-                if debug.use_internal_logger.is_some() {
-                    let why = "does nothing here: what arrives goes to output_paths, and the log is kept apart";
-                    idle.push((path.key("use_internal_logger"), why));
-                }
-            }
-            ExporterConfig::File(_) => {}
         }
     }
+    idle.extend(exporters::idle(config));
     for (id, extension) in &config.extensions {
         let path = KeyPath::of([ExtensionConfig::SECTION]).key(id);
         if matches!(extension, ExtensionConfig::Pprof(_)) {
@@ -180,6 +158,13 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
         };
         if let Some((key, why)) = PipelineCheck::idle(check) {
             idle.push((path.key("check_collector_pipeline").key(key), why));
+        }
+        if let ExtensionConfig::BasicAuth(basic) = extension
+            && let Some(client) = &basic.client_auth
+        {
+            let path = path.key("client_auth");
+            let keys = client.idle();
+            idle.extend(keys.map(|(key, why)| (path.key(key), why)));
         }
         if let ExtensionConfig::HealthCheckV2(health_check) = extension {
             let path = path.key("component_health");

@@ -7,7 +7,7 @@ use super::node::{Entry, Node, Value};
 use super::path::KeyPath;
 use super::scalar::{Origin, Scalar, Typed};
 use Instead::{Everywhere, TheDefault, This};
-use Written::{Empty, Port, Word, Zero};
+use Written::{Empty, NoLevel, Port, Word, Zero};
 
 /// A value that a key may have in the Collector, and what holds here.
 pub(super) struct Row {
@@ -24,6 +24,8 @@ pub(super) struct Row {
 pub(super) enum Written {
     /// A number or time of 0.
     Zero,
+    /// A level of compression that leaves it to the library: 0 or -1.
+    NoLevel,
     /// The empty text.
     Empty,
     /// One of these, in whatever case.
@@ -44,6 +46,7 @@ pub(super) enum Instead {
 const OTLP: &[&str] = &["otlp"];
 const OVER_GRPC: &[&str] = &["otlp_grpc", "otlp"];
 const OVER_HTTP: &[&str] = &["otlp_http", "otlphttp"];
+const BASIC: &[&str] = &["basicauth"];
 const GRPC: &str = "grpc";
 const HTTP: &str = "http";
 
@@ -197,6 +200,32 @@ pub(super) const ROWS: &[Row] = &[
         Zero,
         TheDefault(None),
     ),
+    exporter(
+        OVER_HTTP,
+        &["max_idle_conns_per_host"],
+        "0 is as many as max_idle_conns here, and not two",
+    ),
+    row(
+        "exporters",
+        OVER_HTTP,
+        &["compression_params", "level"],
+        NoLevel,
+        TheDefault(Some("means the default, which is 1 here, the fastest")),
+    ),
+    row(
+        "extensions",
+        BASIC,
+        &["client_auth", "username_file"],
+        Empty,
+        TheDefault(None),
+    ),
+    row(
+        "extensions",
+        BASIC,
+        &["client_auth", "password_file"],
+        Empty,
+        TheDefault(None),
+    ),
     listener("extensions", &["health_check"], &["endpoint"]),
     listener("extensions", &["healthcheckv2"], &["endpoint"]),
     listener("extensions", &["healthcheckv2"], &["http", "endpoint"]),
@@ -301,6 +330,7 @@ impl Written {
         match (self, scalar.typed()) {
             (Zero, Typed::Int(number)) => number == 0,
             (Zero, Typed::Str(text)) => is_no_time(text),
+            (NoLevel, Typed::Int(number)) => matches!(number, -1 | 0),
             (Empty, Typed::Str(text)) => text.is_empty(),
             (Word(words), Typed::Str(text)) => {
                 words.iter().any(|word| text.eq_ignore_ascii_case(word))
@@ -319,6 +349,7 @@ impl Written {
                 json!({ "const": 0 }),
                 json!({ "type": "string", "pattern": "^0[0.]*(ns|us|µs|μs|ms|s|m|h)?$" }),
             ],
+            NoLevel => vec![json!({ "enum": [-1, 0] })],
             Empty => vec![json!({ "const": "" })],
             Word(words) => {
                 let upper = words.iter().map(|word| word.to_ascii_uppercase());

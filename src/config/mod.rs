@@ -87,7 +87,6 @@ pub use text_or_fields::TextOrFields;
 use serde::Serialize;
 
 use crate::machine;
-use crate::receivers::otlp::config::Protocols;
 use components::Component;
 use expand::{Expansion, Unset};
 use nearest::known_are;
@@ -121,15 +120,6 @@ pub struct Config {
     pub presets: Vec<PresetValue>,
 }
 
-/// How large a request may be, and where that is configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct LargestRequest<'c> {
-    pub(crate) mib: u64,
-    receiver: &'c ComponentId,
-    protocol: &'static str,
-    key: &'static str,
-}
-
 impl Config {
     /// The `artifact` processor of a pipeline, which has at most one.
     pub fn artifact_processor(
@@ -153,30 +143,6 @@ impl Config {
             (id, ProcessorConfig::Batch(batch)) => Some((id, batch)),
             _ => None,
         })
-    }
-
-    /// The largest request that comes into any pipeline. What no pipeline uses is never started.
-    pub(crate) fn largest_request(&self) -> Option<LargestRequest<'_>> {
-        let pipelines = self.service.pipelines.values();
-        let used = pipelines.flat_map(|pipeline| &pipeline.receivers);
-        let sizes = used.filter_map(|id| {
-            let (id, ReceiverConfig::Otlp(receiver)) = self.receivers.get_key_value(id)?;
-            let Protocols { grpc, http } = &receiver.protocols;
-            let grpc = grpc.as_ref().map(|grpc| LargestRequest {
-                mib: u64::from(grpc.max_recv_msg_size_mib),
-                receiver: id,
-                protocol: "grpc",
-                key: "max_recv_msg_size_mib",
-            });
-            let http = http.as_ref().map(|http| LargestRequest {
-                mib: http.max_request_body_size.as_u64().div_ceil(1 << 20),
-                receiver: id,
-                protocol: "http",
-                key: "max_request_body_size",
-            });
-            grpc.max(http)
-        });
-        sizes.max()
     }
 
     /// Has references lead to the server of their store, where the store itself says nothing else: the
@@ -311,7 +277,7 @@ impl Config {
         let fitted = fitting::fit(root, &mut config, machine::memory);
         let told = unset.chain(told).chain(fitted).collect();
         if thorough == Thorough::Checked {
-            unless_any(check::check(&config))?;
+            unless_any(check::check(&config, machine::memory))?;
         }
         Ok((config, told))
     }

@@ -180,6 +180,35 @@ impl TlsClientConfig {
         .or_else(|| insecure(self.include_insecure_cipher_suites))
     }
 
+    /// The keys that are set and say how a connection is encrypted, which one in plain text is not.
+    pub(crate) fn of_encryption(&self) -> impl Iterator<Item = &'static str> {
+        let unset = Self::default();
+        let keys = [
+            ("insecure_skip_verify", self.insecure_skip_verify),
+            ("server_name_override", self.server_name_override.is_some()),
+            ("ca_file", self.ca_file.is_some()),
+            ("ca_pem", self.ca_pem.is_some()),
+            ("cert_file", self.cert_file.is_some()),
+            ("cert_pem", self.cert_pem.is_some()),
+            ("key_file", self.key_file.is_some()),
+            ("key_pem", self.key_pem.is_some()),
+            (
+                "include_system_ca_certs_pool",
+                self.include_system_ca_certs_pool,
+            ),
+            ("min_version", self.min_version != unset.min_version),
+            ("max_version", self.max_version.is_some()),
+            ("cipher_suites", !self.cipher_suites.is_empty()),
+            ("curve_preferences", !self.curve_preferences.is_empty()),
+            (
+                "reload_interval",
+                self.reload_interval != unset.reload_interval,
+            ),
+        ];
+        keys.into_iter()
+            .filter_map(|(key, is_set)| is_set.then_some(key))
+    }
+
     pub(super) fn authorities(&self) -> Option<Source> {
         Source::of(
             ("ca_file", self.ca_file.as_ref()),

@@ -19,7 +19,7 @@ impl Check<'_> {
         let Some(request) = self.config.largest_request() else {
             return;
         };
-        let largest = request.mib;
+        let (largest, needed) = (request.mib, request.needed_mib());
         // All pipelines share the memory, so the smallest limit is the limit of all.
         let limits = self.config.memory_limiters();
         let limits = limits.map(|limiter| match limiter.config.limit {
@@ -28,24 +28,31 @@ impl Check<'_> {
             MemoryLimit::Percentage { .. } => (u64::MAX, limiter),
         });
         let smallest = limits.min_by_key(|(limit, limiter)| (*limit, limiter.id));
-        let size_key = protocol_path(request.receiver, request.protocol).key(request.key);
-        let needed = Limits::SHARES * largest;
-        match smallest {
-            Some((limit, MemoryLimiter { section, id, .. })) if limit < needed => self.report(
+        let size_key = request.path();
+        let Some((limit, MemoryLimiter { section, id, .. })) = smallest else {
+            // The default grows with the requests, and the machine does not.
+            let is_more = needed > MemoryLimiterConfig::DEFAULT_MIB;
+            let memory = is_more.then(self.memory).flatten();
+            if let Some(memory) = memory.map(|bytes| bytes >> 20)
+                && memory < needed
+            {
+                let message = format!(
+                    "{largest} needs a memory limit of {needed} MiB, four times that, and there are {memory} MiB: \
+                     lower it to at most {}",
+                    memory / Limits::SHARES
+                );
+                self.report(size_key, message);
+            }
+            return;
+        };
+        if limit < needed {
+            self.report(
                 KeyPath::of([section]).key(id).key("limit_mib"),
                 format!(
                     "{limit} is too little for requests of {largest} MiB: set it to at least \
                      {needed}, four times {size_key}, or lower that"
                 ),
-            ),
-            None if MemoryLimiterConfig::DEFAULT_MIB < needed => self.report(
-                size_key,
-                format!(
-                    "{largest} is too much for the default memory limit: add a memory_limiter with \
-                     a limit_mib of at least {needed} to the pipelines, or lower it"
-                ),
-            ),
-            _ => {}
+            );
         }
     }
 

@@ -192,7 +192,8 @@ service:
     metrics: {receivers: [otlp/a, otlp/b], processors: [artifact/x], exporters: [otlp]}
 "#,
     );
-    assert_eq!(warnings, []);
+    let told: Vec<&str> = warnings.iter().map(|told| told.path.as_str()).collect();
+    assert_eq!(told, ["exporters.otlp.tls.insecure"]);
 
     let Some(ReceiverConfig::Otlp(receiver)) = config.receivers.get(&id("otlp/a")) else {
         panic!("{config:?}");
@@ -657,6 +658,7 @@ exporters:
     timeout: 7s
     proxy_url: http://me:${env:TOKEN}@proxy:3128
     max_idle_conns: 3
+    max_idle_conns_per_host: 2
     max_conns_per_host: 4
     idle_conn_timeout: 0
     disable_keep_alives: false
@@ -693,6 +695,7 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
         timeout: Duration::from_secs(7),
         proxy_url: Some("http://me:0123@proxy:3128".parse().unwrap()),
         max_idle_conns: 3,
+        max_idle_conns_per_host: Some(2),
         max_conns_per_host: 4,
         idle_conn_timeout: Duration::ZERO,
         disable_keep_alives: false,
@@ -725,6 +728,7 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlphttp/x]}}}
             ..TlsClientConfig::default()
         },
     };
+    assert_eq!(exporter.kept(), 2, "the smaller of the two");
     let urls: Vec<_> = Signal::ALL.map(|signal| exporter.url_of(signal)).into();
     let urls: Vec<_> = urls
         .into_iter()

@@ -133,6 +133,7 @@ const OF_THE_COLLECTOR: &[(&str, &[(&str, &str)])] = &[
             ("headers", "{}"),
             ("proxy_url", "null"),
             ("max_idle_conns", "100"),
+            ("max_idle_conns_per_host", "0"),
             ("idle_conn_timeout", "90s"),
             ("max_conns_per_host", "0"),
             ("disable_keep_alives", "false"),

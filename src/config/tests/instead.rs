@@ -61,6 +61,7 @@ fn each_value_means_what_comes_nearest_and_that_is_told() {
     for row in ROWS {
         let samples: Vec<&str> = match row.written {
             Written::Zero => vec!["0", "0s"],
+            Written::NoLevel => vec!["-1", "0"],
             Written::Empty => vec!["\"\""],
             Written::Word(words) => words.iter().copied().chain(["FATAL"]).collect(),
             Written::Port => vec!["\":0\""],
@@ -251,8 +252,8 @@ fn what_has_nothing_behind_it_is_not_written() {
             "yaml:1: service.telemetry.traces.processors[0].batch: the field \"exporter\" is required",
         ),
         (
-            "extensions: {basicauth: {client_auth: {username: a, password: }}}",
-            "yaml:1: extensions.basicauth.client_auth.password: expected a string, found null",
+            "extensions: {artifact_store: {url: }}",
+            "yaml:1: extensions.artifact_store.url: expected a string, found null",
         ),
     ] {
         let errors = load(written).unwrap_err();

@@ -6,6 +6,7 @@ mod brought;
 mod connectors;
 mod context;
 mod defaults;
+mod idle;
 mod instead;
 mod mistakes;
 mod mutated;

@@ -105,11 +105,6 @@ fn client(
     cookies: Option<&Arc<Jar>>,
     protection: Option<&Arc<ClientConfig>>,
 ) -> Result<Client, SetupError> {
-    let idle = match config.max_idle_conns as usize {
-        _ if config.disable_keep_alives => 0,
-        0 => usize::MAX,
-        idle => idle,
-    };
     let forever = config.idle_conn_timeout.is_zero();
     let mut builder = Client::builder()
         // A backend that moved is for people to follow: credentials go nowhere else.
@@ -117,7 +112,7 @@ fn client(
         .referer(false)
         .connect_timeout(config.timeout)
         .pool_idle_timeout((!forever).then_some(config.idle_conn_timeout))
-        .pool_max_idle_per_host(idle)
+        .pool_max_idle_per_host(config.kept())
         .tcp_keepalive(KEEPALIVE);
     if let Some(cookies) = cookies {
         builder = builder.cookie_provider(Arc::clone(cookies));

@@ -52,6 +52,8 @@ pub struct OtlpHttpConfig {
     pub proxy_url: Option<ProxyUrl>,
     /// How many connections are kept for later; 0 for any number.
     pub max_idle_conns: u32,
+    /// The same for one backend, and there is one: the smaller of the two holds.
+    pub max_idle_conns_per_host: Option<u32>,
     /// How many connections there are at a time; 0 for any number.
     pub max_conns_per_host: u32,
     /// How long a connection is kept for later; 0 for ever.
@@ -114,6 +116,7 @@ impl Default for OtlpHttpConfig {
             timeout: Duration::from_secs(30),
             proxy_url: None,
             max_idle_conns: 100,
+            max_idle_conns_per_host: None,
             max_conns_per_host: 0,
             idle_conn_timeout: Duration::from_secs(90),
             disable_keep_alives: false,
@@ -170,91 +173,79 @@ impl OtlpHttpConfig {
         }
     }
 
+    /// Whether all connections are encrypted, or none; nothing where some are, or where there are none.
+    pub fn uses_tls(&self) -> Option<bool> {
+        let urls = Signal::ALL
+            .into_iter()
+            .filter_map(|signal| self.url_of(signal));
+        let mut encrypted = urls.map(|url| url.as_url().scheme() == "https");
+        let first = encrypted.next()?;
+        encrypted.all(|next| next == first).then_some(first)
+    }
+
+    /// How many connections are kept for later.
+    pub fn kept(&self) -> usize {
+        if self.disable_keep_alives {
+            return 0;
+        }
+        let most = |count: u32| match count {
+            0 => usize::MAX,
+            count => count as usize,
+        };
+        let of_host = self.max_idle_conns_per_host.map_or(usize::MAX, most);
+        most(self.max_idle_conns).min(of_host)
+    }
+
+    /// How thoroughly requests are compressed.
+    pub fn level(&self) -> u8 {
+        self.compression_params.level.unwrap_or(1).min(HIGHEST)
+    }
+
     /// What is wrong between its keys: the keys, and why.
     pub fn mistake(&self) -> Option<(&'static [&'static str], String)> {
-        if let Some(level) = self.compression_params.level {
-            const KEY: &[&str] = &["compression_params", "level"];
-            let highest = match self.compression {
-                Compression::None => {
-                    return Some((KEY, "has no effect with compression: none".to_owned()));
-                }
-                Compression::Snappy | Compression::SnappyFramed => {
-                    return Some((KEY, "has no effect with compression: snappy".to_owned()));
-                }
-                Compression::Lz4 => {
-                    return Some((KEY, "has no effect with compression: lz4".to_owned()));
-                }
-                Compression::Gzip | Compression::Deflate | Compression::Zlib => 9,
-                Compression::Zstd => 19,
-            };
-            if level > highest {
-                let message = format!("must be from 1 to {highest}, found {level}");
-                return Some((KEY, message));
-            }
-        }
-        if let Some(name) = OF_THE_EXPORTER
-            .into_iter()
-            .find(|name| self.headers.contains_key(*name))
+        let of_zlib = matches!(
+            self.compression,
+            Compression::Gzip | Compression::Deflate | Compression::Zlib
+        );
+        if let Some(level) = self.compression_params.level
+            && of_zlib
+            && level > 9
         {
+            let message = format!("must be from 1 to 9, found {level}");
+            return Some((&["compression_params", "level"], message));
+        }
+        if let Some(name) = OF_THE_EXPORTER.into_iter().find(|name| self.sets(name)) {
             let message = format!("\"{name}\" is for the exporter to set: remove it");
             return Some((&["headers"], message));
         }
-        if self.proxy_url.is_some() && self.tls.server_name_override.is_some() {
+        // Without TLS it does nothing.
+        let name = self.tls.server_name_override.as_ref();
+        let name = name.filter(|_| self.uses_tls() != Some(false))?;
+        if self.proxy_url.is_some() {
             let message = "cannot be used with a proxy_url, which would be asked for that host";
             return Some((&["tls", "server_name_override"], message.to_owned()));
         }
-        if let Some(name) = &self.tls.server_name_override
-            && let Ok(Host::Ipv4(_) | Host::Ipv6(_)) = Host::parse(name)
-        {
+        if let Ok(Host::Ipv4(_) | Host::Ipv6(_)) = Host::parse(name) {
             let message =
                 format!("\"{name}\" is an address: give the name that the certificate has");
             return Some((&["tls", "server_name_override"], message));
         }
-        let (keys, why) = self.without_effect()?;
-        Some((keys, format!("has no effect {why}")))
-    }
-
-    /// A key that was changed and that another one switches off.
-    fn without_effect(&self) -> Option<(&'static [&'static str], &'static str)> {
-        let default = Self::default();
-        let urls = Signal::ALL.map(|signal| self.url_of(signal));
-        let mut urls = urls.iter().flatten().peekable();
-        let is_somewhere = urls.peek().is_some();
-        let is_plain = is_somewhere && urls.all(|url| url.as_url().scheme() == "http");
-        let insecure = TlsClientConfig {
-            insecure: self.tls.insecure,
-            include_insecure_cipher_suites: self.tls.include_insecure_cipher_suites,
-            ..TlsClientConfig::default()
-        };
-        if is_plain && self.tls != insecure {
-            return Some((&["tls"], "with http://: use https://, or remove it"));
-        }
-        let read_idle = !self.http2_read_idle_timeout.is_zero();
-        let ping = self.http2_ping_timeout != default.http2_ping_timeout;
-        if !self.force_attempt_http2 {
-            let why = "with force_attempt_http2: false";
-            if read_idle {
-                return Some((&["http2_read_idle_timeout"], why));
-            }
-            if ping {
-                return Some((&["http2_ping_timeout"], why));
-            }
-        }
-        if ping && !read_idle {
-            return Some((&["http2_ping_timeout"], "without http2_read_idle_timeout"));
-        }
-        if self.disable_keep_alives {
-            let why = "with disable_keep_alives: true";
-            if self.max_idle_conns != default.max_idle_conns {
-                return Some((&["max_idle_conns"], why));
-            }
-            if self.idle_conn_timeout != default.idle_conn_timeout {
-                return Some((&["idle_conn_timeout"], why));
-            }
-        }
         None
     }
+
+    /// Whether it sets a header to something else than what the exporter sends.
+    fn sets(&self, name: &str) -> bool {
+        let sent = (name == "content-type").then(|| self.encoding.content_type());
+        self.headers.get(name).is_some_and(|value| {
+            let value = value.expose().trim();
+            sent.is_none_or(|sent| !value.eq_ignore_ascii_case(sent))
+        })
+    }
 }
+
+/// The highest level of zstd. What those above it make takes more memory to read than the 8 MiB that every
+/// backend is to have for it (RFC 8878).
+const HIGHEST: u8 = 19;
 
 /// Headers that say how a body is to be read.
 const OF_THE_EXPORTER: [&str; 5] = [
@@ -275,6 +266,16 @@ pub enum Encoding {
     /// As OTLP/JSON, for backends that read nothing else. What JSON cannot hold is lost: fields that
     /// OTLP does not have, and bytes that are no UTF-8 in text.
     Json,
+}
+
+impl Encoding {
+    /// The media type of what it makes.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Proto => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
 }
 
 /// How requests are compressed.
@@ -305,8 +306,8 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionParams {
-    /// From 1 (the fastest, and the default) to 9, with zstd to 19.
-    #[serde(with = "BetweenOrNone::<1, 19>")]
+    /// From 1 (the fastest, and the default) to 9; with zstd to 22, of which those above 19 are 19 here.
+    #[serde(with = "BetweenOrNone::<1, 22>")]
     pub level: Option<u8>,
 }
 

@@ -106,7 +106,7 @@ impl OtlpHttpExporter {
             name: name.clone(),
             encoding: config.encoding,
             compression: compression(config),
-            level: config.compression_params.level.unwrap_or(1),
+            level: config.level(),
             lossy: AtomicBool::new(false),
             budget: None,
         };
@@ -347,10 +347,7 @@ fn headers(config: &OtlpHttpConfig) -> HeaderMap {
     headers.extend(to_map(&config.headers));
     headers.insert(
         CONTENT_TYPE,
-        HeaderValue::from_static(match config.encoding {
-            Encoding::Proto => "application/x-protobuf",
-            Encoding::Json => "application/json",
-        }),
+        HeaderValue::from_static(config.encoding.content_type()),
     );
     if let Some(compression) = compression(config) {
         headers.insert(
