@@ -279,6 +279,7 @@ mod tests {
         const LIMIT: &str = "processors.memory_limiter.limit_mib";
         let enough: fn() -> Option<u64> = || Some(1000 << 20);
         let little: fn() -> Option<u64> = || Some(700 << 20);
+        let unknown: fn() -> Option<u64> = || None;
         let makes = format!(
             "{SIZE}: makes the memory limit 800 MiB, four times this: there is no memory_limiter, and the default of \
              512 MiB has no room for it"
@@ -297,7 +298,7 @@ mod tests {
         );
         for (limiter, memory, limit_mib, told, wrong) in [
             (None, enough, 800, Some(&makes), None),
-            (None, || None, 800, Some(&makes), None),
+            (None, unknown, 800, Some(&makes), None),
             (None, little, 800, None, Some(&lower)),
             (Some("{check_interval: 1s}"), enough, 800, Some(&is), None),
             (Some("{}"), little, 512, None, Some(&too_little)),
