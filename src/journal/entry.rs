@@ -1,5 +1,8 @@
-/// Where a record of a journal stands. Small, so that there may be many; good for as long as the
-/// journal is open, and only for that journal.
+use super::format::RECORD_HEADER;
+
+/// Where a record of a journal stands, or stood when it was told: the journal knows where it was moved to
+/// since. Small, so that there may be many; good for as long as the journal is open, and only for that
+/// journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Entry {
     /// Older records have smaller ones.
@@ -17,6 +20,11 @@ impl Entry {
     #[expect(clippy::len_without_is_empty, reason = "a record is no container")]
     pub fn len(&self) -> usize {
         self.len as usize
+    }
+
+    /// The bytes that it takes in its segment.
+    pub(super) fn taken(&self) -> u64 {
+        RECORD_HEADER as u64 + u64::from(self.len)
     }
 
     /// One that is in no journal.

@@ -4,7 +4,8 @@
 //! A journal is a folder with one owner. Records stand one behind the other in segments; one thread
 //! appends to the newest of them, and writes and syncs all records that wait at the same time
 //! together. Which records are removed stands in a file of its own, the [marks]. A segment whose
-//! records are all removed is deleted.
+//! records are all removed is deleted, and where room is missing, what is left in one that is mostly
+//! removed is [moved](moving) behind everything else first.
 //!
 //! What the disk did to the bytes meanwhile is found when a journal is [opened](Journal::open): every
 //! intact record is delivered, before and behind the damage, and the damaged bytes are kept in the
@@ -19,7 +20,10 @@ mod disk;
 mod entry;
 mod error;
 mod format;
+mod in_order;
 mod marks;
+mod moved;
+mod moving;
 mod owner;
 mod parts;
 mod quarantine;
@@ -29,6 +33,7 @@ mod repair;
 mod scan;
 mod segments;
 mod sequences;
+mod shared;
 mod survey;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,9 @@
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use super::quarantine::Quarantine;
 use super::read;
 use super::reader::Reader;
 use super::repair::Repair;
+use super::shared::Shared;
 use super::survey::Survey;
 use super::writer::Writer;
 use crate::crash::{self, Point};
@@ -34,7 +34,8 @@ pub struct Options {
     /// The size at which a segment is full and the next one begins. At most an eighth of `max_bytes`
     /// is used, so that removing records makes room soon.
     pub segment_bytes: u64,
-    /// The bytes that all segments may have together.
+    /// The bytes that all segments may have together; half a segment more for as long as it takes to
+    /// move records from one that is mostly done.
     pub max_bytes: u64,
     /// Whether what is appended survives a power cut; otherwise it survives the process.
     pub fsync: bool,
@@ -68,38 +69,6 @@ struct Owner {
     thread: Option<JoinHandle<()>>,
     /// Held for as long as the journal is open.
     _lock: File,
-}
-
-/// What the journal and its thread both know.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    /// Where segments are, and their ids.
-    pub(super) segments: RwLock<HashMap<u32, (Arc<Path>, u64)>>,
-    /// The bytes of all segments.
-    pub(super) held: AtomicU64,
-}
-
-impl Shared {
-    pub(super) fn add_segment(&self, slot: u32, path: &Path, id: u64) {
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        segments.insert(slot, (path.into(), id));
-    }
-
-    pub(super) fn forget_segment(&self, slot: u32) {
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        segments.remove(&slot);
-    }
-
-    fn segment(&self, slot: u32) -> Option<(Arc<Path>, u64)> {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.get(&slot).cloned()
-    }
 }
 
 impl Journal {
@@ -224,9 +193,14 @@ impl Journal {
 
     /// Reads a record and checks it.
     pub async fn read(&self, entry: &Entry) -> Result<Bytes, ReadError> {
-        let (path, id) = self.segment(entry)?;
-        let (disk, entry) = (Arc::clone(&self.owner.disk), *entry);
-        let read = move || read::record(disk.as_ref(), &path, id, &entry);
+        // Not the owner itself: who closes the journal does not wait for a disk that hangs.
+        let (disk, shared) = (Arc::clone(&self.owner.disk), Arc::clone(&self.owner.shared));
+        let entry = *entry;
+        let read = move || {
+            shared.read(&entry, |path, id, place| {
+                read::record(disk.as_ref(), path, id, place)
+            })
+        };
         let read = tokio::task::spawn_blocking(read);
         // Fails only where the runtime ends.
         read.await.unwrap_or(Err(ReadError::Removed))
@@ -234,22 +208,25 @@ impl Journal {
 
     /// Reads a record and checks it, and blocks meanwhile.
     pub fn read_blocking(&self, entry: &Entry) -> Result<Bytes, ReadError> {
-        let (path, id) = self.segment(entry)?;
-        read::record(self.owner.disk.as_ref(), &path, id, entry)
+        let disk = self.owner.disk.as_ref();
+        let shared = &self.owner.shared;
+        shared.read(entry, |path, id, place| read::record(disk, path, id, place))
     }
 
     /// Reads the first `len` bytes of a record, unchecked, and blocks meanwhile: for what was intact
     /// when the journal was opened.
     pub fn read_beginning(&self, entry: &Entry, len: usize) -> Result<Bytes, ReadError> {
-        let (path, _) = self.segment(entry)?;
-        read::part(self.owner.disk.as_ref(), &path, entry, 0..len)
+        self.read_part(entry, 0..len)
     }
 
     /// Reads these bytes of a record, as far as it has them, unchecked, and blocks meanwhile: for those who
     /// see from the whole of it whether it is right.
     pub fn read_part(&self, entry: &Entry, range: Range<usize>) -> Result<Bytes, ReadError> {
-        let (path, _) = self.segment(entry)?;
-        read::part(self.owner.disk.as_ref(), &path, entry, range)
+        let disk = self.owner.disk.as_ref();
+        let shared = &self.owner.shared;
+        shared.read(entry, |path, _, place| {
+            read::part(disk, path, place, range.clone())
+        })
     }
 
     /// A record is done. It comes again only after a power cut, or where the process ends at once.
@@ -270,11 +247,6 @@ impl Journal {
     /// The bytes that it takes on disk: those of all segments in which a record is not removed.
     pub fn held(&self) -> u64 {
         self.owner.shared.held.load(Ordering::Relaxed)
-    }
-
-    fn segment(&self, entry: &Entry) -> Result<(Arc<Path>, u64), ReadError> {
-        let segment = self.owner.shared.segment(entry.slot);
-        segment.ok_or(ReadError::Removed)
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Record {
     pub(super) sequence: u64,
     pub(super) offset: u64,
     pub(super) len: u32,
+    pub(super) body_crc: u32,
 }
 
 /// What stands at a place.
@@ -48,6 +49,7 @@ impl Scan {
                         sequence: header.sequence,
                         offset: at,
                         len: header.len,
+                        body_crc: header.body_crc,
                     });
                     at += (RECORD_HEADER as u64) + u64::from(header.len);
                     continue;

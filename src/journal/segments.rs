@@ -9,9 +9,12 @@ use super::disk::{Appending, Disk, write_all};
 use super::entry::Entry;
 use super::format::{SEGMENT_HEADER, SegmentHeader};
 use super::marks::{History, Mark, MarksFile};
-use super::owner::Shared;
+use super::moving::Standing;
+use super::scan::Scan;
 use super::sequences::Sequences;
+use super::shared::Shared;
 use super::survey::Survey;
+use super::window::Window;
 use crate::crash::{self, Point};
 
 /// The files of a journal, what of them is done, and the marks that say so.
@@ -21,6 +24,8 @@ pub(super) struct Segments {
     fsync: bool,
     shared: Arc<Shared>,
     by_slot: BTreeMap<u32, Segment>,
+    /// As what those records were told that were moved, by where they stand.
+    told_as: HashMap<Entry, Entry>,
     removed: HashMap<u64, Sequences>,
     history: History,
     marks: MarksFile,
@@ -35,6 +40,10 @@ struct Segment {
     len: u64,
     /// Records that are durable and not removed.
     live: u64,
+    /// Their bytes.
+    live_bytes: u64,
+    /// Whether nothing stands in it that is not known, or only here.
+    is_clean: bool,
 }
 
 /// The segment that grows.
@@ -63,6 +72,8 @@ impl Segments {
                 path: found.path,
                 header: found.header,
                 len: found.len,
+                live_bytes: survey.live_bytes.get(&slot).copied().unwrap_or(0),
+                is_clean: found.is_whole && found.holes.is_empty(),
                 // What the disk did not give may hold records: it is never done.
                 live: found.live + u64::from(!found.is_whole),
             };
@@ -70,6 +81,7 @@ impl Segments {
         });
         Self {
             by_slot: by_slot.collect(),
+            told_as: HashMap::new(),
             disk,
             folder: folder.to_owned(),
             fsync,
@@ -86,7 +98,7 @@ impl Segments {
     pub(super) fn tidy(&mut self, done: &[u32]) {
         self.rewrite_marks();
         for slot in done {
-            self.delete(*slot);
+            self.delete(*slot, &[]);
         }
     }
 
@@ -126,6 +138,8 @@ impl Segments {
             header,
             len: 0,
             live: 0,
+            live_bytes: 0,
+            is_clean: true,
         };
         self.by_slot.insert(slot, segment);
         self.grow(slot, len);
@@ -165,14 +179,15 @@ impl Segments {
         }
     }
 
-    /// So many records are durable, up to this one.
-    pub(super) fn committed(&mut self, slot: u32, count: u64, last: u64) {
-        let Some(segment) = self.by_slot.get_mut(&slot) else {
+    /// A record is durable.
+    pub(super) fn committed(&mut self, place: &Entry) {
+        let Some(segment) = self.by_slot.get_mut(&place.slot) else {
             return;
         };
-        segment.live += count;
+        segment.live += 1;
+        segment.live_bytes += place.taken();
         if let Some(removed) = self.removed.get_mut(&segment.header.id) {
-            removed.reach(last);
+            removed.reach(place.sequence);
         }
     }
 
@@ -181,27 +196,44 @@ impl Segments {
         self.by_slot.get(&slot).is_some_and(|of| of.live == 0)
     }
 
-    /// A record is not needed any more.
-    pub(super) fn remove(&mut self, entry: &Entry) {
-        let Some(segment) = self.by_slot.get_mut(&entry.slot) else {
-            return;
-        };
-        let id = segment.header.id;
-        let removed = self.removed.get_mut(&id);
-        if !removed.is_some_and(|removed| removed.insert(entry.sequence)) {
-            return;
-        }
-        segment.live = segment.live.saturating_sub(1);
-        self.marks.add(Mark::Removed {
-            segment_id: id,
-            sequence: entry.sequence,
-        });
+    /// The record that was told as `entry` is not needed any more. Returns where it stands.
+    pub(super) fn remove(&mut self, entry: &Entry) -> Entry {
+        let place = self.shared.forget(entry);
+        self.told_as.remove(&place);
+        self.give_up(&place);
+        place
     }
 
-    pub(super) fn delete(&mut self, slot: u32) {
+    /// The record at this place is not needed any more.
+    pub(super) fn give_up(&mut self, place: &Entry) {
+        if self.mark(place)
+            && let Some(segment) = self.by_slot.get_mut(&place.slot)
+        {
+            segment.live = segment.live.saturating_sub(1);
+            segment.live_bytes = segment.live_bytes.saturating_sub(place.taken());
+        }
+    }
+
+    /// What stands at this place is none, whether or not it is found there by the next start. Returns whether
+    /// that is new.
+    pub(super) fn mark(&mut self, place: &Entry) -> bool {
+        let segment = self.by_slot.get(&place.slot);
+        segment.is_some_and(|segment| {
+            let id = segment.header.id;
+            mark(&mut self.removed, &mut self.marks, id, place.sequence)
+        })
+    }
+
+    /// Deletes a segment of which nothing is needed any more, but for what is `moved` elsewhere.
+    pub(super) fn delete(&mut self, slot: u32, moved: &[(Entry, Entry)]) {
         let Some(segment) = self.by_slot.remove(&slot) else {
             return;
         };
+        for (from, to) in moved {
+            let told_as = self.told_as.remove(from).unwrap_or(*from);
+            self.told_as.insert(*to, told_as);
+            self.shared.is_moved(told_as, *to);
+        }
         let SegmentHeader {
             number,
             first_sequence,
@@ -218,15 +250,57 @@ impl Segments {
         self.shared.forget_segment(slot);
         self.shared.held.fetch_sub(segment.len, Ordering::Relaxed);
         let deleted = self.disk.delete(&segment.path);
-        if let Err(error) = deleted.and_then(|()| self.disk.sync_folder(&self.folder)) {
+        let deleted = deleted.and_then(|()| self.disk.sync_folder(&self.folder));
+        if let Err(error) = &deleted {
             tracing::error!("cannot delete {}: {error}", segment.path.display());
-        }
-        if !self.by_slot.values().any(|other| other.header.id == id) {
+            // The next start may find the file, and what was moved may be done by then.
+            for (from, _) in moved {
+                mark(&mut self.removed, &mut self.marks, id, from.sequence);
+            }
+        } else if !self.by_slot.values().any(|other| other.header.id == id) {
             self.removed.remove(&id);
         }
         if self.marks.is_stale() {
             self.rewrite_marks();
         }
+    }
+
+    /// The sealed segment of which the least is needed, where half of it or more is done: to move the rest, of
+    /// no more than `most` bytes, makes room.
+    pub(super) fn sparsest(&self, active: Option<u32>, most: u64) -> Option<u32> {
+        let is_sparse = |of: &Segment| 2 * (of.live_bytes + SEGMENT_HEADER as u64) <= of.len;
+        let may_move = |(slot, of): &(&u32, &Segment)| {
+            active != Some(**slot)
+                && of.is_clean
+                && of.live > 0
+                && of.live_bytes <= most
+                && is_sparse(of)
+        };
+        let sparse = self.by_slot.iter().filter(may_move);
+        let share = |of: &Segment| of.live_bytes.saturating_mul(1 << 10) / of.len.max(1);
+        let sparsest = sparse.min_by_key(|(_, of)| share(of));
+        sparsest.map(|(slot, _)| *slot)
+    }
+
+    /// What is needed of a segment, as it stands in the file; nothing where that is not what is known of it.
+    pub(super) fn standing(&mut self, slot: u32) -> io::Result<Option<Standing>> {
+        let Some(segment) = self.by_slot.get_mut(&slot) else {
+            return Ok(None);
+        };
+        let id = segment.header.id;
+        let mut window = Window::open(self.disk.as_ref(), &segment.path)?;
+        let mut scan = Scan::default();
+        scan.run(&mut window, id, SEGMENT_HEADER as u64)?;
+        let mut records = scan.records;
+        if let Some(removed) = self.removed.get(&id) {
+            records.retain(|record| !removed.contains(record.sequence));
+        }
+        if records.len() as u64 != segment.live {
+            // It is damaged since, or what was never told stands there: both is for the next start.
+            segment.is_clean = false;
+            return Ok(None);
+        }
+        Ok(Some(Standing { window, records }))
     }
 
     /// Gives what was marked to the system, so that it survives this process.
@@ -254,4 +328,22 @@ impl Segments {
             );
         }
     }
+}
+
+/// A record of a segment is done; whether that is new.
+fn mark(
+    removed: &mut HashMap<u64, Sequences>,
+    marks: &mut MarksFile,
+    segment_id: u64,
+    sequence: u64,
+) -> bool {
+    let removed = removed.get_mut(&segment_id);
+    let is_new = removed.is_some_and(|removed| removed.insert(sequence));
+    if is_new {
+        marks.add(Mark::Removed {
+            segment_id,
+            sequence,
+        });
+    }
+    is_new
 }

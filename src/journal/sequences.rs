@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// No segment has more records.
@@ -8,20 +9,26 @@ const MOST: u64 = 1 << 27;
 pub(super) struct Sequences {
     range: Range<u64>,
     bits: Vec<u64>,
+    /// Those before the range: of records that were moved here from older segments.
+    earlier: BTreeSet<u64>,
 }
 
 impl Sequences {
-    /// None of `range`, which is all that there may be.
+    /// None of `range`, which is all that there may be, but for what is moved here.
     pub(super) fn none_of(range: Range<u64>) -> Self {
         let end = range.end.min(range.start.saturating_add(MOST));
         Self {
             range: range.start..end.max(range.start),
             bits: Vec::new(),
+            earlier: BTreeSet::new(),
         }
     }
 
-    /// Adds one; returns whether it is new. What is not in the range is not taken.
+    /// Adds one; returns whether it is new. What is behind the range is not taken.
     pub(super) fn insert(&mut self, sequence: u64) -> bool {
+        if sequence < self.range.start {
+            return self.earlier.insert(sequence);
+        }
         let Some((word, bit)) = self.place(sequence) else {
             return false;
         };
@@ -38,6 +45,9 @@ impl Sequences {
     }
 
     pub(super) fn contains(&self, sequence: u64) -> bool {
+        if sequence < self.range.start {
+            return self.earlier.contains(&sequence);
+        }
         self.place(sequence)
             .and_then(|(word, bit)| Some(self.bits.get(word)? & bit != 0))
             .unwrap_or(false)
@@ -55,7 +65,8 @@ impl Sequences {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        self.range().filter(|sequence| self.contains(*sequence))
+        let earlier = self.earlier.iter().copied();
+        earlier.chain(self.range().filter(|sequence| self.contains(*sequence)))
     }
 
     fn place(&self, sequence: u64) -> Option<(usize, u64)> {
@@ -72,18 +83,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_new_once_and_only_in_the_range() {
+    fn each_is_new_once_and_none_is_behind_the_range() {
         let mut some = Sequences::none_of(100..200);
         for (sequence, is_new) in [
             (100, true),
             (100, false),
             (199, true),
-            (99, false),
+            (7, true),
+            (7, false),
             (200, false),
         ] {
             assert_eq!(some.insert(sequence), is_new, "{sequence}");
         }
-        assert_eq!(some.iter().collect::<Vec<_>>(), [100, 199]);
+        assert_eq!(some.iter().collect::<Vec<_>>(), [7, 100, 199]);
+        let contained = [6, 7, 8, 100, 101].map(|sequence| some.contains(sequence));
+        assert_eq!(contained, [false, true, false, true, false]);
         some.reach(200);
         assert!(some.insert(200));
         assert!(Sequences::none_of(0..u64::MAX).range().end <= MOST);

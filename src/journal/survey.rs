@@ -8,7 +8,9 @@ use super::damage::Damage;
 use super::disk::Disk;
 use super::entry::Entry;
 use super::format::{Beginning, EXTENSION, SEGMENT_HEADER, SegmentHeader};
+use super::in_order::InOrder;
 use super::marks::{self, History};
+use super::moved::Moved;
 use super::scan::Scan;
 use super::sequences::Sequences;
 use super::window::Window;
@@ -27,6 +29,8 @@ pub(super) struct Survey {
     pub(super) segments: BTreeMap<u32, Found>,
     /// What was not removed, oldest first.
     pub(super) entries: Vec<Entry>,
+    /// The bytes of these, by slot.
+    pub(super) live_bytes: HashMap<u32, u64>,
     /// What was removed, by the id of the segment.
     pub(super) removed: HashMap<u64, Sequences>,
     pub(super) history: History,
@@ -94,7 +98,8 @@ impl Survey {
     pub(super) fn of(disk: &dyn Disk, folder: &Path) -> io::Result<Self> {
         let mut survey = Self::default();
         let mut looked = Vec::new();
-        for path in segment_files(folder)? {
+        for path in InOrder::of(|| segment_files(folder)) {
+            let path = path?;
             match look(disk, &path, &mut survey.damage) {
                 Ok(one) => looked.push(one),
                 // Its records were removed meanwhile.
@@ -218,12 +223,20 @@ impl Survey {
         self.next_number = newest + 1;
         self.next_sequence = newest_first.max(1);
         let mut all: Vec<(u64, Entry)> = Vec::new();
+        let mut moved = Moved::among(looked.iter().flat_map(|one| {
+            let first = one.found.header.first_sequence;
+            one.records.iter().map(move |record| (first, record))
+        }));
         for (slot, one) in (0..).zip(looked) {
             let id = one.found.header.id;
             for record in one.records {
                 self.next_sequence = self.next_sequence.max(record.sequence + 1);
-                let removed = self.removed.get(&id);
-                if removed.is_some_and(|removed| removed.contains(record.sequence)) {
+                let removed = self.removed.get_mut(&id);
+                let is_removed = removed.is_some_and(|removed| {
+                    removed.contains(record.sequence)
+                        || moved.was_met(id, &record) && removed.insert(record.sequence)
+                });
+                if is_removed {
                     continue;
                 }
                 all.push((
@@ -249,6 +262,7 @@ impl Survey {
                 self.damage.duplicate_records += 1;
             } else {
                 segment.live += 1;
+                *self.live_bytes.entry(entry.slot).or_default() += entry.taken();
                 self.entries.push(entry);
             }
         }

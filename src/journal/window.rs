@@ -50,8 +50,22 @@ impl Window {
     }
 
     /// The CRC-32C of `len` bytes from `offset` on, all of which are there.
-    pub(super) fn crc(&mut self, mut offset: u64, len: u64) -> io::Result<u32> {
+    pub(super) fn crc(&mut self, offset: u64, len: u64) -> io::Result<u32> {
         let mut sum = Crc::new();
+        self.each(offset, len, |bytes| {
+            sum.add(bytes);
+            Ok(())
+        })?;
+        Ok(sum.sum())
+    }
+
+    /// Gives `len` bytes from `offset` on, all of which are there, one part after the other.
+    pub(super) fn each(
+        &mut self,
+        mut offset: u64,
+        len: u64,
+        mut give: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         let end = offset + len;
         while offset < end {
             let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
@@ -60,10 +74,10 @@ impl Window {
             if bytes.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            sum.add(bytes);
+            give(bytes)?;
             offset += bytes.len() as u64;
         }
-        Ok(sum.sum())
+        Ok(())
     }
 
     fn up_to_the_end(&self, offset: u64, wanted: usize) -> usize {

@@ -7,27 +7,37 @@ use std::sync::mpsc::{Receiver, Sender};
 use bytes::Bytes;
 
 use super::command::{Command, Reply, Unclaimed};
-use super::disk::{Disk, write_all};
+use super::disk::{Appending, Disk, write_all};
 use super::entry::Entry;
 use super::error::AppendError;
 use super::format::{Crc, MAX_BODY, RECORD_HEADER, RecordHeader, SEGMENT_HEADER};
-use super::owner::{Options, Shared};
+use super::moving::Moving;
+use super::owner::Options;
 use super::parts::Parts;
 use super::segments::{Active, Segments};
+use super::shared::Shared;
 use super::survey::Survey;
 use crate::crash::{self, Point};
 
 /// So much waits for one sync at most: what comes later shall not hold up what is written.
 const MOST_UNSYNCED: u64 = 32 << 20;
 
+/// A record that stands nowhere yet.
+pub(super) struct Unplaced {
+    pub(super) sequence: u64,
+    pub(super) len: u32,
+    pub(super) body_crc: u32,
+}
+
 /// The only one who changes the folder of a journal.
 pub(super) struct Writer {
     options: Options,
     commands: Sender<Command>,
-    segments: Segments,
-    active: Option<Active>,
+    pub(super) segments: Segments,
+    pub(super) active: Option<Active>,
     /// What is written and not synced, all of it in the active segment.
     unsynced: Vec<(Entry, Reply)>,
+    pub(super) moving: Moving,
     next_sequence: u64,
 }
 
@@ -47,6 +57,7 @@ impl Writer {
             commands,
             active: None,
             unsynced: Vec::new(),
+            moving: Moving::default(),
         }
     }
 
@@ -112,6 +123,7 @@ impl Writer {
             // Nobody needs what stands in the newest segment, either.
             self.discard_active();
         }
+        while self.free() < self.needed(wanted) && self.move_sparsest() {}
         let needed = self.needed(wanted);
         if self.free() < needed {
             return Err(AppendError::Full {
@@ -131,7 +143,7 @@ impl Writer {
     }
 
     /// The bytes that may still be added.
-    fn free(&self) -> u64 {
+    pub(super) fn free(&self) -> u64 {
         self.options.max_bytes.saturating_sub(self.segments.held())
     }
 
@@ -143,13 +155,42 @@ impl Writer {
         }
     }
 
+    /// Of at most an eighth of all that there may be.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.options.segment_bytes.min(self.options.max_bytes / 8)
+    }
+
     fn fits(&self, active: &Active, wanted: u64) -> bool {
-        let segment_bytes = self.options.segment_bytes.min(self.options.max_bytes / 8);
-        active.len <= SEGMENT_HEADER as u64 || active.len + wanted <= segment_bytes
+        active.len <= SEGMENT_HEADER as u64 || active.len + wanted <= self.segment_bytes()
     }
 
     fn write_to_active(&mut self, parts: &[Bytes], len: u64) -> io::Result<Entry> {
-        let wanted = RECORD_HEADER as u64 + len;
+        let mut sum = Crc::new();
+        for part in parts {
+            sum.add(part);
+        }
+        let record = Unplaced {
+            sequence: self.next_sequence,
+            // No longer than a body may be.
+            len: len as u32,
+            body_crc: sum.sum(),
+        };
+        let entry = self.place(record, |file, header| {
+            let mut slices: Vec<&[u8]> = vec![header];
+            slices.extend(parts.iter().map(AsRef::as_ref));
+            write_all(file, &slices)
+        })?;
+        self.next_sequence += 1;
+        Ok(entry)
+    }
+
+    /// Has a record written at the end of the active segment: its header, which is given, and its body.
+    pub(super) fn place(
+        &mut self,
+        record: Unplaced,
+        write: impl FnOnce(&mut dyn Appending, &[u8]) -> io::Result<()>,
+    ) -> io::Result<Entry> {
+        let wanted = RECORD_HEADER as u64 + u64::from(record.len);
         if self
             .active
             .as_ref()
@@ -163,21 +204,13 @@ impl Writer {
             Some(active) => active,
             None => self.segments.begin(self.next_sequence)?,
         };
-        let mut sum = Crc::new();
-        for part in parts {
-            sum.add(part);
-        }
         let header = RecordHeader {
-            // No longer than a body may be.
-            len: len as u32,
-            sequence: self.next_sequence,
+            len: record.len,
+            sequence: record.sequence,
             segment_id: active.id,
-            body_crc: sum.sum(),
+            body_crc: record.body_crc,
         };
-        let encoded = header.encode();
-        let mut slices: Vec<&[u8]> = vec![&encoded];
-        slices.extend(parts.iter().map(AsRef::as_ref));
-        if let Err(error) = write_all(active.file.as_mut(), &slices) {
+        if let Err(error) = write(active.file.as_mut(), &header.encode()) {
             let cut = active.file.truncate(active.len);
             self.active = Some(active);
             if cut.is_err() {
@@ -193,7 +226,6 @@ impl Writer {
             slot: active.slot,
             len: header.len,
         };
-        self.next_sequence += 1;
         active.len += wanted;
         self.segments.grow(active.slot, wanted);
         self.active = Some(active);
@@ -202,22 +234,33 @@ impl Writer {
     }
 
     /// Makes durable what is written, and tells those who wait for it.
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let unsynced = mem::take(&mut self.unsynced);
-        let (Some(active), Some((last, _))) = (&mut self.active, unsynced.last()) else {
+        let copied = mem::take(&mut self.moving.unsynced);
+        let Some(active) = &mut self.active else {
             return;
         };
+        if unsynced.is_empty() && copied.is_empty() {
+            return;
+        }
         if self.options.fsync
             && let Err(error) = active.file.sync()
         {
+            for (_, place) in copied {
+                // It may be there in spite of that.
+                self.segments.mark(&place);
+            }
             self.poison(unsynced, error);
             return;
         }
         crash::at(Point::JournalSynced);
         active.synced = active.len;
-        let count = unsynced.len() as u64;
-        self.segments.committed(active.slot, count, last.sequence);
+        for moved in copied {
+            self.segments.committed(&moved.1);
+            self.moving.durable.push(moved);
+        }
         for (entry, reply) in unsynced {
+            self.segments.committed(&entry);
             // Who does not wait any more drops it, and so removes it.
             let _ = reply.send(Ok(Unclaimed::new(entry, self.commands.clone())));
         }
@@ -266,17 +309,17 @@ impl Writer {
     }
 
     fn remove(&mut self, entry: &Entry) {
-        self.segments.remove(entry);
-        self.delete_if_done(entry.slot);
+        let place = self.segments.remove(entry);
+        self.delete_if_done(place.slot);
     }
 
-    fn delete_if_done(&mut self, slot: u32) {
+    pub(super) fn delete_if_done(&mut self, slot: u32) {
         let is_active = self
             .active
             .as_ref()
             .is_some_and(|active| active.slot == slot);
         if !is_active && self.segments.is_done(slot) {
-            self.segments.delete(slot);
+            self.segments.delete(slot, &[]);
         }
     }
 }
