@@ -6,6 +6,7 @@ mod crashes;
 mod damage;
 pub(crate) mod faulty_disk;
 mod marks;
+mod moving;
 mod quarantine;
 mod unreadable;
 

@@ -149,3 +149,80 @@ async fn what_is_read_back_takes_memory_while_it_is_put() {
     let large = budget.lease_to_upload(1 << 40);
     timeout(Duration::from_mins(1), large).await.unwrap();
 }
+
+/// The store takes nothing of one tenant, of whom a small file comes with each large one of another.
+#[tokio::test]
+async fn a_tenant_whose_files_stay_keeps_no_room_from_another() {
+    const ROUNDS: u64 = 60;
+    let (folder, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let config = SpoolConfig {
+        directory: folder.path().join("spool"),
+        max_bytes: ByteSize::kib(384),
+        ..SpoolConfig::default()
+    };
+    let url = folder.path().join("artifacts");
+    std::fs::create_dir(&url).unwrap();
+    // Where the folder of the tenant should be.
+    let in_the_way = url.join("acme");
+    std::fs::write(&in_the_way, "").unwrap();
+    let [acme, beta]: [TenantId; 2] = ["acme", "beta"].map(|name| name.parse().unwrap());
+    let file = |number: u64, len: usize| {
+        let bytes = [&number.to_le_bytes()[..], &vec![7; len][..]].concat();
+        [Artifact {
+            digest: Digest::of(&bytes),
+            media_type: "image/png".to_owned(),
+            bytes: bytes.into(),
+        }]
+    };
+    let open = || {
+        let spool = Spool::open_on(&disk, &config).unwrap();
+        let config = StoreConfig {
+            // So long it tries what it cannot take.
+            timeout: Duration::from_secs(1),
+            ..StoreConfig::new(url.display().to_string())
+        };
+        let store = Store::open(&config).unwrap();
+        (store.with_spool(spool.clone()), spool)
+    };
+    let (budget, counters) = (budget(), Counters::default());
+    let mut stays = Vec::new();
+    for life in 0..2 {
+        let (store, spool) = open();
+        assert_eq!(spool.left().artifacts, stays.len());
+        let drain = CancellationToken::new();
+        let upload = spool.upload(&store, &budget, &counters, drain.clone());
+        let of_one = store.of_tenant(&acme);
+        let of_another = store.of_tenant(&beta);
+        let sends = async {
+            for round in life * ROUNDS..(life + 1) * ROUNDS {
+                let (small, large) = (file(round, 500), file(round, 40 << 10));
+                let kept = of_one.keep_all(&small, Delivery::Background).await;
+                kept.unwrap();
+                let kept = of_another.keep_all(&large, Delivery::Background).await;
+                kept.unwrap();
+                stays.extend(small);
+                while spool.left().artifacts > stays.len() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            drain.cancel();
+        };
+        let both = async { tokio::join!(upload, sends) };
+        timeout(Duration::from_mins(1), both).await.unwrap();
+        for stays in &stays {
+            assert_eq!(of_one.get(&stays.digest).await.unwrap(), stays.bytes);
+        }
+    }
+    // And nothing of it is lost, once the store takes it.
+    std::fs::remove_file(&in_the_way).unwrap();
+    let (store, spool) = open();
+    let drain = CancellationToken::new();
+    drain.cancel();
+    let upload = spool.upload(&store, &budget, &counters, drain);
+    timeout(Duration::from_mins(1), upload).await.unwrap();
+    assert_eq!(spool.left().artifacts, 0);
+    for stays in &stays {
+        let stored = store.of_tenant(&acme).get(&stays.digest).await;
+        assert_eq!(stored.unwrap(), stays.bytes);
+    }
+}
