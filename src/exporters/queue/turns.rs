@@ -350,6 +350,25 @@ mod tests {
         assert!(rest == in_order && Instant::now() == back);
     }
 
+    /// One that was under way all the time is answered.
+    #[tokio::test(start_paused = true)]
+    async fn when_one_is_answered_nobody_waits_any_more() {
+        let mut turns = turns(4, 5);
+        let begun = Instant::now();
+        let under_way: Vec<_> = (0..4).map(|_| take(&mut turns).unwrap()).collect();
+        let mut under_way = under_way.into_iter();
+        let first = under_way.next().unwrap();
+        for turn in under_way {
+            let went = turn.went;
+            turns.ended(went, refused(turn, 0, false));
+        }
+        assert!(take(&mut turns).is_err(), "nobody is there");
+        let went = first.went;
+        turns.ended(went, taken(first));
+        assert_eq!(go(&mut turns, 4, |_| true).await, [1, 2, 3, 4]);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
     /// A proxy may refuse these and no others.
     #[tokio::test(start_paused = true)]
     async fn where_somebody_refuses_each_is_asked_for_once() {
