@@ -173,7 +173,11 @@ fn beside(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 mod tests {
     use bytes::Bytes;
     use slimspan_artifact::{Artifact, Digest};

@@ -113,10 +113,11 @@ fn raise_limits(
             .processors
             .get_mut(&id)
             .filter(|_| section == ProcessorConfig::SECTION);
-        let limiter = match (processor, config.extensions.get_mut(&id)) {
-            (Some(ProcessorConfig::MemoryLimiter(limiter)), _)
-            | (None, Some(ExtensionConfig::MemoryLimiter(limiter))) => limiter,
-            _ => continue,
+        let ((Some(ProcessorConfig::MemoryLimiter(limiter)), _)
+        | (None, Some(ExtensionConfig::MemoryLimiter(limiter)))) =
+            (processor, config.extensions.get_mut(&id))
+        else {
+            continue;
         };
         if let MemoryLimit::Mib { limit, .. } = &mut limiter.limit {
             *limit = needed;

@@ -105,35 +105,35 @@ pub(super) const UNASKED: &[Unasked] = &[
         key: "without_scope_info",
         beside: STRATEGY,
         asks_nothing: is_flag,
-        schema: || word(json!([true, false, null]), "metrics have no scopes here"),
+        schema: || word(&json!([true, false, null]), "metrics have no scopes here"),
     },
     Unasked {
         above: NEWER,
         key: "scope_info_enabled",
         beside: STRATEGY,
         asks_nothing: is_flag,
-        schema: || word(json!([true, false, null]), "metrics have no scopes here"),
+        schema: || word(&json!([true, false, null]), "metrics have no scopes here"),
     },
     Unasked {
         above: NEWER,
         key: "without_target_info",
         beside: STRATEGY,
         asks_nothing: |node| is(node, Typed::Bool(false)),
-        schema: || word(json!([false, null]), "there always is a target_info here"),
+        schema: || word(&json!([false, null]), "there always is a target_info here"),
     },
     Unasked {
         above: NEWER,
         key: "target_info_enabled/development",
         beside: STRATEGY,
         asks_nothing: |node| is(node, Typed::Bool(true)),
-        schema: || word(json!([true, null]), "there always is a target_info here"),
+        schema: || word(&json!([true, null]), "there always is a target_info here"),
     },
     Unasked {
         above: BACKEND,
         key: "temporality_preference",
         beside: "headers_list",
         asks_nothing: |node| is(node, Typed::Str("cumulative")),
-        schema: || word(json!(["cumulative", null]), "that is what is sent"),
+        schema: || word(&json!(["cumulative", null]), "that is what is sent"),
     },
     Unasked {
         above: BACKEND,
@@ -142,7 +142,7 @@ pub(super) const UNASKED: &[Unasked] = &[
         asks_nothing: |node| is(node, Typed::Str("explicit_bucket_histogram")),
         schema: || {
             word(
-                json!(["explicit_bucket_histogram", null]),
+                &json!(["explicit_bucket_histogram", null]),
                 "that is what is sent",
             )
         },
@@ -152,7 +152,7 @@ pub(super) const UNASKED: &[Unasked] = &[
         key: "encoding",
         beside: "headers_list",
         asks_nothing: |node| is(node, Typed::Str("protobuf")),
-        schema: || word(json!(["protobuf", null]), "that is what is sent"),
+        schema: || word(&json!(["protobuf", null]), "that is what is sent"),
     },
     Unasked {
         above: READER,
@@ -194,7 +194,7 @@ fn hollow(why: &str) -> Json {
 }
 
 /// The schema of one of a few words.
-fn word(words: Json, why: &str) -> Json {
+fn word(words: &Json, why: &str) -> Json {
     json!({ "enum": words, "description": format!("As in the Collector; {why}.") })
 }
 

@@ -117,7 +117,7 @@ impl Writer {
             body_crc: record.body_crc,
         };
         let body = record.offset + RECORD_HEADER as u64;
-        self.place(unplaced, |file, header| {
+        self.place(&unplaced, |file, header| {
             write_all(file, &[header])?;
             let mut sum = Crc::new();
             window.each(body, record.len.into(), |bytes| {

@@ -175,7 +175,7 @@ impl Writer {
             len: len as u32,
             body_crc: sum.sum(),
         };
-        let entry = self.place(record, |file, header| {
+        let entry = self.place(&record, |file, header| {
             let mut slices: Vec<&[u8]> = vec![header];
             slices.extend(parts.iter().map(AsRef::as_ref));
             write_all(file, &slices)
@@ -187,7 +187,7 @@ impl Writer {
     /// Has a record written at the end of the active segment: its header, which is given, and its body.
     pub(super) fn place(
         &mut self,
-        record: Unplaced,
+        record: &Unplaced,
         write: impl FnOnce(&mut dyn Appending, &[u8]) -> io::Result<()>,
     ) -> io::Result<Entry> {
         let wanted = RECORD_HEADER as u64 + u64::from(record.len);

@@ -118,8 +118,8 @@ fn webp(bytes: &[u8]) -> Option<Pixels> {
     const SIDE: u32 = (1 << 14) - 1;
     let sides = match &at(bytes, 12)? {
         b"VP8X" => {
-            let [a, b, c, d, e, f] = at(bytes, 24)?;
-            [[a, b, c, 0], [d, e, f, 0]].map(|side| u32::from_le_bytes(side) + 1)
+            let sides = [at(bytes, 24)?, at(bytes, 27)?];
+            sides.map(|[low, middle, high]| u32::from_le_bytes([low, middle, high, 0]) + 1)
         }
         b"VP8L" => {
             let sides = u32::from_le_bytes(at(bytes, 21)?);
@@ -159,7 +159,7 @@ fn avif(bytes: &[u8]) -> Option<Pixels> {
     for (place, _) in places {
         let sides = [at(facts, place + 8)?, at(facts, place + 12)?];
         let [width, height] = sides.map(u32::from_be_bytes);
-        let so_far = most.unwrap_or(Pixels::new([0_u32; 2]));
+        let so_far = most.unwrap_or_else(|| Pixels::new([0_u32; 2]));
         most = Some(Pixels::new([
             so_far.width.max(width),
             so_far.height.max(height),

@@ -248,9 +248,7 @@ mod tests {
         (together, all)
     }
 
-    fn works() -> Result<(), StoreError> {
-        Ok(())
-    }
+    const WORKS: Result<(), StoreError> = Ok(());
 
     fn fails() -> Result<(), StoreError> {
         Err(StoreError::Silent {
@@ -340,14 +338,14 @@ mod tests {
         for _ in 0..2 {
             let refused = all[SEVERAL + 1].admit(TELLING).unwrap_err();
             assert_eq!(refused.wait, Duration::ZERO, "what it shows comes soon");
-            advance(PROBE - STEP).await;
+            advance(PROBE.saturating_sub(STEP)).await;
             assert!(all[SEVERAL + 1].admit(TELLING).is_err(), "one at a time");
             advance(STEP).await;
             // Nobody waits for what becomes of it.
             drop(all[SEVERAL + 1].admit(TELLING).unwrap());
         }
         advance(PROBE).await;
-        all[SEVERAL + 1].admit(TELLING).unwrap().ended(&works());
+        all[SEVERAL + 1].admit(TELLING).unwrap().ended(&WORKS);
         hangs.ended(&fails());
         assert_eq!(ask(&all, works), all.len());
     }

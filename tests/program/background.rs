@@ -278,7 +278,7 @@ async fn what_is_left_for_one_of_two_stores_is_told() {
 /// References to it are with the backend: they lead to the store that it was kept for.
 #[tokio::test]
 async fn what_waits_for_one_store_goes_to_no_other() {
-    let mut rig = Rig::start(DOWN).await;
+    let rig = Rig::start(DOWN).await;
     let home = tempfile::tempdir().unwrap();
     let photos = photos(3);
     let slimspan = rig.start_in(home.path()).await;

@@ -80,7 +80,7 @@ impl Tries {
         Self {
             refused: self.refused.saturating_add(says),
             others: self.others.saturating_add(1 - says),
-            row: self.row.or(later.is_reached.then_some(row)),
+            row: self.row.or_else(|| later.is_reached.then_some(row)),
             due: after(now, wait),
             told: after(now, later.asked),
         }
@@ -142,7 +142,7 @@ mod tests {
 
     const BACKOFF: Backoff = Backoff {
         spread: 0.0,
-        ..Backoff::doubling(SECOND, Duration::from_secs(60))
+        ..Backoff::doubling(SECOND, Duration::from_mins(1))
     };
 
     fn later(asked: u64) -> Later {

@@ -142,7 +142,7 @@ async fn an_end_at_any_change_of_a_move_neither_loses_nor_doubles() {
         ..TIGHT
     };
     // Each segment has room for one of either.
-    let made = |number: u64| body(number, if number % 2 == 0 { 100 } else { 700 });
+    let made = |number: u64| body(number, if number.is_multiple_of(2) { 100 } else { 700 });
     for changes in 0.. {
         let (folder, disk, journal) = on_faulty_disk(SMALLER);
         disk.end_after(changes);
@@ -152,7 +152,7 @@ async fn an_end_at_any_change_of_a_move_neither_loses_nor_doubles() {
                 told.insert(number, entry);
             }
             // The small ones stay for a while, until some of them are moved.
-            let done = if number % 2 == 0 {
+            let done = if number.is_multiple_of(2) {
                 number.checked_sub(20)
             } else {
                 Some(number)

@@ -90,7 +90,7 @@ impl Store {
         let inside = client.list_with_delimiter(Some(self.shared.layout.folder()));
         let inside = inside.await.map_err(|error| self.not_listed(error))?;
         let objects = inside.objects.into_iter();
-        let mut strays: Vec<_> = objects.map(|object| self.listed(object)).collect();
+        let mut strays: Vec<_> = objects.map(|object| self.listed(&object)).collect();
         for folder in &inside.common_prefixes {
             if !folder.filename().is_some_and(is_shard) {
                 strays.extend(self.list_below(folder).await?);
@@ -103,12 +103,12 @@ impl Store {
     /// All that is somewhere below `folder`, which is one of this tenant's.
     async fn list_below(&self, folder: &Key) -> Result<Vec<ListedArtifact>, ListError> {
         let objects = self.shared.common.client.list(Some(folder));
-        let listed = objects.map_ok(|object| self.listed(object));
+        let listed = objects.map_ok(|object| self.listed(&object));
         let listed: Result<Vec<_>, _> = listed.try_collect().await;
         listed.map_err(|error| self.not_listed(error))
     }
 
-    fn listed(&self, object: ObjectMeta) -> ListedArtifact {
+    fn listed(&self, object: &ObjectMeta) -> ListedArtifact {
         let name = object.location.filename();
         let digest = name.and_then(|name| name.parse::<Digest>().ok());
         let key = |digest: &Digest| self.shared.layout.key(digest);
