@@ -248,7 +248,13 @@ mod tests {
         (together, all)
     }
 
-    const WORKS: Result<(), StoreError> = Ok(());
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is one of the two that an attempt comes to"
+    )]
+    fn works() -> Result<(), StoreError> {
+        Ok(())
+    }
 
     fn fails() -> Result<(), StoreError> {
         Err(StoreError::Silent {
@@ -345,7 +351,7 @@ mod tests {
             drop(all[SEVERAL + 1].admit(TELLING).unwrap());
         }
         advance(PROBE).await;
-        all[SEVERAL + 1].admit(TELLING).unwrap().ended(&WORKS);
+        all[SEVERAL + 1].admit(TELLING).unwrap().ended(&works());
         hangs.ended(&fails());
         assert_eq!(ask(&all, works), all.len());
     }
