@@ -93,7 +93,7 @@ fn raise_limits(
     }
     if config.memory_limiters().next().is_none() {
         let message = format!(
-            "makes the memory limit {needed} MiB, four times this: there is no memory_limiter, and the default of \
+            "makes the memory limit {needed} MiB, four times this: no memory_limiter is used, and the default of \
              {DEFAULT} MiB has no room for it"
         );
         return vec![(size, message)];
@@ -282,7 +282,7 @@ mod tests {
         let little: fn() -> Option<u64> = || Some(700 << 20);
         let unknown: fn() -> Option<u64> = || None;
         let makes = format!(
-            "{SIZE}: makes the memory limit 800 MiB, four times this: there is no memory_limiter, and the default of \
+            "{SIZE}: makes the memory limit 800 MiB, four times this: no memory_limiter is used, and the default of \
              512 MiB has no room for it"
         );
         let is = format!(

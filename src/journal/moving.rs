@@ -18,7 +18,7 @@ use super::writer::{Unplaced, Writer};
 
 /// How long a disk rests that did not give what was to be moved, or did not take it: appends come again and again
 /// while there is no room, and each of them would read a segment.
-const REST: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// What is needed of a segment.
 pub(super) struct Standing {
@@ -103,6 +103,8 @@ impl Writer {
                 self.segments.give_up(&to);
                 self.delete_if_done(to.slot);
             }
+            // In it these have their marks now. What is copied the next time shall not be taken for them.
+            self.seal();
             return Err(error);
         }
         self.segments.delete(slot, &moved);

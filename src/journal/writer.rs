@@ -243,9 +243,9 @@ impl Writer {
         if unsynced.is_empty() && copied.is_empty() {
             return;
         }
-        if self.options.fsync
-            && let Err(error) = active.file.sync()
-        {
+        // What is moved may have been on the disk for days, and where it stood is deleted.
+        let is_to_last = !copied.is_empty() || self.options.fsync;
+        if is_to_last && let Err(error) = active.file.sync() {
             for (_, place) in copied {
                 // It may be there in spite of that.
                 self.segments.mark(&place);
@@ -290,7 +290,7 @@ impl Writer {
     }
 
     /// Adds no more to the active segment, all of which is synced.
-    fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         if let Some(active) = self.active.take() {
             self.delete_if_done(active.slot);
         }

@@ -209,6 +209,8 @@ impl Server {
             .await?;
         let (size, media) = (opened.size, opened.media);
         if asked.is_on_card
+            && asked.disposition == Disposition::Inline
+            && media.shown.starts_with("image/")
             && let Some(instead) = instead_of(media)
         {
             return Ok(instead);

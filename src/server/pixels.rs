@@ -1,7 +1,8 @@
 //! How large a picture becomes where it is decoded, by its first bytes.
 //!
 //! One of nothing but zeros has a few KiB, and takes gigabytes of the browser that shows it. So this says the most that
-//! a browser may make of a file, and nothing where that is not to be seen: what is likely is not enough.
+//! a browser may make of a file by what that says of itself, and nothing where that is not to be seen: what is likely
+//! is not enough. The frames of an AVIF are taken to be no larger than it says.
 
 /// The width and the height of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +44,12 @@ fn at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 fn png(bytes: &[u8]) -> Option<Pixels> {
-    // Nothing reads one that begins with anything else.
-    if at(bytes, 12)? != *b"IHDR" {
-        return Some(Pixels::new([0_u32; 2]));
+    match &at(bytes, 12)? {
+        b"IHDR" => {}
+        // Some go on to what they know, behind what they do not.
+        name if name.iter().all(u8::is_ascii_alphabetic) => return None,
+        // Nothing reads one that begins without a name.
+        _ => return Some(Pixels::new([0_u32; 2])),
     }
     let [width, height] = [at(bytes, 16)?, at(bytes, 20)?];
     Some(Pixels::new([width, height].map(u32::from_be_bytes)))
@@ -203,7 +207,7 @@ mod tests {
                 &[PNG, b"\0\0\x4e\x20\0\0\0\x07"][..],
                 [20_000, 7],
             ),
-            ("image/png", &[b"\x89PNG\r\n\x1a\n\0\0\0\x0dIDAT"], [0, 0]),
+            ("image/png", &[b"\x89PNG\r\n\x1a\n\0\0\0\x0dI\0AT"], [0, 0]),
             (
                 "image/jpeg",
                 &[JPEG, b"\xff\xff\xdb\0\x03.", FRAME],
@@ -254,6 +258,14 @@ mod tests {
     fn what_is_not_to_be_seen_is_not_guessed() {
         for (shown, parts) in [
             ("image/png", &[PNG, &b"\0\0\x4e\x20"[..]][..]),
+            // Behind a part that may be passed over.
+            (
+                "image/png",
+                &[
+                    b"\x89PNG\r\n\x1a\n\0\0\0\x01abCd.....\0\0\0\x0dIHDR",
+                    b"\0\0\x4e\x20\0\0\x4e\x20",
+                ],
+            ),
             // Behind what nobody looks at, behind the lines, and after what is no segment.
             ("image/jpeg", &[JPEG, b"\xff\xe1\xff\xff"]),
             ("image/jpeg", &[JPEG, b"\xff\xc0\0\x11\x08\0\0\x75\x30"]),

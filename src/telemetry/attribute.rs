@@ -1,7 +1,7 @@
 //! Attributes of what tells of itself, as the Collector's declarative configuration has them.
 
 use std::fmt;
-use std::mem::discriminant;
+use std::mem::{Discriminant, discriminant};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -102,9 +102,7 @@ impl Type {
             | (Self::Bool, _, value @ AttributeValue::Bool(_))
             | (Self::Int, _, value @ AttributeValue::Int(_))
             | (Self::Double, _, value @ AttributeValue::Double(_)) => Ok(value),
-            (Self::Double, _, AttributeValue::Int(whole)) => {
-                Ok(AttributeValue::Double(whole as f64))
-            }
+            (Self::Double, _, value @ AttributeValue::Int(_)) => Ok(value.into_double()),
             (Self::String, ..) => {
                 Err("its value is no string, as its type says: put it in quotes, or remove type")
             }
@@ -116,6 +114,21 @@ impl Type {
 }
 
 impl AttributeValue {
+    /// What may stand in a list together: each number may be one of any.
+    fn kind(&self) -> Discriminant<Self> {
+        match self {
+            Self::Int(_) => discriminant(&Self::Double(0.0)),
+            other => discriminant(other),
+        }
+    }
+
+    fn into_double(self) -> Self {
+        match self {
+            Self::Int(whole) => Self::Double(whole as f64),
+            other => other,
+        }
+    }
+
     /// The value where there are only texts, as in labels of Prometheus.
     pub fn to_text(&self) -> String {
         match self {
@@ -172,13 +185,18 @@ impl<'de> Visitor<'de> for OfAny {
         let mut items: Vec<AttributeValue> = Vec::new();
         while let Some(item) = list.next_element()? {
             let is_list = matches!(item, AttributeValue::List(_));
-            let first = items.first().map(discriminant);
-            if is_list || first.is_some_and(|first| first != discriminant(&item)) {
+            let first = items.first().map(AttributeValue::kind);
+            if is_list || first.is_some_and(|first| first != item.kind()) {
                 return Err(A::Error::custom(
-                    "is a list of different things: all are texts, whole numbers, other numbers, or true and false",
+                    "is a list of different things: all are texts, numbers, or true and false",
                 ));
             }
             items.push(item);
+        }
+        let is_double = |item: &AttributeValue| matches!(item, AttributeValue::Double(_));
+        if items.iter().any(is_double) {
+            let items = items.into_iter().map(AttributeValue::into_double);
+            return Ok(AttributeValue::List(items.collect()));
         }
         Ok(AttributeValue::List(items))
     }
@@ -206,6 +224,11 @@ mod tests {
             (json!({ "value": [] }), Ok("[]")),
             (json!({ "value": [1, 2], "type": "int_array" }), Ok("[1,2]")),
             (json!({ "value": [1], "type": "double_array" }), Ok("[1.0]")),
+            (json!({ "value": [1, 2.5] }), Ok("[1.0,2.5]")),
+            (
+                json!({ "value": [1, 2.5], "type": "double_array" }),
+                Ok("[1.0,2.5]"),
+            ),
             (json!({ "value": "1", "type": "string" }), Ok("1")),
             (
                 json!({ "value": 1, "type": "string" }),
