@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use super::error::StartError;
 use super::stores::{has_spool, is_needed};
 use crate::config::{ComponentId, Config, ExtensionConfig};
-use crate::journal::Journal;
 use crate::storage::spool::config::SpoolConfig;
 use crate::storage::{Store, StoreConfig, spool};
 
@@ -63,7 +62,7 @@ fn unattended(config: &Config, stores: &BTreeMap<ComponentId, Store>) -> Vec<Str
         let holds = match spool::left_in(&folder) {
             Ok(left) if left.artifacts == 0 => continue,
             // Whose it is uploads it.
-            Ok(_) if Journal::is_open(&folder) => continue,
+            Ok(_) if spool::is_open(&folder) => continue,
             Ok(left) => left.to_string(),
             // Nothing says that it is a spool.
             Err(_) if id.is_none() => continue,
@@ -233,7 +232,7 @@ mod tests {
         let all: Vec<_> = (0..count).map(artifact).collect();
         store.keep_all(&all, Delivery::Background).await.unwrap();
         drop(store);
-        while Journal::is_open(&directory) {
+        while spool::is_open(&directory) {
             tokio::task::yield_now().await;
         }
         fs::canonicalize(directory).unwrap()

@@ -128,6 +128,11 @@ pub(crate) fn left_in(directory: &Path) -> Result<Left, OpenError> {
     })
 }
 
+/// Whether a process has the spool in this folder, and so uploads what waits in it.
+pub(crate) fn is_open(directory: &Path) -> bool {
+    Journal::is_open(directory)
+}
+
 /// Which artifacts wait in a spool that another process may own. Blocks for as long as reading it takes.
 pub(crate) fn waiting_in(directory: &Path) -> Result<Vec<Key>, OpenError> {
     Ok(Index::of(directory)?.by_key.into_keys().collect())

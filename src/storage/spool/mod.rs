@@ -38,7 +38,7 @@ use crate::journal::{Journal, LocalDisk, Options, ReadError, Recovered};
 use crate::telemetry::{Lately, SpoolSight};
 use crate::tenant::TenantId;
 pub(super) use beside::Beside;
-pub(crate) use beside::{left_in, waiting_in};
+pub(crate) use beside::{is_open, left_in, waiting_in};
 use config::SpoolConfig;
 pub use keep::SpoolError;
 pub use label::OfAnother;
