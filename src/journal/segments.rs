@@ -220,6 +220,10 @@ impl Segments {
         let segment = self.by_slot.get(&place.slot);
         segment.is_some_and(|segment| {
             let id = segment.header.id;
+            if let Some(removed) = self.removed.get_mut(&id) {
+                // It may be one that was never committed.
+                removed.reach(place.sequence);
+            }
             mark(&mut self.removed, &mut self.marks, id, place.sequence)
         })
     }

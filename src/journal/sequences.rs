@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// No segment has more records.
-const MOST: u64 = 1 << 27;
+pub(super) const MOST: u64 = 1 << 27;
 
 /// Some of the sequences of one segment, at a bit for each.
 #[derive(Debug)]

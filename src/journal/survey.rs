@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use super::damage::Damage;
 use super::disk::Disk;
 use super::entry::Entry;
-use super::format::{Beginning, EXTENSION, SEGMENT_HEADER, SegmentHeader};
+use super::format::{Beginning, EXTENSION, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader};
 use super::in_order::InOrder;
 use super::marks::{self, History};
 use super::moved::Moved;
 use super::scan::Scan;
-use super::sequences::Sequences;
+use super::sequences::{self, Sequences};
 use super::window::Window;
 
 /// Of a file that nothing tells the segment of.
@@ -65,6 +65,15 @@ impl Found {
     /// Whether every record in it stands in another file, too.
     pub(super) fn is_only_a_copy(&self) -> bool {
         self.is_copy && self.live == 0 && self.is_whole
+    }
+
+    /// So many records it has at most.
+    fn most_records(&self) -> u64 {
+        match self.len {
+            // The disk does not tell it.
+            0 => sequences::MOST,
+            len => len / RECORD_HEADER as u64,
+        }
     }
 }
 
@@ -217,11 +226,32 @@ impl Survey {
         }
     }
 
+    /// What the disk does not give of the newest segment may be there another time, and its records have their
+    /// sequences alone: what comes next begins behind all that it can hold.
+    fn pass_over_unread(&mut self, looked: &[Looked]) {
+        let (newest, newest_first) = self.history.begun.unwrap_or_default();
+        let unread = looked.iter().map(|one| &one.found);
+        // One that nothing tells the number of may be the newest.
+        let unread = unread.filter(|found| {
+            !found.is_whole && (found.header.number == newest || found.header == NAMELESS)
+        });
+        let Some(most) = unread.map(Found::most_records).max() else {
+            return;
+        };
+        self.next_sequence = self.next_sequence.max(newest_first + most);
+        // A segment that never was stands between: nobody knows where the unread one ends, and so nothing is
+        // missed behind what is found in it.
+        self.history.deleted.insert(newest + 1, 0);
+    }
+
     /// Takes each record once, and finds out what comes next.
     fn compare(&mut self, looked: Vec<Looked>) {
         let (newest, newest_first) = self.history.begun.unwrap_or_default();
-        self.next_number = newest + 1;
         self.next_sequence = newest_first.max(1);
+        self.pass_over_unread(&looked);
+        let deleted = self.history.deleted.keys().next_back();
+        let last = deleted.map_or(newest, |last| newest.max(*last));
+        self.next_number = self.history.floor.max(last + 1);
         let mut all: Vec<(u64, Entry)> = Vec::new();
         let mut moved = Moved::among(looked.iter().flat_map(|one| {
             let first = one.found.header.first_sequence;

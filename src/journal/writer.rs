@@ -276,11 +276,16 @@ impl Writer {
             "a sync in {} failed, its newest segment is given up: {error}",
             self.segments.folder().display()
         );
-        if let Some((first, _)) = unsynced.first() {
-            self.next_sequence = first.sequence;
-        }
         if active.file.truncate(active.synced).is_ok() {
             self.segments.cut(active.slot, active.synced);
+            if let Some((first, _)) = unsynced.first() {
+                self.next_sequence = first.sequence;
+            }
+        } else {
+            // The next start may find them: no other record has their sequences.
+            for (entry, _) in &unsynced {
+                self.segments.mark(entry);
+            }
         }
         let error = AppendError::from(error);
         for (_, reply) in unsynced {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::future::{join_all, poll_immediate};
 
 use super::{SMALL, bodies, body, on_faulty_disk, open, segments};
-use crate::journal::{AppendError, Journal, OpenError, Options, ReadError, Recovered};
+use crate::journal::{AppendError, Entry, Journal, OpenError, Options, ReadError, Recovered};
 
 const ROOMY: Options = Options {
     segment_bytes: 1 << 20,
@@ -322,6 +322,27 @@ async fn a_failed_sync_fails_what_it_was_for_and_nothing_else() {
         bodies(&journal, &found.entries),
         [body(0, 100), body(2, 100)]
     );
+    assert_eq!(found.damage, crate::journal::Damage::default());
+}
+
+/// It can neither be synced nor cut off, and may be found by the next start.
+#[tokio::test]
+async fn what_cannot_be_cut_off_does_not_come_and_shares_its_number_with_no_other() {
+    let (folder, disk, journal) = on_faulty_disk(ROOMY);
+    let first = journal.append(&[body(0, 100)]).await.unwrap();
+    disk.fail_syncs(1);
+    disk.fail_cuts(1);
+    let failed = journal.append(&[body(1, 100)]).await;
+    assert!(matches!(failed, Err(AppendError::Io(_))));
+    let next = journal.append(&[body(2, 100)]).await.unwrap();
+    let sequences = [&first, &next].map(Entry::sequence);
+    assert_eq!(sequences[1] - sequences[0], 2);
+    drop(journal);
+    let (journal, found) = open(folder.path(), ROOMY);
+    let told = [body(0, 100), body(2, 100)];
+    assert_eq!(bodies(&journal, &found.entries), told);
+    let found_as: Vec<_> = found.entries.iter().map(Entry::sequence).collect();
+    assert_eq!(found_as, sequences);
     assert_eq!(found.damage, crate::journal::Damage::default());
 }
 

@@ -28,6 +28,7 @@ struct Faults {
     syncs: AtomicUsize,
     failing_syncs: AtomicUsize,
     failing_folder_syncs: AtomicUsize,
+    failing_cuts: AtomicUsize,
     /// Whether syncs are said to be done, and are not.
     lies: AtomicBool,
     /// Syncs of files that were asked for.
@@ -54,6 +55,7 @@ impl Default for Faults {
             syncs: AtomicUsize::new(0),
             failing_syncs: AtomicUsize::new(0),
             failing_folder_syncs: AtomicUsize::new(0),
+            failing_cuts: AtomicUsize::new(0),
             lies: AtomicBool::new(false),
             asked: watch::Sender::new(0),
             synced: Mutex::default(),
@@ -110,6 +112,11 @@ impl FaultyDisk {
     pub(crate) fn fail_folder_syncs(&self, count: usize) {
         let failing = &self.faults.failing_folder_syncs;
         failing.store(count, Ordering::SeqCst);
+    }
+
+    /// The next times nothing can be cut off a file that is written.
+    pub(crate) fn fail_cuts(&self, count: usize) {
+        self.faults.failing_cuts.store(count, Ordering::SeqCst);
     }
 
     /// Waits until one more sync of a file is asked for than at the time of the call.
@@ -387,6 +394,7 @@ impl Appending for FaultyFile {
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.faults.change()?;
+        fails(&self.faults.failing_cuts)?;
         self.len = len;
         self.file.truncate(len)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::faulty_disk::FaultyDisk;
 use super::{SMALL, bodies, body, on_faulty_disk, open_on, segments};
 use crate::journal::format::{SEGMENT_HEADER, crc};
-use crate::journal::{AppendError, Damage, Journal, OpenError, Options, ReadError};
+use crate::journal::{AppendError, Damage, Entry, Journal, OpenError, Options, ReadError};
 
 const ROOMY: Options = Options {
     segment_bytes: 64 << 20,
@@ -121,6 +121,48 @@ async fn what_is_done_in_a_segment_that_cannot_be_read_does_not_come_again() {
     }
     disk.mend_reads();
     start_with_all(&disk, folder.path());
+}
+
+/// Where two shared one, the queue would lose one of them, and so would a segment into which both are moved.
+#[tokio::test]
+async fn what_comes_meanwhile_shares_its_number_with_nothing_that_cannot_be_read() {
+    // Nothing but its name, its first record, and not even its name.
+    for (readable, known, is_moved) in [(0, 0, false), (800_000, 1, false), (0, 0, true)] {
+        const LEN: usize = 400_000;
+        let (folder, disk, journal) = on_faulty_disk(ROOMY);
+        for number in 0..3 {
+            journal.append(&[body(number, LEN)]).await.unwrap();
+        }
+        drop(journal);
+        let file = segments(folder.path()).remove(0);
+        let nameless = folder.path().join("copy.segment");
+        let unread = if is_moved { &nameless } else { &file };
+        fs::rename(&file, unread).unwrap();
+        disk.fail_reads_of(unread, readable);
+        for round in 0..3 {
+            let (journal, found) = open_on(&disk, folder.path(), ROOMY);
+            assert_eq!(found.entries.len() as u64, known + round);
+            assert_eq!(found.damage.lost_records, 0);
+            journal.append(&[body(10 + round, 100)]).await.unwrap();
+        }
+
+        disk.mend_reads();
+        fs::rename(unread, &file).unwrap();
+        let (journal, found) = open_on(&disk, folder.path(), ROOMY);
+        assert_eq!(found.damage, Damage::default());
+        let all = [
+            (0, LEN),
+            (1, LEN),
+            (2, LEN),
+            (10, 100),
+            (11, 100),
+            (12, 100),
+        ];
+        let all = all.map(|(number, len)| body(number, len));
+        assert!(bodies(&journal, &found.entries) == all);
+        let sequences = found.entries.iter().map(Entry::sequence);
+        assert!(sequences.is_sorted_by(|one, other| one < other));
+    }
 }
 
 /// An older slimspan is started for a while, and then the one that wrote it.
