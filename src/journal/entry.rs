@@ -27,8 +27,17 @@ impl Entry {
         RECORD_HEADER as u64 + u64::from(self.len)
     }
 
-    /// One that is in no journal.
+    /// One that is in no journal, with this number, and of the segment of that one.
     #[cfg(test)]
+    pub(crate) fn numbered(sequence: u64, slot: u32) -> Self {
+        Self {
+            sequence,
+            slot,
+            ..Self::nowhere()
+        }
+    }
+
+    /// One that is in no journal.
     pub(crate) fn nowhere() -> Self {
         Self {
             sequence: 0,

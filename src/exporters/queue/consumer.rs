@@ -3,17 +3,16 @@
 mod elsewhere;
 mod said;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::line::Waits as _;
-use super::turns::{Ended, Turn};
+use super::turns::{Ended, Turn, Went};
 use super::{Held, Queued, Sender, Shared, record};
 use crate::answer::Answer;
 use crate::crash::{self, Point};
@@ -24,12 +23,10 @@ use crate::exporters::terms::Oversize;
 use crate::joining::{join, may_be_about_one, shares};
 use crate::journal::{Entry, ReadError};
 use crate::refusal::Refusal;
+use crate::telemetry::Lately;
 use crate::telemetry::traces::Onward;
 use elsewhere::Reason;
 use said::Said;
-
-/// How long one waits that cannot be read.
-const UNREAD: Duration = Duration::from_secs(1);
 
 /// A request that is there to be sent.
 #[derive(Debug)]
@@ -53,15 +50,15 @@ impl Shared {
         while !self.is_over()
             && let Some(Turn { ones, went }) = self.waiting.next(self.journal.is_some()).await
         {
-            let ended = self.finish(ones, went.is_repeat()).await;
+            let ended = self.finish(ones, went).await;
             self.waiting.ended(went, ended);
         }
     }
 
     /// Delivers requests as one, or keeps them elsewhere; returns those for which neither was possible and
     /// which stay on disk.
-    pub(super) async fn finish(&self, batch: Vec<Queued>, is_repeat: bool) -> Ended<Queued> {
-        let (mut parts, mut left) = (Vec::new(), Vec::new());
+    pub(super) async fn finish(&self, batch: Vec<Queued>, went: Went) -> Ended<Queued> {
+        let (mut parts, mut left, mut crowded) = (Vec::new(), Vec::new(), Vec::new());
         let mut untold = Vec::new();
         for (index, mut queued) in batch.into_iter().enumerate() {
             match self.load(&mut queued, index == 0).await {
@@ -73,11 +70,10 @@ impl Shared {
                         said: None,
                     });
                 }
-                Err(Unread::Later(reason)) => {
-                    if left.is_empty() {
-                        let name = self.way.name();
-                        tracing::warn!("{name}: a queued request cannot be read yet: {reason}");
-                    }
+                // There is some when these are gone.
+                Err(Unread::NoMemory(_)) if !parts.is_empty() => crowded.push(queued),
+                Err(Unread::Later(reason) | Unread::NoMemory(reason)) => {
+                    self.tell_unread(&reason);
                     // The others go without it.
                     left.push(queued);
                 }
@@ -91,16 +87,14 @@ impl Shared {
                 }
             }
         }
-        if parts.is_empty() && !left.is_empty() {
-            self.pause(UNREAD).await;
-        }
         // Before they leave: what they refer to is to be known then.
         let told = untold.into_iter().map(|notice| self.herald.tell(notice));
         join_all(told).await;
-        self.settle(&mut parts, is_repeat).await;
+        self.settle(&mut parts, went).await;
         let mut ended = Ended {
             is_answered: false,
             again: Vec::new(),
+            left,
             refused: Vec::new(),
             later: None,
         };
@@ -116,7 +110,7 @@ impl Shared {
                 _ => ended.again.push(queued),
             }
         }
-        ended.again.extend(left);
+        ended.again.extend(crowded);
         ended
     }
 
@@ -142,25 +136,25 @@ impl Shared {
 
     /// Sends requests as one, in halves where one of them may be what is refused: none takes another one
     /// along. Where there is no memory to join them, each goes alone.
-    fn settle<'a>(&'a self, parts: &'a mut [Part], is_repeat: bool) -> BoxFuture<'a, ()> {
+    fn settle<'a>(&'a self, parts: &'a mut [Part], went: Went) -> BoxFuture<'a, ()> {
         async move {
             if parts.is_empty() {
                 return;
             }
             let Some(request) = self.join(parts) else {
                 for alone in parts.chunks_mut(1) {
-                    self.settle(alone, is_repeat).await;
+                    self.settle(alone, went).await;
                 }
                 return;
             };
-            match self.deliver(parts, request.clone(), is_repeat).await {
+            match self.deliver(parts, request.clone(), went.is_repeat()).await {
                 Err(refusal) if parts.len() > 1 && may_be_about_one(&refusal) => {
                     drop(request);
                     let (first, second) = parts.split_at_mut(parts.len() / 2);
-                    self.settle(first, is_repeat).await;
-                    self.settle(second, is_repeat).await;
+                    self.settle(first, went).await;
+                    self.settle(second, went).await;
                 }
-                outcome => self.end(parts, request, outcome).await,
+                outcome => self.end(parts, request, outcome, went).await,
             }
         }
         .boxed()
@@ -179,15 +173,23 @@ impl Shared {
     }
 
     /// Tells what became of requests that went as one, or keeps what was not taken.
-    async fn end(&self, parts: &mut [Part], request: Bytes, outcome: Result<Delivered, Refusal>) {
+    async fn end(
+        &self,
+        parts: &mut [Part],
+        request: Bytes,
+        outcome: Result<Delivered, Refusal>,
+        went: Went,
+    ) {
         let items: Vec<_> = parts.iter().map(|part| part.queued.items).collect();
         let said = Said::of(&outcome);
         for part in &mut *parts {
             part.said = Some(said);
         }
-        if matches!(said, Said::Answered) && self.journal.is_some() {
-            // Before this one waits for anything: others go on.
-            self.waiting.answered();
+        // Before this one waits for anything: others go on.
+        match said {
+            Said::Answered if self.journal.is_some() => self.waiting.answered(),
+            Said::Nothing => self.waiting.shows_nothing(&went),
+            _ => {}
         }
         if self.config.wait_for_result {
             let answers: Vec<Result<Answer, Refusal>> = match outcome {
@@ -295,7 +297,7 @@ impl Shared {
             (Held::Memory(_), None) => Patience::Configured,
             (Held::Disk(_), None) => Patience::Once { is_repeat },
         };
-        let of = parts.iter().map(|part| part.queued.sequence());
+        let of = parts.iter().map(|part| part.queued.place().sequence());
         first.heard.begin(of.collect());
         let onward = Onward::default();
         let departures = parts.iter().map(|part| &part.queued.departure);
@@ -331,10 +333,13 @@ impl Shared {
         end.is_some_and(|end| Instant::now() >= end) || self.gave_up.load(Ordering::Relaxed)
     }
 
-    async fn pause(&self, pause: Duration) {
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = self.stop.cancelled() => {}
+    /// Seldom: it is asked for again and again.
+    fn tell_unread(&self, reason: &str) {
+        let mut told = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.holds() {
+            *told = Lately::now();
+            let name = self.way.name();
+            tracing::warn!("{name}: a queued request cannot be read yet: {reason}");
         }
     }
 
@@ -350,7 +355,7 @@ impl Shared {
             let mut lease = self.budget.lease();
             lease.try_charge(entry.len()).map(|()| lease)
         };
-        let lease = lease.map_err(|refusal| Unread::Later(refusal.to_string()))?;
+        let lease = lease.map_err(|refusal| Unread::NoMemory(refusal.to_string()))?;
         let record = journal.read(entry).await.map_err(|error| match error {
             ReadError::Io { .. } => Unread::Later(error.to_string()),
             _ => Unread::Lost(error.to_string()),
@@ -382,6 +387,8 @@ pub(super) struct Stands {
 pub(super) enum Unread {
     /// Another time it may be.
     Later(String),
+    /// It may be when others give some back.
+    NoMemory(String),
     /// It is damaged.
     Lost(String),
 }

@@ -1,13 +1,13 @@
 //! What waits in a queue, in order, and what of it goes as one.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::config::BatchSizer;
 use super::partition::Partition;
+use crate::journal::Entry;
 
 /// What can wait for others.
 pub(super) trait Waits {
@@ -20,8 +20,8 @@ pub(super) trait Waits {
     /// When its sender stops waiting, if it waits.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Its place on disk, if it has one: older ones have smaller numbers.
-    fn sequence(&self) -> u64;
+    /// Its place on disk, which no other has: those of older ones are smaller. What is in memory has none.
+    fn place(&self) -> Entry;
 }
 
 /// How much goes as one, and how long that is waited for.
@@ -124,7 +124,7 @@ impl<T: Waits> Line<T> {
         let partition = partition.clone();
         let (of_batches, go_alone) = (self.batches.as_ref(), partition.is_none());
         let mut taken = Vec::new();
-        if let Entry::Occupied(mut lane) = self.lanes.entry(partition) {
+        if let hash_map::Entry::Occupied(mut lane) = self.lanes.entry(partition) {
             taken = lane.get_mut().take(of_batches, go_alone);
             if lane.get().places.is_empty() {
                 lane.remove();
@@ -135,10 +135,10 @@ impl<T: Waits> Line<T> {
     }
 
     /// The place on disk of what is to go now, without taking it.
-    pub(super) fn first(&self, now: Instant, all: bool) -> Result<u64, Option<Instant>> {
+    pub(super) fn first(&self, now: Instant, all: bool) -> Result<Entry, Option<Instant>> {
         let (_, lane) = self.ready(now, all)?;
         let first = lane.places.front();
-        first.map(|first| first.one.sequence()).ok_or(None)
+        first.map(|first| first.one.place()).ok_or(None)
     }
 
     /// The lane that is to go now, with what those in it have in common.
@@ -280,8 +280,8 @@ mod tests {
             None
         }
 
-        fn sequence(&self) -> u64 {
-            u64::try_from(*self).unwrap()
+        fn place(&self) -> Entry {
+            Entry::numbered(u64::try_from(*self).unwrap(), 0)
         }
     }
 
@@ -314,8 +314,8 @@ mod tests {
             self.deadline
         }
 
-        fn sequence(&self) -> u64 {
-            0
+        fn place(&self) -> Entry {
+            Entry::nowhere()
         }
     }
 

@@ -84,6 +84,8 @@ struct Shared {
     gave_up: AtomicBool,
     /// When the disk took nothing more.
     blocked: std::sync::Mutex<Lately>,
+    /// When it was told that some of it cannot be read.
+    unread: std::sync::Mutex<Lately>,
     /// Who tells what an earlier process has not.
     herald: Herald,
 }
@@ -132,10 +134,10 @@ impl Waits for Queued {
         self.deadline
     }
 
-    fn sequence(&self) -> u64 {
+    fn place(&self) -> Entry {
         match &self.held {
-            Held::Memory(_) => 0,
-            Held::Disk(entry) => entry.sequence(),
+            Held::Memory(_) => Entry::nowhere(),
+            Held::Disk(entry) => *entry,
         }
     }
 }
@@ -217,6 +219,7 @@ impl Queue {
             stop: way.stop.clone(),
             gave_up: AtomicBool::new(false),
             blocked: std::sync::Mutex::default(),
+            unread: std::sync::Mutex::default(),
             herald,
             way,
         });

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::tries::Tries;
+use crate::journal::Entry;
 
 /// What rests until its time comes, in groups that go as one.
 #[derive(Debug)]
 pub(super) struct Resting<T> {
     /// By the place of their first one, the oldest first.
-    groups: BTreeMap<u64, Group<T>>,
+    groups: BTreeMap<Entry, Group<T>>,
     /// By when they go.
-    later: BTreeSet<(Instant, u64)>,
+    later: BTreeSet<(Instant, Entry)>,
     /// Whose time has come, and the same of those that make way for others.
-    due: [BTreeSet<u64>; 2],
+    due: [BTreeSet<Entry>; 2],
     len: usize,
 }
 
@@ -43,14 +44,14 @@ impl<T> Resting<T> {
     }
 
     /// These rest, the first of which has this place.
-    pub(super) fn push(&mut self, place: u64, ones: Vec<T>, tries: Tries) {
+    pub(super) fn push(&mut self, place: Entry, ones: Vec<T>, tries: Tries) {
         self.len += ones.len();
         self.later.insert((tries.due(), place));
         self.groups.insert(place, Group { ones, tries });
     }
 
     /// The oldest of those whose time has come: of those that make way for others, or of the rest.
-    pub(super) fn first(&self, are_stubborn: bool) -> Option<u64> {
+    pub(super) fn first(&self, are_stubborn: bool) -> Option<Entry> {
         let [usual, stubborn] = &self.due;
         let due = if are_stubborn { stubborn } else { usual };
         due.first().copied()
@@ -62,10 +63,15 @@ impl<T> Resting<T> {
             && due <= now
         {
             self.later.pop_first();
-            let group = self.groups.get(&place);
-            let is_stubborn = group.is_some_and(|group| group.tries.is_stubborn());
+            let Some(group) = self.groups.get(&place) else {
+                continue;
+            };
             let [usual, stubborn] = &mut self.due;
-            let due = if is_stubborn { stubborn } else { usual };
+            let due = if group.tries.is_stubborn() {
+                stubborn
+            } else {
+                usual
+            };
             due.insert(place);
         }
     }
@@ -77,7 +83,7 @@ impl<T> Resting<T> {
 
     /// Who is to show whether a backend works: the oldest; or where somebody is there who may refuse only this
     /// one, who was tried the least. When somebody may, where all were told to wait.
-    pub(super) fn probe(&self, is_reached: bool, now: Instant) -> Result<u64, Option<Instant>> {
+    pub(super) fn probe(&self, is_reached: bool, now: Instant) -> Result<Entry, Option<Instant>> {
         let may_go = self.groups.iter();
         let may_go = may_go.filter(|(_, group)| group.tries.told() <= now);
         let rank = |group: &Group<T>| if is_reached { group.tries.all() } else { 0 };
@@ -89,13 +95,14 @@ impl<T> Resting<T> {
     }
 
     /// Those whose first one has this place.
-    pub(super) fn take(&mut self, place: u64) -> Option<(Vec<T>, Tries)> {
+    pub(super) fn take(&mut self, place: Entry) -> Option<(Vec<T>, Tries)> {
+        for due in &mut self.due {
+            // Also where there is nothing: who is asked for again and again would hold up all others.
+            due.remove(&place);
+        }
         let Group { ones, tries } = self.groups.remove(&place)?;
         self.len -= ones.len();
         self.later.remove(&(tries.due(), place));
-        for due in &mut self.due {
-            due.remove(&place);
-        }
         Some((ones, tries))
     }
 
@@ -116,5 +123,39 @@ impl<T> Resting<T> {
         self.len = 0;
         let groups = std::mem::take(&mut self.groups);
         groups.into_values().flat_map(|group| group.ones).collect()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_of_one_number_both_rest() {
+        let (mut resting, now) = (Resting::new(), Instant::now());
+        let places = [1, 2].map(|segment| Entry::numbered(7, segment));
+        for (place, one) in places.into_iter().zip(["one", "another"]) {
+            resting.push(place, vec![one], Tries::none(now));
+        }
+        resting.ripen(now);
+        for (place, one) in places.into_iter().zip(["one", "another"]) {
+            assert_eq!(resting.first(false), Some(place));
+            assert_eq!(resting.take(place).unwrap().0, [one]);
+        }
+        assert_eq!((resting.len(), resting.first(false)), (0, None));
+    }
+
+    #[test]
+    fn what_is_not_there_is_asked_for_once() {
+        let (mut resting, now) = (Resting::<i32>::new(), Instant::now());
+        let place = Entry::nowhere();
+        resting.later.insert((now, place));
+        resting.ripen(now);
+        assert_eq!(resting.first(false), None);
+        let [usual, _] = &mut resting.due;
+        usual.insert(place);
+        assert!(resting.take(place).is_none());
+        assert_eq!(resting.first(false), None);
     }
 }

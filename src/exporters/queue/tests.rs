@@ -28,6 +28,7 @@ use crate::journal::FaultyDisk;
 use crate::tally::Ticket;
 use crate::telemetry::traces::{Onward, Trace};
 use consumer::Unread;
+use turns::{Turn, Went};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -92,9 +93,13 @@ fn terms(queue: &Queue) -> Terms {
 
 /// The only request that is to go next.
 async fn next(queue: &Queue) -> Queued {
-    let turn = queue.shared.waiting.next(true).await.unwrap();
-    let [only] = <[_; 1]>::try_from(turn.ones).unwrap();
-    only
+    next_turn(queue).await.0
+}
+
+async fn next_turn(queue: &Queue) -> (Queued, Went) {
+    let Turn { ones, went } = queue.shared.waiting.next(true).await.unwrap();
+    let [only] = <[_; 1]>::try_from(ones).unwrap();
+    (only, went)
 }
 
 async fn offer(queue: &Queue) -> Result<Answer, Refusal> {
@@ -278,9 +283,9 @@ async fn where_there_is_no_memory_it_stays_where_it_is() {
     let mut all = shared.budget.lease_for_more();
     let limit = usize::try_from(shared.budget.limit()).unwrap();
     all.charge(limit / 2).await.unwrap();
-    let queued = next(&queue).await;
-    let ended = timeout(HOUR, shared.finish(vec![queued], false)).await;
-    let left = ended.unwrap().again;
+    let (queued, went) = next_turn(&queue).await;
+    let ended = timeout(HOUR, shared.finish(vec![queued], went)).await;
+    let left = ended.unwrap().left;
     let [queued] = &left[..] else {
         panic!("it is gone")
     };
@@ -305,11 +310,11 @@ async fn what_the_disk_does_not_give_is_neither_lost_nor_damaged() {
     let (folder, disk, queue) = queue();
     offer(&queue).await.unwrap();
     let shared = &queue.shared;
-    let queued = next(&queue).await;
+    let (queued, went) = next_turn(&queue).await;
     disk.fail_reads();
     pause();
-    let ended = timeout(HOUR, shared.finish(vec![queued], false)).await;
-    let left = ended.unwrap().again;
+    let ended = timeout(HOUR, shared.finish(vec![queued], went)).await;
+    let left = ended.unwrap().left;
     let [queued] = &left[..] else {
         panic!("it was given up")
     };

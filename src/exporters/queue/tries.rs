@@ -11,6 +11,9 @@ use crate::refusal::Refusal;
 /// So often it is refused while the backend takes others until it makes way for those behind it.
 const TURNS: u32 = 2;
 
+/// How long one waits that cannot be read.
+const UNREAD: Duration = Duration::from_secs(1);
+
 /// Longer than this nothing waits that can be said in time.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 
@@ -51,7 +54,7 @@ pub(super) struct Tries {
     row: Option<u64>,
     /// When it goes again.
     due: Instant,
-    /// Before this it does not go, whatever happens: somebody said so of this one.
+    /// Before this it does not go, whatever happens: somebody said so of this one, or it could not be read.
     told: Instant,
 }
 
@@ -83,6 +86,16 @@ impl Tries {
             row: self.row.or_else(|| later.is_reached.then_some(row)),
             due: after(now, wait),
             told: after(now, later.asked),
+        }
+    }
+
+    /// It could not be read, which says nothing of the backend. Whatever happens, others go first.
+    pub(super) fn unread(self, now: Instant) -> Self {
+        let until = now + UNREAD;
+        Self {
+            due: until,
+            told: until,
+            ..self
         }
     }
 

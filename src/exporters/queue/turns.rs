@@ -10,6 +10,7 @@ use super::outlook::{Failing, Outlook};
 use super::resting::Resting;
 use super::tries::{Later, Tries};
 use crate::backoff::Backoff;
+use crate::journal::Entry;
 
 /// What waits, and what is known of the backend that it waits for.
 #[derive(Debug)]
@@ -22,8 +23,9 @@ pub(super) struct Turns<T> {
     most_stubborn: usize,
     /// Whether one of those had the last turn.
     was_stubborn: bool,
-    /// Whether one is under way to show whether the backend works.
-    is_probed: bool,
+    /// The one that is under way to show whether the backend works, as these are counted.
+    probe: Option<u64>,
+    probes: u64,
 }
 
 /// What goes as one.
@@ -45,8 +47,8 @@ enum Kind {
     Usual,
     /// It is refused again and again while others are taken.
     Stubborn,
-    /// It shows whether the backend works.
-    Probe,
+    /// It shows whether the backend works, unless another one of a later number does by now.
+    Probe(u64),
 }
 
 /// What became of it.
@@ -56,6 +58,8 @@ pub(super) struct Ended<T> {
     pub(super) is_answered: bool,
     /// Those that go again at once.
     pub(super) again: Vec<T>,
+    /// Those that could not be read.
+    pub(super) left: Vec<T>,
     /// Those that were refused for now.
     pub(super) refused: Vec<T>,
     /// What was said of them.
@@ -65,7 +69,7 @@ pub(super) struct Ended<T> {
 /// Where the next one is.
 enum Place {
     Line,
-    Resting(u64),
+    Resting(Entry),
 }
 
 impl Went {
@@ -85,7 +89,8 @@ impl<T: Waits> Turns<T> {
             stubborn: 0,
             most_stubborn: (consumers / 2).max(1),
             was_stubborn: false,
-            is_probed: false,
+            probe: None,
+            probes: 0,
         }
     }
 
@@ -121,7 +126,7 @@ impl<T: Waits> Turns<T> {
         now: Instant,
         all: bool,
     ) -> Result<Turn<T>, Option<Instant>> {
-        if self.is_probed {
+        if self.probe.is_some() {
             return Err(None);
         }
         if now < failing.until {
@@ -136,8 +141,10 @@ impl<T: Waits> Turns<T> {
             (Ok(_), Err(_)) => Place::Line,
             (Err(one), Err(other)) => return Err(sooner(one, other)),
         };
-        let turn = self.take_from(&place, Kind::Probe, now, all)?;
-        self.is_probed = true;
+        let number = self.probes + 1;
+        let turn = self.take_from(&place, Kind::Probe(number), now, all)?;
+        self.probes = number;
+        self.probe = Some(number);
         Ok(turn)
     }
 
@@ -179,7 +186,7 @@ impl<T: Waits> Turns<T> {
     ) -> Result<Turn<T>, Option<Instant>> {
         let (ones, tries) = match place {
             Place::Line => (self.line.take(now, all)?, Tries::none(now)),
-            Place::Resting(place) => self.resting.take(*place).ok_or(None)?,
+            Place::Resting(place) => self.resting.take(*place).ok_or(Some(now))?,
         };
         let went = Went { tries, kind };
         Ok(Turn { ones, went })
@@ -189,9 +196,21 @@ impl<T: Waits> Turns<T> {
     pub(super) fn answered(&mut self) {
         if self.outlook.answered() {
             // Who has shown it may be busy for long, and shows nothing more.
-            self.is_probed = false;
+            self.probe = None;
             self.resting.works_again(Instant::now());
         }
+    }
+
+    /// It shows nothing of the backend, and may be busy for long: another one may show it.
+    pub(super) fn shows_nothing(&mut self, went: &Went) {
+        if self.is_probe(went.kind) {
+            self.probe = None;
+        }
+    }
+
+    /// Whether it is this one that shows whether the backend works.
+    fn is_probe(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Probe(number) if self.probe == Some(number))
     }
 
     /// What became of what had its turn.
@@ -200,14 +219,15 @@ impl<T: Waits> Turns<T> {
         let Ended {
             is_answered,
             again,
+            left,
             refused,
             later,
         } = ended;
-        let (now, is_probe) = (Instant::now(), kind == Kind::Probe);
+        let (now, is_probe) = (Instant::now(), self.is_probe(kind));
         match kind {
-            Kind::Usual => {}
             Kind::Stubborn => self.stubborn = self.stubborn.saturating_sub(1),
-            Kind::Probe => self.is_probed = false,
+            Kind::Probe(_) if is_probe => self.probe = None,
+            Kind::Usual | Kind::Probe(_) => {}
         }
         let failed = later.map(|later| {
             let backoff = *self.outlook.backoff();
@@ -219,6 +239,7 @@ impl<T: Waits> Turns<T> {
             self.outlook.failed(later, failed.is_known(), is_probe, now);
         }
         self.rest(refused, failed.unwrap_or(tries));
+        self.rest(left, tries.unread(now));
         if tries.all() > 0 {
             self.rest(again, tries.at_once(now));
         } else {
@@ -230,7 +251,7 @@ impl<T: Waits> Turns<T> {
     }
 
     fn rest(&mut self, ones: Vec<T>, tries: Tries) {
-        if let Some(place) = ones.iter().map(Waits::sequence).min() {
+        if let Some(place) = ones.iter().map(Waits::place).min() {
             self.resting.push(place, ones, tries);
         }
     }
@@ -275,6 +296,7 @@ mod tests {
         Ended {
             is_answered: true,
             again: Vec::new(),
+            left: Vec::new(),
             refused: Vec::new(),
             later: None,
         }
@@ -284,6 +306,7 @@ mod tests {
         Ended {
             is_answered: false,
             again: Vec::new(),
+            left: Vec::new(),
             refused: turn.ones,
             later: Some(Later {
                 asked: Duration::from_secs(asked),
@@ -423,6 +446,69 @@ mod tests {
             under_way += 1;
         }
         assert!(under_way <= 5, "{under_way}");
+    }
+
+    /// What three consumers find out, one of which is asked for again when it is time.
+    async fn away() -> (Turns<i32>, Turn<i32>) {
+        let mut turns = turns(3, 5);
+        let under_way: Vec<_> = (0..3).map(|_| take(&mut turns).unwrap()).collect();
+        for turn in under_way {
+            let went = turn.went;
+            turns.ended(went, refused(turn, 0, false));
+        }
+        let probe = next(&mut turns).await;
+        assert_eq!(probe.ones, [0]);
+        (turns, probe)
+    }
+
+    /// Its disk does not give the oldest one, and the backend is back.
+    #[tokio::test(start_paused = true)]
+    async fn where_one_cannot_be_read_another_one_asks() {
+        let (mut turns, probe) = away().await;
+        let begun = Instant::now();
+        let unread = |turn: Turn<i32>| Ended {
+            is_answered: false,
+            left: turn.ones.clone(),
+            ..taken(turn)
+        };
+        let went = probe.went;
+        turns.ended(went, unread(probe));
+        assert_eq!(go(&mut turns, 4, |_| true).await, [1, 2, 3, 4]);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        // Nor does one hold up others that was never tried.
+        for one in 5..7 {
+            turns.line().push_back(one);
+        }
+        let turn = next(&mut turns).await;
+        let went = turn.went;
+        turns.ended(went, unread(turn));
+        assert_eq!(go(&mut turns, 1, |_| true).await, [6]);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!(go(&mut turns, 2, |_| true).await, [0, 5]);
+        assert_eq!(begun.elapsed(), SECOND);
+    }
+
+    /// It may be busy with a dead letter for long.
+    #[tokio::test(start_paused = true)]
+    async fn who_shows_nothing_lets_another_one_ask_and_does_not_end_its_turn() {
+        let (mut turns, probe) = away().await;
+        assert_eq!(take(&mut turns).unwrap_err(), None, "one at a time");
+        turns.shows_nothing(&probe.went);
+        let other = take(&mut turns).unwrap();
+        assert_eq!(other.ones, [1]);
+        turns.shows_nothing(&probe.went);
+        assert_eq!(take(&mut turns).unwrap_err(), None, "one at a time");
+        let went = probe.went;
+        let ended = Ended {
+            is_answered: false,
+            again: probe.ones.clone(),
+            ..taken(probe)
+        };
+        turns.ended(went, ended);
+        assert_eq!(take(&mut turns).unwrap_err(), None, "one at a time");
+        let went = other.went;
+        turns.ended(went, taken(other));
+        assert_eq!(go(&mut turns, 4, |_| true).await, [0, 2, 3, 4]);
     }
 
     #[tokio::test(start_paused = true)]

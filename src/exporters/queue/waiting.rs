@@ -56,6 +56,12 @@ impl<T: Waits> Waiting<T> {
         self.more.notify_one();
     }
 
+    /// What had its turn shows nothing of the backend, and is busy. Somebody else may show it.
+    pub(super) fn shows_nothing(&self, went: &Went) {
+        self.lock().shows_nothing(went);
+        self.more.notify_one();
+    }
+
     /// What became of what had its turn. Nobody is told: what is left of it is there for the next start, or for
     /// who had it, and who takes the next one tells others of what is left.
     pub(super) fn ended(&self, went: Went, ended: Ended<T>) {
@@ -191,6 +197,7 @@ mod tests {
         let ended = Ended {
             is_answered: false,
             again: ones,
+            left: Vec::new(),
             refused: Vec::new(),
             later: None,
         };

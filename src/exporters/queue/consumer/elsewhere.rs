@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use super::super::{Held, Shared};
 use super::Part;
@@ -73,6 +74,13 @@ impl Shared {
             if self.stop.is_cancelled() {
                 return false;
             }
+        }
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.stop.cancelled() => {}
         }
     }
 

@@ -165,3 +165,69 @@ async fn what_goes_in_parts_goes_on_where_it_could_not_go_on() {
     timeout(60 * SECOND, is_empty).await.unwrap();
     assert_eq!(*backend.0.lock().unwrap(), b"abbc");
 }
+
+/// A backend that is away until then, and something fails at the first request from then on.
+#[derive(Debug)]
+struct Failing(Away);
+
+impl Taker for Failing {
+    fn take(
+        &self,
+        request: Bytes,
+        left: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Answer, Refusal>> {
+        if Instant::now() >= self.0.back && request.ends_with(b"000000") {
+            let failed = Refusal::fault("it failed", true);
+            return std::future::ready(Err(failed)).boxed();
+        }
+        self.0.take(request, left)
+    }
+}
+
+/// The request that was to show whether the backend is back can neither be sent nor become a dead letter.
+#[tokio::test]
+async fn one_that_has_no_end_leaves_it_to_others_to_ask_a_backend_that_was_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+    exporter.dead_letters.directory = Some(file.path().join("letters").into());
+    let begin = |num_consumers, opened, backend: &Arc<Failing>| {
+        let taker: Arc<Failing> = Arc::clone(backend);
+        let wire = Wire::Taken(taker);
+        let way = Way::new("otlp".to_owned(), wire, None, exporter.delivery());
+        let config = QueueConfig {
+            num_consumers,
+            ..QueueConfig::default()
+        };
+        let budget = Budget::new(Limits {
+            limit_mib: 128,
+            spike_mib: 25,
+        });
+        Queue::begin(Arc::new(way), &config, Some(opened), parts(budget))
+    };
+    let backend = |back| {
+        let asked = Locked::default();
+        Arc::new(Failing(Away { back, asked }))
+    };
+    let queue = begin(0, opened(folder.path()).await, &backend(Instant::now()));
+    for number in 0..5 {
+        let request = Bytes::from(nested(&[1, 2, 2, 5], format!("{number:06}")));
+        let terms = terms(&queue);
+        queue.offer(Signal::Traces, request, &terms).await.unwrap();
+    }
+    drop(queue);
+    let opened = opened(folder.path()).await;
+    pause();
+    // Before the first pause ends.
+    let backend = backend(Instant::now() + SECOND);
+    let queue = begin(2, opened, &backend);
+    let one_is_left = async {
+        while queue.load().size > 1 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(20 * SECOND, one_is_left).await.unwrap();
+    let asked = backend.0.asked.lock().unwrap();
+    let before = asked.iter().filter(|(at, _)| *at < backend.0.back);
+    assert!(before.count() >= 3, "{asked:?}");
+}

@@ -242,7 +242,8 @@ async fn where_there_is_no_memory_to_join_them_each_goes_alone() {
             let offered = queue.offer(Signal::Traces, request(), &terms);
             offered.await.unwrap();
         }
-        let batch = shared.waiting.next(true).await.unwrap().ones;
+        let turn = shared.waiting.next(true).await.unwrap();
+        let (batch, went) = (turn.ones, turn.went);
         assert_eq!(batch.len(), 2);
         let mut others = shared.budget.lease_for_more();
         if let Some(left) = left {
@@ -252,9 +253,31 @@ async fn where_there_is_no_memory_to_join_them_each_goes_alone() {
         }
         let sent = || shared.way.counts().batches.items.read().count;
         let before = sent();
-        let ended = timeout(HOUR, shared.finish(batch, false)).await.unwrap();
+        let ended = timeout(HOUR, shared.finish(batch, went)).await.unwrap();
         assert!(ended.again.is_empty() && ended.refused.is_empty());
         assert_eq!(sent() - before, times);
     }
     assert_eq!(queue.load().size, 0);
+}
+
+/// It waits for nothing but the requests that have the memory.
+#[tokio::test]
+async fn what_finds_no_memory_beside_others_goes_when_they_are_gone() {
+    const LEFT: usize = 300 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let wire = Wire::Faulty(Faulty::default());
+    let queue = open(folder.path(), &in_pairs(0), wire, &exporter()).await;
+    let shared = &queue.shared;
+    for _ in 0..2 {
+        let terms = of(&queue, "a", "x");
+        let offered = queue.offer(Signal::Traces, request(), &terms);
+        offered.await.unwrap();
+    }
+    let Turn { ones, went } = shared.waiting.next(true).await.unwrap();
+    let mut others = shared.budget.lease_for_more();
+    let limit = usize::try_from(shared.budget.limit()).unwrap();
+    others.try_charge((limit - LEFT) / 2).unwrap();
+    let ended = timeout(HOUR, shared.finish(ones, went)).await.unwrap();
+    assert_eq!((ended.again.len(), ended.left.len()), (1, 0));
+    assert_eq!(queue.load().size, 1);
 }
