@@ -25,6 +25,15 @@ const BUSY: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 4;
 
 pub(super) fn open(path: &Path, place: &str) -> Result<Pool, CatalogError> {
+    open_pausing(path, place, thread::sleep)
+}
+
+/// The same with something else than time that passes between two attempts.
+fn open_pausing(
+    path: &Path,
+    place: &str,
+    mut pause: impl FnMut(Duration),
+) -> Result<Pool, CatalogError> {
     let mut is_thrown_away = false;
     for attempt in 1..=ATTEMPTS {
         match opened(path, place) {
@@ -32,8 +41,8 @@ pub(super) fn open(path: &Path, place: &str) -> Result<Pool, CatalogError> {
             Ok(None) => match alone(path, drop_all) {
                 Ok(true) => {}
                 Ok(false) => {
-                    let pause = 10 * attempt + u32::from(rand::random::<u8>() % 50);
-                    thread::sleep(Duration::from_millis(pause.into()));
+                    let millis = 10 * attempt + u32::from(rand::random::<u8>() % 50);
+                    pause(Duration::from_millis(millis.into()));
                 }
                 Err(error) if is_unreadable(&error) && !is_thrown_away => {
                     is_thrown_away = true;
@@ -53,13 +62,10 @@ pub(super) fn open(path: &Path, place: &str) -> Result<Pool, CatalogError> {
         }
     }
     // The last attempt may have emptied it.
-    match opened(path, place) {
-        Ok(Some(pool)) => Ok(pool),
-        Ok(None) => Err(CatalogError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(error) => Err(failed(path, error)),
-    }
+    let emptied = opened(path, place).map_err(|error| failed(path, error))?;
+    emptied.ok_or_else(|| CatalogError::InUse {
+        path: path.to_owned(),
+    })
 }
 
 /// The index that the file has, or that comes to be in it where it has nothing; none where it has another one.
@@ -167,5 +173,31 @@ fn throw_away(path: &Path, error: &rusqlite::Error) {
         name.push(suffix);
         // What is not there need not be removed; what cannot be is told when it is opened again.
         let _ = std::fs::remove_file(name);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// Who has the file open lets go of it just before the last attempt.
+    #[test]
+    fn what_the_last_attempt_emptied_is_opened() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("index.sqlite");
+        let mut used = Some(open(&path, "s3://another").unwrap());
+        let mut pauses = 0;
+        let opened = open_pausing(&path, "s3://one", |_| {
+            pauses += 1;
+            if pauses == ATTEMPTS - 1 {
+                used = None;
+            }
+        });
+        let opened = opened.unwrap();
+        assert_eq!(pauses, ATTEMPTS - 1);
+        drop(opened);
+        let raw = Connection::open(&path).unwrap();
+        assert!(is_of(&raw, "s3://one").unwrap());
     }
 }
