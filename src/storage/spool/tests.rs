@@ -8,6 +8,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::super::gated::{Ending, Gate};
 use super::super::{Store, StoreConfig, StoreError};
 use super::*;
 use crate::admission::{Budget, Limits};
@@ -225,4 +226,77 @@ async fn a_tenant_whose_files_stay_keeps_no_room_from_another() {
         let stored = store.of_tenant(&acme).get(&stays.digest).await;
         assert_eq!(stored.unwrap(), stays.bytes);
     }
+}
+
+/// How long it takes after an outage until nothing waits any more, of what would be some seconds of easing.
+async fn made_up_for(is_ending: bool) -> Duration {
+    let (folder, disk, gate) = (
+        tempfile::tempdir().unwrap(),
+        FaultyDisk::default(),
+        Gate::default(),
+    );
+    let config = SpoolConfig {
+        directory: folder.path().join("spool"),
+        ..SpoolConfig::default()
+    };
+    let spool = Spool::open_on(&disk, &config).unwrap();
+    let config = StoreConfig {
+        max_concurrent_puts: 2,
+        ..StoreConfig::new("memory:///prefix")
+    };
+    let store = Store::open_with(&config, |inner| gate.before(inner)).unwrap();
+    let store = store.with_spool(spool.clone());
+    for number in 0..24 {
+        // The first ones are so large that they have time to hang.
+        let bytes = Bytes::from(vec![number; if number < 3 { 1 << 20 } else { 1_000 }]);
+        let artifact = Artifact {
+            digest: Digest::of(&bytes),
+            media_type: "image/png".to_owned(),
+            bytes,
+        };
+        let kept = store.keep_all(&[artifact], Delivery::Background).await;
+        kept.unwrap();
+    }
+    let (budget, counters, drain) = (budget(), Counters::default(), CancellationToken::new());
+    let upload = spool.upload(&store, &budget, &counters, drain.clone());
+    let under_way = async || {
+        loop {
+            let waiting = gate.waiting();
+            if waiting.len() == 2 {
+                return waiting;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let serves = async {
+        // What is usual is seen before the store is away.
+        gate.end(under_way().await[0].number, Ending::Done);
+        let hang = under_way().await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert_eq!(gate.waiting(), hang);
+        let begun = tokio::time::Instant::now();
+        if is_ending {
+            drain.cancel();
+        }
+        while spool.left().artifacts > 0 {
+            for waiting in gate.waiting() {
+                gate.end(waiting.number, Ending::Done);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drain.cancel();
+        begun.elapsed()
+    };
+    let both = async { tokio::join!(upload, serves) };
+    let ((), took) = timeout(Duration::from_mins(1), both).await.unwrap();
+    took
+}
+
+/// Who ends has no time to ease a store that works again.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_at_the_end_goes_at_once() {
+    let took = made_up_for(false).await;
+    assert!(took > Duration::from_secs(2), "{took:?}");
+    let took = made_up_for(true).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
