@@ -13,7 +13,7 @@ use super::{Served, with_server, with_tenants};
 use crate::support::backend::Backend;
 use crate::support::config;
 use crate::support::http::{Form, HttpSender, path};
-use crate::support::http2::Protocol;
+use crate::support::http2::{Peer, Protocol};
 use crate::support::otlp;
 use crate::support::references::path_in;
 
@@ -114,6 +114,32 @@ async fn at_a_receiver_a_credential_says_who_puts() {
     let uri = format!("/acme/artifacts/{}", Digest::of(&photo));
     let reader = served.artifacts.bearer("token-of-acme");
     assert_eq!(reader.get(&uri).await.body, photo);
+}
+
+/// As who sends telemetry: only who is let in makes nobody wait for the place of a stranger.
+#[tokio::test]
+async fn who_puts_artifacts_is_no_stranger_and_who_may_not_stays_one() {
+    let mut config = taking(with_tenants());
+    let http = &mut config["receivers"]["otlp"]["protocols"]["http"];
+    http["max_strangers_per_address"] = json!(1);
+    let served = Served::start(&config).await;
+    let address = served.slimspan.listener(Protocol::Http);
+    let sender = HttpSender::http2(address).await;
+    for (method, token, status) in [
+        (Method::POST, "another", 401),
+        (Method::GET, "token-of-acme", 404),
+        (Method::POST, "token-of-acme", 201),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri("/v1/artifacts")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Full::from(claim(b"x").to_string()));
+        let answer = sender.request(request.unwrap()).await;
+        assert_eq!(answer.status, status);
+        let gets_in = Peer::connect(address).await.is_some();
+        assert_eq!(gets_in, status == 201, "{status}");
+    }
 }
 
 #[tokio::test]
