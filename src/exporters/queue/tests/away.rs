@@ -190,7 +190,7 @@ async fn one_that_has_no_end_leaves_it_to_others_to_ask_a_backend_that_was_away(
     let folder = tempfile::tempdir().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
-    exporter.dead_letters.directory = Some(file.path().join("letters").into());
+    exporter.dead_letters.directory = Some(file.path().join("letters"));
     let begin = |num_consumers, opened, backend: &Arc<Failing>| {
         let taker: Arc<Failing> = Arc::clone(backend);
         let wire = Wire::Taken(taker);
