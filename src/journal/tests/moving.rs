@@ -134,6 +134,36 @@ async fn a_power_cut_at_any_time_takes_nothing_that_was_moved() {
     }
 }
 
+/// Without `fsync` nothing is promised of what comes. What was on the disk when it was moved stays there.
+#[tokio::test]
+async fn without_fsync_a_power_cut_takes_nothing_either_that_was_moved() {
+    const UNSYNCED: Options = Options {
+        fsync: false,
+        ..TIGHT
+    };
+    let (folder, disk, journal) = on_faulty_disk(TIGHT);
+    let mut stay = Vec::new();
+    fill(&journal, &mut stay, 0..40).await;
+    journal.settle().await;
+    let before = segments(folder.path());
+    drop(journal);
+    let (journal, _) = open_on(&disk, folder.path(), UNSYNCED);
+    for round in 4..32 {
+        fill(&journal, &mut Vec::new(), round * 10..(round + 1) * 10).await;
+        journal.settle().await;
+        let later = tempfile::tempdir().unwrap();
+        disk.cut_power(folder.path(), later.path());
+        let (journal, found) = open_on(&FaultyDisk::default(), later.path(), UNSYNCED);
+        let found = all(&journal, &found.entries);
+        for (number, entry) in &stay {
+            let expected = (entry.sequence(), body(*number, 50));
+            let times = found.iter().filter(|one| **one == expected).count();
+            assert_eq!(times, 1, "{number} in round {round}");
+        }
+    }
+    assert!(before.iter().all(|segment| !segment.exists()));
+}
+
 /// The process ends after each change of the disk, also half-way through a move.
 #[tokio::test]
 async fn an_end_at_any_change_of_a_move_neither_loses_nor_doubles() {
