@@ -21,7 +21,6 @@ use crate::crash::{self, Point};
 pub(super) struct Segments {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
-    fsync: bool,
     shared: Arc<Shared>,
     by_slot: BTreeMap<u32, Segment>,
     /// As what those records were told that were moved, by where they stand.
@@ -60,7 +59,6 @@ impl Segments {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         folder: &Path,
-        fsync: bool,
         survey: Survey,
         shared: &Arc<Shared>,
     ) -> Self {
@@ -84,7 +82,6 @@ impl Segments {
             told_as: HashMap::new(),
             disk,
             folder: folder.to_owned(),
-            fsync,
             shared: Arc::clone(shared),
             removed: survey.removed,
             history: survey.history,
@@ -122,7 +119,8 @@ impl Segments {
         let path = self.folder.join(header.file_name());
         let mut file = self.disk.create(&path)?;
         let mut begun = write_all(file.as_mut(), &[&header.encode()]);
-        if begun.is_ok() && self.fsync {
+        // Also where appends are not: what is moved into it may have been on the disk for days.
+        if begun.is_ok() {
             begun = self.disk.sync_folder(&self.folder);
         }
         if let Err(error) = begun {

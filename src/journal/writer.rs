@@ -52,7 +52,7 @@ impl Writer {
     ) -> Self {
         Self {
             next_sequence: survey.next_sequence,
-            segments: Segments::new(disk, folder, options.fsync, survey, shared),
+            segments: Segments::new(disk, folder, survey, shared),
             options,
             commands,
             active: None,
