@@ -102,7 +102,8 @@ async fn what_waits_for_its_backend_takes_no_memory_and_goes_at_once_when_it_is_
     assert_eq!((taken.len(), taken[0].1), (ALL, 0));
     assert!(last - first < 5 * SECOND, "{:?}", last - first);
     let in_turn = taken.iter().enumerate();
-    let in_turn = in_turn.filter(|(place, (_, number))| place.abs_diff(*number) <= 10);
+    // Ten go at a time, and a busy machine gives one the disk while others have several turns.
+    let in_turn = in_turn.filter(|(place, (_, number))| place.abs_diff(*number) <= 40);
     let in_turn = in_turn.count();
     assert!(in_turn >= ALL * 8 / 10, "{in_turn}");
     assert_eq!(budget.in_flight(), 0);
