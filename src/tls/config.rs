@@ -18,7 +18,8 @@ use crate::config::units::AnyDuration;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsClientConfig {
-    /// Connects without TLS. A scheme in the endpoint has the last word.
+    /// Connects without TLS, unless `ca_file` or `ca_pem` says what to trust. A scheme in the endpoint has the last
+    /// word.
     pub insecure: bool,
     /// Trusts any backend, whoever it is.
     pub insecure_skip_verify: bool,
@@ -207,6 +208,11 @@ impl TlsClientConfig {
         ];
         keys.into_iter()
             .filter_map(|(key, is_set)| is_set.then_some(key))
+    }
+
+    /// Whether it says which certificates to trust.
+    pub(crate) fn has_authorities(&self) -> bool {
+        self.ca_file.is_some() || self.ca_pem.is_some()
     }
 
     pub(super) fn authorities(&self) -> Option<Source> {

@@ -136,7 +136,11 @@ fn of_level(http: &OtlpHttpConfig) -> Option<&'static str> {
 /// have had the scheme of the endpoint.
 fn of_tls(path: &KeyPath, tls: &TlsClientConfig, uses_tls: bool, has_scheme: bool) -> Vec<Idle> {
     if uses_tls {
-        let why = "does nothing with https://, which is TLS whatever stands here: use http:// for plain text";
+        let why = if has_scheme {
+            "does nothing with https://, which is TLS whatever stands here: use http:// for plain text"
+        } else {
+            "does nothing with ca_file or ca_pem, which are for TLS: remove these for plain text"
+        };
         return set(path, [("insecure", tls.insecure, why)]);
     }
     let why = if has_scheme {

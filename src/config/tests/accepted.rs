@@ -466,14 +466,17 @@ fn every_form_of_reference_has_the_name_that_is_shown() {
 #[test]
 fn tls_is_on_unless_something_says_otherwise() {
     let table = [
-        ("host:1", false, true),
-        ("host:1", true, false),
-        ("http://host:1", false, false),
-        ("https://host:1", true, true),
+        ("host:1", false, None, true),
+        ("host:1", true, None, false),
+        ("host:1", true, Some("ca.pem"), true),
+        ("http://host:1", false, None, false),
+        ("http://host:1", true, Some("ca.pem"), false),
+        ("https://host:1", true, None, true),
     ];
-    for (endpoint, insecure, uses_tls) in table {
+    for (endpoint, insecure, trusted, uses_tls) in table {
         let mut config = OtlpGrpcConfig::new(endpoint.parse().unwrap());
         config.tls.insecure = insecure;
+        config.tls.ca_file = trusted.map(Into::into);
         assert_eq!(config.uses_tls(), uses_tls, "{endpoint} {insecure}");
     }
 }

@@ -29,6 +29,8 @@ const PLAIN: &str = "does nothing with http://, which is plain text: use https:/
 const INSECURE: &str = "does nothing with insecure: true, which is plain text: remove that for TLS";
 const ENCRYPTED: &str =
     "does nothing with https://, which is TLS whatever stands here: use http:// for plain text";
+const TRUSTING: &str =
+    "does nothing with ca_file or ca_pem, which are for TLS: remove these for plain text";
 const ALONE: &str = "does nothing with disable_keep_alives: true, with which no connection is kept";
 const OVER_HTTP_1: &str =
     "does nothing with force_attempt_http2: false, with which all goes over HTTP/1.1";
@@ -90,7 +92,11 @@ const IDLE: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "otlp_grpc: {endpoint: \"host:4317\", tls: {insecure: true, ca_file: ca.pem}}",
-        &[("tls.ca_file", INSECURE)],
+        &[("tls.insecure", TRUSTING)],
+    ),
+    (
+        "otlp_grpc: {endpoint: \"host:4317\", tls: {insecure: true, insecure_skip_verify: true}}",
+        &[("tls.insecure_skip_verify", INSECURE)],
     ),
     (
         "otlp_grpc: {endpoint: \"host:4317\", tls: {ca_file: ca.pem}}",

@@ -130,9 +130,11 @@ impl OtlpGrpcConfig {
     }
 
     /// Whether the connection is encrypted: as the scheme of the endpoint says, and without a
-    /// scheme unless `tls.insecure` is set.
+    /// scheme unless `tls.insecure` is set. Who says which certificates to trust wants TLS in spite of that, as
+    /// in the Collector (`config/configtls`, `LoadTLSConfig`).
     pub fn uses_tls(&self) -> bool {
-        self.endpoint.tls.unwrap_or(!self.tls.insecure)
+        let unless_told = !self.tls.insecure || self.tls.has_authorities();
+        self.endpoint.tls.unwrap_or(unless_told)
     }
 }
 
