@@ -1,6 +1,7 @@
 //! Keys, values and types that the Collector has and that are left out here on purpose. Whoever brings one along
 //! is told why, rather than that nobody knows it.
 
+mod servers;
 mod types;
 
 pub(super) use types::why_type;
@@ -202,7 +203,8 @@ const LEFT_OUT: [(&str, &str, &str); 43] = [
 /// Why a key is left out that stands among the `known` ones, if it is.
 pub(super) fn why(key: &str, known: &[&str]) -> Option<&'static str> {
     let mut keys = LEFT_OUT.iter();
-    keys.find_map(|(left_out, beside, why)| {
+    let among = keys.find_map(|(left_out, beside, why)| {
         (*left_out == key && known.contains(beside)).then_some(*why)
-    })
+    });
+    among.or_else(|| servers::why(key, known))
 }

@@ -81,24 +81,6 @@ mod tests {
         source::join(sources).map_err(|_| ()).unwrap()
     }
 
-    /// The tree as flow YAML.
-    fn shown(node: &Node) -> String {
-        match &node.value {
-            Value::Scalar(scalar) => scalar.text.clone(),
-            Value::Sequence(items) => {
-                let items: Vec<_> = items.iter().map(shown).collect();
-                format!("[{}]", items.join(", "))
-            }
-            Value::Mapping(entries) => {
-                let entries = entries.iter();
-                let entries: Vec<_> = entries
-                    .map(|entry| format!("{}: {}", entry.key, shown(&entry.value)))
-                    .collect();
-                format!("{{{}}}", entries.join(", "))
-            }
-        }
-    }
-
     #[test]
     fn merges_by_the_table() {
         let table: &[(&[&str], &str)] = &[
@@ -127,7 +109,7 @@ mod tests {
             (&["a::: 1"], "{a::: 1}"),
         ];
         for (texts, expected) in table {
-            assert_eq!(shown(&merged(texts)), *expected, "{texts:?}");
+            assert_eq!(merged(texts).shown(), *expected, "{texts:?}");
         }
     }
 

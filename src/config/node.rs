@@ -173,6 +173,25 @@ impl Node {
             Value::Mapping(entries) => Extent::around(entries.iter().map(|entry| &entry.value)),
         }
     }
+
+    /// The tree as flow YAML, for a look at it.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> String {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.text.clone(),
+            Value::Sequence(items) => {
+                let items: Vec<_> = items.iter().map(Self::shown).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Value::Mapping(entries) => {
+                let entries = entries.iter();
+                let entries: Vec<_> = entries
+                    .map(|entry| format!("{}: {}", entry.key, entry.value.shown()))
+                    .collect();
+                format!("{{{}}}", entries.join(", "))
+            }
+        }
+    }
 }
 
 /// How large a tree is.

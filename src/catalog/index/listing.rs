@@ -1,9 +1,9 @@
-use memchr::memchr2_iter;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::super::entry::State;
 use super::super::filter::{Cursor, Filter, MAX_PAGE, Page, Tenants};
+use super::names::{self, Named};
 use super::rows::{COLUMNS, FROM, entry, place};
 
 /// So many facets are asked one by one before all entries are gone through in their order.
@@ -14,10 +14,7 @@ const MOST_FACETS: usize = 2_000;
 const FEW_FACETS: usize = 4;
 
 /// So few entries are put in order by themselves. Where more fit, there is a page of them among the newest.
-const FEW: usize = if cfg!(test) { 20 } else { 5_000 };
-
-/// So many names are looked for one by one.
-const MOST_NAMES: usize = if cfg!(test) { 2 } else { 1_000 };
+pub(super) const FEW: usize = if cfg!(test) { 20 } else { 5_000 };
 
 /// A condition, and what stands for its question marks.
 struct Condition {
@@ -257,53 +254,6 @@ fn rare(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<&'s
     Ok((found < most).then_some("entry_by_size"))
 }
 
-/// The words in which a text is, in any case of ASCII letters. All are gone through, where what SQL has for this
-/// would write each down in small letters first.
-fn words_with(connection: &Connection, text: &str) -> rusqlite::Result<Vec<i64>> {
-    let mut words = connection.prepare("SELECT id, text FROM word")?;
-    let (mut words, mut found) = (words.query([])?, Vec::new());
-    while let Some(word) = words.next()? {
-        if has(word.get_ref(1)?.as_bytes()?, text.as_bytes()) {
-            found.push(word.get(0)?);
-        }
-    }
-    Ok(found)
-}
-
-/// Whether a part is in a whole, in any case of ASCII letters.
-fn has(whole: &[u8], part: &[u8]) -> bool {
-    let Some((first, rest)) = part.split_first() else {
-        return true;
-    };
-    let (small, large) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
-    memchr2_iter(small, large, whole).any(|at| {
-        let behind = whole.get(at + 1..at + part.len());
-        behind.is_some_and(|behind| behind.eq_ignore_ascii_case(rest))
-    })
-}
-
-/// The entries with one of these words for a name; none where that are many.
-fn named(connection: &Connection, words: &str) -> rusqlite::Result<Option<Vec<i64>>> {
-    let named = format!(
-        "SELECT number FROM entry INDEXED BY entry_by_span_name WHERE span_name IN ({words}) \
-         UNION ALL \
-         SELECT number FROM entry INDEXED BY entry_by_file_name \
-         WHERE file_name IN ({words}) AND file_name IS NOT NULL LIMIT {FEW}"
-    );
-    // While very much is read, there are no such indexes.
-    let Ok(mut named) = connection.prepare(&named) else {
-        return Ok(None);
-    };
-    let named = named.query_map([], |row| row.get(0))?;
-    let named = named.collect::<rusqlite::Result<Vec<i64>>>()?;
-    Ok(Some(named).filter(|named| named.len() < FEW))
-}
-
-fn listed(numbers: &[i64]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-    numbers.join(",")
-}
-
 /// A query for the newest entries of an index.
 struct Search<'c> {
     query: rusqlite::Statement<'c>,
@@ -383,50 +333,17 @@ fn condition(
         }
     }
     if let Some(name) = &filter.name {
-        let words = words_with(connection, name)?;
-        if words.is_empty() {
-            return Ok(None);
-        }
-        let is_few = words.len() <= MOST_NAMES;
-        let words = listed(&words);
-        let named = if is_few {
-            named(connection, &words)?
-        } else {
-            None
-        };
-        match named {
-            Some(numbers) => {
-                condition.and(&format!("number IN ({})", listed(&numbers)), []);
+        match names::with(connection, name)? {
+            Named::None => return Ok(None),
+            Named::Few(numbers) => {
+                condition.and(&format!("number IN ({numbers})"), []);
                 condition.is_few = true;
             }
-            None => condition.and(
+            Named::Many(words) => condition.and(
                 &format!("(+span_name IN ({words}) OR +file_name IN ({words}))"),
                 [],
             ),
         }
     }
     Ok(Some(condition))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::has;
-
-    #[test]
-    fn a_part_is_found_wherever_it_is_and_however_it_is_written() {
-        for (whole, part) in [
-            ("Invoice.PDF", "invoice"),
-            ("Invoice.PDF", "PDF"),
-            ("Invoice.PDF", ".p"),
-            ("aab", "ab"),
-            ("Größe", "öß"),
-            ("x", ""),
-            ("", ""),
-        ] {
-            assert!(has(whole.as_bytes(), part.as_bytes()), "{part} in {whole}");
-        }
-        for (whole, part) in [("Invoice", "invoices"), ("aa", "ab"), ("Ö", "ö"), ("", "a")] {
-            assert!(!has(whole.as_bytes(), part.as_bytes()), "{part} in {whole}");
-        }
-    }
 }

@@ -7,6 +7,7 @@
 mod apply;
 mod lasting;
 mod listing;
+mod names;
 mod objects;
 mod opening;
 mod pool;

@@ -1292,6 +1292,26 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "extensions:\n",
+        "extensions:\n  health_check: {auth: {authenticator: basicauth}}\n",
+        "c.yaml:23: extensions.health_check.auth: is not supported: whoever can connect is answered; remove it, and listen where only those can who may ask, or have tls with a client_ca_file",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  zpages: {read_timeout: 10s}\n",
+        "c.yaml:23: extensions.zpages.read_timeout: is not supported: who asks gets a short answer in a short time, whatever is configured; remove it",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, http: {cors: {allowed_origins: [\"*\"]}}}\n",
+        "c.yaml:23: extensions.healthcheckv2.http.cors: is not supported: no page of another origin reads what is told here; remove it",
+    ),
+    (
+        "extensions:\n",
+        "extensions:\n  healthcheckv2: {use_v2: true, grpc: {keepalive: {}}}\n",
+        "c.yaml:23: extensions.healthcheckv2.grpc.keepalive: is not supported: who asks gets a short answer in a short time, whatever is configured; remove it",
+    ),
+    (
+        "extensions:\n",
         "extensions:\n  healthcheckv2: {http: }\n",
         "c.yaml:23: extensions.healthcheckv2.http: holds with use_v2: true alone: add that, or write its endpoint beside it",
     ),

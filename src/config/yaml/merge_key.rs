@@ -69,23 +69,6 @@ mod tests {
         }
     }
 
-    /// The tree as flow YAML.
-    fn shown(node: &Node) -> String {
-        match &node.value {
-            Value::Scalar(scalar) => scalar.text.clone(),
-            Value::Sequence(items) => {
-                let items: Vec<_> = items.iter().map(shown).collect();
-                format!("[{}]", items.join(", "))
-            }
-            Value::Mapping(entries) => {
-                let entries = entries.iter();
-                let entries =
-                    entries.map(|entry| format!("{}: {}", entry.key, shown(&entry.value)));
-                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-            }
-        }
-    }
-
     #[test]
     fn a_mapping_has_the_keys_of_others_that_are_not_its_own() {
         for (text, expected) in [
@@ -129,7 +112,7 @@ mod tests {
                 unreachable!("{text}")
             };
             let last = entries.iter().find(|entry| entry.key == "d").unwrap();
-            assert_eq!(shown(&last.value), expected, "{text}");
+            assert_eq!(last.value.shown(), expected, "{text}");
         }
     }
 
@@ -238,7 +221,7 @@ mod tests {
             prop_assert_eq!(entries.len(), expected.len(), "{}", &text);
             let found: BTreeMap<String, u8> = entries
                 .iter()
-                .map(|entry| (entry.key.clone(), shown(&entry.value).parse().unwrap()))
+                .map(|entry| (entry.key.clone(), entry.value.shown().parse().unwrap()))
                 .collect();
             prop_assert_eq!(found, expected, "{}", text);
         }
