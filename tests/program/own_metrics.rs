@@ -23,7 +23,7 @@ fn with_metrics(backend: &Backend, metrics: &Backend, protocol: &str, interval: 
     let mut config = config::standard(backend.address);
     config::tell_metrics(&mut config);
     let telemetry = &mut config["service"]["telemetry"];
-    telemetry["resource"] = json!({ "service.name": "edge" });
+    telemetry["resource"] = json!({ "service.name": "edge", "schema_url": "https://x.test/1.0" });
     telemetry["metrics"]["views"] = json!([{
         "selector": { "instrument_name": "otelcol_exporter_*" },
         "stream": { "aggregation": { "drop": {} } },
@@ -47,6 +47,7 @@ fn sum(request: &Received, name: &str) -> Option<i64> {
     let [resource] = decoded.resource_metrics.as_slice() else {
         panic!("{decoded:?}");
     };
+    assert_eq!(resource.schema_url, "https://x.test/1.0");
     let shown = format!("{:?}", resource.resource);
     assert!(shown.contains("edge") && shown.contains("service.instance.id"));
     let scopes = resource.scope_metrics.iter();

@@ -27,6 +27,7 @@ use crate::support::{config, frames, otlp, sender, soon};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
+const SCHEMA: &str = "https://opentelemetry.io/schemas/1.30.0";
 
 /// The standard configuration, with spans to a backend for them.
 fn traced(backend: SocketAddr, spans: SocketAddr, protocol: &str) -> Value {
@@ -34,7 +35,7 @@ fn traced(backend: SocketAddr, spans: SocketAddr, protocol: &str) -> Value {
     let exporter = json!({ "prometheus": { "port": 0 } });
     config["service"]["telemetry"] = json!({
         "metrics": { "readers": [{ "pull": { "exporter": exporter } }] },
-        "resource": { "service.name": "edge" },
+        "resource": { "service.name": "edge", "schema_url": SCHEMA },
         "traces": { "processors": [{ "batch": {
             "schedule_delay": 10,
             "exporter": { "otlp": {
@@ -155,6 +156,7 @@ async fn a_request_has_a_span_with_its_stages_in_the_trace_of_its_sender() {
         let parent = request.headers["traceparent"].to_str().unwrap();
         assert!(parent.ends_with("-00"), "{parent}");
         let decoded = ExportTraceServiceRequest::decode(&*request.message).unwrap();
+        assert_eq!(decoded.resource_spans[0].schema_url, SCHEMA);
         let resource = decoded.resource_spans[0].resource.as_ref().unwrap();
         let shown = format!("{resource:?}");
         assert!(shown.contains("edge") && shown.contains("service.instance.id"));

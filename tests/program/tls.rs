@@ -83,6 +83,12 @@ async fn only_a_backend_that_is_trusted_gets_requests() {
     let table = [
         (&by_address, json!({ "ca_file": "ca.pem" }), None),
         (&by_address, json!({ "ca_pem": trusted }), None),
+        // As in the Collector, who says whom to trust is spoken to by TLS.
+        (
+            &by_address,
+            json!({ "ca_pem": trusted, "insecure": true }),
+            None,
+        ),
         (
             &by_address,
             json!({ "ca_pem": trusted, "include_system_ca_certs_pool": true }),

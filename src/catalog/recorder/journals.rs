@@ -156,3 +156,29 @@ fn open(folder: &Path, number: usize, config: &CatalogConfig) -> Result<Left, jo
 fn name(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("journal-{number}"))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Without its marks, all that is in the bucket already would be put there again.
+    #[tokio::test]
+    async fn a_journal_of_which_the_marks_cannot_be_read_is_left_for_another_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = CatalogConfig::default();
+        let (journals, _) = Journals::open(folder.path(), &config);
+        drop(journals);
+        let marks = name(folder.path(), 0).join("marks");
+        let _ = fs::remove_file(&marks);
+        fs::create_dir(&marks).unwrap();
+        let (journals, found) = Journals::open(folder.path(), &config);
+        assert_eq!(journals.own().map(|(number, _)| number), Some(1));
+        assert!(found.is_empty() && marks.is_dir());
+        fs::remove_dir(&marks).unwrap();
+        let left = left_in(folder.path(), &config, &journals.numbers());
+        assert_eq!(left.len(), 1);
+    }
+}

@@ -259,6 +259,10 @@ async fn pictures_of_many_pixels_are_not_decoded_for_a_page() {
         assert_eq!(page.contains("<img src=\"http"), is_shown, "{page}");
         assert_eq!(page.contains(told), !is_shown, "{page}");
     }
+    // What is no picture has no pixels that anybody could count.
+    let path = viewed.served.put("a text").await;
+    let answer = artifacts.get(&format!("{path}?card")).await;
+    assert_eq!(text(&answer), "a text");
 }
 
 #[tokio::test]
