@@ -2,6 +2,8 @@
 //!
 //! OTLP requests are joined by writing one behind the other, so that nothing is decoded.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use slimspan_proto::{Items, Malformed, Signal};
 
@@ -69,12 +71,28 @@ pub fn shares(items: &[usize], answer: &Answer) -> Vec<Answer> {
     items.iter().map(share).collect()
 }
 
+/// The items in pieces of at most `most`, or of one that counts as more.
+pub fn ranges(items: &Items, most: usize) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut weight = 0;
+    for index in 0..items.len() {
+        weight += items.weight(index);
+        match ranges.last_mut() {
+            Some(range) if weight <= most => range.end = index + 1,
+            _ => {
+                weight = items.weight(index);
+                ranges.push(index..index + 1);
+            }
+        }
+    }
+    ranges
+}
+
 /// A request in pieces of at most so many items.
 #[derive(Debug)]
 pub struct Pieces {
     items: Items,
-    /// Of each piece, the index after its last item.
-    ends: Vec<usize>,
+    ranges: Vec<Range<usize>>,
 }
 
 impl Pieces {
@@ -82,35 +100,21 @@ impl Pieces {
     /// before whether the signal [is divisible](Signal::is_divisible).
     pub fn of(signal: Signal, request: &Bytes, most: usize) -> Result<Self, Malformed> {
         let items = Items::read(signal, request)?;
-        let mut ends: Vec<usize> = Vec::new();
-        let mut weight = 0;
-        for index in 0..items.len() {
-            weight += items.weight(index);
-            match ends.last_mut() {
-                Some(end) if weight <= most => *end = index + 1,
-                _ => {
-                    weight = items.weight(index);
-                    ends.push(index + 1);
-                }
-            }
-        }
-        Ok(Self { items, ends })
+        let ranges = ranges(&items, most);
+        Ok(Self { items, ranges })
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.ends.len()
+        self.ranges.len()
     }
 
     /// The piece at `index`. It is written when it is asked for: together they can be far larger than the
     /// request, where a large resource has to go with each.
     pub fn piece(&self, index: usize) -> Bytes {
-        let start = match index {
-            0 => 0,
-            _ => self.ends.get(index - 1).copied().unwrap_or_default(),
-        };
-        let end = self.ends.get(index).copied().unwrap_or_default();
-        self.items.carve(|item| (start..end).contains(&item))
+        let range = self.ranges.get(index).cloned().unwrap_or_default();
+        let chosen: Vec<_> = range.collect();
+        self.items.of(&chosen)
     }
 }
 

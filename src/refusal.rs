@@ -272,6 +272,11 @@ impl Refusal {
         self.code == Code::ResourceExhausted && self.retry_after.is_none()
     }
 
+    /// Whether it says that it is the size.
+    pub fn is_for_size(&self) -> bool {
+        self.is_for_size
+    }
+
     /// Of two refusals of one request, the one to answer with. A retry that can help one exporter
     /// is worth having, however final the other's answer is; it waits for the slower one.
     #[must_use]
@@ -289,7 +294,7 @@ impl Refusal {
     /// in the Collector, for it may be there again.
     pub fn http_status(&self) -> http::StatusCode {
         match self.code {
-            Code::ResourceExhausted if self.is_for_size && !self.is_retryable() => {
+            Code::ResourceExhausted if self.is_for_size() && !self.is_retryable() => {
                 http::StatusCode::PAYLOAD_TOO_LARGE
             }
             Code::ResourceExhausted => http::StatusCode::TOO_MANY_REQUESTS,

@@ -5,7 +5,7 @@
 //! of these are written anew.
 
 mod count;
-mod split;
+mod parts;
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::Signal;
 use crate::wire::{Field, Fields, Malformed, WireType, expect, varint_width, write_varint};
 pub use count::count;
 pub(crate) use count::points;
-pub use split::{Split, halves, split};
+pub use parts::Parts;
 
 /// The spans, log records or metrics of a request, and what they stand in.
 #[derive(Debug, Clone)]
@@ -137,7 +137,16 @@ impl Items {
     /// that are left without items are left out.
     pub fn carve(&self, mut keep: impl FnMut(usize) -> bool) -> Bytes {
         let chosen: Vec<_> = (0..self.len()).filter(|index| keep(*index)).collect();
-        self.write(&chosen)
+        self.of(&chosen)
+    }
+
+    /// How large the request [of these items](Self::of) is.
+    pub fn len_of(&self, chosen: &[usize]) -> usize {
+        let mut size = Size::new(self);
+        for index in chosen {
+            size.add(self, *index);
+        }
+        size.total()
     }
 
     fn open(&self, level: usize, field: &Field) -> Envelope {
@@ -183,8 +192,8 @@ impl Items {
         self.rest[REQUEST].iter().map(Range::len).sum()
     }
 
-    /// The request with the `chosen` items, whose indices ascend.
-    fn write(&self, chosen: &[usize]) -> Bytes {
+    /// The request with the `chosen` items, whose indices ascend, as [`carve`](Self::carve) writes it.
+    pub fn of(&self, chosen: &[usize]) -> Bytes {
         let by_resource = || chosen.chunk_by(|a, b| self.resource_of(*a) == self.resource_of(*b));
         let by_scope = |items: &[usize]| {
             let bodies = items
@@ -199,11 +208,7 @@ impl Items {
             bodies.collect::<Vec<_>>()
         };
 
-        let mut size = Size::new(self);
-        for index in chosen {
-            size.add(self, *index);
-        }
-        let mut out = Vec::with_capacity(size.total());
+        let mut out = Vec::with_capacity(self.len_of(chosen));
         let mut of_request = Rest::new(self, REQUEST, 0..self.rest[REQUEST].len());
         for items in by_resource() {
             let Some(resource) = items
@@ -421,18 +426,13 @@ mod tests {
             &[field(2, b"ab"), field(2, &[0; 99]), field(2, b"cd")].concat(),
         );
         let request = request(&[vec![scope]]);
-        let parts = split(Signal::Logs, &request, 60).unwrap();
-        assert_eq!(parts.oversize(), [1]);
-        let parts: Vec<_> = parts.parts().collect();
-        assert_eq!(parts.len(), 1, "the two others fit into one");
-        assert!(parts.iter().all(|part| count(Signal::Logs, part) == 2));
-    }
-
-    #[test]
-    fn a_single_item_has_no_halves() {
-        let one = request(&[vec![field(2, &field(2, b""))]]);
-        assert_eq!(halves(Signal::Traces, &one), None);
-        assert_eq!(halves(Signal::Traces, &Bytes::from_static(b"\x0f")), None);
+        let items = Items::read(Signal::Logs, &request).unwrap();
+        let parts = items.parts(0..items.len(), 60);
+        let expected = Parts {
+            fitting: vec![vec![0, 2]],
+            oversize: vec![1],
+        };
+        assert_eq!(parts, expected, "the two others fit into one");
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod walk;
 mod wire;
 
 pub use check::{CheckError, Checked, Fault, Verdict, check};
-pub use items::{Item, Items, Split, count, halves, split};
+pub use items::{Item, Items, Parts, count};
 pub use member::{Member, Members};
 pub use message::{Carrier, Message, PointKind};
 pub use origin::{Origin, origins};

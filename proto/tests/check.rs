@@ -365,10 +365,6 @@ fn profiles_are_counted_and_not_looked_into() {
     let sound = checked(Signal::Profiles, &request).unwrap();
     assert_eq!((sound.count, sound.faults), (4, vec![]));
     assert_eq!(slimspan_proto::count(Signal::Profiles, &request), 4);
-    assert_eq!(
-        slimspan_proto::halves(Signal::Profiles, &request.into()),
-        None
-    );
     assert_eq!(checked(Signal::Profiles, b"").unwrap().count, 0);
 }
 

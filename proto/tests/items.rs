@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use proptest::prelude::*;
 use prost::Message as _;
 use slimspan_generators::{Generator, Random, Request, files, noise};
-use slimspan_proto::{Items, Signal, count, halves, split};
+use slimspan_proto::{Items, Signal, count};
 
 /// A decoded item: the index of its resource and scope, what these are, and the item, encoded by
 /// prost.
@@ -124,7 +124,11 @@ proptest! {
         prop_assert_eq!(flatten(signal, &carved), choose(&flatten(signal, &request), keep));
         prop_assert_eq!(raw(signal, &carved), choose(&raw(signal, &request), keep));
         let again = Items::read(signal, &carved).unwrap().carve(|_| true);
-        prop_assert_eq!(again, carved, "nothing is left without items");
+        prop_assert_eq!(again, &carved, "nothing is left without items");
+        let items = Items::read(signal, &request).unwrap();
+        let chosen: Vec<_> = (0..items.len()).filter(|index| keep(*index)).collect();
+        prop_assert_eq!(items.len_of(&chosen), carved.len());
+        prop_assert_eq!(items.of(&chosen), carved);
     }
 
     /// All parts are small enough, and in order they have every item that could fit; none could have
@@ -134,12 +138,12 @@ proptest! {
         let request = generate(signal, seed);
         let max = request.len() / divisor + 1;
         let items = Items::read(signal, &request).unwrap();
-        let split = split(signal, &request, max).unwrap();
+        let split = items.parts(0..items.len(), max);
         let fits = |index: usize| items.carve(|one| one == index).len() <= max;
         let oversize: Vec<_> = (0..items.len()).filter(|index| !fits(*index)).collect();
-        prop_assert_eq!(split.oversize(), &oversize[..]);
+        prop_assert_eq!(split.oversize, oversize);
 
-        let parts: Vec<_> = split.parts().collect();
+        let parts: Vec<_> = split.fitting.iter().map(|part| items.of(part)).collect();
         let mut flat = Vec::new();
         let mut bytes = Vec::new();
         for part in &parts {
@@ -159,21 +163,6 @@ proptest! {
             taken = next;
         }
     }
-
-    /// Halves of halves end at single items, in order, and none is lost.
-    #[test]
-    fn halves_end_at_single_items(signal in signals(), seed: u64) {
-        let request = generate(signal, seed);
-        let mut open = vec![request.clone()];
-        let mut single = Vec::new();
-        while let Some(request) = open.pop() {
-            match halves(signal, &request) {
-                Some((first, second)) => open.extend([second, first]),
-                None => single.extend(flatten(signal, &request)),
-            }
-        }
-        prop_assert_eq!(single, flatten(signal, &request));
-    }
 }
 
 /// A hundred thousand items in one scope, in parts of five each.
@@ -188,11 +177,12 @@ fn parts_may_be_many() {
     };
     let items = item.repeat(100_000);
     let request: Bytes = prefixed(0x0a, &prefixed(0x12, &items)).into();
-    let split = split(Signal::Traces, &request, 14).unwrap();
-    assert!(split.oversize().is_empty());
+    let items = Items::read(Signal::Traces, &request).unwrap();
+    let split = items.parts(0..items.len(), 14);
+    assert!(split.oversize.is_empty());
     let mut rest = 100_000;
-    for part in split.parts() {
-        assert_eq!(count(Signal::Traces, &part), rest.min(5));
+    for part in &split.fitting {
+        assert_eq!(count(Signal::Traces, &items.of(part)), rest.min(5));
         rest -= rest.min(5);
     }
     assert_eq!(rest, 0);

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::dead_letters::config::DeadLetterConfig;
-use super::dead_letters::{DeadLetters, Letter};
+use super::dead_letters::{DeadLetters, Letter, NotKept};
 use super::departure::Departure;
-use super::fitting::{Largest, Sent, send_fitting};
+use super::fitting::{Largest, Sent, Stuck, send_fitting};
 use super::heard::Heard;
 use super::queue::config::QueueConfig;
 use super::queue::{Load, Queue};
@@ -93,7 +93,7 @@ pub(super) struct Origin<'a> {
 pub(super) struct Delivered {
     /// What its sender is told.
     pub(super) answer: Answer,
-    /// The items that the answer rejects and that are dead letters of their own by now, or given up.
+    /// The items that the answer rejects and that are dead letters of their own by now, or lost.
     pub(super) kept: usize,
 }
 
@@ -267,20 +267,17 @@ impl Way {
                 outcome
             }
         };
-        let Sent {
-            mut answer,
-            oversize: singles,
-        } = send_fitting(signal, request, self.largest, deliver).await?;
+        let Sent { mut answer, stuck } =
+            send_fitting(signal, request, self.largest, oversize, deliver).await?;
         let mut kept = 0;
-        for (single, refusal) in singles {
-            if oversize == Oversize::Refused {
-                return Err(refusal);
-            }
+        for one in stuck {
             // Somebody may send it yet.
             from.departure.note();
-            let (rejected, told) = self.give_up(signal, single, &refusal, patience).await;
-            kept += rejected;
-            answer = answer.and(told);
+            let given_up = self.give_up(signal, &one, patience, oversize).await;
+            if !given_up.is_left {
+                kept += given_up.items;
+            }
+            answer = answer.and(given_up.told);
         }
         Ok(Delivered { answer, kept })
     }
@@ -330,16 +327,16 @@ impl Way {
         retry(retries, patience, stop, works_again, attempt).await
     }
 
-    /// Keeps what no backend takes, where that is possible while its sender waits; returns how many items that are,
-    /// and what the sender is told.
+    /// Keeps what no backend takes, where that is possible while its sender waits.
     async fn give_up(
         &self,
         signal: Signal,
-        request: Bytes,
-        refusal: &Refusal,
+        stuck: &Stuck,
         patience: Patience,
-    ) -> (usize, Answer) {
-        let (rejected, len) = (count(signal, &request), request.len());
+        oversize: Oversize,
+    ) -> GivenUp {
+        let (request, refusal) = (stuck.request(), &stuck.refusal);
+        let (items, len) = (count(signal, &request), request.len());
         let letter = Letter {
             signal,
             request,
@@ -347,20 +344,36 @@ impl Way {
         };
         let kept = self.dead_letters.keep(letter, patience.until()).await;
         let is_kept = usize::from(kept.is_ok());
-        self.counts.gave_up(is_kept, 1 - is_kept);
+        let is_wanted = kept.as_ref().is_err_and(NotKept::is_wanted);
+        let is_left = oversize == Oversize::Left && is_wanted;
+        if !is_left {
+            self.counts.gave_up(is_kept, 1 - is_kept);
+        }
         let fate = match kept {
             Ok(path) => format!("it is kept in {}", path.display()),
             Err(error) => error.to_string(),
         };
-        tracing::warn!(
-            "{}: an item of {len} bytes cannot go: {}; {fate}",
-            self.name,
-            refusal.in_log()
-        );
+        let what = match items {
+            1 => format!("an item of {len} bytes cannot go"),
+            _ => format!("{items} items of {len} bytes, with what stands around them, cannot go"),
+        };
+        tracing::warn!("{}: {what}: {}; {fate}", self.name, refusal.in_log());
         // The path is not the sender's business.
-        let told = format!("an item of {len} bytes cannot go: {refusal}");
-        (rejected, Answer::rejecting(rejected, &told))
+        let told = Answer::rejecting(items, &format!("{what}: {refusal}"));
+        GivenUp {
+            items,
+            told,
+            is_left,
+        }
     }
+}
+
+/// What became of items that the backend will never take.
+struct GivenUp {
+    items: usize,
+    told: Answer,
+    /// They could not be kept, and who has the request keeps them.
+    is_left: bool,
 }
 
 /// What an attempt shows of the backend, with what was `left` of its sender's time.

@@ -5,13 +5,22 @@
 //! items before it is sent, and what is refused for its size is halved until the items are found
 //! that cannot go at all. A request of profiles, which share a dictionary, is never divided: it goes as a
 //! whole or not at all.
+//!
+//! Parts are written one at a time, and what cannot go when it is kept: where a large resource goes with each item,
+//! all of them together are far larger than the request.
+
+mod sending;
+mod stuck;
 
 use bytes::Bytes;
-use slimspan_proto::{Signal, count, halves, split};
+use slimspan_proto::{Items, Signal, count};
 
+use super::terms::Oversize;
 use crate::answer::Answer;
-use crate::joining::Pieces;
+use crate::joining::ranges;
 use crate::refusal::Refusal;
+use sending::Sending;
+pub(super) use stuck::Stuck;
 
 /// Every backend takes this much. One that refuses less for its size refuses for another reason, such
 /// as a quota, and halving would only ask it the more often.
@@ -25,161 +34,76 @@ pub(super) struct Largest {
 }
 
 /// What became of a request.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Sent {
     /// The backend's answers to the parts that it took, together with what it refused of the rest.
     pub(super) answer: Answer,
-    /// Single items that the backend will never take, each in a request of its own, with its refusal.
-    pub(super) oversize: Vec<(Bytes, Refusal)>,
+    /// What the backend will never take for its size; the answer does not tell of it.
+    pub(super) stuck: Vec<Stuck>,
 }
 
 /// Sends `request` in parts that are at most as `large`; an item that alone is larger goes by itself, for
 /// the backend has the last word.
 ///
 /// A refusal that a retry can change ends it: the sender sends everything again. A final one is the
-/// answer where nothing was taken; otherwise what it concerns counts as rejected.
+/// answer where nothing was taken, but one for its size; otherwise what it concerns counts as rejected. Where what is
+/// too large is to be [refused](Oversize::Refused), nothing is taken of a request with such an item.
 pub(super) async fn send_fitting<F>(
     signal: Signal,
     request: Bytes,
     large: Largest,
+    oversize: Oversize,
     mut send: impl FnMut(Bytes) -> F,
 ) -> Result<Sent, Refusal>
 where
     F: Future<Output = Result<Answer, Refusal>>,
 {
-    let mut sending = Sending {
-        signal,
-        taken: false,
-        refused: None,
-        pointless: None,
-        too_large: None,
-        sent: Sent {
+    let divided = || {
+        let items = signal.is_divisible().then(|| Items::read(signal, &request));
+        let items = items.and_then(Result::ok);
+        items.filter(|items| items.len() > 1)
+    };
+    let has_too_many = || large.items < usize::MAX && count(signal, &request) > large.items;
+    let has_to_be = request.len() > large.bytes || has_too_many();
+    if let Some(items) = has_to_be.then(divided).flatten() {
+        let pieces = ranges(&items, large.items).into_iter();
+        let parts: Vec<_> = pieces
+            .map(|piece| items.parts(piece, large.bytes))
+            .collect();
+        let alone = parts.iter().flat_map(|of| &of.oversize);
+        let alone: Vec<_> = alone.map(|index| vec![*index]).collect();
+        let fitting = parts.into_iter().flat_map(|of| of.fitting);
+        // What is surely taken goes first.
+        let parts = fitting.chain(alone).collect();
+        return Sending::new(items, oversize, send).all(parts).await;
+    }
+    let refusal = match send(request.clone()).await {
+        Err(refusal) if is_for_size(&refusal, request.len()) => refusal,
+        outcome => {
+            return outcome.map(|answer| Sent {
+                answer,
+                stuck: Vec::new(),
+            });
+        }
+    };
+    match divided() {
+        Some(items) => {
+            let mut first: Vec<_> = (0..items.len()).collect();
+            let second = first.split_off(first.len() / 2);
+            let sending = Sending::new(items, oversize, send);
+            sending.all(vec![first, second]).await
+        }
+        None if oversize == Oversize::Refused || !refusal.is_for_size() => Err(refusal),
+        None => Ok(Sent {
             answer: Answer::success(),
-            oversize: Vec::new(),
-        },
-    };
-    let has_more = || large.items < usize::MAX && count(signal, &request) > large.items;
-    // What cannot be divided goes as it is.
-    let pieces = (signal.is_divisible() && has_more())
-        .then(|| Pieces::of(signal, &request, large.items).ok())
-        .flatten();
-    let Some(pieces) = pieces else {
-        sending.fit(request, large.bytes, &mut send).await?;
-        return sending.end();
-    };
-    drop(request);
-    for index in 0..pieces.count() {
-        let piece = pieces.piece(index);
-        sending.fit(piece, large.bytes, &mut send).await?;
+            stuck: vec![Stuck::whole(request, refusal)],
+        }),
     }
-    sending.end()
 }
 
-struct Sending {
-    signal: Signal,
-    /// Whether the backend took any of it.
-    taken: bool,
-    refused: Option<Refusal>,
-    /// Why nothing more is sent.
-    pointless: Option<Refusal>,
-    /// The size of the smallest item that was refused for it, and the refusal. What is as large is not
-    /// asked about again.
-    too_large: Option<(usize, Refusal)>,
-    sent: Sent,
-}
-
-impl Sending {
-    /// Sends a request, in parts where it is larger than `max_bytes`.
-    async fn fit<F>(
-        &mut self,
-        request: Bytes,
-        max_bytes: usize,
-        send: &mut impl FnMut(Bytes) -> F,
-    ) -> Result<(), Refusal>
-    where
-        F: Future<Output = Result<Answer, Refusal>>,
-    {
-        // What cannot be divided goes as it is.
-        let parts = (request.len() > max_bytes && self.signal.is_divisible())
-            .then(|| split(self.signal, &request, max_bytes).ok())
-            .flatten();
-        let Some(parts) = parts else {
-            return self.send(request, send).await;
-        };
-        drop(request);
-        for part in parts.parts() {
-            self.send(part, send).await?;
-        }
-        for index in parts.oversize() {
-            let single = parts.items().carve(|item| item == *index);
-            self.send(single, send).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends a part, and smaller ones in its place where it is too large.
-    async fn send<F>(
-        &mut self,
-        part: Bytes,
-        send: &mut impl FnMut(Bytes) -> F,
-    ) -> Result<(), Refusal>
-    where
-        F: Future<Output = Result<Answer, Refusal>>,
-    {
-        let mut waiting = vec![part];
-        while let Some(part) = waiting.pop() {
-            if let Some(refusal) = self.pointless.clone() {
-                self.refuse(&part, refusal);
-                continue;
-            }
-            let known = self.too_large.as_ref();
-            let outcome = match known.filter(|(size, _)| part.len() >= *size) {
-                Some((_, refusal)) => Err(refusal.clone()),
-                None => send(part.clone()).await,
-            };
-            match outcome {
-                Ok(answer) => {
-                    self.taken = true;
-                    self.add(answer);
-                }
-                Err(refusal) if refusal.is_retryable() => return Err(refusal),
-                Err(refusal) if refusal.may_be_for_size() && part.len() > TAKEN_BY_ALL => {
-                    if let Some((first, second)) = halves(self.signal, &part) {
-                        waiting.extend([second, first]);
-                    } else {
-                        let smallest = self.too_large.take().map_or(usize::MAX, |(size, _)| size);
-                        self.too_large = Some((smallest.min(part.len()), refusal.clone()));
-                        self.sent.oversize.push((part, refusal));
-                    }
-                }
-                Err(refusal) => {
-                    if refusal.may_be_for_size() {
-                        self.pointless = Some(refusal.clone());
-                    }
-                    self.refuse(&part, refusal);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, part: &[u8], refusal: Refusal) {
-        let rejected = count(self.signal, part);
-        self.add(Answer::rejecting(rejected, &refusal.to_string()));
-        self.refused.get_or_insert(refusal);
-    }
-
-    fn add(&mut self, answer: Answer) {
-        let before = std::mem::take(&mut self.sent.answer);
-        self.sent.answer = before.and(answer);
-    }
-
-    fn end(self) -> Result<Sent, Refusal> {
-        match self.refused {
-            Some(refusal) if !self.taken && self.sent.oversize.is_empty() => Err(refusal),
-            _ => Ok(self.sent),
-        }
-    }
+/// Whether a request that has `len` bytes may have been refused for that.
+fn is_for_size(refusal: &Refusal, len: usize) -> bool {
+    refusal.may_be_for_size() && len > TAKEN_BY_ALL
 }
 
 #[cfg(test)]
@@ -232,7 +156,24 @@ mod tests {
     }
 
     fn too_large() -> Refusal {
-        Refusal::of_backend("otlp_grpc", &Status::resource_exhausted("too large"))
+        let said = Status::resource_exhausted("received message larger than max");
+        Refusal::of_backend("otlp_grpc", &said)
+    }
+
+    fn over_quota() -> Refusal {
+        Refusal::of_backend("otlp_grpc", &Status::resource_exhausted("over quota"))
+    }
+
+    /// Sends it where what is too large becomes a dead letter.
+    async fn send_to<F>(
+        request: Bytes,
+        large: Largest,
+        send: impl FnMut(Bytes) -> F,
+    ) -> Result<Sent, Refusal>
+    where
+        F: Future<Output = Result<Answer, Refusal>>,
+    {
+        send_fitting(Signal::Traces, request, large, Oversize::Kept, send).await
     }
 
     /// The spans of each part that arrived, and the outcome; the backend takes `limit` bytes.
@@ -242,7 +183,7 @@ mod tests {
         limit: usize,
     ) -> (Vec<Vec<usize>>, usize, Result<Sent, Refusal>) {
         let (arrived, sends) = (RefCell::new(Vec::new()), RefCell::new(0));
-        let outcome = send_fitting(Signal::Traces, request, up_to(max), |part| {
+        let outcome = send_to(request, up_to(max), |part| {
             *sends.borrow_mut() += 1;
             std::future::ready(if part.len() > limit {
                 Err(too_large())
@@ -278,7 +219,7 @@ mod tests {
         };
         // Of the first three, two are as large as a part may be.
         let sizes = [30_000, 30_000, 30_000, 10, 10, 10, 10];
-        let outcome = send_fitting(Signal::Traces, request(&sizes), large, |part| {
+        let outcome = send_to(request(&sizes), large, |part| {
             arrived.push(numbers(&part));
             std::future::ready(Ok(Answer::success()))
         });
@@ -294,10 +235,10 @@ mod tests {
         let others: Vec<_> = (0..512).filter(|number| *number != 300).collect();
         assert_eq!(arrived.concat(), others);
         assert!(sends <= 2 * 9 + 1, "2 log2(n) + 1: {sends}");
-        let oversize = outcome.unwrap().oversize;
-        assert_eq!(oversize.len(), 1);
-        let (single, refusal) = &oversize[0];
-        assert_eq!((numbers(single), refusal), (vec![300], &too_large()));
+        let stuck = outcome.unwrap().stuck;
+        assert_eq!(stuck.len(), 1);
+        assert_eq!(numbers(&stuck[0].request()), [300]);
+        assert_eq!(stuck[0].refusal, too_large());
     }
 
     #[tokio::test]
@@ -313,37 +254,143 @@ mod tests {
         // The same framing as that of spans.
         let whole = request(&[30_000; 4]);
         let mut arrived = Vec::new();
-        let outcome = send_fitting(Signal::Profiles, whole.clone(), up_to(40_000), |part| {
+        let large = up_to(40_000);
+        let send = |part| {
             arrived.push(part);
             std::future::ready(Err(too_large()))
+        };
+        let ended = send_fitting(Signal::Profiles, whole.clone(), large, Oversize::Kept, send);
+        let stuck = ended.await.unwrap().stuck;
+        let stuck: Vec<_> = stuck.iter().map(Stuck::request).collect();
+        assert_eq!((stuck, arrived), (vec![whole.clone()], vec![whole]));
+    }
+
+    /// A request whose backend refuses all, and how often it was asked.
+    async fn refused(request: Bytes, refusal: &Refusal) -> (Result<Sent, Refusal>, usize) {
+        let mut sends = 0;
+        let outcome = send_to(request, up_to(1 << 24), |_| {
+            sends += 1;
+            std::future::ready(Err(refusal.clone()))
         });
-        let oversize = outcome.await.unwrap().oversize;
-        assert_eq!(oversize, [(whole.clone(), too_large())]);
-        assert_eq!(arrived, [whole]);
+        let outcome = outcome.await;
+        (outcome, sends)
     }
 
     #[tokio::test]
     async fn a_quota_is_not_asked_span_by_span() {
-        let (arrived, sends, outcome) = run(request(&[1_000; 512]), 1 << 22, 0).await;
-        assert!(arrived.is_empty());
-        assert_eq!(outcome.unwrap_err(), too_large());
+        let (outcome, sends) = refused(request(&[1_000; 512]), &over_quota()).await;
+        assert_eq!(outcome.unwrap_err(), over_quota());
         assert_eq!(sends, 6, "down to 16 KiB");
     }
 
-    /// Items of chats are large themselves, and a quota refuses each.
+    /// Items of chats are large themselves. Whatever stands first, nobody is told that some of it arrived.
     #[tokio::test]
-    async fn a_quota_is_not_asked_for_each_large_span_either() {
-        let (arrived, sends, outcome) = run(request(&[20_000; 200]), 1 << 23, 0).await;
-        assert!(arrived.is_empty());
-        assert_eq!(outcome.unwrap().oversize.len(), 200, "none is forgotten");
+    async fn a_quota_is_not_taken_for_the_size_of_large_spans() {
+        for (sizes, most) in [
+            (vec![20_000], 1),
+            (vec![20_000; 200], 8),
+            ([vec![20_000], vec![1_000; 100]].concat(), 15),
+            ([vec![1_000; 100], vec![20_000]].concat(), 15),
+        ] {
+            let (outcome, sends) = refused(request(&sizes), &over_quota()).await;
+            assert_eq!(outcome.unwrap_err(), over_quota(), "{}", sizes.len());
+            assert!(sends <= most, "{} spans: {sends}", sizes.len());
+        }
+        let (outcome, sends) = refused(request(&[20_000; 200]), &too_large()).await;
+        let stuck = outcome.unwrap().stuck;
+        assert_eq!(stuck.len(), 200, "none is forgotten");
         assert_eq!(sends, 8, "down to the first");
+    }
+
+    /// A request with spans whose names have these lengths, in a resource that is as large as that.
+    fn around(resource: usize, sizes: &[usize]) -> Bytes {
+        let mut decoded = ExportTraceServiceRequest::decode(request(sizes)).unwrap();
+        decoded.resource_spans[0].schema_url = "u".repeat(resource);
+        decoded.encode_to_vec().into()
+    }
+
+    /// Each item is too large then, and apart they are far larger than memory.
+    #[tokio::test]
+    async fn a_resource_that_is_too_large_is_neither_sent_nor_kept_with_each_item() {
+        const RESOURCE: usize = 1 << 20;
+        // Each is smaller than the one before, so that no refusal tells of the next.
+        let sizes: Vec<_> = (0..2_000).map(|number| 2_100 - number).collect();
+        let whole = around(RESOURCE, &sizes);
+        for (max, limit) in [(RESOURCE, RESOURCE), (1 << 30, RESOURCE / 2)] {
+            let (arrived, sends, outcome) = run(whole.clone(), max, limit).await;
+            assert!(arrived.is_empty());
+            assert!(sends <= 40, "{sends}");
+            let stuck = outcome.unwrap().stuck;
+            let bytes: usize = stuck.iter().map(|one| one.request().len()).sum();
+            assert!(bytes <= 2 * whole.len(), "{bytes} of {}", whole.len());
+            let kept: Vec<_> = stuck
+                .iter()
+                .flat_map(|one| numbers(&one.request()))
+                .collect();
+            assert_eq!(kept.len(), sizes.len());
+        }
+    }
+
+    /// Some of them fit with it, and go.
+    #[tokio::test]
+    async fn what_fits_with_its_resource_goes_and_the_rest_is_found_by_halving_sizes() {
+        let sizes: Vec<_> = (0..300).map(|number| 100 + number * 100).collect();
+        let whole = around(40_000, &sizes);
+        for max in [55_000, 1 << 30] {
+            let (arrived, sends, outcome) = run(whole.clone(), max, 55_000).await;
+            let mut arrived = arrived.concat();
+            arrived.sort_unstable();
+            let stuck = outcome.unwrap().stuck;
+            let stuck: Vec<_> = stuck
+                .iter()
+                .flat_map(|one| numbers(&one.request()))
+                .collect();
+            assert_eq!(arrived, (0..arrived.len()).collect::<Vec<_>>());
+            assert_eq!(arrived.len() + stuck.len(), sizes.len());
+            assert!(arrived.len() > 140, "{}", arrived.len());
+            assert!(sends < 400, "{sends}");
+        }
+    }
+
+    /// What waits for its store to become smaller is to come again as a whole, and none of it twice.
+    #[tokio::test]
+    async fn nothing_is_taken_of_a_request_that_is_to_come_back() {
+        let mut sizes = [1_000; 100];
+        sizes[70] = 60_000;
+        for (max, limit, is_taken) in [
+            (50_000, 50_000, false),
+            (1 << 20, 50_000, false),
+            (50_000, 70_000, true),
+            (1 << 20, 70_000, true),
+        ] {
+            let mut arrived = Vec::new();
+            let (whole, large) = (request(&sizes), up_to(max));
+            let send = |part: Bytes| {
+                std::future::ready(if part.len() > limit {
+                    Err(too_large())
+                } else {
+                    arrived.extend(numbers(&part));
+                    Ok(Answer::success())
+                })
+            };
+            let ended = send_fitting(Signal::Traces, whole, large, Oversize::Refused, send);
+            match ended.await {
+                Ok(all) => assert!(is_taken && all.stuck.is_empty()),
+                Err(refusal) => assert!(!is_taken && refusal == too_large()),
+            }
+            assert_eq!(
+                arrived.len(),
+                if is_taken { 100 } else { 0 },
+                "{max} {limit}"
+            );
+        }
     }
 
     #[tokio::test]
     async fn what_can_be_repeated_is_repeated_as_a_whole() {
         let later = || Refusal::unavailable(Culprit::Backend, "later");
         let mut sends = 0;
-        let outcome = send_fitting(Signal::Traces, request(&[30_000; 4]), up_to(40_000), |_| {
+        let outcome = send_to(request(&[30_000; 4]), up_to(40_000), |_| {
             sends += 1;
             std::future::ready(if sends == 2 {
                 Err(later())
@@ -358,7 +405,7 @@ mod tests {
     #[tokio::test]
     async fn a_final_refusal_of_a_part_takes_no_other_along() {
         let mut sends = 0;
-        let outcome = send_fitting(Signal::Traces, request(&[30_000; 4]), up_to(70_000), |_| {
+        let outcome = send_to(request(&[30_000; 4]), up_to(70_000), |_| {
             sends += 1;
             std::future::ready(if sends == 1 {
                 Err(Refusal::malformed("bad name"))

@@ -44,6 +44,9 @@ pub struct Terms {
 pub enum Oversize {
     /// It is kept as a dead letter, and rejected.
     Kept,
+    /// It is kept as a dead letter, and rejected. Where it cannot be kept, it is rejected and left to who has the
+    /// request, and does not count as lost.
+    Left,
     /// The request is refused: another time it may be smaller.
     Refused,
 }

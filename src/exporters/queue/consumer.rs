@@ -311,12 +311,18 @@ impl Shared {
             // In memory it is tried until it has an end.
             heard: self.journal.is_some().then_some(&first.heard),
         };
-        let (signal, kept) = (first.signal, Oversize::Kept);
+        // Who waits for the result is told of it, and nobody keeps it then.
+        let oversize = if self.config.wait_for_result {
+            Oversize::Kept
+        } else {
+            Oversize::Left
+        };
+        let signal = first.signal;
         // What is refused may be halved, or stay on disk: what became of it is counted at the end.
         let _in_flight = self.way.counts().begin_uncounted(signal);
         let delivery = self
             .way
-            .deliver(signal, request.clone(), origin, patience, kept);
+            .deliver(signal, request.clone(), origin, patience, oversize);
         // A consumer that ended here would leave the queue with one less.
         let panics = &self.counters.panics;
         let what = || format!("the exporter {} ({signal})", self.way.name());

@@ -1,6 +1,7 @@
 //! What a queue on disk does while its backend takes nothing, or not all.
 
 use std::sync::Mutex as Locked;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytesize::ByteSize;
 use futures::FutureExt as _;
@@ -231,4 +232,54 @@ async fn one_that_has_no_end_leaves_it_to_others_to_ask_a_backend_that_was_away(
     let asked = backend.0.asked.lock().unwrap();
     let before = asked.iter().filter(|(at, _)| *at < backend.0.back);
     assert!(before.count() >= 3, "{asked:?}");
+}
+
+/// A backend for which everything is too large. It counts how often it was asked.
+#[derive(Debug, Default)]
+struct Narrow(AtomicUsize);
+
+impl Taker for Narrow {
+    fn take(&self, _: Bytes, _: Option<Duration>) -> BoxFuture<'static, Result<Answer, Refusal>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Err(Refusal::too_costly("too large"))).boxed()
+    }
+}
+
+/// Its sender was told that it is safe, and nobody else has it.
+#[tokio::test]
+async fn what_is_too_large_and_can_be_kept_nowhere_else_stays_on_disk() {
+    let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let place = home.path().join("place");
+    std::fs::write(&place, "a file").unwrap();
+    let letters = place.join("letters");
+    let mut exporter = OtlpGrpcConfig::new("127.0.0.1:9".parse().unwrap());
+    exporter.dead_letters.directory = Some(letters.clone());
+    let backend = Arc::new(Narrow::default());
+    let taker: Arc<Narrow> = Arc::clone(&backend);
+    let way = Way::new(
+        "otlp".to_owned(),
+        Wire::Taken(taker),
+        None,
+        exporter.delivery(),
+    );
+    let budget = Budget::new(Limits {
+        limit_mib: 128,
+        spike_mib: 25,
+    });
+    let config = QueueConfig::default();
+    let opened = Some(opened(folder.path()).await);
+    let queue = Queue::begin(Arc::new(way), &config, opened, parts(budget));
+    offer(&queue).await.unwrap();
+    pause();
+    let is_empty = async || {
+        while queue.load().size > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(100 * SECOND, is_empty()).await.is_err());
+    assert_eq!(backend.0.load(Ordering::Relaxed), 1);
+    std::fs::remove_file(&place).unwrap();
+    timeout(100 * SECOND, is_empty()).await.unwrap();
+    let kept = std::fs::read_dir(letters).unwrap();
+    assert_eq!(kept.count(), 2, "the request, and why");
 }
