@@ -114,7 +114,7 @@ impl Writer {
     /// Writes a record once more. Where the file does not have it any more, there is nothing of it.
     fn copy(&mut self, window: &mut Window, record: &Record) -> io::Result<Entry> {
         let unplaced = Unplaced {
-            sequence: record.sequence,
+            sequence: Some(record.sequence),
             len: record.len,
             body_crc: record.body_crc,
         };

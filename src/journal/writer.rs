@@ -24,7 +24,8 @@ const MOST_UNSYNCED: u64 = 32 << 20;
 
 /// A record that stands nowhere yet.
 pub(super) struct Unplaced {
-    pub(super) sequence: u64,
+    /// Of one that is moved. A new one gets the next, and not before it is known where it goes.
+    pub(super) sequence: Option<u64>,
     pub(super) len: u32,
     pub(super) body_crc: u32,
 }
@@ -170,7 +171,7 @@ impl Writer {
             sum.add(part);
         }
         let record = Unplaced {
-            sequence: self.next_sequence,
+            sequence: None,
             // No longer than a body may be.
             len: len as u32,
             body_crc: sum.sum(),
@@ -184,13 +185,9 @@ impl Writer {
         Ok(entry)
     }
 
-    /// Has a record written at the end of the active segment: its header, which is given, and its body.
-    pub(super) fn place(
-        &mut self,
-        record: &Unplaced,
-        write: impl FnOnce(&mut dyn Appending, &[u8]) -> io::Result<()>,
-    ) -> io::Result<Entry> {
-        let wanted = RECORD_HEADER as u64 + u64::from(record.len);
+    /// The segment that a record of `wanted` bytes goes into, behind one that ends where it has no room. That one
+    /// is synced, and where this fails, its last sequences are free again: which is next is known only then.
+    fn ready(&mut self, wanted: u64) -> io::Result<Active> {
         if self
             .active
             .as_ref()
@@ -200,13 +197,23 @@ impl Writer {
             self.seal();
             crash::at(Point::JournalRotating);
         }
-        let mut active = match self.active.take() {
-            Some(active) => active,
-            None => self.segments.begin(self.next_sequence)?,
-        };
+        match self.active.take() {
+            Some(active) => Ok(active),
+            None => self.segments.begin(self.next_sequence),
+        }
+    }
+
+    /// Has a record written at the end of the active segment: its header, which is given, and its body.
+    pub(super) fn place(
+        &mut self,
+        record: &Unplaced,
+        write: impl FnOnce(&mut dyn Appending, &[u8]) -> io::Result<()>,
+    ) -> io::Result<Entry> {
+        let wanted = RECORD_HEADER as u64 + u64::from(record.len);
+        let mut active = self.ready(wanted)?;
         let header = RecordHeader {
             len: record.len,
-            sequence: record.sequence,
+            sequence: record.sequence.unwrap_or(self.next_sequence),
             segment_id: active.id,
             body_crc: record.body_crc,
         };

@@ -325,6 +325,51 @@ async fn a_failed_sync_fails_what_it_was_for_and_nothing_else() {
     assert_eq!(found.damage, crate::journal::Damage::default());
 }
 
+/// What goes on in the next segment has numbers of its own, also where those of what was cut off are free again.
+#[tokio::test]
+async fn no_two_share_a_number_where_the_last_sync_of_a_segment_fails() {
+    let (folder, disk, journal) = on_faulty_disk(SMALL);
+    let first = journal.append(&[body(0, 1_000)]).await.unwrap();
+    let held = disk.hold_syncs();
+    let hangs = disk.next_sync();
+    let alone = journal.append(&[body(1, 1_000)]);
+    hangs.await;
+    // All that waits now is one batch: three fill a segment, and small ones stand behind the fourth.
+    let lens = [1_000, 1_000, 1_000, 1_000, 100, 100, 100, 100];
+    let batch = (2..).zip(lens).map(|(number, len)| body(number, len));
+    let batch: Vec<_> = batch.collect();
+    let appends: Vec<_> = batch
+        .iter()
+        .map(|body| journal.append(std::slice::from_ref(body)))
+        .collect();
+    disk.fail_syncs(2);
+    drop(held);
+    assert!(matches!(alone.await, Err(AppendError::Io(_))));
+    let appended = join_all(appends).await;
+    let mut told = vec![(first.sequence(), body(0, 1_000))];
+    for (number, (appended, body)) in appended.into_iter().zip(batch).enumerate() {
+        match appended {
+            Ok(entry) => told.push((entry.sequence(), body)),
+            Err(error) => {
+                assert!(number < 3, "{number}: {error}");
+                assert!(matches!(error, AppendError::Io(_)), "{error}");
+            }
+        }
+    }
+    assert_eq!(told.len(), 6);
+    let sequences: Vec<_> = told.iter().map(|(sequence, _)| *sequence).collect();
+    assert!(
+        sequences.is_sorted_by(|one, other| one < other),
+        "{sequences:?}"
+    );
+    drop(journal);
+    let (journal, found) = open(folder.path(), SMALL);
+    let found_as = found.entries.iter().map(Entry::sequence);
+    let found_as: Vec<_> = found_as.zip(bodies(&journal, &found.entries)).collect();
+    assert_eq!(found_as, told);
+    assert_eq!(found.damage, crate::journal::Damage::default());
+}
+
 /// It can neither be synced nor cut off, and may be found by the next start.
 #[tokio::test]
 async fn what_cannot_be_cut_off_does_not_come_and_shares_its_number_with_no_other() {
