@@ -46,37 +46,46 @@ impl Writer {
         if resting_until.is_some_and(|until| Instant::now() < until) {
             return false;
         }
+        self.move_one().unwrap_or_else(|error| {
+            tracing::warn!(
+                "{} is full, and what is left of a segment cannot be moved to make room: {error}",
+                self.segments.folder().display()
+            );
+            self.moving.resting_until = Some(Instant::now() + REST);
+            false
+        })
+    }
+
+    /// The same without a rest where it fails.
+    fn move_one(&mut self) -> io::Result<bool> {
+        let mut but: Vec<u32> = self.active.iter().map(|active| active.slot).collect();
+        let mut unread = None;
         loop {
-            let active = self.active.as_ref().map(|active| active.slot);
             let most = self.free().max(self.segment_bytes() / 2);
-            let Some(slot) = self.segments.sparsest(active, most) else {
-                return false;
+            let Some(slot) = self.segments.sparsest(&but, most) else {
+                return unread.map_or(Ok(false), Err);
             };
-            match self.move_out_of(slot) {
-                Ok(true) => return true,
+            match self.segments.standing(slot) {
+                Ok(Some(standing)) => return self.move_out_of(slot, standing).map(|()| true),
                 // It is not asked for again.
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(
-                        "{} is full, and what is left of a segment cannot be moved to make room: {error}",
-                        self.segments.folder().display()
-                    );
-                    self.moving.resting_until = Some(Instant::now() + REST);
-                    return false;
+                Ok(None) => {}
+                // It may be the only one that the disk does not give.
+                Err(error) if unread.is_none() => {
+                    but.push(slot);
+                    unread = Some(error);
                 }
+                // Two are the disk's fault, and not theirs.
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// All of it or nothing; false where the segment is not as it should be.
-    fn move_out_of(&mut self, slot: u32) -> io::Result<bool> {
-        let Some(Standing {
+    /// All of it or nothing.
+    fn move_out_of(&mut self, slot: u32, standing: Standing) -> io::Result<()> {
+        let Standing {
             mut window,
             records,
-        }) = self.segments.standing(slot)?
-        else {
-            return Ok(false);
-        };
+        } = standing;
         let mut copied = Ok(());
         for record in &records {
             let from = Entry {
@@ -108,7 +117,7 @@ impl Writer {
             return Err(error);
         }
         self.segments.delete(slot, &moved);
-        Ok(true)
+        Ok(())
     }
 
     /// Writes a record once more. Where the file does not have it any more, there is nothing of it.

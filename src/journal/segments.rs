@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::disk::{Appending, Disk, write_all};
 use super::entry::Entry;
@@ -43,6 +44,8 @@ struct Segment {
     live_bytes: u64,
     /// Whether nothing stands in it that is not known, or only here.
     is_clean: bool,
+    /// When the disk did not give what was to be moved out of it.
+    unread: Option<Instant>,
 }
 
 /// The segment that grows.
@@ -74,6 +77,7 @@ impl Segments {
                 is_clean: found.is_whole && found.holes.is_empty(),
                 // What the disk did not give may hold records: it is never done.
                 live: found.live + u64::from(!found.is_whole),
+                unread: None,
             };
             (slot, segment)
         });
@@ -138,6 +142,7 @@ impl Segments {
             live: 0,
             live_bytes: 0,
             is_clean: true,
+            unread: None,
         };
         self.by_slot.insert(slot, segment);
         self.grow(slot, len);
@@ -267,12 +272,13 @@ impl Segments {
         }
     }
 
-    /// The sealed segment of which the least is needed, where half of it or more is done: to move the rest, of
-    /// no more than `most` bytes, makes room.
-    pub(super) fn sparsest(&self, active: Option<u32>, most: u64) -> Option<u32> {
+    /// The segment of which the least is needed, where half of it or more is done: to move the rest, of no more
+    /// than `most` bytes, makes room. None of `but`, and one that the disk did not give before only where there
+    /// is no other.
+    pub(super) fn sparsest(&self, but: &[u32], most: u64) -> Option<u32> {
         let is_sparse = |of: &Segment| 2 * (of.live_bytes + SEGMENT_HEADER as u64) <= of.len;
         let may_move = |(slot, of): &(&u32, &Segment)| {
-            active != Some(**slot)
+            !but.contains(slot)
                 && of.is_clean
                 && of.live > 0
                 && of.live_bytes <= most
@@ -280,7 +286,7 @@ impl Segments {
         };
         let sparse = self.by_slot.iter().filter(may_move);
         let share = |of: &Segment| of.live_bytes.saturating_mul(1 << 10) / of.len.max(1);
-        let sparsest = sparse.min_by_key(|(_, of)| share(of));
+        let sparsest = sparse.min_by_key(|(_, of)| (of.unread, share(of)));
         sparsest.map(|(slot, _)| *slot)
     }
 
@@ -290,9 +296,19 @@ impl Segments {
             return Ok(None);
         };
         let id = segment.header.id;
-        let mut window = Window::open(self.disk.as_ref(), &segment.path)?;
         let mut scan = Scan::default();
-        scan.run(&mut window, id, SEGMENT_HEADER as u64)?;
+        let window = Window::open(self.disk.as_ref(), &segment.path);
+        let scanned = window.and_then(|mut window| {
+            scan.run(&mut window, id, SEGMENT_HEADER as u64)?;
+            Ok(window)
+        });
+        let window = scanned.inspect_err(|error| {
+            tracing::warn!(
+                "cannot read {} to move what is needed of it: {error}",
+                segment.path.display()
+            );
+            segment.unread = Some(Instant::now());
+        })?;
         let mut records = scan.records;
         if let Some(removed) = self.removed.get(&id) {
             records.retain(|record| !removed.contains(record.sequence));

@@ -149,6 +149,11 @@ impl FaultyDisk {
         unread.wait_for(|unread| *unread >= count).await.unwrap();
     }
 
+    /// How many reads have failed.
+    pub(crate) fn failed_reads(&self) -> usize {
+        *self.faults.unread.borrow()
+    }
+
     /// How often a file was synced.
     pub(crate) fn syncs(&self) -> usize {
         self.faults.syncs.load(Ordering::SeqCst)

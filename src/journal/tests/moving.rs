@@ -226,22 +226,26 @@ async fn an_end_at_any_change_of_a_move_neither_loses_nor_doubles() {
     }
 }
 
+/// Segments of a record that is done and a small one that stays, until there is room for no more of them.
+async fn fill_up(journal: &Journal) -> Vec<(u64, Entry)> {
+    let mut stay = Vec::new();
+    while journal.held() + 1_300 <= TIGHT.max_bytes {
+        let number = stay.len() as u64;
+        let passes = journal.append(&[body(number, 1_000)]).await.unwrap();
+        let stays = journal.append(&[body(1_000 + number, 50)]).await.unwrap();
+        stay.push((1_000 + number, stays));
+        journal.remove(&passes);
+    }
+    stay
+}
+
 /// What the disk does not take stays where it is.
 #[tokio::test]
 async fn what_cannot_be_moved_stays() {
     for fails in 0..3 {
         let (folder, disk, journal) = on_faulty_disk(TIGHT);
-        let mut stay = Vec::new();
-        let full = loop {
-            let number = stay.len() as u64;
-            let passes = journal.append(&[body(number, 1_000)]).await.unwrap();
-            let stays = journal.append(&[body(1_000 + number, 50)]).await.unwrap();
-            stay.push((1_000 + number, stays));
-            journal.remove(&passes);
-            if journal.held() + 1_300 > TIGHT.max_bytes {
-                break number;
-            }
-        };
+        let stay = fill_up(&journal).await;
+        let full = stay.len() as u64;
         match fails {
             0 => disk.set_room(30),
             1 => disk.fail_syncs(1),
@@ -266,6 +270,29 @@ async fn what_cannot_be_moved_stays() {
             assert_eq!(times, 1, "{number}");
         }
     }
+}
+
+/// One bad place on a disk keeps back what stands there, and no room that the rest can make.
+#[tokio::test]
+async fn one_that_cannot_be_read_keeps_no_other_from_being_moved() {
+    let (folder, disk, journal) = on_faulty_disk(TIGHT);
+    let stay = fill_up(&journal).await;
+    // Of all of them as little is needed, so the first one is to go first.
+    let bad = segments(folder.path()).remove(0);
+    disk.fail_reads_of(&bad, 0);
+    let large: Vec<_> = (0..4).map(|number| body(number, 1_500)).collect();
+    for large in &large {
+        journal.append(std::slice::from_ref(large)).await.unwrap();
+    }
+    assert_eq!(disk.failed_reads(), 1, "others come before it from then on");
+    assert!(bad.exists());
+    disk.mend_reads();
+    drop(journal);
+    let (journal, found) = open_on(&disk, folder.path(), TIGHT);
+    assert_eq!(found.damage, Damage::default());
+    let expected = stay.iter().map(|(number, _)| body(*number, 50));
+    let expected: Vec<_> = expected.chain(large).collect();
+    assert_eq!(bodies(&journal, &found.entries), expected);
 }
 
 /// A disk has room for the first of two, and for both of them later.
