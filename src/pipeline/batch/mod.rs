@@ -5,6 +5,8 @@
 //! that is still to be sent.
 
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -19,14 +21,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) use self::part::Held;
-use self::part::{Group, Part};
+use self::part::{Group, Part, divided, joined};
 use super::fan_out::{FanOut, Outgoing};
 use super::passing::Carried;
 use crate::admission::{Budget, Lease};
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::config::BatchConfig;
-use crate::exporters::{Departure, Divided, Oversize, Terms};
+use crate::exporters::{Departure, Oversize, Terms};
 use crate::joining::shares;
 use crate::refusal::{Culprit, Refusal};
 use crate::tally::Tickets;
@@ -263,8 +265,10 @@ impl Shared {
 
     /// Sends a group to all exporters, and tells each sender what became of its request.
     async fn deliver(&self, group: Vec<Part>) {
-        let exporters = 0..self.exporters.len();
-        let outcomes = exporters.map(|exporter| self.export(exporter, &group));
+        let (exporters, parts) = (0..self.exporters.len(), group.as_slice());
+        // All of them have one copy, which is what the lease is for. It goes when the last one needs it no more.
+        let whole = joined(parts);
+        let outcomes = exporters.map(move |exporter| self.export(exporter, parts, whole.clone()));
         let mut outcomes: Vec<_> = join_all(outcomes)
             .await
             .into_iter()
@@ -277,23 +281,24 @@ impl Shared {
         }
     }
 
-    /// Sends a group to one exporter, in halves where the backend says that there is something wrong in
-    /// it: the request of one sender takes no other's along. Returns what became of each.
+    /// Sends a group, which is joined already, to one exporter, in halves where the backend says that there is
+    /// something wrong in it: the request of one sender takes no other's along. Returns what became of each.
     fn export<'a>(
         &'a self,
         exporter: usize,
         group: &'a [Part],
+        whole: Outgoing,
     ) -> BoxFuture<'a, Vec<Result<Answer, Refusal>>> {
         async move {
-            match self.send_group(exporter, group).await {
+            match self.send_group(exporter, group, whole).await {
                 Ok(answer) => {
                     let items: Vec<_> = group.iter().map(|part| part.items).collect();
                     shares(&items, &answer).into_iter().map(Ok).collect()
                 }
                 Err(refusal) if divided(group).goes_again(&refusal) => {
                     let (first, second) = group.split_at(group.len() / 2);
-                    let mut outcomes = self.export(exporter, first).await;
-                    outcomes.extend(self.export(exporter, second).await);
+                    let mut outcomes = self.export(exporter, first, joined(first)).await;
+                    outcomes.extend(self.export(exporter, second, joined(second)).await);
                     outcomes
                 }
                 Err(refusal) => group.iter().map(|_| Err(refusal.clone())).collect(),
@@ -302,7 +307,12 @@ impl Shared {
         .boxed()
     }
 
-    async fn send_group(&self, exporter: usize, group: &[Part]) -> Result<Answer, Refusal> {
+    async fn send_group(
+        &self,
+        exporter: usize,
+        group: &[Part],
+        whole: Outgoing,
+    ) -> Result<Answer, Refusal> {
         let Some(first) = group.first() else {
             return Ok(Answer::success());
         };
@@ -325,11 +335,10 @@ impl Shared {
         if let [only] = group {
             return self.send_one(exporter, only, &terms).await;
         }
-        let joined = Outgoing::joined(group.iter().map(|part| part.outgoing.clone()));
         let carried = Carried::default();
         let sent = self
             .exporters
-            .send_to(exporter, self.signal, &joined, &[], &terms, &carried);
+            .send_to(exporter, self.signal, &whole, &[], &terms, &carried);
         sent.await
     }
 
@@ -387,14 +396,5 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Nothing under the lock panics half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What is done with a group that is refused.
-fn divided(group: &[Part]) -> Divided {
-    if group.len() > 1 {
-        Divided::InHalves
-    } else {
-        Divided::Never
     }
 }

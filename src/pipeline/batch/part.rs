@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::admission::Lease;
 use crate::answer::Answer;
-use crate::exporters::Terms;
+use crate::exporters::{Divided, Terms};
 use crate::pipeline::artifacts::Recording;
 use crate::pipeline::fan_out::Outgoing;
 use crate::pipeline::tenancy::InFlight;
@@ -69,5 +69,19 @@ impl Group {
         };
         let more = first + part.outgoing.len_of_all();
         self.lease.try_charge(more).is_ok()
+    }
+}
+
+/// Requests as one. Only one that goes alone is not copied.
+pub(super) fn joined(group: &[Part]) -> Outgoing {
+    Outgoing::joined(group.iter().map(|part| part.outgoing.clone()))
+}
+
+/// What is done with a group that is refused.
+pub(super) fn divided(group: &[Part]) -> Divided {
+    if group.len() > 1 {
+        Divided::InHalves
+    } else {
+        Divided::Never
     }
 }
