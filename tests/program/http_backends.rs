@@ -291,6 +291,40 @@ async fn http2_is_not_offered_where_it_is_switched_off() {
     }
 }
 
+/// A host among the headers is the only one that a backend is told, also one that has HTTP/2, where it would stand
+/// beside that of the endpoint.
+#[tokio::test]
+async fn a_backend_is_told_one_host() {
+    let authority = Authority::new();
+    let issued = authority.issue("127.0.0.1");
+    let backend = Backend::start().await;
+    let front = speaking_both(&issued, backend.address).await;
+    for (host, version, expected) in [
+        ("otlp.example.com", Version::HTTP_11, "otlp.example.com"),
+        ("", Version::HTTP_2, &*front.to_string()),
+    ] {
+        let config = with(&backend, |exporter| {
+            exporter["endpoint"] = json!(format!("https://{front}"));
+            exporter["tls"] = json!({ "ca_file": "ca.pem" });
+            exporter["headers"] = json!({ "Host": host });
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let slimspan = Slimspan::start_in(folder, &config).await;
+        let sender = slimspan.sender().await;
+        let request = otlp::plain_span(1);
+        sender.send(Signal::Traces, &request).await.unwrap();
+        let received = backend.received().pop().unwrap();
+        let hosts = received.headers.get_all("host").into_iter();
+        let hosts = hosts.map(|host| host.to_str().unwrap().to_owned());
+        let told: Vec<String> = received.authority.into_iter().chain(hosts).collect();
+        assert_eq!(
+            (received.version, told),
+            (version, vec![expected.to_owned()])
+        );
+    }
+}
+
 /// A backend that nobody vouches for gets nothing.
 #[tokio::test]
 async fn a_backend_that_is_not_trusted_gets_nothing() {

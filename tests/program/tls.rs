@@ -131,19 +131,33 @@ async fn only_a_backend_that_is_trusted_gets_requests() {
 }
 
 /// A backend that is called by another name than its endpoint has the certificate of that name, unless it
-/// is said to have another.
+/// is said to have another; where only that is said, it is called so, too.
 #[tokio::test]
 async fn the_name_that_a_backend_is_called_by_is_that_of_its_certificate() {
+    const STRANGE: Result<&str, &str> = Err("not valid for name");
     let authority = Authority::new();
     let by_name = Backend::with_tls(showing(&authority.issue("backend.test"))).await;
     let by_address = Backend::with_tls(showing(&authority.issue("127.0.0.1"))).await;
-    for (backend, called, certificate, says) in [
-        (&by_name, "backend.test", None, None),
-        (&by_name, "backend.test:4317", None, None),
-        (&by_name, "shop.test", Some("backend.test"), None),
-        (&by_name, "shop.test", None, Some("not valid for name")),
-        (&by_address, "[::1]:4317", None, Some("not valid for name")),
-        (&by_address, "127.0.0.1:1", None, None),
+    for (backend, called, certificate, told) in [
+        (&by_name, Some("backend.test"), None, Ok("backend.test")),
+        (
+            &by_name,
+            Some("backend.test:4317"),
+            None,
+            Ok("backend.test:4317"),
+        ),
+        (
+            &by_name,
+            Some("shop.test"),
+            Some("backend.test"),
+            Ok("shop.test"),
+        ),
+        (&by_name, None, Some("backend.test"), Ok("backend.test")),
+        (&by_name, Some("shop.test"), None, STRANGE),
+        (&by_name, None, Some("shop.test"), STRANGE),
+        (&by_address, Some("[::1]:4317"), None, STRANGE),
+        (&by_address, Some("127.0.0.1:1"), None, Ok("127.0.0.1:1")),
+        (&by_address, None, Some("127.0.0.1"), Ok("127.0.0.1")),
     ] {
         let mut tls = json!({ "ca_pem": authority.pem() });
         if let Some(certificate) = certificate {
@@ -152,12 +166,19 @@ async fn the_name_that_a_backend_is_called_by_is_that_of_its_certificate() {
         let mut config = config_with(backend, tls);
         config["exporters"]["otlp_grpc"]["authority"] = json!(called);
         let slimspan = Slimspan::start(&config).await;
-        assert_sends(&slimspan, backend, says).await;
-        if says.is_none() {
+        assert_sends(&slimspan, backend, told.err()).await;
+        if let Ok(told) = told {
             let received = backend.received().pop().unwrap();
-            assert_eq!(received.authority.as_deref(), Some(called));
+            assert_eq!(received.authority.as_deref(), Some(told));
         }
     }
+    // Without TLS there is no certificate, and so no name of one.
+    let plain = Backend::start().await;
+    let tls = json!({ "insecure": true, "server_name_override": "backend.test" });
+    let slimspan = Slimspan::start(&config_with(&plain, tls)).await;
+    assert_sends(&slimspan, &plain, None).await;
+    let received = plain.received().pop().unwrap();
+    assert_eq!(received.authority, Some(plain.address.to_string()));
 }
 
 /// A backend that wants to know who comes. It says why nobody else is let in only after the handshake, and

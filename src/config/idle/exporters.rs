@@ -67,13 +67,19 @@ fn of_http(path: &KeyPath, http: &OtlpHttpConfig) -> Vec<Idle> {
         Some("does nothing with force_attempt_http2: false, with which all goes over HTTP/1.1")
     } else if http.uses_tls() == Some(false) {
         Some("does nothing with http://, which is HTTP/1.1")
+    } else if http.names_host() {
+        Some("does nothing with a host among the headers, with which all goes over HTTP/1.1")
     } else {
         None
     };
+    let only_host = "have a host, which is the only one that the backend is told: all goes over HTTP/1.1, because \
+                     HTTP/2 has another place for the one of the endpoint";
     let unasked =
         "does nothing without http2_read_idle_timeout: no connection is asked whether it is there";
     let alone = http.disable_keep_alives;
+    let may_be_http2 = http.force_attempt_http2 && http.uses_tls() != Some(false);
     let keys = [
+        ("headers", may_be_http2 && http.names_host(), only_host),
         (
             "http2_read_idle_timeout",
             is_asked && without_http2.is_some(),

@@ -34,6 +34,8 @@ const TRUSTING: &str =
 const ALONE: &str = "does nothing with disable_keep_alives: true, with which no connection is kept";
 const OVER_HTTP_1: &str =
     "does nothing with force_attempt_http2: false, with which all goes over HTTP/1.1";
+const ONE_HOST: &str = "have a host, which is the only one that the backend is told: all goes over HTTP/1.1, because \
+                        HTTP/2 has another place for the one of the endpoint";
 const UNASKED: &str =
     "does nothing without http2_read_idle_timeout: no connection is asked whether it is there";
 const NO_LEVELS: &str = "does nothing with snappy, which has no levels";
@@ -123,6 +125,28 @@ const IDLE: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "otlp_http: {endpoint: https://host, http2_read_idle_timeout: 5s, http2_ping_timeout: 5s}",
+        &[],
+    ),
+    (
+        "otlp_http: {endpoint: https://host, headers: {Host: other}, http2_read_idle_timeout: 5s}",
+        &[
+            ("headers", ONE_HOST),
+            (
+                "http2_read_idle_timeout",
+                "does nothing with a host among the headers, with which all goes over HTTP/1.1",
+            ),
+        ],
+    ),
+    (
+        "otlp_http: {endpoint: https://host, headers: [{name: host, value: \"\"}], http2_read_idle_timeout: 5s}",
+        &[],
+    ),
+    (
+        "otlp_http: {endpoint: http://host, headers: {Host: other}}",
+        &[],
+    ),
+    (
+        "otlp_http: {endpoint: https://host, force_attempt_http2: false, headers: {Host: other}}",
         &[],
     ),
     (

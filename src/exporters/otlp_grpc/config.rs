@@ -54,8 +54,8 @@ pub struct OtlpGrpcConfig {
     /// How the connection is found to be dead.
     #[serde(default)]
     pub keepalive: KeepaliveConfig,
-    /// The name that the backend is called by, if not its endpoint, and that its certificate has unless
-    /// `tls.server_name_override` says another.
+    /// The name that the backend is called by, if not its endpoint or, with TLS, `tls.server_name_override`, and
+    /// that its certificate has unless that says another.
     #[serde(default, deserialize_with = "naming::authority")]
     #[schemars(extend("pattern" = "^((\\[[0-9a-fA-F:.]+\\]|[0-9a-zA-Z._-]+)(:[0-9]+)?)?$"))]
     pub authority: Option<String>,

@@ -111,9 +111,13 @@ impl OtlpGrpcExporter {
             }
         });
         let tls = tls.transpose()?.map(Arc::new);
-        let origin = match &authority {
-            Some(authority) => format!("{scheme}://{authority}"),
-            None => format!("{scheme}://{called}"),
+        // As with clients in Go, a backend is called by the name that its certificate is to have.
+        let certified = config.tls.server_name_override.as_deref();
+        let certified = certified.filter(|_| tls.is_some());
+        let origin = match (&authority, certified) {
+            (Some(authority), _) => format!("{scheme}://{authority}"),
+            (None, Some(name)) => format!("{scheme}://{}", naming::of_certificate(name)),
+            (None, None) => format!("{scheme}://{called}"),
         };
         let connector = match place.local() {
             Some(path) => Connector::at(path, tls, config.timeout),

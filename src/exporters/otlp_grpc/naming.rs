@@ -1,5 +1,6 @@
 //! By which names a backend and this exporter go in what the backend is told.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use http::HeaderValue;
@@ -45,6 +46,15 @@ pub(super) fn host(authority: &Authority) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
+/// The authority of a backend that is called by the name of its certificate: an address of IPv6 has brackets there.
+pub(super) fn of_certificate(name: &str) -> Cow<'_, str> {
+    if name.parse::<Ipv6Addr>().is_ok() {
+        Cow::Owned(format!("[{name}]"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
 /// `user_agent`: any text that a header can carry.
 pub(super) fn user_agent<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -86,6 +96,22 @@ mod tests {
             "a%b", "\u{e9}",
         ] {
             assert!(!is_authority(text), "{text}");
+        }
+    }
+
+    /// And no port: the name of a certificate has none.
+    #[test]
+    fn the_name_of_a_certificate_is_one_to_be_called_by() {
+        for (name, authority) in [
+            ("backend.example.com", "backend.example.com"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("2001:db8::1", "[2001:db8::1]"),
+        ] {
+            let called = of_certificate(name);
+            assert_eq!(called, authority);
+            let parsed = called.parse::<Authority>();
+            let parsed = parsed.as_ref().map(host).ok();
+            assert_eq!(parsed, Some(name));
         }
     }
 }

@@ -117,7 +117,7 @@ fn client(
     if let Some(cookies) = cookies {
         builder = builder.cookie_provider(Arc::clone(cookies));
     }
-    if !config.force_attempt_http2 {
+    if !config.offers_http2() {
         builder = builder.http1_only();
     } else if !config.http2_read_idle_timeout.is_zero() {
         builder = builder

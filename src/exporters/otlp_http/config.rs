@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use http::header::HOST;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
@@ -67,7 +68,7 @@ pub struct OtlpHttpConfig {
     /// The time that it has for its answer; more than 0.
     #[serde(with = "PositiveDuration")]
     pub http2_ping_timeout: Duration,
-    /// Whether HTTP/2 is offered where there is TLS.
+    /// Whether HTTP/2 is offered where there is TLS; with `Host` among `headers` it never is.
     pub force_attempt_http2: bool,
     /// Whether cookies of the backend come with later requests, as balancers want them.
     pub cookies: CookiesConfig,
@@ -194,6 +195,19 @@ impl OtlpHttpConfig {
         };
         let of_host = self.max_idle_conns_per_host.map_or(usize::MAX, most);
         most(self.max_idle_conns).min(of_host)
+    }
+
+    /// Whether HTTP/2 is offered where there is TLS. There the name of a host has a place of its own, which says what
+    /// the endpoint says: with another one among `headers` the backend would be told two.
+    pub fn offers_http2(&self) -> bool {
+        self.force_attempt_http2 && !self.names_host()
+    }
+
+    /// Whether `headers` say by which host the backend is called. As in the Collector nothing is said by an empty
+    /// text.
+    pub fn names_host(&self) -> bool {
+        let host = self.headers.get(HOST.as_str());
+        host.is_some_and(|host| !host.expose().is_empty())
     }
 
     /// How thoroughly requests are compressed.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Version};
 use slimspan_proto::Signal;
 use slimspan_proto::json::{self, WriteError};
@@ -87,7 +87,7 @@ impl OtlpHttpExporter {
         let limit = config.max_conns_per_host;
         let urls = Signal::ALL.map(|signal| Some((signal, config.url_of(signal)?)));
         let urls: Vec<_> = urls.into_iter().flatten().collect();
-        let protocols: &[_] = if config.force_attempt_http2 {
+        let protocols: &[_] = if config.offers_http2() {
             &["h2", "http/1.1"]
         } else {
             &["http/1.1"]
@@ -345,6 +345,9 @@ fn headers(config: &OtlpHttpConfig) -> HeaderMap {
     let agent = concat!("slimspan/", env!("CARGO_PKG_VERSION"));
     headers.insert(USER_AGENT, HeaderValue::from_static(agent));
     headers.extend(to_map(&config.headers));
+    if !config.names_host() {
+        headers.remove(HOST);
+    }
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static(config.encoding.content_type()),
