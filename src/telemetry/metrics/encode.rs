@@ -111,9 +111,42 @@ fn unit(name: &str) -> Unit {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use slimspan_proto::Signal;
+
     use super::super::super::Counters;
     use super::super::super::config::{Level, Resource};
     use super::*;
+
+    /// Dashboards and alerts of Collectors before and after they renamed it find the same numbers.
+    #[test]
+    fn a_limiter_goes_by_both_of_its_names() {
+        let counters = Counters::default();
+        let limiter = counters.limiter("memory_limiter/a");
+        for (signal, items) in Signal::READ.into_iter().zip(1..) {
+            limiter.accepted.add(signal, items);
+            limiter.refused.add(signal, items + 3);
+        }
+        let reading = Reading::of_all(&counters, &Resource::default());
+        let naming = Naming {
+            type_suffix: true,
+            units: true,
+        };
+        let told = encode(reading, &Selection::new(Level::Basic, &[]), naming).unwrap();
+        for name in ["otelcol_processor_memory_limiter", "otelcol_processor"] {
+            for (items, count) in [
+                ("accepted_spans", 1),
+                ("accepted_metric_points", 2),
+                ("accepted_log_records", 3),
+                ("refused_spans", 4),
+                ("refused_metric_points", 5),
+                ("refused_log_records", 6),
+            ] {
+                let line =
+                    format!("\n{name}_{items}_total{{processor=\"memory_limiter/a\"}} {count}\n");
+                assert!(told.contains(&line), "{line:?} in {told}");
+            }
+        }
+    }
 
     #[test]
     fn names_end_as_they_are_wanted() {

@@ -43,8 +43,22 @@ type OfSignals = [&'static Metric; 3];
 const ACCEPTED: OfSignals = [of::ACCEPTED_SPANS, of::ACCEPTED_POINTS, of::ACCEPTED_LOGS];
 const REFUSED: OfSignals = [of::REFUSED_SPANS, of::REFUSED_POINTS, of::REFUSED_LOGS];
 const UNFIT: OfSignals = [of::UNFIT_SPANS, of::UNFIT_POINTS, of::UNFIT_LOGS];
-const LET_THROUGH: OfSignals = [of::LET_SPANS, of::LET_POINTS, of::LET_LOGS];
-const HELD_BACK: OfSignals = [of::HELD_SPANS, of::HELD_POINTS, of::HELD_LOGS];
+const LET_THROUGH: [OfSignals; 2] = [
+    [of::LET_SPANS, of::LET_POINTS, of::LET_LOGS],
+    [
+        of::FORMERLY_LET_SPANS,
+        of::FORMERLY_LET_POINTS,
+        of::FORMERLY_LET_LOGS,
+    ],
+];
+const HELD_BACK: [OfSignals; 2] = [
+    [of::HELD_SPANS, of::HELD_POINTS, of::HELD_LOGS],
+    [
+        of::FORMERLY_HELD_SPANS,
+        of::FORMERLY_HELD_POINTS,
+        of::FORMERLY_HELD_LOGS,
+    ],
+];
 const SENT: OfSignals = [of::SENT_SPANS, of::SENT_POINTS, of::SENT_LOGS];
 const FAILED: OfSignals = [of::FAILED_SPANS, of::FAILED_POINTS, of::FAILED_LOGS];
 const UNQUEUED: OfSignals = [of::UNQUEUED_SPANS, of::UNQUEUED_POINTS, of::UNQUEUED_LOGS];
@@ -160,8 +174,14 @@ impl Reading {
         for limiter in counters.limiters() {
             let labels = || vec![limiter.processor.clone()];
             for (index, signal) in Signal::READ.into_iter().enumerate() {
-                self.count(LET_THROUGH[index], labels(), limiter.accepted.get(signal));
-                self.count(HELD_BACK[index], labels(), limiter.refused.get(signal));
+                for (names, items) in [
+                    (LET_THROUGH, &limiter.accepted),
+                    (HELD_BACK, &limiter.refused),
+                ] {
+                    for of_signals in names {
+                        self.count(of_signals[index], labels(), items.get(signal));
+                    }
+                }
             }
         }
         for batch in counters.batches() {

@@ -155,18 +155,30 @@ metrics! {
         "Items that came out of a processor";
     INTERNAL_DURATION = "otelcol_processor_internal_duration" Histogram SECONDS, PROCESSOR, Normal,
         "What an artifact processor took for a request, without what comes after it";
-    LET_SPANS = "otelcol_processor_accepted_spans" Counter None, LIMITER, Basic,
+    LET_SPANS = "otelcol_processor_memory_limiter_accepted_spans" Counter None, LIMITER, Basic,
         "Spans that came through a memory_limiter";
-    LET_POINTS = "otelcol_processor_accepted_metric_points" Counter None, LIMITER, Basic,
+    LET_POINTS = "otelcol_processor_memory_limiter_accepted_metric_points" Counter None, LIMITER, Basic,
         "Data points of metrics that came through a memory_limiter";
-    LET_LOGS = "otelcol_processor_accepted_log_records" Counter None, LIMITER, Basic,
+    LET_LOGS = "otelcol_processor_memory_limiter_accepted_log_records" Counter None, LIMITER, Basic,
         "Log records that came through a memory_limiter";
-    HELD_SPANS = "otelcol_processor_refused_spans" Counter None, LIMITER, Basic,
+    HELD_SPANS = "otelcol_processor_memory_limiter_refused_spans" Counter None, LIMITER, Basic,
         "Spans of requests that were read and then refused for want of memory";
-    HELD_POINTS = "otelcol_processor_refused_metric_points" Counter None, LIMITER, Basic,
+    HELD_POINTS = "otelcol_processor_memory_limiter_refused_metric_points" Counter None, LIMITER, Basic,
         "Data points of metrics of requests that were read and then refused for want of memory";
-    HELD_LOGS = "otelcol_processor_refused_log_records" Counter None, LIMITER, Basic,
+    HELD_LOGS = "otelcol_processor_memory_limiter_refused_log_records" Counter None, LIMITER, Basic,
         "Log records of requests that were read and then refused for want of memory";
+    FORMERLY_LET_SPANS = "otelcol_processor_accepted_spans" Counter None, LIMITER, Basic,
+        "The same as otelcol_processor_memory_limiter_accepted_spans, as Collectors before 0.155 call it";
+    FORMERLY_LET_POINTS = "otelcol_processor_accepted_metric_points" Counter None, LIMITER, Basic,
+        "The same as otelcol_processor_memory_limiter_accepted_metric_points, as Collectors before 0.155 call it";
+    FORMERLY_LET_LOGS = "otelcol_processor_accepted_log_records" Counter None, LIMITER, Basic,
+        "The same as otelcol_processor_memory_limiter_accepted_log_records, as Collectors before 0.155 call it";
+    FORMERLY_HELD_SPANS = "otelcol_processor_refused_spans" Counter None, LIMITER, Basic,
+        "The same as otelcol_processor_memory_limiter_refused_spans, as Collectors before 0.155 call it";
+    FORMERLY_HELD_POINTS = "otelcol_processor_refused_metric_points" Counter None, LIMITER, Basic,
+        "The same as otelcol_processor_memory_limiter_refused_metric_points, as Collectors before 0.155 call it";
+    FORMERLY_HELD_LOGS = "otelcol_processor_refused_log_records" Counter None, LIMITER, Basic,
+        "The same as otelcol_processor_memory_limiter_refused_log_records, as Collectors before 0.155 call it";
     BATCH_FULL = "otelcol_processor_batch_batch_size_trigger_send" Counter None, BATCH, Normal,
         "Batches that were sent because they were full";
     BATCH_DUE = "otelcol_processor_batch_timeout_trigger_send" Counter None, BATCH, Normal,
