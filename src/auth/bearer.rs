@@ -42,9 +42,8 @@ impl BearerToken {
                     let reason = format!("cannot read {}: {reason}", file.display());
                     AuthError::new("filename", reason)
                 })?;
-                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-                let lines = lines.map(|line| (line, None));
-                Tokens::new("filename", lines, &scheme, &key)
+                let tokens = listed(&text).map(|token| (token, None));
+                Tokens::new("filename", tokens, &scheme, &key)
             };
             Reloaded::load(name.into(), vec![path.clone()], OFTEN, load)?
         } else {
@@ -130,6 +129,15 @@ impl BearerToken {
         let is_scheme = scheme.eq_ignore_ascii_case(self.scheme.as_bytes());
         rest.strip_prefix(b" ").filter(|_| is_scheme)
     }
+}
+
+/// The tokens of a file: as in the Collector the first word of each line. What stands behind it is for people, and so is
+/// a line that begins with `#`, which nobody is to be let in for.
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    let words = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    words.filter(|word| !word.starts_with('#'))
 }
 
 impl Tokens {
@@ -223,6 +231,37 @@ mod tests {
         ] {
             assert_eq!(says(&bearer, stranger), None, "{stranger}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_stands_behind_a_token_in_a_file_is_for_people() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        let text =
+            "# who may send\n\n first-token # team a\r\n\tsecond-token\tteam b\n#gone\nthird-token";
+        std::fs::write(&path, text).unwrap();
+        let config = BearerTokenConfig {
+            filename: Some(path),
+            ..BearerTokenConfig::default()
+        };
+        let bearer = BearerToken::new("extensions.bearertokenauth", &config).unwrap();
+        for (token, number) in [("first", "1"), ("second", "2"), ("third", "3")] {
+            let says = says(&bearer, &format!("Bearer {token}-token"));
+            assert_eq!(says, Some(("token".to_owned(), number.to_owned())));
+        }
+        for stranger in [
+            "Bearer #",
+            "Bearer # who may send",
+            "Bearer #gone",
+            "Bearer gone",
+            "Bearer team",
+            "Bearer first-token # team a",
+        ] {
+            assert_eq!(says(&bearer, stranger), None, "{stranger}");
+        }
+        let mut headers = HeaderMap::new();
+        bearer.apply(&mut headers);
+        assert_eq!(headers["authorization"], "Bearer first-token");
     }
 
     #[test]

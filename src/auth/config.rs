@@ -35,7 +35,7 @@ pub struct BearerTokenConfig {
     pub tokens: Vec<Secret>,
     /// A token for each tenant of a receiver: `auth.tenant` is the one whose token came.
     pub tenants: BTreeMap<TenantId, Secret>,
-    /// A file with a token in each line, which is read again when it changes.
+    /// A file with a token in each line, its first word, which is read again when it changes.
     pub filename: Option<PathBuf>,
 }
 
