@@ -109,11 +109,21 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
                 grpc.write_buffer_size,
             ));
         }
+        let http = receiver.protocols.http.as_ref();
+        if let Some(cors) = http.and_then(|http| http.cors.as_ref()) {
+            let path = KeyPath::of([ReceiverConfig::SECTION]).key(id);
+            let path = path.key("protocols").key("http").key("cors");
+            idle.extend(cors.idle().map(|key| {
+                let why =
+                    "does nothing without allowed_origins: no page of another origin may send";
+                (path.key(key), why)
+            }));
+        }
     }
     for (id, processor) in &config.processors {
         if let ProcessorConfig::MemoryLimiter(limiter) = processor {
             let path = KeyPath::of([ProcessorConfig::SECTION]).key(id);
-            idle.extend(polled(&path, limiter));
+            idle.extend(of_limiter(&path, limiter));
         }
     }
     for (id, pipeline) in &config.service.pipelines {
@@ -149,7 +159,7 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
                 let why = "does nothing: no receiver of a pipeline has it among its middlewares";
                 idle.push((path.clone(), why));
             }
-            idle.extend(polled(&path, limiter));
+            idle.extend(of_limiter(&path, limiter));
         }
         let check = match extension {
             ExtensionConfig::HealthCheck(of) => of.check_collector_pipeline.as_ref(),
@@ -246,8 +256,9 @@ fn of_listeners(config: &Config) -> Vec<(KeyPath, &TlsServerConfig)> {
         .collect()
 }
 
-/// How often memory is to be looked at, and garbage collected, at `path`.
-fn polled(
+/// How often memory is to be looked at, and garbage collected, at `path`, and what stands there of a limit that does not
+/// hold.
+fn of_limiter(
     path: &KeyPath,
     limiter: &MemoryLimiterConfig,
 ) -> impl Iterator<Item = (KeyPath, &'static str)> {
@@ -264,7 +275,9 @@ fn polled(
         let why = "does nothing here: every byte is counted before it is kept, so nothing is looked at now and then";
         (path.key("check_interval"), why)
     });
-    interval.into_iter().chain(garbage)
+    let passed_over = limiter.passed_over.idle();
+    let passed_over = passed_over.map(|(key, why)| (path.key(key), why));
+    interval.into_iter().chain(garbage).chain(passed_over)
 }
 
 /// The sizes of buffers that are set at `path`.

@@ -20,6 +20,8 @@ pub struct MemoryLimiterConfig {
     pub garbage_collection: GarbageCollection,
     /// How much it is.
     pub limit: MemoryLimit,
+    /// What is written of a limit of the other kind, and does nothing.
+    pub passed_over: PassedOver,
 }
 
 /// A limit, and the part of it that is for requests that have begun; a fifth unless it is given.
@@ -39,6 +41,56 @@ pub enum MemoryLimit {
         /// The part.
         spike: Option<u64>,
     },
+}
+
+/// What is written of a limit in percent where the one that holds is in MiB, or the other way round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    limit_percentage: Option<u64>,
+    spike_limit_mib: Option<u64>,
+    spike_limit_percentage: Option<u64>,
+}
+
+impl PassedOver {
+    fn of(keys: &Keys) -> Self {
+        if keys.limit_mib.is_none() && keys.limit_percentage.is_some() {
+            return Self {
+                spike_limit_mib: keys.spike_limit_mib,
+                ..Self::default()
+            };
+        }
+        Self {
+            limit_percentage: keys.limit_percentage,
+            spike_limit_percentage: keys.spike_limit_percentage,
+            ..Self::default()
+        }
+    }
+
+    /// Its keys, and why each does nothing.
+    pub(super) fn idle(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let keys = [
+            (
+                "limit_percentage",
+                self.limit_percentage,
+                "does nothing beside limit_mib, which comes first",
+            ),
+            (
+                "spike_limit_mib",
+                self.spike_limit_mib,
+                "does nothing with a limit in percent: spike_limit_percentage is the part of that",
+            ),
+            (
+                "spike_limit_percentage",
+                self.spike_limit_percentage,
+                "does nothing with a limit in MiB: spike_limit_mib is the part of that",
+            ),
+        ];
+        // A part of 0 is none that anybody asks for.
+        let asked = keys
+            .into_iter()
+            .filter(|(_, value, _)| value.is_some_and(|value| value > 0));
+        asked.map(|(key, _, why)| (key, why))
+    }
 }
 
 /// The keys, which are those of the Collector. As there, a limit in MiB comes before one in percent.
@@ -127,6 +179,7 @@ impl Default for MemoryLimiterConfig {
                 limit: Self::DEFAULT_MIB,
                 spike: None,
             },
+            passed_over: PassedOver::default(),
         }
     }
 }
@@ -152,6 +205,13 @@ impl From<MemoryLimiterConfig> for Keys {
                 keys.spike_limit_percentage = spike;
             }
         }
+        // What does nothing is printed, too, so that it is told again.
+        let beside = config.passed_over;
+        keys.limit_percentage = keys.limit_percentage.or(beside.limit_percentage);
+        keys.spike_limit_mib = keys.spike_limit_mib.or(beside.spike_limit_mib);
+        keys.spike_limit_percentage = keys
+            .spike_limit_percentage
+            .or(beside.spike_limit_percentage);
         keys
     }
 }
@@ -189,6 +249,7 @@ impl TryFrom<Keys> for MemoryLimiterConfig {
                 keys.max_gc_interval_when_hard_limited,
             ]),
             limit: of,
+            passed_over: PassedOver::of(&keys),
         })
     }
 }

@@ -252,6 +252,82 @@ fn a_memory_limiter_may_stand_anywhere() {
     );
 }
 
+/// As in the Collector, a limit in MiB comes before one in percent, and either has a part of its own kind.
+#[test]
+fn what_is_written_of_a_limit_that_does_not_hold_is_told() {
+    const PERCENTAGE: (&str, &str) = (
+        "limit_percentage",
+        "does nothing beside limit_mib, which comes first",
+    );
+    const PART_IN_MIB: (&str, &str) = (
+        "spike_limit_mib",
+        "does nothing with a limit in percent: spike_limit_percentage is the part of that",
+    );
+    const PART_IN_PERCENT: (&str, &str) = (
+        "spike_limit_percentage",
+        "does nothing with a limit in MiB: spike_limit_mib is the part of that",
+    );
+    for (keys, idle) in [
+        (
+            "{limit_mib: 600, limit_percentage: 80, spike_limit_percentage: 25}",
+            &[PERCENTAGE, PART_IN_PERCENT][..],
+        ),
+        (
+            "{limit_percentage: 80, spike_limit_mib: 100}",
+            &[PART_IN_MIB],
+        ),
+        ("{spike_limit_percentage: 25}", &[PART_IN_PERCENT]),
+        ("{limit_mib: 600, spike_limit_percentage: 0}", &[]),
+        ("{limit_mib: 600, spike_limit_mib: 100}", &[]),
+        ("{limit_percentage: 80, spike_limit_percentage: 25}", &[]),
+    ] {
+        let (config, told) = read(&format!(
+            "receivers: {{otlp: }}\nprocessors:\n  memory_limiter: {keys}\nexporters: {{debug: }}\nservice:\n  \
+             pipelines: {{traces: {{receivers: [otlp], processors: [memory_limiter], exporters: [debug]}}}}\n"
+        ));
+        let expected = idle
+            .iter()
+            .map(|(key, why)| format!("c.yaml:3: processors.memory_limiter.{key}: {why}"));
+        assert_eq!(told, expected.collect::<Vec<_>>(), "{keys}");
+        // What is printed says the same.
+        let printed = Config::exposed(|| serde_saphyr::to_string(&config.printed()).unwrap());
+        let (again, told) = read(&printed);
+        assert_eq!(again.processors, config.processors, "{printed}");
+        let told = told.iter().filter(|told| told.contains("_limit"));
+        assert_eq!(told.count(), idle.len(), "{printed}");
+    }
+}
+
+/// As in the Collector, which warns of the first of these.
+#[test]
+fn what_pages_may_do_is_told_where_none_may_send() {
+    const WHY: &str = "does nothing without allowed_origins: no page of another origin may send";
+    for (cors, keys) in [
+        (
+            "{allowed_headers: [x-tenant], exposed_headers: [retry-after], max_age: 60}",
+            &["allowed_headers", "exposed_headers", "max_age"][..],
+        ),
+        (
+            "{allowed_origins: [], allowed_headers: [\"*\"]}",
+            &["allowed_headers"],
+        ),
+        (
+            "{allowed_origins: [\"https://*.example.com\"], allowed_headers: [x-tenant], max_age: 60}",
+            &[],
+        ),
+        ("{}", &[]),
+    ] {
+        let (_, told) = read(&format!(
+            "receivers:\n  otlp:\n    protocols:\n      http:\n        cors: {cors}\nexporters: {{debug: }}\n\
+             service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}}}\n"
+        ));
+        let expected = keys
+            .iter()
+            .map(|key| format!("c.yaml:5: receivers.otlp.protocols.http.cors.{key}: {WHY}"));
+        assert_eq!(told, expected.collect::<Vec<_>>(), "{cors}");
+    }
+}
+
 /// As in the Collector, a file comes first.
 #[test]
 fn a_user_beside_a_file_is_told() {

@@ -349,6 +349,22 @@ pub struct CorsConfig {
     pub max_age: u32,
 }
 
+impl CorsConfig {
+    /// The keys that are set in vain, because no page may send.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = &'static str> {
+        let may_none_send = self.allowed_origins.is_empty();
+        let keys = [
+            ("allowed_headers", !self.allowed_headers.is_empty()),
+            ("exposed_headers", !self.exposed_headers.is_empty()),
+            ("max_age", self.max_age > 0),
+        ];
+        let set = keys
+            .into_iter()
+            .filter(move |(_, is_set)| *is_set && may_none_send);
+        set.map(|(key, _)| key)
+    }
+}
+
 fn header_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     let wrong = names
