@@ -226,7 +226,7 @@ impl Taken<'_> {
 }
 
 /// The beginning of a sender's text.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     // However long it is, and for however many files it is asked for.
     let head = bytes.get(..MAX_TEXT).unwrap_or(bytes);
     match std::str::from_utf8(head) {
