@@ -8,11 +8,11 @@ mod of_everybody;
 mod of_trace;
 mod unfinished;
 
-use std::collections::BTreeSet;
+use std::future::ready;
 use std::mem;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use slimspan_artifact::Digest;
 
@@ -118,39 +118,29 @@ impl Catalog {
         let announced = self.announce(vec![tombstone.clone()]).await?;
         // After it was said, and by the time that was said: what a listing that takes minutes does not show,
         // because it came meanwhile, is not hidden either.
-        let removals = self.removals(store, &tombstone).await?;
+        let artifacts = self.artifacts_of(&tombstone).await?;
+        let of_tenant = store.of_tenant(tenant);
         let is_absent = match deleted {
-            Deleted::Artifact { digest } => is_absent(&store.of_tenant(tenant), &digest).await,
+            Deleted::Artifact { digest } => is_absent(&of_tenant, &digest).await,
             // They were listed.
             _ => false,
         };
-        let mut erased = self.remove(announced, removals, None, told).await?;
+        let remove = move |digest| delete(of_tenant.clone(), digest, tombstone.time);
+        let mut erased = self
+            .remove(announced, artifacts, remove, None, told)
+            .await?;
         if is_absent {
             erased.absent = mem::take(&mut erased.artifacts);
         }
         Ok(erased)
     }
 
-    /// The removal of each artifact that is deleted by itself, or with all of its tenant.
-    async fn removals(
-        &self,
-        store: &Store,
-        tombstone: &Tombstone,
-    ) -> Result<Removals<impl Future<Output = Result<Fate, BucketError>> + use<>>, CatalogError>
-    {
-        let (of_tenant, time) = (store.of_tenant(&tombstone.tenant), tombstone.time);
-        let artifacts = match tombstone.deleted {
-            Deleted::Artifact { digest } => [digest].into(),
-            _ => self.stored_of(&tombstone.tenant).await?,
-        };
-        let removals = artifacts.into_iter().map(|digest| {
-            let of_tenant = of_tenant.clone();
-            async move {
-                let deleted = of_tenant.delete(&digest, time).await?;
-                Ok(if deleted { Fate::Gone } else { Fate::Stays })
-            }
-        });
-        Ok(removals.collect())
+    /// What is deleted by itself, or with all of its tenant.
+    async fn artifacts_of(&self, tombstone: &Tombstone) -> Result<Vec<Digest>, CatalogError> {
+        match tombstone.deleted {
+            Deleted::Artifact { digest } => Ok(vec![digest]),
+            _ => self.stored_of(&tombstone.tenant).await,
+        }
     }
 
     /// Says what is deleted from now on: then whoever asks for it hears why it is not there.
@@ -170,19 +160,20 @@ impl Catalog {
         })
     }
 
-    /// Removes what it was said of that it is deleted. It is looked once more at `last`, or later where something
-    /// waits.
+    /// Removes what it was said of that it is deleted, by `remove`. It is looked once more at `last`, or later where
+    /// something waits.
     async fn remove<F>(
         &self,
         announced: Announced,
-        removals: Removals<F>,
+        artifacts: Vec<Digest>,
+        remove: impl Fn(Digest) -> F,
         last: Option<Timestamp>,
         told: &impl Fn(Erasing),
     ) -> Result<Erased, CatalogError>
     where
         F: Future<Output = Result<Fate, BucketError>>,
     {
-        let removed = Removed::of(removals, told).await;
+        let removed = Removed::of(artifacts, remove, told).await;
         let now = Timestamp::now();
         let until = removed.next(later(now, BREAKS_OFF)).or(last);
         let Announced { key, lines, .. } = announced;
@@ -217,21 +208,20 @@ impl Catalog {
         self.bucket().delete(before).await
     }
 
-    /// The artifacts that the bucket has of a tenant.
-    async fn stored_of(&self, tenant: &TenantId) -> Result<BTreeSet<Digest>, CatalogError> {
-        let listed = self
-            .bucket()
-            .list(&format!("{tenant}/sha256"), None)
-            .await?;
-        let names = listed
-            .iter()
-            .filter_map(|object| object.key.rsplit('/').next());
-        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    /// The artifacts that the bucket has of a tenant. There may be very many, so nothing more is kept of each.
+    async fn stored_of(&self, tenant: &TenantId) -> Result<Vec<Digest>, CatalogError> {
+        let listed = self.bucket().stream(&format!("{tenant}/sha256"), None);
+        let digests = listed.try_filter_map(|object| {
+            let name = object.key.rsplit('/').next();
+            ready(Ok(name.and_then(|name| name.parse::<Digest>().ok())))
+        });
+        let mut digests: Vec<Digest> = digests.try_collect().await?;
+        // What stands in the wrong folder, too, has one name twice.
+        digests.sort_unstable();
+        digests.dedup();
+        Ok(digests)
     }
 }
-
-/// What removes an artifact each.
-type Removals<F> = Vec<F>;
 
 /// What became of all that was to be removed.
 #[derive(Default)]
@@ -244,13 +234,20 @@ struct Removed {
 }
 
 impl Removed {
-    async fn of<F>(removals: Removals<F>, told: &impl Fn(Erasing)) -> Self
+    /// Removes each of these by `remove`. What does that has some KiB each, and they may be millions: it is made when
+    /// its turn comes.
+    async fn of<F>(
+        artifacts: Vec<Digest>,
+        remove: impl Fn(Digest) -> F,
+        told: &impl Fn(Erasing),
+    ) -> Self
     where
         F: Future<Output = Result<Fate, BucketError>>,
     {
-        told(Erasing::Begins(removals.len() as u64));
+        told(Erasing::Begins(artifacts.len() as u64));
         let mut removed = Self::default();
-        let mut removals = stream::iter(removals).buffer_unordered(CONCURRENT);
+        let removals = stream::iter(artifacts).map(remove);
+        let mut removals = removals.buffer_unordered(CONCURRENT);
         while let Some(fate) = removals.next().await {
             told(Erasing::Looked);
             match fate {
@@ -279,6 +276,12 @@ impl Removed {
     }
 }
 
+/// Deletes an artifact, unless it came again since `time`.
+async fn delete(of_tenant: Store, digest: Digest, time: Timestamp) -> Result<Fate, BucketError> {
+    let deleted = of_tenant.delete(&digest, time).await?;
+    Ok(if deleted { Fate::Gone } else { Fate::Stays })
+}
+
 /// Whether neither the store nor the spool of this process has an artifact. Where the store does not say, it counts as
 /// there: to delete it asks once more.
 async fn is_absent(of_tenant: &Store, digest: &Digest) -> bool {
@@ -292,4 +295,38 @@ fn to_lines(tombstones: &[Tombstone]) -> Bytes {
 /// So long after `time`.
 fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Of a tenant with a million files, what removes each of them would be gigabytes at once.
+    #[tokio::test]
+    async fn what_removes_a_file_is_made_when_its_turn_comes() {
+        let artifacts: Vec<Digest> = (0..1000_u32)
+            .map(|number| Digest::of(&number.to_le_bytes()))
+            .collect();
+        let [begun, ended, most] = [0_usize; 3].map(Cell::new);
+        let remove = |_: Digest| {
+            begun.set(begun.get() + 1);
+            most.set(most.get().max(begun.get() - ended.get()));
+            async {
+                tokio::task::yield_now().await;
+                ended.set(ended.get() + 1);
+                Ok(Fate::Gone)
+            }
+        };
+        let all = Cell::new(0);
+        let told = |erasing| {
+            if let Erasing::Begins(count) = erasing {
+                all.set(count);
+            }
+        };
+        let removed = Removed::of(artifacts, remove, &told).await;
+        assert_eq!((removed.gone, all.get()), (1000, 1000));
+        assert!(most.get() <= CONCURRENT, "{} at once", most.get());
+    }
 }

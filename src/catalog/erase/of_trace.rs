@@ -22,7 +22,7 @@ use super::super::filter::Tenants;
 use super::super::follower::{Catalog, Reach};
 use super::super::ids::{EntryId, TraceId};
 use super::super::tombstone::{Deleted, NOTHING, Tombstone};
-use super::{Erased, Erasing, Fate, Removals, later};
+use super::{Erased, Erasing, Fate, later};
 use crate::storage::{BucketError, Store};
 use crate::tenant::TenantId;
 
@@ -60,10 +60,14 @@ impl Catalog {
         let mut tombstones = vec![asked.clone()];
         let with_it = artifacts.iter().map(|digest| with(&asked, *digest));
         tombstones.extend(with_it);
-        let removals = known.removals(&store.of_tenant(tenant), artifacts, &spooled, time);
+        let (of_tenant, terms) = (store.of_tenant(tenant), known.terms(time));
+        let remove =
+            move |digest| terms.remove(of_tenant.clone(), digest, spooled.contains(&digest));
         let last = later(time, known.settles);
         let announced = self.announce(tombstones).await?;
-        let erased = self.remove(announced, removals, Some(last), told).await?;
+        let erased = self
+            .remove(announced, artifacts, remove, Some(last), told)
+            .await?;
         match known.doubt {
             Some(doubt) if !erased.waiting.is_empty() => Err(doubt),
             _ => Ok(erased),
@@ -106,34 +110,47 @@ impl Catalog {
     }
 }
 
+/// By what it is judged whether an artifact of a trace goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Whether all of them stay for now.
+    stays: bool,
+    settles: SignedDuration,
+    settled: Timestamp,
+    now: Timestamp,
+}
+
 impl Known {
-    /// The removal of each of these artifacts of a tenant, as far as nothing else can refer to it. Of those that are
-    /// `spooled` the store does not know yet.
-    pub(super) fn removals(
-        &self,
-        of_tenant: &Store,
-        artifacts: Vec<Digest>,
-        spooled: &HashSet<Digest>,
-        now: Timestamp,
-    ) -> Removals<impl Future<Output = Result<Fate, BucketError>> + use<>> {
-        let (stays, settles, settled) = (self.doubt.is_some(), self.settles, self.settled);
-        let removals = artifacts.into_iter().map(|digest| {
-            let (of_tenant, is_spooled) = (of_tenant.clone(), spooled.contains(&digest));
-            async move {
-                let written = match written(&of_tenant, &digest).await? {
-                    None if is_spooled => now,
-                    // It was never stored, or is gone already.
-                    None => return Ok(Fate::Absent),
-                    Some(written) => written,
-                };
-                if stays || written > settled {
-                    return Ok(Fate::Waits(digest, later(written, settles)));
-                }
-                of_tenant.remove(&digest).await?;
-                Ok(Fate::Gone)
-            }
-        });
-        removals.collect()
+    /// The same, for what goes at `now`.
+    pub(super) fn terms(&self, now: Timestamp) -> Terms {
+        Terms {
+            stays: self.doubt.is_some(),
+            settles: self.settles,
+            settled: self.settled,
+            now,
+        }
+    }
+}
+
+impl Terms {
+    /// Removes an artifact, if nothing else can refer to it. Of one that is spooled the store does not know yet.
+    pub(super) async fn remove(
+        self,
+        of_tenant: Store,
+        digest: Digest,
+        is_spooled: bool,
+    ) -> Result<Fate, BucketError> {
+        let written = match written(&of_tenant, &digest).await? {
+            None if is_spooled => self.now,
+            // It was never stored, or is gone already.
+            None => return Ok(Fate::Absent),
+            Some(written) => written,
+        };
+        if self.stays || written > self.settled {
+            return Ok(Fate::Waits(digest, later(written, self.settles)));
+        }
+        of_tenant.remove(&digest).await?;
+        Ok(Fate::Gone)
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::follower::Catalog;
 use super::super::layout;
 use super::super::tombstone::{self, Deleted, Tombstone};
 use super::of_trace::{Known, with};
-use super::{Removed, later, to_lines};
+use super::{Removed, delete, later, to_lines};
 use crate::storage::{Bucket, BucketError, Store};
 
 /// The pauses between attempts at a deletion: a part of how long ago it was asked for, but between these.
@@ -96,14 +96,16 @@ impl Catalog {
                 // What was in a journal when the trace was deleted.
                 let new = artifacts.iter().filter(|digest| !told.contains(*digest));
                 tombstones.extend(new.map(|digest| with(&asked, *digest)));
-                let of_tenant = store.of_tenant(&asked.tenant);
-                let removals = known.removals(&of_tenant, artifacts, &HashSet::new(), now);
+                let (of_tenant, terms) = (store.of_tenant(&asked.tenant), known.terms(now));
+                let remove = move |digest| terms.remove(of_tenant.clone(), digest, false);
                 let last = later(asked.time, known.settles);
-                (Removed::of(removals, &|_| {}).await, Some(last))
+                (Removed::of(artifacts, remove, &|_| {}).await, Some(last))
             }
             Deleted::Artifact { .. } | Deleted::Tenant => {
-                let removals = self.removals(store, &asked).await?;
-                (Removed::of(removals, &|_| {}).await, None)
+                let artifacts = self.artifacts_of(&asked).await?;
+                let (of_tenant, time) = (store.of_tenant(&asked.tenant), asked.time);
+                let remove = move |digest| delete(of_tenant.clone(), digest, time);
+                (Removed::of(artifacts, remove, &|_| {}).await, None)
             }
         };
         let last = last.filter(|last| *last > now);
