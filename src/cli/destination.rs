@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use tempfile::NamedTempFile;
 
 use super::otlp_files::Input;
+use super::output::hand_over;
 
 /// Where the requests of an input go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,11 +108,7 @@ impl Destination {
     /// Writes one request.
     pub(super) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         match self {
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-                written.context("cannot write to standard output")
-            }
+            Self::Stdout => hand_over(bytes),
             Self::File { temporary, path } => (temporary.write_all(bytes))
                 .with_context(|| format!("cannot write {}", path.display())),
             Self::Device { device, path } => (device.write_all(bytes))

@@ -10,6 +10,7 @@ mod get;
 mod inspect;
 mod open;
 mod otlp_files;
+mod output;
 mod print_config;
 mod progress;
 mod put;
@@ -20,11 +21,13 @@ mod stores;
 mod validate;
 mod verify;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
+use self::output::say;
 use crate::config::{Config, ConfigErrors, Inventory, Sources, Warning, schema};
 
 /// A configuration that is wrong, as a usage that is wrong.
@@ -186,10 +189,14 @@ pub fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    outcome.unwrap_or_else(|error| {
+    output::code(outcome.unwrap_or_else(|error| {
+        // Who reads no further has what was asked for.
+        if error.is::<output::Unread>() {
+            return ExitCode::SUCCESS;
+        }
         complain(format_args!("{error:#}"));
         ExitCode::FAILURE
-    })
+    }))
 }
 
 impl ConfigFile {
@@ -249,14 +256,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start")
 }
 
-/// Prints to standard error.
-#[expect(clippy::print_stderr, reason = "the command line talks to a person")]
+/// Prints to standard error. Where nobody reads that, there is nobody to tell.
 fn complain(message: impl std::fmt::Display) {
-    eprintln!("{message}");
-}
-
-/// Prints to standard output.
-#[expect(clippy::print_stdout, reason = "the command line talks to a person")]
-fn say(message: impl std::fmt::Display) {
-    print!("{message}");
+    let _ = writeln!(io::stderr().lock(), "{message}");
 }

@@ -1,6 +1,5 @@
 //! `slimspan completions SHELL` and `slimspan man`
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +8,7 @@ use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::Cli;
+use super::output::hand_over;
 
 /// Print completions for a shell
 ///
@@ -36,20 +36,21 @@ pub(super) fn completions(completions: &Completions) -> anyhow::Result<ExitCode>
         "slimspan",
         &mut script,
     );
-    print(&script)
+    hand_over(&script)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn man(man: &Man) -> anyhow::Result<ExitCode> {
     let command = Cli::command();
     match &man.output {
-        None => print(&page(command)?),
+        None => hand_over(&page(command)?)?,
         Some(folder) => {
             std::fs::create_dir_all(folder)
                 .and_then(|()| clap_mangen::generate_to(command, folder))
                 .with_context(|| format!("cannot write into {}", folder.display()))?;
-            Ok(ExitCode::SUCCESS)
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn page(command: Command) -> anyhow::Result<Vec<u8>> {
@@ -57,16 +58,4 @@ fn page(command: Command) -> anyhow::Result<Vec<u8>> {
     let man = clap_mangen::Man::new(command);
     man.render(&mut page).context("cannot write the page")?;
     Ok(page)
-}
-
-fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text).and_then(|()| stdout.flush());
-    match written {
-        // Who reads no further has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

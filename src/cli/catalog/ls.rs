@@ -5,6 +5,7 @@ use clap::Args;
 use jiff::Timestamp;
 use slimspan_artifact::Digest;
 
+use super::super::output::is_heard;
 use super::super::{complain, say};
 use super::block_on;
 use super::opened::OfStore;
@@ -91,7 +92,7 @@ pub(crate) fn ls(list: &List) -> anyhow::Result<ExitCode> {
             }
             left -= page.entries.len();
             after = page.next;
-            if after.is_none() {
+            if after.is_none() || !is_heard() {
                 break;
             }
             if left == 0 {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use slimspan_artifact::Digest;
@@ -27,6 +28,24 @@ fn folder() -> TempDir {
 async fn ask(folder: &Path, arguments: &[&str]) -> Ended {
     let (name, others) = arguments.split_first().unwrap();
     run(folder, &[&[*name, "--config", "c.yaml"], others].concat()).await
+}
+
+/// The same, where what it tells goes elsewhere.
+async fn ask_into(folder: &Path, stdout: impl Into<Stdio>, arguments: &[&str]) -> Ended {
+    let (name, others) = arguments.split_first().unwrap();
+    let asked = command()
+        .args([&[*name, "--config", "c.yaml"], others].concat())
+        .current_dir(folder)
+        .stdout(stdout)
+        .spawn()
+        .unwrap();
+    let output = soon("the program ends", asked.wait_with_output()).await;
+    let output = output.unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::new(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
 }
 
 /// Files of the sizes at which something else happens.
@@ -84,6 +103,49 @@ async fn what_is_put_is_got() {
     assert_eq!(got.code, Some(1));
     assert!(got.stderr.contains("has no artifact"), "{got:?}");
     assert_eq!(ask(home.path(), &["get", "nothing"]).await.code, Some(2));
+}
+
+/// `| head` reads no further: what was begun is done all the same, and nothing is said of it.
+#[tokio::test]
+async fn what_was_begun_is_done_where_nobody_reads_on() {
+    let home = folder();
+    let names = ["a", "b", "c"];
+    for name in names {
+        fs::write(home.path().join(name), name).unwrap();
+    }
+    let unread = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let heard = ask(home.path(), &["put", "a"]).await;
+    let put = ask_into(home.path(), unread(), &["put", "a", "b", "c"]).await;
+    assert_eq!((put.code, &put.stderr), (Some(0), &heard.stderr));
+    let digests = names.map(|name| Digest::of(name.as_bytes()).to_string());
+    let artifacts = home.path().join("artifacts");
+    for digest in &digests {
+        assert!(path_in(&artifacts, digest).exists(), "{digest}");
+    }
+    let listed = ask(home.path(), &["ls", "--json"]).await;
+    assert_eq!(listed.stdout.lines().count(), names.len(), "{listed:?}");
+    let digest = digests[2].as_str();
+    for arguments in [
+        &["ls"][..],
+        &["ls", "--json"],
+        &["stat", digest],
+        &["get", "-o", "-", digest],
+    ] {
+        let heard = ask(home.path(), arguments).await;
+        let ended = ask_into(home.path(), unread(), arguments).await;
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr, heard.stderr, "{arguments:?}");
+    }
+    // What cannot be told although somebody wants to know is told elsewhere, once.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let listed = ask_into(home.path(), full, &["ls", "--json"]).await;
+    assert_eq!(listed.code, Some(1), "{listed:?}");
+    let times = listed.stderr.matches("standard output").count();
+    assert_eq!(times, 1, "{listed:?}");
 }
 
 #[tokio::test]
