@@ -1,7 +1,7 @@
 //! What is wrong with the configuration of an `artifact_server`.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::{HeaderValue, Uri};
 
@@ -19,6 +19,7 @@ impl ArtifactServerConfig {
             .or_else(|| self.signatures())
             .or_else(|| self.publicity())
             .or_else(|| self.nowhere())
+            .or_else(|| self.nameless())
     }
 
     /// Whether nobody on other machines can ask for anything, or say who they are.
@@ -94,6 +95,43 @@ impl ArtifactServerConfig {
              where people reach it, such as {scheme}://files.example.com:{port}, or listen on one address"
         );
         Some((key, message))
+    }
+
+    /// A page says in its `Content-Security-Policy` from where it loads pictures, and an artifact in whose frames it may
+    /// be. The grammar of that has names and nothing with a colon in it, so browsers pass over an IPv6 address there.
+    fn nameless(&self) -> Option<(Vec<&'static str>, String)> {
+        let mut frames = self.frame_ancestors.iter();
+        if let Some(origin) =
+            frames.find(|origin| host_of(origin).is_some_and(|host| is_ipv6(&host)))
+        {
+            let message = format!(
+                "{origin} has an IPv6 address, which browsers pass over in a Content-Security-Policy: say \
+                 the name of that host"
+            );
+            return Some((vec!["frame_ancestors"], message));
+        }
+        let (key, place, host) = match &self.public_url {
+            Some(url) => ("public_url", url.clone(), host_of(url)?),
+            None => {
+                let HostPort { host, .. } = &self.endpoint;
+                ("endpoint", self.endpoint.to_string(), host.clone())
+            }
+        };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let name = if is_loopback(&host) {
+            "localhost"
+        } else {
+            "files.example.com"
+        };
+        is_ipv6(&host).then(|| {
+            let message = format!(
+                "{place} is an IPv6 address, from which browsers show no picture, sound or film in a page: none can \
+                 stand in a Content-Security-Policy. Say a public_url with a name, such as {scheme}://{name}:{}, or \
+                 listen on 127.0.0.1",
+                self.endpoint.port
+            );
+            (vec![key], message)
+        })
     }
 
     /// A name that others use leads to a proxy in front of a listener that only this machine reaches.
@@ -182,6 +220,11 @@ fn is_loopback(host: &str) -> bool {
         || host
             .parse::<IpAddr>()
             .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether a host, without brackets, is an address of IPv6.
+fn is_ipv6(host: &str) -> bool {
+    host.parse::<Ipv6Addr>().is_ok()
 }
 
 /// `scheme://host[:port]`, which can stand in a header.
@@ -277,6 +320,37 @@ mod tests {
             config.pages.public_url = Some("https://pages.example.com".to_owned());
             assert_eq!(config.mistake(), None, "{config:?}");
         }
+    }
+
+    #[test]
+    fn artifacts_are_where_a_page_can_say_that_it_loads_them_from() {
+        for (endpoint, url, wrong) in [
+            ("127.0.0.1:4319", None, None),
+            ("[::1]:4319", None, Some("endpoint")),
+            ("[::1]:4319", Some("http://localhost:4319"), None),
+            ("[::ffff:127.0.0.1]:4319", None, Some("endpoint")),
+            (
+                "127.0.0.1:4319",
+                Some("http://[::1]:4319"),
+                Some("public_url"),
+            ),
+        ] {
+            let mut config = at(endpoint);
+            config.public_url = url.map(str::to_owned);
+            let mistake = config.mistake();
+            let key = mistake.as_ref().map(|(key, _)| key.as_slice());
+            assert_eq!(key, wrong.as_ref().map(std::slice::from_ref), "{endpoint}");
+            if let Some((_, told)) = mistake {
+                assert!(told.contains("http://localhost:4319"), "{told}");
+            }
+        }
+        // Of themselves they say it without an address.
+        let mut config = ArtifactServerConfig::default();
+        config.pages.endpoint = at("[::1]:4320").endpoint;
+        assert_eq!(config.mistake(), None);
+        config.frame_ancestors = vec!["http://[::1]:3000".to_owned()];
+        let (key, _) = config.mistake().unwrap_or_default();
+        assert_eq!(key, ["frame_ancestors"]);
     }
 
     #[test]
