@@ -12,10 +12,10 @@ use slimspan_artifact::Digest;
 
 use super::destination::{Destination, Target};
 use super::progress::Progress;
-use super::stores::{Named, StoreArguments, named};
+use super::stores::StoreArguments;
 use super::{USAGE, complain, say};
 use crate::catalog::{Catalog, Withholding};
-use crate::server::{Address, Media};
+use crate::server::{Address, Media, Named};
 use crate::storage::{Store, StoreError};
 use crate::tenant::TenantId;
 
@@ -41,7 +41,7 @@ pub(super) struct Get {
     #[arg(long)]
     json: bool,
     /// The sha256 of the artifact, or a reference to it
-    #[arg(value_name = "ARTIFACT", value_parser = named)]
+    #[arg(value_name = "ARTIFACT")]
     artifact: Named,
 }
 

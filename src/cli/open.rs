@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use super::stores::{Named, StoreArguments, named};
+use super::stores::StoreArguments;
 use super::{complain, say};
+use crate::server::Named;
 use crate::tenant::TenantId;
 
 /// Open the page of an artifact in the browser, and print its URL
@@ -25,7 +26,7 @@ pub(super) struct Open {
     #[arg(long)]
     json: bool,
     /// The sha256 of the artifact, or a reference to it
-    #[arg(value_name = "ARTIFACT", value_parser = named)]
+    #[arg(value_name = "ARTIFACT")]
     artifact: Named,
 }
 

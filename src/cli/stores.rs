@@ -2,11 +2,10 @@
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use slimspan_artifact::Digest;
 
 use super::ConfigFile;
 use crate::config::{ComponentId, Config};
-use crate::server::Address;
+use crate::server::{Address, Named};
 use crate::storage::Store;
 use crate::storage::config::StoreConfig;
 use crate::tenant::TenantId;
@@ -68,118 +67,5 @@ impl StoreArguments {
     pub(super) fn open(&self, config: &Config) -> anyhow::Result<Store> {
         let (id, store) = self.config_in(config)?;
         Store::open_existing(store).with_context(|| format!("extensions.{id}"))
-    }
-}
-
-/// An artifact, as a person names it: its digest, or a reference to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) digest: Digest,
-    /// What stands in front of that.
-    before: String,
-}
-
-impl Named {
-    /// Whose it is, where the reference says so; `urls` are those below which links to artifacts are.
-    fn tenant(&self, urls: &[String]) -> Option<TenantId> {
-        self.tenant_in_store().or_else(|| self.tenant_of_link(urls))
-    }
-
-    /// Of `.../TENANT/sha256/ab/DIGEST`.
-    fn tenant_in_store(&self) -> Option<TenantId> {
-        let (before, _) = self.before.strip_suffix('/')?.rsplit_once('/')?;
-        let tenant = before.strip_suffix("/sha256")?.rsplit('/').next();
-        tenant?.parse().ok()
-    }
-
-    /// Of `<public_url>/TENANT/artifacts/DIGEST.png`. A URL may have a path of its own, which looks like a tenant.
-    fn tenant_of_link(&self, urls: &[String]) -> Option<TenantId> {
-        let before = self.before.strip_suffix("/artifacts/")?;
-        let is_below = |url: &str| urls.iter().any(|known| url.ends_with(known.as_str()));
-        if is_below(before) {
-            return None;
-        }
-        let (url, tenant) = before.rsplit_once('/')?;
-        tenant.parse().ok().filter(|_| is_below(url))
-    }
-}
-
-/// Reads a digest, or a reference in any of its forms.
-pub(super) fn named(text: &str) -> Result<Named, String> {
-    let told = || {
-        format!(
-            "\"{text}\" is no artifact: give its sha256, 64 lower-case hexadecimal digits, or a reference \
-             that has it"
-        )
-    };
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c));
-    let mut digests = words.filter_map(|word| word.parse::<Digest>().ok());
-    let digest = digests.next().ok_or_else(told)?;
-    if digests.next().is_some() {
-        return Err(told());
-    }
-    let (before, _) = text.split_once(&digest.to_string()).ok_or_else(told)?;
-    Ok(Named {
-        digest,
-        before: before.to_owned(),
-    })
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_digest_is_found_in_any_reference_and_whose_it_is_where_it_says_so() {
-        let digest = Digest::of(b"abc");
-        let urls = [
-            "http://127.0.0.1:4319",
-            "https://example.com",
-            "https://example.com/kept/files",
-        ];
-        let urls = urls.map(str::to_owned);
-        for (text, tenant) in [
-            (digest.to_string(), None),
-            (
-                format!("http://127.0.0.1:4319/artifacts/{digest}.png?as=base64"),
-                None,
-            ),
-            (
-                format!("http://127.0.0.1:4319/acme/artifacts/{digest}.png"),
-                Some("acme"),
-            ),
-            (
-                format!("https://example.com/kept/files/artifacts/{digest}"),
-                None,
-            ),
-            (
-                format!("https://example.com/kept/files/acme/artifacts/{digest}~"),
-                Some("acme"),
-            ),
-            (
-                format!("{{\"url\":\"https://example.com/acme/artifacts/{digest}.png\"}}"),
-                Some("acme"),
-            ),
-            // Who knows what is a tenant there, and what a folder.
-            (format!("https://example.org/acme/artifacts/{digest}"), None),
-            (format!("https://example.com/a/b/artifacts/{digest}"), None),
-            (format!("https://example.com/Acme/artifacts/{digest}"), None),
-            (format!("s3://b/p/acme/sha256/ba/{digest}"), Some("acme")),
-            (format!("acme/sha256/ba/{digest}"), Some("acme")),
-            (
-                format!("{{\"type\":\"artifact\",\"sha256\":\"{digest}\",\"size_bytes\":3}}"),
-                None,
-            ),
-        ] {
-            let named = named(&text).unwrap();
-            assert_eq!(named.digest, digest, "{text}");
-            let found = named.tenant(&urls);
-            assert_eq!(found.as_ref().map(TenantId::as_str), tenant, "{text}");
-        }
-        let two = format!("{digest} {}", Digest::of(b"abd"));
-        for text in ["", "abc", &digest.to_string()[1..], &two] {
-            assert!(named(text).is_err(), "{text}");
-        }
     }
 }

@@ -21,6 +21,7 @@ mod letting_in;
 mod links;
 mod listener;
 mod media;
+mod named;
 mod naming;
 mod no_http;
 mod pages;
@@ -40,6 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use slimspan_artifact::Location;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +58,7 @@ use self::headers::Protection;
 use self::links::{Disposition, Links};
 use self::listener::{ALPN, Listener};
 pub(crate) use self::media::Media;
+pub(crate) use self::named::Named;
 use self::no_http::Lines;
 use self::pieces::Pieces;
 use self::rate::Rate;
@@ -67,6 +70,7 @@ use crate::config::HostPort;
 use crate::extensions::hosts::Hosts;
 use crate::storage::Store;
 use crate::telemetry::ServerCounts;
+use crate::tenant::TenantId;
 use crate::tls::{ServerTls, TlsError};
 
 /// Artifacts that are sent here at a time, of each of which some megabytes are in memory. One who sends has
@@ -142,8 +146,33 @@ struct Urls {
     pages: String,
     /// Whether the configuration says where that is.
     pages_are_public: bool,
+    /// All below which links to artifacts and their pages are, as far as is known.
+    all: Vec<String>,
     /// What is spoken here.
     scheme: &'static str,
+}
+
+impl Urls {
+    fn of(config: &ArtifactServerConfig, store: &Store, artifacts: String, pages: String) -> Self {
+        let mut all: Vec<String> = config.urls().collect();
+        all.extend([artifacts.clone(), pages.clone()]);
+        // Files may be served otherwise, too.
+        if let Location::Public(url) = store.of_tenant(&TenantId::default()).location() {
+            all.push(url);
+        }
+        Self {
+            artifacts,
+            artifacts_path: config.url().as_deref().map(path_of).unwrap_or_default(),
+            pages,
+            pages_are_public: config.pages.public_url.is_some(),
+            all,
+            scheme: if config.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            },
+        }
+    }
 }
 
 /// What a server is made of, beside its configuration.
@@ -211,17 +240,12 @@ impl ArtifactServer {
             };
             config.url_of(&here).unwrap_or_default()
         };
-        let urls = Urls {
-            artifacts: config.url().unwrap_or_else(|| url_here(&artifacts)),
-            artifacts_path: config.url().as_deref().map(path_of).unwrap_or_default(),
-            pages_are_public: config.pages.public_url.is_some(),
-            scheme: if config.tls.is_some() {
-                "https"
-            } else {
-                "http"
-            },
-            pages: config.pages_url().unwrap_or_else(|| url_here(&pages)),
-        };
+        let urls = Urls::of(
+            config,
+            &parts.store,
+            config.url().unwrap_or_else(|| url_here(&artifacts)),
+            config.pages_url().unwrap_or_else(|| url_here(&pages)),
+        );
         let server = Server {
             id: parts.id,
             store: parts.store.looking_on(),

@@ -7,24 +7,47 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{StatusCode, header};
 use slimspan_artifact::Digest;
-use url::Url;
 
 use super::super::artifacts::insert;
-use super::{Address, Explained, Scope, Server, Site, Visit, address};
-use crate::catalog::TraceId;
+use super::super::named::Named;
+use super::query::DIGEST;
+use super::{Address, Explained, Scope, Server, Site, Visit, address, unanswered};
+use crate::catalog::{CatalogError, Filter, Index, Tenants, TraceId};
+use crate::tenant::TenantId;
+
+/// What somebody looks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    Trace(TraceId),
+    Artifact(Address),
+    /// An artifact of which nothing says for sure whose it is.
+    Anybodys(Digest, Option<TenantId>),
+}
+
+/// Of whom the catalog has references to an artifact.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Nobodys,
+    Of(TenantId),
+    Several,
+}
 
 pub(super) async fn find(State(server): State<Arc<Server>>, request: Request) -> Response {
     let visit = match Visit::begin(&server, request).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
-    let asked = visit.query.find.trim();
-    let Some(place) = place(&visit.site, &visit.reader.scope, asked) else {
+    let site = &visit.site;
+    let Some(sought) = sought(site, &visit.reader.scope, visit.query.find.trim()) else {
         return Explained::bad_question(
             "Look for a reference as it stands in a span, a digest of 64 hexadecimal digits, or a trace id \
              of 32.",
         )
-        .page(&visit.site);
+        .page(site);
+    };
+    let place = match place(&server, site, sought).await {
+        Ok(place) => place,
+        Err(error) => return unanswered(site, &error),
     };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -32,27 +55,83 @@ pub(super) async fn find(State(server): State<Arc<Server>>, request: Request) ->
     response
 }
 
-/// The page of what somebody looks for, always one of this site.
-pub(super) fn place(site: &Site, scope: &Scope, asked: &str) -> Option<String> {
+/// What a text means. Who sees what one tenant has means that one, unless the text says otherwise.
+pub(super) fn sought(site: &Site, scope: &Scope, asked: &str) -> Option<Sought> {
     if let Ok(trace) = asked.parse::<TraceId>() {
-        return Some(format!("{}/traces/{trace}", site.base));
+        return Some(Sought::Trace(trace));
     }
-    let bare = asked.strip_prefix("sha256:").unwrap_or(asked);
-    if let Ok(digest) = bare.to_ascii_lowercase().parse::<Digest>() {
-        return Some(site.artifact(&address(&scope.usual(), digest)));
+    let named = asked.parse::<Named>();
+    let named = named.or_else(|_| asked.to_ascii_lowercase().parse::<Named>());
+    let named = named.ok()?;
+    let said = named.tenant(&site.urls);
+    let said = said.or_else(|| match scope {
+        Scope::One(one) => Some(one.clone()),
+        Scope::All => None,
+    });
+    Some(match said {
+        Some(tenant) => Sought::Artifact(address(&tenant, named.digest)),
+        None => Sought::Anybodys(named.digest, named.likely_tenant(&site.urls)),
+    })
+}
+
+/// The page of that, always one of this site.
+async fn place(server: &Server, site: &Site, sought: Sought) -> Result<String, CatalogError> {
+    let (digest, likely) = match sought {
+        Sought::Trace(trace) => return Ok(format!("{}/traces/{trace}", site.base)),
+        Sought::Artifact(of) => return Ok(site.artifact(&of)),
+        Sought::Anybodys(digest, likely) => (digest, likely),
+    };
+    let whose = match &server.catalog {
+        Some(catalog) => whose(catalog.index(), digest, likely.as_ref()).await?,
+        None => Whose::Nobodys,
+    };
+    Ok(match whose {
+        Whose::Of(tenant) => site.artifact(&address(&tenant, digest)),
+        // It may be there all the same: what comes is in the catalog seconds later.
+        Whose::Nobodys => site.artifact(&address(&likely.unwrap_or_default(), digest)),
+        Whose::Several => format!("{}/?{DIGEST}={digest}", site.base),
+    })
+}
+
+/// Whose an artifact is, for who may see what everybody has: of several, that one who is `likely` to be meant.
+pub(super) async fn whose(
+    index: &Index,
+    digest: Digest,
+    likely: Option<&TenantId>,
+) -> Result<Whose, CatalogError> {
+    if let Some(likely) = likely {
+        let has_it = one_of(index, Tenants::one(likely.clone()), digest).await?;
+        if let Some(tenant) = has_it {
+            return Ok(Whose::Of(tenant));
+        }
     }
-    // The name of a server is none of a tenant.
-    let url = Url::parse(asked).ok();
-    let path = url.as_ref().map_or(asked, Url::path);
-    let path = path.strip_prefix(&*site.artifacts_path).unwrap_or(path);
-    // What stands in front of it belongs to wherever the reference leads.
-    let slashes = path.match_indices('/').map(|(at, _)| at);
-    let mut tails = slashes.filter_map(|at| path.get(at..));
-    if let Some(found) = tails.find_map(Address::parse) {
-        return Some(site.artifact(&found));
-    }
-    // As a store itself is referred to.
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let digest: Digest = name.get(..64)?.parse().ok()?;
-    Some(site.artifact(&address(&scope.usual(), digest)))
+    let Some(one) = one_of(index, Tenants::All, digest).await? else {
+        return Ok(Whose::Nobodys);
+    };
+    let known = index.menus(&Tenants::All).await?.tenants;
+    let known = known
+        .iter()
+        .filter_map(|of| of.value.parse::<TenantId>().ok());
+    let others = Tenants::These(known.filter(|other| *other != one).collect());
+    let another = one_of(index, others, digest).await?;
+    Ok(if another.is_some() {
+        Whose::Several
+    } else {
+        Whose::Of(one)
+    })
+}
+
+/// One of these of whom something refers to an artifact.
+async fn one_of(
+    index: &Index,
+    tenants: Tenants,
+    digest: Digest,
+) -> Result<Option<TenantId>, CatalogError> {
+    let filter = Filter {
+        tenants,
+        digest: Some(digest),
+        ..Filter::default()
+    };
+    let page = index.page(&filter, 1, None).await?;
+    Ok(page.entries.into_iter().next().map(|entry| entry.tenant))
 }

@@ -62,8 +62,8 @@ struct Site {
     base: String,
     /// The origin of artifacts themselves.
     artifacts: String,
-    /// What stands in front of every path there.
-    artifacts_path: String,
+    /// All below which links to artifacts and their pages are.
+    urls: Vec<String>,
 }
 
 impl Site {
@@ -71,7 +71,7 @@ impl Site {
         Self {
             base: path_of(&server.urls.pages),
             artifacts: origin_of(&server.urls.artifacts).unwrap_or_default(),
-            artifacts_path: server.urls.artifacts_path.clone(),
+            urls: server.urls.all.clone(),
         }
     }
 

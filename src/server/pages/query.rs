@@ -8,6 +8,9 @@ use url::form_urlencoded;
 
 use crate::catalog::{Cursor, Filter, State, Tenants, TypePattern};
 
+/// The parameter that says of which artifact references are wanted, as the API calls it.
+pub(super) const DIGEST: &str = "sha256";
+
 /// The parameters of a page; an empty one is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Query {
@@ -18,6 +21,7 @@ pub(super) struct Query {
     pub(super) min_size: String,
     pub(super) max_size: String,
     pub(super) trace: String,
+    pub(super) digest: String,
     pub(super) name: String,
     pub(super) state: String,
     pub(super) tenant: String,
@@ -46,6 +50,7 @@ impl Query {
             "min_size" => &mut self.min_size,
             "max_size" => &mut self.max_size,
             "trace" => &mut self.trace,
+            DIGEST => &mut self.digest,
             "name" => &mut self.name,
             "state" => &mut self.state,
             "tenant" => &mut self.tenant,
@@ -56,7 +61,7 @@ impl Query {
     }
 
     /// What a form has of a filter.
-    fn of_filter(&self) -> [(&'static str, &str); 10] {
+    fn of_filter(&self) -> [(&'static str, &str); 11] {
         [
             ("service", &self.service),
             ("type", &self.content_type),
@@ -65,6 +70,7 @@ impl Query {
             ("min_size", &self.min_size),
             ("max_size", &self.max_size),
             ("trace", &self.trace),
+            (DIGEST, &self.digest),
             ("name", &self.name),
             ("state", &self.state),
             ("tenant", &self.tenant),
@@ -113,6 +119,13 @@ impl Query {
                 Some(text) => Some(
                     text.parse()
                         .map_err(|error| format!("“trace id” is none: {error}."))?,
+                ),
+            },
+            digest: match given(&self.digest) {
+                None => None,
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|error| format!("“digest” is none: {error}."))?,
                 ),
             },
             name: given(&self.name).map(str::to_owned),

@@ -6,9 +6,10 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::cards::{Card, kind};
+use super::find::{Sought, Whose, sought, whose};
 use super::preview::{Form, render};
 use super::*;
-use crate::catalog::{Entry, EntryId, Filter, State, TypePattern};
+use crate::catalog::{Entry, EntryId, Filter, Index, State, TypePattern};
 
 const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -35,7 +36,7 @@ fn visit(query: &str) -> Visit {
         site: Site {
             base: "/pages".to_owned(),
             artifacts: "http://127.0.0.1:4319".to_owned(),
-            artifacts_path: "/files".to_owned(),
+            urls: vec!["http://127.0.0.1:4319/files".to_owned()],
         },
         path: "/".to_owned(),
         query: Query::parse(query),
@@ -268,51 +269,121 @@ fn what_is_much_is_cut_or_left_as_it_is() {
 }
 
 #[test]
-fn what_is_looked_for_leads_to_a_page_of_this_site() {
+fn what_is_looked_for_is_understood_as_it_stands_in_a_span() {
     let site = visit("").site;
-    let page = format!("/pages/artifacts/{DIGEST}");
-    let of_acme = format!("/pages/acme/artifacts/{DIGEST}");
+    let digest: Digest = DIGEST.parse().unwrap();
+    let of = |tenant: &str| Some(Sought::Artifact(address(&tenant.parse().unwrap(), digest)));
+    let anybodys = |likely: Option<&str>| {
+        let likely = likely.map(|likely| likely.parse().unwrap());
+        Some(Sought::Anybodys(digest, likely))
+    };
     let trace = "00112233445566778899aabbccddeeff";
-    for (asked, place) in [
-        (DIGEST.to_owned(), Some(page.clone())),
-        (DIGEST.to_uppercase(), Some(page.clone())),
-        (format!("sha256:{DIGEST}"), Some(page.clone())),
+    let object = |uri: &str| {
+        format!(
+            "{{\"type\":\"artifact\",\"sha256\":\"{DIGEST}\",\"uri\":\"{uri}\",\"encoding\":\"base64\"}}"
+        )
+    };
+    for (asked, expected) in [
+        (DIGEST.to_owned(), anybodys(None)),
+        (DIGEST.to_uppercase(), anybodys(None)),
+        (format!("sha256:{DIGEST}"), anybodys(None)),
         (
-            format!("http://127.0.0.1:4319/artifacts/{DIGEST}.png"),
-            Some(page.clone()),
+            format!("http://127.0.0.1:4319/files/artifacts/{DIGEST}.png"),
+            of("default"),
         ),
         (
-            format!("https://files.example.com/a/b/artifacts/{DIGEST}.png~?x#y"),
-            Some(of_b(&page)),
-        ),
-        (
-            format!("https://files.example.com/acme/artifacts/{DIGEST}"),
-            Some(of_acme),
+            format!("http://127.0.0.1:4319/files/acme/artifacts/{DIGEST}.png~?x#y"),
+            of("acme"),
         ),
         (
             format!("http://localhost/artifacts/{DIGEST}.png"),
-            Some(page.clone()),
+            anybodys(None),
         ),
         (
             format!("http://localhost/files/artifacts/{DIGEST}"),
-            Some(page.clone()),
+            anybodys(None),
+        ),
+        (
+            format!("https://files.example.com/a/b/artifacts/{DIGEST}.png~?x#y"),
+            anybodys(Some("b")),
         ),
         (
             format!("s3://bucket/default/sha256/ba/{DIGEST}"),
-            Some(page.clone()),
+            of("default"),
         ),
-        (trace.to_owned(), Some(format!("/pages/traces/{trace}"))),
+        (format!("s3://bucket/p/acme/sha256/ba/{DIGEST}"), of("acme")),
+        (
+            object(&format!("s3://bucket/acme/sha256/ba/{DIGEST}")),
+            of("acme"),
+        ),
+        (
+            object(&format!(
+                "http://127.0.0.1:4319/files/acme/artifacts/{DIGEST}.png"
+            )),
+            of("acme"),
+        ),
+        (
+            trace.to_owned(),
+            Some(Sought::Trace(trace.parse().unwrap())),
+        ),
         ("//evil.example".to_owned(), None),
         ("javascript:alert(1)".to_owned(), None),
         (String::new(), None),
     ] {
-        assert_eq!(find::place(&site, &Scope::All, &asked), place, "{asked}");
+        assert_eq!(sought(&site, &Scope::All, &asked), expected, "{asked}");
+    }
+    // Who sees what one tenant has means that one.
+    let beta = Scope::One("beta".parse().unwrap());
+    for (asked, tenant) in [
+        (DIGEST.to_owned(), "beta"),
+        (
+            format!("https://files.example.com/acme/artifacts/{DIGEST}"),
+            "beta",
+        ),
+        (format!("s3://bucket/acme/sha256/ba/{DIGEST}"), "acme"),
+    ] {
+        assert_eq!(sought(&site, &beta, &asked), of(tenant), "{asked}");
     }
 }
 
-/// What stands in front of `artifacts` may be a tenant, or a folder of the server.
-fn of_b(page: &str) -> String {
-    page.replace("/pages/", "/pages/b/")
+#[tokio::test]
+async fn whose_a_digest_is_the_catalog_knows() {
+    let index = Index::temporary("memory://").unwrap();
+    let digest: Digest = DIGEST.parse().unwrap();
+    let tenant = |name: &str| -> TenantId { name.parse().unwrap() };
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    assert_eq!(
+        whose(&index, digest, Some(&acme)).await.unwrap(),
+        Whose::Nobodys
+    );
+    let told = |number: u8, tenant: &TenantId, digest: Digest| Entry {
+        id: EntryId::new(&[number; 16]).unwrap(),
+        tenant: tenant.clone(),
+        digest: Some(digest),
+        ..entry("a")
+    };
+    // That others have something else makes no difference.
+    let entries = vec![
+        told(1, &acme, digest),
+        told(2, &acme, digest),
+        told(3, &beta, Digest::of(b"something else")),
+    ];
+    index.apply(entries, Vec::new(), Vec::new()).await.unwrap();
+    for likely in [None, Some(&acme), Some(&beta)] {
+        let found = whose(&index, digest, likely).await.unwrap();
+        assert_eq!(found, Whose::Of(acme.clone()), "{likely:?}");
+    }
+    let entries = vec![told(4, &beta, digest)];
+    index.apply(entries, Vec::new(), Vec::new()).await.unwrap();
+    for (likely, expected) in [
+        (None, Whose::Several),
+        (Some(&acme), Whose::Of(acme.clone())),
+        (Some(&beta), Whose::Of(beta.clone())),
+        (Some(&TenantId::default()), Whose::Several),
+    ] {
+        let found = whose(&index, digest, likely).await.unwrap();
+        assert_eq!(found, expected, "{likely:?}");
+    }
 }
 
 #[test]
@@ -334,11 +405,17 @@ fn a_form_is_a_filter_or_says_what_is_wrong() {
         ("min_size=much", "“at least” is no size"),
         ("max_size=-1", "“at most” is no size"),
         ("trace=xyz", "“trace id” is none"),
+        ("sha256=xyz", "“digest” is none"),
         ("state=gone", "a state is"),
     ] {
         let mistake = filter(query).unwrap_err();
         assert!(mistake.contains(part), "{query}: {mistake}");
     }
+    let of_one = Query::parse(&format!("sha256={DIGEST}"));
+    let wanted = of_one.filter(Tenants::All).unwrap();
+    assert_eq!(wanted.digest, Some(DIGEST.parse().unwrap()));
+    // It stays one on the next page.
+    assert!(of_one.is_filtered() && of_one.with_after(None).contains(DIGEST));
     assert!(Query::parse("after=x").cursor().is_err());
 }
 

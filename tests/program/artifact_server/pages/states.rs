@@ -12,7 +12,7 @@ use slimspan::catalog::{Catalog, Deleted, PutFile};
 use slimspan_artifact::Digest;
 
 use super::{Sent, Viewed, header, text};
-use crate::program::artifact_server::{Served, with_server};
+use crate::program::artifact_server::{Served, with_catalog, with_server};
 use crate::support::otlp;
 use crate::support::soon;
 
@@ -387,5 +387,37 @@ async fn what_is_looked_for_is_gone_to() {
         let answer = served.pages.get(&format!("/find?q={asked}")).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         assert_eq!(header(&answer, "location"), place);
+    }
+}
+
+/// Who may see what everybody has is led to whose it is, and where it is several tenants' to what they have.
+#[tokio::test]
+async fn a_digest_leads_to_whose_it_is() {
+    let served = Served::start(&with_catalog()).await;
+    let digest = Digest::of(b"some text");
+    let of_several = format!("/?sha256={digest}");
+    for (tenant, place) in [
+        ("acme", format!("/acme/artifacts/{digest}")),
+        ("beta", of_several.clone()),
+    ] {
+        let blob = format!("/v1/artifacts/{digest}/blob?tenant={tenant}");
+        let stored = served.pages.ask(Method::PUT, &blob, "some text").await;
+        assert_eq!(stored.status, StatusCode::CREATED, "{stored:?}");
+        soon("the catalog comes by", async {
+            loop {
+                let answer = served.pages.get(&format!("/find?q={digest}")).await;
+                assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
+                if header(&answer, "location") == place {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+    let page = text(&served.pages.get(&of_several).await);
+    for tenant in ["acme", "beta"] {
+        let link = format!("href=\"/{tenant}/artifacts/{digest}\"");
+        assert!(page.contains(&link), "{page}");
     }
 }
