@@ -50,13 +50,14 @@ fn add(begun: &Transaction<'_>, entries: &[Entry], applied: &mut Applied) -> rus
     let mut hide = tombstones::hide(begun)?;
     let mut adding = Adding {
         begun,
-        known: begun.prepare("SELECT number, recorded, settled, state FROM entry WHERE id = ?")?,
+        known: begun.prepare("SELECT number, time, recorded, settled, state FROM entry WHERE id = ?")?,
         insert: begun.prepare(
             "INSERT INTO entry (id, recorded, settled, time, place, facet, trace, span, span_name, carrier, \
              attribute, shape, digest, size, file_name, state, carrier_index, event_name, path) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?,
         update: begun.prepare("UPDATE entry SET recorded = ?, settled = ?, state = ? WHERE number = ?")?,
+        retime: begun.prepare("UPDATE entry SET time = ? WHERE number = ?")?,
         words: HashMap::new(),
         facets: HashMap::new(),
         more: BTreeMap::new(),
@@ -103,6 +104,8 @@ struct Adding<'t> {
     known: Statement<'t>,
     insert: Statement<'t>,
     update: Statement<'t>,
+    /// Apart from that: most lines about what is known have its time, which is in nearly every index.
+    retime: Statement<'t>,
     words: HashMap<String, i64>,
     facets: HashMap<[String; 4], i64>,
     /// How many came to each facet.
@@ -114,13 +117,15 @@ impl Adding<'_> {
         let recorded = entry.recorded.as_microsecond();
         let settled = entry.settled.map(Timestamp::as_microsecond);
         let state = entry.state as i64;
+        let time = entry.time.as_microsecond();
         let known = self.known.query_row([entry.id.as_bytes()], |row| {
             Ok((
                 row.get::<_, i64>(0)?,
-                (row.get(1)?, row.get(2)?, row.get(3)?),
+                row.get::<_, i64>(1)?,
+                (row.get(2)?, row.get(3)?, row.get(4)?),
             ))
         });
-        if let Some((number, was)) = known.optional()? {
+        if let Some((number, known_time, was)) = known.optional()? {
             // The same order as `Entry::replaces`.
             let is: (i64, Option<i64>, i64) = (recorded, settled, state);
             if is <= was {
@@ -128,6 +133,9 @@ impl Adding<'_> {
             }
             self.update
                 .execute(params![recorded, settled, state, number])?;
+            if time != known_time {
+                self.retime.execute([time, number])?;
+            }
             return Ok(Outcome::Changed);
         }
         let facet = self.facet(entry)?;
@@ -142,7 +150,7 @@ impl Adding<'_> {
             entry.id.as_bytes(),
             recorded,
             settled,
-            entry.time.as_microsecond(),
+            time,
             place(entry.position),
             facet,
             entry.trace.as_ref().map(TraceId::as_bytes),

@@ -33,7 +33,7 @@ fn digest(number: u8) -> Digest {
     Digest::of(&[number])
 }
 
-/// An entry that is all in its number, but for when it was recorded and its state.
+/// An entry that is all in its number, but for when it was recorded and its state; lines about it may have another time.
 fn entry(number: u8, recorded: i64, state: State) -> Entry {
     let pick = |of: usize| usize::from(number.wrapping_mul(89)) / 3 % of;
     Entry {
@@ -66,10 +66,16 @@ fn entry(number: u8, recorded: i64, state: State) -> Entry {
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
-    let line = (1..120u8, 0..40i64, of(0..40i64), select(&State::ALL[..]));
-    let line = line.prop_map(|(number, recorded, settled, state)| Entry {
-        settled: settled.map(at),
-        ..entry(number, recorded, state)
+    let times = (0..40i64, of(0..40i64), of(0..30i64));
+    let line = (1..120u8, times, select(&State::ALL[..]));
+    let line = line.prop_map(|(number, (recorded, settled, time), state)| {
+        let line = entry(number, recorded, state);
+        Entry {
+            settled: settled.map(at),
+            // What is put again has the time at which it was, and everything else the one that it had.
+            time: time.map_or(line.time, at),
+            ..line
+        }
     });
     vec(line, 0..150)
 }
@@ -272,6 +278,11 @@ async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], l
             let Some(facts) = facts else { continue };
             assert_eq!(facts.references as usize, places.len());
             assert_eq!(facts.last, places[0].time);
+            assert_eq!(Some(facts.first), places.last().map(|of| of.time));
+            assert_eq!(facts.size, places[0].size);
+            assert_eq!(facts.content_type, places[0].content_type);
+            let mut named = places.iter().filter_map(|of| of.file_name.clone());
+            assert_eq!(facts.file_name, named.next());
             assert_eq!(
                 Some(facts.recorded),
                 places.iter().map(|of| of.recorded).max()
@@ -327,6 +338,49 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(agrees(&lines, &tombstones, &filters, limit));
+    }
+}
+
+/// What is put again is listed at the time at which it was, wherever that is looked for: as by who reads that line alone,
+/// after it was merged.
+#[tokio::test]
+async fn what_is_written_again_has_the_time_of_its_latest_line() {
+    let line = |recorded: i64, time: i64| Entry {
+        time: at(time),
+        ..entry(6, recorded, State::Stored)
+    };
+    let other = Entry {
+        time: at(10),
+        ..entry(48, 10, State::Stored)
+    };
+    let lines = [line(1, 1), other, line(20, 20)];
+    assert_eq!(lines[0].digest, lines[1].digest);
+    let expected = [lines[2].clone(), lines[1].clone()];
+    for order in [[0, 1, 2], [2, 1, 0]] {
+        let index = Index::temporary("memory").unwrap();
+        // Each in a transaction of its own, as they come from the bucket.
+        for number in order {
+            let line = vec![lines[number].clone()];
+            let applied = index.apply(line, Vec::new(), Vec::new()).await;
+            applied.unwrap();
+        }
+        let since = |seconds| Filter {
+            since: Some(at(seconds)),
+            ..Filter::default()
+        };
+        let of_it = Filter {
+            digest: lines[0].digest,
+            trace: lines[0].trace,
+            span: lines[0].span,
+            ..since(15)
+        };
+        assert_eq!(all_pages(&index, &Filter::default(), 1).await, expected);
+        assert_eq!(all_pages(&index, &since(15), 1).await, expected[..1]);
+        assert_eq!(all_pages(&index, &of_it, 1).await, expected[..1]);
+        let facts = index.artifact(&Tenants::All, &digest(6)).await;
+        let facts = facts.unwrap().unwrap();
+        assert_eq!((facts.first, facts.last), (at(10), at(20)));
+        assert_eq!(index.menus(&Tenants::All).await.unwrap().entries, 2);
     }
 }
 
