@@ -3,7 +3,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::super::entry::State;
 use super::super::filter::{Cursor, Filter, MAX_PAGE, Page, Tenants};
-use super::names::{self, Named};
+use super::names::{self, Named, Words};
 use super::rows::{COLUMNS, FROM, entry, place};
 
 /// So many facets are asked one by one before all entries are gone through in their order.
@@ -22,6 +22,8 @@ struct Condition {
     values: Vec<Value>,
     /// Whether it names the entries themselves that may fit.
     is_few: bool,
+    /// What no SQL says: only entries with one of these names fit.
+    words: Option<Words>,
 }
 
 impl Condition {
@@ -30,6 +32,7 @@ impl Condition {
             sql: "1".to_owned(),
             values: Vec::new(),
             is_few: false,
+            words: None,
         }
     }
 
@@ -39,14 +42,14 @@ impl Condition {
         self.values.extend(values);
     }
 
-    fn with(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Self {
-        let mut with = Self {
-            sql: self.sql.clone(),
-            values: self.values.clone(),
-            is_few: self.is_few,
-        };
-        with.and(sql, values);
-        with
+    /// The same, only for entries of these facets.
+    fn of(mut self, facets: &Facets) -> Self {
+        if !facets.is_all {
+            let numbers: Vec<String> = facets.wanted.iter().map(ToString::to_string).collect();
+            // The numbers are ours. The + keeps SQLite from taking another index for them.
+            self.and(&format!("+facet IN ({})", numbers.join(",")), []);
+        }
+        self
     }
 }
 
@@ -95,18 +98,29 @@ pub(super) fn page(
 
 pub(super) fn count(connection: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
     let facets = facets(connection, filter)?;
-    let numbers: Vec<String> = facets.wanted.iter().map(ToString::to_string).collect();
-    let Some(mut condition) = condition(connection, filter, None)? else {
+    let Some(condition) = condition(connection, filter, None)? else {
         return Ok(0);
     };
-    condition.and(&format!("+facet IN ({})", numbers.join(",")), []);
+    let mut condition = condition.of(&facets);
     for (id, of) in ids(filter) {
         condition.and(&format!("{of} = ?"), [Value::Blob(id)]);
     }
-    let count = format!("SELECT count(*) FROM entry WHERE {}", condition.sql);
-    let values = params_from_iter(condition.values);
-    let count = connection.query_row(&count, values, |row| row.get::<_, i64>(0))?;
-    Ok(count.cast_unsigned())
+    let values = params_from_iter(&condition.values);
+    let Some(words) = &condition.words else {
+        let count = format!("SELECT count(*) FROM entry WHERE {}", condition.sql);
+        let count = connection.query_row(&count, values, |row| row.get::<_, i64>(0))?;
+        return Ok(count.cast_unsigned());
+    };
+    let names = format!(
+        "SELECT span_name, file_name FROM entry WHERE {}",
+        condition.sql
+    );
+    let mut names = connection.prepare(&names)?;
+    let (mut names, mut count) = (names.query(values)?, 0);
+    while let Some(row) = names.next()? {
+        count += u64::from(words.name(row, 0, 1)?);
+    }
+    Ok(count)
 }
 
 /// The ids of a filter, what has the fewest entries first.
@@ -179,33 +193,24 @@ fn candidates(
     let Some(condition) = condition(connection, filter, after)? else {
         return Ok(Vec::new());
     };
-    let of_facets = |condition: &Condition| {
-        if facets.is_all {
-            condition.with("1", [])
-        } else {
-            let numbers: Vec<String> = facets.wanted.iter().map(ToString::to_string).collect();
-            // The numbers are ours. The + keeps SQLite from taking another index for them.
-            condition.with(&format!("+facet IN ({})", numbers.join(",")), [])
-        }
-    };
     let mut exact = ids(filter);
     if let Some((id, of)) = exact.next() {
-        let mut condition = of_facets(&condition);
+        let mut condition = condition.of(facets);
         condition.and(&format!("{of} = ?"), [Value::Blob(id)]);
         for (id, of) in exact {
             condition.and(&format!("+{of} = ?"), [Value::Blob(id)]);
         }
-        let found = Search::new(connection, &format!("entry_by_{of}"), &condition.sql)?;
+        let found = Search::new(connection, &format!("entry_by_{of}"), &condition)?;
         return found.run(&condition.values, limit);
     }
     if condition.is_few {
-        let condition = of_facets(&condition);
-        let found = Search::of_few(connection, &condition.sql)?;
+        let condition = condition.of(facets);
+        let found = Search::of_few(connection, &condition)?;
         return found.run(&condition.values, limit);
     }
     if let Some(index) = rare(connection, filter)? {
-        let condition = of_facets(&condition);
-        let found = Search::new(connection, index, &condition.sql)?;
+        let condition = condition.of(facets);
+        let found = Search::new(connection, index, &condition)?;
         return found.run(&condition.values, limit);
     }
     // Each facet costs a page; to go through all in their order costs what is not wanted in between.
@@ -213,13 +218,14 @@ fn candidates(
     let wanted = i64::try_from(facets.wanted.len()).unwrap_or(i64::MAX);
     let is_rare = wanted < rarity && facets.wanted.len() <= MOST_FACETS;
     if facets.is_all || !is_rare && facets.wanted.len() > FEW_FACETS {
-        let condition = of_facets(&condition);
-        let found = Search::new(connection, "entry_by_time", &condition.sql)?;
+        let condition = condition.of(facets);
+        let found = Search::new(connection, "entry_by_time", &condition)?;
         return found.run(&condition.values, limit);
     }
-    let sql = format!("{} AND facet = ?", condition.sql);
-    let mut values = condition.values;
-    let mut search = Search::new(connection, "entry_by_facet", &sql)?;
+    let mut condition = condition;
+    let mut values = std::mem::take(&mut condition.values);
+    condition.and("facet = ?", []);
+    let mut search = Search::new(connection, "entry_by_facet", &condition)?;
     let mut found = Vec::new();
     for facet in &facets.wanted {
         values.push(Value::Integer(*facet));
@@ -257,28 +263,28 @@ fn rare(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<&'s
 /// A query for the newest entries of an index.
 struct Search<'c> {
     query: rusqlite::Statement<'c>,
+    /// Of what it finds, only what has one of these names.
+    words: Option<&'c Words>,
 }
 
 impl<'c> Search<'c> {
-    fn new(connection: &'c Connection, index: &str, condition: &str) -> rusqlite::Result<Self> {
-        let query = |by: &str| {
-            connection.prepare(&format!(
-                "SELECT time, place, id, number FROM entry {by} WHERE {condition} \
-                 ORDER BY time DESC, place DESC, id DESC LIMIT ?"
-            ))
-        };
+    fn new(
+        connection: &'c Connection,
+        index: &str,
+        condition: &'c Condition,
+    ) -> rusqlite::Result<Self> {
+        let query = |by: &str| connection.prepare(&newest(by, condition));
         // While very much is read, there is no such index.
         let query = query(&format!("INDEXED BY {index}")).or_else(|_| query(""))?;
-        Ok(Self { query })
+        let words = condition.words.as_ref();
+        Ok(Self { query, words })
     }
 
     /// For those that are named by their numbers.
-    fn of_few(connection: &'c Connection, condition: &str) -> rusqlite::Result<Self> {
-        let query = connection.prepare(&format!(
-            "SELECT time, place, id, number FROM entry NOT INDEXED WHERE {condition} \
-             ORDER BY time DESC, place DESC, id DESC LIMIT ?"
-        ))?;
-        Ok(Self { query })
+    fn of_few(connection: &'c Connection, condition: &'c Condition) -> rusqlite::Result<Self> {
+        let query = connection.prepare(&newest("NOT INDEXED", condition))?;
+        let words = condition.words.as_ref();
+        Ok(Self { query, words })
     }
 
     fn run(mut self, values: &[Value], limit: usize) -> rusqlite::Result<Vec<Candidate>> {
@@ -286,18 +292,48 @@ impl<'c> Search<'c> {
     }
 
     fn again(&mut self, values: &[Value], limit: usize) -> rusqlite::Result<Vec<Candidate>> {
-        let limit = Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
-        let values = values.iter().chain([&limit]);
-        let found = self.query.query_map(params_from_iter(values), |row| {
-            Ok(Candidate {
+        let words = self.words;
+        // How many with other names stand in between is not known: all of them is -1.
+        let most = match words {
+            None => i64::try_from(limit).unwrap_or(i64::MAX),
+            Some(_) => -1,
+        };
+        let most = Value::Integer(most);
+        let values = values.iter().chain([&most]);
+        let mut rows = self.query.query(params_from_iter(values))?;
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some(row) = rows.next()? else {
+                break;
+            };
+            if let Some(words) = words
+                && !words.name(row, 4, 5)?
+            {
+                continue;
+            }
+            found.push(Candidate {
                 time: row.get(0)?,
                 place: row.get(1)?,
                 id: row.get(2)?,
                 number: row.get(3)?,
-            })
-        })?;
-        found.collect()
+            });
+        }
+        Ok(found)
     }
+}
+
+/// What asks for the newest entries that fit, `by` one of the indexes; the last question mark is how many.
+fn newest(by: &str, condition: &Condition) -> String {
+    // Not every index has the names.
+    let names = match condition.words {
+        None => "",
+        Some(_) => ", span_name, file_name",
+    };
+    format!(
+        "SELECT time, place, id, number{names} FROM entry {by} WHERE {} \
+         ORDER BY time DESC, place DESC, id DESC LIMIT ?",
+        condition.sql
+    )
 }
 
 /// All of a filter but its facets and ids; none where nothing can fit.
@@ -339,10 +375,7 @@ fn condition(
                 condition.and(&format!("number IN ({numbers})"), []);
                 condition.is_few = true;
             }
-            Named::Many(words) => condition.and(
-                &format!("(+span_name IN ({words}) OR +file_name IN ({words}))"),
-                [],
-            ),
+            Named::Many(words) => condition.words = Some(words),
         }
     }
     Ok(Some(condition))

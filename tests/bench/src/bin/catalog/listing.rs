@@ -135,7 +135,7 @@ fn pages(
     verdicts: &mut Verdicts,
 ) -> Result<(), Box<dyn Error>> {
     let some = |turn: u64| turn * 7_919 % entries;
-    let queries: [Asked<'_>; 19] = [
+    let queries: [Asked<'_>; 20] = [
         ("the newest", &|_| String::new(), true),
         (
             "of one tenant",
@@ -218,6 +218,11 @@ fn pages(
         (
             "by name, which many have",
             &|turn| format!("name=MODEL-{}", turn % 10),
+            true,
+        ),
+        (
+            "by name, which very many names have",
+            &|_| "name=report".to_owned(),
             true,
         ),
         (

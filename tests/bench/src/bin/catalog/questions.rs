@@ -31,7 +31,7 @@ type Asked = Result<Vec<Question>, Box<dyn Error>>;
 pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
     let mut questions = Vec::new();
     let some = |turn: u64| turn * 7_919 % entries;
-    let filters: [(&str, &dyn Fn(u64) -> Filter); 15] = [
+    let filters: [(&str, &dyn Fn(u64) -> Filter); 16] = [
         ("the newest", &|_| Filter::default()),
         ("of one tenant", &|turn| Filter {
             tenants: format!("tenant-{}", turn % 5)
@@ -80,6 +80,10 @@ pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
         }),
         ("by name, which many have", &|turn| Filter {
             name: Some(format!("MODEL-{}", turn % 10)),
+            ..Filter::default()
+        }),
+        ("by name, which very many names have", &|_| Filter {
+            name: Some("report".to_owned()),
             ..Filter::default()
         }),
         ("by name, which few have", &|turn| Filter {
