@@ -4,12 +4,17 @@
 //! a multiple of [`STEP`] after they were asked for: what was looked for at the next one, and what was not at one at
 //! which others were told lately, whichever it is. To that comes a part of a step by chance: what looking leaves behind,
 //! such as what is in the caches of a processor, shows in tens of microseconds, and is lost in that.
+//!
+//! Who asks the catalog waits while entries of others are passed over, also where there is something: the more of them
+//! refer to a file, the longer. So whoever sees one tenant alone is told all that comes from it at such a step, too.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+
+use super::access::Scope;
 
 /// No sooner is told that there is nothing.
 const STEP: Duration = Duration::from_millis(25);
@@ -46,7 +51,7 @@ impl Absence {
         } else {
             self.usual()
         };
-        sleep_until(begun + STEP * steps + SPREAD.mul_f64(rand::random())).await;
+        sleep_until(moment(begun, steps)).await;
     }
 
     fn remember(&self, steps: u32) -> u32 {
@@ -66,6 +71,21 @@ impl Absence {
     }
 }
 
+/// Waits until who sees these may be told what the catalog has of something, for which was asked at `begun`: that there
+/// is nothing, or what there is.
+pub(super) async fn until_step(begun: Instant, scope: &Scope) {
+    match scope {
+        // From them nothing is kept.
+        Scope::All => {}
+        Scope::One(_) => sleep_until(moment(begun, steps(begun.elapsed()))).await,
+    }
+}
+
+/// When it is told what was asked for at `begun`, after so many steps.
+fn moment(begun: Instant, steps: u32) -> Instant {
+    begun + STEP * steps + SPREAD.mul_f64(rand::random())
+}
+
 /// How many steps have begun by then.
 fn steps(took: Duration) -> u32 {
     let steps = took.as_nanos().div_ceil(STEP.as_nanos());
@@ -73,6 +93,7 @@ fn steps(took: Duration) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -109,6 +130,28 @@ mod tests {
         }
         for _ in 0..100 {
             assert_eq!(told(&absence, None).await, 9);
+        }
+    }
+
+    /// What others have in the catalog is passed over in less than a step, and shows in none.
+    #[tokio::test(start_paused = true)]
+    async fn who_sees_one_tenant_is_told_of_the_catalog_at_a_step() {
+        let told = async |scope: &Scope, index: u64| {
+            let begun = Instant::now();
+            sleep(Duration::from_millis(index)).await;
+            until_step(begun, scope).await;
+            begun.elapsed()
+        };
+        let one = Scope::One("acme".parse().unwrap());
+        for (index, steps) in [(0, 1), (1, 1), (20, 1), (26, 2), (60, 3)] {
+            let took = told(&one, index).await.as_millis() / STEP.as_millis();
+            assert_eq!(took, steps, "{index} ms");
+            let took = told(&Scope::All, index).await;
+            let at_once = Duration::from_millis(index + 2);
+            assert!(
+                took < at_once,
+                "nothing is kept from who sees all: {took:?}"
+            );
         }
     }
 }

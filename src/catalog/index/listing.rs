@@ -380,3 +380,51 @@ fn condition(
     }
     Ok(Some(condition))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::schema::{LISTINGS, TABLES};
+    use super::*;
+
+    /// Whose an entry is the index of its file, its trace or its span says itself: those of others cost no look into the
+    /// table, however many there are.
+    #[test]
+    fn entries_of_others_are_passed_over_in_the_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        connection.execute_batch(LISTINGS).unwrap();
+        for of in ["digest", "trace", "span"] {
+            let index = format!("entry_by_{of}");
+            let root = "SELECT rootpage FROM sqlite_master WHERE name = ?";
+            let root = connection.query_row(root, [&index], |row| row.get::<_, i64>(0));
+            let root = root.unwrap();
+            let position = "SELECT seqno FROM pragma_index_info(?) WHERE name = 'facet'";
+            let position = connection.query_row(position, [&index], |row| row.get::<_, i64>(0));
+            let position = position.unwrap();
+            let mut condition = Condition::new().of(&Facets {
+                wanted: vec![1, 2, 3],
+                entries: 3,
+                all: 4,
+                is_all: false,
+            });
+            condition.and(&format!("{of} = ?"), [Value::Null]);
+            let program = newest(&format!("INDEXED BY {index}"), &condition);
+            let mut program = connection.prepare(&format!("EXPLAIN {program}")).unwrap();
+            let program = program.query_map([Value::Null, Value::Null], |row| {
+                Ok((
+                    row.get::<_, String>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, i64>(3)?,
+                ))
+            });
+            let program: Vec<_> = program.unwrap().map(Result::unwrap).collect();
+            let opened = program
+                .iter()
+                .find(|(code, _, page)| code == "OpenRead" && *page == root);
+            let (_, cursor, _) = opened.unwrap();
+            let read = ("Column".to_owned(), *cursor, position);
+            assert!(program.contains(&read), "{of}: {program:?}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Another number throws away what an earlier version made.
-pub(super) const FORMAT: i64 = 8;
+pub(super) const FORMAT: i64 = 9;
 
 /// The memory that one connection may keep pages in, in KiB.
 pub(super) const PAGES_KIB: i64 = 8 << 10;
@@ -95,10 +95,14 @@ pub(super) const LISTINGS: &str = "
         ON entry (time, place, id, facet, size, span_name, file_name, state);
     CREATE INDEX IF NOT EXISTS entry_by_facet
         ON entry (facet, time, place, id, size, span_name, file_name, state);
-    -- Of one file, trace or span few have the same time and place: those are put in order by their ids then.
-    CREATE INDEX IF NOT EXISTS entry_by_digest ON entry (digest, time, place) WHERE digest IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS entry_by_trace ON entry (trace, time, place) WHERE trace IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS entry_by_span ON entry (span, time, place) WHERE span IS NOT NULL;
+    -- Of one file, trace or span few have the same time and place: those are put in order by their ids then. Whose an
+    -- entry is stands here too: one that may not be seen is passed over without a look into the table.
+    CREATE INDEX IF NOT EXISTS entry_by_digest
+        ON entry (digest, time, place, facet) WHERE digest IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_trace
+        ON entry (trace, time, place, facet) WHERE trace IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS entry_by_span
+        ON entry (span, time, place, facet) WHERE span IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_size ON entry (size);
     CREATE INDEX IF NOT EXISTS entry_by_state ON entry (state, time, place, id) WHERE state < 3;
     CREATE INDEX IF NOT EXISTS entry_by_span_name ON entry (span_name);

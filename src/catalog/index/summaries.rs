@@ -26,47 +26,88 @@ fn visible(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<Strin
     Ok(format!("+entry.facet IN ({})", numbers.join(",")))
 }
 
+/// What stands for an entry in the order of pages, where what is newest is greatest.
+type Order = (i64, i64, [u8; 16]);
+
+/// The entries of an artifact that may be seen, gone through once.
+struct Places {
+    references: u64,
+    first: i64,
+    recorded: i64,
+    best: i64,
+    /// The newest, and its number.
+    newest: (Order, i64),
+    /// The newest that has a name of a file, and which.
+    named: Option<(Order, i64)>,
+}
+
+impl Places {
+    /// None where there are none.
+    fn of(
+        connection: &Connection,
+        tenants: &Tenants,
+        wanted: &Digest,
+    ) -> rusqlite::Result<Option<Self>> {
+        let visible = visible(connection, tenants)?;
+        let all = format!(
+            "SELECT time, place, id, number, recorded, state, file_name FROM entry \
+             WHERE digest = ? AND {visible}"
+        );
+        let mut all = connection.prepare(&all)?;
+        let (mut all, mut places) = (all.query([wanted.as_bytes()])?, None);
+        while let Some(row) = all.next()? {
+            let order: Order = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (recorded, state): (i64, i64) = (row.get(4)?, row.get(5)?);
+            let newest = (order, row.get(3)?);
+            let name: Option<i64> = row.get(6)?;
+            let named = name.map(|name| (order, name));
+            let places = places.get_or_insert(Self {
+                references: 0,
+                first: order.0,
+                recorded,
+                best: state,
+                newest,
+                named,
+            });
+            places.references += 1;
+            places.first = places.first.min(order.0);
+            places.recorded = places.recorded.max(recorded);
+            places.best = places.best.max(state);
+            places.newest = places.newest.max(newest);
+            places.named = places.named.max(named);
+        }
+        Ok(places)
+    }
+}
+
 pub(super) fn artifact(
     connection: &Connection,
     tenants: &Tenants,
     wanted: &Digest,
 ) -> rusqlite::Result<Option<ArtifactFacts>> {
-    let visible = visible(connection, tenants)?;
-    let all = format!(
-        "SELECT count(*), min(time), max(time), max(recorded), max(state) FROM entry \
-         WHERE digest = ? AND {visible}"
-    );
-    let key = [wanted.as_bytes()];
-    let (references, first, last, recorded, best) = connection.query_row(&all, key, |row| {
-        let number = |column| row.get::<_, Option<i64>>(column);
-        let number = |column| number(column).map(Option::unwrap_or_default);
-        Ok((number(0)?, number(1)?, number(2)?, number(3)?, number(4)?))
-    })?;
-    let newest = |named: &str| {
-        let newest = format!(
-            "SELECT {COLUMNS} FROM {FROM} WHERE entry.digest = ? AND {visible} {named} \
-             ORDER BY entry.time DESC, entry.place DESC, entry.id DESC LIMIT 1"
-        );
-        let newest = connection.query_row(&newest, key, entry);
-        newest.optional()
-    };
-    let Some(newest_entry) = newest("")? else {
+    let Some(places) = Places::of(connection, tenants, wanted)? else {
         return Ok(None);
     };
-    let file_name = match newest_entry.file_name {
-        Some(name) => Some(name),
-        None => newest("AND entry.file_name IS NOT NULL")?.and_then(|named| named.file_name),
+    let ((last, ..), number) = places.newest;
+    let newest = format!("SELECT {COLUMNS} FROM {FROM} WHERE entry.number = ?");
+    let newest = connection.query_row(&newest, [number], entry)?;
+    let file_name = match places.named {
+        None => None,
+        Some((_, word)) => {
+            let text = "SELECT text FROM word WHERE id = ?";
+            Some(connection.query_row(text, [word], |row| row.get(0))?)
+        }
     };
     Ok(Some(ArtifactFacts {
         digest: *wanted,
-        content_type: newest_entry.content_type,
-        size: newest_entry.size,
+        content_type: newest.content_type,
+        size: newest.size,
         file_name,
-        state: state(best),
-        references: references.cast_unsigned(),
-        first: time(first),
+        state: state(places.best),
+        references: places.references,
+        first: time(places.first),
         last: time(last),
-        recorded: time(recorded),
+        recorded: time(places.recorded),
     }))
 }
 
@@ -76,10 +117,11 @@ pub(super) fn own_name(
     tenant: &TenantId,
     wanted: &Digest,
 ) -> rusqlite::Result<Option<String>> {
-    let last = "SELECT word.text FROM entry JOIN facet ON facet.id = entry.facet \
-                LEFT JOIN word ON word.id = entry.file_name \
-                WHERE entry.digest = ? AND facet.tenant = ? AND facet.signal = '' \
-                ORDER BY entry.recorded DESC, entry.id LIMIT 1";
+    // Those of others are passed over in the index.
+    let last = "SELECT word.text FROM entry LEFT JOIN word ON word.id = entry.file_name \
+                WHERE entry.digest = ? AND +entry.facet IN ( \
+                    SELECT id FROM facet WHERE tenant = ? AND signal = '' \
+                ) ORDER BY entry.recorded DESC, entry.id LIMIT 1";
     let key = params![wanted.as_bytes(), tenant.as_str()];
     let last = connection.query_row(last, key, |row| row.get::<_, Option<String>>(0));
     Ok(last.optional()?.flatten())

@@ -201,8 +201,8 @@ pub(super) fn of_artifact(
         return Ok(None);
     };
     let mut came_later = connection.prepare(
-        "SELECT 1 FROM entry JOIN facet ON facet.id = entry.facet \
-         WHERE entry.digest = ? AND facet.tenant = ?",
+        "SELECT 1 FROM entry \
+         WHERE digest = ? AND +facet IN (SELECT id FROM facet WHERE tenant = ?)",
     )?;
     let is_back = came_later.exists(params![wanted.as_bytes(), tenant.as_str()])?;
     Ok(Some(tombstone).filter(|_| !is_back))

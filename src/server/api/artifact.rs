@@ -14,10 +14,11 @@ use super::list::References;
 use super::responses::{Any, Damaged};
 use super::{Asking, Named};
 use crate::catalog::{Filter, State as Whereabouts, Tenants};
-use crate::server::Server;
+use crate::server::absence::until_step;
 use crate::server::address::Address;
 use crate::server::catalogued::why;
 use crate::server::pieces::{OpenError, Reading};
+use crate::server::{Scope, Server};
 use crate::storage::StoreError;
 
 /// The places that are told at once.
@@ -86,29 +87,34 @@ pub(crate) async fn artifact(
     request: Request,
 ) -> Result<Response, ApiError> {
     let begun = Instant::now();
-    let mut is_looked_for = false;
-    let told = known(&server, &sha256, request, &mut is_looked_for).await;
+    let mut looking = None;
+    let told = known(&server, &sha256, request, &mut looking).await;
+    let is_looked_for = looking.is_some();
     let is_nothing = |error: &ApiError| error.status() == StatusCode::NOT_FOUND;
     if told.as_ref().is_err_and(is_nothing) {
         // What may not be seen is not looked for, and takes as long.
         let absence = &server.absences.api;
         absence.until_told(begun, is_looked_for).await;
+    } else if let Some(scope) = looking {
+        // Also in what is told of it, places of others were passed over.
+        until_step(begun, &scope).await;
     }
     told
 }
 
+/// What is known of an artifact; `looking` becomes what who asks may see, as soon as it is looked for.
 async fn known(
     server: &Arc<Server>,
     sha256: &str,
     request: Request,
-    is_looked_for: &mut bool,
+    looking: &mut Option<Scope>,
 ) -> Result<Response, ApiError> {
     let (asking, _) = Asking::begin(server, request).await?;
     let address = asking.address(sha256)?;
+    *looking = Some(asking.reader.scope.clone());
     if let Some(tombstone) = server.kept_back(&address).await? {
         return Err(ApiError::Told(StatusCode::GONE, why(&tombstone)));
     }
-    *is_looked_for = true;
     let payer = server.payer(&asking.reader, asking.peer);
     let opened = server.content(&address, &payer).await?;
     if opened.is_none()

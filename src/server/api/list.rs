@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::Asking;
@@ -14,6 +15,7 @@ use super::answer::{ApiError, json};
 use super::responses::{Any, NoCatalog, NoSense};
 use crate::catalog::{Cursor, Entry, Filter, MAX_PAGE, TypePattern};
 use crate::server::Server;
+use crate::server::absence::until_step;
 use crate::server::address::Address;
 
 /// The entries of a page, unless another number is asked for.
@@ -109,8 +111,11 @@ pub(crate) async fn list(
     let filter = filter(&asking)?;
     let limit = asking.read::<usize>("limit")?.unwrap_or(USUAL);
     let after = asking.read::<Cursor>("cursor")?;
-    let references = server.references(&filter, limit, after).await?;
-    Ok(json(StatusCode::OK, &references))
+    let begun = Instant::now();
+    let references = server.references(&filter, limit, after).await;
+    // Those of others were passed over.
+    until_step(begun, &asking.reader.scope).await;
+    Ok(json(StatusCode::OK, &references?))
 }
 
 fn filter(asking: &Asking) -> Result<Filter, ApiError> {

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use super::super::absence::until_step;
 use super::super::artifacts::{file_name, refusal};
 use super::super::pieces::{OpenError, Opened, Reading};
 use super::preview::Preview;
@@ -130,18 +131,34 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     let Some(address) = Address::parse(path) else {
         return Err(Explained::nothing().page(site));
     };
-    // What may not be seen is not looked for, and takes as long.
-    let absent = async |is_looked_for| {
+    let scope = &visit.reader.scope;
+    let is_looked_for = scope.includes(&address.tenant);
+    let found = if is_looked_for {
+        found(server, visit, &address).await
+    } else {
+        Ok(None)
+    };
+    let Some(told) = found.transpose() else {
+        // What may not be seen is not looked for, and takes as long.
         let absence = &server.absences.pages;
         absence.until_told(begun, is_looked_for).await;
-        Explained::no_artifact().page(site)
+        return Err(Explained::no_artifact().page(site));
     };
-    if !visit.reader.scope.includes(&address.tenant) {
-        return Err(absent(false).await);
-    }
+    // Places of others were passed over.
+    until_step(begun, scope).await;
+    told
+}
+
+/// What is told of an artifact that may be seen; none if there is no such one.
+async fn found(
+    server: &Server,
+    visit: &Visit,
+    address: &Address,
+) -> Result<Option<Response>, Response> {
+    let site = &visit.site;
     let payer = server.payer(&visit.reader, visit.peer);
-    let known = server.known(visit, &address).await?;
-    let kept_back = match server.kept_back(&address).await {
+    let known = server.known(visit, address).await?;
+    let kept_back = match server.kept_back(address).await {
         Ok(tombstone) => tombstone.map(|of| (StatusCode::GONE, deleted(&of))),
         Err(error) => {
             tracing::warn!("{error}");
@@ -149,18 +166,18 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
         }
     };
     if let Some((status, state)) = kept_back {
-        let page = page(server, visit, &address, known, None, Some(state)).await?;
-        return Ok(site.page(status, &page));
+        let page = page(server, visit, address, known, None, Some(state)).await?;
+        return Ok(Some(site.page(status, &page)));
     }
     let store = server.store.of_tenant(&address.tenant);
     let facts = |_| Reading::Facts;
-    let opened = server.pieces.open(&store, &address, &payer, facts);
+    let opened = server.pieces.open(&store, address, &payer, facts);
     let (opened, status, state) = match opened.await {
         // What was deleted may have come again, of which the store knows first.
         Ok(opened) => (Some(opened), StatusCode::OK, None),
         Err(OpenError::Store(StoreError::NotFound { .. })) => {
             let Some((status, state)) = known.why_not_there() else {
-                return Err(absent(true).await);
+                return Ok(None);
             };
             (None, status, Some(state))
         }
@@ -176,8 +193,8 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
             (None, status, Some(UNREAD.to_owned()))
         }
     };
-    let page = page(server, visit, &address, known, opened, state).await?;
-    Ok(site.page(status, &page))
+    let page = page(server, visit, address, known, opened, state).await?;
+    Ok(Some(site.page(status, &page)))
 }
 
 impl Known {

@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
+use tokio::time::Instant;
 
+use super::super::absence::until_step;
 use super::cards::{Card, cards};
 use super::{Explained, Server, Site, Visit, unanswered};
 use crate::catalog::{Count, Menus, Page};
@@ -80,7 +82,10 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     let asked = filter.and_then(|filter| Ok((filter, query.cursor()?)));
     let (page, mistake) = match asked {
         Ok((filter, after)) => {
+            let begun = Instant::now();
             let page = index.page(&filter, SHOWN, after).await;
+            // What others have was passed over.
+            until_step(begun, &visit.reader.scope).await;
             (page.map_err(|error| unanswered(site, &error))?, None)
         }
         Err(mistake) => (Page::default(), Some(mistake)),

@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
+use tokio::time::Instant;
 
+use super::super::absence::until_step;
 use super::cards::{Card, cards};
 use super::{Explained, Server, Site, Visit, unanswered, words};
 use crate::catalog::TraceId;
@@ -50,7 +52,10 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     let catalog = server.catalog.as_ref();
     let catalog = catalog.ok_or_else(|| Explained::no_catalog().page(site))?;
     let index = catalog.index();
+    let begun = Instant::now();
     let trace = index.trace(&visit.tenants(), id).await;
+    // What others have in it was passed over.
+    until_step(begun, &visit.reader.scope).await;
     let trace = trace.map_err(|error| unanswered(site, &error))?;
     let trace = trace.ok_or_else(|| Explained::no_trace().page(site))?;
     let began = trace.spans.first().map(|span| span.time);

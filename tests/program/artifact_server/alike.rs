@@ -1,13 +1,15 @@
-//! What another tenant has takes as long as what nobody has: to read, to ask about, and to store.
+//! What another tenant has takes as long as what nobody has: to read, to list, to ask about, and to store.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use slimspan_artifact::Digest;
+use tempfile::TempDir;
 
 use super::client::Client;
 use super::{Served, with_tenants};
@@ -16,10 +18,16 @@ use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::http::HttpAnswer;
 use crate::support::measured::{measured, number};
 use crate::support::seed::Seed;
-use crate::support::{config, otlp};
+use crate::support::{config, otlp, soon};
 
 /// Large enough to be remembered.
 const SIZE: usize = 24_000;
+
+/// So many places of another tenant refer to one file.
+const PLACES: u32 = 4_000;
+
+/// No sooner is somebody who sees one tenant alone told what the catalog has.
+const STEP: Duration = Duration::from_millis(25);
 
 /// Each answer takes its time, so there are as many.
 const AT_A_TIME: usize = 16;
@@ -49,8 +57,66 @@ async fn read_one(
     let begun = Instant::now();
     let answer = client.get(&path).await;
     let took = begun.elapsed();
-    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    let status = if pattern.contains("sha256=") {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    assert_eq!(answer.status, status, "{path}");
     (is_known, took, seen(answer, &digest))
+}
+
+/// One with a catalog that has a file to which many places of beta refer, and nothing else.
+async fn with_places(mut config: Value, digest: &Digest) -> Served {
+    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1_000_000);
+    config["extensions"]["artifact_store"]["catalog"] =
+        json!({ "directory": "./catalog", "interval": "50ms" });
+    let lines = (0..PLACES).map(|number| {
+        let entry = json!({
+            "id": format!("{:032x}", number + 1),
+            "recorded": "2026-11-21T19:43:05.000120Z",
+            "time": format!("2026-11-21T19:43:05.{number:06}Z"),
+            "tenant": "beta",
+            "signal": "traces",
+            "service": "chat",
+            "trace_id": format!("{:032x}", number + 1),
+            "span_id": format!("{:016x}", number + 1),
+            "span_name": "chat",
+            "carrier": "span",
+            "attribute": "input",
+            "shape": "data_uri",
+            "sha256": digest.to_string(),
+            "content_type": "image/png",
+            "size_bytes": SIZE,
+            "filename": null,
+            "state": "stored",
+        });
+        format!("{entry}\n")
+    });
+    let folder = TempDir::new().unwrap();
+    let hour = folder.path().join("artifacts/catalog/2026-11-21/19");
+    fs::create_dir_all(&hour).unwrap();
+    let object = hour.join("20261121T194305.000120Z-00000001-00000001.jsonl");
+    fs::write(object, lines.collect::<String>()).unwrap();
+    let served = Served::start_in(folder, &config).await;
+    let beta = served.pages.bearer("token-of-beta");
+    is_listed(&beta, &format!("sha256={digest}")).await;
+    served
+}
+
+/// Waits until something that fits is listed.
+async fn is_listed(client: &Client, query: &str) {
+    soon("it is listed", async {
+        loop {
+            let answer = client.get(&format!("/v1/artifacts?{query}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            if answer.json()["references"] != json!([]) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -58,9 +124,9 @@ async fn nobody_learns_by_reading_what_others_have() {
     let reads = number("SLIMSPAN_TIMED_READS", 20);
     let seed = Seed::any();
     let mut random = seed.random();
-    let mut config = with_tenants();
-    config["extensions"]["artifact_server"]["max_requests_per_second"] = json!(1_000_000);
-    let served = Served::start(&config).await;
+    let shared = Digest::of(b"in many places");
+    let served = with_places(with_tenants(), &shared).await;
+    let in_many_places = vec![shared; reads];
     let mut of_beta = Vec::new();
     for _ in 0..reads {
         let photo = otlp::photo(random.number(), SIZE);
@@ -69,25 +135,49 @@ async fn nobody_learns_by_reading_what_others_have() {
     }
     let [files, api] =
         [&served.artifacts, &served.pages].map(|client| client.bearer("token-of-acme"));
-    for (client, of_another, of_nobody) in [
+    for (client, of_another, of_nobody, there) in [
         // What may not be seen, and what is not there.
-        (&files, "/beta/artifacts/{}", "/acme/artifacts/{}"),
-        (&api, "/v1/artifacts/{}?tenant=beta", "/v1/artifacts/{}"),
+        (&files, "/beta/artifacts/{}", "/acme/artifacts/{}", &of_beta),
+        (
+            &api,
+            "/v1/artifacts/{}?tenant=beta",
+            "/v1/artifacts/{}",
+            &of_beta,
+        ),
         // What may not be seen, and what is not there but may not be seen, either.
-        (&files, "/beta/artifacts/{}", "/beta/artifacts/{}"),
+        (&files, "/beta/artifacts/{}", "/beta/artifacts/{}", &of_beta),
         (
             &api,
             "/v1/artifacts/{}?tenant=beta",
             "/v1/artifacts/{}?tenant=beta",
+            &of_beta,
         ),
         // What is not there for one, whether or not another has it.
-        (&files, "/acme/artifacts/{}", "/acme/artifacts/{}"),
-        (&api, "/v1/artifacts/{}", "/v1/artifacts/{}"),
+        (&files, "/acme/artifacts/{}", "/acme/artifacts/{}", &of_beta),
+        (&api, "/v1/artifacts/{}", "/v1/artifacts/{}", &of_beta),
+        // The same of what very many places of another refer to.
+        (
+            &api,
+            "/v1/artifacts/{}",
+            "/v1/artifacts/{}",
+            &in_many_places,
+        ),
+        (
+            &api,
+            "/v1/artifacts?sha256={}",
+            "/v1/artifacts?sha256={}",
+            &in_many_places,
+        ),
     ] {
-        let how = format!("GET {of_another} of another, {of_nobody} of nobody");
+        let places = if there.contains(&shared) {
+            format!(" in {PLACES} places")
+        } else {
+            String::new()
+        };
+        let how = format!("GET {of_another} of another{places}, {of_nobody} of nobody");
         let (mut lots, mut answers) = (Lots::default(), BTreeSet::new());
         loop {
-            let pairs = of_beta.iter().map(|there| {
+            let pairs = there.iter().map(|there| {
                 let absent = Digest::of(&random.number().to_le_bytes());
                 let mut both = [(of_another, *there, true), (of_nobody, absent, false)];
                 if random.one_in(2) {
@@ -120,6 +210,39 @@ async fn nobody_learns_by_reading_what_others_have() {
             format_args!("{how}: {reads} of each, {}", lots.last()),
         );
     }
+}
+
+/// Whatever is asked of the catalog comes at a step, also what there is: in between, places of others are passed over.
+#[tokio::test]
+async fn what_the_catalog_has_of_one_tenant_comes_at_a_step() {
+    let photo = Bytes::from(otlp::photo(Seed::any().number(), SIZE));
+    let digest = Digest::of(&photo);
+    let served = with_places(with_tenants(), &digest).await;
+    let acme = served.pages.bearer("token-of-acme");
+    store(&acme, &photo).await;
+    is_listed(&acme, &format!("sha256={digest}")).await;
+    let trace = format!("{:032x}", 1);
+    for (path, status) in [
+        (format!("/v1/artifacts?sha256={digest}"), 200),
+        (format!("/v1/artifacts?trace_id={trace}"), 200),
+        (format!("/v1/artifacts/{digest}"), 200),
+        (format!("/acme/artifacts/{digest}"), 200),
+        (format!("/?trace={trace}"), 200),
+        (format!("/traces/{trace}"), 404),
+    ] {
+        // What is slow may be so by itself.
+        for _ in 0..3 {
+            let begun = Instant::now();
+            let answer = acme.get(&path).await;
+            let took = begun.elapsed();
+            assert_eq!(answer.status.as_u16(), status, "{path}");
+            assert!(took >= STEP, "{path}: {took:?}");
+        }
+    }
+    let places = format!("/v1/artifacts?sha256={digest}");
+    let places = acme.get(&places).await.json();
+    let places = places["references"].as_array().unwrap().len();
+    assert_eq!(places, 1, "those of another are no one else's");
 }
 
 /// How long the store takes to say that it has nothing.
