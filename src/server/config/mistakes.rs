@@ -110,12 +110,11 @@ impl ArtifactServerConfig {
             );
             return Some((vec!["frame_ancestors"], message));
         }
-        let (key, place, host) = match &self.public_url {
-            Some(url) => ("public_url", url.clone(), host_of(url)?),
-            None => {
-                let HostPort { host, .. } = &self.endpoint;
-                ("endpoint", self.endpoint.to_string(), host.clone())
-            }
+        let (key, place, host) = if let Some(url) = &self.public_url {
+            ("public_url", url.clone(), host_of(url)?)
+        } else {
+            let HostPort { host, .. } = &self.endpoint;
+            ("endpoint", self.endpoint.to_string(), host.clone())
         };
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let name = if is_loopback(&host) {

@@ -58,7 +58,7 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
     until_step(begun, &visit.reader.scope).await;
     let trace = trace.map_err(|error| unanswered(site, &error))?;
     let trace = trace.ok_or_else(|| Explained::no_trace().page(site))?;
-    let began = trace.spans.first().map(|span| span.time);
+    let first = trace.spans.first().map(|span| span.time);
     let mut spans = Vec::new();
     for span in &trace.spans {
         let name = match (span.name.is_empty(), span.span) {
@@ -73,7 +73,7 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
             service: span.service.clone(),
             time: words::time(span.time),
             moment: span.time.to_string(),
-            later: words::later(began.unwrap_or(span.time), span.time),
+            later: words::later(first.unwrap_or(span.time), span.time),
             cards: shown.into_iter().map(Card::below_its_span).collect(),
         });
     }
@@ -81,7 +81,7 @@ async fn show(server: &Server, visit: &Visit) -> Result<Response, Response> {
         site,
         id: id.to_string(),
         artifacts: spans.iter().map(|span| span.cards.len()).sum(),
-        began: began.map(words::time).unwrap_or_default(),
+        began: first.map(words::time).unwrap_or_default(),
         spans,
         is_cut: trace.is_cut,
     };
