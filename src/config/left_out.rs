@@ -6,6 +6,8 @@ mod types;
 
 pub(super) use types::why_type;
 
+const AT_THE_START: &str = "the file of tokens has to be there when slimspan starts; remove it, and let slimspan be \
+                            started when the file is there, or again until it is";
 const SMALL: &str = "what slimspan says of itself is small, and so are the answers; remove it";
 const NOT_DETECTED: &str =
     "nothing is found out about this machine; write what backends are to know under attributes";
@@ -20,7 +22,7 @@ const TRANSLATED: &str = "names have letters, digits and _, as Prometheus always
                           underscore_escaping_with_suffixes";
 
 /// Each key, another that stands where it would, and what to do instead.
-const LEFT_OUT: [(&str, &str, &str); 43] = [
+const LEFT_OUT: [(&str, &str, &str); 50] = [
     (
         "tpm",
         "key_pem",
@@ -197,6 +199,33 @@ const LEFT_OUT: [(&str, &str, &str); 43] = [
         "middlewares",
         "retry_on_failure",
         "nothing stands between an exporter and its backend; remove it",
+    ),
+    (
+        "sending_queue",
+        "verbosity",
+        "what arrives is printed at once, and nothing waits for that; remove it",
+    ),
+    (
+        "group_by",
+        "flush_interval",
+        "all that comes is written to one file; remove it, and place slimspan before a Collector that divides it",
+    ),
+    (
+        "encoding",
+        "flush_interval",
+        "what is written is OTLP, as format says: json or proto; remove it",
+    ),
+    (
+        "expvar",
+        "allowed_hosts",
+        "there are no variables of Go here; remove it, and read the metrics that docs/telemetry.md tells of",
+    ),
+    ("retry_on_failure", "scheme", AT_THE_START),
+    ("wait_for_token_file", "scheme", AT_THE_START),
+    (
+        "dialer",
+        "transport",
+        "a listener connects to nobody; remove it",
     ),
 ];
 

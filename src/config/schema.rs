@@ -42,7 +42,7 @@ pub fn schema() -> Value {
         let keys = definition.get_mut("properties");
         if let Some(Value::Object(keys)) = keys {
             for unasked in UNASKED {
-                if keys.contains_key(unasked.beside) {
+                if unasked.beside.iter().all(|key| keys.contains_key(*key)) {
                     keys.insert(unasked.key.to_owned(), (unasked.schema)());
                 }
             }

@@ -8,11 +8,11 @@ use super::scalar::Typed;
 
 /// A key, and a value that asks for nothing.
 pub(super) struct Unasked {
-    /// The keys that lead there, from behind; `*` is any.
+    /// The keys that lead there, from behind; `*` is any, and `type/*` a component of a type.
     above: &'static [&'static str],
     pub(super) key: &'static str,
-    /// A key that stands where it would.
-    pub(super) beside: &'static str,
+    /// Keys that stand where it would, and nowhere else together.
+    pub(super) beside: &'static [&'static str],
     asks_nothing: fn(&Node) -> bool,
     /// The schema of such a value.
     pub(super) schema: fn() -> Json,
@@ -22,20 +22,14 @@ pub(super) const UNASKED: &[Unasked] = &[
     Unasked {
         above: &["tls"],
         key: "tpm",
-        beside: "key_pem",
+        beside: &["key_pem"],
         asks_nothing: is_disabled,
-        schema: || {
-            json!({
-                "type": ["object", "null"],
-                "properties": { "enabled": { "const": false, "description": "As in the Collector." } },
-                "description": "As in the Collector; no TPM is used here, so it cannot be enabled.",
-            })
-        },
+        schema: || disabled("no TPM is used here"),
     },
     Unasked {
         above: &["auth"],
         key: "request_params",
-        beside: "authenticator",
+        beside: &["authenticator"],
         asks_nothing: is_empty,
         schema: || {
             json!({
@@ -48,7 +42,7 @@ pub(super) const UNASKED: &[Unasked] = &[
     Unasked {
         above: &["exporters", "*"],
         key: "middlewares",
-        beside: "retry_on_failure",
+        beside: &["retry_on_failure"],
         asks_nothing: is_empty,
         schema: || {
             json!({
@@ -61,84 +55,84 @@ pub(super) const UNASKED: &[Unasked] = &[
     Unasked {
         above: &["telemetry", "logs"],
         key: "processors",
-        beside: "initial_fields",
+        beside: &["initial_fields"],
         asks_nothing: is_hollow,
         schema: || hollow("the log is written, and not sent"),
     },
     Unasked {
         above: RESOURCE,
         key: "detectors",
-        beside: "schema_url",
+        beside: &["schema_url"],
         asks_nothing: is_hollow,
         schema: || hollow("nothing is found out about this machine"),
     },
     Unasked {
         above: RESOURCE,
         key: "detection/development",
-        beside: "schema_url",
+        beside: &["schema_url"],
         asks_nothing: is_hollow,
         schema: || hollow("nothing is found out about this machine"),
     },
     Unasked {
         above: &["prometheus"],
         key: "with_resource_constant_labels",
-        beside: "without_units",
+        beside: &["without_units"],
         asks_nothing: is_hollow,
         schema: || hollow("target_info has what is in resource"),
     },
     Unasked {
         above: NEWER,
         key: "with_resource_constant_labels",
-        beside: STRATEGY,
+        beside: &[STRATEGY],
         asks_nothing: is_hollow,
         schema: || hollow("target_info has what is in resource"),
     },
     Unasked {
         above: NEWER,
         key: "resource_constant_labels",
-        beside: STRATEGY,
+        beside: &[STRATEGY],
         asks_nothing: is_hollow,
         schema: || hollow("target_info has what is in resource"),
     },
     Unasked {
         above: NEWER,
         key: "without_scope_info",
-        beside: STRATEGY,
+        beside: &[STRATEGY],
         asks_nothing: is_flag,
         schema: || word(&json!([true, false, null]), "metrics have no scopes here"),
     },
     Unasked {
         above: NEWER,
         key: "scope_info_enabled",
-        beside: STRATEGY,
+        beside: &[STRATEGY],
         asks_nothing: is_flag,
         schema: || word(&json!([true, false, null]), "metrics have no scopes here"),
     },
     Unasked {
         above: NEWER,
         key: "without_target_info",
-        beside: STRATEGY,
+        beside: &[STRATEGY],
         asks_nothing: |node| is(node, Typed::Bool(false)),
         schema: || word(&json!([false, null]), "there always is a target_info here"),
     },
     Unasked {
         above: NEWER,
         key: "target_info_enabled/development",
-        beside: STRATEGY,
+        beside: &[STRATEGY],
         asks_nothing: |node| is(node, Typed::Bool(true)),
         schema: || word(&json!([true, null]), "there always is a target_info here"),
     },
     Unasked {
         above: BACKEND,
         key: "temporality_preference",
-        beside: "headers_list",
+        beside: &["headers_list"],
         asks_nothing: |node| is(node, Typed::Str("cumulative")),
         schema: || word(&json!(["cumulative", null]), "that is what is sent"),
     },
     Unasked {
         above: BACKEND,
         key: "default_histogram_aggregation",
-        beside: "headers_list",
+        beside: &["headers_list"],
         asks_nothing: |node| is(node, Typed::Str("explicit_bucket_histogram")),
         schema: || {
             word(
@@ -150,25 +144,84 @@ pub(super) const UNASKED: &[Unasked] = &[
     Unasked {
         above: &["exporter", "otlp_http"],
         key: "encoding",
-        beside: "headers_list",
+        beside: &["headers_list"],
         asks_nothing: |node| is(node, Typed::Str("protobuf")),
         schema: || word(&json!(["protobuf", null]), "that is what is sent"),
     },
     Unasked {
         above: READER,
         key: "producers",
-        beside: "exporter",
+        beside: &["exporter"],
         asks_nothing: is_hollow,
         schema: || hollow("own metrics are all that is sent"),
     },
     Unasked {
         above: READER,
         key: "cardinality_limits",
-        beside: "exporter",
+        beside: &["exporter"],
         asks_nothing: is_hollow,
         schema: || hollow("there are as many series as there are components"),
     },
+    Unasked {
+        above: &["exporters", "debug/*"],
+        key: "sending_queue",
+        beside: &["verbosity"],
+        asks_nothing: is_off,
+        schema: || off("what arrives is printed at once"),
+    },
+    Unasked {
+        above: &["exporters", "file/*"],
+        key: "group_by",
+        beside: &["path", "flush_interval"],
+        asks_nothing: is_disabled,
+        schema: || disabled("all is written to one file"),
+    },
+    Unasked {
+        above: &["exporters", "file/*"],
+        key: "encoding",
+        beside: &["path", "flush_interval"],
+        asks_nothing: Node::is_null,
+        schema: || word(&json!([null]), "what is written is OTLP, as format says"),
+    },
+    Unasked {
+        above: &["extensions", "zpages/*"],
+        key: "expvar",
+        beside: &["transport", "allowed_hosts"],
+        asks_nothing: is_disabled,
+        schema: || disabled("no variables of Go are shown"),
+    },
+    Unasked {
+        above: &["extensions", "bearertokenauth/*"],
+        key: "retry_on_failure",
+        beside: &["scheme"],
+        asks_nothing: is_disabled,
+        schema: || disabled("a start does not wait for the file"),
+    },
+    Unasked {
+        above: &["extensions", "bearertokenauth/*"],
+        key: "wait_for_token_file",
+        beside: &["scheme"],
+        asks_nothing: |node| is(node, Typed::Bool(false)),
+        schema: || word(&json!([false, null]), "a start does not wait for the file"),
+    },
+    dialer(&["receivers", "otlp/*", "protocols", "*"]),
+    dialer(&["extensions", "zpages/*"]),
+    dialer(&["extensions", "health_check/*"]),
+    dialer(&["extensions", "healthcheckv2/*"]),
+    dialer(&["extensions", "healthcheckv2/*", "http"]),
+    dialer(&["extensions", "healthcheckv2/*", "grpc"]),
 ];
+
+/// The Collector has keys for who connects in its listeners, too, where they do nothing.
+const fn dialer(above: &'static [&'static str]) -> Unasked {
+    Unasked {
+        above,
+        key: "dialer",
+        beside: &["endpoint", "transport"],
+        asks_nothing: is_dialer,
+        schema: of_dialer,
+    }
+}
 
 const RESOURCE: &[&str] = &["telemetry", "resource"];
 const READER: &[&str] = &["metrics", "readers", "*"];
@@ -190,6 +243,34 @@ fn hollow(why: &str) -> Json {
             "additionalProperties": list,
         },
         "description": format!("As in the Collector; {why}, so it is empty."),
+    })
+}
+
+/// The schema of something that is not enabled.
+fn disabled(why: &str) -> Json {
+    json!({
+        "type": ["object", "null"],
+        "properties": { "enabled": { "const": false, "description": "As in the Collector." } },
+        "description": format!("As in the Collector; {why}, so it cannot be enabled."),
+    })
+}
+
+/// The same where it says so.
+fn off(why: &str) -> Json {
+    let mut schema = disabled(why);
+    if let Json::Object(schema) = &mut schema {
+        schema.insert("type".to_owned(), "object".into());
+        schema.insert("required".to_owned(), json!(["enabled"]));
+    }
+    schema
+}
+
+fn of_dialer() -> Json {
+    json!({
+        "type": ["object", "null"],
+        "properties": { "timeout": { "description": "As in the Collector." } },
+        "additionalProperties": false,
+        "description": "As in the Collector; a listener connects to nobody, so it does nothing.",
     })
 }
 
@@ -221,8 +302,16 @@ impl Unasked {
     fn is(&self, above: &[&str], entry: &Entry) -> bool {
         let mut from_behind = above.iter().rev().zip(self.above.iter().rev());
         let is_there =
-            above.len() >= self.above.len() && from_behind.all(|(key, of)| *of == "*" || key == of);
+            above.len() >= self.above.len() && from_behind.all(|(key, of)| leads(of, key));
         is_there && entry.key == self.key && (self.asks_nothing)(&entry.value)
+    }
+}
+
+/// Whether a key is one of those that `of` stands for.
+fn leads(of: &str, key: &str) -> bool {
+    match of.strip_suffix("/*") {
+        Some(of) => key.split('/').next() == Some(of),
+        None => of == "*" || key == of,
     }
 }
 
@@ -252,6 +341,20 @@ fn is(node: &Node, wanted: Typed<'_>) -> bool {
 
 fn is_flag(node: &Node) -> bool {
     is(node, Typed::Bool(true)) || is(node, Typed::Bool(false))
+}
+
+/// Whether it says that it is not enabled.
+fn is_off(node: &Node) -> bool {
+    let enabled = node.get("enabled").map(|entry| &entry.value);
+    enabled.is_some_and(|enabled| !enabled.is_null() && is(enabled, Typed::Bool(false)))
+}
+
+/// Whether nothing stands in it but the time for a connection.
+fn is_dialer(node: &Node) -> bool {
+    match &node.value {
+        Value::Mapping(entries) => entries.iter().all(|entry| entry.key == "timeout"),
+        Value::Scalar(_) | Value::Sequence(_) => node.is_null(),
+    }
 }
 
 fn is_disabled(node: &Node) -> bool {
