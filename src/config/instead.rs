@@ -251,7 +251,7 @@ pub(super) fn replace(root: &mut Node) -> Vec<(KeyPath, String)> {
     let mut told = Vec::new();
     for row in ROWS {
         let path = KeyPath::of([row.section]);
-        let Some(section) = at(root, row.section) else {
+        let Some(section) = root.value_mut(row.section) else {
             continue;
         };
         if row.types.is_empty() {
@@ -277,7 +277,7 @@ impl Row {
         let (last, section) = self.keys.split_last()?;
         let listener = section
             .iter()
-            .try_fold(component, |node, key| at(node, key))?;
+            .try_fold(component, |node, key| node.value_mut(key))?;
         let transport = listener.get("transport").map(|entry| &entry.value.value);
         let any = match transport {
             Some(Value::Scalar(scalar)) => match scalar.text() {
@@ -287,7 +287,7 @@ impl Row {
             },
             _ => Some("0.0.0.0"),
         };
-        let Value::Scalar(scalar) = &mut at(listener, last)?.value else {
+        let Value::Scalar(scalar) = &mut listener.value_mut(last)?.value else {
             return None;
         };
         if !self.written.is(scalar) {
@@ -369,15 +369,4 @@ fn is_no_time(text: &str) -> bool {
             unit,
             "" | "ns" | "us" | "µs" | "μs" | "ms" | "s" | "m" | "h"
         )
-}
-
-/// The value of a key.
-fn at<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
-    match &mut node.value {
-        Value::Mapping(entries) => {
-            let entry = entries.iter_mut().find(|entry| entry.key == key)?;
-            Some(&mut entry.value)
-        }
-        Value::Scalar(_) | Value::Sequence(_) => None,
-    }
 }

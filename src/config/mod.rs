@@ -25,6 +25,7 @@ mod memory;
 mod merge;
 mod nearest;
 mod node;
+mod optional;
 mod path;
 mod pprof;
 mod preset;
@@ -263,7 +264,9 @@ impl Config {
         let Expansion { unset, problems } = expand::expand(root, env);
         unless_any(problems)?;
         unasked::take_away(root);
-        let mut told = instead::replace(root);
+        let (mut told, problems) = optional::settle(root);
+        unless_any(problems)?;
+        told.extend(instead::replace(root));
         let presets = preset::apply(root);
         let mut problems = Vec::new();
         let mut config = Self::read(root, &mut told, &mut problems);

@@ -115,6 +115,17 @@ impl Node {
         }
     }
 
+    /// The value of a key, to change it.
+    pub(super) fn value_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match &mut self.value {
+            Value::Mapping(entries) => {
+                let entry = entries.iter_mut().find(|entry| entry.key == key)?;
+                Some(&mut entry.value)
+            }
+            Value::Scalar(_) | Value::Sequence(_) => None,
+        }
+    }
+
     /// The value to which `steps` lead.
     pub(super) fn at(&self, steps: &[Step]) -> Option<&Self> {
         steps.iter().try_fold(self, |node, step| match step {

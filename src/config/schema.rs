@@ -9,6 +9,7 @@ use super::components::{
     Component, ConnectorConfig, ExporterConfig, ExtensionConfig, ProcessorConfig, ReceiverConfig,
 };
 use super::instead::{ROWS, Row};
+use super::optional;
 use super::service::ServiceConfig;
 use super::unasked::UNASKED;
 
@@ -47,6 +48,7 @@ pub fn schema() -> Value {
                 }
             }
         }
+        optional::admit(definition);
         loosen(definition);
     }
     let mut root = json!({

@@ -45,7 +45,7 @@ pub(super) fn read<T>(
 }
 
 /// What is told of a null that somebody wrote. Variables that are not set are told of themselves.
-fn tell(node: &Node, path: &KeyPath, steps: &[Step]) -> Option<Told> {
+pub(super) fn tell(node: &Node, path: &KeyPath, steps: &[Step]) -> Option<Told> {
     match &node.at(steps)?.value {
         Value::Scalar(Scalar {
             origin: Origin::Plain,

@@ -672,6 +672,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "timeout: 5s",
+        "sending_queue: { batch: { enabled: never } }",
+        "c.yaml:17: exporters.otlp_grpc.sending_queue.batch.enabled: expected a boolean, found string \"never\"",
+    ),
+    (
+        "verbosity: normal",
+        "sending_queue: { queue_size: 5 }",
+        "c.yaml:21: exporters.debug.sending_queue: is not supported: what arrives is printed at once, and nothing waits for that; remove it",
+    ),
+    (
+        "max_recv_msg_size_mib: 64",
+        "dialer: { keep_alive: 5s }",
+        "c.yaml:6: receivers.otlp.protocols.grpc.dialer: is not supported: a listener connects to nobody; remove it",
+    ),
+    (
+        "timeout: 5s",
         "sending_queue: { batch: { min_sizes: 100 } }",
         "c.yaml:17: exporters.otlp_grpc.sending_queue.batch: has invalid keys: min_sizes; did you mean \"min_size\"? known are flush_timeout, min_size, max_size, sizer, partition",
     ),
@@ -1781,6 +1796,19 @@ fn mistakes_of_an_http_listener() {
             "http:\n        read_header_timeout: -5s",
             format!("{at}.read_header_timeout: \"-5s\" is negative: a duration is 0 or more"),
         ),
+        // What is off is away, and what comes behind it stays where it is.
+        (
+            "grpc: {enabled: false}\n      http: {max_items: 0}",
+            "c.yaml:5: receivers.otlp.protocols.http.max_items: must be from 1 to 100000000, found 0".to_owned(),
+        ),
+        (
+            "http:\n        tls:\n          enabled: false\n          cert_file: a\n        max_items: 0",
+            "c.yaml:8: receivers.otlp.protocols.http.max_items: must be from 1 to 100000000, found 0".to_owned(),
+        ),
+        (
+            "http:\n        cors:\n          max_age: 5\n          enabled: maybe",
+            "c.yaml:7: receivers.otlp.protocols.http.cors.enabled: expected a boolean, found string \"maybe\"".to_owned(),
+        ),
         (
             "http:\n        middlewares: [{id: x}]",
             format!("{at}.middlewares[0].id: references extension \"x\" which is not configured; configured are artifact_store"),
@@ -1793,7 +1821,11 @@ fn mistakes_of_an_http_listener() {
         let text = GOOD.replace(grpc, &format!("      {http}\n"));
         assert_eq!(errors(&text), expected, "{http}");
     }
-    for nothing in ["", " {}"] {
+    for nothing in [
+        "",
+        " {}",
+        " {grpc: {enabled: false, max_items: many}, http: {enabled: false}}",
+    ] {
         let text = GOOD.replace(
             &format!("    protocols:\n{grpc}"),
             &format!("    protocols:{nothing}\n"),

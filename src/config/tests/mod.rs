@@ -10,6 +10,7 @@ mod idle;
 mod instead;
 mod mistakes;
 mod mutated;
+mod optional;
 mod presets;
 mod redacted;
 mod schema;

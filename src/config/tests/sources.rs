@@ -319,7 +319,47 @@ const MISTAKES: &[(&[&str], &[&str], &str)] = &[
         &["exporters.otlp_grpc.endpoint=${file:/dev/zero}"],
         "--set: exporters.otlp_grpc.endpoint: `${file:/dev/zero}` cannot be read: it is larger than 4 MiB",
     ),
+    (
+        &[],
+        &["receivers.otlp.protocols.grpc.enabled=false"],
+        "base.yaml:3: receivers.otlp.protocols: names no protocol: add grpc, http or both, or leave protocols out for both",
+    ),
+    (
+        &[],
+        &["receivers.otlp.protocols.grpc.enabled=maybe"],
+        "--set: receivers.otlp.protocols.grpc.enabled: expected a boolean, found string \"maybe\"",
+    ),
 ];
+
+/// As in the Collector, whatever the file says of it.
+#[test]
+fn a_listener_is_switched_off_on_the_command_line() {
+    let folder = Folder::new();
+    let path = "receivers.otlp.protocols.http";
+    for http in [
+        "",
+        "{}",
+        "{endpoint: \"127.0.0.1:0\", max_items: 5}",
+        "{enabled: false}",
+    ] {
+        let both = format!("receivers: {{otlp: {{protocols: {{http: {http}}}}}}}\n");
+        folder.write("both.yaml", &both);
+        for (setting, is_on) in [
+            (Some("enabled=false"), false),
+            (Some("enabled=true"), true),
+            (None, !http.contains("false")),
+        ] {
+            let setting = setting.map(|setting| format!("{path}.{setting}"));
+            let settings: Vec<&str> = setting.as_deref().into_iter().collect();
+            let config = folder.load(&["both.yaml"], &settings).unwrap();
+            let Some(ReceiverConfig::Otlp(otlp)) = config.receivers.values().next() else {
+                panic!("{config:?}");
+            };
+            let on = (otlp.protocols.grpc.is_some(), otlp.protocols.http.is_some());
+            assert_eq!(on, (true, is_on), "{http}: {settings:?}");
+        }
+    }
+}
 
 #[test]
 fn each_mistake_is_told_with_its_source() {
