@@ -799,6 +799,36 @@ fn a_file_exporter_as_a_collector_has_it() {
     assert_eq!(of("file"), ExporterConfig::File(rotating));
 }
 
+/// As in the Collector: what is named is on, whatever stands behind it, but for null behind cookies.
+#[test]
+fn batches_and_cookies_are_on_where_they_are_named() {
+    for (queue, cookies, is_batched, are_kept) in [
+        ("{}", "{}", false, true),
+        ("{batch: }", "", true, false),
+        ("{batch: null}", "null", true, false),
+        ("{batch: {}}", "{enabled: true}", true, true),
+        ("{batch: {enabled: true}}", "{enabled: }", true, true),
+        (
+            "{batch: {enabled: false, min_size: 5}}",
+            "{enabled: false}",
+            false,
+            false,
+        ),
+    ] {
+        let (config, _) = parse(&format!(
+            "receivers: {{otlp: }}\nexporters: {{otlp_http: {{endpoint: \"http://a\", sending_queue: {queue}, \
+             cookies: {cookies}}}}}\n\
+             service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp_http]}}}}}}\n"
+        ));
+        let Some(ExporterConfig::OtlpHttp(http)) = config.exporters.get(&id("otlp_http")) else {
+            panic!("{config:?}");
+        };
+        let batch = is_batched.then(QueueBatchConfig::default);
+        assert_eq!(http.sending_queue.batch, batch, "{queue}");
+        assert_eq!(http.cookies.enabled, are_kept, "{cookies}");
+    }
+}
+
 /// What is printed is read by the same rules as what was written.
 #[test]
 fn what_has_a_dollar_means_the_same_when_it_is_printed() {

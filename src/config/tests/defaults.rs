@@ -200,7 +200,7 @@ const OF_EXPORTERS: &[(&str, &str)] = &[
     ("sending_queue.block_on_overflow", "false"),
     ("sending_queue.wait_for_result", "false"),
     ("sending_queue.storage", "null"),
-    ("sending_queue.batch", "null"),
+    ("sending_queue.batch.enabled", "false"),
     ("retry_on_failure.enabled", "true"),
     ("retry_on_failure.initial_interval", "5s"),
     ("retry_on_failure.randomization_factor", "0.5"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::header::HOST;
 use schemars::JsonSchema;
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use slimspan_proto::Signal;
 use url::Host;
@@ -71,6 +72,7 @@ pub struct OtlpHttpConfig {
     /// Whether HTTP/2 is offered where there is TLS; with `Host` among `headers` it never is.
     pub force_attempt_http2: bool,
     /// Whether cookies of the backend come with later requests, as balancers want them.
+    #[serde(deserialize_with = "cookies")]
     pub cookies: CookiesConfig,
     /// As in the Collector; the buffers here have a size of their own.
     #[serde(with = "BetweenOrNone::<0, 1_073_741_824>")]
@@ -124,7 +126,7 @@ impl Default for OtlpHttpConfig {
             http2_read_idle_timeout: Duration::ZERO,
             http2_ping_timeout: Duration::from_secs(15),
             force_attempt_http2: true,
-            cookies: CookiesConfig::default(),
+            cookies: CookiesConfig::off(),
             read_buffer_size: None,
             write_buffer_size: None,
             retry_on_failure: RetryConfig::default(),
@@ -325,10 +327,29 @@ pub struct CompressionParams {
     pub level: Option<u8>,
 }
 
+/// `cookies` as it is in an exporter: who writes it wants them.
+fn cookies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CookiesConfig, D::Error> {
+    let config = Option::deserialize(deserializer)?;
+    Ok(config.unwrap_or_else(CookiesConfig::off))
+}
+
 /// `cookies`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CookiesConfig {
-    /// Whether they are kept, in memory.
+    /// Whether they are kept, in memory. True where the section is written.
     pub enabled: bool,
+}
+
+impl Default for CookiesConfig {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl CookiesConfig {
+    /// None, which is what holds where nothing is said of them.
+    pub fn off() -> Self {
+        Self { enabled: false }
+    }
 }

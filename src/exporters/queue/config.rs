@@ -18,6 +18,11 @@ pub(crate) fn sending_queue<'de, D: Deserializer<'de>>(
     Ok(config.unwrap_or_else(QueueConfig::off))
 }
 
+/// `batch:` without a body has the defaults.
+fn batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<QueueBatchConfig>, D::Error> {
+    QueueBatchConfig::deserialize(deserializer).map(Some)
+}
+
 /// `sending_queue`: requests that are acknowledged before the backend has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -40,6 +45,7 @@ pub struct QueueConfig {
     /// The `file_storage` extension that keeps the queue on disk; in memory without one.
     pub storage: Option<ComponentId>,
     /// How requests that wait are joined; each goes by itself without it.
+    #[serde(deserialize_with = "batch", skip_serializing_if = "Option::is_none")]
     pub batch: Option<QueueBatchConfig>,
 }
 
