@@ -152,7 +152,8 @@ fn open_queue(
     };
     let on_disk = storage.map(|(_, storage)| (storage.folder_of(id), storage.options()));
     if let Some((_, storage)) = storage {
-        storage.check().map_err(|reason| failed(reason, false))?;
+        let usable = storage.check().and_then(|()| storage.make());
+        usable.map_err(|reason| failed(reason, false))?;
     }
     let on_disk = on_disk.as_ref().map(|(folder, options)| OnDisk {
         folder,

@@ -8,10 +8,11 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::disk::shared_folder;
 use super::{Journal, OpenError, Options};
 use crate::config::CompactionConfig;
 use crate::config::ComponentId;
-use crate::config::units::{AnyDuration, PositiveSize};
+use crate::config::units::{AnyDuration, PermissionsOrNone, PositiveSize};
 
 /// What the folder of an exporter's queue begins with.
 const PREFIX: &str = "exporter_";
@@ -30,6 +31,10 @@ pub struct FileStorageConfig {
     pub directory: PathBuf,
     /// Whether the folder is made where it is missing.
     pub create_directory: bool,
+    /// The permissions of the folder where it is made, less what the umask takes away. Those of the queues in it are for
+    /// slimspan alone.
+    #[serde(with = "PermissionsOrNone")]
+    pub directory_permissions: Option<u32>,
     /// How long a start waits for another process to let go of it.
     #[serde(with = "AnyDuration")]
     pub timeout: Duration,
@@ -51,6 +56,7 @@ impl Default for FileStorageConfig {
         Self {
             directory: "./data/file_storage".into(),
             create_directory: true,
+            directory_permissions: None,
             timeout: Duration::from_secs(1),
             fsync: true,
             max_bytes: ByteSize::gib(1),
@@ -150,6 +156,16 @@ impl FileStorageConfig {
         }
     }
 
+    /// Makes the folder where it is missing and to have permissions of its own; an error is why it cannot be made. It is
+    /// made with the first queue otherwise.
+    pub fn make(&self) -> Result<(), String> {
+        let Some(mode) = self.directory_permissions else {
+            return Ok(());
+        };
+        shared_folder(&self.directory, mode)
+            .map_err(|reason| format!("cannot make {}: {reason}", self.directory.display()))
+    }
+
     /// Whether the folder may be used; if not, why.
     pub fn check(&self) -> Result<(), String> {
         if self.create_directory || self.directory.is_dir() {
@@ -206,5 +222,33 @@ mod tests {
         assert_eq!(storage.check(), Ok(()));
         storage.create_directory = false;
         assert!(storage.check().unwrap_err().contains("create_directory"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_made_has_the_permissions_that_are_wanted() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let home = tempfile::tempdir().unwrap();
+        let mut storage = FileStorageConfig {
+            directory: home.path().join("above/storage"),
+            ..FileStorageConfig::default()
+        };
+        assert_eq!(storage.make(), Ok(()));
+        assert!(!storage.directory.exists(), "the first queue makes it");
+        storage.directory_permissions = Some(0o700);
+        assert_eq!(storage.make(), Ok(()));
+        let mode = || {
+            fs::metadata(&storage.directory)
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(mode(), 0o700);
+        // What is there stays as it is.
+        fs::set_permissions(&storage.directory, fs::Permissions::from_mode(0o750)).unwrap();
+        assert_eq!(storage.make(), Ok(()));
+        assert_eq!(mode(), 0o750);
     }
 }

@@ -92,22 +92,7 @@ impl Disk for LocalDisk {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        if path.is_dir() {
-            return Ok(());
-        }
-        // Each new folder is a name in its parent, and a power cut must not take that name away.
-        let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
-        private_folder(path)?;
-        for made in missing {
-            match made.parent() {
-                Some(parent) if parent.as_os_str().is_empty() => {
-                    self.sync_folder(Path::new("."))?;
-                }
-                Some(parent) => self.sync_folder(parent)?,
-                None => {}
-            }
-        }
-        Ok(())
+        durable_folder(path, private_folder)
     }
 
     #[cfg(unix)]
@@ -135,6 +120,39 @@ impl Appending for LocalFile {
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }
+}
+
+/// Has a folder made that is missing, so that a power cut does not take it away.
+fn durable_folder(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    // Each new folder is a name in its parent, and a power cut must not take that name away.
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+    make(path)?;
+    for made in missing {
+        match made.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => {
+                LocalDisk.sync_folder(Path::new("."))?;
+            }
+            Some(parent) => LocalDisk.sync_folder(parent)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Makes a folder and those above it, if they are missing, with these permissions, less what the umask takes away.
+pub(super) fn shared_folder(path: &Path, mode: u32) -> io::Result<()> {
+    durable_folder(path, |path| {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+        #[cfg(not(unix))]
+        let _ = mode;
+        builder.create(path)
+    })
 }
 
 /// Records are what users sent to a model: nobody else on the machine reads them.

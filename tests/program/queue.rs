@@ -717,6 +717,24 @@ async fn a_queue_has_one_owner() {
     );
 }
 
+/// Who else may look into the folder of all queues is as somebody says; a queue in it is for slimspan alone.
+#[tokio::test]
+async fn the_folder_of_queues_has_the_permissions_that_are_wanted() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let away = Refusing::start();
+    let mut config = on_disk(away.address, json!({}));
+    let folder = tempfile::tempdir().unwrap();
+    let queues = folder.path().join("above/queues");
+    let storage = &mut config["extensions"]["file_storage"];
+    storage["directory"] = json!(queues);
+    storage["directory_permissions"] = json!("0710");
+    let _slimspan = Slimspan::start(&config).await;
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&queues) & !0o010, 0o700);
+    assert_eq!(mode(&queues.join("exporter_otlp_grpc")), 0o700);
+}
+
 /// One that starts while another ends waits for it, as long as `timeout` says.
 #[tokio::test]
 async fn a_start_waits_for_the_folder_of_a_queue() {

@@ -173,7 +173,7 @@ exporters:
     bytes_values: keep
   debug: {verbosity: detailed, bytes_values: text, sampling_initial: 5, sampling_thereafter: 0, output_paths: [stderr, "file:///tmp/shown"]}
 extensions:
-  file_storage/q: {directory: /var/lib/queue, create_directory: false, timeout: 3s, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
+  file_storage/q: {directory: /var/lib/queue, create_directory: false, directory_permissions: "0750", timeout: 3s, fsync: false, max_bytes: 2GiB, max_damaged_bytes: 3MiB}
   artifact_store/y:
     url: s3://bucket/prefix
     public_url: https://example.com/files/
@@ -379,6 +379,7 @@ service:
     let storage = FileStorageConfig {
         directory: "/var/lib/queue".into(),
         create_directory: false,
+        directory_permissions: Some(0o750),
         timeout: Duration::from_secs(3),
         fsync: false,
         max_bytes: ByteSize::gib(2),

@@ -182,6 +182,75 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [otlp]}}}
         refused: &[],
     },
     Brought {
+        what: "sections that are switched off, and on, by enabled",
+        text: "
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        enabled: true
+        dialer: {timeout: 10s}
+        tls: {enabled: false, cert_file: /path/to/server.crt, key_file: /path/to/server.key}
+        auth: {enabled: false}
+        keepalive:
+          enabled: true
+          server_parameters: {enabled: true, max_connection_age: 1h}
+          enforcement_policy: {enabled: false, min_time: 10s}
+      http:
+        enabled: false
+        endpoint: \"0.0.0.0:4318\"
+        cors: {enabled: true, allowed_origins: [\"*\"]}
+exporters:
+  otlp:
+    endpoint: backend:4317
+    auth: {enabled: false, authenticator: nobody}
+    keepalive: {enabled: false, time: 20s}
+    sending_queue: {enabled: true, batch: {enabled: false, sizer: bytes}}
+  otlphttp:
+    endpoint: \"http://example.com:4318\"
+    cookies: {}
+    sending_queue:
+      batch:
+  debug:
+    sending_queue: {enabled: false}
+  file: {path: ./file.json, group_by: {enabled: false}, encoding: }
+extensions:
+  zpages: {endpoint: \"localhost:55679\", expvar: {enabled: false}, tls: {enabled: false}}
+  file_storage: {directory: /var/lib/otelcol, create_directory: true, directory_permissions: \"0750\"}
+  bearertokenauth: {filename: /path/to/token, retry_on_failure: {enabled: false}, wait_for_token_file: false}
+service:
+  extensions: [zpages, file_storage, bearertokenauth]
+  pipelines: {traces: {receivers: [otlp], exporters: [otlp, otlphttp, debug, file]}}
+",
+        refused: &[],
+    },
+    Brought {
+        what: "keys with a reason of their own",
+        text: "
+receivers: {otlp: {protocols: {grpc: {dialer: {keep_alive: 10s}}}}}
+exporters:
+  debug: {sending_queue: {queue_size: 10}}
+  file: {path: ./file.json, encoding: otlp_encoding}
+  file/grouped: {path: ./files/*.json, group_by: {enabled: true}}
+extensions:
+  zpages: {expvar: {enabled: true}}
+  bearertokenauth: {filename: /path/to/token, retry_on_failure: {enabled: true}}
+  bearertokenauth/b: {filename: /path/to/token, wait_for_token_file: true}
+service:
+  extensions: [zpages, bearertokenauth, bearertokenauth/b]
+  pipelines: {traces: {receivers: [otlp], exporters: [debug, file, file/grouped]}}
+",
+        refused: &[
+            "receivers.otlp.protocols.grpc.dialer: is not supported: ",
+            "exporters.debug.sending_queue: is not supported: ",
+            "exporters.file.encoding: is not supported: ",
+            "exporters.file/grouped.group_by: is not supported: ",
+            "extensions.zpages.expvar: is not supported: ",
+            "extensions.bearertokenauth.retry_on_failure: is not supported: ",
+            "extensions.bearertokenauth/b.wait_for_token_file: is not supported: ",
+        ],
+    },
+    Brought {
         what: "own telemetry, in version 0.2.0 of the declarative configuration",
         text: "
 receivers: {otlp: }

@@ -6,6 +6,7 @@
 mod duration;
 mod header;
 mod number;
+mod permissions;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -13,4 +14,5 @@ mod tests;
 pub(crate) use duration::{AnyDuration, AnyDurationOrNone, PositiveDuration};
 pub(crate) use header::{Header, HeaderOrNone};
 pub(crate) use number::{AtLeastOne, Between, BetweenOrNone, Fraction};
+pub(crate) use permissions::PermissionsOrNone;
 pub(crate) use size::{PositiveSize, PositiveSizeOrNone, SizeBetween, SizeUpTo};

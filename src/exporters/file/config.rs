@@ -6,10 +6,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error};
-use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::{Between, PositiveDuration, PositiveSize};
+use crate::config::units::{Between, PermissionsOrNone, PositiveDuration, PositiveSize};
 use crate::config::{BytesForm, ReferenceForm};
 
 /// `file`: writes requests to a file.
@@ -47,12 +46,7 @@ pub struct FileConfig {
     #[serde(default)]
     pub create_directory: bool,
     /// The permissions of a folder that is made, less what the umask takes away.
-    #[serde(
-        default,
-        deserialize_with = "permissions",
-        serialize_with = "octal_digits"
-    )]
-    #[schemars(with = "Option<String>")]
+    #[serde(default, with = "PermissionsOrNone")]
     pub directory_permissions: Option<u32>,
     /// The bytes of damage that are kept beside it for people to look at, the newest first. The newest
     /// is kept however large it is.
@@ -163,15 +157,6 @@ fn compressions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["none", "", "zstd"] })
 }
 
-#[expect(
-    clippy::ref_option,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde gives references to fields"
-)]
-fn octal_digits<S: Serializer>(bits: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
-    bits.map(|bits| format!("{bits:04o}")).serialize(serializer)
-}
-
 fn yes() -> bool {
     true
 }
@@ -200,17 +185,4 @@ fn rotation<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<RotationConfig>, D::Error> {
     RotationConfig::deserialize(deserializer).map(Some)
-}
-
-fn permissions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    match u32::from_str_radix(&text, 8) {
-        Ok(bits) if bits <= 0o777 => Ok(Some(bits)),
-        _ => Err(D::Error::custom(format!(
-            "\"{text}\" is not what a folder's permissions can be: use octal digits in quotes, \
-             such as \"0755\""
-        ))),
-    }
 }
