@@ -44,10 +44,10 @@ struct Uploader<'s> {
     budget: &'s Budget,
     counters: &'s Counters,
     uploads: JoinSet<(Key, Entry, Result<(), Failure>)>,
-    in_flight: HashSet<u64>,
+    in_flight: HashSet<Entry>,
     bytes_in_flight: u64,
     /// Artifacts that were not taken.
-    delayed: HashMap<u64, Tries>,
+    delayed: HashMap<Entry, Tries>,
     /// Of the tenants that have something under way, or for whom the store fails.
     lanes: HashMap<TenantId, Lane>,
     /// Counts the tenants' turns.
@@ -166,7 +166,7 @@ impl Uploader<'_> {
                 return Some(due);
             }
             self.usual.began(now);
-            self.in_flight.insert(entry.sequence());
+            self.in_flight.insert(entry);
             self.spool.shared.waiting().uploads(&key, &entry);
             self.bytes_in_flight += len;
             self.turns += 1;
@@ -214,7 +214,7 @@ impl Uploader<'_> {
     fn next_of(
         &self,
         lane: Option<&Lane>,
-        in_order: &BTreeMap<u64, (Digest, Entry)>,
+        in_order: &BTreeMap<Entry, Digest>,
         now: Instant,
     ) -> Result<(Digest, Entry), Option<Instant>> {
         let idle = Lane::default();
@@ -233,11 +233,11 @@ impl Uploader<'_> {
         }
         let mut due: Option<Instant> = None;
         let mut first: Option<(u32, (Digest, Entry))> = None;
-        for (sequence, next) in in_order {
-            if self.in_flight.contains(sequence) {
+        for (entry, digest) in in_order {
+            if self.in_flight.contains(entry) {
                 continue;
             }
-            let rank = match self.delayed.get(sequence) {
+            let rank = match self.delayed.get(entry) {
                 None => 0,
                 Some(tries) if tries.due > now => {
                     due = Some(due.map_or(tries.due, |due| due.min(tries.due)));
@@ -246,7 +246,7 @@ impl Uploader<'_> {
                 Some(tries) => tries.rank(is_failing),
             };
             if first.is_none_or(|(least, _)| rank < least) {
-                first = Some((rank, *next));
+                first = Some((rank, (*digest, *entry)));
             }
             if rank == 0 {
                 break;
@@ -263,9 +263,8 @@ impl Uploader<'_> {
     }
 
     fn ended(&mut self, key: &Key, entry: &Entry, outcome: Result<(), Failure>) {
-        let sequence = entry.sequence();
         let len = entry.len() as u64;
-        self.in_flight.remove(&sequence);
+        self.in_flight.remove(entry);
         self.bytes_in_flight -= len;
         let lane = self.lanes.entry(key.0.clone()).or_default();
         lane.under_way -= 1;
@@ -281,7 +280,7 @@ impl Uploader<'_> {
         let waited = self.spool.shared.waiting().uploaded(key, entry, fate);
         match outcome {
             Ok(()) => {
-                self.delayed.remove(&sequence);
+                self.delayed.remove(entry);
                 if waited {
                     crash::at(Point::Uploaded);
                     self.spool.shared.journal.remove(entry);
@@ -304,11 +303,11 @@ impl Uploader<'_> {
             }
             // It was deleted, and with it what there was to read.
             Err(_) if !waited => {
-                self.delayed.remove(&sequence);
+                self.delayed.remove(entry);
             }
-            Err(Failure::Store(error)) => self.failed(key, sequence, &error),
+            Err(Failure::Store(error)) => self.failed(key, entry, &error),
             Err(Failure::BrokeOff) => {
-                self.failed(key, sequence, &format!("the upload of {} broke off", key.1));
+                self.failed(key, entry, &format!("the upload of {} broke off", key.1));
             }
             Err(Failure::Spool(error)) => self.give_up(key, entry, &error.to_string()),
             Err(Failure::NoArtifact) => {
@@ -330,18 +329,18 @@ impl Uploader<'_> {
             return;
         };
         let now = Instant::now();
-        for (sequence, tries) in &mut self.delayed {
-            if of_tenant.in_order.contains_key(sequence) {
+        for (entry, tries) in &mut self.delayed {
+            if of_tenant.in_order.contains_key(entry) {
                 tries.works_again(now);
             }
         }
     }
 
-    fn failed(&mut self, key: &Key, sequence: u64, error: &str) {
+    fn failed(&mut self, key: &Key, entry: &Entry, error: &str) {
         self.counters.upload_failed();
         let now = Instant::now();
         let lane = self.lanes.entry(key.0.clone()).or_default();
-        let tries = (self.delayed.entry(sequence)).or_insert_with(|| Tries::none(now));
+        let tries = (self.delayed.entry(*entry)).or_insert_with(|| Tries::none(now));
         tries.failed(lane.failures >= FAILURES, now);
         lane.failures = lane.failures.saturating_add(1);
         if let Some(over) = lane.failures.checked_sub(FAILURES) {
@@ -359,7 +358,7 @@ impl Uploader<'_> {
     /// What cannot be read cannot be uploaded. It stays on disk: the next start puts it into
     /// quarantine.
     fn give_up(&mut self, key: &Key, entry: &Entry, error: &str) {
-        self.delayed.remove(&entry.sequence());
+        self.delayed.remove(entry);
         self.counters.damaged();
         tracing::error!(
             "{}: artifact {} is lost, references to it lead nowhere: {error}",

@@ -19,10 +19,10 @@ pub(super) struct Waiting {
     pub(super) by_key: HashMap<Key, Entry>,
     /// That of each tenant who has some.
     pub(super) by_tenant: HashMap<TenantId, OfTenant>,
-    /// By sequence, oldest first.
-    since: BTreeMap<u64, Since>,
+    /// Oldest first. By more than their numbers: where a disk failed, two records may have the same one.
+    since: BTreeMap<Entry, Since>,
     /// Uploads that are under way, and those that have ended since it was looked for deletions.
-    uploads: BTreeMap<u64, Upload>,
+    uploads: BTreeMap<Entry, Upload>,
     left: HashMap<Key, Fate>,
     left_in_order: VecDeque<Key>,
     pub(super) artifacts: usize,
@@ -32,8 +32,8 @@ pub(super) struct Waiting {
 /// What waits of one tenant.
 #[derive(Default)]
 pub(super) struct OfTenant {
-    /// By sequence, oldest first.
-    pub(super) in_order: BTreeMap<u64, (Digest, Entry)>,
+    /// Oldest first.
+    pub(super) in_order: BTreeMap<Entry, Digest>,
     pub(super) bytes: u64,
 }
 
@@ -69,13 +69,13 @@ impl Waiting {
         self.left.remove(&key);
         let (tenant, digest) = key;
         let of_tenant = self.by_tenant.entry(tenant).or_default();
-        of_tenant.in_order.insert(entry.sequence(), (digest, entry));
+        of_tenant.in_order.insert(entry, digest);
         of_tenant.bytes += entry.len() as u64;
         let since = Since {
             here: Instant::now(),
             wanted,
         };
-        self.since.insert(entry.sequence(), since);
+        self.since.insert(entry, since);
         self.artifacts += 1;
         self.bytes += entry.len() as u64;
     }
@@ -85,7 +85,7 @@ impl Waiting {
         let Some(entry) = self.by_key.get(key) else {
             return false;
         };
-        if let Some(since) = self.since.get_mut(&entry.sequence()) {
+        if let Some(since) = self.since.get_mut(entry) {
             since.wanted = since.wanted.max(now);
         }
         true
@@ -94,7 +94,7 @@ impl Waiting {
     /// When a request last had an artifact kept that waits.
     pub(super) fn wanted(&self, key: &Key) -> Option<Timestamp> {
         let entry = self.by_key.get(key)?;
-        let since = self.since.get(&entry.sequence())?;
+        let since = self.since.get(entry)?;
         Some(since.wanted)
     }
 
@@ -114,7 +114,7 @@ impl Waiting {
             // Nobody looks.
             self.uploads.pop_first();
         }
-        let Some(since) = self.since.get(&entry.sequence()) else {
+        let Some(since) = self.since.get(entry) else {
             return;
         };
         let upload = Upload {
@@ -122,26 +122,26 @@ impl Waiting {
             wanted: since.wanted,
             ended: None,
         };
-        self.uploads.insert(entry.sequence(), upload);
+        self.uploads.insert(*entry, upload);
     }
 
     /// An upload has ended, of which nothing came where there is no fate; whether the artifact was waiting
     /// still.
     pub(super) fn uploaded(&mut self, key: &Key, entry: &Entry, fate: Option<Fate>) -> bool {
-        let wanted = self.since.get(&entry.sequence()).map(|since| since.wanted);
-        match self.uploads.get_mut(&entry.sequence()) {
+        let wanted = self.since.get(entry).map(|since| since.wanted);
+        match self.uploads.get_mut(entry) {
             // One that failed may have come to the store all the same.
             Some(upload) if fate != Some(Fate::GivenUp) => {
                 upload.wanted = wanted.unwrap_or(upload.wanted);
                 upload.ended = Some(Instant::now());
             }
             _ => {
-                self.uploads.remove(&entry.sequence());
+                self.uploads.remove(entry);
             }
         }
         match fate {
             Some(fate) => self.forget(key, entry, fate),
-            None => self.since.contains_key(&entry.sequence()),
+            None => self.since.contains_key(entry),
         }
     }
 
@@ -149,11 +149,11 @@ impl Waiting {
     pub(super) fn forget(&mut self, key: &Key, entry: &Entry, fate: Fate) -> bool {
         let mut waited = false;
         if let Some(of_tenant) = self.by_tenant.get_mut(&key.0)
-            && of_tenant.in_order.remove(&entry.sequence()).is_some()
+            && of_tenant.in_order.remove(entry).is_some()
         {
             waited = true;
             of_tenant.bytes -= entry.len() as u64;
-            self.since.remove(&entry.sequence());
+            self.since.remove(entry);
             self.artifacts -= 1;
             self.bytes -= entry.len() as u64;
             if of_tenant.in_order.is_empty() {
@@ -187,7 +187,7 @@ impl Waiting {
         until: Timestamp,
     ) -> Vec<(Key, Entry)> {
         let is_old = |entry: &Entry| {
-            let since = self.since.get(&entry.sequence());
+            let since = self.since.get(entry);
             since.is_some_and(|since| since.wanted <= until)
         };
         if let Some(digest) = digest {
@@ -196,9 +196,9 @@ impl Waiting {
             return entry.map(|entry| (key, *entry)).into_iter().collect();
         }
         let of_tenant = self.by_tenant.get(tenant);
-        let in_order = of_tenant.into_iter().flat_map(|of| of.in_order.values());
-        let old = in_order.filter(|(_, entry)| is_old(entry));
-        old.map(|(digest, entry)| ((tenant.clone(), *digest), *entry))
+        let in_order = of_tenant.into_iter().flat_map(|of| &of.in_order);
+        let old = in_order.filter(|(entry, _)| is_old(entry));
+        old.map(|(entry, digest)| ((tenant.clone(), *digest), *entry))
             .collect()
     }
 
@@ -233,5 +233,30 @@ impl Waiting {
     pub(super) fn looked(&mut self, looked: Instant) {
         self.uploads
             .retain(|_, upload| upload.ended.is_none_or(|ended| ended >= looked));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a disk gives back after a power cut may have the number of what was written since.
+    #[test]
+    fn two_of_one_number_both_wait() {
+        let mut waiting = Waiting::default();
+        let tenant = TenantId::default();
+        let one = |slot: u32| {
+            let key = (tenant.clone(), Digest::of(&slot.to_le_bytes()));
+            (key, Entry::numbered(7, slot))
+        };
+        for (key, entry) in [one(1), one(2)] {
+            waiting.add(key, entry, Timestamp::UNIX_EPOCH);
+        }
+        let (key, entry) = one(1);
+        assert!(waiting.forget(&key, &entry, Fate::Stored));
+        let (key, entry) = one(2);
+        assert!(waiting.wanted(&key).is_some(), "the other one waits");
+        assert!(waiting.forget(&key, &entry, Fate::Stored));
+        assert!(waiting.oldest().is_none() && waiting.by_tenant.is_empty());
     }
 }
