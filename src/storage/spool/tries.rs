@@ -13,6 +13,9 @@ const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::f
 /// first.
 const TURNS: u32 = 3;
 
+/// While the store takes nothing, one attempt counts as so many places in line.
+const PLACES: usize = 4;
+
 /// How often an artifact was not taken.
 pub(super) struct Tries {
     /// While the store took others.
@@ -49,14 +52,16 @@ impl Tries {
         self.due = now;
     }
 
-    /// Who has the least of it goes first, and of these the oldest. A store that takes nothing is asked with another
-    /// artifact each time: it may be one that it never takes.
-    pub(super) fn rank(&self, is_failing: bool) -> u32 {
-        if is_failing {
-            self.all()
-        } else {
-            self.refused.saturating_sub(TURNS)
-        }
+    /// While the store takes others: who has the least of it goes first, and of these the oldest.
+    pub(super) fn rank(&self) -> u32 {
+        self.refused.saturating_sub(TURNS)
+    }
+
+    /// While the store takes nothing: who has the least of it is tried next, of what waits there in line. The oldest are
+    /// tried the most, for the one that is taken overtakes all before it; and each is tried in the end, for those may
+    /// be what the store never takes.
+    pub(super) fn rank_of_probe(tries: Option<&Self>, place: usize) -> usize {
+        place + PLACES * tries.map_or(0, |tries| tries.all() as usize)
     }
 
     fn all(&self) -> u32 {
@@ -72,17 +77,35 @@ mod tests {
     async fn an_outage_costs_no_turn_and_refusals_do() {
         let now = Instant::now();
         let mut tries = Tries::none(now);
-        for probes in 1..=100 {
+        for _ in 0..100 {
             tries.failed(true, now);
-            assert_eq!(tries.rank(true), probes);
         }
         assert!(tries.due > now);
         tries.works_again(now);
-        assert_eq!((tries.rank(false), tries.due), (0, now));
+        assert_eq!((tries.rank(), tries.due), (0, now));
         for refused in 1..=5 {
             tries.failed(false, now);
-            assert_eq!(tries.rank(false), u32::saturating_sub(refused, TURNS));
+            assert_eq!(tries.rank(), u32::saturating_sub(refused, TURNS));
         }
-        assert_eq!(tries.rank(true), 5);
+    }
+
+    /// The last of them overtakes as many as there are.
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_tries_few_and_each_in_the_end() {
+        let now = Instant::now();
+        let mut line: Vec<Option<Tries>> = (0..1_000).map(|_| None).collect();
+        let mut tried = 0;
+        for attempts in 1..=2_000_usize {
+            let rank = |place: &usize| Tries::rank_of_probe(line[*place].as_ref(), *place);
+            let next = (0..line.len()).min_by_key(rank).unwrap_or_default();
+            let tries = line[next].get_or_insert_with(|| Tries::none(now));
+            tries.failed(true, now);
+            tried = tried.max(next + 1);
+            let root = attempts.isqrt();
+            assert!(
+                tried <= 3 * root + 4 && tried >= 2 * root,
+                "{tried} of {attempts}"
+            );
+        }
     }
 }

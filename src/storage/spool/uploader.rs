@@ -232,24 +232,28 @@ impl Uploader<'_> {
             return Err(None);
         }
         let mut due: Option<Instant> = None;
-        let mut first: Option<(u32, (Digest, Entry))> = None;
-        for (entry, digest) in in_order {
+        let mut first: Option<(usize, (Digest, Entry))> = None;
+        for (place, (entry, digest)) in in_order.iter().enumerate() {
+            // None of the rest has less.
+            let least_of_rest = if is_failing { place } else { 0 };
+            if first.is_some_and(|(least, _)| least <= least_of_rest) {
+                break;
+            }
             if self.in_flight.contains(entry) {
                 continue;
             }
-            let rank = match self.delayed.get(entry) {
-                None => 0,
-                Some(tries) if tries.due > now => {
-                    due = Some(due.map_or(tries.due, |due| due.min(tries.due)));
-                    continue;
-                }
-                Some(tries) => tries.rank(is_failing),
+            let tries = self.delayed.get(entry);
+            if let Some(tries) = tries.filter(|tries| tries.due > now) {
+                due = Some(due.map_or(tries.due, |due| due.min(tries.due)));
+                continue;
+            }
+            let rank = if is_failing {
+                Tries::rank_of_probe(tries, place)
+            } else {
+                tries.map_or(0, Tries::rank) as usize
             };
             if first.is_none_or(|(least, _)| rank < least) {
                 first = Some((rank, (*digest, *entry)));
-            }
-            if rank == 0 {
-                break;
             }
         }
         let (_, next) = first.ok_or(due)?;
