@@ -42,6 +42,12 @@ impl BearerToken {
                     let reason = format!("cannot read {}: {reason}", file.display());
                     AuthError::new("filename", reason)
                 })?;
+                if let Some(word) = scheme_in(&text, &scheme) {
+                    let reason = format!(
+                        "has a line that begins with {word}: write tokens alone, one a line"
+                    );
+                    return Err(AuthError::new("filename", reason));
+                }
                 let tokens = listed(&text).map(|token| (token, None));
                 Tokens::new("filename", tokens, &scheme, &key)
             };
@@ -138,6 +144,17 @@ fn listed(text: &str) -> impl Iterator<Item = &str> {
         .lines()
         .filter_map(|line| line.split_whitespace().next());
     words.filter(|word| !word.starts_with('#'))
+}
+
+/// The scheme in front of a token, which would be taken for the token.
+fn scheme_in<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
+    let mut lines = text.lines().map(str::split_whitespace);
+    lines.find_map(|mut words| {
+        let (first, _) = (words.next()?, words.next()?);
+        let is_scheme = |known: &str| first.eq_ignore_ascii_case(known);
+        let schemes = [scheme, "Bearer", "Basic"];
+        schemes.into_iter().any(is_scheme).then_some(first)
+    })
 }
 
 impl Tokens {

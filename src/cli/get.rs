@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::stores::StoreArguments;
 use super::{USAGE, complain, say};
 use crate::catalog::{Catalog, Withholding};
-use crate::server::{Address, Media, Named};
+use crate::server::{Address, Media, Mention};
 use crate::storage::{Store, StoreError};
 use crate::tenant::TenantId;
 
@@ -42,7 +42,7 @@ pub(super) struct Get {
     json: bool,
     /// The sha256 of the artifact, or a reference to it
     #[arg(value_name = "ARTIFACT")]
-    artifact: Named,
+    artifact: Mention,
 }
 
 /// What is told of an artifact that was read.

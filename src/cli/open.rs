@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::stores::StoreArguments;
 use super::{complain, say};
-use crate::server::Named;
+use crate::server::Mention;
 use crate::tenant::TenantId;
 
 /// Open the page of an artifact in the browser, and print its URL
@@ -27,7 +27,7 @@ pub(super) struct Open {
     json: bool,
     /// The sha256 of the artifact, or a reference to it
     #[arg(value_name = "ARTIFACT")]
-    artifact: Named,
+    artifact: Mention,
 }
 
 pub(super) fn open(open: &Open) -> anyhow::Result<ExitCode> {

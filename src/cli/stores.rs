@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::ConfigFile;
 use crate::config::{ComponentId, Config};
-use crate::server::{Address, Named};
+use crate::server::{Address, Mention};
 use crate::storage::Store;
 use crate::storage::config::StoreConfig;
 use crate::tenant::TenantId;
@@ -48,7 +48,7 @@ impl StoreArguments {
     pub(super) fn address(
         &self,
         config: &Config,
-        artifact: &Named,
+        artifact: &Mention,
         tenant: Option<&TenantId>,
     ) -> anyhow::Result<Address> {
         let (id, store) = self.config_in(config)?;

@@ -161,6 +161,13 @@ pub(super) fn idle(config: &Config) -> Vec<(KeyPath, &'static str)> {
             }
             idle.extend(of_limiter(&path, limiter));
         }
+        if let ExtensionConfig::FileStorage(storage) = extension
+            && storage.directory_permissions.is_some()
+            && !storage.create_directory
+        {
+            let why = "does nothing with create_directory: false: no folder is made";
+            idle.push((path.key("directory_permissions"), why));
+        }
         let check = match extension {
             ExtensionConfig::HealthCheck(of) => of.check_collector_pipeline.as_ref(),
             ExtensionConfig::HealthCheckV2(of) => of.check_collector_pipeline.as_ref(),

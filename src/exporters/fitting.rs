@@ -78,7 +78,7 @@ where
         return Sending::new(items, oversize, send).all(parts).await;
     }
     let refusal = match send(request.clone()).await {
-        Err(refusal) if is_for_size(&refusal, request.len()) => refusal,
+        Err(refusal) if may_be_for_size(&refusal, request.len()) => refusal,
         outcome => {
             return outcome.map(|answer| Sent {
                 answer,
@@ -102,7 +102,7 @@ where
 }
 
 /// Whether a request that has `len` bytes may have been refused for that.
-fn is_for_size(refusal: &Refusal, len: usize) -> bool {
+fn may_be_for_size(refusal: &Refusal, len: usize) -> bool {
     refusal.may_be_for_size() && len > TAKEN_BY_ALL
 }
 

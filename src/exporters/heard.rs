@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::answer::Answer;
+use crate::journal::Entry;
 use crate::refusal::Refusal;
 
 /// The outcomes of the parts of what was sent, in order, without those that may change. A request is divided in the
@@ -14,13 +15,13 @@ pub(super) struct Heard(Mutex<Outcomes>);
 #[derive(Debug, Default)]
 struct Outcomes {
     /// What went as one then: with others it would be divided in another way.
-    of: Vec<u64>,
+    of: Vec<Entry>,
     known: Vec<Result<Answer, Refusal>>,
 }
 
 impl Heard {
     /// These go as one from now on.
-    pub(super) fn begin(&self, of: Vec<u64>) {
+    pub(super) fn begin(&self, of: Vec<Entry>) {
         let mut outcomes = self.lock();
         if outcomes.of != of {
             *outcomes = Outcomes {
@@ -55,7 +56,8 @@ mod tests {
     #[test]
     fn what_may_change_is_not_known_and_others_have_outcomes_of_their_own() {
         let heard = Heard::default();
-        heard.begin(vec![1, 2]);
+        let entries = [1, 2].map(|number| Entry::numbered(number, 0));
+        heard.begin(entries.to_vec());
         let outcomes = [
             Ok(Answer::success()),
             Err(Refusal::malformed("no")),
@@ -64,11 +66,11 @@ mod tests {
         for outcome in &outcomes {
             heard.note(outcome);
         }
-        heard.begin(vec![1, 2]);
+        heard.begin(entries.to_vec());
         let known = [0, 1, 2].map(|part| heard.of(part));
         let [first, second, _] = outcomes;
         assert_eq!(known, [Some(first), Some(second), None]);
-        heard.begin(vec![1]);
+        heard.begin(entries[..1].to_vec());
         assert_eq!(heard.of(0), None);
     }
 }

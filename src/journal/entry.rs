@@ -48,7 +48,8 @@ impl Entry {
     }
 
     /// The record's place among those of its journal: older ones have smaller numbers.
-    pub fn sequence(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn sequence(&self) -> u64 {
         self.sequence
     }
 }

@@ -1,3 +1,6 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -263,6 +266,8 @@ fn rare(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<&'s
 /// A query for the newest entries of an index.
 struct Search<'c> {
     query: rusqlite::Statement<'c>,
+    /// Whether the newest come first.
+    is_ordered: bool,
     /// Of what it finds, only what has one of these names.
     words: Option<&'c Words>,
 }
@@ -273,18 +278,36 @@ impl<'c> Search<'c> {
         index: &str,
         condition: &'c Condition,
     ) -> rusqlite::Result<Self> {
-        let query = |by: &str| connection.prepare(&newest(by, condition));
-        // While very much is read, there is no such index.
-        let query = query(&format!("INDEXED BY {index}")).or_else(|_| query(""))?;
         let words = condition.words.as_ref();
-        Ok(Self { query, words })
+        let indexed = format!("INDEXED BY {index}");
+        if let Ok(query) = connection.prepare(&newest(&indexed, condition, true)) {
+            let is_ordered = true;
+            return Ok(Self {
+                query,
+                is_ordered,
+                words,
+            });
+        }
+        // While very much is read, there is no such index. To put in order what other names are among would take
+        // room for all of it.
+        let is_ordered = words.is_none();
+        let query = connection.prepare(&newest("", condition, is_ordered))?;
+        Ok(Self {
+            query,
+            is_ordered,
+            words,
+        })
     }
 
     /// For those that are named by their numbers.
     fn of_few(connection: &'c Connection, condition: &'c Condition) -> rusqlite::Result<Self> {
-        let query = connection.prepare(&newest("NOT INDEXED", condition))?;
+        let query = connection.prepare(&newest("NOT INDEXED", condition, true))?;
         let words = condition.words.as_ref();
-        Ok(Self { query, words })
+        Ok(Self {
+            query,
+            is_ordered: true,
+            words,
+        })
     }
 
     fn run(mut self, values: &[Value], limit: usize) -> rusqlite::Result<Vec<Candidate>> {
@@ -301,37 +324,49 @@ impl<'c> Search<'c> {
         let most = Value::Integer(most);
         let values = values.iter().chain([&most]);
         let mut rows = self.query.query(params_from_iter(values))?;
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let Some(row) = rows.next()? else {
-                break;
-            };
+        let mut found = BinaryHeap::new();
+        while let Some(row) = rows.next()? {
             if let Some(words) = words
                 && !words.name(row, 4, 5)?
             {
                 continue;
             }
-            found.push(Candidate {
+            found.push(Reverse(Candidate {
                 time: row.get(0)?,
                 place: row.get(1)?,
                 id: row.get(2)?,
                 number: row.get(3)?,
-            });
+            }));
+            if found.len() < limit {
+                continue;
+            }
+            if self.is_ordered {
+                break;
+            }
+            if found.len() > limit {
+                // The oldest of them.
+                found.pop();
+            }
         }
-        Ok(found)
+        let found = found.into_iter().map(|Reverse(candidate)| candidate);
+        Ok(found.collect())
     }
 }
 
 /// What asks for the newest entries that fit, `by` one of the indexes; the last question mark is how many.
-fn newest(by: &str, condition: &Condition) -> String {
+fn newest(by: &str, condition: &Condition, is_ordered: bool) -> String {
     // Not every index has the names.
     let names = match condition.words {
         None => "",
         Some(_) => ", span_name, file_name",
     };
+    let order = if is_ordered {
+        "ORDER BY time DESC, place DESC, id DESC "
+    } else {
+        ""
+    };
     format!(
-        "SELECT time, place, id, number{names} FROM entry {by} WHERE {} \
-         ORDER BY time DESC, place DESC, id DESC LIMIT ?",
+        "SELECT time, place, id, number{names} FROM entry {by} WHERE {} {order}LIMIT ?",
         condition.sql
     )
 }
@@ -409,7 +444,7 @@ mod tests {
                 is_all: false,
             });
             condition.and(&format!("{of} = ?"), [Value::Null]);
-            let program = newest(&format!("INDEXED BY {index}"), &condition);
+            let program = newest(&format!("INDEXED BY {index}"), &condition, true);
             let mut program = connection.prepare(&format!("EXPLAIN {program}")).unwrap();
             let program = program.query_map([Value::Null, Value::Null], |row| {
                 Ok((

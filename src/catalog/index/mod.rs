@@ -187,6 +187,13 @@ impl Index {
             .await
     }
 
+    /// Of whom something refers to an artifact: of two where there are more.
+    pub(crate) async fn tenants_of(&self, digest: &Digest) -> Result<Vec<TenantId>, CatalogError> {
+        let digest = *digest;
+        self.read(move |connection| summaries::tenants_of(connection, &digest))
+            .await
+    }
+
     /// What an artifact of `tenant` was called when it was last put by itself.
     pub(crate) async fn own_name(
         &self,

@@ -111,6 +111,19 @@ pub(super) fn artifact(
     }))
 }
 
+/// Of whom something refers to an artifact: of two where there are more.
+pub(super) fn tenants_of(
+    connection: &Connection,
+    wanted: &Digest,
+) -> rusqlite::Result<Vec<TenantId>> {
+    let tenants = "SELECT DISTINCT facet.tenant FROM entry JOIN facet ON facet.id = entry.facet \
+                   WHERE entry.digest = ? LIMIT 2";
+    let mut tenants = connection.prepare(tenants)?;
+    let tenants = tenants.query_map([wanted.as_bytes()], |row| row.get::<_, String>(0))?;
+    let tenants = tenants.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(tenants.iter().filter_map(|of| of.parse().ok()).collect())
+}
+
 /// What an artifact was called when it was last put by itself.
 pub(super) fn own_name(
     connection: &Connection,

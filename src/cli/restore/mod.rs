@@ -16,6 +16,7 @@ use slimspan_proto::Signal;
 use super::artifact_processor::{artifact_processor, store_config};
 use super::destination::{Destination, Target, targets};
 use super::otlp_files::{Format, Input, ReadOptions, Request, Requests, parse_signal};
+use super::output::Unread;
 use super::progress::Progress;
 use super::{ConfigFile, say};
 use crate::config::ComponentId;
@@ -95,7 +96,11 @@ pub(super) fn restore(restore: &Restore) -> anyhow::Result<ExitCode> {
     };
     restoring.check_formats(&inputs, &targets)?;
     for (input, target) in inputs.iter().zip(targets) {
-        restoring.file(input, target)?;
+        match restoring.file(input, target) {
+            // Who reads no further has what was asked for, unless something was left in it.
+            Err(error) if error.is::<Unread>() && !restoring.complete => break,
+            done => done?,
+        }
     }
     Ok(if restoring.complete {
         ExitCode::SUCCESS

@@ -193,7 +193,11 @@ service:
 "#,
     );
     let told: Vec<&str> = warnings.iter().map(|told| told.path.as_str()).collect();
-    assert_eq!(told, ["exporters.otlp.tls.insecure"]);
+    let idle = [
+        "exporters.otlp.tls.insecure",
+        "extensions.file_storage/q.directory_permissions",
+    ];
+    assert_eq!(told, idle);
 
     let Some(ReceiverConfig::Otlp(receiver)) = config.receivers.get(&id("otlp/a")) else {
         panic!("{config:?}");

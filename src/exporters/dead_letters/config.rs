@@ -17,7 +17,7 @@ pub struct DeadLetterConfig {
     #[serde(deserialize_with = "directory")]
     #[schemars(length(min = 1))]
     pub directory: Option<PathBuf>,
-    /// The size of all that is kept there. What comes when it is full is given up.
+    /// The size of all that is kept there. What comes when it is full is given up, but stays in a queue on disk.
     #[serde(with = "PositiveSize")]
     pub max_bytes: ByteSize,
 }

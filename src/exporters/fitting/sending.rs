@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use slimspan_proto::Items;
 
-use super::{Sent, Stuck, TAKEN_BY_ALL, is_for_size};
+use super::{Sent, Stuck, TAKEN_BY_ALL, may_be_for_size};
 use crate::answer::Answer;
 use crate::exporters::terms::Oversize;
 use crate::refusal::Refusal;
@@ -80,12 +80,19 @@ where
         self.end()
     }
 
-    /// Sends the largest item before all others: where that is taken, all are, and where it is not, none is.
+    /// Sends the largest item before all others: where that is taken, all are, and where it is not, none is. One that
+    /// is refused for another reason tells nothing of the next, of which not many are asked for.
     async fn ask_for_the_largest(&mut self) -> Result<(), Refusal> {
-        let largest = (0..self.items.len()).max_by_key(|index| self.alone(*index));
-        if let Some(largest) = largest {
-            self.ask(&[largest]).await?;
+        const MOST: usize = 3;
+        for _ in 0..MOST {
+            let waiting = self.waiting.iter().flatten();
+            let Some(largest) = waiting.copied().max_by_key(|index| self.alone(*index)) else {
+                break;
+            };
             self.take_out(|index| index == largest);
+            if self.ask(&[largest]).await? != Said::Refused || self.pointless.is_some() {
+                break;
+            }
         }
         Ok(())
     }
@@ -101,7 +108,7 @@ where
                 Ok(Said::Taken)
             }
             Err(refusal) if refusal.is_retryable() => Err(refusal),
-            Err(refusal) if is_for_size(&refusal, len) => {
+            Err(refusal) if may_be_for_size(&refusal, len) => {
                 if let [only] = part {
                     if self.oversize == Oversize::Refused {
                         return Err(refusal);

@@ -297,7 +297,7 @@ impl Shared {
             (Held::Memory(_), None) => Patience::Configured,
             (Held::Disk(_), None) => Patience::Once { is_repeat },
         };
-        let of = parts.iter().map(|part| part.queued.place().sequence());
+        let of = parts.iter().map(|part| part.queued.place());
         first.heard.begin(of.collect());
         let onward = Onward::default();
         let departures = parts.iter().map(|part| &part.queued.departure);
@@ -311,11 +311,11 @@ impl Shared {
             // In memory it is tried until it has an end.
             heard: self.journal.is_some().then_some(&first.heard),
         };
-        // Who waits for the result is told of it, and nobody keeps it then.
-        let oversize = if self.config.wait_for_result {
-            Oversize::Kept
-        } else {
+        // What is in memory has no better place than a dead letter.
+        let oversize = if self.journal.is_some() {
             Oversize::Left
+        } else {
+            Oversize::Kept
         };
         let signal = first.signal;
         // What is refused may be halved, or stay on disk: what became of it is counted at the end.

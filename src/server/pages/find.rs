@@ -9,7 +9,7 @@ use http::{StatusCode, header};
 use slimspan_artifact::Digest;
 
 use super::super::artifacts::insert;
-use super::super::named::Named;
+use super::super::mention::Mention;
 use super::query::DIGEST;
 use super::{Address, Explained, Scope, Server, Site, Visit, address, unanswered};
 use crate::catalog::{CatalogError, Filter, Index, Tenants, TraceId};
@@ -60,8 +60,8 @@ pub(super) fn sought(site: &Site, scope: &Scope, asked: &str) -> Option<Sought> 
     if let Ok(trace) = asked.parse::<TraceId>() {
         return Some(Sought::Trace(trace));
     }
-    let named = asked.parse::<Named>();
-    let named = named.or_else(|_| asked.to_ascii_lowercase().parse::<Named>());
+    let named = asked.parse::<Mention>();
+    let named = named.or_else(|_| asked.to_ascii_lowercase().parse::<Mention>());
     let named = named.ok()?;
     let said = named.tenant(&site.urls);
     let said = said.or_else(|| match scope {
@@ -100,38 +100,19 @@ pub(super) async fn whose(
     likely: Option<&TenantId>,
 ) -> Result<Whose, CatalogError> {
     if let Some(likely) = likely {
-        let has_it = one_of(index, Tenants::one(likely.clone()), digest).await?;
-        if let Some(tenant) = has_it {
-            return Ok(Whose::Of(tenant));
+        let filter = Filter {
+            tenants: Tenants::one(likely.clone()),
+            digest: Some(digest),
+            ..Filter::default()
+        };
+        if !index.page(&filter, 1, None).await?.entries.is_empty() {
+            return Ok(Whose::Of(likely.clone()));
         }
     }
-    let Some(one) = one_of(index, Tenants::All, digest).await? else {
-        return Ok(Whose::Nobodys);
-    };
-    let known = index.menus(&Tenants::All).await?.tenants;
-    let known = known
-        .iter()
-        .filter_map(|of| of.value.parse::<TenantId>().ok());
-    let others = Tenants::These(known.filter(|other| *other != one).collect());
-    let another = one_of(index, others, digest).await?;
-    Ok(if another.is_some() {
-        Whose::Several
-    } else {
-        Whose::Of(one)
+    let mut tenants = index.tenants_of(&digest).await?;
+    Ok(match (tenants.pop(), tenants.is_empty()) {
+        (None, _) => Whose::Nobodys,
+        (Some(only), true) => Whose::Of(only),
+        (Some(_), false) => Whose::Several,
     })
-}
-
-/// One of these of whom something refers to an artifact.
-async fn one_of(
-    index: &Index,
-    tenants: Tenants,
-    digest: Digest,
-) -> Result<Option<TenantId>, CatalogError> {
-    let filter = Filter {
-        tenants,
-        digest: Some(digest),
-        ..Filter::default()
-    };
-    let page = index.page(&filter, 1, None).await?;
-    Ok(page.entries.into_iter().next().map(|entry| entry.tenant))
 }

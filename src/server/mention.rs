@@ -12,7 +12,7 @@ const ARTIFACTS: &str = "/artifacts/";
 
 /// An artifact, as a person names it: its digest, or a reference to it in any form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct Mention {
     /// Which it is.
     pub(crate) digest: Digest,
     text: String,
@@ -25,7 +25,7 @@ pub(crate) struct Named {
 )]
 pub(crate) struct Unnamed(String);
 
-impl FromStr for Named {
+impl FromStr for Mention {
     type Err = Unnamed;
 
     fn from_str(text: &str) -> Result<Self, Unnamed> {
@@ -44,7 +44,7 @@ impl FromStr for Named {
     }
 }
 
-impl Named {
+impl Mention {
     /// Whose it is, where the reference says so; `urls` are those below which links to artifacts are.
     pub(crate) fn tenant(&self, urls: &[String]) -> Option<TenantId> {
         let mut before = self.before();
@@ -162,14 +162,14 @@ mod tests {
                 None,
             ),
         ] {
-            let named: Named = text.parse().unwrap();
+            let named: Mention = text.parse().unwrap();
             assert_eq!(named.digest, digest, "{text}");
             let found = named.tenant(&urls());
             assert_eq!(found.as_ref().map(TenantId::as_str), tenant, "{text}");
         }
         let two = format!("{digest} {}", Digest::of(b"abd"));
         for text in ["", "abc", &digest.to_string()[1..], &two] {
-            assert!(text.parse::<Named>().is_err(), "{text}");
+            assert!(text.parse::<Mention>().is_err(), "{text}");
         }
     }
 
@@ -188,7 +188,7 @@ mod tests {
             ("", None),
         ] {
             let text = format!("{before}/artifacts/{digest}.png");
-            let named: Named = text.parse().unwrap();
+            let named: Mention = text.parse().unwrap();
             let found = named.likely_tenant(&urls());
             assert_eq!(found.as_ref().map(TenantId::as_str), tenant, "{text}");
         }
