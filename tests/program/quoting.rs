@@ -96,7 +96,10 @@ async fn what_a_backend_quotes_is_told_and_not_logged() {
         if says(&message, "refused") {
             Err(Status::invalid_argument(quote()))
         } else if says(&message, "large") {
-            Err(Status::resource_exhausted(quote()))
+            Err(Status::resource_exhausted(format!(
+                "message larger than max: {}",
+                quote()
+            )))
         } else if says(&message, "partly") {
             Ok(otlp::partial_success(1, &quote()))
         } else if refused_once.lock().unwrap().insert(message) {

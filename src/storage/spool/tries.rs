@@ -14,7 +14,7 @@ const DELAY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::f
 const TURNS: u32 = 3;
 
 /// While the store takes nothing, one attempt counts as so many places in line.
-const PLACES: usize = 4;
+const PLACES: usize = 16;
 
 /// How often an artifact was not taken.
 pub(super) struct Tries {
@@ -103,7 +103,7 @@ mod tests {
             reached = reached.max(next + 1);
             let root = attempts.isqrt();
             assert!(
-                reached <= 3 * root + 4 && reached + 1 >= 2 * root,
+                reached <= 6 * root && reached + 4 >= 4 * root,
                 "{reached} of {attempts}"
             );
         }

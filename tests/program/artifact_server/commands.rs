@@ -15,8 +15,12 @@ use crate::support::slimspan::{Ended, command, run};
 use crate::support::soon;
 
 fn folder() -> TempDir {
+    folder_with(with_server())
+}
+
+/// The same with what there is in that one.
+fn folder_with(mut config: Value) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = with_server();
     config["extensions"]["artifact_server"]["public_url"] = json!("https://files.example.com");
     config["extensions"]["artifact_server"]["open_to_everybody"] = json!(true);
     config["extensions"]["artifact_server"]["pages"]["public_url"] =
@@ -108,7 +112,7 @@ async fn what_is_put_is_got() {
 /// `| head` reads no further: what was begun is done all the same, and nothing is said of it.
 #[tokio::test]
 async fn what_was_begun_is_done_where_nobody_reads_on() {
-    let home = folder();
+    let home = folder_with(with_catalog());
     let names = ["a", "b", "c"];
     for name in names {
         fs::write(home.path().join(name), name).unwrap();
