@@ -34,6 +34,12 @@ pub(super) fn idle(config: &Config) -> Vec<Idle> {
 fn of_grpc(path: &KeyPath, grpc: &OtlpGrpcConfig) -> Vec<Idle> {
     let keys = [
         (
+            "endpoint",
+            grpc.endpoint.tls == Some(false) && !grpc.tls.insecure,
+            "is plain text, as its http:// says, where a Collector speaks TLS: write tls: {insecure: true}, too, \
+             or https://",
+        ),
+        (
             "balancer_name",
             grpc.balancer_name.is_some(),
             "does nothing here: one connection carries all requests of an exporter; for several backends put a load \

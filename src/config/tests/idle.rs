@@ -40,8 +40,19 @@ const UNASKED: &str =
     "does nothing without http2_read_idle_timeout: no connection is asked whether it is there";
 const NO_LEVELS: &str = "does nothing with snappy, which has no levels";
 
+const LIKE_NO_COLLECTOR: &str = "is plain text, as its http:// says, where a Collector speaks TLS: write tls: {insecure: \
+                                 true}, too, or https://";
+
 /// Exporters, and which of their keys do nothing, and why.
 const IDLE: &[(&str, &[(&str, &str)])] = &[
+    (
+        "otlp: {endpoint: http://host:4317}",
+        &[("endpoint", LIKE_NO_COLLECTOR)],
+    ),
+    (
+        "otlp: {endpoint: http://host:4317, tls: {insecure: true}}",
+        &[],
+    ),
     (
         "otlphttp: {endpoint: http://phoenix:6006, tls: {insecure: true, insecure_skip_verify: true}}",
         &[("tls.insecure_skip_verify", PLAIN)],
@@ -87,6 +98,7 @@ const IDLE: &[(&str, &[(&str, &str)])] = &[
     (
         "otlp: {endpoint: \"http://host:4317\", tls: {insecure_skip_verify: true, cert_file: a, key_file: b}}",
         &[
+            ("endpoint", LIKE_NO_COLLECTOR),
             ("tls.insecure_skip_verify", PLAIN),
             ("tls.cert_file", PLAIN),
             ("tls.key_file", PLAIN),
