@@ -23,7 +23,7 @@ mod wire;
 
 pub use check::{CheckError, Checked, Fault, Verdict, check};
 pub use items::{Item, Items, Parts, count};
-pub use member::{Member, Members};
+pub use member::{Member, Members, Order};
 pub use message::{Carrier, Message, PointKind};
 pub use origin::{Origin, origins};
 pub use signal::Signal;

@@ -96,66 +96,126 @@ impl<'a> Member<'a> {
         })
     }
 
-    /// Whether it stands in as few bytes as possible, so that its parts are all there is to know.
-    pub fn is_canonical(&self) -> bool {
-        let Some(number) = self.kind.number() else {
-            return false;
-        };
-        let opening = opening(self.key, number, self.content.len());
-        self.encoded.len() == opening.len() + self.content.len()
-            && self.encoded.starts_with(&opening)
+    /// In which order it stands, if it does so in as few bytes as possible: then its parts and that are all there is
+    /// to know.
+    pub fn order(&self) -> Option<Order> {
+        let number = self.kind.number()?;
+        let orders = [Order::KeyFirst, Order::ValueFirst];
+        orders.into_iter().find(|order| {
+            let (before, behind) = order.around(self.key, number, self.content.len());
+            self.encoded.len() == before.len() + self.content.len() + behind.len()
+                && self.encoded.starts_with(&before)
+                && self.encoded.ends_with(&behind)
+        })
     }
 
-    /// The encoding of a member with a whole number.
+    /// The encoding of a member with a whole number, as most write it.
     pub fn encode_int(key: &[u8], value: u64) -> Vec<u8> {
-        Self::encode_scalar(key, 3, value)
+        Order::KeyFirst.int(key, value)
+    }
+
+    /// The encoding of a member with a truth value, as most write it.
+    pub fn encode_bool(key: &[u8], value: bool) -> Vec<u8> {
+        Order::KeyFirst.bool(key, value)
+    }
+
+    /// The encoding of a member with a string or bytes, as most write it.
+    pub fn encode(key: &[u8], kind: ValueKind, content: &[u8]) -> Vec<u8> {
+        Order::KeyFirst.encode(key, kind, content)
+    }
+}
+
+/// The order in which the two fields of a member stand. Protobuf leaves that to who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As most write it.
+    KeyFirst,
+    /// As the Collector does, which writes each message from its end (its `pdata/internal`).
+    ValueFirst,
+}
+
+impl Order {
+    /// The encoding of a member with a whole number.
+    pub fn int(self, key: &[u8], value: u64) -> Vec<u8> {
+        self.scalar(key, 3, value)
     }
 
     /// The encoding of a member with a truth value.
-    pub fn encode_bool(key: &[u8], value: bool) -> Vec<u8> {
-        Self::encode_scalar(key, 2, value.into())
+    pub fn bool(self, key: &[u8], value: bool) -> Vec<u8> {
+        self.scalar(key, 2, value.into())
     }
 
-    fn encode_scalar(key: &[u8], number: u8, value: u64) -> Vec<u8> {
+    fn scalar(self, key: &[u8], number: u8, value: u64) -> Vec<u8> {
         let width = varint_width(value);
-        let mut encoded = Vec::with_capacity(key.len() + 24);
-        let member = 1 + varint_width(key.len() as u64) + key.len() + 3 + width;
-        open(&mut encoded, 1, member);
-        open(&mut encoded, 1, key.len());
-        encoded.extend_from_slice(key);
-        open(&mut encoded, 2, 1 + width);
-        encoded.push(number << 3);
-        write_varint(&mut encoded, value, width);
+        let mut field = Vec::with_capacity(16);
+        open(&mut field, 2, 1 + width);
+        field.push(number << 3);
+        write_varint(&mut field, value, width);
+        let name = name(key);
+        let mut encoded = Vec::with_capacity(name.len() + 24);
+        open(&mut encoded, 1, name.len() + field.len());
+        let (first, last) = match self {
+            Self::KeyFirst => (name, field),
+            Self::ValueFirst => (field, name),
+        };
+        encoded.extend_from_slice(&first);
+        encoded.extend_from_slice(&last);
         encoded
     }
 
     /// The encoding of a member with a string or bytes.
-    pub fn encode(key: &[u8], kind: ValueKind, content: &[u8]) -> Vec<u8> {
-        let mut encoded = opening(key, kind.number().unwrap_or(1), content.len());
+    pub fn encode(self, key: &[u8], kind: ValueKind, content: &[u8]) -> Vec<u8> {
+        let number = kind.number().unwrap_or(1);
+        let (mut encoded, behind) = self.around(key, number, content.len());
+        encoded.reserve_exact(content.len() + behind.len());
         encoded.extend_from_slice(content);
+        encoded.extend_from_slice(&behind);
         encoded
+    }
+
+    /// Everything of a canonical member of a list before its content, and behind it.
+    fn around(self, key: &[u8], number: u8, content: usize) -> (Vec<u8>, Vec<u8>) {
+        let (within, behind) = self.within(key, number, content);
+        let mut before = Vec::with_capacity(within.len() + 8);
+        open(&mut before, 1, within.len() + content + behind.len());
+        before.extend_from_slice(&within);
+        (before, behind)
+    }
+
+    /// The same of the body of a canonical KeyValue.
+    pub(crate) fn within(self, key: &[u8], number: u8, content: usize) -> (Vec<u8>, Vec<u8>) {
+        let name = name(key);
+        let mut value = Vec::with_capacity(name.len() + 24);
+        let (mut before, behind) = match self {
+            Self::KeyFirst => (name, Vec::new()),
+            Self::ValueFirst => (Vec::new(), name),
+        };
+        open(&mut value, 2, 1 + varint_width(content as u64) + content);
+        open(&mut value, number, content);
+        before.extend_from_slice(&value);
+        (before, behind)
+    }
+
+    /// In which order the body of a canonical KeyValue stands that has so many bytes of content, and an opening and an
+    /// end around it.
+    pub(crate) fn of(body: &[u8], key: &[u8], number: u8, content: usize) -> Option<Self> {
+        [Self::KeyFirst, Self::ValueFirst]
+            .into_iter()
+            .find(|order| {
+                let (before, behind) = order.within(key, number, content);
+                body.len() == before.len() + content + behind.len()
+                    && body.starts_with(&before)
+                    && body.ends_with(&behind)
+            })
     }
 }
 
-/// Everything of a canonical member of a list before the content.
-fn opening(key: &[u8], number: u8, content: usize) -> Vec<u8> {
-    let value = 1 + varint_width(content as u64) + content;
-    let member =
-        1 + varint_width(key.len() as u64) + key.len() + 1 + varint_width(value as u64) + value;
-    let mut out = Vec::with_capacity(key.len() + 40);
-    open(&mut out, 1, member);
-    out.extend_from_slice(&entry_opening(key, number, content));
-    out
-}
-
-/// Everything of the body of a canonical KeyValue before the content.
-pub(crate) fn entry_opening(key: &[u8], number: u8, content: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(key.len() + 32);
-    open(&mut out, 1, key.len());
-    out.extend_from_slice(key);
-    open(&mut out, 2, 1 + varint_width(content as u64) + content);
-    open(&mut out, number, content);
-    out
+/// The field that the key of a member stands in.
+fn name(key: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(key.len() + 8);
+    open(&mut name, 1, key.len());
+    name.extend_from_slice(key);
+    name
 }
 
 fn open(out: &mut Vec<u8>, number: u8, len: usize) {

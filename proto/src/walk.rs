@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use crate::Signal;
-use crate::member::{Members, entry_opening, read_value};
+use crate::member::{Members, Order, read_value};
 use crate::message::{Carrier, Message};
 use crate::splice::{LengthId, Splice};
 use crate::value::{Value, ValueKind};
@@ -319,17 +319,15 @@ impl Edit<'_> {
         }
         let body = entry.prefix.end..entry.end;
         let old_key = self.request.get(entry.key.clone()).unwrap_or_default();
-        let opening = entry_opening(old_key, self.field.number as u8, old.len());
-        if body.len() != opening.len() + old.len()
-            || !self
-                .request
-                .get(body.clone())
-                .is_some_and(|body| body.starts_with(&opening))
-        {
+        let order = self.request.get(body.clone());
+        let order =
+            order.and_then(|body| Order::of(body, old_key, self.field.number as u8, old.len()));
+        let Some(order) = order else {
             return false;
-        }
-        let mut with = entry_opening(key, number, content.len());
+        };
+        let (mut with, behind) = order.within(key, number, content.len());
         with.extend_from_slice(content);
+        with.extend_from_slice(&behind);
         let within = self.enclose(1);
         self.splice.replace(within, body, with);
         self.replaced = true;

@@ -9,8 +9,8 @@ use prost::Message as _;
 use slimspan_generators::wire::field as message;
 use slimspan_generators::{Generator, Random, Request, files, noise};
 use slimspan_proto::{
-    Carrier, Edit, Malformed, Member, Members, OnMalformed, Signal, Splice, Value, ValueKind, Walk,
-    walk,
+    Carrier, Edit, Malformed, Member, Members, OnMalformed, Order, Signal, Splice, Value,
+    ValueKind, Walk, walk,
 };
 
 const EVERYTHING: Walk = Walk {
@@ -465,7 +465,26 @@ proptest! {
             prop_assert_eq!(described(members), [(key.clone().into_bytes(), kind)]);
             let member = members.iter().next().unwrap();
             prop_assert_eq!(member.encoded, &*written);
-            prop_assert_eq!(member.is_canonical(), kind != ValueKind::Scalar);
+            let order = (kind != ValueKind::Scalar).then_some(Order::KeyFirst);
+            prop_assert_eq!(member.order(), order);
+        }
+    }
+
+    /// So is one of which the value comes first, as the Collector writes it.
+    #[test]
+    fn a_member_may_have_its_value_first(key: String, text: String, content: Vec<u8>, number: u64, truth: bool) {
+        let (order, key) = (Order::ValueFirst, key.as_bytes());
+        for (usual, turned, is_text) in [
+            (Member::encode(key, ValueKind::String, text.as_bytes()), order.encode(key, ValueKind::String, text.as_bytes()), true),
+            (Member::encode(key, ValueKind::Bytes, &content), order.encode(key, ValueKind::Bytes, &content), true),
+            (Member::encode_int(key, number), order.int(key, number), false),
+            (Member::encode_bool(key, truth), order.bool(key, truth), false),
+        ] {
+            let decoded = |encoded: &[u8]| KeyValueList::decode(encoded).unwrap();
+            prop_assert_eq!(decoded(&usual), decoded(&turned));
+            let member = Members::of_list(&turned).iter().next().unwrap();
+            prop_assert_eq!((member.key, member.encoded), (key, &*turned));
+            prop_assert_eq!(member.order(), is_text.then_some(order));
         }
     }
 
@@ -542,8 +561,8 @@ proptest! {
             prop_assert_eq!(total, bytes.len());
         }
         for member in members.iter() {
-            if member.is_canonical() {
-                prop_assert_eq!(Member::encode(member.key, member.kind, member.content), member.encoded);
+            if let Some(order) = member.order() {
+                prop_assert_eq!(order.encode(member.key, member.kind, member.content), member.encoded);
             }
         }
     }
@@ -556,7 +575,7 @@ fn an_unusual_entry_is_not_replaced() {
     let [key, value] = [message(1, b"key"), message(2, &any_value)];
     for (entry, replaced) in [
         ([&key[..], &value].concat(), true),
-        ([&value[..], &key].concat(), false),
+        ([&value[..], &key].concat(), true),
         ([&key[..], &value, &[0x18, 1]].concat(), false),
         ([&key[..], &key, &value].concat(), false),
         ([&key[..], &[0x12, 0x86, 0], &any_value].concat(), false),

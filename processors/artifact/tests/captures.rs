@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use serde::Deserialize;
 use slimspan_artifact::{Digest, Extraction, Form, Location, Policy, extract, restore};
-use slimspan_generators::Request;
+use slimspan_generators::{Request, turned};
 use slimspan_proto::{Carrier, Signal};
 
 /// A threshold below every file of the captures.
@@ -188,6 +188,34 @@ fn every_capture_comes_back_byte_for_byte_from_every_form() {
                     "{} at {threshold} as {form:?}",
                     capture.file
                 );
+            }
+        }
+    }
+}
+
+/// A Collector in front or behind writes all of it anew, with the fields of each message from the last to the first.
+#[test]
+fn what_a_collector_writes_anew_is_taken_out_and_put_back_as_well() {
+    for capture in captures() {
+        let (signal, file) = (capture.signal(), &capture.file);
+        let anew = |request: &Bytes| Bytes::from(turned(signal, request));
+        let whole = anew(&capture.request);
+        for form in FORMS {
+            let mut policy = policy(SMALLEST);
+            policy.form = form;
+            let before = capture.extract(&policy);
+            let behind = extract(signal, &whole, &policy).unwrap();
+            let slim = anew(&before.request);
+            assert!(anew(&behind.request) == slim, "{file} as {form:?}");
+            let artifacts = before.artifacts.into_iter();
+            let stored: HashMap<Digest, Bytes> = artifacts
+                .map(|artifact| (artifact.digest, artifact.bytes))
+                .collect();
+            for request in [&behind.request, &slim] {
+                let of = |digest| stored.get(&digest).cloned();
+                let restored = restore(signal, request, &policy.location, of).unwrap();
+                assert_eq!(restored.left, [], "{file} as {form:?}");
+                assert!(restored.request == whole, "{file} as {form:?}");
             }
         }
     }

@@ -11,9 +11,11 @@ pub mod mistakes;
 pub mod noise;
 mod random;
 mod request;
+mod turned;
 pub mod wire;
 
 pub use files::fake_file;
 pub use generate::{Generator, Payload};
 pub use random::Random;
 pub use request::Request;
+pub use turned::turned;

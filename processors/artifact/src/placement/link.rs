@@ -1,6 +1,6 @@
 //! Message parts that are kvlists and become links.
 
-use slimspan_proto::{Member, Members, ValueKind};
+use slimspan_proto::{Member, Members, Order, ValueKind};
 
 use super::Placement;
 use super::part::{fit, token};
@@ -71,7 +71,7 @@ impl<'a> Placement<'_, '_, 'a> {
         // What else is large would not be looked at.
         if large.next().is_some()
             || !matches!(member.kind, ValueKind::Bytes | ValueKind::String)
-            || !member.is_canonical()
+            || member.order().is_none()
         {
             return None;
         }
@@ -92,7 +92,7 @@ impl<'a> Placement<'_, '_, 'a> {
         }
         let word = |bytes| std::str::from_utf8(bytes).ok();
         let mut kinds = members.iter().filter(|member| is_kind(member));
-        let kind = kinds.next().filter(|kind| kind.is_canonical());
+        let kind = kinds.next().filter(|kind| kind.order().is_some());
         let around = Around {
             key: word(member.key)?,
             kind: kind.and_then(|kind| word(kind.content)),
@@ -128,18 +128,20 @@ impl<'a> Placement<'_, '_, 'a> {
         written.part = token(part.fit);
         let uri = self.reference(found, &written).to_uri(None);
         let (_, variant) = part.fit.entry()?;
-        let text = |key: &str, text: &str| {
-            Member::encode(key.as_bytes(), ValueKind::String, text.as_bytes())
+        // Each member in the order in which it stands: what is put back has it then.
+        let text = |order: Order, key: &str, text: &str| {
+            order.encode(key.as_bytes(), ValueKind::String, text.as_bytes())
         };
+        let order = payload.order()?;
         let mut list = Vec::with_capacity(self.value.content.len() - payload.content.len() + 512);
         for (index, member) in part.members.iter().enumerate() {
             if index == part.payload {
                 for (key, value) in part.fit.added(&found.media_type) {
-                    list.extend_from_slice(&text(key, value));
+                    list.extend_from_slice(&text(order, key, value));
                 }
-                list.extend_from_slice(&text(variant.key.1, &uri));
+                list.extend_from_slice(&text(order, variant.key.1, &uri));
             } else if is_kind(member) {
-                list.extend_from_slice(&text("type", variant.word.1));
+                list.extend_from_slice(&text(member.order()?, "type", variant.word.1));
             } else {
                 list.extend_from_slice(member.encoded);
             }
@@ -167,15 +169,17 @@ pub(crate) fn restore_link(
         let part = written.part.as_ref()?;
         part.targets.is_none().then(|| fit(part)).flatten()
     };
-    let (index, standing, fit) = members.iter().enumerate().find_map(|(index, member)| {
-        // Ours are written like that, and another's may have been passed over unmarked.
-        if member.kind != ValueKind::String || !member.is_canonical() {
-            return None;
-        }
-        let standing = standing(member.content)?;
-        let fit = is_link(&standing.written)?;
-        Some((index, standing, fit))
-    })?;
+    let (index, order, standing, fit) =
+        members.iter().enumerate().find_map(|(index, member)| {
+            // Ours are written like that, and another's may have been passed over unmarked.
+            let order = member.order()?;
+            if member.kind != ValueKind::String {
+                return None;
+            }
+            let standing = standing(member.content)?;
+            let fit = is_link(&standing.written)?;
+            Some((index, order, standing, fit))
+        })?;
     let (_, variant) = fit.entry()?;
     let added = fit.added_keys().count();
     let first_added = index.checked_sub(added)?;
@@ -191,14 +195,14 @@ pub(crate) fn restore_link(
             place = restored.len();
         } else if (first_added..index).contains(&at) {
         } else if is_kind(member) {
-            let word = variant.word.0.as_bytes();
-            restored.extend_from_slice(&Member::encode(b"type", ValueKind::String, word));
+            let (word, order) = (variant.word.0.as_bytes(), member.order().unwrap_or(order));
+            restored.extend_from_slice(&order.encode(b"type", ValueKind::String, word));
         } else {
             restored.extend_from_slice(member.encoded);
         }
     }
-    let without = restored.len() + Member::encode(key, kind, b"").len();
+    let without = restored.len() + order.encode(key, kind, b"").len();
     let payload = original(&standing, list.len().saturating_sub(without))?;
-    restored.splice(place..place, Member::encode(key, kind, &payload));
+    restored.splice(place..place, order.encode(key, kind, &payload));
     Some(restored)
 }

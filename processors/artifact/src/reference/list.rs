@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use slimspan_proto::{Member, Members, ValueKind, varint};
+use slimspan_proto::{Members, Order, ValueKind, varint};
 
 use super::object::{Kind, Object};
 use super::{Reference, Standing, UNTRUSTED};
@@ -10,19 +10,19 @@ use super::{Reference, Standing, UNTRUSTED};
 impl Reference<'_> {
     /// The reference as the encoding of a kvlist.
     pub(crate) fn to_list(&self, kind: Kind) -> Vec<u8> {
-        self.to_object(kind).to_list()
+        self.to_object(kind).to_list(Order::KeyFirst)
     }
 }
 
 impl Object<'_> {
-    fn to_list(&self) -> Vec<u8> {
+    fn to_list(&self, order: Order) -> Vec<u8> {
         let text = |key: &str, text: &str| {
-            Member::encode(key.as_bytes(), ValueKind::String, text.as_bytes())
+            order.encode(key.as_bytes(), ValueKind::String, text.as_bytes())
         };
         let mut list = text("type", &self.kind);
         list.extend_from_slice(&text("sha256", &self.sha256));
         list.extend_from_slice(&text("content_type", &self.content_type));
-        list.extend_from_slice(&Member::encode_int(b"size_bytes", self.size_bytes));
+        list.extend_from_slice(&order.int(b"size_bytes", self.size_bytes));
         for (key, value) in [
             ("sniffed_type", &self.sniffed_type),
             ("filename", &self.filename),
@@ -34,7 +34,7 @@ impl Object<'_> {
             }
         }
         if self.dropped {
-            list.extend_from_slice(&Member::encode_bool(b"dropped", true));
+            list.extend_from_slice(&order.bool(b"dropped", true));
         }
         list.extend_from_slice(&text("encoding", &self.encoding));
         list
@@ -46,6 +46,8 @@ pub(crate) struct Listed {
     pub(crate) standing: Standing,
     /// How many times it was marked as a sender's.
     marks: usize,
+    /// In which order each of its members stands: a Collector may have written them anew.
+    order: Order,
     object: Object<'static>,
 }
 
@@ -111,9 +113,11 @@ impl Listed {
             }
             Some(())
         })?;
+        let order = Members::of_list(list).iter().next()?.order()?;
         let this = Self {
             standing: object.standing()?,
             marks,
+            order,
             object,
         };
         (this.marked(marks) == list).then_some(this)
@@ -145,7 +149,7 @@ impl Listed {
             kind,
             ..self.object.clone()
         }
-        .to_list()
+        .to_list(self.order)
     }
 }
 
