@@ -13,7 +13,7 @@ use slimspan_artifact::{
 };
 use slimspan_generators::wire::nested;
 use slimspan_generators::{Random, Request, fake_file};
-use slimspan_proto::{Member, Signal, ValueKind};
+use slimspan_proto::{Member, Order, Signal, ValueKind};
 
 const FORMS: [Form; 5] = [
     Form::Native,
@@ -179,6 +179,41 @@ fn no_reference_comes_about_where_bytes_were() {
         for form in FORMS {
             comes_back(&body_of_members(&members(preview.clone())), &policy(form));
             comes_back(&body_of_members(&members(preview.clone())), &texts(form));
+        }
+    }
+}
+
+/// However often it was marked, and in whichever order a Collector wrote it anew.
+#[test]
+fn a_reference_of_a_sender_is_one_with_any_number_of_marks() {
+    let shard = &ELSEWHERE[..2];
+    let uri = format!("memory:/default/sha256/{shard}/{ELSEWHERE}");
+    for (kind, order) in ["artifact", "logfire.artifact"]
+        .iter()
+        .flat_map(|kind| [Order::KeyFirst, Order::ValueFirst].map(|order| (kind, order)))
+    {
+        for marks in 0..=30 {
+            let text = |key: &str, text: &str| {
+                order.encode(key.as_bytes(), ValueKind::String, text.as_bytes())
+            };
+            let kind = format!("{kind}{}", ".untrusted".repeat(marks));
+            let members = |preview: Vec<u8>| {
+                [
+                    text("type", &kind),
+                    text("sha256", ELSEWHERE),
+                    text("content_type", "image/png"),
+                    order.int(b"size_bytes", 3),
+                    preview,
+                    text("uri", &uri),
+                    text("encoding", "base64"),
+                ]
+            };
+            let bytes = order.encode(b"preview", ValueKind::Bytes, &picture(300));
+            for preview in [text("preview", "x"), bytes] {
+                for form in FORMS {
+                    comes_back(&body_of_members(&members(preview.clone())), &policy(form));
+                }
+            }
         }
     }
 }

@@ -147,13 +147,14 @@ impl<'a> Siblings<'a> {
             let mut list = ByPrefix::new();
             let labels = members.iter().filter(|member| {
                 let (_, name) = split(member.key);
-                member.kind == ValueKind::String
-                    && member.content.len() <= MAX_LABEL
-                    && about::is_label(name)
+                // Marks make the type of a reference long.
+                let fits = member.content.len() <= MAX_LABEL || name == b"type";
+                member.kind == ValueKind::String && fits && about::is_label(name)
             });
             for member in labels.take(MAX_LABELS) {
                 let (prefix, name) = split(member.key);
-                list.entry(prefix).or_default().note(name, member.content);
+                let label = member.content.get(..MAX_LABEL).unwrap_or(member.content);
+                list.entry(prefix).or_default().note(name, label);
             }
             list
         });

@@ -55,13 +55,11 @@ impl Listed {
     /// Reads the encoding of a kvlist.
     pub(crate) fn read(list: &[u8]) -> Option<Self> {
         // Quick, because every kvlist is asked.
-        if !list
-            .get(..64.min(list.len()))?
-            .windows(4)
-            .any(|part| part == b"type")
-        {
+        let first = Members::of_list(list).iter().next()?;
+        if first.key != b"type" {
             return None;
         }
+        let order = first.order()?;
         let mut members = Members::of_list(list).iter().take(12);
         let mut object = Object {
             kind: Cow::Borrowed(""),
@@ -113,7 +111,6 @@ impl Listed {
             }
             Some(())
         })?;
-        let order = Members::of_list(list).iter().next()?.order()?;
         let this = Self {
             standing: object.standing()?,
             marks,
