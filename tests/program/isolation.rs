@@ -120,7 +120,7 @@ fn error_of_median(times: &[Duration]) -> f64 {
     times.sort();
     let (middle, around) = (times.len() / 2, times.len().isqrt() / 2);
     let last = times.len() - 1;
-    let wide = times[(middle + around).min(last)] - times[middle - around];
+    let wide = times[(middle + around).min(last)].saturating_sub(times[middle - around]);
     wide.as_secs_f64() / 2.0
 }
 
