@@ -271,6 +271,35 @@ fn a_link_of_a_sender_beside_a_file_is_none_of_ours() {
     }
 }
 
+/// What is in it besides would be left out.
+#[test]
+fn a_link_that_holds_more_than_members_is_none_of_ours() {
+    let file = picture(300);
+    let bytes = Member::encode(b"content", ValueKind::Bytes, &file);
+    let part = [
+        string("type", "blob"),
+        string("mime_type", "image/png"),
+        bytes,
+    ];
+    let slim = comes_back(&body_of_members(&part), &policy(Form::Native)).request;
+    let at = memchr::memmem::find(&slim, b"\x0a\x04type").unwrap() - 2;
+    let link = slim[at..].to_vec();
+    let restored = |link: &[Vec<u8>]| {
+        let request = body_of_members(link);
+        let location = policy(Form::Native).location;
+        let bytes = Some(Bytes::from(file.clone()));
+        let restored = restore(Signal::Logs, &request, &location, |_| bytes.clone()).unwrap();
+        (restored.request, request)
+    };
+    let (whole, _) = restored(std::slice::from_ref(&link));
+    assert_eq!(whole, body_of_members(&part));
+    // A field that no list has, and one that breaks off.
+    for more in [&b"\x18\x01"[..], b"\x0a\x05\x0a"] {
+        let (left, request) = restored(&[link.clone(), more.to_vec()]);
+        assert_eq!(left, request, "{more:?}");
+    }
+}
+
 /// What a backend can read it can still read, however deep a file stands.
 #[test]
 fn references_do_not_stand_too_deep() {

@@ -164,7 +164,12 @@ pub(crate) fn restore_link(
     original: impl FnOnce(&Standing, usize) -> Option<Vec<u8>>,
 ) -> Option<Vec<u8>> {
     memchr::memmem::find(list, b"part=")?;
-    let members: Vec<Member<'_>> = Members::of_list(list).iter().collect();
+    let all = Members::of_list(list);
+    // Ours hold nothing else, and what else is in another's would be left out.
+    if !all.are_all() {
+        return None;
+    }
+    let members: Vec<Member<'_>> = all.iter().collect();
     let is_link = |written: &Written| {
         let part = written.part.as_ref()?;
         part.targets.is_none().then(|| fit(part)).flatten()
