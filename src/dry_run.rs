@@ -122,6 +122,7 @@ mod tests {
             moves: vec![moved],
             truncated: 0,
             cuts: Vec::new(),
+            claims: Vec::new(),
             mislabelled: 0,
             texts: 0,
             untrusted: 0,

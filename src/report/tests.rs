@@ -33,6 +33,7 @@ fn extraction(after: usize, moves: Vec<Move>) -> Extraction {
         moves,
         truncated: 0,
         cuts: Vec::new(),
+        claims: Vec::new(),
         mislabelled: 0,
         texts: 0,
         untrusted: 0,

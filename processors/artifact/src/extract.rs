@@ -195,6 +195,9 @@ impl<'a> Extractor<'a> {
             self.extraction.texts += 1;
             return;
         }
+        if self.marks {
+            self.claimed(value);
+        }
         if !changes.replaced.is_empty() && !self.are_read_back(content, &changes.made) {
             // With references where files were, the text reads as if there were others, too. Only a
             // sender that means it writes such a text.

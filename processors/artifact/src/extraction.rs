@@ -29,7 +29,12 @@ pub struct Extraction {
     pub texts: usize,
     /// References that the sender wrote itself. They were marked.
     pub untrusted: usize,
+    /// Files that the sender says it stores itself: the first [`MOST_CLAIMS`] of them.
+    pub claims: Vec<Claim>,
 }
+
+/// So many claims are kept of one request: each is short, and what is to be told of it is not.
+pub const MOST_CLAIMS: usize = 1_024;
 
 /// A value, or part of one, that a reference stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +80,26 @@ pub struct Cut {
     pub size: usize,
 }
 
+/// A value by which a sender refers to a file that it stores itself, as `logfire.Artifact` does. It goes on as it came,
+/// and nothing that it says is known to be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The key of the attribute, or its first 255 bytes; `(body)` for the body of a log record.
+    pub attribute: String,
+    /// What the attribute belongs to.
+    pub carrier: Carrier,
+    /// Where the value stands in the request.
+    pub at: usize,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// What the file is.
+    pub media_type: String,
+    /// Its bytes.
+    pub size: u64,
+    /// What it is called, if it is.
+    pub file_name: Option<String>,
+}
+
 impl Extraction {
     /// Of a request that stays as it is.
     pub(crate) fn untouched(request: &Bytes) -> Self {
@@ -89,6 +114,7 @@ impl Extraction {
             mislabelled: 0,
             texts: 0,
             untrusted: 0,
+            claims: Vec::new(),
         }
     }
 }

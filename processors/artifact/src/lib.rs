@@ -28,7 +28,7 @@ use bytes::Bytes;
 
 pub use digest::{Digest, NotADigest};
 pub use extract::{extract, extract_recalling, memory_of_texts};
-pub use extraction::{Cut, Extraction, Move};
+pub use extraction::{Claim, Cut, Extraction, MOST_CLAIMS, Move};
 pub use media_type::extension::media_type as media_type_of_extension;
 pub use media_type::extension::of as extension_of_media_type;
 pub use media_type::magic::any as media_type_of_bytes;

@@ -304,6 +304,47 @@ fn encrypted_values_and_signatures_stay() {
     }
 }
 
+/// An SDK that stores files itself refers to them in texts of its own, and uploads none of those that are deeper in a
+/// value. The request goes on as it came.
+#[test]
+fn what_an_sdk_stores_itself_is_told() {
+    let mut told = Vec::new();
+    for capture in captures() {
+        for form in FORMS {
+            let mut policy = policy(SMALLEST);
+            policy.form = form;
+            let extraction = capture.extract(&policy);
+            for claim in extraction.claims {
+                assert_eq!(extraction.request, capture.request, "{}", capture.file);
+                told.push((
+                    claim.attribute,
+                    claim.digest.to_string(),
+                    claim.size,
+                    claim.file_name,
+                ));
+            }
+        }
+    }
+    let [chart, report] = [
+        "3aaa125b3be1caefb0463b5c1b2851cd895160517a4690f745c2b9492d13845c",
+        "63d956117f134ff0c5fa88f60705ec4459b4808dfceb1dfa10df5f34d527fd4c",
+    ];
+    let of = |attribute: &str, digest: &str, size, name: Option<&str>| {
+        (
+            attribute.to_owned(),
+            digest.to_owned(),
+            size,
+            name.map(str::to_owned),
+        )
+    };
+    let each = [
+        of("chart", chart, 21_828, Some("gen_s.png")),
+        of("report", report, 15_339, Some("doc_s.pdf")),
+        of("img", chart, 21_828, None),
+    ];
+    assert_eq!(told, vec![each; FORMS.len()].concat());
+}
+
 /// Logfire's SDK says in `logfire.json_schema` what type each attribute of the span has.
 #[test]
 fn a_value_keeps_the_type_that_its_schema_states() {

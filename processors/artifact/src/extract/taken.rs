@@ -6,9 +6,10 @@ use slimspan_proto::{Carrier, Value, ValueKind};
 
 use super::Extractor;
 use crate::detect::{Found, paths_to};
-use crate::extraction::Move;
+use crate::extraction::{Claim, MOST_CLAIMS, Move};
 use crate::placement::Replaced;
 use crate::policy::Action;
+use crate::reference::claim::Claimed;
 use crate::{Artifact, Shape};
 
 impl<'a> Extractor<'a> {
@@ -16,6 +17,26 @@ impl<'a> Extractor<'a> {
     pub(super) fn offset(&self, value: &Value<'a>) -> usize {
         let (at, start) = (value.content.as_ptr(), self.request.as_ptr());
         at.addr().saturating_sub(start.addr())
+    }
+
+    /// Keeps what a value says of a file that its sender stores itself, if it does.
+    pub(super) fn claimed(&mut self, value: &Value<'a>) {
+        if self.extraction.claims.len() >= MOST_CLAIMS {
+            return;
+        }
+        let Some(claimed) = Claimed::read(value.content) else {
+            return;
+        };
+        let claim = Claim {
+            attribute: attribute(value).into_owned(),
+            carrier: value.carrier,
+            at: self.offset(value),
+            digest: claimed.digest,
+            media_type: claimed.media_type,
+            size: claimed.size,
+            file_name: claimed.file_name,
+        };
+        self.extraction.claims.push(claim);
     }
 
     /// Keeps what was replaced of `found`.

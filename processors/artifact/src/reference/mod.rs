@@ -4,6 +4,7 @@
 //! All carry the digest and the same token (see [`Written`]). What holds its bytes itself is none of them,
 //! and found by what it holds them in: see [`inline`].
 
+pub(crate) mod claim;
 pub(crate) mod inline;
 pub(crate) mod list;
 pub(crate) mod memory;
