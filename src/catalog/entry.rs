@@ -62,7 +62,7 @@ pub struct Entry {
     /// What the reference leads to; none for what was cut before it came.
     #[serde(rename = "sha256", with = "text::or_null")]
     pub digest: Option<Digest>,
-    /// What the bytes show to be.
+    /// What the bytes show to be; what their sender says, where that alone is known.
     pub content_type: String,
     /// The decoded bytes; of what was cut, those of the value.
     #[serde(rename = "size_bytes")]
@@ -114,6 +114,8 @@ impl Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
+    /// Wherever its sender stores it by itself, if it does: this says only that it was referred to.
+    Referred,
     /// In the span still: what came was the beginning of a file.
     Truncated,
     /// Nowhere: they were given up.
@@ -126,11 +128,18 @@ pub enum State {
 
 impl State {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Truncated, Self::Dropped, Self::Spooled, Self::Stored];
+    pub const ALL: [Self; 5] = [
+        Self::Referred,
+        Self::Truncated,
+        Self::Dropped,
+        Self::Spooled,
+        Self::Stored,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Referred => "referred",
             Self::Truncated => "truncated",
             Self::Dropped => "dropped",
             Self::Spooled => "spooled",
@@ -147,7 +156,7 @@ impl fmt::Display for State {
 
 /// The text names no state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a state is stored, spooled, dropped or truncated")]
+#[error("a state is stored, spooled, dropped, truncated or referred")]
 pub struct InvalidState;
 
 impl FromStr for State {

@@ -9,9 +9,9 @@ use super::ids::{SpanId, TraceId};
 pub struct ArtifactFacts {
     /// Its name.
     pub digest: Digest,
-    /// What its bytes show to be.
+    /// What its bytes show to be; what a sender says, where that alone is known.
     pub content_type: String,
-    /// Its bytes.
+    /// Its bytes, or what is said of them.
     pub size: u64,
     /// What the newest payload that gives it a name calls it.
     pub file_name: Option<String>,
@@ -23,8 +23,6 @@ pub struct ArtifactFacts {
     pub first: Timestamp,
     /// The time of the newest.
     pub last: Timestamp,
-    /// When a reference to it was recorded last.
-    pub recorded: Timestamp,
 }
 
 /// The artifacts of a trace, span by span.

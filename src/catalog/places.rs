@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use slimspan_artifact::{Digest, Extraction, Shape, ValuePath};
+use slimspan_artifact::{
+    Digest, Extraction, Shape, ValuePath, extension_of_media_type, media_type_of_extension,
+};
 use slimspan_proto::{Carrier, Origin, Signal, Spot, Step, origins, spots};
 
 use super::entry::{Entry, State};
@@ -17,6 +19,9 @@ const MAX_TEXT: usize = 255;
 
 /// What is not known by its bytes.
 const UNKNOWN: &str = "application/octet-stream";
+
+/// How a file stands where there is a reference alone, which its sender wrote.
+const CLAIMED: &str = "reference";
 
 /// Whose request it is, and when it was recorded.
 #[derive(Debug, Clone, Copy)]
@@ -39,10 +44,10 @@ struct Place<'a> {
     /// Where it stands in its value, and what is known of where that stands.
     path: Option<&'a ValuePath>,
     spot: OnSpot,
-    shape: Shape,
+    shape: &'static str,
     digest: Option<Digest>,
     content_type: &'a str,
-    size: usize,
+    size: u64,
     file_name: Option<&'a str>,
     state: State,
 }
@@ -77,8 +82,8 @@ impl OnSpot {
 }
 
 impl Taken<'_> {
-    /// An entry for each reference, and for each file that had been cut before it came. `state` says where
-    /// the bytes of an artifact are that is referred to.
+    /// An entry for each reference, also those to files that their senders store themselves, and for each file that
+    /// had been cut before it came. `state` says where the bytes of an artifact are that was taken out.
     pub fn entries(&self, state: impl Fn(&Digest) -> State) -> Vec<Entry> {
         let mut places = self.places(state);
         if places.is_empty() {
@@ -131,10 +136,10 @@ impl Taken<'_> {
                     attribute: &moved.attribute,
                     path: Some(&moved.path),
                     spot: OnSpot::default(),
-                    shape: moved.shape,
+                    shape: moved.shape.name(),
                     digest: Some(moved.digest),
                     content_type: moved.proven.as_deref().unwrap_or(&moved.media_type),
-                    size: moved.size,
+                    size: moved.size as u64,
                     file_name: moved.file_name.as_deref(),
                     state,
                 });
@@ -146,12 +151,25 @@ impl Taken<'_> {
                     attribute: &cut.attribute,
                     path: None,
                     spot: OnSpot::default(),
-                    shape: Shape::Base64,
+                    shape: Shape::Base64.name(),
                     digest: None,
                     content_type: UNKNOWN,
-                    size: cut.size,
+                    size: cut.size as u64,
                     file_name: None,
                     state: State::Truncated,
+                }));
+                places.extend(extraction.claims.iter().map(|claim| Place {
+                    at: claim.at,
+                    carrier: claim.carrier,
+                    attribute: &claim.attribute,
+                    path: None,
+                    spot: OnSpot::default(),
+                    shape: CLAIMED,
+                    digest: Some(claim.digest),
+                    content_type: known(&claim.media_type),
+                    size: claim.size,
+                    file_name: claim.file_name.as_deref(),
+                    state: State::Referred,
                 }));
             }
             if self.extractions.len() > 1 {
@@ -167,7 +185,7 @@ impl Taken<'_> {
     fn hash(&self, place: &Place<'_>, origin: &Origin<'_>) -> blake3::Hasher {
         let mut hash = blake3::Hasher::new();
         let digest = place.digest.map(|digest| *digest.as_bytes());
-        let size = (place.size as u64).to_le_bytes();
+        let size = place.size.to_le_bytes();
         let parts: [&[u8]; 9] = [
             self.tenant.as_str().as_bytes(),
             self.signal.name().as_bytes(),
@@ -183,6 +201,10 @@ impl Taken<'_> {
         for part in parts {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part);
+        }
+        if place.state == State::Referred {
+            // What its sender says of it takes no place of what was taken out there.
+            hash.update(CLAIMED.as_bytes());
         }
         hash
     }
@@ -213,10 +235,10 @@ impl Taken<'_> {
             attribute: place.attribute.to_owned(),
             path: place.spot.path,
             position,
-            shape: place.shape.name().to_owned(),
+            shape: place.shape.to_owned(),
             digest: place.digest,
             content_type: content_type(place.content_type),
-            size: place.size as u64,
+            size: place.size,
             file_name: place
                 .file_name
                 .map(|name| text(name.as_bytes()).into_owned()),
@@ -237,6 +259,13 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
         }
         Err(_) => String::from_utf8_lossy(head),
     }
+}
+
+/// A type that a sender names, if it is one of those that files have: what entries have in common is counted, and so
+/// is not to be of any number.
+fn known(media_type: &str) -> &str {
+    let extension = extension_of_media_type(&media_type.to_ascii_lowercase());
+    media_type_of_extension(extension).unwrap_or(UNKNOWN)
 }
 
 /// A type without its parameters, in lower case.
@@ -266,7 +295,7 @@ fn carrier(carrier: Carrier) -> &'static str {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    use slimspan_artifact::{Location, Policy, extract};
+    use slimspan_artifact::{Location, MOST_CLAIMS, Policy, extract};
     use slimspan_generators::wire::nested;
     use slimspan_generators::{Random, fake_file};
 
@@ -286,6 +315,101 @@ mod tests {
         assert_eq!(text("é".repeat(200).as_bytes()), "é".repeat(127));
         assert_eq!(text(&[b'a'; 300]), "a".repeat(255));
         assert_eq!(text(b"a\xc3"), "a\u{fffd}");
+    }
+
+    /// It is told what its sender says of it, as far as that is something that files are.
+    #[test]
+    fn a_file_that_its_sender_stores_is_told() {
+        let digest = Digest::of(b"a");
+        let claim = |content_type: &str| {
+            let text = format!(
+                r#"{{"type":"logfire.artifact","sha256":"{digest}","content_type":"{content_type}","size_bytes":9,"filename":"{}"}}"#,
+                "é".repeat(200)
+            );
+            attribute("chart", &nested(&[1], &text))
+        };
+        let types = ["IMAGE/PNG", "image/jpg", "x/anything", "text/html"];
+        let span = types.map(|of| nested(&[9], claim(of))).concat();
+        let request = Bytes::from(nested(&[1, 2, 2], span));
+        let policy = Policy::new(8192, Location::Store("memory://x".to_owned()));
+        let extraction = extract(Signal::Traces, &request, &policy).unwrap();
+        let taken = Taken {
+            signal: Signal::Traces,
+            request: &request,
+            tenant: &TenantId::default(),
+            // In two forms it is one reference.
+            extractions: &[extraction.clone(), extraction],
+        };
+        let entries = taken.entries(|_| State::Stored);
+        let told: Vec<_> = entries.iter().map(|of| of.content_type.as_str()).collect();
+        let expected = ["image/png", "image/jpeg", UNKNOWN, "text/html"];
+        assert_eq!(told, expected);
+        let ids: std::collections::BTreeSet<_> = entries.iter().map(|of| of.id).collect();
+        assert_eq!(ids.len(), types.len());
+        for (number, entry) in entries.iter().enumerate() {
+            assert_eq!((entry.state, entry.digest), (State::Referred, Some(digest)));
+            assert_eq!((entry.size, entry.shape.as_str()), (9, CLAIMED));
+            assert_eq!(entry.file_name, Some("é".repeat(127)));
+            assert_eq!(
+                (entry.attribute.as_str(), entry.position as usize),
+                ("chart", number)
+            );
+        }
+    }
+
+    /// Later a sender may say of the same file in the same place that it stores it itself.
+    #[test]
+    fn what_is_said_of_a_file_takes_no_place_of_what_was_taken_out() {
+        let file = fake_file(&mut Random::new(1), 20_000);
+        let digest = Digest::of(&file);
+        let values = [
+            format!("data:image/png;base64,{}", STANDARD.encode(&file)),
+            format!(
+                r#"{{"type":"logfire.artifact","sha256":"{digest}","content_type":"image/png","size_bytes":20000}}"#
+            ),
+        ];
+        let ids = values.map(|value| {
+            let span = nested(&[9], attribute("chart", &nested(&[1], &value)));
+            let request = Bytes::from(nested(&[1, 2, 2], span));
+            let policy = Policy::new(8192, Location::Store("memory://x".to_owned()));
+            let extraction = extract(Signal::Traces, &request, &policy).unwrap();
+            let taken = Taken {
+                signal: Signal::Traces,
+                request: &request,
+                tenant: &TenantId::default(),
+                extractions: &[extraction],
+            };
+            let [entry] = <[Entry; 1]>::try_from(taken.entries(|_| State::Stored)).unwrap();
+            assert_eq!(entry.digest, Some(digest));
+            entry.id
+        });
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    /// Each is short, and its entry is not.
+    #[test]
+    fn of_very_many_that_a_sender_stores_the_first_are_told() {
+        let claims = (0..2 * MOST_CLAIMS as u64).map(|number| {
+            let digest = Digest::of(&number.to_le_bytes());
+            let text = format!(
+                r#"{{"type":"logfire.artifact","sha256":"{digest}","content_type":"image/png","size_bytes":{number}}}"#
+            );
+            nested(&[9], attribute("chart", &nested(&[1], &text)))
+        });
+        let span: Vec<u8> = claims.flatten().collect();
+        let request = Bytes::from(nested(&[1, 2, 2], span));
+        let policy = Policy::new(8192, Location::Store("memory://x".to_owned()));
+        let extraction = extract(Signal::Traces, &request, &policy).unwrap();
+        assert_eq!(extraction.request, request);
+        let taken = Taken {
+            signal: Signal::Traces,
+            request: &request,
+            tenant: &TenantId::default(),
+            extractions: &[extraction],
+        };
+        let entries = taken.entries(|_| State::Stored);
+        let sizes: Vec<u64> = entries.iter().map(|entry| entry.size).collect();
+        assert_eq!(sizes, (0..MOST_CLAIMS as u64).collect::<Vec<_>>());
     }
 
     /// Each is told by its own path, also where it is the same file, and the event that has it by its number.

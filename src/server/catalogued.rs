@@ -53,7 +53,7 @@ impl Server {
                 let waiting = store.spooled_size(&address.digest).await;
                 waiting.is_ok_and(|size| size.is_some())
             }
-            State::Dropped | State::Truncated => false,
+            State::Dropped | State::Truncated | State::Referred => false,
         }
     }
 

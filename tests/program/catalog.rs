@@ -1,5 +1,7 @@
 //! The catalog: every reference that leaves is written down in the bucket, and telemetry never fails for it.
 
+mod duckdb;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +13,12 @@ use slimspan::storage::{Store, StoreConfig};
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tonic::Code;
 
 use crate::support::backend::Backend;
 use crate::support::references::files;
 use crate::support::slimspan::{Slimspan, run};
-use crate::support::tools::tool;
 use crate::support::{config, otlp, soon};
 
 /// The standard configuration with a catalog that is put soon.
@@ -434,61 +434,6 @@ async fn what_is_spooled_is_told_to_be_stored_when_it_is() {
     let mut successor = Slimspan::spawn(Arc::clone(&home), &yaml);
     assert!(successor.ready().await, "{}", successor.stderr());
     wait_for(&artifacts, has(State::Stored)).await;
-}
-
-/// DuckDB reads the objects as they stand.
-#[tokio::test]
-async fn duckdb_reads_it_as_it_stands() {
-    let Some(python) = tool("duckdb/bin/python") else {
-        return;
-    };
-    let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&with_catalog(&backend, "100ms")).await;
-    let sender = slimspan.sender().await;
-    for seed in 0..2 {
-        let photo = otlp::photo(seed, 20_000);
-        sender
-            .send(Signal::Traces, &otlp::span_with(&photo))
-            .await
-            .unwrap();
-    }
-    let chat = otlp::span([("chat", otlp::chat_with(&otlp::photo(2, 20_000)))]);
-    sender.send(Signal::Traces, &chat).await.unwrap();
-    let log = otlp::log(otlp::data_uri(otlp::PICTURE), []);
-    sender.send(Signal::Logs, &log).await.unwrap();
-    let found = wait_for(&slimspan.artifacts(), |entries| entries.len() >= 4).await;
-    // An object of an earlier version, which knew less.
-    let mut line = serde_json::to_value(found.iter().find(|of| of.path.is_some())).unwrap();
-    let members = line.as_object_mut().unwrap();
-    for later in ["position", "carrier_index", "event_name", "path"] {
-        assert!(members.remove(later).is_some(), "{later}");
-    }
-    members.insert("id".to_owned(), json!("0f".repeat(16)));
-    let earlier = slimspan.artifacts().join("catalog/2026-01-01/00");
-    std::fs::create_dir_all(&earlier).unwrap();
-    let earlier = earlier.join("20260101T000000.000000Z-00000001-00000001.jsonl");
-    std::fs::write(earlier, format!("{line}\n")).unwrap();
-    let objects = files(&slimspan.artifacts().join("catalog"));
-    assert!(!objects.is_empty());
-    let script = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/catalog.py"))
-        .arg(slimspan.artifacts())
-        .kill_on_drop(true)
-        .output();
-    let output = soon("the script ends", script).await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        rows["by_signal"],
-        json!([["logs", 1, otlp::PICTURE.len()], ["traces", 4, 80_000]])
-    );
-    let path = "[0].content[0].image_url.url";
-    assert_eq!(rows["paths"], json!([[null, 4], [path, 1]]));
-    assert_eq!(rows["trace"], json!("07".repeat(16)));
-    assert_eq!(rows["time"], json!("2023-11-14 22:13:20"));
-    let digest = Digest::of(&otlp::photo(0, 20_000)).to_string();
-    assert_eq!(rows["of_digest"], json!([[digest, "image/png", "stored"]]));
 }
 
 /// The commands, beside a slimspan that runs.

@@ -1,38 +1,29 @@
-"""What docs/catalog.md asks DuckDB for: reads the catalog of a folder and prints JSON."""
+"""Runs the SQL that it is given, which docs/catalog.md publishes, and prints as JSON what its views show."""
 
 import json
 import sys
 
 import duckdb
 
-objects = f"{sys.argv[1]}/catalog/*/*/*.jsonl"
-duckdb.sql(
-    f"""
-    CREATE VIEW entries AS
-    SELECT * FROM read_json('{objects}')
-    WHERE shape <> ''
-    QUALIFY row_number() OVER (PARTITION BY id ORDER BY recorded DESC, settled DESC NULLS LAST) = 1
-    """
-)
+statements = duckdb.extract_statements(sys.argv[1])
+answers = [duckdb.execute(statement).fetchall() for statement in statements]
 
 
-def rows(query, *values):
-    return duckdb.execute(query, values).fetchall()
+def rows(view):
+    # Times as numbers: as what Python has for them they need a package more.
+    columns = "* EXCLUDE (recorded, settled, time), epoch_us(time) AS microseconds"
+    found = duckdb.execute(f"SELECT {columns} FROM {view} ORDER BY id")
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row)) for row in found.fetchall()]
 
 
-by_signal = rows(
-    "SELECT signal, count(*), sum(size_bytes)::BIGINT FROM entries GROUP BY 1 ORDER BY 1"
-)
-trace, time = rows(
-    "SELECT replace(trace_id::VARCHAR, '-', ''), time::TIMESTAMP::VARCHAR FROM entries"
-    " WHERE trace_id IS NOT NULL LIMIT 1"
-)[0]
-newest = rows(
-    "SELECT sha256, content_type, state FROM entries WHERE signal = 'traces' AND sha256 IN"
-    " (SELECT sha256 FROM entries ORDER BY recorded LIMIT 1)"
-)
-paths = rows("SELECT path, count(*) FROM entries GROUP BY 1 ORDER BY 1 NULLS FIRST")
+types = duckdb.execute("SELECT column_name, column_type FROM (DESCRIBE entries)").fetchall()
 json.dump(
-    {"by_signal": by_signal, "trace": trace, "time": time, "of_digest": newest, "paths": paths},
+    {
+        "summary": next(answer for answer in answers if answer),
+        "types": dict(types),
+        "entries": rows("entries"),
+        "listed": rows("listed"),
+    },
     sys.stdout,
 )

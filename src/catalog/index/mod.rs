@@ -11,8 +11,10 @@ mod names;
 mod objects;
 mod opening;
 mod pool;
+mod referred;
 mod rows;
 mod schema;
+mod search;
 mod summaries;
 #[cfg(test)]
 mod tests;
@@ -187,7 +189,7 @@ impl Index {
             .await
     }
 
-    /// Of whom something refers to an artifact: of two where there are more.
+    /// Whose an artifact is: of two where there are more. Who only says that they store it does not count.
     pub(crate) async fn tenants_of(&self, digest: &Digest) -> Result<Vec<TenantId>, CatalogError> {
         let digest = *digest;
         self.read(move |connection| summaries::tenants_of(connection, &digest))

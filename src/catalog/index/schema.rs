@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Another number throws away what an earlier version made.
-pub(super) const FORMAT: i64 = 9;
+pub(super) const FORMAT: i64 = 10;
 
 /// The memory that one connection may keep pages in, in KiB.
 pub(super) const PAGES_KIB: i64 = 8 << 10;
@@ -96,15 +96,16 @@ pub(super) const LISTINGS: &str = "
     CREATE INDEX IF NOT EXISTS entry_by_facet
         ON entry (facet, time, place, id, size, span_name, file_name, state);
     -- Of one file, trace or span few have the same time and place: those are put in order by their ids then. Whose an
-    -- entry is stands here too: one that may not be seen is passed over without a look into the table.
+    -- entry is stands here too: one that may not be seen is passed over without a look into the table. A file may be in
+    -- very many places: what is told of all of them stands here, too.
     CREATE INDEX IF NOT EXISTS entry_by_digest
-        ON entry (digest, time, place, facet) WHERE digest IS NOT NULL;
+        ON entry (digest, time, place, facet, state, file_name) WHERE digest IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_trace
         ON entry (trace, time, place, facet) WHERE trace IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_span
         ON entry (span, time, place, facet) WHERE span IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_size ON entry (size);
-    CREATE INDEX IF NOT EXISTS entry_by_state ON entry (state, time, place, id) WHERE state < 3;
+    CREATE INDEX IF NOT EXISTS entry_by_state ON entry (state, time, place, id, facet) WHERE state < 4;
     CREATE INDEX IF NOT EXISTS entry_by_span_name ON entry (span_name);
     CREATE INDEX IF NOT EXISTS entry_by_file_name ON entry (file_name) WHERE file_name IS NOT NULL;
 ";

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Statement, params, params_from_iter};
 use slimspan_artifact::Digest;
 
 use super::super::entry::Entry;
@@ -9,11 +9,15 @@ use super::super::facts::{ArtifactFacts, Count, Menus, TraceArtifacts, TracedSpa
 use super::super::filter::{Filter, Tenants};
 use super::super::ids::TraceId;
 use super::listing::facets;
+use super::referred::{REFERRED, settle};
 use super::rows::{COLUMNS, FROM, digest, entry, state, time};
 use crate::tenant::TenantId;
 
+/// How many entries there are of an artifact, when the first and the last was, the best state, and how many have a name.
+const SUMMARY: &str = "SELECT count(*), min(time), max(time), max(state), count(file_name)";
+
 /// A condition on the facets that may be seen.
-fn visible(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<String> {
+pub(super) fn visible(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<String> {
     let filter = Filter {
         tenants: tenants.clone(),
         ..Filter::default()
@@ -26,58 +30,16 @@ fn visible(connection: &Connection, tenants: &Tenants) -> rusqlite::Result<Strin
     Ok(format!("+entry.facet IN ({})", numbers.join(",")))
 }
 
-/// What stands for an entry in the order of pages, where what is newest is greatest.
-type Order = (i64, i64, [u8; 16]);
-
-/// The entries of an artifact that may be seen, gone through once.
-struct Places {
-    references: u64,
-    first: i64,
-    recorded: i64,
-    best: i64,
-    /// The newest, and its number.
-    newest: (Order, i64),
-    /// The newest that has a name of a file, and which.
-    named: Option<(Order, i64)>,
-}
-
-impl Places {
-    /// None where there are none.
-    fn of(
-        connection: &Connection,
-        tenants: &Tenants,
-        wanted: &Digest,
-    ) -> rusqlite::Result<Option<Self>> {
-        let visible = visible(connection, tenants)?;
-        let all = format!(
-            "SELECT time, place, id, number, recorded, state, file_name FROM entry \
-             WHERE digest = ? AND {visible}"
-        );
-        let mut all = connection.prepare(&all)?;
-        let (mut all, mut places) = (all.query([wanted.as_bytes()])?, None);
-        while let Some(row) = all.next()? {
-            let order: Order = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let (recorded, state): (i64, i64) = (row.get(4)?, row.get(5)?);
-            let newest = (order, row.get(3)?);
-            let name: Option<i64> = row.get(6)?;
-            let named = name.map(|name| (order, name));
-            let places = places.get_or_insert(Self {
-                references: 0,
-                first: order.0,
-                recorded,
-                best: state,
-                newest,
-                named,
-            });
-            places.references += 1;
-            places.first = places.first.min(order.0);
-            places.recorded = places.recorded.max(recorded);
-            places.best = places.best.max(state);
-            places.newest = places.newest.max(newest);
-            places.named = places.named.max(named);
-        }
-        Ok(places)
-    }
+/// A question about the entries of one artifact that may be seen, by the index that has all that it asks for: a file
+/// may be in every span there is.
+fn of_artifact<'c>(
+    connection: &'c Connection,
+    asked: &str,
+    which: &str,
+) -> rusqlite::Result<Statement<'c>> {
+    let by = |index: &str| format!("{asked} FROM entry {index} WHERE digest = ? AND {which}");
+    // While very much is read, there is no such index.
+    (connection.prepare(&by("INDEXED BY entry_by_digest"))).or_else(|_| connection.prepare(&by("")))
 }
 
 pub(super) fn artifact(
@@ -85,41 +47,57 @@ pub(super) fn artifact(
     tenants: &Tenants,
     wanted: &Digest,
 ) -> rusqlite::Result<Option<ArtifactFacts>> {
-    let Some(places) = Places::of(connection, tenants, wanted)? else {
+    let visible = visible(connection, tenants)?;
+    let key = wanted.as_bytes();
+    let mut all = of_artifact(connection, SUMMARY, &visible)?;
+    let all = all.query_row([key], |row| {
+        let references = row.get::<_, i64>(0)?.cast_unsigned();
+        let bounds: [Option<i64>; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+        Ok((references, bounds, row.get::<_, i64>(4)? > 0))
+    })?;
+    let (references, [Some(first), Some(last), Some(best)], is_named) = all else {
         return Ok(None);
     };
-    let ((last, ..), number) = places.newest;
+    let newest_of = |what: &str, which: &str| {
+        let which =
+            format!("{visible} AND {which} ORDER BY time DESC, place DESC, id DESC LIMIT 1");
+        let mut newest = of_artifact(connection, &format!("SELECT {what}"), &which)?;
+        newest.query_row([key], |row| row.get::<_, i64>(0))
+    };
+    // Of those by which more is known than what a sender says, if there is one.
+    let least = best.min(REFERRED + 1);
+    let number = newest_of("number", &format!("state >= {least}"))?;
     let newest = format!("SELECT {COLUMNS} FROM {FROM} WHERE entry.number = ?");
     let newest = connection.query_row(&newest, [number], entry)?;
-    let file_name = match places.named {
-        None => None,
-        Some((_, word)) => {
-            let text = "SELECT text FROM word WHERE id = ?";
-            Some(connection.query_row(text, [word], |row| row.get(0))?)
-        }
+    let file_name = if is_named {
+        let word = newest_of("file_name", "file_name IS NOT NULL")?;
+        let text = "SELECT text FROM word WHERE id = ?";
+        Some(connection.query_row(text, [word], |row| row.get(0))?)
+    } else {
+        None
     };
     Ok(Some(ArtifactFacts {
         digest: *wanted,
         content_type: newest.content_type,
         size: newest.size,
         file_name,
-        state: state(places.best),
-        references: places.references,
-        first: time(places.first),
+        state: state(best),
+        references,
+        first: time(first),
         last: time(last),
-        recorded: time(places.recorded),
     }))
 }
 
-/// Of whom something refers to an artifact: of two where there are more.
+/// Whose an artifact is: of two where there are more. Anybody can say that it is theirs to store.
 pub(super) fn tenants_of(
     connection: &Connection,
     wanted: &Digest,
 ) -> rusqlite::Result<Vec<TenantId>> {
-    let tenants = "SELECT DISTINCT facet.tenant FROM entry JOIN facet ON facet.id = entry.facet \
-                   WHERE entry.digest = ? LIMIT 2";
+    let tenants = "SELECT DISTINCT tenant FROM facet \
+                   WHERE id IN (SELECT facet FROM entry WHERE digest = ? AND state > ?) LIMIT 2";
     let mut tenants = connection.prepare(tenants)?;
-    let tenants = tenants.query_map([wanted.as_bytes()], |row| row.get::<_, String>(0))?;
+    let key = params![wanted.as_bytes(), REFERRED];
+    let tenants = tenants.query_map(key, |row| row.get::<_, String>(0))?;
     let tenants = tenants.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(tenants.iter().filter_map(|of| of.parse().ok()).collect())
 }
@@ -147,11 +125,13 @@ pub(super) fn only_in(
     up_to: Timestamp,
 ) -> rusqlite::Result<Vec<Digest>> {
     // Of an earlier deletion that broke off: those that were there then stand beside it, and those that came
-    // to light since are hidden.
+    // to light since are hidden. What senders say they
+    // store themselves neither takes files nor keeps them: whoever put one does.
     let mut only = connection.prepare(
         "WITH of_trace (digest) AS ( \
              SELECT entry.digest FROM entry JOIN facet ON facet.id = entry.facet \
              WHERE entry.trace = ?1 AND facet.tenant = ?2 AND entry.digest IS NOT NULL \
+             AND entry.state > ?4 \
              UNION SELECT digest FROM hidden WHERE trace = ?1 AND tenant = ?2 \
              UNION SELECT with_it.digest FROM tombstone AS earlier \
              JOIN tombstone AS with_it ON with_it.time = earlier.time \
@@ -161,10 +141,11 @@ pub(super) fn only_in(
          SELECT digest FROM of_trace WHERE NOT EXISTS ( \
              SELECT 1 FROM entry AS other JOIN facet AS of_other ON of_other.id = other.facet \
              WHERE other.digest = of_trace.digest AND of_other.tenant = ?2 \
-             AND (other.trace IS NOT ?1 OR other.recorded > ?3) \
+             AND other.state > ?4 AND (other.trace IS NOT ?1 OR other.recorded > ?3) \
          )",
     )?;
-    let key = params![trace.as_bytes(), tenant.as_str(), up_to.as_microsecond()];
+    let up_to = up_to.as_microsecond();
+    let key = params![trace.as_bytes(), tenant.as_str(), up_to, REFERRED];
     let only = only.query_map(key, |row| row.get::<_, Vec<u8>>(0))?;
     let digests = only.map(|bytes| bytes.map(|bytes| digest(&bytes)));
     digests.filter_map(Result::transpose).collect()
@@ -190,6 +171,7 @@ pub(super) fn trace(
     }
     let is_cut = found.len() > most;
     found.truncate(most);
+    settle(connection, &mut found)?;
     Ok(Some(TraceArtifacts {
         trace,
         spans: by_span(found),
@@ -260,4 +242,25 @@ pub(super) fn menus(connection: &Connection, tenants: &Tenants) -> rusqlite::Res
         entries: tenants.iter().map(|tenant| tenant.entries).sum(),
         tenants,
     })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::schema::{LISTINGS, TABLES};
+    use super::*;
+
+    /// A file that is in every span there is costs no look into the table for each.
+    #[test]
+    fn the_places_of_a_file_are_counted_in_the_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        connection.execute_batch(LISTINGS).unwrap();
+        let asked = format!("EXPLAIN QUERY PLAN {SUMMARY}");
+        let mut plan = of_artifact(&connection, &asked, "+entry.facet IN (1, 2)").unwrap();
+        let plan = plan.query_map([[0_u8; 32]], |row| row.get::<_, String>(3));
+        let plan: Vec<String> = plan.unwrap().map(Result::unwrap).collect();
+        let covering = "SEARCH entry USING COVERING INDEX entry_by_digest (digest=?)";
+        assert_eq!(plan[0], covering, "{plan:?}");
+    }
 }

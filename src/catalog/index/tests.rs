@@ -216,6 +216,24 @@ fn model(lines: &[Entry], tombstones: &[Tombstone]) -> Vec<Entry> {
     left
 }
 
+/// The same entry as it is shown: of what its sender stores, what is known of that otherwise.
+fn shown(left: &[Entry], entry: &Entry) -> Entry {
+    let others = left.iter().filter(|other| {
+        let is_same = other.digest == entry.digest && other.tenant == entry.tenant;
+        is_same && other.state > State::Referred
+    });
+    let known = others.max_by_key(|other| (other.state, Reverse(newest_first(other))));
+    match known {
+        Some(known) if entry.state == State::Referred && entry.digest.is_some() => Entry {
+            content_type: known.content_type.clone(),
+            size: known.size,
+            state: known.state,
+            ..entry.clone()
+        },
+        _ => entry.clone(),
+    }
+}
+
 /// The order of pages: newest first, and of one time what stands first.
 fn newest_first(entry: &Entry) -> impl Ord + use<> {
     Reverse((entry.time, Reverse(entry.position), entry.id))
@@ -248,7 +266,7 @@ async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], l
         let fitting: Vec<_> = left
             .iter()
             .filter(|entry| fits(filter, entry))
-            .cloned()
+            .map(|entry| shown(&left, entry))
             .collect();
         assert_eq!(
             all_pages(&index, filter, limit).await,
@@ -279,14 +297,12 @@ async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], l
             assert_eq!(facts.references as usize, places.len());
             assert_eq!(facts.last, places[0].time);
             assert_eq!(Some(facts.first), places.last().map(|of| of.time));
-            assert_eq!(facts.size, places[0].size);
-            assert_eq!(facts.content_type, places[0].content_type);
+            let known = places.iter().find(|of| of.state > State::Referred);
+            let known = known.unwrap_or(&places[0]);
+            assert_eq!(facts.size, known.size);
+            assert_eq!(facts.content_type, known.content_type);
             let mut named = places.iter().filter_map(|of| of.file_name.clone());
             assert_eq!(facts.file_name, named.next());
-            assert_eq!(
-                Some(facts.recorded),
-                places.iter().map(|of| of.recorded).max()
-            );
             assert_eq!(Some(facts.state), places.iter().map(|of| of.state).max());
         }
         for number in 1..5 {
@@ -300,7 +316,8 @@ async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], l
             let mut found: Vec<_> = spans.into_iter().flat_map(|span| span.entries).collect();
             found.sort_by_key(newest_first);
             let of = |entry: &&Entry| visible(entry) && entry.trace == Some(trace);
-            assert_eq!(found, left.iter().filter(of).cloned().collect::<Vec<_>>());
+            let of_trace = left.iter().filter(of).map(|entry| shown(&left, entry));
+            assert_eq!(found, of_trace.collect::<Vec<_>>());
         }
     }
     for number in 1..7 {
@@ -313,9 +330,11 @@ async fn agrees(lines: &[Entry], tombstones: &[Tombstone], filters: &[Filter], l
                         Deleted::Tenant => true,
                     }
             });
-            let still_used = left
-                .iter()
-                .any(|entry| entry.tenant == of && entry.digest == Some(digest(number)));
+            let still_used = left.iter().any(|entry| {
+                let is_it = entry.tenant == of && entry.digest == Some(digest(number));
+                // To refer to it brings no bytes back.
+                is_it && entry.state > State::Referred
+            });
             let tombstone = index.tombstone(&of, &digest(number)).await.unwrap();
             // Two with one id are one.
             let ids: std::collections::BTreeSet<_> = tombstones.iter().map(|of| of.id).collect();
@@ -807,4 +826,109 @@ async fn what_goes_with_a_trace_is_kept_back_where_all_lines_are_known() {
         .await
         .unwrap();
     assert_eq!(kept_back().await, alone);
+}
+
+/// Who says that they store a file deletes none with their trace, keeps none and brings none back: who has done so does.
+/// It is shown as what is known of the file.
+#[tokio::test]
+async fn what_is_only_referred_to_neither_takes_a_file_nor_keeps_it() {
+    let index = Index::temporary("memory").unwrap();
+    let of = tenant(0);
+    let [trace, other] = [1, 2].map(|number| TraceId::new(&[number; 16]).unwrap());
+    let line = |number: u8, trace, wanted: u8, state| Entry {
+        tenant: of.clone(),
+        signal: Some("traces".to_owned()),
+        digest: Some(digest(wanted)),
+        trace: Some(trace),
+        content_type: format!("said/{number}"),
+        ..entry(number, 0, state)
+    };
+    let put = Entry {
+        signal: None,
+        trace: None,
+        content_type: "image/png".to_owned(),
+        size: 5,
+        ..line(9, trace, 1, State::Spooled)
+    };
+    let lines = vec![
+        line(1, trace, 1, State::Referred),
+        line(2, trace, 2, State::Stored),
+        line(3, other, 2, State::Referred),
+        line(4, trace, 3, State::Stored),
+        line(5, trace, 3, State::Referred),
+        line(6, trace, 4, State::Referred),
+        put,
+    ];
+    index.apply(lines, Vec::new(), Vec::new()).await.unwrap();
+    // What was put and what nobody has seen stay; another trace does not keep what it only says to store.
+    let both = async || {
+        let only = index.only_in(&of, trace, Timestamp::MAX).await.unwrap();
+        let only: std::collections::BTreeSet<_> = only.into_iter().collect();
+        assert!(only == [digest(2), digest(3)].into(), "{only:?}");
+    };
+    both().await;
+    let all = Filter::default();
+    let shown = index.page(&all, 100, None).await.unwrap().entries;
+    let shown = |number: u8| shown.iter().find(|entry| entry.id == id(number)).unwrap();
+    let known = ("image/png", 5, State::Spooled);
+    for (number, expected) in [
+        (1, known),
+        (3, ("said/2", 200, State::Stored)),
+        (6, ("said/6", 600, State::Referred)),
+    ] {
+        let entry = shown(number);
+        let told = (entry.content_type.as_str(), entry.size, entry.state);
+        assert_eq!(told, expected, "{number}");
+    }
+    let facts = index.artifact(&Tenants::All, &digest(2)).await.unwrap();
+    assert_eq!(
+        facts.unwrap().content_type,
+        "said/2",
+        "its sender's word is the newer one"
+    );
+
+    let deleted = |number: u8, deleted, up_to| Tombstone {
+        id: id(number),
+        time: at(100),
+        tenant: of.clone(),
+        deleted,
+        reason: String::new(),
+        up_to,
+    };
+    let of_trace = deleted(1, Deleted::Trace { trace }, None);
+    index
+        .apply(Vec::new(), vec![of_trace], Vec::new())
+        .await
+        .unwrap();
+    both().await;
+    let late = line(7, trace, 4, State::Referred);
+    let applied = index
+        .apply(vec![late.clone()], Vec::new(), Vec::new())
+        .await;
+    assert_eq!(applied.unwrap().hidden, 1);
+    both().await;
+    let lasting = index.lasting(vec![late]).await.unwrap();
+    assert_eq!((lasting.entries.len(), lasting.hidden.len()), (0, 0));
+
+    // Whatever it was deleted with.
+    for (number, up_to) in [(2, None), (3, Some(Timestamp::UNIX_EPOCH))] {
+        let wanted = digest(number + 3);
+        let of_file = deleted(number, Deleted::Artifact { digest: wanted }, up_to);
+        index
+            .apply(Vec::new(), vec![of_file], Vec::new())
+            .await
+            .unwrap();
+        for state in [State::Referred, State::Dropped] {
+            let reference = Entry {
+                recorded: at(200),
+                ..line(number + 20, other, number + 3, state)
+            };
+            index
+                .apply(vec![reference], Vec::new(), Vec::new())
+                .await
+                .unwrap();
+            let told = index.tombstone(&of, &wanted).await.unwrap();
+            assert_eq!(told.is_some(), state == State::Referred, "{number}");
+        }
+    }
 }

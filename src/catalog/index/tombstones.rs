@@ -2,11 +2,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, Transaction, params};
 use slimspan_artifact::Digest;
 
-use super::super::entry::Entry;
+use super::super::entry::{Entry, State};
 use super::super::filter::Tenants;
 use super::super::ids::{EntryId, TraceId};
 use super::super::tombstone::{Deleted, KeptBack, Tombstone};
 use super::objects;
+use super::referred::REFERRED;
 use super::rows::{broken, digest, tenant, time};
 use crate::tenant::TenantId;
 
@@ -83,7 +84,8 @@ pub(super) fn bury(begun: &Transaction<'_>, tombstone: &Tombstone) -> rusqlite::
     if trace.is_some() {
         let keep = format!(
             "INSERT INTO hidden (trace, tenant, digest, settled) \
-             SELECT trace, ?2, digest, max(settled) FROM entry WHERE digest IS NOT NULL AND {hidden} \
+             SELECT trace, ?2, digest, max(settled) FROM entry \
+             WHERE digest IS NOT NULL AND state > {REFERRED} AND {hidden} \
              GROUP BY trace, digest {LATEST}"
         );
         begun.execute(&keep, parameters)?;
@@ -168,8 +170,8 @@ impl<'c> Covering<'c> {
                 .exists(params![tenant, recorded, trace.as_bytes()])?
         {
             return Ok(match entry.digest {
-                Some(digest) => Covered::WithTrace(trace, digest),
-                None => Covered::Yes,
+                Some(digest) if entry.state != State::Referred => Covered::WithTrace(trace, digest),
+                _ => Covered::Yes,
             });
         }
         Ok(Covered::No)
@@ -200,11 +202,12 @@ pub(super) fn of_artifact(
     let Some(tombstone) = both else {
         return Ok(None);
     };
+    // Who only says that they store it does not bring it back: who has done so is among these, too.
     let mut came_later = connection.prepare(
         "SELECT 1 FROM entry \
-         WHERE digest = ? AND +facet IN (SELECT id FROM facet WHERE tenant = ?)",
+         WHERE digest = ? AND state > ? AND +facet IN (SELECT id FROM facet WHERE tenant = ?)",
     )?;
-    let is_back = came_later.exists(params![wanted.as_bytes(), tenant.as_str()])?;
+    let is_back = came_later.exists(params![wanted.as_bytes(), REFERRED, tenant.as_str()])?;
     Ok(Some(tombstone).filter(|_| !is_back))
 }
 

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::{CatalogConfig, OnCatalogFailure};
-use super::entry::Entry;
+use super::entry::{Entry, State};
 use super::error::CatalogError;
 use crate::storage::{Bucket, Store};
 use crate::telemetry::StoreCounts;
@@ -60,6 +60,9 @@ const REST: Duration = Duration::from_secs(5);
 /// nothing else holds up those that come after them.
 const ABANDONED: usize = 16_384;
 
+/// The same of what senders say they store themselves, which takes few bytes to say.
+const ABANDONED_CLAIMS: usize = 2_048;
+
 /// Writes down the entries of one store. Clones share everything.
 #[derive(Clone)]
 pub struct Recorder {
@@ -83,8 +86,9 @@ struct Shared {
     counts: Arc<StoreCounts>,
     /// What is being written down: also what nobody waits for any more.
     writing: TaskTracker,
-    /// How much more of what nobody waits for may be.
+    /// How much more of what nobody waits for may be, and of what senders say they store themselves.
     abandoned: Arc<Semaphore>,
+    abandoned_claims: Arc<Semaphore>,
     /// Until when nobody waits for the disk.
     resting: Mutex<Option<Instant>>,
     /// Where the disk did not take what came last: when the next one finds out whether it does.
@@ -124,6 +128,7 @@ impl Recorder {
                 counts,
                 writing: TaskTracker::new(),
                 abandoned: Arc::new(Semaphore::new(ABANDONED)),
+                abandoned_claims: Arc::new(Semaphore::new(ABANDONED_CLAIMS)),
                 resting: Mutex::default(),
                 failing: Mutex::default(),
                 unread: Unread::default(),
@@ -190,13 +195,22 @@ impl Recorder {
     /// Writes entries down for which nobody waits any more, or counts them as lost where there are too many
     /// of these at once.
     pub fn record_abandoned(&self, entries: Vec<Entry>) {
+        let is_claim = |entry: &Entry| entry.state == State::Referred;
+        let (claims, entries) = entries.into_iter().partition(is_claim);
+        let shared = &self.shared;
+        self.record_within(entries, &shared.abandoned, ABANDONED);
+        self.record_within(claims, &shared.abandoned_claims, ABANDONED_CLAIMS);
+    }
+
+    /// The same where there may be so many of these in all.
+    fn record_within(&self, entries: Vec<Entry>, room: &Arc<Semaphore>, most: usize) {
         if entries.is_empty() {
             return;
         }
         let (shared, count) = (Arc::clone(&self.shared), entries.len());
         // More than all of them nobody can take.
-        let room = u32::try_from(count.min(ABANDONED)).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&shared.abandoned).try_acquire_many_owned(room) else {
+        let wanted = u32::try_from(count.min(most)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(room).try_acquire_many_owned(wanted) else {
             return shared.lost(
                 count,
                 "too many requests were given up by their senders at once",

@@ -44,7 +44,8 @@ pub(crate) struct List {
     /// Only those with this in the name of the span or of the file
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// Only those in this state: stored, spooled, dropped or truncated
+    /// Only those in this state: stored, spooled, dropped, truncated, or referred (to files that their senders store
+    /// themselves, whether or not they have)
     #[arg(long)]
     state: Option<State>,
     /// From this time on, such as 2026-11-21T08:00:00Z

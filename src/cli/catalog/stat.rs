@@ -10,7 +10,7 @@ use super::super::say;
 use super::block_on;
 use super::ls::table;
 use super::opened::OfStore;
-use crate::catalog::{Filter, MAX_PAGE, Tenants};
+use crate::catalog::{Filter, MAX_PAGE, State, Tenants};
 use crate::tenant::TenantId;
 use crate::terminal::{Page, Piece, Style};
 
@@ -40,8 +40,15 @@ pub(crate) fn stat(stat: &Stat) -> anyhow::Result<ExitCode> {
         };
         let (index, digest) = (opened.catalog.index(), stat.artifact);
         let tenants = Tenants::one(stat.tenant.clone());
-        let Some(facts) = index.artifact(&tenants, &digest).await? else {
-            match index.tombstone(&stat.tenant, &digest).await? {
+        let facts = index.artifact(&tenants, &digest).await?;
+        let is_known = (facts.as_ref()).is_some_and(|facts| facts.state != State::Referred);
+        let deleted = if is_known {
+            None
+        } else {
+            index.tombstone(&stat.tenant, &digest).await?
+        };
+        let Some(facts) = facts.filter(|_| deleted.is_none()) else {
+            match deleted {
                 Some(tombstone) => {
                     let of_tenant = opened.store.of_tenant(&stat.tenant);
                     let is_there = of_tenant.has(&digest).await?;

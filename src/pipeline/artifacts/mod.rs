@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use slimspan_artifact::{BytesValues, Policy};
+use slimspan_artifact::{BytesValues, MOST_CLAIMS, Policy};
 use slimspan_proto::Signal;
 
 use self::extraction::{Memory, run_extract};
@@ -20,7 +20,7 @@ pub(super) use self::recording::Recording;
 use super::fan_out::{Outgoing, Wanted};
 use super::tenancy::{InFlight, Tenancy};
 use crate::admission::Budget;
-use crate::catalog::{Entry, Recorder};
+use crate::catalog::{Entry, Recorder, State};
 use crate::config::{Delivery, OnStoreFailure};
 use crate::dry_run::DryRun;
 use crate::exporters::Terms;
@@ -209,8 +209,14 @@ impl Artifacts {
         let made = made.collect::<Result<Vec<Made>, Refusal>>()?;
         let mut entries = Vec::new();
         let is_forwarded = made.iter().any(|made| made.is_forwarded);
-        let outgoing = made.into_iter().map(|made| {
-            entries.extend(made.entries);
+        let mut claims = 0;
+        let outgoing = made.into_iter().map(|mut made| {
+            // Each part has as many as a request may have.
+            made.entries.retain(|entry| {
+                claims += usize::from(entry.state == State::Referred);
+                entry.state != State::Referred || claims <= MOST_CLAIMS
+            });
+            entries.append(&mut made.entries);
             made.outgoing
         });
         Ok(Processed {

@@ -20,6 +20,9 @@ use crate::storage::Store;
 use crate::telemetry::Counters;
 use crate::telemetry::traces::{Stage, Trace};
 
+/// The most memory that an entry takes, and the line that it becomes, with all its texts.
+const CLAIM: usize = 3 << 10;
+
 /// One request on its way through the processor.
 pub(super) struct Process<'a> {
     pub(super) signal: Signal,
@@ -70,6 +73,7 @@ impl Process<'_> {
             // waits for the store: it is decoded to be stored.
             taken = self.take_out(Memory::None).await?;
         }
+        self.charge_claims(&mut taken.extractions).await?;
         let first = taken.extractions.first();
         if let Some(first) = first {
             self.counters.left_alone(first);
@@ -123,12 +127,15 @@ impl Process<'_> {
         };
         tracing::warn!("{}: {failure}", self.signal);
         match self.keeping.on_failure {
-            OnStoreFailure::Forward => Ok(Made {
-                outgoing: self.with_files().await?,
-                is_forwarded: true,
-                artifacts: (0, 0),
-                entries: Vec::new(),
-            }),
+            OnStoreFailure::Forward => {
+                // What its sender stores itself it refers to all the same.
+                let mut whole = self.with_files().await?;
+                self.charge_claims(&mut whole).await?;
+                Ok(Made {
+                    is_forwarded: true,
+                    ..self.made(whole, (0, 0))
+                })
+            }
             OnStoreFailure::Refuse => {
                 let refusal = Refusal::unavailable(Culprit::Store, failure);
                 Err(refusal.not_before(again.unwrap_or_default()))
@@ -186,15 +193,29 @@ impl Process<'_> {
         Ok(extraction)
     }
 
+    /// Charges what is to be told of files that senders store themselves, of which a request says very much in few
+    /// bytes, for as long as it goes on.
+    async fn charge_claims(&self, extractions: &mut [Extraction]) -> Result<(), Refusal> {
+        let Some(first) = extractions.first_mut() else {
+            return Ok(());
+        };
+        if !first.claims.is_empty() && self.keeping.recorder.is_some() {
+            let mut lease = self.budget.lease_for_copy();
+            lease.charge_ahead(first.claims.len() * CLAIM).await?;
+            first.request = lease.hold(std::mem::take(&mut first.request));
+        }
+        Ok(())
+    }
+
     /// The request with its files, as it came but for bytes where they have to become texts, and for marks
     /// in what a sender wrote like a reference.
-    async fn with_files(&self) -> Result<Outgoing, Refusal> {
-        let mut requests = Vec::new();
+    async fn with_files(&self) -> Result<Vec<Extraction>, Refusal> {
+        let mut extractions = Vec::new();
         for policy in self.policies.iter() {
             let policy = policy.leaving_files();
-            requests.push(self.extract(&policy, Memory::None).await?.request);
+            extractions.push(self.extract(&policy, Memory::None).await?);
         }
-        Ok(Outgoing::in_forms(requests))
+        Ok(extractions)
     }
 
     /// The request with a mark in place of every file.

@@ -37,12 +37,13 @@ pub(crate) struct ArtifactInfo {
     tenant: String,
     /// How many bytes there are, or were
     size_bytes: u64,
-    /// What they show to be
+    /// What they show to be; of what is `referred`, what its sender says
     content_type: String,
     /// What the newest payload that gives it a name calls it
     filename: Option<String>,
     /// Where its bytes are: `stored`; `spooled`, on the disk of the slimspan that took it, until the store has
-    /// them; `dropped`, nowhere, because they were given up; `truncated`, in the span, because they had been cut
+    /// them; `dropped`, nowhere, because they were given up; `truncated`, in the span, because they had been cut;
+    /// `referred`, nowhere here, because its sender refers to it and has not put it so far: what is told is its word
     state: &'static str,
     /// Where it is read; none while this server cannot read it
     uri: Option<String>,

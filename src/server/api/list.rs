@@ -54,15 +54,15 @@ pub(crate) struct Reference {
     shape: String,
     /// The digest of the artifact; none for what was cut before it came
     sha256: Option<String>,
-    /// What the bytes show to be
+    /// What the bytes show to be; of what is `referred`, what its sender says
     content_type: String,
     /// How many bytes there are
     size_bytes: u64,
     /// What the payload called the file
     filename: Option<String>,
-    /// `stored`, `spooled`, `dropped` or `truncated`
+    /// `stored`, `spooled`, `dropped`, `truncated`, or `referred` where its sender stores it itself and has not done so
     state: &'static str,
-    /// Where the artifact is read; none of what was given up, or waits on another replica
+    /// Where the artifact is read; none of what was given up, waits on another replica, or never came
     uri: Option<String>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct References {
         ("sha256" = Option<String>, Query, description = "That lead to this artifact"),
         ("signal" = Option<String>, Query, description = "`traces` or `logs`"),
         ("name" = Option<String>, Query, description = "With this in the name of the span or file"),
-        ("state" = Option<String>, Query, description = "`stored`, `spooled`, `dropped` or `truncated`"),
+        ("state" = Option<String>, Query, description = "`stored`, `spooled`, `dropped`, `truncated`, or `referred`: those to files that their senders store themselves, whether or not they have done so"),
         ("tenant" = Option<String>, Query, description = "Of this tenant"),
         ("limit" = Option<usize>, Query, description = "At most so many, up to 1000"),
         ("cursor" = Option<String>, Query, description = "Behind the page that ended with it"),

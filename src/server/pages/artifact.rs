@@ -218,6 +218,11 @@ impl Known {
                 StatusCode::OK,
                 "It was cut before it came, and is in the span as it is.",
             ),
+            Whereabouts::Referred => (
+                StatusCode::OK,
+                "A span refers to it, and whoever sent that stores it by itself, which has not come about so far. What \
+                 is told of it here is what its sender says.",
+            ),
             Whereabouts::Stored => (
                 StatusCode::NOT_FOUND,
                 "It was stored, and the store does not have it any more. Nothing here deleted it: see whether \

@@ -26,11 +26,12 @@ const KINDS: [(&str, &str); 4] = [
     ("text/*", "Text"),
 ];
 
-const STATES: [(&str, &str); 4] = [
+const STATES: [(&str, &str); 5] = [
     ("stored", "Stored"),
     ("spooled", "On its way"),
     ("dropped", "Given up"),
     ("truncated", "Cut before it came"),
+    ("referred", "Stored by its sender"),
 ];
 
 /// Something to choose.

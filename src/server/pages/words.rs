@@ -70,6 +70,7 @@ pub(super) fn state(state: State) -> Option<&'static str> {
         State::Spooled => Some("on its way to the store"),
         State::Dropped => Some("given up, not stored"),
         State::Truncated => Some("cut before it came"),
+        State::Referred => Some("referred to, not here so far"),
     }
 }
 

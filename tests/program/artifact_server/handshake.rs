@@ -69,8 +69,14 @@ async fn what_an_sdk_sends_is_stored_once() {
     put_as_captured(&served, &served.pages).await;
 }
 
-/// Sends there what was captured, and looks at what comes of it.
+/// Sends there what was captured, and looks at what comes of it: in a store that has nothing else.
 pub(super) async fn put_as_captured(served: &Served, address: &Client) {
+    put_captured(served, address).await;
+    assert_eq!(files(&served.slimspan.artifacts()).len(), 1);
+}
+
+/// The same wherever there is something else.
+pub(super) async fn put_captured(served: &Served, address: &Client) {
     let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/rest");
     let read = |name: &str| -> Value {
         let text = std::fs::read(captures.join(name)).unwrap();
@@ -119,7 +125,6 @@ pub(super) async fn put_as_captured(served: &Served, address: &Client) {
     let read = served.artifacts.get(&format!("/artifacts/{path}")).await;
     assert_eq!(read.body, blob);
     assert_eq!(registered().await, "exists");
-    assert_eq!(files(&served.slimspan.artifacts()).len(), 1);
 }
 
 #[tokio::test]
@@ -135,6 +140,29 @@ async fn the_same_bytes_are_uploaded_once() {
     lie["size_bytes"] = json!(photo.len() + 1);
     let answers = put(&served.pages, &lie, &photo).await;
     assert_eq!(statuses(&answers), [409]);
+}
+
+/// Programs write what they do not know as `null`, or leave it out.
+#[tokio::test]
+async fn a_name_and_a_type_may_be_null_or_missing() {
+    let served = Served::start(&with_server()).await;
+    for (seed, is_missing) in [(1, false), (2, true)] {
+        let photo = Bytes::from(otlp::photo(seed, 20_000));
+        let mut claim = claim(&photo);
+        let members = claim.as_object_mut().unwrap();
+        for key in ["content_type", "filename"] {
+            assert!(members.remove(key).is_some(), "{key}");
+            if !is_missing {
+                members.insert(key.to_owned(), Value::Null);
+            }
+        }
+        let answers = put(&served.pages, &claim, &photo).await;
+        assert_eq!(statuses(&answers), [201, 201, 200], "{claim}");
+        // Nor is it called `null` by what it is told to do.
+        let told = answers[0].json();
+        let url = told["upload"]["url"].as_str().unwrap();
+        assert!(!url.contains("filename"), "{url}");
+    }
 }
 
 /// Although this process knows that it has stored it.

@@ -5,6 +5,7 @@ mod alike;
 mod audited;
 mod budget;
 mod busy;
+mod claimed;
 mod client;
 mod commands;
 mod deleting;

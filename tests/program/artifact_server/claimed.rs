@@ -1,0 +1,169 @@
+//! Spans that refer to files which their senders store themselves: what `logfire.Artifact` does, as it was captured.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use slimspan_proto::Signal;
+use tokio::time::sleep;
+
+use super::handshake::put_captured;
+use super::{Served, with_catalog};
+use crate::support::backend::Backend;
+use crate::support::references::files;
+use crate::support::s3::{Behaviour, S3};
+use crate::support::slimspan::Slimspan;
+use crate::support::{config, otlp, soon};
+
+/// Three spans that refer to two files; a reference deeper in a value is to one that the SDK does not store.
+fn captured() -> Bytes {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    let capture = captures.join("logfire-artifacts-branch__artifact.traces.pb");
+    std::fs::read(capture).unwrap().into()
+}
+
+/// What is listed of these, as soon as it is so.
+async fn listed(served: &Served, query: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    soon("the catalog comes by", async {
+        loop {
+            let answer = served.pages.get(&format!("/v1/artifacts{query}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            let listed = answer.json()["references"].as_array().unwrap().clone();
+            if is_so(&listed) {
+                return listed;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+}
+
+fn by_attribute<'l>(listed: &'l [Value], attribute: &str) -> &'l Value {
+    let found = listed.iter().find(|one| one["attribute"] == attribute);
+    found.unwrap_or_else(|| panic!("{attribute} in {listed:?}"))
+}
+
+/// A span may come before its file, and the file never. It goes on as it came; a trace shows it, and what was put.
+#[tokio::test]
+async fn a_trace_shows_what_its_senders_store_themselves() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    let served = Served::start(&config).await;
+    let sender = served.slimspan.sender().await;
+    let request = captured();
+    sender.send(Signal::Traces, &request).await.unwrap();
+    backend.arrived(1).await;
+    assert_eq!(backend.received()[0].message, request);
+
+    let three = |listed: &[Value]| listed.len() == 3;
+    let before = listed(&served, "?signal=traces", three).await;
+    for (attribute, content_type, size, name) in [
+        ("chart", "image/png", 21_828, json!("gen_s.png")),
+        ("report", "application/pdf", 15_339, json!("doc_s.pdf")),
+        ("img", "image/png", 21_828, json!(null)),
+    ] {
+        let of = by_attribute(&before, attribute);
+        let told = (&of["state"], &of["shape"], &of["uri"], &of["content_type"]);
+        let expected = ("referred", "reference", json!(null), content_type);
+        assert_eq!(
+            told,
+            (
+                &json!(expected.0),
+                &json!(expected.1),
+                &expected.2,
+                &json!(expected.3)
+            )
+        );
+        assert_eq!(
+            (&of["size_bytes"], &of["filename"]),
+            (&json!(size), &name),
+            "{of}"
+        );
+        assert_eq!(of["carrier"], "span");
+    }
+    let trace = by_attribute(&before, "chart")["trace_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let digest = by_attribute(&before, "chart")["sha256"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let page = async |path: &str| {
+        let answer = served.pages.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    };
+    let of_trace = format!("/traces/{trace}");
+    let shown = page(&of_trace).await;
+    assert!(shown.contains("referred to, not here so far"), "{shown}");
+    assert!(!shown.contains("<img"), "{shown}");
+    let of_file = format!("/artifacts/{digest}");
+    let shown = page(&of_file).await;
+    assert!(shown.contains("which has not come about so far"), "{shown}");
+
+    put_captured(&served, &served.pages).await;
+    let stored = |listed: &[Value]| listed.iter().all(|one| one["state"] == "stored");
+    let of_digest = format!("?signal=traces&sha256={digest}");
+    let after = listed(&served, &of_digest, stored).await;
+    assert_eq!(after.len(), 2);
+    assert!(after.iter().all(|one| one["uri"].is_string()), "{after:?}");
+    let shown = page(&of_trace).await;
+    assert!(shown.contains("<img"), "{shown}");
+    assert!(!shown.contains("not here so far"), "{shown}");
+    assert!(page(&of_file).await.contains(&of_trace));
+
+    // A file that was put does not go with a trace, and nothing is said of one that never came.
+    for reference in &before {
+        let trace = reference["trace_id"].as_str().unwrap();
+        let path = format!("/v1/traces/{trace}");
+        let told = served.pages.ask(Method::DELETE, &path, "").await;
+        assert_eq!(told.status, StatusCode::OK, "{told:?}");
+        let told = told.json();
+        assert_eq!(
+            (&told["artifacts"], &told["absent"]),
+            (&json!(0), &json!(0))
+        );
+        assert_eq!(told["waiting"], json!(0), "{told}");
+    }
+    listed(&served, "?signal=traces", <[Value]>::is_empty).await;
+    let stored = files(&served.slimspan.artifacts().join("default/sha256"));
+    assert_eq!(stored.len(), 1);
+    assert_eq!(served.artifacts.get(&of_file).await.status, StatusCode::OK);
+    let never = by_attribute(&before, "report")["sha256"].as_str().unwrap();
+    let never = served.artifacts.get(&format!("/artifacts/{never}")).await;
+    assert_eq!(never.status, StatusCode::NOT_FOUND);
+}
+
+/// Its span goes on as it came, with a file that could not be stored beside it.
+#[tokio::test]
+async fn what_is_forwarded_without_a_store_refers_to_it_all_the_same() {
+    let backend = Backend::start().await;
+    let s3 = S3::start(Behaviour::Answer(StatusCode::FORBIDDEN)).await;
+    let mut config = config::with_s3(backend.address, s3.address);
+    let store = &mut config["extensions"]["artifact_store"];
+    store["timeout"] = json!("500ms");
+    store["catalog"] =
+        json!({ "directory": "./catalog", "interval": "1h", "on_failure": "forward" });
+    let slimspan = Slimspan::start(&config).await;
+    let digest = "3a".repeat(32);
+    let reference = format!(
+        r#"{{"type":"logfire.artifact","sha256":"{digest}","content_type":"image/png","size_bytes":21828}}"#
+    );
+    let photo = otlp::photo(1, otlp::PHOTO);
+    let request = otlp::span([
+        ("chart", otlp::text(reference)),
+        ("b", otlp::data_uri(&photo)),
+    ]);
+    let sender = slimspan.sender().await;
+    sender.send(Signal::Traces, &request).await.unwrap();
+    backend.arrived(1).await;
+    assert_eq!(backend.received()[0].message, request);
+    let journal = files(&slimspan.folder().join("catalog"));
+    let written = journal.iter().filter_map(|file| std::fs::read(file).ok());
+    let told = written.filter(|bytes| memchr::memmem::find(bytes, digest.as_bytes()).is_some());
+    assert_eq!(told.count(), 1, "{journal:?}");
+}
