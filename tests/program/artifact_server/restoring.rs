@@ -9,7 +9,7 @@ use slimspan_proto::Signal;
 
 use super::{Served, with_server};
 use crate::support::backend::Backend;
-use crate::support::http::json;
+use crate::support::http::{Form, json};
 use crate::support::pages::Metrics;
 use crate::support::references::path_in;
 use crate::support::{config, otlp};
@@ -28,26 +28,23 @@ async fn what_went_on_slim_comes_back_whole() {
         ("a", otlp::data_uri(&photo)),
         ("b", otlp::chat_with(&photo)),
     ]);
+    let record = otlp::log(
+        otlp::data_uri(&photo),
+        [("a", otlp::chat_with(&otlp::photo(2, otlp::PHOTO)))],
+    );
     let sender = served.slimspan.sender().await;
-    sender.send(Signal::Traces, &original).await.unwrap();
-    let slim = backend.received()[0].message.clone();
-    assert!(slim.len() < 5_000);
+    let both = [(Signal::Traces, &original), (Signal::Logs, &record)];
+    for (number, (signal, original)) in both.into_iter().enumerate() {
+        sender.send(signal, original).await.unwrap();
+        let slim = backend.message(number);
+        assert!(slim.len() < 5_000, "{signal:?}");
+        comes_back_whole(&served, signal, &slim, original).await;
+    }
+    let slim = backend.message(0);
     let restore = async |content_type: &str, body: Bytes| {
         let client = served.pages.with("content-type", content_type);
         client.ask(Method::POST, "/v1/restore/traces", body).await
     };
-    let answer = restore("application/x-protobuf", slim.clone()).await;
-    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-    assert_eq!(answer.body, original);
-    assert_eq!(answer.headers["slimspan-references-left"], "0");
-    assert_eq!(answer.headers["content-type"], "application/x-protobuf");
-    let answer = restore(
-        "application/json; charset=utf-8",
-        json(Signal::Traces, &slim),
-    )
-    .await;
-    assert_eq!(answer.headers["content-type"], "application/json");
-    assert_eq!(answer.body, json(Signal::Traces, &original));
 
     // Compressed it is the same, as at a receiver.
     for compression in [Compression::Gzip, Compression::Zstd, Compression::Deflate] {
@@ -108,6 +105,38 @@ async fn what_went_on_slim_comes_back_whole() {
     }
     let answer = client.ask(Method::POST, "/v1/restore/metrics", slim).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+/// In both forms, at the path of its signal and at no other.
+async fn comes_back_whole(served: &Served, signal: Signal, slim: &Bytes, original: &Bytes) {
+    let paths = ["/v1/restore/traces", "/v1/restore/logs"];
+    let [path, other] = if signal == Signal::Logs {
+        [paths[1], paths[0]]
+    } else {
+        paths
+    };
+    for (content_type, told, form) in [
+        (
+            "application/x-protobuf",
+            "application/x-protobuf",
+            Form::Protobuf,
+        ),
+        (
+            "application/json; charset=utf-8",
+            "application/json",
+            Form::Json,
+        ),
+    ] {
+        let client = served.pages.with("content-type", content_type);
+        let [slim, original] = [slim, original].map(|request| form.write(signal, request));
+        let answer = client.ask(Method::POST, path, slim.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+        assert_eq!(answer.body, original, "{path}: {content_type}");
+        assert_eq!(answer.headers["slimspan-references-left"], "0", "{path}");
+        assert_eq!(answer.headers["content-type"], told, "{path}");
+        let answer = client.ask(Method::POST, other, slim).await;
+        assert_ne!(answer.body, original, "{other}: {content_type}");
+    }
 }
 
 #[tokio::test]
