@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use serde_json::json;
 use slimspan_artifact::Digest;
+use tokio::time::sleep;
 
 use super::{Served, with_catalog, with_server, with_tenants};
 use crate::support::http::HttpAnswer;
 use crate::support::references::path_in;
-use crate::support::soon;
+use crate::support::{otlp, soon};
 
 pub(super) const ALWAYS: [(&str, &str); 8] = [
     (
@@ -59,6 +61,10 @@ async fn every_answer_has_exactly_these() {
     let inline = format!("inline; filename=\"sha256-{}.txt\"", &digest[..12]);
     let nowhere = format!("/artifacts/{}", Digest::of(b"nothing"));
     let page = format!("http://{}{path}", served.pages.address);
+    // 20,000 pixels in each direction.
+    let mut many = otlp::photo(1, 20_000);
+    many[8..24].copy_from_slice(b"\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20");
+    let on_card = served.put(many).await + "?card";
     let of_artifact = [
         TEXT,
         KEPT,
@@ -154,6 +160,14 @@ async fn every_answer_has_exactly_these() {
             302,
             expected(&[("location", &page), ("content-length", "0")]),
         ),
+        // What a card shows instead of a picture is no artifact: it has no tag, no parts, and no name.
+        (
+            Method::GET,
+            &on_card,
+            vec![],
+            200,
+            expected(&[KEPT, ("content-type", "image/svg+xml")]),
+        ),
         (Method::GET, &nowhere, vec![], 404, expected(&[TEXT])),
         (
             Method::POST,
@@ -188,7 +202,46 @@ async fn every_answer_has_exactly_these() {
         }
         assert_eq!(table(&answer.headers), expected, "{status} {path}");
     }
+    what_is_downloaded().await;
     what_is_not_given(&nowhere).await;
+}
+
+/// A download has the name that its sender gave it, beside the one by its digest.
+async fn what_is_downloaded() {
+    let served = Served::start(&with_catalog()).await;
+    let digest = Digest::of(b"some text").to_string();
+    let blob = format!("/v1/artifacts/{digest}/blob?filename=r%C3%A9sum%C3%A9.txt");
+    let stored = served.pages.ask(Method::PUT, &blob, "some text").await;
+    assert_eq!(stored.status, 201, "{stored:?}");
+    let path = format!("/artifacts/{digest}?download");
+    let known = soon("the catalog comes by", async {
+        loop {
+            let answer = served.artifacts.get(&path).await;
+            let disposition = answer.headers["content-disposition"].to_str().unwrap();
+            if disposition.contains("filename*") {
+                return answer;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let known = known.await;
+    let head = served.artifacts.ask(Method::HEAD, &path, "").await;
+    let (tag, short) = (format!("\"sha256-{digest}\""), &digest[..12]);
+    let disposition = format!(
+        "attachment; filename=\"sha256-{short}.txt\"; filename*=UTF-8''r%C3%A9sum%C3%A9.txt"
+    );
+    let expected = expected(&[
+        ("content-type", "text/plain; charset=utf-8"),
+        ("cache-control", "private, max-age=300"),
+        ("etag", &tag),
+        ("content-disposition", &disposition),
+        ("accept-ranges", "bytes"),
+        ("content-length", "9"),
+    ]);
+    for answer in [known, head] {
+        assert_eq!(answer.status, 200);
+        assert_eq!(table(&answer.headers), expected);
+    }
 }
 
 /// The rest of the table: who may not, what is gone, too much, and not now.
