@@ -69,7 +69,7 @@ impl Replicas {
 }
 
 /// A real S3 server over a folder, with the keys that the configuration has.
-async fn s3_server(folder: &Path) -> SocketAddr {
+pub(super) async fn s3_server(folder: &Path) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     serve_s3(listener, folder);
@@ -248,12 +248,26 @@ async fn on_both(bucket: Bucket) {
     assert!(!of_trace.is_empty());
     let everything = one
         .pages
-        .ask(Method::DELETE, "/v1/tenants/default", "")
+        .ask(
+            Method::DELETE,
+            "/v1/tenants/default?reason=the%20customer%20left",
+            "",
+        )
         .await;
     assert_eq!(everything.status, StatusCode::OK, "{everything:?}");
     assert_eq!(files(&replicas.artifacts).len(), 0);
     for replica in [one, other] {
         lists(&replica.pages, "", 0).await;
+        // Whatever was said of one of them before.
+        for digest in [&of_first, &of_second] {
+            for (client, path) in [
+                (&replica.artifacts, format!("/artifacts/{digest}")),
+                (&replica.pages, format!("/v1/artifacts/{digest}")),
+            ] {
+                let told = answers(client, &path, StatusCode::GONE).await;
+                assert!(told.contains("the customer left"), "{path}: {told}");
+            }
+        }
     }
 }
 
