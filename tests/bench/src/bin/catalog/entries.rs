@@ -15,6 +15,12 @@ pub(super) const OF_A_TRACE: u64 = 6;
 pub(super) const OF_A_SPAN: u64 = 2;
 const FILES: u64 = 400_000;
 
+/// What two of nine entries are about: a logo, say, that is in every conversation.
+pub(super) const EVERYWHERE: u64 = FILES + 60;
+
+/// Whose the bytes of that are here.
+pub(super) const OF_PAGES: &str = "tenant-1";
+
 pub(super) const TYPES: [&str; 10] = [
     "image/png",
     "image/png",
@@ -48,6 +54,11 @@ pub(super) fn write(store: &Path, entries: u64, lines: u64) -> Result<u64, Box<d
         )?;
         bytes += body.len() as u64;
     }
+    let digest = hex("file", EVERYWHERE, 64);
+    let shard = digest.get(..2).unwrap_or_default();
+    let folder = store.join(OF_PAGES).join("sha256").join(shard);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(&digest), content(EVERYWHERE))?;
     Ok(bytes)
 }
 
@@ -60,7 +71,7 @@ fn moment(number: u64, entries: u64) -> (String, u64, u64) {
 }
 
 pub(super) fn hex(kind: &str, number: u64, digits: usize) -> String {
-    let mut digest = Digest::of(format!("{kind} {number}").as_bytes()).to_string();
+    let mut digest = Digest::of(text(kind, number).as_bytes()).to_string();
     digest.truncate(digits);
     digest
 }
@@ -87,7 +98,29 @@ pub(super) fn size(number: u64) -> u64 {
 
 /// The file that an entry is about, which comes again and again for a while.
 pub(super) fn file(number: u64) -> u64 {
+    if number % 9 < 2 || is_referred(number) || is_put(number) {
+        return EVERYWHERE;
+    }
     number / 5 * 2 % FILES + number % 2
+}
+
+/// Whether the sender of an entry stores its file itself.
+fn is_referred(number: u64) -> bool {
+    number % 5_000 == 1
+}
+
+/// Whether an entry tells of a file that was put by itself.
+fn is_put(number: u64) -> bool {
+    number % 200_000 == 2
+}
+
+/// The bytes of a file: its digest is that of them.
+fn content(file: u64) -> String {
+    text("file", file)
+}
+
+fn text(kind: &str, number: u64) -> String {
+    format!("{kind} {number}")
 }
 
 fn line(body: &mut String, number: u64, entries: u64) -> std::fmt::Result {
@@ -107,29 +140,32 @@ fn line(body: &mut String, number: u64, entries: u64) -> std::fmt::Result {
         ),
         _ => "null".to_owned(),
     };
-    let state = if number.is_multiple_of(5_000) {
-        "dropped"
-    } else {
-        "stored"
+    let state = match number {
+        _ if number.is_multiple_of(5_000) => "dropped",
+        _ if is_referred(number) => "referred",
+        _ => "stored",
+    };
+    let signal = match number {
+        _ if is_put(number) => "null",
+        _ if number.is_multiple_of(11) => "\"logs\"",
+        _ => "\"traces\"",
     };
     writeln!(
         body,
         "{{\"id\":\"{}\",\"recorded\":\"{time}\",\"settled\":null,\"time\":\"{time}\",\"tenant\":\"tenant-{}\",\
-         \"signal\":\"{}\",\"service\":\"{}\",\"trace_id\":\"{}\",\"span_id\":\"{}\",\
-         \"span_name\":\"chat model-{}\",\"carrier\":\"span\",\"attribute\":\"gen_ai.input.messages\",\
+         \"signal\":{signal},\"service\":\"{}\",\"trace_id\":\"{}\",\"span_id\":\"{}\",\
+         \"span_name\":\"chat model-{}\",\"carrier\":\"span\",\"carrier_index\":null,\"event_name\":null,\
+         \"attribute\":\"gen_ai.input.messages\",\"path\":\"[{}].parts[1].data\",\"position\":{},\
          \"shape\":\"data_uri\",\"sha256\":\"{}\",\"content_type\":\"{kind}\",\"size_bytes\":{},\
          \"filename\":{name},\"state\":\"{state}\"}}",
         hex("id", number, 32),
         number % 5,
-        if number.is_multiple_of(11) {
-            "logs"
-        } else {
-            "traces"
-        },
         service(number),
         hex("trace", number / OF_A_TRACE, 32),
         hex("span", number / OF_A_SPAN, 16),
         number % 3_000,
+        number % 40,
+        number % OF_A_SPAN,
         hex("file", file, 64),
         size(file),
     )

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::entries::{LINES, OF_A_SPAN, OF_A_TRACE, TYPES, file, hex, service};
-use super::questions::{ANSWER, TIMES, timed};
+use super::entries::{
+    EVERYWHERE, LINES, OF_A_SPAN, OF_A_TRACE, OF_PAGES, TYPES, file, hex, service,
+};
+use super::questions::{ANSWER, Question, TIMES, timed};
 use super::server::{Connection, Server};
 use super::{MEMORY, START, Verdicts, millis, peak, seconds};
 
@@ -55,7 +57,8 @@ pub(super) fn measure(
         so_far < MEMORY,
     );
     let mut connection = server.connect()?;
-    pages(&mut connection, entries, verdicts)?;
+    lists(&mut connection, entries, verdicts)?;
+    pages(&mut connection, verdicts)?;
     let most = peak(server.id())?;
     let figure = format!("{most} MiB");
     verdicts.check("peak memory of the process", &figure, most < MEMORY);
@@ -129,7 +132,7 @@ fn answered(server: &Server, path: &str, begun: Instant) -> Result<Vec<u8>, Box<
 }
 
 /// Asks for the first page with each filter, with other words each time.
-fn pages(
+fn lists(
     connection: &mut Connection,
     entries: u64,
     verdicts: &mut Verdicts,
@@ -247,14 +250,44 @@ fn pages(
         if (last > 0) != is_there {
             return Err(format!("{what}: {last} places are listed: {}", query(TIMES - 1)).into());
         }
-        let figure = format!(
-            "p50 {:>7.2} ms, p99 {:>7.2} ms",
-            millis(question.median),
-            millis(question.slowest)
-        );
-        verdicts.check(&question.what, &figure, question.slowest < ANSWER);
+        told(&question, verdicts);
     }
     Ok(())
+}
+
+/// Asks for what people open: all of it, also of the file that is everywhere.
+fn pages(connection: &mut Connection, verdicts: &mut Verdicts) -> Result<(), Box<dyn Error>> {
+    let digest = hex("file", EVERYWHERE, 64);
+    let facts = format!("/v1/artifacts/{digest}?tenant={OF_PAGES}");
+    let page = format!("/{OF_PAGES}/artifacts/{digest}");
+    let trace = |turn: u64| format!("/traces/{}", hex("trace", turn * 7_919 % 100_000, 32));
+    let asked: [(&str, &dyn Fn(u64) -> String); 4] = [
+        ("what is known of an artifact that is everywhere", &|_| {
+            facts.clone()
+        }),
+        ("the page of an artifact that is everywhere", &|_| {
+            page.clone()
+        }),
+        ("the gallery", &|_| "/".to_owned()),
+        ("the page of a trace", &trace),
+    ];
+    for (what, path) in asked {
+        let question = timed(format!("over HTTP, {what}"), |turn| {
+            connection.get(&path(turn))?;
+            Ok(())
+        })?;
+        told(&question, verdicts);
+    }
+    Ok(())
+}
+
+fn told(question: &Question, verdicts: &mut Verdicts) {
+    let figure = format!(
+        "p50 {:>7.2} ms, p99 {:>7.2} ms",
+        millis(question.median),
+        millis(question.slowest)
+    );
+    verdicts.check(&question.what, &figure, question.slowest < ANSWER);
 }
 
 /// How many places an answer has.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use slimspan::catalog::{Catalog, Cursor, Filter, State, Tenants, TypePattern};
 use tokio::runtime::Runtime;
 
-use super::entries::{OF_A_TRACE, hex, service};
+use super::entries::{EVERYWHERE, OF_A_TRACE, hex, service};
 
 /// How often each is asked.
 pub(super) const TIMES: u64 = 200;
@@ -31,7 +31,8 @@ type Asked = Result<Vec<Question>, Box<dyn Error>>;
 pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
     let mut questions = Vec::new();
     let some = |turn: u64| turn * 7_919 % entries;
-    let filters: [(&str, &dyn Fn(u64) -> Filter); 16] = [
+    let everywhere = hex("file", EVERYWHERE, 64).parse()?;
+    let filters: [(&str, &dyn Fn(u64) -> Filter); 18] = [
         ("the newest", &|_| Filter::default()),
         ("of one tenant", &|turn| Filter {
             tenants: format!("tenant-{}", turn % 5)
@@ -63,6 +64,14 @@ pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
         }),
         ("by artifact", &|turn| Filter {
             digest: hex("file", some(turn) % 300_000, 64).parse().ok(),
+            ..Filter::default()
+        }),
+        ("by artifact, which is everywhere", &|_| Filter {
+            digest: Some(everywhere),
+            ..Filter::default()
+        }),
+        ("that senders store themselves", &|_| Filter {
+            state: Some(State::Referred),
             ..Filter::default()
         }),
         ("by size, which many have", &|turn| Filter {
@@ -134,6 +143,15 @@ pub(super) fn all(catalog: &Catalog, entries: u64, runtime: &Runtime) -> Asked {
         let digest = hex("file", some(turn) % 300_000, 64).parse()?;
         runtime.block_on(catalog.index().artifact(&everybody, &digest))?;
         Ok(())
+    })?);
+    let everywhere_is = "the facts of an artifact that is everywhere".to_owned();
+    questions.push(timed(everywhere_is, |turn| {
+        let of = match turn % 2 {
+            0 => Tenants::All,
+            _ => Tenants::one(format!("tenant-{}", turn % 5).parse()?),
+        };
+        let facts = runtime.block_on(catalog.index().artifact(&of, &everywhere))?;
+        facts.map(|_| ()).ok_or_else(|| "it is nowhere".into())
     })?);
     questions.push(timed("a trace, span by span".to_owned(), |turn| {
         let trace = hex("trace", some(turn) / OF_A_TRACE, 32).parse()?;
