@@ -1,20 +1,27 @@
 //! Spans that refer to files which their senders store themselves: what `logfire.Artifact` does, as it was captured.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use http::{Method, StatusCode};
+use opentelemetry_proto::tonic::common::v1::any_value;
 use serde_json::{Value, json};
+use slimspan_artifact::{Digest, MOST_CLAIMS};
 use slimspan_proto::Signal;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
+use tonic::Code;
 
 use super::handshake::put_captured;
 use super::{Served, with_catalog};
 use crate::support::backend::Backend;
 use crate::support::references::files;
 use crate::support::s3::{Behaviour, S3};
-use crate::support::slimspan::Slimspan;
+use crate::support::slimspan::{Slimspan, run};
 use crate::support::{config, otlp, soon};
 
 /// Three spans that refer to two files; a reference deeper in a value is to one that the SDK does not store.
@@ -136,6 +143,88 @@ async fn a_trace_shows_what_its_senders_store_themselves() {
     let never = by_attribute(&before, "report")["sha256"].as_str().unwrap();
     let never = served.artifacts.get(&format!("/artifacts/{never}")).await;
     assert_eq!(never.status, StatusCode::NOT_FOUND);
+}
+
+/// The attributes of a span that refers to so many files.
+fn of_files(count: usize) -> Vec<(String, any_value::Value)> {
+    let files = (0..count).map(|number| {
+        let digest = Digest::of(&number.to_le_bytes());
+        let text = format!(
+            r#"{{"type":"logfire.artifact","sha256":"{digest}","content_type":"image/png","size_bytes":9}}"#
+        );
+        (format!("file {number}"), otlp::text(text))
+    });
+    files.collect()
+}
+
+/// Each part of a request that is of another tenant than the one before it is looked at by itself.
+#[tokio::test]
+async fn of_one_request_so_many_are_listed_whoever_has_them() {
+    let backend = Backend::start().await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    config["processors"]["artifact"]["tenant"] = json!({ "from_attribute": "tenant.id" });
+    let served = Served::start(&config).await;
+    let sender = served.slimspan.sender().await;
+    let parts = ["acme", "beta", "acme", "beta"].map(|tenant| {
+        let attributes = of_files(MOST_CLAIMS);
+        let attributes = attributes.into_iter().map(|(_, value)| ("file", value));
+        otlp::span_of(Some(tenant), attributes)
+    });
+    // One message after another is one message.
+    let request = Bytes::from(parts.concat());
+    sender.send(Signal::Traces, &request).await.unwrap();
+    let newest = |listed: &[Value]| listed.len() == 1_000;
+    listed(&served, "?limit=1000", newest).await;
+    let all = soon("all are listed", async {
+        loop {
+            let ls = ["ls", "--config", "collector.yaml", "--json", "--limit", "0"];
+            let ended = run(served.slimspan.folder(), &ls).await;
+            let lines = ended.stdout.lines().count();
+            if lines >= MOST_CLAIMS {
+                return lines;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert_eq!(all.await, MOST_CLAIMS);
+}
+
+/// A request says of very many files in few bytes, and each is to be told of.
+#[tokio::test]
+async fn what_is_to_be_told_of_files_has_its_part_of_the_memory() {
+    const REQUESTS: usize = 4;
+    let gate = Arc::new(Semaphore::new(0));
+    let backend = Backend::gated(&gate).await;
+    let mut config = with_catalog();
+    config["exporters"]["otlp_grpc"] = config::exporter(backend.address);
+    config::limit_requests(&mut config, 1);
+    config["processors"]["memory_limiter"]["limit_mib"] = json!(8);
+    let served = Served::start(&config).await;
+    let request = otlp::request(Signal::Traces, vec![of_files(MOST_CLAIMS)]);
+    // All of them have room by themselves.
+    assert!(REQUESTS * 2 * request.len() < 2 << 20);
+    let sender = served.slimspan.sender().await;
+    let mut answers = FuturesUnordered::new();
+    for _ in 0..REQUESTS {
+        let (sender, request) = (sender.clone(), request.clone());
+        answers.push(async move { sender.send(Signal::Traces, &request).await });
+    }
+    let refused = soon("a refusal", answers.next()).await.unwrap();
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(
+        refused.message().contains("memory_limiter.limit_mib"),
+        "{refused}"
+    );
+    gate.add_permits(REQUESTS);
+    let mut taken = 0;
+    while let Some(answer) = soon("an answer", answers.next()).await {
+        taken += usize::from(answer.is_ok());
+    }
+    assert!(taken > 0);
+    // It is given back.
+    sender.send(Signal::Traces, &request).await.unwrap();
 }
 
 /// Its span goes on as it came, with a file that could not be stored beside it.
