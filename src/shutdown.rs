@@ -39,7 +39,7 @@ pub fn on_signals() -> std::io::Result<Signals> {
     let stopped = stop.clone();
     tokio::spawn(async move {
         either(&mut terminate, &mut interrupt).await;
-        tracing::info!("stopping: no new requests, up to {GRACE:?} for those under way");
+        tracing::info!("stopping: no new requests, and all is over in {GRACE:?}");
         stopped.cancel();
         either(&mut terminate, &mut interrupt).await;
         // Nothing acknowledged lives in this process alone, but in a queue in memory: who asks twice

@@ -16,7 +16,7 @@ use super::stores::StoreArguments;
 use super::{USAGE, complain, say};
 use crate::catalog::{Catalog, Withholding};
 use crate::server::{Address, Media, Mention};
-use crate::storage::{Store, StoreError};
+use crate::storage::Store;
 use crate::tenant::TenantId;
 
 /// What is read of an artifact at a time.
@@ -109,8 +109,8 @@ async fn read(get: &Get, store: &Store, address: Address) -> anyhow::Result<()> 
     };
     let facts = match store.facts(&digest).await {
         Ok(facts) => facts,
-        // It may wait in the spool.
-        Err(error @ StoreError::NotFound { .. }) => {
+        // It may wait in the spool, for as long as the store is away, too.
+        Err(error) => {
             let Ok(bytes) = store.get(&digest).await else {
                 return Err(error.into());
             };
@@ -119,7 +119,6 @@ async fn read(get: &Get, store: &Store, address: Address) -> anyhow::Result<()> 
             destination.write(&bytes)?;
             return get.finish(destination, &told);
         }
-        Err(error) => return Err(error.into()),
     };
     let size = facts.size;
     let first = match size {

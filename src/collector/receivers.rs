@@ -16,6 +16,7 @@ use crate::auth::Gate;
 use crate::config::{ComponentId, Config, InvalidSocket, PipelineConfig, ReceiverConfig, Socket};
 use crate::listeners::{Listeners, Wanted};
 use crate::pipeline::{Pipeline, Pipelines};
+use crate::receivers::Standing;
 use crate::receivers::otlp::config::{GrpcConfig, HttpConfig, Protocols};
 use crate::receivers::otlp::{GRPC_ALPN, GrpcReceiver, HTTP_ALPN, HttpReceiver};
 use crate::sift::EntryLimit;
@@ -44,6 +45,14 @@ impl Receiver {
         match &self.listener {
             Listener::Grpc(grpc) => grpc.pinned_by_connections(),
             Listener::Http(http) => http.pinned_by_connections(),
+        }
+    }
+
+    /// Its connections.
+    pub(super) fn connections(&self) -> Arc<Standing> {
+        match &self.listener {
+            Listener::Grpc(grpc) => grpc.connections(),
+            Listener::Http(http) => http.connections(),
         }
     }
 

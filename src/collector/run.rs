@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Collector;
+use super::receivers::Receiver;
 use super::servers::LastAnswers;
 use crate::catalog::{KEEPING, Recorder};
 use crate::exporters::Exporter;
@@ -18,6 +19,9 @@ use crate::residue;
 use crate::shutdown::{self, Stages};
 use crate::storage::Store;
 use crate::telemetry::Phase;
+
+/// What telling those who still wait has, when the time of requests under way is over.
+const LAST_REFUSALS: Duration = Duration::from_millis(250);
 
 /// What exporters have at the end to deliver what is in their queues, or to keep it.
 const LAST_DELIVERIES: Duration = Duration::from_millis(1500);
@@ -54,6 +58,7 @@ pub(super) struct Remains {
 impl Collector {
     /// Serves until `stop` is cancelled, then ends what is under way, but not for ever.
     pub(super) async fn run(self, stop: CancellationToken) -> Remains {
+        let connections: Vec<_> = self.receivers.iter().map(Receiver::connections).collect();
         let servers = self.receivers.into_iter().map(|receiver| {
             let (budget, stop) = (self.budget.clone(), stop.clone());
             receiver.serve(budget, &self.counters, stop)
@@ -110,7 +115,14 @@ impl Collector {
             LAST_DELIVERIES
         };
         let late = Stages::default()
-            .then("receivers", Duration::ZERO, |_| async {
+            .then("receivers", Duration::ZERO, |until| async move {
+                tokio::select! {
+                    _ = &mut servers => return,
+                    () = sleep_until(until - LAST_REFUSALS) => {}
+                }
+                for standing in &connections {
+                    standing.refuse();
+                }
                 servers.await;
             })
             .then("exporters", last_deliveries, |until| async move {
@@ -160,7 +172,7 @@ impl Collector {
         }
         for stage in late {
             tracing::warn!(
-                "{stage} did not end within {:?} and were cut off; nothing was acknowledged by that",
+                "{stage} did not end in their part of {:?} and were cut off; nothing was acknowledged by that",
                 shutdown::GRACE
             );
         }

@@ -145,6 +145,19 @@ async fn a_sender_does_not_wait_for_a_store_that_is_down() {
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
     let whole = std::fs::read(slimspan.folder().join("whole.pb")).unwrap();
     assert!(whole == request);
+    // Also where the store says that it cannot tell.
+    let get = [
+        "get",
+        "--config",
+        "collector.yaml",
+        &reference.sha256,
+        "-o",
+        "got.png",
+    ];
+    let got = run(slimspan.folder(), &get).await;
+    assert_eq!(got.code, Some(0), "{}", got.stderr);
+    let got = std::fs::read(slimspan.folder().join("got.png")).unwrap();
+    assert!(got == otlp::PICTURE);
 
     rig.store.heal();
     rig.store.stored(1).await;

@@ -25,7 +25,7 @@ use crate::support::http2::{Peer, Protocol};
 use crate::support::measured::{bound, measured, number};
 use crate::support::references::references;
 use crate::support::s3::{Behaviour, S3};
-use crate::support::sender::{Call, PatientSender, open_body};
+use crate::support::sender::{Call, PatientSender, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
 use crate::support::{config, otlp, soon};
 
@@ -41,13 +41,16 @@ async fn with_hanging_backend() -> (Backend, Slimspan) {
 }
 
 /// Sends one request without waiting for its answer, which is a refusal if there is one.
-async fn leave_a_request(backend: &Backend, slimspan: &Slimspan) -> tokio::task::JoinHandle<()> {
+async fn leave_a_request(
+    backend: &Backend,
+    slimspan: &Slimspan,
+) -> tokio::task::JoinHandle<Option<Status>> {
     let sender = slimspan.sender().await;
     let pending = tokio::spawn(async move {
         let call = Call::whole(frame(0, &otlp::plain_span(1)));
-        if let Ok(answer) = sender.try_call(call).await {
-            assert_ne!(answer.status().code(), Code::Ok);
-        }
+        let answer = sender.try_call(call).await.ok()?;
+        assert_ne!(answer.status().code(), Code::Ok);
+        Some(answer.status().clone())
     });
     backend.arrived(1).await;
     pending
@@ -411,7 +414,9 @@ async fn nothing_holds_the_exit_beyond_the_grace() {
         "listener closed < 100 ms, exit <= 10.5 s with code 0",
         format_args!("the listener closed within {closed:.1?}, gone within {took:.2?}"),
     );
-    pending.await.unwrap();
+    let refused = pending.await.unwrap().expect("it is told");
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(retry_after(&refused).is_some(), "{refused}");
     if let Ok(answer) = stalled.await.unwrap() {
         assert_ne!(answer.status().code(), Code::Ok);
     }

@@ -22,7 +22,8 @@ const NAMED: usize = 20;
 
 /// Read artifacts in the store again, and check their bytes against their digests
 ///
-/// Nothing is changed, moved or deleted. What is wrong is told, one line each, and a report ends it.
+/// Nothing is changed, moved or deleted. What is wrong is told, one line each, and a report ends it. What waits in a
+/// spool is not in the store yet, and not looked at.
 ///
 /// The exit code is 0 when all is right, 1 when something is damaged, misplaced, listed and not there, or cannot be
 /// read, or when nothing is stored for the tenant, and 2 when the configuration or the usage is wrong.

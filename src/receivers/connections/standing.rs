@@ -129,6 +129,13 @@ impl Standing {
         self.stays.load(Ordering::Acquire)
     }
 
+    /// Refuses what is under way: whoever still waits for an answer is told to come again.
+    pub(crate) fn refuse(&self) {
+        if let Now::One(turn) = &*self.now.borrow() {
+            turn.cut.cancel();
+        }
+    }
+
     /// Nobody answers what comes from here on, until another one does. What is over stays so.
     fn unattended(&self) {
         self.now.send_if_modified(|now| {

@@ -88,6 +88,11 @@ impl GrpcReceiver {
         Self { standing, ..self }
     }
 
+    /// Its connections.
+    pub fn connections(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing)
+    }
+
     /// The most bytes that all connections can pin beside the requests that are read from them.
     pub fn pinned_by_connections(&self) -> u64 {
         let of_tls = self

@@ -112,6 +112,11 @@ impl HttpReceiver {
         Self { standing, ..self }
     }
 
+    /// Its connections.
+    pub fn connections(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing)
+    }
+
     /// The same, and who puts artifacts there is answered by these, if there are any.
     #[must_use]
     pub fn with_artifacts(self, artifacts: Option<Router>) -> Self {
