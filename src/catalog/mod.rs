@@ -36,7 +36,7 @@ pub use index::Index;
 pub use places::Taken;
 pub use put::PutFile;
 pub(crate) use recorder::KEEPING;
-pub use recorder::Recorder;
+pub use recorder::{Recorder, RoomForClaims};
 pub use tombstone::{Deleted, KeptBack, Tombstone};
 pub use withheld::Withholding;
 

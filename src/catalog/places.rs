@@ -34,6 +34,8 @@ pub struct Taken<'a> {
     pub tenant: &'a TenantId,
     /// What was taken out of it, once for each form of references.
     pub extractions: &'a [Extraction],
+    /// Of so many files that its sender stores itself at most it is told.
+    pub most_claims: usize,
 }
 
 /// What one entry is about.
@@ -158,7 +160,8 @@ impl Taken<'_> {
                     file_name: None,
                     state: State::Truncated,
                 }));
-                places.extend(extraction.claims.iter().map(|claim| Place {
+                let claims = extraction.claims.iter().take(self.most_claims);
+                places.extend(claims.map(|claim| Place {
                     at: claim.at,
                     carrier: claim.carrier,
                     attribute: &claim.attribute,
@@ -339,6 +342,7 @@ mod tests {
             tenant: &TenantId::default(),
             // In two forms it is one reference.
             extractions: &[extraction.clone(), extraction],
+            most_claims: MOST_CLAIMS,
         };
         let entries = taken.entries(|_| State::Stored);
         let told: Vec<_> = entries.iter().map(|of| of.content_type.as_str()).collect();
@@ -378,6 +382,7 @@ mod tests {
                 request: &request,
                 tenant: &TenantId::default(),
                 extractions: &[extraction],
+                most_claims: MOST_CLAIMS,
             };
             let [entry] = <[Entry; 1]>::try_from(taken.entries(|_| State::Stored)).unwrap();
             assert_eq!(entry.digest, Some(digest));
@@ -406,6 +411,7 @@ mod tests {
             request: &request,
             tenant: &TenantId::default(),
             extractions: &[extraction],
+            most_claims: MOST_CLAIMS,
         };
         let entries = taken.entries(|_| State::Stored);
         let sizes: Vec<u64> = entries.iter().map(|entry| entry.size).collect();
@@ -439,6 +445,7 @@ mod tests {
             request: &request,
             tenant: &TenantId::default(),
             extractions: &[extraction],
+            most_claims: MOST_CLAIMS,
         };
         let entries = taken.entries(|_| State::Stored);
         let told: Vec<_> = entries

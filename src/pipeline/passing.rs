@@ -133,7 +133,7 @@ impl Pipeline {
         let processed = artifacts.process(signal, sifted, terms, counters).await;
         self.processors.took(signal, watch.read());
         let processed = processed.and_then(|mut processed| {
-            let recording = artifacts.recording(mem::take(&mut processed.entries))?;
+            let recording = artifacts.recording(mem::take(&mut processed.tidings))?;
             Ok((processed, recording))
         });
         if processed.is_err() && !self.exporters.has_exporters() {
@@ -148,7 +148,7 @@ impl Pipeline {
             rejected,
             tenants,
             in_flight,
-            entries: _,
+            tidings: _,
         } = processed;
         let not_passed = rejected.as_ref().map_or(0, |of| of.count);
         let left = items.saturating_sub(not_passed);

@@ -105,7 +105,8 @@ pub(super) const LISTINGS: &str = "
     CREATE INDEX IF NOT EXISTS entry_by_span
         ON entry (span, time, place, facet) WHERE span IS NOT NULL;
     CREATE INDEX IF NOT EXISTS entry_by_size ON entry (size);
-    CREATE INDEX IF NOT EXISTS entry_by_state ON entry (state, time, place, id, facet) WHERE state < 4;
+    CREATE INDEX IF NOT EXISTS entry_by_state 
+        ON entry (state, time, place, id, facet, size, span_name, file_name) WHERE state < 4;
     CREATE INDEX IF NOT EXISTS entry_by_span_name ON entry (span_name);
     CREATE INDEX IF NOT EXISTS entry_by_file_name ON entry (file_name) WHERE file_name IS NOT NULL;
 ";

@@ -62,20 +62,30 @@ pub(super) fn artifact(
         let which =
             format!("{visible} AND {which} ORDER BY time DESC, place DESC, id DESC LIMIT 1");
         let mut newest = of_artifact(connection, &format!("SELECT {what}"), &which)?;
-        newest.query_row([key], |row| row.get::<_, i64>(0))
+        newest
+            .query_row([key], |row| row.get::<_, i64>(0))
+            .optional()
     };
     // Of those by which more is known than what a sender says, if there is one.
     let least = best.min(REFERRED + 1);
-    let number = newest_of("number", &format!("state >= {least}"))?;
+    let Some(number) = newest_of("number", &format!("state >= {least}"))? else {
+        // It was deleted meanwhile.
+        return Ok(None);
+    };
     let newest = format!("SELECT {COLUMNS} FROM {FROM} WHERE entry.number = ?");
-    let newest = connection.query_row(&newest, [number], entry)?;
-    let file_name = if is_named {
-        let word = newest_of("file_name", "file_name IS NOT NULL")?;
-        let text = "SELECT text FROM word WHERE id = ?";
-        Some(connection.query_row(text, [word], |row| row.get(0))?)
+    let Some(newest) = (connection.query_row(&newest, [number], entry)).optional()? else {
+        return Ok(None);
+    };
+    let word = if is_named {
+        newest_of("file_name", "file_name IS NOT NULL")?
     } else {
         None
     };
+    let text = |word: i64| {
+        let text = "SELECT text FROM word WHERE id = ?";
+        connection.query_row(text, [word], |row| row.get(0))
+    };
+    let file_name = word.map(text).transpose()?;
     Ok(Some(ArtifactFacts {
         digest: *wanted,
         content_type: newest.content_type,

@@ -71,6 +71,11 @@ struct Gone {
 }
 
 impl Memory {
+    /// Whether there is room for so much that senders say alone: what was taken out of telemetry has most of it.
+    pub(super) fn has_room_for_claims(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= IN_MEMORY / 4
+    }
+
     /// Takes the lines of so many entries, if there is room.
     pub(super) fn hold(&mut self, lines: Bytes, entries: usize) -> Option<Holding> {
         if self.bytes + lines.len() > IN_MEMORY {

@@ -7,6 +7,7 @@
 //! does not fit into memory, or is still there alone at the end, is counted and told.
 
 mod adoption;
+mod claims;
 mod deletions;
 mod disk;
 mod finishing;
@@ -35,10 +36,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::{CatalogConfig, OnCatalogFailure};
-use super::entry::{Entry, State};
+use super::entry::Entry;
 use super::error::CatalogError;
 use crate::storage::{Bucket, Store};
 use crate::telemetry::StoreCounts;
+pub use claims::RoomForClaims;
+use claims::{Claims, is_claim};
 use finishing::Finishing;
 use journals::Journals;
 pub(super) use journals::journals_in;
@@ -59,9 +62,6 @@ const REST: Duration = Duration::from_secs(5);
 /// Entries of requests whose senders have gone away that are written down at a time: nobody waits for them, so
 /// nothing else holds up those that come after them.
 const ABANDONED: usize = 16_384;
-
-/// The same of what senders say they store themselves, which takes few bytes to say.
-const ABANDONED_CLAIMS: usize = 2_048;
 
 /// Writes down the entries of one store. Clones share everything.
 #[derive(Clone)]
@@ -86,9 +86,10 @@ struct Shared {
     counts: Arc<StoreCounts>,
     /// What is being written down: also what nobody waits for any more.
     writing: TaskTracker,
-    /// How much more of what nobody waits for may be, and of what senders say they store themselves.
+    /// How much more of what nobody waits for may be.
     abandoned: Arc<Semaphore>,
-    abandoned_claims: Arc<Semaphore>,
+    /// What senders say they store themselves.
+    claims: Claims,
     /// Until when nobody waits for the disk.
     resting: Mutex<Option<Instant>>,
     /// Where the disk did not take what came last: when the next one finds out whether it does.
@@ -128,7 +129,7 @@ impl Recorder {
                 counts,
                 writing: TaskTracker::new(),
                 abandoned: Arc::new(Semaphore::new(ABANDONED)),
-                abandoned_claims: Arc::new(Semaphore::new(ABANDONED_CLAIMS)),
+                claims: Claims::default(),
                 resting: Mutex::default(),
                 failing: Mutex::default(),
                 unread: Unread::default(),
@@ -195,11 +196,10 @@ impl Recorder {
     /// Writes entries down for which nobody waits any more, or counts them as lost where there are too many
     /// of these at once.
     pub fn record_abandoned(&self, entries: Vec<Entry>) {
-        let is_claim = |entry: &Entry| entry.state == State::Referred;
         let (claims, entries) = entries.into_iter().partition(is_claim);
         let shared = &self.shared;
         self.record_within(entries, &shared.abandoned, ABANDONED);
-        self.record_within(claims, &shared.abandoned_claims, ABANDONED_CLAIMS);
+        self.record_within(claims, &shared.claims.abandoned, Claims::MOST_ABANDONED);
     }
 
     /// The same where there may be so many of these in all.

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::entry::{Entry, State};
+use super::claims::is_claim;
 use super::memory::Holding;
 use super::queue::{Home, Record};
 use super::{Shared, to_lines};
@@ -24,8 +25,15 @@ impl Shared {
             .filter_map(|entry| Some((entry.tenant.clone(), entry.digest?)))
             .collect();
         let recorded = entries.iter().map(|entry| entry.recorded).max();
-        let lines = to_lines(&entries);
-        drop(entries);
+        let (claims, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_claim);
+        let of_others = to_lines(&others);
+        drop(others);
+        let claimed = claims.len();
+        let mut lines = of_others.clone();
+        if claimed > 0 {
+            lines = [of_others.clone(), to_lines(&claims)].concat().into();
+        }
+        drop(claims);
         let own = self.journals().own();
         let written = match own {
             Some((number, journal)) => {
@@ -38,6 +46,17 @@ impl Shared {
         let (home, written) = match written {
             Ok(home) => (home, Written::OnDisk),
             Err(reason) => {
+                if claimed > 0 && !self.memory().has_room_for_claims(lines.len()) {
+                    lines = of_others;
+                    unwritten.count -= claimed;
+                    self.lost(
+                        claimed,
+                        "what senders store themselves has no more room in memory",
+                    );
+                    if lines.is_empty() {
+                        return Written::AtRisk;
+                    }
+                }
                 let held = self.memory().hold(lines.clone(), unwritten.count);
                 let Some(Holding { id, told }) = held else {
                     let why = if reason.is_empty() { "" } else { "; " };

@@ -7,7 +7,7 @@ mod recording;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
@@ -16,11 +16,11 @@ use slimspan_proto::Signal;
 
 use self::extraction::{Memory, run_extract};
 use self::process::{Made, Process};
-pub(super) use self::recording::Recording;
+pub(super) use self::recording::{Recording, Tidings};
 use super::fan_out::{Outgoing, Wanted};
 use super::tenancy::{InFlight, Tenancy};
 use crate::admission::Budget;
-use crate::catalog::{Entry, Recorder, State};
+use crate::catalog::Recorder;
 use crate::config::{Delivery, OnStoreFailure};
 use crate::dry_run::DryRun;
 use crate::exporters::Terms;
@@ -83,7 +83,7 @@ pub(super) struct Processed {
     /// What these have under way, until it is answered.
     pub(super) in_flight: Vec<InFlight>,
     /// What the catalog is told when it may have left.
-    pub(super) entries: Vec<Entry>,
+    pub(super) tidings: Tidings,
 }
 
 impl Processed {
@@ -96,7 +96,7 @@ impl Processed {
             rejected: None,
             tenants: Vec::new(),
             in_flight: Vec::new(),
-            entries: Vec::new(),
+            tidings: Tidings::default(),
         }
     }
 }
@@ -140,6 +140,7 @@ impl Artifacts {
             }
         };
         let deadline = terms.deadline;
+        let claims = AtomicUsize::new(MOST_CLAIMS);
         let process = |request, policies, store| Process {
             signal,
             request,
@@ -149,6 +150,7 @@ impl Artifacts {
             budget: &self.budget,
             counters,
             trace: &terms.trace,
+            claims: &claims,
         };
         let Some(tenancy) = &keeping.tenancy else {
             let (policies, store) = (Arc::clone(&self.policies), keeping.store.clone());
@@ -157,7 +159,7 @@ impl Artifacts {
             return Ok(Processed {
                 outgoing: made.outgoing,
                 is_forwarded: made.is_forwarded,
-                entries: made.entries,
+                tidings: made.tidings,
                 ..untouched()
             });
         };
@@ -207,16 +209,10 @@ impl Artifacts {
         let made: Vec<_> = stream::iter(runs).buffered(RUNS).collect().await;
         let made = made.into_iter();
         let made = made.collect::<Result<Vec<Made>, Refusal>>()?;
-        let mut entries = Vec::new();
+        let mut tidings = Tidings::default();
         let is_forwarded = made.iter().any(|made| made.is_forwarded);
-        let mut claims = 0;
-        let outgoing = made.into_iter().map(|mut made| {
-            // Each part has as many as a request may have.
-            made.entries.retain(|entry| {
-                claims += usize::from(entry.state == State::Referred);
-                entry.state != State::Referred || claims <= MOST_CLAIMS
-            });
-            entries.append(&mut made.entries);
+        let outgoing = made.into_iter().map(|made| {
+            tidings.append(made.tidings);
             made.outgoing
         });
         Ok(Processed {
@@ -226,18 +222,18 @@ impl Artifacts {
             rejected: divided.rejected,
             tenants,
             in_flight,
-            entries,
+            tidings,
         })
     }
 
     /// What tells the catalog of a request if it leaves; none where there is nothing to tell, and an error where it is
     /// not to leave because nobody could be told.
-    pub(super) fn recording(&self, entries: Vec<Entry>) -> Result<Option<Arc<Recording>>, Refusal> {
+    pub(super) fn recording(&self, tidings: Tidings) -> Result<Option<Arc<Recording>>, Refusal> {
         let recorder = match &self.fate {
-            Fate::Kept(keeping) if !entries.is_empty() => keeping.recorder.clone(),
+            Fate::Kept(keeping) if !tidings.is_empty() => keeping.recorder.clone(),
             _ => None,
         };
-        let recording = recorder.map(|recorder| Recording::new(entries, recorder));
+        let recording = recorder.map(|recorder| Recording::new(tidings, recorder));
         if let Some(recording) = &recording {
             recording.may_leave()?;
         }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use slimspan_artifact::{Artifact, Digest, Extraction, Policy};
@@ -10,8 +12,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Keeping;
 use super::extraction::{Memory, memory_of_texts, run_extract};
+use super::recording::Tidings;
 use crate::admission::{self, Budget};
-use crate::catalog::{Entry, State, Taken as Told};
+use crate::catalog::{State, Taken as Told};
 use crate::config::OnStoreFailure;
 use crate::crash::{self, Point};
 use crate::pipeline::fan_out::Outgoing;
@@ -19,9 +22,6 @@ use crate::refusal::{Culprit, Refusal};
 use crate::storage::Store;
 use crate::telemetry::Counters;
 use crate::telemetry::traces::{Stage, Trace};
-
-/// The most memory that an entry takes, and the line that it becomes, with all its texts.
-const CLAIM: usize = 3 << 10;
 
 /// One request on its way through the processor.
 pub(super) struct Process<'a> {
@@ -37,6 +37,8 @@ pub(super) struct Process<'a> {
     pub(super) counters: &'a Counters,
     /// For the spans of its stages.
     pub(super) trace: &'a Trace,
+    /// How many more files that senders store themselves are told of in the whole request.
+    pub(super) claims: &'a AtomicUsize,
 }
 
 /// What became of it.
@@ -46,7 +48,7 @@ pub(super) struct Made {
     /// How many artifacts are kept, and their bytes.
     pub(super) artifacts: (u64, u64),
     /// What is to be told of its references.
-    pub(super) entries: Vec<Entry>,
+    pub(super) tidings: Tidings,
 }
 
 /// What was taken out of one request, whatever its references look like.
@@ -73,7 +75,6 @@ impl Process<'_> {
             // waits for the store: it is decoded to be stored.
             taken = self.take_out(Memory::None).await?;
         }
-        self.charge_claims(&mut taken.extractions).await?;
         let first = taken.extractions.first();
         if let Some(first) = first {
             self.counters.left_alone(first);
@@ -129,8 +130,7 @@ impl Process<'_> {
         match self.keeping.on_failure {
             OnStoreFailure::Forward => {
                 // What its sender stores itself it refers to all the same.
-                let mut whole = self.with_files().await?;
-                self.charge_claims(&mut whole).await?;
+                let whole = self.with_files().await?;
                 Ok(Made {
                     is_forwarded: true,
                     ..self.made(whole, (0, 0))
@@ -193,20 +193,6 @@ impl Process<'_> {
         Ok(extraction)
     }
 
-    /// Charges what is to be told of files that senders store themselves, of which a request says very much in few
-    /// bytes, for as long as it goes on.
-    async fn charge_claims(&self, extractions: &mut [Extraction]) -> Result<(), Refusal> {
-        let Some(first) = extractions.first_mut() else {
-            return Ok(());
-        };
-        if !first.claims.is_empty() && self.keeping.recorder.is_some() {
-            let mut lease = self.budget.lease_for_copy();
-            lease.charge_ahead(first.claims.len() * CLAIM).await?;
-            first.request = lease.hold(std::mem::take(&mut first.request));
-        }
-        Ok(())
-    }
-
     /// The request with its files, as it came but for bytes where they have to become texts, and for marks
     /// in what a sender wrote like a reference.
     async fn with_files(&self) -> Result<Vec<Extraction>, Refusal> {
@@ -247,35 +233,40 @@ impl Process<'_> {
     }
 
     fn made(&self, extractions: Vec<Extraction>, artifacts: (u64, u64)) -> Made {
-        let entries = self.entries(&extractions);
+        let tidings = self.tidings(&extractions);
         let requests = extractions.into_iter();
         let requests = requests.map(|extraction| extraction.request);
         Made {
             outgoing: Outgoing::in_forms(requests.collect()),
             is_forwarded: false,
             artifacts,
-            entries,
+            tidings,
         }
     }
 
     /// What is to be told of the references.
-    fn entries(&self, extractions: &[Extraction]) -> Vec<Entry> {
-        if self.keeping.recorder.is_none() {
-            return Vec::new();
-        }
+    fn tidings(&self, extractions: &[Extraction]) -> Tidings {
+        let Some(recorder) = &self.keeping.recorder else {
+            return Tidings::default();
+        };
+        let claims = extractions.first().map_or(0, |first| first.claims.len());
+        let fewer = |left: usize| Some(left.saturating_sub(claims));
+        let left = self.claims.fetch_update(Relaxed, Relaxed, fewer);
         let told = Told {
             signal: self.signal,
             request: self.request,
             tenant: self.store.tenant(),
             extractions,
+            most_claims: left.unwrap_or_default(),
         };
-        told.entries(|digest| {
+        let entries = told.entries(|digest| {
             if self.store.is_spooled(digest) {
                 State::Spooled
             } else {
                 State::Stored
             }
-        })
+        });
+        Tidings::of(entries, recorder)
     }
 }
 

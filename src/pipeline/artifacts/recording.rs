@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::catalog::{Entry, Recorder};
+use crate::catalog::{Entry, Recorder, RoomForClaims};
 use crate::exporters::{Departure, Notice, Notices};
 use crate::refusal::{Culprit, Refusal};
 
@@ -18,17 +18,45 @@ pub(in crate::pipeline) struct Recording {
     departure: Departure,
 }
 
-/// Entries that nobody has written down yet.
+/// What the catalog is to be told of a request.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Tidings {
+    entries: Vec<Entry>,
+    /// What those take of which a request has very many in few bytes.
+    rooms: Vec<RoomForClaims>,
+}
+
+/// What nobody has written down yet.
 #[derive(Debug)]
 struct Untold {
-    entries: Mutex<Vec<Entry>>,
+    tidings: Mutex<Tidings>,
     recorder: Recorder,
 }
 
+impl Tidings {
+    /// Where there is no room for what senders say they store themselves, that is left out, and counted.
+    pub(super) fn of(mut entries: Vec<Entry>, recorder: &Recorder) -> Self {
+        let room = recorder.make_room(&mut entries);
+        Self {
+            entries,
+            rooms: room.into_iter().collect(),
+        }
+    }
+
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.entries.append(&mut other.entries);
+        self.rooms.append(&mut other.rooms);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
 impl Recording {
-    pub(super) fn new(entries: Vec<Entry>, recorder: Recorder) -> Self {
+    pub(super) fn new(tidings: Tidings, recorder: Recorder) -> Self {
         let untold = Arc::new(Untold {
-            entries: Mutex::new(entries),
+            tidings: Mutex::new(tidings),
             recorder,
         });
         Self {
@@ -59,13 +87,11 @@ impl Recording {
         if !self.departure.is_possible() {
             return Ok(());
         }
-        let entries = self.untold.take();
+        let Tidings { entries, rooms } = self.untold.take();
         let recorder = &self.untold.recorder;
-        if recorder.record_by(entries, Some(deadline)).await {
-            Ok(())
-        } else {
-            Err(untellable())
-        }
+        let is_told = recorder.record_by(entries, Some(deadline)).await;
+        drop(rooms);
+        if is_told { Ok(()) } else { Err(untellable()) }
     }
 }
 
@@ -81,28 +107,28 @@ fn untellable() -> Refusal {
 impl Drop for Recording {
     fn drop(&mut self) {
         if self.departure.is_possible() {
-            let entries = self.untold.take();
-            self.untold.recorder.record_abandoned(entries);
+            let tidings = self.untold.take();
+            self.untold.recorder.record_abandoned(tidings.entries);
         }
     }
 }
 
 impl Untold {
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tidings(&self) -> MutexGuard<'_, Tidings> {
+        self.tidings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<Entry> {
-        mem::take(&mut *self.entries())
+    fn take(&self) -> Tidings {
+        mem::take(&mut *self.tidings())
     }
 }
 
 impl Notices for Untold {
     fn notice(&self) -> Option<Notice> {
-        let entries = self.entries();
-        (!entries.is_empty()).then(|| Notice {
+        let tidings = self.tidings();
+        (!tidings.is_empty()).then(|| Notice {
             to: self.recorder.place(),
-            what: Recorder::lines(&entries),
+            what: Recorder::lines(&tidings.entries),
         })
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn measure(
     );
     let mut connection = server.connect()?;
     lists(&mut connection, entries, verdicts)?;
-    pages(&mut connection, verdicts)?;
+    pages(&mut connection, entries, verdicts)?;
     let most = peak(server.id())?;
     let figure = format!("{most} MiB");
     verdicts.check("peak memory of the process", &figure, most < MEMORY);
@@ -256,11 +256,18 @@ fn lists(
 }
 
 /// Asks for what people open: all of it, also of the file that is everywhere.
-fn pages(connection: &mut Connection, verdicts: &mut Verdicts) -> Result<(), Box<dyn Error>> {
+fn pages(
+    connection: &mut Connection,
+    entries: u64,
+    verdicts: &mut Verdicts,
+) -> Result<(), Box<dyn Error>> {
     let digest = hex("file", EVERYWHERE, 64);
     let facts = format!("/v1/artifacts/{digest}?tenant={OF_PAGES}");
     let page = format!("/{OF_PAGES}/artifacts/{digest}");
-    let trace = |turn: u64| format!("/traces/{}", hex("trace", turn * 7_919 % 100_000, 32));
+    let trace = |turn: u64| {
+        let number = turn * 7_919 % entries / OF_A_TRACE;
+        format!("/traces/{}", hex("trace", number, 32))
+    };
     let asked: [(&str, &dyn Fn(u64) -> String); 4] = [
         ("what is known of an artifact that is everywhere", &|_| {
             facts.clone()
