@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
+use tokio::task::JoinSet;
 
 use super::floods::Way;
 use crate::support::backend::Backend;
@@ -104,7 +105,8 @@ async fn who_takes_all_that_an_address_may_leaves_the_rest_to_others() {
         let address = slimspan.http_addresses[0];
         let gets_in = async { while Peer::connect_from(GREEDY, address).await.is_none() {} };
         soon("a place is free", gets_in).await;
-        drop(taken);
+        drop((taken, http));
+        slimspan.stop_well().await;
     }
 }
 
@@ -164,6 +166,7 @@ async fn an_address_has_few_places_for_strangers() {
     slimspan
         .logs_times("max_strangers_per_address allows no more", 2)
         .await;
+    slimspan.stop_well().await;
 }
 
 /// A peer that has begun a request, at a listener with these parameters.
@@ -193,20 +196,25 @@ async fn how_long_connections_live_may_be_said() {
         soon("it is told to connect again", told).await
     };
     let old = async {
-        let (_old, mut peer) = asking(json!({ "max_connection_age": "3s" })).await;
+        let (slimspan, mut peer) = asking(json!({ "max_connection_age": "3s" })).await;
         assert!(told_to_go(&mut peer).await);
+        drop(peer);
+        slimspan.stop_well().await;
     };
     let idle = async {
-        let (_idle, mut peer) = asking(json!({ "max_connection_idle": "200ms" })).await;
+        let (slimspan, mut peer) = asking(json!({ "max_connection_idle": "200ms" })).await;
         let taken_back = http2::frame(http2::RST_STREAM, 0, 1, &[0, 0, 0, 8]);
         peer.send(&taken_back).await.unwrap();
         assert!(told_to_go(&mut peer).await);
+        drop(peer);
+        slimspan.stop_well().await;
     };
     // It hears the question, and does not answer.
     let silent = async {
-        let (_silent, mut peer) = asking(json!({ "time": "2s", "timeout": "2s" })).await;
+        let (slimspan, mut peer) = asking(json!({ "time": "2s", "timeout": "2s" })).await;
         let cut = async { while peer.next().await.is_some() {} };
         soon("it is cut", cut).await;
+        slimspan.stop_well().await;
     };
     tokio::join!(old, idle, silent);
 }
@@ -265,6 +273,7 @@ async fn running_out_of_files_is_told_and_survived() {
     assert!(!late.is_finished());
     slimspan.limit_open_files(before);
     assert!(late.await.unwrap().is_some());
+    slimspan.stop_well().await;
 }
 
 /// What connections pin when nobody reads what they send: as much as they are allowed, in frames
@@ -282,13 +291,14 @@ async fn what_connections_pin_beside_requests_is_bounded() {
 
     // Two requests that never end take the whole budget, so that nothing else is read. Where one is
     // given up for that, it comes again.
+    let mut greedy: JoinSet<()> = JoinSet::new();
     for _ in 0..2 {
         let request = otlp::sized_span(7 * MIB / 2);
         let mut beginning = announcement(0, request.len());
         beginning.extend_from_slice(&request[..request.len() - 1]);
         let beginning = beginning.freeze();
         let sender = slimspan.sender().await;
-        tokio::spawn(async move {
+        greedy.spawn(async move {
             loop {
                 let (_more, body) = open_body(beginning.clone());
                 let _ = sender.try_call(Call::traces(body)).await;
@@ -323,6 +333,10 @@ async fn what_connections_pin_beside_requests_is_bounded() {
     join_all(sending).await;
     let grown = slimspan.peak_memory().saturating_sub(before);
     assert!(grown < (PEERS * most) as u64, "{} MiB", grown >> 20);
+    // They would be waited for.
+    greedy.shutdown().await;
+    drop(peers);
+    slimspan.stop_well().await;
     measured(
         "P17",
         "program::connections, what connections pin",
@@ -422,4 +436,7 @@ async fn the_heads_of_requests_pin_no_more_than_is_said() {
         ),
         format_args!("{} MiB", most >> 20),
     );
+    // They would be waited for.
+    drop(peers);
+    slimspan.stop_well().await;
 }

@@ -41,6 +41,7 @@ async fn a_sender_that_goes_away_in_the_middle_leaves_nothing_behind() {
     let received = backend.received();
     assert_eq!(received.len(), sent);
     assert!(received.iter().all(|one| one.message == whole));
+    slimspan.stop_well().await;
 }
 
 /// A sender that loses patience while its file is stored takes nothing from one that waits.
@@ -80,4 +81,5 @@ async fn a_sender_that_goes_away_does_not_take_the_upload_along() {
     gate.add_permits(1);
     second.await.unwrap().unwrap();
     assert_eq!((store.puts(), store.stored().len()), (1, 1));
+    slimspan.stop_well().await;
 }

@@ -80,6 +80,7 @@ async fn a_tenant_whose_store_hangs_leaves_the_others_their_memory() {
         }
     };
     soon("all is given back", given_back).await;
+    slimspan.stop_well().await;
 }
 
 /// A backend hangs, and requests for it keep what they have been lent: three quarters of what there is, so that
@@ -122,4 +123,5 @@ async fn a_backend_that_hangs_leaves_the_others_their_memory() {
         () = again => panic!("it hangs"),
         _ = hanging.arrived(SENT + 1) => {}
     }
+    slimspan.stop_well().await;
 }

@@ -79,6 +79,7 @@ async fn a_body_that_ends_early_is_not_acknowledged() {
     let heard = self::heard(&mut stream).await;
     assert!(!heard.contains("200"), "{heard}");
     assert!(backend.received().is_empty());
+    slimspan.stop_well().await;
 }
 
 /// Row 21: where two readers could see two ends of a request, it is refused, and nothing after it is read.
@@ -153,6 +154,7 @@ async fn a_request_with_two_ends_is_none() {
         assert!(heard.contains("HTTP/1.1 400"), "{heard}");
     }
     assert!(backend.received().is_empty());
+    slimspan.stop_well().await;
 }
 
 /// A request that does not come in time may come again.
@@ -171,6 +173,8 @@ async fn a_request_has_its_read_timeout() {
     soon("slimspan answers", answered).await.unwrap();
     assert_eq!(beginning, b"HTTP/1.1 503");
     assert!(backend.received().is_empty());
+    drop(stream);
+    slimspan.stop_well().await;
 }
 
 /// Rows 22 and 31: what stands around a body has an end, too.
@@ -204,6 +208,8 @@ async fn heads_extensions_and_trailers_have_an_end() {
         .send(Signal::Traces, &otlp::plain_span(1))
         .await
         .unwrap();
+    drop(sender);
+    slimspan.stop_well().await;
 }
 
 /// A head may be as large as over HTTP/2, so that a long token has room; whose is larger is told so, also while it
@@ -222,6 +228,7 @@ async fn a_head_of_more_than_16_kib_is_refused() {
         assert_eq!(is_explained, kib > 16, "{told}");
     }
     assert_eq!(backend.received().len(), 1);
+    slimspan.stop_well().await;
 }
 
 /// Row 37: what is no HTTP is closed without waiting for more.
@@ -247,6 +254,7 @@ async fn what_speaks_something_else_is_closed_at_once() {
         );
     }
     assert!(backend.received().is_empty());
+    slimspan.stop_well().await;
 }
 
 /// Row 34: a head has its time from its first byte, byte by byte too, also after a good request; what comes
@@ -286,6 +294,7 @@ async fn a_head_that_does_not_become_whole_is_cut() {
             begun.elapsed()
         );
     }
+    slimspan.stop_well().await;
 }
 
 /// Half a head that comes behind a request has its time when that request has been answered: before, nobody
@@ -331,6 +340,7 @@ async fn half_a_head_behind_a_request_is_cut_after_its_answer() {
         let took = begun.elapsed();
         assert!(took >= HEAD * 3 / 4, "in pieces: {in_pieces}: {took:?}");
     }
+    slimspan.stop_well().await;
 }
 
 /// Who has nothing more to say is closed, and a connection may be of one request alone.
@@ -352,6 +362,7 @@ async fn connections_end_as_they_are_told() {
         "{:?}",
         begun.elapsed()
     );
+    slimspan.stop_well().await;
 
     let (_backend, slimspan) = start(|http| {
         http["keep_alives_enabled"] = json!(false);
@@ -366,6 +377,7 @@ async fn connections_end_as_they_are_told() {
         told.contains("content-type: application/x-protobuf"),
         "{told}"
     );
+    slimspan.stop_well().await;
 }
 
 /// One more is closed rather than left waiting, as with gRPC.
@@ -398,6 +410,8 @@ async fn connections_are_limited() {
         }
     };
     soon("a place is free", gets_in).await;
+    drop(first);
+    slimspan.stop_well().await;
 }
 
 /// Who asks before it sends is told before it has sent what is too large, and told to go on with the rest.
@@ -428,6 +442,8 @@ async fn who_asks_first_sends_nothing_in_vain() {
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     assert_eq!(backend.only(), span);
+    drop(stream);
+    slimspan.stop_well().await;
 }
 
 /// A sender that is not done sending when it is refused reads its answer all the same, instead of a broken
@@ -457,4 +473,5 @@ async fn who_sends_too_much_can_read_that_it_was() {
         assert_eq!(&answer, b"HTTP/1.1 413");
     }
     assert!(backend.received().is_empty());
+    slimspan.stop_well().await;
 }
