@@ -106,6 +106,7 @@ async fn an_answer_that_expands_is_not_kept() {
             }
             let grown = slimspan.peak_memory().saturating_sub(before);
             assert!(grown < ALLOWED as u64, "{what}: {} MiB", grown >> 20);
+            slimspan.stop_well().await;
         }
     }
 }

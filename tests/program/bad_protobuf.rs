@@ -550,6 +550,7 @@ async fn indices_of_a_dictionary_are_counted() {
         assert!(page.body.contains(&line), "{}", page.body);
     }
     assert!(backend.received().iter().all(|one| one.message == request));
+    slimspan.stop_well().await;
 }
 
 /// Row 62: as many as fit into a request of 64 MiB are 12,000 (`SLIMSPAN_FILES`). They are stored 16 at a time,
@@ -591,6 +592,7 @@ async fn many_files_in_one_request_are_stored() {
         "all of them stored, 16 at a time at most, or its sender asked to come back",
         format_args!("{files} files of 5 KiB, {most} at a time, taken the time number {times}"),
     );
+    slimspan.stop_well().await;
 }
 
 /// Row 63: it is put from where it came. Everyday it is a smaller one.
@@ -629,6 +631,7 @@ async fn a_file_of_63_mib_is_stored_in_twice_its_memory() {
         "twice its size at most",
         format_args!("{} MiB", grown >> 20),
     );
+    slimspan.stop_well().await;
 }
 
 /// Row 64
@@ -649,13 +652,14 @@ async fn a_file_that_a_request_has_a_thousand_times_is_put_once() {
         .iter()
         .map(|one| references(Signal::Traces, &one.message).len());
     assert_eq!(found.sum::<usize>(), 1_000);
+    slimspan.stop_well().await;
 }
 
 /// Row 65
 #[tokio::test]
 async fn the_threshold_is_exact() {
     let backend = Backend::start().await;
-    let (_slimspan, sender) = started(&backend).await;
+    let (slimspan, sender) = started(&backend).await;
     let lengths = [0, 8191, 8192, 8193];
     for (length, moved) in lengths.into_iter().zip([0, 0, 1, 1]) {
         let request = request(&[&attribute(b"file", &bytes_of(length))]);
@@ -668,13 +672,14 @@ async fn the_threshold_is_exact() {
         );
         assert_eq!(arrived == request, moved == 0, "{length}");
     }
+    slimspan.stop_well().await;
 }
 
 /// Row 66
 #[tokio::test]
 async fn a_signal_without_a_pipeline_is_refused() {
     let backend = Backend::start().await;
-    let (_slimspan, sender) = started(&backend).await;
+    let (slimspan, sender) = started(&backend).await;
     let metric = otlp::metric(otlp::text("a value"));
     sender.send(Signal::Metrics, &metric).await.unwrap();
     assert!(backend.only() == metric);
@@ -682,4 +687,5 @@ async fn a_signal_without_a_pipeline_is_refused() {
     let status = sender.send(Signal::Profiles, &profile).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented, "{status}");
     assert_eq!(backend.received().len(), 1);
+    slimspan.stop_well().await;
 }

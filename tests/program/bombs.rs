@@ -129,6 +129,7 @@ async fn empty_messages_by_the_million_are_refused_at_once_and_cost_nothing() {
             LIMIT / MIB
         ),
     );
+    slimspan.stop_well().await;
 }
 
 /// As JSON it is `{}`.
@@ -161,6 +162,8 @@ async fn empty_objects_by_the_million_are_refused_at_once_and_cost_nothing() {
             LIMIT / MIB
         ),
     );
+    drop(sender);
+    slimspan.stop_well().await;
 }
 
 /// All at the same moment stay within what the process may take.
@@ -191,4 +194,5 @@ async fn many_bombs_together_stay_within_the_limit_of_memory() {
         format_args!("within {MEMORY} MiB").to_string().as_str(),
         format_args!("{} MiB", peak >> 20),
     );
+    slimspan.stop_well().await;
 }

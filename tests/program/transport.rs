@@ -492,6 +492,7 @@ async fn what_is_to_be_skipped_takes_as_long_as_there_is_of_it() {
         "doubling the input < 2.3x the time, up to 64 MiB",
         format_args!("{mib} MiB, as one frame and as many: at most {worst:.2}x, {slowest:.1?}"),
     );
+    slimspan.stop_well().await;
 }
 
 /// Row 35: a deadline that is over before the request has come ends it before anything is done. The
@@ -502,7 +503,7 @@ async fn a_deadline_that_is_over_ends_a_request_before_it_begins() {
     let slimspan = Slimspan::start(&config::standard(backend.address)).await;
     let sender = PatientSender::connect(slimspan.addresses[0]).await;
     let picture = frame(0, &otlp::span_with(otlp::PICTURE));
-    let (_half, never_whole) = open_body(picture.slice(..100));
+    let (half, never_whole) = open_body(picture.slice(..100));
     for (timeout, call, code) in [
         ("1n", Call::whole(picture.clone()), Code::DeadlineExceeded),
         ("50m", Call::traces(never_whole), Code::DeadlineExceeded),
@@ -516,6 +517,8 @@ async fn a_deadline_that_is_over_ends_a_request_before_it_begins() {
         assert_eq!(stored, code == Code::Ok, "{timeout}");
     }
     assert_eq!(backend.received().len(), 1);
+    drop((half, sender));
+    slimspan.stop_well().await;
 }
 
 /// Row 36, where HTTP/2 itself has no such values: the call ends, and nobody gets it.
@@ -580,4 +583,5 @@ async fn what_speaks_something_else_is_closed_at_once() {
         good.send(Signal::Traces, &span).await.unwrap();
         assert_eq!(backend.received().len(), number + 1, "{what}");
     }
+    slimspan.stop_well().await;
 }

@@ -489,6 +489,8 @@ async fn the_limit_is_exact_and_told() {
     let received = backend.received();
     assert_eq!(received.len(), encodings.len());
     assert!(received.iter().all(|one| one.message == largest));
+    drop(sender);
+    slimspan.stop_well().await;
 }
 
 /// So many times these zeros in one stream. There is nothing behind them, which nobody gets to see.
@@ -534,6 +536,8 @@ async fn a_bomb_is_refused_within_bounded_memory() {
         let grown = slimspan.peak_memory().saturating_sub(before);
         assert!(grown < 96 * MIB as u64, "{encoding}: {} MiB", grown >> 20);
         most = most.max(grown);
+        drop(sender);
+        slimspan.stop_well().await;
     }
     measured(
         "P18",
@@ -564,6 +568,8 @@ async fn a_bomb_of_snappy_or_lz4_is_refused_within_bounded_memory() {
         }
         let grown = slimspan.peak_memory().saturating_sub(before);
         assert!(grown < 64 * MIB as u64, "{encoding}: {} MiB", grown >> 20);
+        drop(sender);
+        slimspan.stop_well().await;
     }
     assert!(backend.received().is_empty());
 }
