@@ -184,6 +184,7 @@ async fn an_answer_of_http_has_its_meaning() {
         assert!(refused.message().contains(&status.to_string()), "{refused}");
     }
     assert_eq!(backend.received().len(), table.len());
+    slimspan.stop_well().await;
 }
 
 /// Without a `grpc-status` nobody knows whether the backend took it, whatever else there is.
@@ -219,6 +220,7 @@ async fn an_answer_without_a_status_is_no_success() {
             assert!(retry_after(&refused).is_some(), "{told}: {refused}");
         }
     }
+    slimspan.stop_well().await;
 }
 
 /// A backend that is not there is no reason to lose anything.
@@ -376,6 +378,7 @@ async fn a_backend_that_does_not_say_that_it_is_there_is_given_up() {
     network.set(Conditions::default());
     sender.send(Signal::Traces, &span).await.unwrap();
     assert!(network.connections() > 1);
+    slimspan.stop_well().await;
 }
 
 /// Stands before a backend, for one connection, and counts the questions whether it is there. Its address.
@@ -433,4 +436,5 @@ async fn a_backend_without_requests_is_asked_where_that_is_permitted() {
     let questions = asked.wait_for(|count| *count >= more);
     soon("questions", questions).await.unwrap();
     assert_eq!(*left_alone.borrow(), before);
+    slimspan.stop_well().await;
 }

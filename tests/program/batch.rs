@@ -85,6 +85,7 @@ async fn requests_are_joined_and_answered_together() {
         let whole = request.as_ref();
         assert!(restored.windows(whole.len()).any(|part| part == whole));
     }
+    slimspan.stop_well().await;
 }
 
 /// Requests of one credential go together, and leave with it; those of another one do not go with them.
@@ -122,6 +123,7 @@ async fn only_requests_with_the_same_metadata_are_joined() {
             assert!(is_in, "{credential}: {number}");
         }
     }
+    slimspan.stop_well().await;
 }
 
 /// One combination more than may wait is asked to come back, and may when there is room again; those that
@@ -164,6 +166,7 @@ async fn so_many_combinations_of_metadata_wait_and_no_more() {
         assert_eq!(status.code(), Code::Ok, "{status}");
     }
     assert_eq!(backend.received().len(), 2);
+    slimspan.stop_well().await;
 }
 
 #[tokio::test]
@@ -175,6 +178,7 @@ async fn time_ends_a_batch_as_well() {
     let request = otlp::plain_span(1);
     sender.send(Signal::Traces, &request).await.unwrap();
     assert_eq!(backend.only(), request);
+    slimspan.stop_well().await;
     // Half of a sender's time is enough to wait for others.
     let slow = json!({ "timeout": "1h" });
     let slimspan = Slimspan::start(&with_batch(&backend, slow)).await;
@@ -182,6 +186,7 @@ async fn time_ends_a_batch_as_well() {
     let answer = slimspan.sender().await.call(call).await;
     assert_eq!(answer.status().code(), Code::Ok);
     assert_eq!(backend.received().len(), 2);
+    slimspan.stop_well().await;
 }
 
 /// As in the Collector: what need not be larger goes at once, and so does what may not wait. Only the largest
@@ -217,6 +222,7 @@ async fn without_a_size_or_a_time_nothing_waits() {
             metrics.count(&name, &["processor=\"batch\""])
         };
         assert_eq!((count("batch_size"), count("timeout")), (1, 0), "{batch}");
+        slimspan.stop_well().await;
     }
 }
 
@@ -231,6 +237,7 @@ async fn a_batch_has_at_most_so_many_items() {
     let mut sizes: Vec<_> = backend.received().iter().map(spans).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 3, 3]);
+    slimspan.stop_well().await;
 }
 
 /// What one sender's request is refused for does not take another's along, also where it is sent by a queue whose
@@ -319,6 +326,7 @@ async fn a_refusal_that_is_about_no_request_is_for_all() {
         assert_eq!(answer.unwrap_err().code(), Code::Internal);
     }
     assert_eq!(backend.received().len(), 1);
+    slimspan.stop_well().await;
 }
 
 /// Where a request is too large for a batch, what is wrong with a part of it is not for the rest.
@@ -341,6 +349,7 @@ async fn a_piece_that_is_refused_does_not_take_the_others_along() {
     let answer = Answer::from(sender.send(Signal::Traces, &six).await.unwrap());
     assert_eq!(answer.rejected(), Some(2), "{}", answer.message());
     assert_eq!(backend.received().len(), 3);
+    slimspan.stop_well().await;
 }
 
 /// A batch in a queue counts as queued for each of its senders until the backend has it.
@@ -375,6 +384,7 @@ async fn what_goes_apart_is_not_joined() {
     let odd = Bytes::from([odd, otlp::plain_span(1).to_vec()].concat());
     sender.send(Signal::Traces, &odd).await.unwrap();
     assert_eq!(backend.received().len(), 2);
+    slimspan.stop_well().await;
 }
 
 /// What is joined, and why it went, is told as the Collector tells it.
@@ -417,4 +427,5 @@ async fn batches_are_counted() {
     let by = ["receiver=\"otlp\"", "transport=\"grpc\""];
     let name = "slimspan_receiver_request_duration_seconds_count";
     assert_eq!(metrics.count(name, &by), 4);
+    slimspan.stop_well().await;
 }

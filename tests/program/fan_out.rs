@@ -66,6 +66,7 @@ async fn what_one_backend_refuses_is_refused() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("otlp_grpc/one"), "{status}");
     assert_eq!((one.received().len(), two.received().len()), (1, 1));
+    slimspan.stop_well().await;
 }
 
 /// A retry that can help one of them is worth having, and it waits for the slower one.
@@ -97,6 +98,7 @@ async fn of_two_refusals_the_retryable_one_is_the_answer() {
         let status = refused.unwrap_err();
         let heard = (status.code(), retry_after(&status));
         assert_eq!(heard, expected);
+        slimspan.stop_well().await;
     }
 }
 
@@ -248,5 +250,6 @@ async fn what_has_left_to_one_backend_is_in_the_catalog() {
         let told = told.await;
         let has = |bytes: &[u8]| told.contains(&Digest::of(bytes).to_string());
         assert!(has(&known) && !has(&unknown), "{told}");
+        slimspan.stop_well().await;
     }
 }

@@ -341,7 +341,7 @@ async fn what_nobody_can_read_is_rejected_alone() {
 #[tokio::test]
 async fn what_is_odd_and_sound_is_the_backends_affair() {
     let backend = Backend::start().await;
-    let (_slimspan, sender) = started(&backend).await;
+    let (slimspan, sender) = started(&backend).await;
     let mut seen = 0;
     for (what, odd) in odd_but_sound() {
         for position in POSITIONS {
@@ -351,6 +351,7 @@ async fn what_is_odd_and_sound_is_the_backends_affair() {
             assert!(new_messages(&backend, &mut seen) == [with], "{what}");
         }
     }
+    slimspan.stop_well().await;
 }
 
 /// A text that is not UTF-8 goes in a request of its own, and the backend may take it.
@@ -466,13 +467,14 @@ async fn a_flood_of_odd_items_is_no_flood_of_requests() {
         .await;
     assert_eq!(alone.unwrap_err().code(), Code::Internal);
     assert_eq!(spans().await, (1, 1_001));
+    slimspan.stop_well().await;
 }
 
 /// An odd resource concerns all of its spans, and none of other resources.
 #[tokio::test]
 async fn an_odd_resource_goes_apart_with_its_spans() {
     let backend = Backend::answering(|received| strict(&received)).await;
-    let (_slimspan, sender) = started(&backend).await;
+    let (slimspan, sender) = started(&backend).await;
     let scope = message(2, &[message(2, &span(1)), message(2, &span(2))].concat());
     let resource = |fault: &[u8]| message(1, &[fault, &scope].concat());
     let sound = resource(&message(1, b""));
@@ -491,6 +493,7 @@ async fn an_odd_resource_goes_apart_with_its_spans() {
         // All of its spans are in one place, which one request tells.
         assert_eq!(received.len(), if refused_apart { 2 } else { 1 });
     }
+    slimspan.stop_well().await;
 }
 
 /// Where the odd items could be taken later, the sender is to come back with all.
@@ -552,7 +555,7 @@ async fn where_nothing_can_be_read_the_request_is_refused() {
 #[tokio::test]
 async fn a_request_that_is_broken_around_its_items_is_refused() {
     let backend = Backend::start().await;
-    let (_slimspan, sender) = started(&backend).await;
+    let (slimspan, sender) = started(&backend).await;
     let sound = request([span(1)]);
     for broken in [
         vec![0x0f],
@@ -565,6 +568,7 @@ async fn a_request_that_is_broken_around_its_items_is_refused() {
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     }
     assert!(backend.received().is_empty());
+    slimspan.stop_well().await;
 }
 
 /// A file in a rejected item is not stored, and one in a sound or odd item is.

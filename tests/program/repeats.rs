@@ -112,6 +112,7 @@ async fn a_repeated_file_beside_one_that_cannot_be_stored() {
         // The known one goes on alone.
         sender.send(Signal::Traces, &known).await.unwrap();
         assert_eq!(store.puts(), 2);
+        slimspan.stop_well().await;
     }
 }
 
