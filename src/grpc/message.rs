@@ -129,7 +129,7 @@ mod tests {
     use std::convert::Infallible;
     use std::time::Duration;
 
-    use futures::stream;
+    use futures::{StreamExt as _, stream};
     use http_body::Frame;
     use http_body_util::StreamBody;
     use tokio::time::Instant;
@@ -248,13 +248,34 @@ mod tests {
         assert_eq!(message.unwrap().bytes.len(), 5 * 64 * 1024);
     }
 
+    /// Whether nothing of it has come, or some, which is given back then.
     #[tokio::test(start_paused = true)]
     async fn a_call_that_stalls_ends() {
-        let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let outcome = read(body, 100, &mut budget().lease()).await;
-        assert!(matches!(
-            outcome,
-            Err(ReadError::Arriving(ArriveError::Stalled))
-        ));
+        let begun = Bytes::from([&[0, 0, 4, 0, 0][..], &vec![7; 200 * 1024]].concat());
+        for (first, windows) in [(None, 1), (Some(begun), 2)] {
+            let budget = budget();
+            let came = first.as_ref().map_or(0, Bytes::len) as u64;
+            let frames = stream::iter(first.map(|data| Ok::<_, Infallible>(Frame::data(data))));
+            let body = StreamBody::new(frames.chain(stream::pending()));
+            let start = Instant::now();
+            let reading = async {
+                let mut lease = budget.lease();
+                read(body, 1 << 20, &mut lease).await
+            };
+            let meanwhile = async {
+                tokio::time::sleep(WINDOW / 2).await;
+                budget.in_flight()
+            };
+            let (outcome, taken) = tokio::join!(reading, meanwhile);
+            assert!(
+                matches!(outcome, Err(ReadError::Arriving(ArriveError::Stalled))),
+                "{outcome:?}"
+            );
+            // The last window is one in which nothing comes.
+            let took = start.elapsed();
+            assert!(took < WINDOW * windows + WINDOW / 2, "{took:?}");
+            assert!(taken >= came && (taken > 0) == (came > 0), "{taken}");
+            assert_eq!(budget.in_flight(), 0);
+        }
     }
 }

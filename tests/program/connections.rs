@@ -219,9 +219,13 @@ async fn how_long_connections_live_may_be_said() {
     tokio::join!(old, idle, silent);
 }
 
-/// Whose request stops arriving has its answer, and is told to connect again.
+/// Whose request stops arriving has its answer, and is told to connect again; what had come of it takes no memory any
+/// more.
 #[tokio::test]
 async fn who_lets_a_request_stall_is_told_to_go() {
+    // Less than what has to come in ten seconds, and a frame has room for it.
+    const CAME: usize = 48 << 10;
+    const TAKEN: &str = "slimspan_memory_in_flight_bytes";
     let backend = Backend::start().await;
     let mut config = config::with_http(backend.address);
     let exporter = json!({ "prometheus": { "port": 0 } });
@@ -230,8 +234,8 @@ async fn who_lets_a_request_stall_is_told_to_go() {
     let slimspan = Slimspan::start(&config).await;
     let stalling = Protocol::ALL.map(async |protocol| {
         let mut peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
-        let begun = http2::data(1, &announcement(0, MIB));
-        let request = [protocol.request(1), begun].concat();
+        let begun = [&announcement(0, MIB)[..], &vec![7; CAME]].concat();
+        let request = [protocol.request(1), http2::data(1, &begun)].concat();
         peer.send(&request).await.unwrap();
         let (mut is_answered, mut is_told) = (false, false);
         while let Some((kind, ..)) = peer.next().await {
@@ -240,7 +244,12 @@ async fn who_lets_a_request_stall_is_told_to_go() {
         }
         assert!(is_answered && is_told, "{protocol:?}");
     });
-    join_all(stalling).await;
+    let least = (CAME * Protocol::ALL.len()) as u64;
+    let charged = async {
+        let metrics = async || Metrics::of(slimspan.page("telemetry")).await;
+        while metrics().await.count(TAKEN, &[]) < least {}
+    };
+    tokio::join!(join_all(stalling), soon("both are in memory", charged));
     // And for no other reason, of which there are some later on.
     let metrics = async {
         loop {
@@ -253,6 +262,7 @@ async fn who_lets_a_request_stall_is_told_to_go() {
     let metrics = soon("both are counted", metrics).await;
     let stalled = metrics.count("slimspan_connections_cut_total", &["fault=\"stalled\""]);
     assert_eq!(stalled, Protocol::ALL.len() as u64);
+    assert_eq!(metrics.count(TAKEN, &[]), 0);
     slimspan.stop_well().await;
 }
 
