@@ -20,11 +20,11 @@ use tonic::Status;
 
 use super::strangers::OF_FRAMES;
 use crate::support::backend::Backend;
-use crate::support::frames::announcement;
+use crate::support::frames::{self, announcement};
 use crate::support::http::HttpSender;
 use crate::support::http2::{
-    CONTINUATION, DATA, END_HEADERS, End, GOAWAY, HEADERS, PING, PRIORITY, Peer, Protocol,
-    RST_STREAM, SETTINGS, WINDOW_UPDATE, data, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, End, GOAWAY, HEADERS, PING, PRIORITY, Peer,
+    Protocol, RST_STREAM, SETTINGS, WINDOW_UPDATE, data, frame,
 };
 use crate::support::measured::{bound, measured};
 use crate::support::pages::Metrics;
@@ -202,6 +202,53 @@ pub(super) fn floods(to: Protocol) -> Vec<Flood> {
         same("32 window update", open(), window(1, 1)),
         same("32 what nobody knows", vec![], frame(0xfa, 0, 0, &[7; 64])),
     ]
+}
+
+/// Row 26 where it is no flood: requests beyond those that may be open are told that they were not begun, and the
+/// others, and their connection, go on.
+#[tokio::test]
+async fn requests_beyond_those_that_may_be_open_are_refused() {
+    const SENT: u32 = 150;
+    const ASKED: [u8; 8] = [7; 8];
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::with_http(backend.address)).await;
+    let span = otlp::plain_span(1);
+    for (protocol, most, message) in [
+        (Protocol::Grpc, 100, frames::frame(0, &span)),
+        (Protocol::Http, 32, span.clone()),
+    ] {
+        let arrived = backend.count();
+        let mut peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
+        let streams: Vec<u32> = (0..SENT).map(|number| 2 * number + 1).collect();
+        let mut requests: Vec<u8> = Vec::new();
+        for stream in &streams {
+            requests.extend(protocol.request(*stream));
+        }
+        // It is answered when all before it has been.
+        requests.extend(frame(PING, 0, 0, &ASKED));
+        peer.send(&requests).await.unwrap();
+        let mut refused = Vec::new();
+        loop {
+            match peer.next_of_stream().await.unwrap() {
+                (PING, _, _, asked) if asked == ASKED => break,
+                (RST_STREAM, _, stream, why) => {
+                    assert_eq!(why, REFUSED_STREAM.to_be_bytes(), "{protocol:?}: {stream}");
+                    refused.push(stream);
+                }
+                (kind @ (HEADERS | GOAWAY), ..) => panic!("{protocol:?}: {kind}"),
+                _ => {}
+            }
+        }
+        assert_eq!(refused, streams[most..], "{protocol:?}");
+        // The first of them becomes whole.
+        let rest = frame(DATA, END_STREAM, 1, &message);
+        peer.send(&rest).await.unwrap();
+        assert_eq!(peer.status().await, Some(200), "{protocol:?}");
+        assert!(peer.ask().await, "{protocol:?}");
+        assert_eq!(backend.count(), arrived + 1, "{protocol:?}");
+    }
+    assert!(backend.received().iter().all(|one| one.message == span));
+    slimspan.stop_well().await;
 }
 
 /// What is cut is counted by what its peer did; who goes away is not.

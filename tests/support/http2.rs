@@ -111,10 +111,17 @@ impl Peer {
 
     /// The next frame that comes; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<(u8, u8, Vec<u8>)> {
+        let (kind, flags, _, payload) = self.next_of_stream().await?;
+        Some((kind, flags, payload))
+    }
+
+    /// The same with the number of its stream, which is 0 where it is about the connection.
+    pub(crate) async fn next_of_stream(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         let read = soon("a frame", self.stream.read_exact(&mut head)).await;
         read.ok()?;
-        let [a, b, c, kind, flags, ..] = head;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let stream = u32::from_be_bytes(stream);
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.stream.read_exact(&mut payload).await.ok()?;
         match kind {
@@ -130,13 +137,13 @@ impl Peer {
                     }
                 }
             }
-            WINDOW_UPDATE if head[5..] == [0; 4] => {
+            WINDOW_UPDATE if stream == 0 => {
                 let more = u32::from_be_bytes(payload.clone().try_into().unwrap());
                 self.connection_window += more as usize;
             }
             _ => {}
         }
-        Some((kind, flags, payload))
+        Some((kind, flags, stream, payload))
     }
 
     /// Sends what `frames` makes of 0, 1, 2 and so on until the connection ends, and reads what
