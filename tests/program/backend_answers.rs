@@ -223,6 +223,35 @@ async fn an_answer_without_a_status_is_no_success() {
     slimspan.stop_well().await;
 }
 
+/// The metadata of an answer has an end as that of a request has: of one with more nobody knows what it says, and the
+/// next one is heard again.
+#[tokio::test]
+async fn metadata_of_an_answer_of_more_than_16_kib_is_none() {
+    let long = [15, 17, 1].map(|kib| "x".repeat(kib << 10));
+    let replies = long.each_ref().map(|long| {
+        let headers = [
+            ("content-type", "application/grpc"),
+            ("x-long", long.as_str()),
+        ];
+        with_trailers(raw(&headers, frame(0, b"")), ("grpc-status", "0"))
+    });
+    let backend = replying(replies).await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let sender = slimspan.sender().await;
+    for long in &long {
+        let told = sender.send(Signal::Traces, &otlp::plain_span(1)).await;
+        if long.len() < 16 << 10 {
+            assert_eq!(told.unwrap(), Bytes::new(), "{}", long.len());
+        } else {
+            let refused = told.unwrap_err();
+            assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+            assert!(retry_after(&refused).is_some(), "{refused}");
+        }
+    }
+    assert_eq!(backend.received().len(), long.len());
+    slimspan.stop_well().await;
+}
+
 /// A backend that is not there is no reason to lose anything.
 #[tokio::test]
 async fn while_the_backend_is_down_the_sender_is_asked_to_come_back() {
