@@ -19,8 +19,11 @@ use super::floods::floods;
 use super::http::bodies;
 use crate::promises::exists;
 use crate::support::backend::Backend;
+use crate::support::canaries;
 use crate::support::frames::{announcement, compress, frame};
-use crate::support::http2::{self, END_HEADERS, HEADERS, Peer, Protocol};
+use crate::support::http2::{
+    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Peer, Protocol,
+};
 use crate::support::measured::{bound, measured};
 use crate::support::sender::{Call, PatientSender, open_body, retry_after};
 use crate::support::slimspan::Slimspan;
@@ -521,24 +524,92 @@ async fn a_deadline_that_is_over_ends_a_request_before_it_begins() {
     slimspan.stop_well().await;
 }
 
-/// Row 36, where HTTP/2 itself has no such values: the call ends, and nobody gets it.
+/// Row 36, where HTTP itself has no such values: nobody gets the call, and nobody reads the value in a log. Over HTTP/2
+/// it ends its connection, which is told why, for what is compressed behind it cannot be read any more.
 #[tokio::test]
 async fn a_value_that_is_none_ends_its_call() {
+    /// RFC 9113, section 7.
+    const PROTOCOL_ERROR: u32 = 1;
     let backend = Backend::start().await;
-    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    // It logs all that it can.
+    let slimspan = canaries::start(config::with_http(backend.address)).await;
     let good = slimspan.sender().await;
-    for value in [&b"a\0b"[..], b"a\nb", b"a\rb"] {
-        let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
-        let block = Protocol::Grpc.headers(&[(b"x-secret", value)]);
-        let mut call = http2::frame(HEADERS, END_HEADERS, 1, &block);
-        call.extend(http2::data(1, &frame(0, &otlp::plain_span(1))));
-        peer.send(&call).await.unwrap();
-        assert!(!peer.answered().await, "{}", value.escape_ascii());
+    let span = otlp::plain_span(1);
+    for odd in [b'\0', b'\n', b'\r'] {
+        let value = [&b"a"[..], &[odd], SECRET.as_bytes()].concat();
+        let shown = value.escape_ascii().to_string();
+        for (protocol, message) in [
+            (Protocol::Grpc, frame(0, &span)),
+            (Protocol::Http, span.clone()),
+        ] {
+            let mut peer = Peer::connect(slimspan.listener(protocol)).await.unwrap();
+            let block = protocol.headers(&[(b"x-secret", &value[..])]);
+            let mut call = http2::frame(HEADERS, END_HEADERS, 1, &block);
+            call.extend(http2::frame(DATA, END_STREAM, 1, &message));
+            peer.send(&call).await.unwrap();
+            let told = loop {
+                match peer.next().await {
+                    Some((GOAWAY, _, told)) => break told,
+                    Some((HEADERS, ..)) => panic!("{protocol:?}, {shown}: it is answered"),
+                    Some(_) => {}
+                    None => panic!("{protocol:?}, {shown}: nothing is told"),
+                }
+            };
+            assert_eq!(
+                told[4..8],
+                PROTOCOL_ERROR.to_be_bytes(),
+                "{protocol:?}, {shown}"
+            );
+            while peer.next().await.is_some() {}
+        }
+        let request = [
+            &b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nx-secret: "[..],
+            &value[..],
+            b"\r\n\r\n",
+        ];
+        let address = slimspan.listener(Protocol::Http);
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&request.concat()).await.unwrap();
+        let mut told = Vec::new();
+        let _ = soon("the connection ends", stream.read_to_end(&mut told)).await;
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.starts_with("HTTP/1.1 400"), "{shown}: {told}");
+        assert!(!told.contains(SECRET), "{shown}: {told}");
     }
     assert!(backend.received().is_empty());
     let span = otlp::plain_span(2);
     good.send(Signal::Traces, &span).await.unwrap();
     assert_eq!(backend.only(), span);
+    let ended = slimspan.stop().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("DEBUG"), "{}", ended.stderr);
+    for said in [&ended.stderr, &ended.stdout] {
+        assert!(!said.contains(SECRET), "{said}");
+    }
+}
+
+/// The metadata of a call may have 16 KiB, as the headers of any request; whose has more is told so with the status of
+/// HTTP for that, and its connection goes on.
+#[tokio::test]
+async fn metadata_of_more_than_16_kib_is_refused() {
+    let backend = Backend::start().await;
+    let slimspan = Slimspan::start(&config::standard(backend.address)).await;
+    let span = otlp::plain_span(1);
+    for (kib, expected) in [(15, 200), (17, 431)] {
+        let long = vec![b'x'; kib << 10];
+        let block = Protocol::Grpc.headers(&[(b"x-long", &long[..])]);
+        let mut peer = Peer::connect(slimspan.addresses[0]).await.unwrap();
+        // In frames as large as each side takes unless it is told otherwise.
+        let (first, rest) = block.split_at(block.len().min(16 << 10));
+        let mut call = http2::frame(HEADERS, 0, 1, first);
+        call.extend(http2::frame(CONTINUATION, END_HEADERS, 1, rest));
+        call.extend(http2::frame(DATA, END_STREAM, 1, &frame(0, &span)));
+        peer.send(&call).await.unwrap();
+        assert_eq!(peer.status().await, Some(expected), "{kib} KiB");
+        assert!(peer.ask().await, "{kib} KiB");
+    }
+    assert_eq!(backend.only(), span);
+    slimspan.stop_well().await;
 }
 
 /// Row 37: what is not HTTP/2 is told by its first bytes and closed, without waiting for more.
