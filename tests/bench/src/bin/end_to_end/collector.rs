@@ -95,7 +95,7 @@ impl Drop for Collector {
 
 fn configuration(way: Way, backend: SocketAddr, folder: &Path) -> String {
     let store = match way {
-        Way::Bare | Way::Known | Way::Recalled | Way::Forgetful | Way::Memory => {
+        Way::Bare | Way::Known | Way::Recalled | Way::Again | Way::Forgetful | Way::Memory => {
             "memory://".to_owned()
         }
         Way::Folder => folder.join("artifacts").display().to_string(),

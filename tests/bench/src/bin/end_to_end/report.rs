@@ -94,6 +94,11 @@ pub(crate) fn repeated_images(rows: &[Row<'_>]) -> Option<f64> {
     images(rows, Way::Recalled, Way::Memory)
 }
 
+/// CPU seconds on images that were seen once before, as a part of those on new ones.
+pub(crate) fn images_again(rows: &[Row<'_>]) -> Option<f64> {
+    images(rows, Way::Again, Way::Memory)
+}
+
 /// CPU seconds on new images, as a part of those where none is remembered.
 pub(crate) fn remembered_images(rows: &[Row<'_>]) -> Option<f64> {
     images(rows, Way::Memory, Way::Forgetful)

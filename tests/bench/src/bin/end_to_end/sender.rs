@@ -19,6 +19,24 @@ use tokio::task::LocalSet;
 use crate::grpc;
 use crate::setup::Load;
 
+/// When a sender has sent enough.
+#[derive(Clone, Copy)]
+enum Until {
+    Time(Instant),
+    /// The request of that serial was the last.
+    Serial(u64),
+}
+
+impl Until {
+    /// Whether the request of `serial` was the last.
+    fn is_reached(self, serial: u64) -> bool {
+        match self {
+            Self::Time(deadline) => Instant::now() >= deadline,
+            Self::Serial(last) => serial >= last,
+        }
+    }
+}
+
 /// One connection to a collector.
 pub(crate) struct Sender {
     connection: SendRequest<Full<Bytes>>,
@@ -55,14 +73,40 @@ impl Sender {
         fresh: bool,
         length: Duration,
     ) -> anyhow::Result<Vec<Duration>> {
-        let deadline = Instant::now() + length;
+        let until = Until::Time(Instant::now() + length);
+        self.send_until(message, load, fresh, until).await
+    }
+
+    /// How many requests were made.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.get()
+    }
+
+    /// Sends once more what [`Sender::send`] sent of fresh images behind the request of that serial.
+    pub(crate) async fn send_again(
+        &self,
+        message: &[u8],
+        load: Load,
+        behind: u64,
+    ) -> anyhow::Result<Vec<Duration>> {
+        let until = Until::Serial(self.serial.replace(behind));
+        self.send_until(message, load, true, until).await
+    }
+
+    async fn send_until(
+        &self,
+        message: &[u8],
+        load: Load,
+        fresh: bool,
+        until: Until,
+    ) -> anyhow::Result<Vec<Duration>> {
         let tasks = LocalSet::new();
         let slots: Vec<_> = (0..load.in_flight())
             .map(|_| {
                 let template = Template::new(message, fresh);
                 let (connection, uri) = (self.connection.clone(), self.uri.clone());
                 let serial = Rc::clone(&self.serial);
-                tasks.spawn_local(repeat(connection, uri, template, serial, deadline))
+                tasks.spawn_local(repeat(connection, uri, template, serial, until))
             })
             .collect();
         tasks.await;
@@ -79,10 +123,10 @@ async fn repeat(
     uri: String,
     mut template: Template,
     serial: Rc<Cell<u64>>,
-    deadline: Instant,
+    until: Until,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::new();
-    while Instant::now() < deadline {
+    while !until.is_reached(serial.get()) {
         serial.set(serial.get() + 1);
         let request = Request::builder()
             .method(Method::POST)

@@ -30,6 +30,8 @@ pub(crate) enum Way {
     Known,
     /// Recalls what was stored before, and decodes nothing.
     Recalled,
+    /// Extracts what came once before: it is decoded and digested, and remembered from then on.
+    Again,
     /// Extracts, and remembers no values; otherwise as [`Way::Memory`].
     Forgetful,
     /// Extracts; artifacts stay in memory, which grows and is touched for the first time all along.
@@ -38,10 +40,11 @@ pub(crate) enum Way {
     Folder,
 }
 
-pub(crate) const SETUPS: [Setup; 8] = [
+pub(crate) const SETUPS: [Setup; 9] = [
     Setup::of(Load::Images, Way::Bare),
     Setup::of(Load::Images, Way::Known),
     Setup::of(Load::Images, Way::Recalled),
+    Setup::of(Load::Images, Way::Again),
     Setup::of(Load::Images, Way::Forgetful),
     Setup::of(Load::Images, Way::Memory),
     Setup::of(Load::Images, Way::Folder),
@@ -90,6 +93,7 @@ impl fmt::Display for Setup {
             Way::Bare => "bare forwarding",
             Way::Known => "artifacts seen before",
             Way::Recalled => "artifacts recalled",
+            Way::Again => "artifacts, the second time",
             Way::Forgetful => "artifacts, none remembered",
             Way::Memory => "artifacts in memory",
             Way::Folder => "artifacts in synced files",

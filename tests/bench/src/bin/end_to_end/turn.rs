@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::backend::Backend;
 use crate::collector::Collector;
 use crate::sender::Sender;
-use crate::setup::{Load, Setup};
+use crate::setup::{Load, Setup, Way};
 
 /// What does not count: connections are made, memory is touched for the first time.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -45,6 +45,8 @@ impl Turn {
 pub(crate) struct Contender {
     load: Load,
     fresh: bool,
+    /// Whether only what comes for the second time counts.
+    again: bool,
     request: Bytes,
     backend: Backend,
     collector: Collector,
@@ -61,6 +63,7 @@ impl Contender {
         let contender = Self {
             load: setup.load,
             fresh: setup.way.is_of_fresh(),
+            again: setup.way == Way::Again,
             request: setup.load.request(),
             backend,
             collector,
@@ -73,9 +76,19 @@ impl Contender {
 
     /// Works for about `length`.
     pub(crate) async fn work(&mut self, length: Duration) -> anyhow::Result<()> {
+        let behind = self.sender.serial();
+        if self.again {
+            // The first time, which another row has.
+            self.send(length).await?;
+        }
         let (cpu, passed_on) = (self.collector.cpu()?, self.backend.received());
         let start = Instant::now();
-        let latencies = self.send(length).await?;
+        let latencies = if self.again {
+            let sent = self.sender.send_again(&self.request, self.load, behind);
+            sent.await?
+        } else {
+            self.send(length).await?
+        };
         let turn = &mut self.turn;
         turn.seconds += start.elapsed().as_secs_f64();
         turn.cpu_seconds += self.collector.cpu()?.saturating_sub(cpu).as_secs_f64();
