@@ -1,5 +1,6 @@
 //! P9: a sender never gets an error for what could go on as it came.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -16,7 +17,7 @@ use crate::support::seed::Seed;
 use crate::support::slimspan::Slimspan;
 use crate::support::verifying::Verifying;
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 12] = [
     Fault::Error,
     Fault::ErrorAfter,
     Fault::Hang,
@@ -28,6 +29,7 @@ const FAULTS: [Fault; 11] = [
     Fault::ErrorInBody,
     Fault::WrongEtag,
     Fault::Reset,
+    Fault::Lie,
 ];
 
 /// A sender that says nothing else waits so long.
@@ -44,7 +46,9 @@ async fn no_fault_of_the_store_is_an_error_for_the_sender() {
 
 async fn with(seed: &Seed, fault: Fault, requests: usize) {
     let store = FaultStore::start(seed.number(), &[(fault, 1000)]).await;
-    let backend = Verifying::start(store.fetch()).await;
+    // Nobody here can see that it lied: what it said it has counts as there, and nothing else does.
+    let fetch = store.fetch_as_told();
+    let backend = Verifying::start(Arc::clone(&fetch)).await;
     let mut config = config::with_s3(backend.address, store.address);
     config["extensions"]["artifact_store"]["timeout"] = "500ms".into();
     config["processors"]["artifact"]["on_store_failure"] = json!("forward");
@@ -59,13 +63,15 @@ async fn with(seed: &Seed, fault: Fault, requests: usize) {
     let checked = Scenario {
         entries: &entries,
         receipts: &backend.receipts(),
-        fetch: &store.fetch(),
+        fetch: &fetch,
         objects: &store.objects(),
         rules: Rules::FORWARDED,
     }
     .assert();
     conserved(&entries, &slimspan.stop().await);
     assert!(store.puts() > 0, "{fault:?}: the store was never asked");
+    let has_lied = store.lies() > 0;
+    assert_eq!(has_lied, fault == Fault::Lie, "{fault:?}: {checked}");
     let slowest = ledger.slowest();
     assert!(slowest < DEADLINE, "{fault:?}: {slowest:?}");
     measured(

@@ -69,6 +69,8 @@ pub(crate) struct FaultStore {
 
 struct Shared {
     objects: Mutex<HashMap<String, Bytes>>,
+    /// What it said it kept, and did not.
+    lied: Mutex<HashMap<String, Bytes>>,
     /// Their names in the order in which they came, and when.
     order: Mutex<Vec<(String, Instant)>>,
     seed: u64,
@@ -98,6 +100,7 @@ impl FaultStore {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             objects: Mutex::default(),
+            lied: Mutex::default(),
             order: Mutex::default(),
             seed,
             faults: Mutex::new(faults.to_vec()),
@@ -151,6 +154,25 @@ impl FaultStore {
             let name = digest.to_string();
             shared.objects.lock().unwrap().get(&name).cloned()
         })
+    }
+
+    /// The same for who believes what it says: it has what it lied about, too, from when it did.
+    pub(crate) fn fetch_as_told(&self) -> Fetch {
+        let (stored, shared) = (self.fetch(), Arc::clone(&self.shared));
+        Arc::new(move |digest: &Digest| {
+            let name = digest.to_string();
+            let lied = || shared.lied.lock().unwrap().get(&name).cloned();
+            stored(digest).or_else(lied)
+        })
+    }
+
+    /// How many objects it said it kept, and does not have.
+    pub(crate) fn lies(&self) -> usize {
+        let objects = self.shared.objects.lock().unwrap();
+        let lied = self.shared.lied.lock().unwrap();
+        lied.keys()
+            .filter(|name| !objects.contains_key(*name))
+            .count()
     }
 
     /// Has this no more, and has never had it: what was asked for for hours would be too much for a test.
@@ -302,7 +324,12 @@ async fn answer(
             let _ = body.frame().await;
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        Some(Fault::Lie) if is_put => return Ok(found(Bytes::new())),
+        Some(Fault::Lie) if is_put => {
+            // It takes all of it, as one that keeps it does.
+            let bytes = shared.read(body).await?;
+            shared.lied.lock().unwrap().insert(name, bytes);
+            return Ok(found(Bytes::new()));
+        }
         Some(Fault::Stale) if !is_put => return Ok(status(StatusCode::NOT_FOUND)),
         // Those that come later or concern the other kind of request.
         None | Some(_) => {}
