@@ -1,7 +1,7 @@
 //! P20: what somebody sends to keep a core busy takes slimspan time in proportion to its size, whatever it does with
 //! it. `make bench` asks the same of the check, of extraction and of JSON one by one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -11,6 +11,7 @@ use tonic::Code;
 use crate::support::backend::Backend;
 use crate::support::config;
 use crate::support::measured::measured;
+use crate::support::sender::Sender;
 use crate::support::slimspan::Slimspan;
 
 #[path = "../bench/src/bin/linear/inputs.rs"]
@@ -33,6 +34,53 @@ const BESIDE: Duration = Duration::from_millis(10);
 
 /// The clock goes in steps of ten milliseconds, of which each time may have one too many or too few.
 const STEPS: Duration = Duration::from_millis(40);
+
+/// Everyday these, in each of which something could be gone over once more for each of its parts.
+const EVERYDAY: [&str; 4] = [
+    "the same with one key",
+    "a data URI with ever more parameters",
+    "data URIs that are cut",
+    "quotes with a backslash in JSON",
+];
+
+/// The smaller one of two.
+const EVERYDAY_SIZE: usize = 2 * MIB;
+
+/// The short form of it. What so little takes is less than a few steps of the kernel's clock, so it is the answers that
+/// are timed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twice_the_bytes_do_not_take_four_times_the_time() {
+    /// The machine has other things to do, but not each time; and not so often.
+    const LEAST: usize = 3;
+    const MOST: usize = 30;
+    /// What goes over everything once more for each part would take four times as long.
+    const RATIO: f64 = 3.3;
+    let backend = Backend::start().await;
+    let slimspan = start(&backend).await;
+    let sender = slimspan.sender().await;
+    let inputs = inputs::INPUTS.iter();
+    let inputs: Vec<_> = inputs.filter(|(name, _)| EVERYDAY.contains(name)).collect();
+    assert_eq!(inputs.len(), EVERYDAY.len());
+    for (name, input) in inputs {
+        let requests = [EVERYDAY_SIZE, 2 * EVERYDAY_SIZE].map(input);
+        let mut least = [Duration::MAX; 2];
+        let mut ratio = f64::INFINITY;
+        for times in 1..=MOST {
+            for (request, least) in requests.iter().zip(&mut least) {
+                let begun = Instant::now();
+                answered(name, &sender, request).await;
+                *least = begun.elapsed().min(*least);
+            }
+            ratio = least[1].as_secs_f64() / least[0].as_secs_f64();
+            if times >= LEAST && ratio < RATIO {
+                break;
+            }
+        }
+        let [half, whole] = least;
+        assert!(ratio < RATIO, "{name}: {whole:?}, {half:?} for half of it");
+    }
+    slimspan.stop_well().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute of a build that is optimized: make soak"]
@@ -65,6 +113,22 @@ async fn twice_the_bytes_take_twice_the_time_of_a_core() {
 /// The least time of a core that each of them takes.
 async fn cpu_times(name: &str, requests: &[Bytes; 2]) -> [Duration; 2] {
     let backend = Backend::start().await;
+    let slimspan = start(&backend).await;
+    let sender = slimspan.sender().await;
+    let mut least = [Duration::MAX; 2];
+    for _ in 0..TIMES {
+        for (request, least) in requests.iter().zip(&mut least) {
+            let before = slimspan.cpu_time();
+            answered(name, &sender, request).await;
+            *least = slimspan.cpu_time().saturating_sub(before).min(*least);
+        }
+    }
+    slimspan.stop_well().await;
+    least
+}
+
+/// One that takes all of these.
+async fn start(backend: &Backend) -> Slimspan {
     let mut config = config::standard(backend.address);
     config::limit_requests(&mut config, 64);
     config["receivers"]["otlp"]["protocols"]["grpc"]["max_items"] = json!(50_000_000);
@@ -73,20 +137,14 @@ async fn cpu_times(name: &str, requests: &[Bytes; 2]) -> [Duration; 2] {
     config["exporters"]["otlp_grpc"]["compression"] = json!("none");
     config["exporters"]["otlp_grpc"]["max_request_bytes"] = json!("64MiB");
     config["exporters"]["otlp_grpc"]["timeout"] = json!("20s");
-    let slimspan = Slimspan::start(&config).await;
-    let sender = slimspan.sender().await;
-    let mut least = [Duration::MAX; 2];
-    for _ in 0..TIMES {
-        for (request, least) in requests.iter().zip(&mut least) {
-            let before = slimspan.cpu_time();
-            let answer = sender.send(Signal::Traces, request).await;
-            *least = slimspan.cpu_time().saturating_sub(before).min(*least);
-            // Some of it nobody takes, which is as good an answer, and final.
-            let code = answer.err().map(|status| status.code());
-            let is_final = !matches!(code, Some(Code::Unavailable | Code::DeadlineExceeded));
-            assert!(is_final, "{name}: {code:?}");
-        }
-    }
-    slimspan.stop_well().await;
-    least
+    Slimspan::start(&config).await
+}
+
+/// Sends a request and waits for its answer.
+async fn answered(name: &str, sender: &Sender, request: &Bytes) {
+    let answer = sender.send(Signal::Traces, request).await;
+    // Some of it nobody takes, which is as good an answer, and final.
+    let code = answer.err().map(|status| status.code());
+    let is_final = !matches!(code, Some(Code::Unavailable | Code::DeadlineExceeded));
+    assert!(is_final, "{name}: {code:?}");
 }
