@@ -67,8 +67,8 @@ pub(super) fn artifact(
             .optional()
     };
     // Of those by which more is known than what a sender says, if there is one.
-    let least = best.min(REFERRED + 1);
-    let Some(number) = newest_of("number", &format!("state >= {least}"))? else {
+    let from = best.min(REFERRED + 1);
+    let Some(number) = newest_of("number", &format!("state >= {from}"))? else {
         // It was deleted meanwhile.
         return Ok(None);
     };

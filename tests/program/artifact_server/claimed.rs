@@ -214,7 +214,7 @@ async fn what_is_to_be_told_of_files_has_its_part_of_the_memory() {
         .slimspan
         .logs("requests refer to too many files at once");
     tokio::select! {
-        _ = told => {}
+        () = told => {}
         answer = answers.next() => panic!("{answer:?}"),
     }
     gate.add_permits(REQUESTS);
