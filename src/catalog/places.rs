@@ -411,7 +411,7 @@ mod tests {
             request: &request,
             tenant: &TenantId::default(),
             extractions: &[extraction],
-            most_claims: MOST_CLAIMS,
+            most_claims: usize::MAX,
         };
         let entries = taken.entries(|_| State::Stored);
         let sizes: Vec<u64> = entries.iter().map(|entry| entry.size).collect();
