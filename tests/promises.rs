@@ -298,3 +298,52 @@ fn every_row_that_is_measured_stands_among_those_of_the_soak() {
     assert!(fits("a, {what:?}", "a, Hang") && fits("{} of {mib} MiB", "one of 63 MiB"));
     assert!(!fits("a, b", "a, bc") && !fits("a file of {mib} MiB", "a file of 63 KiB"));
 }
+
+/// The tests in a file that measure something: each by its path, and by its module where that is told by what several
+/// of them share.
+fn measuring(file: &Path, root: &Path) -> Vec<String> {
+    let path = file.strip_prefix(root).unwrap().with_extension("");
+    let segments: Vec<_> = path.iter().map(|of| of.to_str().unwrap()).collect();
+    let module = segments.join("::");
+    let module = module.trim_end_matches("::mod").to_owned();
+    let text = fs::read_to_string(file).unwrap();
+    let calls = text.match_indices("measured(").filter_map(|(at, _)| {
+        let before = &text[..at];
+        let function = before.rfind("\nfn ").max(before.rfind("\nasync fn "))?;
+        let (head, body) = before.split_at(function);
+        let (_, name) = body.split_once("fn ")?;
+        let name = name.split(['(', '<']).next()?;
+        let attributes = head.rsplit("\n\n").next()?;
+        let is_test = |text: &str| text.contains("#[test]") || text.contains("#[tokio::test");
+        if is_test(attributes) {
+            return Some(format!("{module}::{name}"));
+        }
+        // What has no tests is for those of other files.
+        is_test(&text).then(|| module.clone())
+    });
+    calls.collect()
+}
+
+/// A row that has to be there, and a test that the soak does not run: it could not end well.
+#[test]
+fn the_soak_runs_what_its_rows_are_measured_by() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let soak = fs::read_to_string(root.join("tools/soak.sh")).unwrap();
+    let words: Vec<&str> = soak.split_whitespace().collect();
+    let run = words.windows(2).filter(|pair| pair[0] != "--skip");
+    let run = run.map(|pair| pair[1]).filter(|word| word.contains("::"));
+    let run: Vec<&str> = run.map(|word| word.trim_end_matches("::")).collect();
+    let mut files = Vec::new();
+    for folder in ["delivery", "program", "store"] {
+        collect(&root.join(folder), &mut files);
+    }
+    let measuring = files.iter().flat_map(|file| measuring(file, &root));
+    let measuring: Vec<String> = measuring.collect();
+    assert!(measuring.len() > 50, "{} calls", measuring.len());
+    let is_run = |of: &String| {
+        run.iter()
+            .any(|one| of.starts_with(one) || one.starts_with(of.as_str()))
+    };
+    let left: Vec<_> = measuring.iter().filter(|of| !is_run(of)).collect();
+    assert!(left.is_empty(), "not run by tests/tools/soak.sh: {left:#?}");
+}

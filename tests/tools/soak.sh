@@ -118,6 +118,7 @@ tests delivery:: store::lifecycle program::background::a_power_cut program::back
     program::queue::a_full_disk program::bombs program::bad_protobuf program::artifact_server::slow_readers \
     program::items program::memory program::isolation program::limits program::linear program::http::bodies \
     program::http::answers program::floods program::strangers program::connections::what_connections \
+    program::connections::the_heads_of_requests \
     program::leftovers program::shutdown program::tenants program::sizes program::retries program::transport \
     program::http_answers program::artifact_server::ranges program::artifact_server::reading \
     program::artifact_server::alike store::backends store::catalog::what_one_writes_down \
