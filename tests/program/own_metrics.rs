@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value as Number};
 use prost::Message as _;
 use serde_json::{Value, json};
 use slimspan_proto::Signal;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tonic::Status;
 
 use crate::support::backend::{Backend, Received};
 use crate::support::conservation::conserved_of;
 use crate::support::pages::Metrics;
 use crate::support::slimspan::Slimspan;
-use crate::support::{config, otlp};
+use crate::support::{config, otlp, soon};
 
 const SPANS: &str = "otelcol_receiver_accepted_spans";
 
@@ -131,6 +135,32 @@ async fn the_last_ones_are_sent_at_the_end() {
     let requests = metrics.received();
     assert_eq!(requests.len(), 1);
     assert_eq!(sum(&requests[0], SPANS), Some(1));
+}
+
+/// They are sent behind the last delivery, which they tell of, too, however late it is.
+#[tokio::test]
+async fn the_last_ones_tell_of_the_last_delivery() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (backend, metrics) = (Backend::gated(&gate).await, Backend::start().await);
+    let mut config = with_metrics(&backend, &metrics, "grpc", 3_600_000);
+    config["service"]["telemetry"]["metrics"]["views"] = json!([]);
+    config["exporters"]["otlp_grpc"]["sending_queue"] = json!({});
+    let slimspan = Slimspan::start(&config).await;
+    let sender = slimspan.sender().await;
+    let span = otlp::plain_span(1);
+    sender.send(Signal::Traces, &span).await.unwrap();
+    backend.arrived(1).await;
+    slimspan.signal("TERM");
+    let refused = async { while TcpStream::connect(slimspan.addresses[0]).await.is_ok() {} };
+    soon("the listener closes", refused).await;
+    let early = timeout(Duration::from_millis(300), metrics.arrived(1)).await;
+    assert!(early.is_err(), "told before the last delivery");
+    gate.add_permits(1);
+    let ended = slimspan.end().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let requests = metrics.received();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(sum(&requests[0], "otelcol_exporter_sent_spans"), Some(1));
 }
 
 /// A backend that takes none of them costs no request, and a line in the log until it takes them again.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use slimspan::journal::Journal;
 use slimspan_artifact::Digest;
 use slimspan_proto::Signal;
@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use crate::support::backend::Backend;
+use crate::support::conservation::conserved_of;
 use crate::support::fault_store::{Fault, FaultStore};
 use crate::support::frames::frame;
 use crate::support::http::{Form, HttpSender, post};
@@ -321,10 +322,22 @@ async fn a_request_under_way_ends_well() {
     assert!(ended.stderr.contains("stopped: requests 1,"), "{ended:?}");
 }
 
-/// The spool ends behind the receivers: as long as a request is under way, what waits is uploaded as ever. Who
-/// ends tries a store no more that has just failed.
+/// The spool ends behind the receivers: as long as a request is under way, what waits is uploaded as ever.
 #[tokio::test]
 async fn a_spool_is_emptied_until_the_last_request_has_ended() {
+    is_emptied_while_a_backend_is_waited_for(None).await;
+}
+
+/// And behind the exporters, where nobody waits for an answer any more: a request that is in memory alone is
+/// delivered first.
+#[tokio::test]
+async fn a_spool_is_emptied_until_the_last_delivery_has_ended() {
+    is_emptied_while_a_backend_is_waited_for(Some(json!({}))).await;
+}
+
+/// A store that begins to work only when nobody is let in any more, and a backend that answers only after that. Who
+/// ends tries a store no more that has just failed, so a spool that had ended by then would have been left as it was.
+async fn is_emptied_while_a_backend_is_waited_for(queue: Option<Value>) {
     // It takes what comes, and says nothing to it.
     let store = FaultStore::start(7, &[(Fault::Hang, 1000)]).await;
     let gate = Arc::new(Semaphore::new(0));
@@ -335,15 +348,22 @@ async fn a_spool_is_emptied_until_the_last_request_has_ended() {
     config["processors"]["artifact"]["delivery"] = json!("background");
     config["extensions"]["artifact_store"]["spool"] = json!({ "directory": spool });
     config["exporters"]["otlp_grpc"]["timeout"] = json!("20s");
+    let waits_for_the_backend = queue.is_none();
+    if let Some(queue) = queue {
+        config["exporters"]["otlp_grpc"]["sending_queue"] = queue;
+    }
     let mut slimspan = Slimspan::start(&config).await;
+    let address = slimspan.addresses[0];
     let sender = slimspan.sender().await;
     let file = otlp::photo(1, 20_000);
     let request = otlp::span_with(&file);
     let answer = tokio::spawn(async move { sender.send(Signal::Traces, &request).await });
     backend.arrived(1).await;
     slimspan.logs("uploads failed").await;
+    assert_eq!(answer.is_finished(), !waits_for_the_backend);
     slimspan.signal("TERM");
-    slimspan.logs("stopping").await;
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    soon("the listener closes", refused).await;
     store.heal();
     store.stored(1).await;
     gate.add_permits(1);
@@ -351,6 +371,8 @@ async fn a_spool_is_emptied_until_the_last_request_has_ended() {
 
     let ended = slimspan.end().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("were cut off"), "{}", ended.stderr);
+    assert_eq!(conserved_of(Signal::Traces, &ended.stderr).delivered, 1);
     let stored = (store.fetch())(&Digest::of(&file));
     assert_eq!(stored.as_deref(), Some(&file[..]));
     let left = Journal::open_read_only(&spool).unwrap();

@@ -135,8 +135,8 @@ pub(super) fn only_in(
     up_to: Timestamp,
 ) -> rusqlite::Result<Vec<Digest>> {
     // Of an earlier deletion that broke off: those that were there then stand beside it, and those that came
-    // to light since are hidden. What senders say they
-    // store themselves neither takes files nor keeps them: whoever put one does.
+    // to light since are hidden. What senders say they store themselves neither takes files nor keeps them:
+    // whoever put one does.
     let mut only = connection.prepare(
         "WITH of_trace (digest) AS ( \
              SELECT entry.digest FROM entry JOIN facet ON facet.id = entry.facet \
