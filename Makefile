@@ -56,7 +56,7 @@ bench: ## Measure slimspan against the naive way and against bare forwarding; pr
 	$(CARGO) build --release --locked --bin slimspan
 	$(CARGO) run --release --locked --package slimspan-bench --bin core
 	$(CARGO) run --release --locked --package slimspan-bench --bin allocations
-	$(CARGO) run --release --locked --package slimspan-bench --bin linear
+	MIMALLOC_PURGE_DELAY=-1 $(CARGO) run --release --locked --package slimspan-bench --bin linear
 	$(CARGO) run --release --locked --package slimspan-bench --bin end_to_end
 	$(CARGO) run --release --locked --package slimspan-bench --bin catalog
 
